@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/alloc.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/log.h"
+
+static void *checked(void *pointer)
+{
+    if (pointer)
+        return pointer;
+    log_error("out of memory; stopping as in a power cut");
+    abort();
+}
+
+void *xmalloc(size_t size)
+{
+    return checked(malloc(size ? size : 1));
+}
+
+void *xcalloc(size_t count, size_t size)
+{
+    return checked(calloc(count ? count : 1, size ? size : 1));
+}
+
+void *xrealloc(void *pointer, size_t size)
+{
+    return checked(realloc(pointer, size ? size : 1));
+}
+
+char *xstrdup(const char *text)
+{
+    return checked(strdup(text));
+}
+
+char *xstrndup(const char *text, size_t len)
+{
+    return checked(strndup(text, len));
+}
+
+char *xasprintf(const char *format, ...)
+{
+    va_list args;
+    char *text = NULL;
+    int n;
+
+    va_start(args, format);
+    n = vasprintf(&text, format, args);
+    va_end(args);
+    return checked(n < 0 ? NULL : text);
+}

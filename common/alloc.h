@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Allocation that does not fail.
+ *
+ * Every size that a user controls is bounded by a setting, so running out of memory means that the
+ * machine is out of it. acpd then stops at once, as it would in a power cut: what was acknowledged
+ * is on disk, its children die with it, and the next start recovers. That is a promise which is
+ * tested; a thousand untested error paths would not be one.
+ */
+#pragma once
+
+#include "common/macros.h"
+
+void *xmalloc(size_t size) __attribute__((malloc, returns_nonnull));
+void *xcalloc(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
+void *xrealloc(void *pointer, size_t size) __attribute__((returns_nonnull));
+char *xstrdup(const char *text) __attribute__((malloc, returns_nonnull, nonnull));
+char *xstrndup(const char *text, size_t len) __attribute__((malloc, returns_nonnull, nonnull));
+/** A formatted string; the caller frees it. */
+char *xasprintf(const char *format, ...) PRINTF_LIKE(1, 2) __attribute__((malloc, returns_nonnull));

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/buf.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/alloc.h"
+#include "common/clock.h"
+#include "common/utf8.h"
+
+void buf_deinit(struct buf *buf)
+{
+    free(buf->data);
+    *buf = (struct buf){0};
+}
+
+void buf_clear(struct buf *buf)
+{
+    buf->len = 0;
+}
+
+char *buf_reserve(struct buf *buf, size_t len)
+{
+    if (buf->capacity - buf->len < len) {
+        size_t capacity = buf->capacity ? buf->capacity : 256;
+
+        while (capacity - buf->len < len)
+            capacity *= 2;
+        buf->data = xrealloc(buf->data, capacity);
+        buf->capacity = capacity;
+    }
+    return buf->data + buf->len;
+}
+
+void buf_add(struct buf *buf, const void *data, size_t len)
+{
+    if (!len)
+        return;
+    memcpy(buf_reserve(buf, len), data, len);
+    buf->len += len;
+}
+
+void buf_add_text(struct buf *buf, const char *text)
+{
+    buf_add(buf, text, strlen(text));
+}
+
+void buf_add_char(struct buf *buf, char c)
+{
+    *buf_reserve(buf, 1) = c;
+    buf->len++;
+}
+
+void buf_add_int(struct buf *buf, int64_t value)
+{
+    char digits[24];
+    char *at = digits + sizeof(digits);
+    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+
+    do
+        *--at = (char)('0' + rest % 10);
+    while (rest /= 10);
+    if (value < 0)
+        *--at = '-';
+    buf_add(buf, at, (size_t)(digits + sizeof(digits) - at));
+}
+
+void buf_printf(struct buf *buf, const char *format, ...)
+{
+    va_list args, again;
+    int n;
+
+    va_start(args, format);
+    va_copy(again, args);
+    n = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (n > 0) {
+        buf_reserve(buf, (size_t)n + 1);
+        vsnprintf(buf->data + buf->len, (size_t)n + 1, format, again);
+        buf->len += (size_t)n;
+    }
+    va_end(again);
+}
+
+void buf_consume(struct buf *buf, size_t len)
+{
+    buf->len -= len;
+    if (buf->len)
+        memmove(buf->data, buf->data + len, buf->len);
+}
+
+const char *buf_text(struct buf *buf)
+{
+    *buf_reserve(buf, 1) = '\0';
+    return buf->data;
+}
+
+char *buf_take(struct buf *buf)
+{
+    char *text;
+
+    buf_text(buf);
+    text = STEAL(buf->data);
+    *buf = (struct buf){0};
+    return text;
+}
+
+void buf_add_json_string(struct buf *buf, const char *text, size_t len)
+{
+    static const char hex[] = "0123456789abcdef";
+    size_t i = 0, plain = 0;
+
+    if (!text) {
+        buf_add_text(buf, "null");
+        return;
+    }
+    buf_add_char(buf, '"');
+    while (i < len) {
+        unsigned char c = (unsigned char)text[i];
+        size_t width;
+
+        if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
+            i++;
+            continue;
+        }
+        width = c < 0x80 ? 0 : utf8_width(text + i, len - i);
+        if (width) {
+            i += width;
+            continue;
+        }
+        buf_add(buf, text + plain, i - plain);
+        if (c >= 0x80) {
+            buf_add_text(buf, "\xef\xbf\xbd");
+        } else {
+            static const char names[] = "\b\t\n\f\r\"\\";
+            static const char escapes[] = "btnfr\"\\";
+            const char *at = c ? strchr(names, c) : NULL;
+
+            buf_add_char(buf, '\\');
+            if (at) {
+                buf_add_char(buf, escapes[at - names]);
+            } else {
+                buf_add_text(buf, "u00");
+                buf_add_char(buf, hex[c >> 4]);
+                buf_add_char(buf, hex[c & 15]);
+            }
+        }
+        plain = ++i;
+    }
+    buf_add(buf, text + plain, len - plain);
+    buf_add_char(buf, '"');
+}
+
+void buf_add_json_text(struct buf *buf, const char *text)
+{
+    buf_add_json_string(buf, text, text ? strlen(text) : 0);
+}
+
+void buf_add_json_number(struct buf *buf, double value)
+{
+    if (!isfinite(value)) {
+        buf_add_text(buf, "null");
+        return;
+    }
+    if (value == floor(value) && fabs(value) < 1e15) {
+        buf_add_int(buf, (int64_t)value);
+        return;
+    }
+    /* The shortest of the two usual precisions that reads back as the same number. */
+    char digits[40];
+
+    snprintf(digits, sizeof(digits), "%.15g", value);
+    if (strtod(digits, NULL) != value)
+        snprintf(digits, sizeof(digits), "%.17g", value);
+    buf_add_text(buf, digits);
+}
+
+void buf_add_json_time(struct buf *buf, int64_t wall_ms)
+{
+    char text[CLOCK_ISO_SIZE];
+
+    if (!wall_ms) {
+        buf_add_text(buf, "null");
+        return;
+    }
+    clock_format_iso(wall_ms, text);
+    buf_add_char(buf, '"');
+    buf_add(buf, text, strlen(text));
+    buf_add_char(buf, '"');
+}

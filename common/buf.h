@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* A growing run of bytes, and the printing of JSON into it without a tree. */
+#pragma once
+
+#include "common/macros.h"
+
+struct buf {
+    char *data; /* not terminated; see buf_text */
+    size_t len, capacity;
+};
+
+void buf_deinit(struct buf *buf);
+/** Empties it and keeps the memory. */
+void buf_clear(struct buf *buf);
+/** Room for `len` more bytes; the place where they go. */
+char *buf_reserve(struct buf *buf, size_t len);
+void buf_add(struct buf *buf, const void *data, size_t len);
+void buf_add_text(struct buf *buf, const char *text);
+void buf_add_char(struct buf *buf, char c);
+void buf_add_int(struct buf *buf, int64_t value);
+void buf_printf(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3)
+    __attribute__((nonnull(2)));
+/** Takes the first `len` bytes away. */
+void buf_consume(struct buf *buf, size_t len);
+/** The bytes as a C string, valid until the next change. */
+const char *buf_text(struct buf *buf);
+/** Hands the bytes over as a C string that the caller frees, and empties the buffer. */
+char *buf_take(struct buf *buf);
+
+/** A JSON string, quoted and escaped; bytes that are not UTF-8 become U+FFFD. NULL prints null. */
+void buf_add_json_string(struct buf *buf, const char *text, size_t len);
+void buf_add_json_text(struct buf *buf, const char *text);
+/** A JSON number with as many digits as it needs, integers without a point. */
+void buf_add_json_number(struct buf *buf, double value);
+/** Wall milliseconds as an ISO 8601 string; 0 prints null. */
+void buf_add_json_time(struct buf *buf, int64_t wall_ms);

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The few words that every room shares.
+ *
+ * Ownership: a pointer in a local marked CLEANUP is freed at the end of its scope; STEAL moves it
+ * out by leaving NULL behind. Destructors accept NULL and half-built objects.
+ *
+ * Results: 0 is success, a negative value is an errno that the caller passes on, a positive value
+ * is an outcome that the caller must handle. Outputs are last, named ret_*, untouched on failure.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define CLEANUP(destructor) __attribute__((cleanup(destructor)))
+#define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
+#define UNUSED __attribute__((unused))
+
+#define STEAL(pointer)                                                                             \
+    __extension__({                                                                                \
+        __typeof__(pointer) stolen_ = (pointer);                                                   \
+        (pointer) = NULL;                                                                          \
+        stolen_;                                                                                   \
+    })
+
+#define CONTAINER_OF(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
+
+/* CLEANUP(freep) for memory from malloc; CLEANUP(closep) for a file descriptor, -1 meaning none. */
+static inline void freep(void *pointer)
+{
+    free(*(void **)pointer);
+}
+
+static inline void closep(const int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+}

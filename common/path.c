@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/path.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/alloc.h"
+
+/* $variable/tail, else $HOME/fallback/tail, else /tmp/acpd-UID/tail. */
+static char *user_path(const char *variable, const char *fallback, const char *tail)
+{
+    const char *base = getenv(variable), *home = getenv("HOME");
+
+    if (base && base[0] == '/')
+        return xasprintf("%s/%s", base, tail);
+    if (fallback && home && home[0] == '/')
+        return xasprintf("%s/%s/%s", home, fallback, tail);
+    return xasprintf("/tmp/acpd-%u/%s", (unsigned)geteuid(), tail);
+}
+
+char *path_default_socket(void)
+{
+    return geteuid() == 0 ? xstrdup("/run/acpd/acpd.sock")
+                          : user_path("XDG_RUNTIME_DIR", NULL, "acpd.sock");
+}
+
+char *path_default_state(void)
+{
+    return geteuid() == 0 ? xstrdup("/var/lib/acpd")
+                          : user_path("XDG_STATE_HOME", ".local/state", "acpd");
+}
+
+char *path_default_config(void)
+{
+    return geteuid() == 0 ? xstrdup("/etc/acpd/config.json")
+                          : user_path("XDG_CONFIG_HOME", ".config", "acpd/config.json");
+}
+
+int path_make_folder(const char *path, mode_t mode)
+{
+    int r;
+
+    if (mkdir(path, mode) == 0)
+        return 0;
+    if (errno == EEXIST) {
+        struct stat st;
+
+        if (stat(path, &st) < 0)
+            return -errno;
+        return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+    }
+    if (errno != ENOENT)
+        return -errno;
+    r = path_make_parent(path, mode);
+    if (r < 0)
+        return r;
+    return mkdir(path, mode) == 0 || errno == EEXIST ? 0 : -errno;
+}
+
+int path_make_parent(const char *path, mode_t mode)
+{
+    CLEANUP(freep) char *parent = xstrdup(path);
+    char *slash = strrchr(parent, '/');
+
+    if (!slash || slash == parent)
+        return 0;
+    *slash = '\0';
+    return path_make_folder(parent, mode);
+}

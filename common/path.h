@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* Where things are when the user says nothing. The caller frees each path. */
+#pragma once
+
+#include <sys/types.h>
+
+#include "common/macros.h"
+
+/** $XDG_RUNTIME_DIR/acpd.sock; for root, or without that variable, /run/acpd/acpd.sock for root and
+ *  /tmp/acpd-UID/acpd.sock for others. */
+char *path_default_socket(void);
+/** $XDG_STATE_HOME/acpd or ~/.local/state/acpd; for root /var/lib/acpd. */
+char *path_default_state(void);
+/** $XDG_CONFIG_HOME/acpd/config.json or ~/.config/acpd/config.json; for root
+ *  /etc/acpd/config.json. */
+char *path_default_config(void);
+/** Makes the folder and its missing parents. Existing ones are left as they are. */
+int path_make_folder(const char *path, mode_t mode);
+/** Makes the folder that holds `path`. */
+int path_make_parent(const char *path, mode_t mode);

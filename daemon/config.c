@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/alloc.h"
+#include "common/buf.h"
+#include "common/json.h"
+#include "common/strv.h"
+#include "config_table.h"
+#include "core/word.h"
+
+#define FILE_MAX (16 * 1024 * 1024)
+
+/* Where a value goes and how errors name it. */
+struct place {
+    void *base; /* struct settings or struct profile_config */
+    const struct config_row *rows;
+    const char *prefix; /* of keys in messages, e.g. "profiles[1]." */
+    char **error;
+};
+
+static int refuse(char **error, const char *prefix, const char *key, const char *format, ...)
+    PRINTF_LIKE(4, 5);
+
+static int refuse(char **error, const char *prefix, const char *key, const char *format, ...)
+{
+    CLEANUP(freep) char *reason = NULL;
+    va_list args;
+    int n;
+
+    va_start(args, format);
+    n = vasprintf(&reason, format, args);
+    va_end(args);
+    *error = xasprintf("%s%s: %s", prefix, key, n < 0 ? "" : reason);
+    return -EINVAL;
+}
+
+static int set_number(const struct place *place, const struct config_row *row,
+                      struct json_object *value)
+{
+    double number = json_object_get_double(value);
+    bool is_integer = row->type == CONFIG_INTEGER;
+    char *at = (char *)place->base + row->offset;
+    int64_t stored;
+
+    if ((!json_object_is_type(value, json_type_int) &&
+         (is_integer || !json_object_is_type(value, json_type_double))) ||
+        !(number >= row->min && number <= row->max))
+        return refuse(place->error, place->prefix, row->key, "must be %s from %.15g to %.15g",
+                      is_integer ? "an integer" : "a number", row->min, row->max);
+    if (row->type == CONFIG_NUMBER) {
+        memcpy(at, &number, sizeof(number));
+        return 0;
+    }
+    stored = is_integer ? (int64_t)number : (int64_t)ceil(number * 1000);
+    memcpy(at, &stored, sizeof(stored));
+    return 0;
+}
+
+static bool is_color(const char *text)
+{
+    size_t len = strlen(text);
+
+    return text[0] == '#' && (len == 4 || len == 7) &&
+           strspn(text + 1, "0123456789abcdefABCDEF") == len - 1;
+}
+
+static const char *plain_string(struct json_object *value)
+{
+    const char *text = json_object_get_string(value);
+
+    return json_object_is_type(value, json_type_string) &&
+                   strlen(text) == (size_t)json_object_get_string_len(value)
+               ? text
+               : NULL;
+}
+
+static void store_text(void *at, const char *text)
+{
+    char *old, *copy = xstrdup(text);
+
+    memcpy(&old, at, sizeof(old));
+    free(old);
+    memcpy(at, &copy, sizeof(copy));
+}
+
+static int set_text(const struct place *place, const struct config_row *row,
+                    struct json_object *value)
+{
+    const char *text = plain_string(value);
+
+    if (!text)
+        return refuse(place->error, place->prefix, row->key, "must be a string");
+    if (row->type == CONFIG_NAME && !word_is_valid(text))
+        return refuse(place->error, place->prefix, row->key, "must be of the form " WORD_PATTERN);
+    if (row->type == CONFIG_COLOR && !is_color(text))
+        return refuse(place->error, place->prefix, row->key, "must be #rgb or #rrggbb");
+    if (row->type == CONFIG_TEXT && (!text[0] || strlen(text) > (size_t)row->max))
+        return refuse(place->error, place->prefix, row->key, "must have 1 to %.0f bytes", row->max);
+    store_text((char *)place->base + row->offset, text);
+    return 0;
+}
+
+static int set_words(const struct place *place, const struct config_row *row,
+                     struct json_object *value)
+{
+    CLEANUP(strv_freep) char **words = NULL;
+    char **old;
+
+    if (!json_object_is_type(value, json_type_array) || json_object_array_length(value) > 64)
+        return refuse(place->error, place->prefix, row->key,
+                      "must be an array of at most 64 words");
+    for (size_t i = 0; i < json_object_array_length(value); i++) {
+        const char *word = plain_string(json_object_array_get_idx(value, i));
+
+        if (!word || !word_is_valid(word))
+            return refuse(place->error, place->prefix, row->key,
+                          "must hold words of the form " WORD_PATTERN);
+        if (!strv_contains(words, word))
+            strv_push(&words, xstrdup(word));
+    }
+    memcpy(&old, (char *)place->base + row->offset, sizeof(old));
+    strv_free(old);
+    memcpy((char *)place->base + row->offset, &words, sizeof(words));
+    words = NULL;
+    return 0;
+}
+
+static int set_choice(const struct place *place, const struct config_row *row,
+                      struct json_object *value)
+{
+    const char *text = plain_string(value);
+
+    for (int i = 0; row->choices[i]; i++) {
+        if (!text || strcmp(text, row->choices[i]) != 0)
+            continue;
+        if (row->offset != SIZE_MAX)
+            memcpy((char *)place->base + row->offset, &i, sizeof(i));
+        return 0;
+    }
+    return refuse(place->error, place->prefix, row->key, "must be \"%s\"%s", row->choices[0],
+                  row->choices[1] ? " or another of the documented choices" : "");
+}
+
+static int set_command(const struct place *place, struct runner_config *runner,
+                       struct json_object *value)
+{
+    static const char key[] = "runner.command";
+
+    if (!json_object_is_type(value, json_type_array) || !json_object_array_length(value))
+        return refuse(place->error, place->prefix, key,
+                      "must be an array of strings: the program and its arguments");
+    for (size_t i = 0; i < json_object_array_length(value); i++) {
+        const char *word = plain_string(json_object_array_get_idx(value, i));
+
+        if (!word || (i == 0 && !word[0]))
+            return refuse(place->error, place->prefix, key, "must hold strings, a program first");
+        strv_push(&runner->command, xstrdup(word));
+    }
+    return 0;
+}
+
+static int set_env(const struct place *place, struct runner_config *runner,
+                   struct json_object *value)
+{
+    static const char key[] = "runner.env";
+
+    if (!json_object_is_type(value, json_type_object))
+        return refuse(place->error, place->prefix, key, "must be an object of strings");
+    json_object_object_foreach(value, name, member)
+    {
+        const char *text = plain_string(member);
+
+        if (!text || !name[0] || strchr(name, '='))
+            return refuse(place->error, place->prefix, key,
+                          "must hold strings under names without \"=\"");
+        strv_push(&runner->env, xasprintf("%s=%s", name, text));
+    }
+    return 0;
+}
+
+static int set_runner(const struct place *place, const struct config_row *row,
+                      struct json_object *value)
+{
+    struct runner_config *runner = (struct runner_config *)((char *)place->base + row->offset);
+    const char *type = json_get_string(value, "type"), *cwd;
+    int r;
+
+    if (!json_object_is_type(value, json_type_object))
+        return refuse(place->error, place->prefix, row->key, "must be an object");
+    if (!type || strcmp(type, "command") != 0)
+        return refuse(place->error, place->prefix, "runner.type", "must be \"command\"");
+    runner->type = RUNNER_COMMAND;
+    json_object_object_foreach(value, name, member)
+    {
+        r = 0;
+        if (strcmp(name, "command") == 0) {
+            r = set_command(place, runner, member);
+        } else if (strcmp(name, "env") == 0) {
+            r = set_env(place, runner, member);
+        } else if (strcmp(name, "cwd") == 0) {
+            cwd = plain_string(member);
+            if (!cwd || cwd[0] != '/')
+                return refuse(place->error, place->prefix, "runner.cwd",
+                              "must be an absolute path");
+            store_text(&runner->cwd, cwd);
+        } else if (strcmp(name, "type") != 0) {
+            return refuse(place->error, place->prefix, "runner", "unknown key \"%s\"", name);
+        }
+        if (r < 0)
+            return r;
+    }
+    if (!runner->command)
+        return refuse(place->error, place->prefix, "runner.command", "is required");
+    return 0;
+}
+
+static int set_value(const struct place *place, const struct config_row *row,
+                     struct json_object *value)
+{
+    switch (row->type) {
+    case CONFIG_INTEGER:
+    case CONFIG_SECONDS:
+    case CONFIG_NUMBER:
+        return set_number(place, row, value);
+    case CONFIG_TEXT:
+    case CONFIG_NAME:
+    case CONFIG_COLOR:
+        return set_text(place, row, value);
+    case CONFIG_WORDS:
+        return set_words(place, row, value);
+    case CONFIG_CHOICE:
+        return set_choice(place, row, value);
+    case CONFIG_RUNNER:
+        return set_runner(place, row, value);
+    }
+    return -EINVAL;
+}
+
+static void set_defaults(void *base, const struct config_row *rows)
+{
+    for (const struct config_row *row = rows; row->key; row++) {
+        struct place place = {.base = base};
+
+        switch (row->type) {
+        case CONFIG_INTEGER:
+        case CONFIG_SECONDS:
+        case CONFIG_NUMBER: {
+            struct json_object *number = row->type == CONFIG_INTEGER
+                                             ? json_object_new_int64((int64_t)row->number)
+                                             : json_object_new_double(row->number);
+
+            set_number(&place, row, number);
+            json_object_put(number);
+            break;
+        }
+        case CONFIG_TEXT:
+        case CONFIG_COLOR:
+            if (row->text)
+                store_text((char *)base + row->offset, row->text);
+            break;
+        case CONFIG_NAME:
+        case CONFIG_WORDS:
+        case CONFIG_CHOICE:
+        case CONFIG_RUNNER:
+            break;
+        }
+    }
+}
+
+/* Sets every member that has a row; goes into objects whose members have one. `path` is "" or ends
+ * with a dot. */
+static int set_members(const struct place *place, struct json_object *object, const char *path)
+{
+    json_object_object_foreach(object, name, value)
+    {
+        CLEANUP(freep) char *key = xasprintf("%s%s", path, name);
+        CLEANUP(freep) char *inner = xasprintf("%s.", key);
+        const struct config_row *found = NULL;
+        bool has_inner = false;
+        int r;
+
+        if (!path[0] && place->rows == config_rows && strcmp(name, "profiles") == 0)
+            continue;
+        for (const struct config_row *row = place->rows; row->key; row++) {
+            if (strcmp(row->key, key) == 0)
+                found = row;
+            has_inner |= strncmp(row->key, inner, strlen(inner)) == 0;
+        }
+        if (found)
+            r = set_value(place, found, value);
+        else if (has_inner && json_object_is_type(value, json_type_object))
+            r = set_members(place, value, inner);
+        else if (has_inner)
+            r = refuse(place->error, place->prefix, key, "must be an object");
+        else
+            r = refuse(place->error, place->prefix, key, "unknown key");
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static struct profile_config *add_profile(struct settings *settings)
+{
+    struct profile_config *profile;
+
+    settings->profiles = xrealloc(settings->profiles, (settings->profile_count + 1) *
+                                                          sizeof(*settings->profiles));
+    profile = &settings->profiles[settings->profile_count++];
+    *profile = (struct profile_config){0};
+    set_defaults(profile, config_profile_rows);
+    return profile;
+}
+
+static int load_profile(struct json_object *object, size_t index, struct settings *settings,
+                        char **ret_error)
+{
+    CLEANUP(freep) char *prefix = xasprintf("profiles[%zu].", index);
+    struct place place = {.rows = config_profile_rows, .prefix = prefix, .error = ret_error};
+    struct profile_config *profile;
+    int r;
+
+    if (!json_object_is_type(object, json_type_object))
+        return refuse(ret_error, "", "profiles", "must hold objects");
+    for (const struct config_row *row = config_profile_rows; row->key; row++)
+        if (row->is_required && !json_get(object, row->key))
+            return refuse(ret_error, prefix, row->key, "is required");
+    profile = add_profile(settings);
+    place.base = profile;
+    r = set_members(&place, object, "");
+    if (r < 0)
+        return r;
+    if (!profile->role)
+        profile->role = xstrdup(profile->name);
+    if (profile->max_backoff_ms < profile->backoff_ms)
+        return refuse(ret_error, prefix, "retry.maxBackoff", "must not be less than retry.backoff");
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(settings->profiles[i].name, profile->name) == 0)
+            return refuse(ret_error, prefix, "name", "\"%s\" is there twice", profile->name);
+    return 0;
+}
+
+/* The three profiles of the system, with the demo program for a runner. */
+static void add_builtin_profiles(const char *demo_path, struct settings *settings)
+{
+    static const struct {
+        const char *name, *role, *color, *icon;
+        const char *capabilities[5];
+        int64_t slots, priority;
+    } builtin[] = {
+        {"product-manager",
+         "Product Manager",
+         "#8b5cf6",
+         "📋",
+         {"analysis", "feature-identification", "prioritization"},
+         1,
+         1},
+        {"refinement",
+         "Refinement Specialist",
+         "#f59e0b",
+         "🔍",
+         {"task-breakdown", "dependency-analysis", "estimation"},
+         1,
+         2},
+        {"development",
+         "Developer",
+         "#10b981",
+         "💻",
+         {"coding", "testing", "debugging", "documentation"},
+         2,
+         3},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(builtin); i++) {
+        struct profile_config *profile = add_profile(settings);
+
+        profile->name = xstrdup(builtin[i].name);
+        profile->role = xstrdup(builtin[i].role);
+        store_text(&profile->color, builtin[i].color);
+        store_text(&profile->icon, builtin[i].icon);
+        for (size_t k = 0; builtin[i].capabilities[k]; k++)
+            strv_push(&profile->capabilities, xstrdup(builtin[i].capabilities[k]));
+        profile->max_concurrent_tasks = builtin[i].slots;
+        profile->priority = builtin[i].priority;
+        strv_push(&profile->runner.command, xstrdup(demo_path));
+    }
+    settings->is_demo = true;
+}
+
+static int read_file(const char *path, struct buf *text, char **ret_error)
+{
+    CLEANUP(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : 1;
+
+    while (n > 0) {
+        n = read(fd, buf_reserve(text, 65536), 65536);
+        if (n > 0)
+            text->len += (size_t)n;
+        if (text->len > FILE_MAX)
+            return refuse(ret_error, path, "", "is larger than %d bytes", FILE_MAX);
+    }
+    return n < 0 ? refuse(ret_error, path, "", "%s", strerror(errno)) : 0;
+}
+
+static int load(struct json_object *root, const char *demo_path, struct settings *settings,
+                char **ret_error)
+{
+    struct place place = {.base = settings, .rows = config_rows, .prefix = "", .error = ret_error};
+    struct json_object *profiles = json_get(root, "profiles");
+    int r;
+
+    if (!json_object_is_type(root, json_type_object))
+        return refuse(ret_error, "", "the configuration", "must be an object");
+    r = set_members(&place, root, "");
+    if (r < 0)
+        return r;
+    if (!json_object_object_get_ex(root, "profiles", NULL)) {
+        add_builtin_profiles(demo_path, settings);
+        return 0;
+    }
+    if (!json_object_is_type(profiles, json_type_array) || !json_object_array_length(profiles))
+        return refuse(ret_error, "", "profiles", "must be an array of at least one profile");
+    for (size_t i = 0; i < json_object_array_length(profiles); i++) {
+        r = load_profile(json_object_array_get_idx(profiles, i), i, settings, ret_error);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int config_load(const char *path, const char *demo_path, struct settings *ret_settings,
+                char **ret_error)
+{
+    CLEANUP(settings_deinit) struct settings settings = {0};
+    CLEANUP(buf_deinit) struct buf text = {0};
+    CLEANUP(json_putp) struct json_object *root = NULL;
+    CLEANUP(freep) char *error = NULL;
+    struct json_reader *reader;
+    const char *reason;
+    size_t offset, line = 1;
+    int r;
+
+    set_defaults(&settings, config_rows);
+    if (!path) {
+        add_builtin_profiles(demo_path, &settings);
+        goto done;
+    }
+    r = read_file(path, &text, ret_error);
+    if (r < 0)
+        return r;
+    reader = json_reader_new();
+    r = json_reader_parse(reader, text.data, text.len, &root, &reason, &offset);
+    json_reader_free(reader);
+    if (r < 0) {
+        for (size_t i = 0; i < offset && i < text.len; i++)
+            line += text.data[i] == '\n';
+        *ret_error = xasprintf("%s:%zu: %s", path, line, reason);
+        return -EINVAL;
+    }
+    r = load(root, demo_path, &settings, &error);
+    if (r < 0) {
+        *ret_error = xasprintf("%s: %s", path, error);
+        return r;
+    }
+done:
+    *ret_settings = settings;
+    settings = (struct settings){0};
+    return 0;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading the configuration file. What it may say stands in config_table.c. */
+#pragma once
+
+#include "core/settings.h"
+
+/**
+ * Reads the file; NULL stands for the built-in configuration: three profiles that run the program
+ * at `demo_path`. On -EINVAL *ret_error names the line or the key, to be freed.
+ */
+int config_load(const char *path, const char *demo_path, struct settings *ret_settings,
+                char **ret_error);

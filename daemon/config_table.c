@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+#include "config_table.h"
+
+#define AT(member)         .offset = offsetof(struct settings, member)
+#define PROFILE_AT(member) .offset = offsetof(struct profile_config, member)
+#define NOWHERE            .offset = SIZE_MAX
+
+static const char *const store_types[] = {"sqlite", NULL};
+static const char *const overflow_policies[] = {[OVERFLOW_REJECT] = "reject", NULL};
+
+#define DAY  86400.0
+#define KIB  1024.0
+#define MIB  (1024 * KIB)
+#define GIB  (1024 * MIB)
+#define YEAR (365 * DAY)
+
+const struct config_row config_rows[] = {
+    {"store.type", CONFIG_CHOICE, NOWHERE, .choices = store_types,
+     .doc = "Where tasks are kept: acpd.db in the state directory."},
+    {"metricsRetention", CONFIG_INTEGER, AT(metrics_retention), 1, 100000, 100,
+     .doc = "Attempts per profile that routing and health look back at."},
+    {"healthCheckInterval", CONFIG_SECONDS, AT(health_check_interval_ms), 1, DAY, 60,
+     .doc = "Seconds between looks at every profile's health."},
+    {"updateInterval", CONFIG_SECONDS, AT(update_interval_ms), 1, 3600, 5,
+     .doc = "Seconds between refreshes of the dashboard."},
+    {"agingInterval", CONFIG_SECONDS, AT(aging_interval_ms), 0, YEAR, 3600,
+     .doc = "Seconds of waiting that make up for one level of priority; for new tasks."},
+    {"taskRetention.days", CONFIG_INTEGER, AT(retention_days), 1, 36500, 30,
+     .doc = "Days that finished tasks are kept."},
+    {"taskRetention.bytes", CONFIG_INTEGER, AT(retention_bytes), MIB, 1e15, GIB,
+     .doc = "Bytes that finished tasks and their logs may take."},
+    {"routing.capability", CONFIG_NUMBER, AT(routing.capability), 0, 1000, 0.4,
+     .doc = "Weight of how specialised the profile is."},
+    {"routing.load", CONFIG_NUMBER, AT(routing.load), 0, 1000, 0.3,
+     .doc = "Weight of the expected wait."},
+    {"routing.history", CONFIG_NUMBER, AT(routing.history), 0, 1000, 0.2,
+     .doc = "Weight of the success rate."},
+    {"routing.priority", CONFIG_NUMBER, AT(routing.priority), 0, 1000, 0.1,
+     .doc = "Weight of the profile's priority."},
+    {"titleLimit", CONFIG_INTEGER, AT(title_limit), 1, MIB, KIB, .doc = "Bytes of a task's title."},
+    {"descriptionLimit", CONFIG_INTEGER, AT(description_limit), 1, 64 * MIB, 256 * KIB,
+     .doc = "Bytes of a task's description."},
+    {"inputLimit", CONFIG_INTEGER, AT(input_limit), 1, 64 * MIB, MIB,
+     .doc = "Bytes of a task's input, as compact JSON."},
+    {"lineLimit", CONFIG_INTEGER, AT(line_limit), KIB, 256 * MIB, 4 * MIB,
+     .doc = "Bytes of one line on the socket."},
+    {"outputLimit", CONFIG_INTEGER, AT(output_limit), KIB, GIB, 8 * MIB,
+     .doc = "Bytes of unread replies at which a connection is no longer read from."},
+    {"connectionLimit", CONFIG_INTEGER, AT(connection_limit), 1, 65536, 4096,
+     .doc = "Connections at once."},
+    {"linesPerPass", CONFIG_INTEGER, AT(lines_per_pass), 1, 100000, 256,
+     .doc = "Lines of one connection that are handled before the others' turn."},
+    {"batchLimit", CONFIG_INTEGER, AT(batch_limit), 1, 100000, 1000,
+     .doc = "Requests in one JSON-RPC batch."},
+    {"logLimit", CONFIG_INTEGER, AT(log_limit), KIB, 1024 * GIB, 16 * MIB,
+     .doc = "Bytes of one attempt's log; what comes later is dropped and the cut is marked."},
+    {"killGrace", CONFIG_SECONDS, AT(kill_grace_ms), 0, 3600, 5,
+     .doc = "Seconds between SIGTERM and SIGKILL when an attempt is stopped."},
+    {"socketGroup", CONFIG_TEXT, AT(socket_group), .max = 64,
+     .doc = "A group whose members may use the socket too; nobody else unless told."},
+    {0},
+};
+
+const struct config_row config_profile_rows[] = {
+    {"name", CONFIG_NAME, PROFILE_AT(name), .is_required = true, .doc = "Unique."},
+    {"role", CONFIG_TEXT, PROFILE_AT(role), .max = 256,
+     .doc = "What the profile is, for people; its name unless told."},
+    {"capabilities", CONFIG_WORDS, PROFILE_AT(capabilities),
+     .doc = "The types of tasks it supports; its own name always counts as one."},
+    {"maxConcurrentTasks", CONFIG_INTEGER, PROFILE_AT(max_concurrent_tasks), 1, 1e6, 2,
+     .doc = "Attempts at once."},
+    {"priority", CONFIG_INTEGER, PROFILE_AT(priority), 0, 10, 3,
+     .doc = "How much routing prefers it."},
+    {"color", CONFIG_COLOR, PROFILE_AT(color), .text = "#10b981", .doc = "On the dashboard."},
+    {"icon", CONFIG_TEXT, PROFILE_AT(icon), .max = 64, .text = "💻", .doc = "On the dashboard."},
+    {"queueLimit", CONFIG_INTEGER, PROFILE_AT(queue_limit), 1, 1e8, 10000,
+     .doc = "Waiting tasks at most: queued, scheduled and blocked."},
+    {"overflow", CONFIG_CHOICE, PROFILE_AT(overflow), .choices = overflow_policies,
+     .doc = "What happens to a task for which there is no room."},
+    {"timeout", CONFIG_SECONDS, PROFILE_AT(timeout_ms), 0.001, YEAR, 3600,
+     .doc = "Seconds that an attempt may take."},
+    {"retry.maxAttempts", CONFIG_INTEGER, PROFILE_AT(max_attempts), 1, 1000, 3,
+     .doc = "Attempts before a task fails."},
+    {"retry.backoff", CONFIG_SECONDS, PROFILE_AT(backoff_ms), 0.01, DAY, 1,
+     .doc = "Seconds that the first retry waits at most; doubled with each."},
+    {"retry.maxBackoff", CONFIG_SECONDS, PROFILE_AT(max_backoff_ms), 0.01, YEAR, 300,
+     .doc = "Seconds that a retry waits at most."},
+    {"runner", CONFIG_RUNNER, PROFILE_AT(runner), .is_required = true,
+     .doc = "What does the work."},
+    {0},
+};

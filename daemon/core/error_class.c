@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/error_class.h"
+
+static const struct error_class_info classes[ERROR_CLASS_COUNT] = {
+    /*                     name           retry            spends cools  counts */
+    [ERROR_NONE] = {NULL, RETRY_NEVER, false, false, true},
+    [ERROR_EXIT] = {"exit", RETRY_BACKOFF, true, false, true},
+    [ERROR_SIGNAL] = {"signal", RETRY_BACKOFF, true, false, true},
+    [ERROR_TIMEOUT] = {"timeout", RETRY_BACKOFF, true, false, true},
+    [ERROR_STALL] = {"stall", RETRY_BACKOFF, true, false, true},
+    [ERROR_REFUSAL] = {"refusal", RETRY_IF_CONFIGURED, true, false, true},
+    [ERROR_LIMIT] = {"limit", RETRY_IF_CONFIGURED, true, false, true},
+    [ERROR_AUTH] = {"auth", RETRY_BACKOFF, false, true, false},
+    [ERROR_RATE_LIMIT] = {"rate_limit", RETRY_BACKOFF, false, true, false},
+    [ERROR_UNAVAILABLE] = {"unavailable", RETRY_BACKOFF, false, true, false},
+    [ERROR_INTERRUPTED] = {"interrupted", RETRY_AT_ONCE, false, false, false},
+    [ERROR_LOST_LEASE] = {"lost_lease", RETRY_BACKOFF, true, false, true},
+    [ERROR_CANCELLED] = {"cancelled", RETRY_NEVER, false, false, false},
+    [ERROR_INVALID] = {"invalid", RETRY_NEVER, true, false, false},
+};
+
+const struct error_class_info *error_class_info(enum error_class class)
+{
+    return &classes[class];
+}

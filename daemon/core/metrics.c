@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/metrics.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "common/alloc.h"
+
+#define BINS_PER_OCTAVE 4
+
+static size_t bin_of(int64_t duration_ms)
+{
+    double bin;
+
+    if (duration_ms < 1)
+        return 0;
+    bin = floor(log2((double)duration_ms) * BINS_PER_OCTAVE);
+    return bin >= METRICS_BINS ? METRICS_BINS - 1 : (size_t)bin;
+}
+
+/* The geometric middle of the bin, in seconds. */
+static double bin_seconds(size_t bin)
+{
+    return exp2(((double)bin + 0.5) / BINS_PER_OCTAVE) / 1000;
+}
+
+void metrics_bucket_add(struct metrics_bucket *bucket, const struct metrics_bucket *other)
+{
+    bucket->completed += other->completed;
+    bucket->failed += other->failed;
+    bucket->cancelled += other->cancelled;
+    bucket->retried += other->retried;
+    bucket->successes += other->successes;
+    bucket->errors += other->errors;
+    bucket->duration_sum_ms += other->duration_sum_ms;
+    bucket->started += other->started;
+    bucket->wait_sum_ms += other->wait_sum_ms;
+    for (size_t i = 0; i < METRICS_BINS; i++)
+        bucket->durations[i] += other->durations[i];
+}
+
+bool metrics_bucket_is_empty(const struct metrics_bucket *bucket)
+{
+    return !bucket->completed && !bucket->failed && !bucket->cancelled && !bucket->retried &&
+           !bucket->successes && !bucket->errors && !bucket->started;
+}
+
+void metrics_bucket_add_attempt(struct metrics_bucket *bucket, bool success, int64_t duration_ms)
+{
+    if (success)
+        bucket->successes++;
+    else
+        bucket->errors++;
+    bucket->duration_sum_ms += duration_ms;
+    bucket->durations[bin_of(duration_ms)]++;
+}
+
+/* The duration below which `fraction` of the sample lies (nearest rank). */
+static double percentile(const struct metrics_bucket *bucket, int64_t sample_size, double fraction)
+{
+    double rank = ceil(fraction * (double)sample_size);
+    int64_t seen = 0;
+
+    for (size_t i = 0; i < METRICS_BINS; i++) {
+        seen += bucket->durations[i];
+        if (seen && (double)seen >= rank)
+            return bin_seconds(i);
+    }
+    return 0;
+}
+
+void metrics_from_bucket(const struct metrics_bucket *bucket, int64_t range_ms,
+                         struct metrics *ret_metrics)
+{
+    int64_t n = bucket->successes + bucket->errors;
+    struct metrics m = {.success_rate = 100, .sample_size = n};
+
+    m.throughput = (double)(bucket->completed + bucket->failed) / ((double)range_ms / 3600000);
+    if (bucket->started)
+        m.average_wait = (double)bucket->wait_sum_ms / (double)bucket->started / 1000;
+    if (n) {
+        m.success_rate = 100.0 * (double)bucket->successes / (double)n;
+        m.error_rate = 100.0 * (double)bucket->errors / (double)n;
+        m.average_duration = (double)bucket->duration_sum_ms / (double)n / 1000;
+        m.p50_duration = percentile(bucket, n, 0.50);
+        m.p95_duration = percentile(bucket, n, 0.95);
+    }
+    *ret_metrics = m;
+}
+
+void metrics_durations_print(const struct metrics_bucket *bucket, struct buf *text)
+{
+    const char *separator = "";
+
+    for (size_t i = 0; i < METRICS_BINS; i++) {
+        if (!bucket->durations[i])
+            continue;
+        buf_printf(text, "%s%zu:%u", separator, i, bucket->durations[i]);
+        separator = " ";
+    }
+}
+
+void metrics_durations_parse(struct metrics_bucket *bucket, const char *text)
+{
+    char *end;
+
+    while (*text) {
+        unsigned long bin = strtoul(text, &end, 10);
+
+        if (end == text || *end != ':')
+            return;
+        text = end + 1;
+        if (bin < METRICS_BINS)
+            bucket->durations[bin] += (uint32_t)strtoul(text, &end, 10);
+        text = end;
+        while (*text == ' ')
+            text++;
+    }
+}
+
+void metrics_window_deinit(struct metrics_window *window)
+{
+    free(window->samples);
+    *window = (struct metrics_window){0};
+}
+
+void metrics_window_resize(struct metrics_window *window, size_t capacity)
+{
+    struct metrics_window old = *window;
+    size_t keep = old.count < capacity ? old.count : capacity;
+
+    if (capacity == old.capacity)
+        return;
+    *window = (struct metrics_window){.capacity = capacity};
+    window->samples = xcalloc(capacity, sizeof(*window->samples));
+    for (size_t i = old.count - keep; i < old.count; i++) {
+        /* The oldest of a full ring stands at `next`. */
+        size_t at = old.count == old.capacity ? (old.next + i) % old.capacity : i;
+
+        metrics_window_add(window, old.samples[at].success, old.samples[at].duration_ms);
+    }
+    metrics_window_deinit(&old);
+}
+
+void metrics_window_add(struct metrics_window *window, bool success, int64_t duration_ms)
+{
+    struct metrics_sample *slot;
+
+    if (!window->capacity)
+        return;
+    slot = &window->samples[window->next];
+    if (window->count == window->capacity) {
+        window->successes -= slot->success;
+        window->duration_sum_ms -= slot->duration_ms;
+    } else {
+        window->count++;
+    }
+    *slot = (struct metrics_sample){.duration_ms = duration_ms, .success = success};
+    window->successes += success;
+    window->duration_sum_ms += duration_ms;
+    window->errors_in_a_row = success ? 0 : window->errors_in_a_row + 1;
+    window->next = (window->next + 1) % window->capacity;
+}
+
+double metrics_window_average(const struct metrics_window *window)
+{
+    return window->count ? (double)window->duration_sum_ms / (double)window->count / 1000 : 0;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What profiles did, in figures.
+ *
+ * A bucket sums up one span of time (a minute, an hour) of one profile. Buckets add up, so any range
+ * is the sum of the buckets in it, and no task is ever counted when a page loads. Durations go into
+ * a histogram with bins that grow by 2^(1/4) from 1 ms: a percentile read from it is within 9 % of
+ * the true one.
+ *
+ * The window holds the last attempts one by one; routing and health look at it.
+ */
+#pragma once
+
+#include "common/buf.h"
+#include "core/error_class.h"
+
+#define METRICS_BINS 136 /* up to 2^34 ms, half a year */
+
+struct metrics_bucket {
+    int64_t completed, failed, cancelled; /* tasks by final outcome */
+    int64_t retried;                      /* attempts that will be repeated */
+    int64_t successes, errors;            /* attempts that count for rates */
+    int64_t duration_sum_ms;              /* of those attempts */
+    int64_t started, wait_sum_ms;         /* attempts started and how long they had been queued */
+    uint32_t durations[METRICS_BINS];     /* of the attempts that count */
+};
+
+struct metrics {
+    double throughput;   /* finished tasks an hour */
+    double success_rate; /* percent of the attempts that count; 100 without any */
+    double error_rate;   /* percent; 0 without any */
+    double average_duration, p50_duration, p95_duration; /* seconds */
+    double average_wait;                                 /* seconds in the queue before a start */
+    int64_t sample_size;                                 /* attempts that count */
+};
+
+void metrics_bucket_add(struct metrics_bucket *bucket, const struct metrics_bucket *other);
+bool metrics_bucket_is_empty(const struct metrics_bucket *bucket);
+/** Notes one attempt that counts. */
+void metrics_bucket_add_attempt(struct metrics_bucket *bucket, bool success, int64_t duration_ms);
+void metrics_from_bucket(const struct metrics_bucket *bucket, int64_t range_ms,
+                         struct metrics *ret_metrics);
+
+/** The histogram as text, "bin:count bin:count", and back. Reading ignores what it does not know. */
+void metrics_durations_print(const struct metrics_bucket *bucket, struct buf *text);
+void metrics_durations_parse(struct metrics_bucket *bucket, const char *text);
+
+struct metrics_window {
+    struct metrics_sample {
+        int64_t duration_ms;
+        bool success;
+    } * samples;
+    size_t capacity, count, next;
+    size_t successes;
+    int64_t duration_sum_ms;
+    size_t errors_in_a_row; /* at the young end */
+};
+
+void metrics_window_deinit(struct metrics_window *window);
+/** Sets how many samples are held, keeping the youngest. */
+void metrics_window_resize(struct metrics_window *window, size_t capacity);
+void metrics_window_add(struct metrics_window *window, bool success, int64_t duration_ms);
+/** Seconds; 0 without samples. */
+double metrics_window_average(const struct metrics_window *window);

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/profile.h"
+
+#include <string.h>
+
+#include "common/alloc.h"
+#include "common/strv.h"
+
+void profile_config_deinit(struct profile_config *config)
+{
+    free(config->name);
+    free(config->role);
+    strv_free(config->capabilities);
+    free(config->color);
+    free(config->icon);
+    strv_free(config->runner.command);
+    strv_free(config->runner.env);
+    free(config->runner.cwd);
+    *config = (struct profile_config){0};
+}
+
+void settings_deinit(struct settings *settings)
+{
+    for (size_t i = 0; i < settings->profile_count; i++)
+        profile_config_deinit(&settings->profiles[i]);
+    free(settings->profiles);
+    free(settings->socket_group);
+    *settings = (struct settings){0};
+}
+
+struct profile *profile_new(struct profile_config *config)
+{
+    struct profile *profile = xcalloc(1, sizeof(*profile));
+
+    profile->config = *config;
+    *config = (struct profile_config){0};
+    profile->is_active = true;
+    profile->staged.is_active = -1;
+    return profile;
+}
+
+void profile_free(struct profile *profile)
+{
+    if (!profile)
+        return;
+    profile_config_deinit(&profile->config);
+    metrics_window_deinit(&profile->window);
+    free(profile);
+}
+
+void profile_freep(struct profile **profile)
+{
+    profile_free(*profile);
+}
+
+int64_t profile_id(const struct profile *profile)
+{
+    return profile->staged.id ? profile->staged.id : profile->id;
+}
+
+int64_t profile_count(const struct profile *profile, enum task_status status)
+{
+    return profile->counts.by_status[status] + profile->staged.counts.by_status[status];
+}
+
+int64_t profile_waiting(const struct profile *profile)
+{
+    return task_counts_waiting(&profile->counts) + task_counts_waiting(&profile->staged.counts);
+}
+
+int64_t profile_free_slots(const struct profile *profile)
+{
+    int64_t used = profile->slots_used + profile->staged.slots_used;
+
+    return used < profile->config.max_concurrent_tasks ? profile->config.max_concurrent_tasks - used
+                                                       : 0;
+}
+
+bool profile_is_active(const struct profile *profile)
+{
+    return profile->staged.is_active >= 0 ? profile->staged.is_active : profile->is_active;
+}
+
+bool profile_has_capability(const struct profile *profile, const char *capability)
+{
+    return strcmp(profile->config.name, capability) == 0 ||
+           strv_contains(profile->config.capabilities, capability);
+}
+
+struct task_counts *profile_stage_counts(struct profile *profile)
+{
+    profile->staged.is_dirty = true;
+    return &profile->staged.counts;
+}
+
+void profile_commit(struct profile *profile)
+{
+    for (int i = 0; i < TASK_STATUS_COUNT; i++)
+        profile->counts.by_status[i] += profile->staged.counts.by_status[i];
+    profile->slots_used += profile->staged.slots_used;
+    if (profile->staged.id)
+        profile->id = profile->staged.id;
+    if (profile->staged.is_active >= 0)
+        profile->is_active = profile->staged.is_active;
+    if (profile->staged.last_activity)
+        profile->last_activity = profile->staged.last_activity;
+    profile_rollback(profile);
+}
+
+void profile_rollback(struct profile *profile)
+{
+    memset(&profile->staged, 0, sizeof(profile->staged));
+    profile->staged.is_active = -1;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A profile: who does a kind of work, how much at once, and what became of it so far.
+ *
+ * What a pass changes is staged beside what is committed, so that a pass that fails can be forgotten
+ * as a whole: profile_commit() adds the one to the other, profile_rollback() drops it.
+ */
+#pragma once
+
+#include "core/metrics.h"
+#include "core/settings.h"
+#include "core/task.h"
+
+enum profile_health { HEALTH_HEALTHY, HEALTH_DEGRADED, HEALTH_UNHEALTHY };
+
+struct profile {
+    int64_t id; /* 0: not in the store yet */
+    struct profile_config config;
+    bool is_active;  /* as committed */
+    bool is_removed; /* no longer configured: takes nothing new, stays until it is empty */
+
+    struct task_counts counts;   /* committed */
+    int64_t last_activity;       /* wall ms, 0: none yet */
+    struct metrics_window window;
+    int64_t slots_used;          /* attempts whose family is not gone yet */
+    int64_t next_wake;           /* no scheduled task is due before this; wall ms */
+
+    struct { /* by the pass under way */
+        int64_t id;    /* 0: unchanged */
+        bool is_dirty; /* counters to be written */
+        int is_active; /* -1: unchanged */
+        int64_t slots_used;
+        struct task_counts counts;
+        int64_t last_activity;
+        struct metrics_bucket bucket;
+    } staged;
+
+    enum profile_health health;
+    char health_reason[160]; /* empty when healthy */
+};
+
+/** Takes the configuration over and leaves zeros behind. */
+struct profile *profile_new(struct profile_config *config);
+void profile_free(struct profile *profile);
+/** CLEANUP(profile_freep) */
+void profile_freep(struct profile **profile);
+
+/* What follows includes what the pass under way did. */
+
+int64_t profile_id(const struct profile *profile);
+/** Tasks in this status. */
+int64_t profile_count(const struct profile *profile, enum task_status status);
+int64_t profile_waiting(const struct profile *profile);
+int64_t profile_free_slots(const struct profile *profile);
+bool profile_is_active(const struct profile *profile);
+/** Whether it declares the capability; its own name always counts as one. */
+bool profile_has_capability(const struct profile *profile, const char *capability);
+
+/** The counters that a transition of one of its tasks changes. */
+struct task_counts *profile_stage_counts(struct profile *profile);
+void profile_commit(struct profile *profile);
+void profile_rollback(struct profile *profile);
+
+/** Works the health out from the window; changes health and health_reason. */
+void profile_update_health(struct profile *profile);
+const char *profile_health_name(enum profile_health health);

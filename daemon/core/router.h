@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Routing: which profile is best for a task. Filter, then score, as schedulers do: profiles that
+ * cannot take the task are rejected with the reason; each other one gets the weighted sum of four
+ * terms in [0, 1]. docs/architecture.md explains the terms; router.c has the table.
+ */
+#pragma once
+
+#include "core/profile.h"
+
+enum router_term { TERM_CAPABILITY, TERM_LOAD, TERM_HISTORY, TERM_PRIORITY, TERM_COUNT };
+
+struct router_request {
+    char *const *capabilities; /* all required; a task's type is one of them */
+};
+
+struct router_candidate {
+    struct profile *profile;
+    bool is_rejected;
+    bool is_full; /* rejected only because its queue is full */
+    char reason[120]; /* why it is rejected */
+    double terms[TERM_COUNT];
+    double score; /* the weighted sum of the terms, 0 when rejected */
+};
+
+const char *router_term_name(enum router_term term);
+
+/**
+ * Judges every profile. ret_candidates has room for `count` and comes back ordered: the best first,
+ * by health (an unhealthy one after the others), then score, then name; the rejected ones last.
+ * Returns how many were not rejected.
+ */
+size_t router_rank(const struct router_request *request, struct profile *const *profiles,
+                   size_t count, const struct routing_weights *weights,
+                   struct router_candidate *ret_candidates);

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* What the configuration says, as values. Keys, bounds, defaults and docs: daemon/config_table.c. */
+#pragma once
+
+#include "common/macros.h"
+
+enum overflow_policy { OVERFLOW_REJECT };
+
+enum runner_type { RUNNER_COMMAND };
+
+struct runner_config {
+    enum runner_type type;
+    char **command; /* argv */
+    char **env;     /* "KEY=value" added to the inherited environment */
+    char *cwd;      /* NULL: acpd's */
+};
+
+struct profile_config {
+    char *name, *role;
+    char **capabilities;
+    int64_t max_concurrent_tasks;
+    int64_t priority;
+    char *color, *icon;
+    int64_t queue_limit;
+    enum overflow_policy overflow;
+    int64_t timeout_ms;
+    int64_t max_attempts, backoff_ms, max_backoff_ms;
+    struct runner_config runner;
+};
+
+struct routing_weights {
+    double capability, load, history, priority;
+};
+
+struct settings {
+    int64_t metrics_retention; /* attempts a profile */
+    int64_t health_check_interval_ms, update_interval_ms, aging_interval_ms;
+    int64_t retention_days, retention_bytes;
+    struct routing_weights routing;
+
+    /* limits */
+    int64_t title_limit, description_limit, input_limit; /* bytes */
+    int64_t line_limit, output_limit;                    /* bytes a connection */
+    int64_t connection_limit, lines_per_pass, batch_limit;
+    int64_t log_limit; /* bytes an attempt */
+    int64_t kill_grace_ms;
+    char *socket_group; /* may use the socket too; NULL: none */
+
+    struct profile_config *profiles;
+    size_t profile_count;
+    bool is_demo; /* the built-in profiles run the demo program */
+};
+
+void profile_config_deinit(struct profile_config *config);
+/** Frees what it holds; a struct settings of zeros is fine. */
+void settings_deinit(struct settings *settings);

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/task.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const char *const status_names[TASK_STATUS_COUNT] = {
+    [TASK_NEW] = "new",         [TASK_QUEUED] = "queued",   [TASK_SCHEDULED] = "scheduled",
+    [TASK_BLOCKED] = "blocked", [TASK_RUNNING] = "running", [TASK_COMPLETED] = "completed",
+    [TASK_FAILED] = "failed",   [TASK_CANCELLED] = "cancelled",
+};
+
+static const char *const priority_names[PRIORITY_COUNT] = {
+    [PRIORITY_LOW] = "low",
+    [PRIORITY_MEDIUM] = "medium",
+    [PRIORITY_HIGH] = "high",
+};
+
+#define TO(status) (1u << (status))
+
+/* From the row's status to any of the set. A step to the same status moves a task between profiles
+ * or in time. */
+static const unsigned transitions[TASK_STATUS_COUNT] = {
+    [TASK_NEW] = TO(TASK_QUEUED) | TO(TASK_SCHEDULED) | TO(TASK_BLOCKED),
+    [TASK_QUEUED] = TO(TASK_QUEUED) | TO(TASK_SCHEDULED) | TO(TASK_RUNNING) | TO(TASK_CANCELLED),
+    [TASK_SCHEDULED] = TO(TASK_QUEUED) | TO(TASK_SCHEDULED) | TO(TASK_CANCELLED),
+    [TASK_BLOCKED] = TO(TASK_QUEUED) | TO(TASK_SCHEDULED) | TO(TASK_BLOCKED) | TO(TASK_CANCELLED),
+    [TASK_RUNNING] = TO(TASK_QUEUED) | TO(TASK_SCHEDULED) | TO(TASK_COMPLETED) | TO(TASK_FAILED) |
+                     TO(TASK_CANCELLED),
+    [TASK_COMPLETED] = 0,
+    [TASK_FAILED] = TO(TASK_QUEUED),
+    [TASK_CANCELLED] = TO(TASK_QUEUED),
+};
+
+void task_deinit(struct task *task)
+{
+    free(task->error_message);
+    free(task->key);
+    free(task->result);
+    free(task->routing);
+    free(task->body);
+    *task = (struct task){0};
+}
+
+const char *task_status_name(enum task_status status)
+{
+    return status_names[status];
+}
+
+const char *task_priority_name(enum task_priority priority)
+{
+    return priority_names[priority];
+}
+
+int task_status_parse(const char *name, enum task_status *ret_status)
+{
+    for (int i = TASK_QUEUED; i < TASK_STATUS_COUNT; i++) {
+        if (strcmp(name, status_names[i]) == 0) {
+            *ret_status = (enum task_status)i;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+int task_priority_parse(const char *name, enum task_priority *ret_priority)
+{
+    for (int i = 0; i < PRIORITY_COUNT; i++) {
+        if (strcmp(name, priority_names[i]) == 0) {
+            *ret_priority = (enum task_priority)i;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+bool task_status_is_waiting(enum task_status status)
+{
+    return status == TASK_QUEUED || status == TASK_SCHEDULED || status == TASK_BLOCKED;
+}
+
+bool task_status_is_finished(enum task_status status)
+{
+    return status == TASK_COMPLETED || status == TASK_FAILED || status == TASK_CANCELLED;
+}
+
+bool task_may_become(const struct task *task, enum task_status to)
+{
+    return transitions[task->status] & TO(to);
+}
+
+int task_transition(struct task *task, enum task_status to, struct task_counts *counts)
+{
+    if (!task_may_become(task, to))
+        return -EINVAL;
+    if (task->status != TASK_NEW)
+        counts->by_status[task->status]--;
+    counts->by_status[to]++;
+    task->status = to;
+    return 0;
+}
+
+void task_move(struct task *task, int64_t profile_id, struct task_counts *from,
+               struct task_counts *to)
+{
+    from->by_status[task->status]--;
+    to->by_status[task->status]++;
+    task->profile_id = profile_id;
+}
+
+int64_t task_rank(const struct task *task, int64_t aging_interval_ms)
+{
+    return task->ready_at - (int64_t)task->priority * aging_interval_ms;
+}
+
+int64_t task_counts_waiting(const struct task_counts *counts)
+{
+    return counts->by_status[TASK_QUEUED] + counts->by_status[TASK_SCHEDULED] +
+           counts->by_status[TASK_BLOCKED];
+}

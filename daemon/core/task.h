@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A task: one piece of work for one profile, and the statuses that it goes through.
+ *
+ *                    ┌──────────── retry ───────────┐
+ *                    v                              │
+ *   (new) ──> scheduled ──> queued ──> running ──> failed
+ *     │            ^          ^ │        │ │ │
+ *     │            └─ backoff ┼─┼────────┘ │ └──> completed
+ *     ├──────────────────────>┘ │          │
+ *     └──> blocked ─────────────┴──────────┴────> cancelled
+ *
+ * Times are wall-clock milliseconds, 0 meaning none, except readyAt and queuedAt, which come from
+ * a clock that never steps back (see engine.h) because the order of the queue depends on them.
+ */
+#pragma once
+
+#include "core/error_class.h"
+
+enum task_status { /* the values are stored: never renumber them */
+    TASK_NEW = 0,  /* not admitted yet */
+    TASK_QUEUED = 1,
+    TASK_SCHEDULED = 2,
+    TASK_BLOCKED = 3,
+    TASK_RUNNING = 4,
+    TASK_COMPLETED = 5,
+    TASK_FAILED = 6,
+    TASK_CANCELLED = 7,
+    TASK_STATUS_COUNT,
+};
+
+enum task_priority { PRIORITY_LOW, PRIORITY_MEDIUM, PRIORITY_HIGH, PRIORITY_COUNT };
+
+/* How many tasks a profile has in each status. */
+struct task_counts {
+    int64_t by_status[TASK_STATUS_COUNT];
+};
+
+struct task {
+    int64_t id, profile_id;
+    enum task_status status;
+    enum task_priority priority;
+    int64_t place; /* among the tasks of the same profile and status, smallest first: the rank of a
+                      queued task, the time a scheduled one waits for, the id of a blocked one */
+
+    int64_t created_at, started_at, finished_at;
+    int64_t run_at;    /* as asked for */
+    int64_t ready_at;  /* when it first became queued; kept through retries */
+    int64_t queued_at; /* when it last became queued */
+
+    int64_t timeout_ms;    /* 0: the profile's */
+    int64_t max_attempts;  /* 0: the profile's */
+    int64_t attempt;       /* the number of the last attempt, never reused */
+    int64_t spent;         /* attempts spent of maxAttempts */
+    int64_t retries;       /* retries with backoff since admission or retry_task */
+    int64_t interruptions; /* in a row */
+
+    enum error_class error_class;
+    char *error_message; /* NULL: none */
+    char *key;           /* idempotency key, or NULL */
+    char *result;        /* JSON, or NULL */
+    char *routing;       /* JSON: the decision that chose the profile, or NULL */
+    char *body;          /* members of a JSON object that never change: title to dependsOn */
+};
+
+void task_deinit(struct task *task);
+
+const char *task_status_name(enum task_status status);
+const char *task_priority_name(enum task_priority priority);
+/** -EINVAL for a name that is none. */
+int task_status_parse(const char *name, enum task_status *ret_status);
+int task_priority_parse(const char *name, enum task_priority *ret_priority);
+
+/** Waiting: scheduled, blocked or queued. */
+bool task_status_is_waiting(enum task_status status);
+/** Finished: completed, failed or cancelled. */
+bool task_status_is_finished(enum task_status status);
+
+/** Whether the table of transitions has this one. */
+bool task_may_become(const struct task *task, enum task_status to);
+
+/**
+ * Changes the status; the only function that does. Counters follow from it: `counts` loses one in
+ * the old status and gains one in the new. -EINVAL, with nothing changed, when the table of
+ * transitions has no such step.
+ */
+int task_transition(struct task *task, enum task_status to, struct task_counts *counts);
+
+/** Gives a waiting task to another profile; the counters follow. */
+void task_move(struct task *task, int64_t profile_id, struct task_counts *from,
+               struct task_counts *to);
+
+/** The place in the queue of ready tasks: readyAt - priority * agingInterval, smallest first. A task
+ *  of one level less runs first once it has waited that much longer, so nothing starves. */
+int64_t task_rank(const struct task *task, int64_t aging_interval_ms);
+
+int64_t task_counts_waiting(const struct task_counts *counts);

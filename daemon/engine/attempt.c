@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An attempt's life: claimed in the transaction, launched after its commit, ended by its process,
+ * settled in a later transaction. Until that has been committed the attempt stays on the engine's
+ * list, so an end that the storage could not take is told again in the next pass.
+ *
+ * The attempt's number is the fence: an end changes its task only while the task still runs this
+ * very attempt.
+ */
+#include "engine/attempt.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "common/alloc.h"
+#include "common/log.h"
+#include "common/strv.h"
+#include "core/retry.h"
+
+#define OUTPUT_TAIL (64 * 1024) /* of stdout, for the result */
+
+struct attempt *attempt_find(struct engine *engine, int64_t task_id)
+{
+    list_for_each(link, &engine->attempts)
+    {
+        struct attempt *attempt = list_entry(link, struct attempt, link);
+
+        if (attempt->task_id == task_id)
+            return attempt;
+    }
+    return NULL;
+}
+
+static void arm_deadline(struct attempt *attempt)
+{
+    heap_set(&attempt->engine->deadlines, &attempt->deadline,
+             attempt->started_mono + attempt->timeout_ms);
+}
+
+void attempt_stop(struct attempt *attempt, enum error_class why)
+{
+    if (attempt->stop != ERROR_NONE || attempt->state > ATTEMPT_RUNNING)
+        return;
+    attempt->stop = why;
+    attempt->stop_is_staged = true;
+    heap_remove(&attempt->engine->deadlines, &attempt->deadline);
+}
+
+void attempt_resume(struct attempt *attempt)
+{
+    attempt->stop = ERROR_NONE;
+    attempt->stop_is_staged = false;
+    arm_deadline(attempt);
+}
+
+void attempt_free(struct attempt *attempt)
+{
+    list_remove(&attempt->link);
+    heap_remove(&attempt->engine->deadlines, &attempt->deadline);
+    buf_deinit(&attempt->input);
+    free(attempt->message);
+    free(attempt->result);
+    free(attempt);
+}
+
+static int claim_one(struct engine *engine, struct profile *profile, struct task *task)
+{
+    struct attempt *attempt;
+    int64_t was_attempt = task->attempt;
+    int r;
+
+    task_transition(task, TASK_RUNNING, profile_stage_counts(profile));
+    task->attempt++;
+    task->started_at = engine->now.wall;
+    task->place = task->id;
+    r = store_save_task(engine->store, task, TASK_QUEUED, was_attempt);
+    if (r < 0)
+        return r;
+
+    attempt = xcalloc(1, sizeof(*attempt));
+    attempt->engine = engine;
+    attempt->profile = profile;
+    attempt->task_id = task->id;
+    attempt->number = task->attempt;
+    attempt->started_at = engine->now.wall;
+    attempt->started_mono = engine->now.mono;
+    attempt->timeout_ms = task->timeout_ms ? task->timeout_ms : profile->config.timeout_ms;
+    engine_print_task(engine, task, NULL, &attempt->input);
+    buf_add_char(&attempt->input, '\n');
+    list_append(&engine->attempts, &attempt->link);
+
+    profile->staged.slots_used++;
+    profile->staged.last_activity = engine->now.wall;
+    profile->staged.bucket.started++;
+    profile->staged.bucket.wait_sum_ms += engine->now.queue - task->queued_at;
+    return 0;
+}
+
+int attempt_claim(struct engine *engine, struct profile *profile, int limit)
+{
+    int claimed = 0;
+
+    while (claimed < limit && !profile->is_removed && profile_is_active(profile) &&
+           profile_free_slots(profile) > 0 && profile_count(profile, TASK_QUEUED) > 0) {
+        CLEANUP(task_deinit) struct task task = {0};
+        int r = store_next_queued(engine->store, profile_id(profile), &task);
+
+        if (r == 0)
+            break;
+        if (r > 0)
+            r = claim_one(engine, profile, &task);
+        if (r < 0)
+            return r;
+        claimed++;
+    }
+    return claimed;
+}
+
+/* The last line of the output when it is a JSON object, else the output as {"output": …}. */
+static char *result_of(struct attempt *attempt, const struct run_end *end)
+{
+    const char *text = end->output;
+    size_t len = end->output_len, start;
+    CLEANUP(json_putp) struct json_object *value = NULL;
+    struct buf result = {0};
+    const char *reason;
+    size_t offset;
+
+    while (len && (text[len - 1] == '\n' || text[len - 1] == '\r'))
+        len--;
+    for (start = len; start && text[start - 1] != '\n'; start--)
+        ;
+    if (start < len && text[start] == '{' &&
+        json_reader_parse(attempt->engine->reader, text + start, len - start, &value, &reason,
+                          &offset) == 0 &&
+        json_object_is_type(value, json_type_object))
+        return xstrdup(json_compact(value));
+    buf_add_text(&result, "{\"output\":");
+    buf_add_json_string(&result, text ? text : "", end->output_len);
+    buf_add_char(&result, '}');
+    return buf_take(&result);
+}
+
+static enum error_class class_of_status(int status)
+{
+    switch (status) {
+    case EX_OK:
+        return ERROR_NONE;
+    case EX_TEMPFAIL:
+        return ERROR_UNAVAILABLE;
+    case EX_NOPERM:
+        return ERROR_AUTH;
+    case EX_USAGE:
+    case EX_DATAERR:
+    case EX_CONFIG:
+        return ERROR_INVALID;
+    default:
+        return ERROR_EXIT;
+    }
+}
+
+static void end_as(struct attempt *attempt, enum error_class class, char *message)
+{
+    attempt->class = class;
+    attempt->message = message;
+}
+
+static void judge(struct attempt *attempt, const struct run_end *end)
+{
+    bool succeeded = end->outcome == RUN_EXITED && end->code == 0;
+
+    if (attempt->stop == ERROR_TIMEOUT) {
+        end_as(attempt, ERROR_TIMEOUT,
+               xasprintf("ran longer than its timeout of %g s", (double)attempt->timeout_ms / 1000));
+        return;
+    }
+    /* What finished its work while acpd was stopping has finished it. */
+    if (attempt->stop != ERROR_NONE && !succeeded) {
+        end_as(attempt, attempt->stop, xstrdup("acpd was stopped"));
+        return;
+    }
+    switch (end->outcome) {
+    case RUN_EXITED:
+        attempt->class = class_of_status(end->code);
+        if (succeeded)
+            attempt->result = result_of(attempt, end);
+        else
+            attempt->message = xasprintf("exited with status %d", end->code);
+        break;
+    case RUN_SIGNALED:
+        end_as(attempt, ERROR_SIGNAL,
+               xasprintf("killed by signal %d (%s)", end->code, strsignal(end->code)));
+        break;
+    case RUN_NOT_STARTED:
+        end_as(attempt, ERROR_UNAVAILABLE, xstrdup(end->message));
+        break;
+    case RUN_LOST:
+        end_as(attempt, ERROR_INTERRUPTED, xstrdup("its keeper process was killed"));
+        break;
+    }
+}
+
+static void on_run_end(struct run *run UNUSED, const struct run_end *end, void *data)
+{
+    struct attempt *attempt = data;
+
+    attempt->run = NULL;
+    attempt->ended_mono = clock_mono_ms();
+    heap_remove(&attempt->engine->deadlines, &attempt->deadline);
+    judge(attempt, end);
+    attempt->stop_is_staged = false;
+    attempt->state = ATTEMPT_ENDED;
+}
+
+void attempt_launch(struct attempt *attempt)
+{
+    const struct engine *engine = attempt->engine;
+    const struct profile_config *config = &attempt->profile->config;
+    CLEANUP(freep) char *log_path = engine_log_path(engine, attempt->task_id, attempt->number);
+    CLEANUP(strv_freep) char **env = NULL;
+
+    for (size_t i = 0; config->runner.env && config->runner.env[i]; i++)
+        strv_push(&env, xstrdup(config->runner.env[i]));
+    strv_push(&env, xasprintf("ACPD_TASK_ID=%lld", (long long)attempt->task_id));
+    strv_push(&env, xasprintf("ACPD_ATTEMPT=%lld", (long long)attempt->number));
+    strv_push(&env, xasprintf("ACPD_PROFILE=%s", config->name));
+    strv_push(&env, xasprintf("ACPD_SOCKET=%s", engine->socket_path));
+
+    attempt->state = ATTEMPT_RUNNING;
+    attempt->run = run_start(engine->supervisor,
+                             &(struct run_spec){
+                                 .argv = (const char *const *)config->runner.command,
+                                 .env = (const char *const *)env,
+                                 .cwd = config->runner.cwd,
+                                 .input = attempt->input.data,
+                                 .input_len = attempt->input.len,
+                                 .log_path = log_path,
+                                 .log_limit = engine->settings.log_limit,
+                                 .tail_limit = OUTPUT_TAIL,
+                                 .grace_ms = engine->settings.kill_grace_ms,
+                             },
+                             &(struct run_handler){.on_end = on_run_end, .data = attempt});
+    buf_deinit(&attempt->input);
+    if (attempt->stop == ERROR_NONE)
+        arm_deadline(attempt);
+}
+
+int attempt_conclude(struct engine *engine, struct profile *profile, struct task *task,
+                     enum error_class class, const char *message, const char *result,
+                     int64_t duration_ms)
+{
+    const struct error_class_info *info = error_class_info(class);
+    struct metrics_bucket *bucket = &profile->staged.bucket;
+    struct store_attempt attempt = {
+        .task_id = task->id,
+        .number = task->attempt,
+        .profile_id = task->profile_id,
+        .started_at = task->started_at,
+        .finished_at = engine->now.wall,
+        .duration_ms = duration_ms,
+        .error_class = class,
+        .error_message = message,
+    };
+    enum task_status to = TASK_COMPLETED;
+    int64_t delay_ms = 0;
+    int r;
+
+    if (class == ERROR_CANCELLED)
+        to = TASK_CANCELLED;
+    else if (class != ERROR_NONE)
+        to = retry_decide(task, class, &profile->config, erand48(engine->chance), &delay_ms);
+    else
+        task->interruptions = 0;
+    task_transition(task, to, profile_stage_counts(profile));
+    task->error_class = class;
+    free(task->error_message);
+    task->error_message = message ? xstrdup(message) : NULL;
+    task->place = task->id;
+    if (to == TASK_QUEUED) {
+        task_enqueue(engine, task);
+    } else if (to == TASK_SCHEDULED) {
+        task_schedule(engine, profile, task, engine->now.wall + delay_ms);
+    } else {
+        task->finished_at = engine->now.wall;
+        free(task->result);
+        task->result = result ? xstrdup(result) : NULL;
+    }
+    r = store_save_task(engine->store, task, TASK_RUNNING, task->attempt);
+    if (r >= 0)
+        r = store_add_attempt(engine->store, &attempt);
+    if (r < 0)
+        return r;
+
+    profile->staged.last_activity = engine->now.wall;
+    bucket->completed += to == TASK_COMPLETED;
+    bucket->failed += to == TASK_FAILED;
+    bucket->cancelled += to == TASK_CANCELLED;
+    bucket->retried += to == TASK_QUEUED || to == TASK_SCHEDULED;
+    if (info->counts)
+        metrics_bucket_add_attempt(bucket, class == ERROR_NONE, duration_ms);
+    return 0;
+}
+
+int attempt_settle(struct attempt *attempt)
+{
+    struct engine *engine = attempt->engine;
+    CLEANUP(task_deinit) struct task task = {0};
+    int r = store_get_task(engine->store, attempt->task_id, &task);
+
+    if (r < 0)
+        return r;
+    attempt->is_stale = r == 0 || task.status != TASK_RUNNING || task.attempt != attempt->number;
+    if (!attempt->is_stale) {
+        r = attempt_conclude(engine, attempt->profile, &task, attempt->class, attempt->message,
+                             attempt->result, attempt->ended_mono - attempt->started_mono);
+        if (r < 0)
+            return r;
+        if (attempt->class != ERROR_NONE)
+            log_info("task %lld, attempt %lld of profile \"%s\": %s: %s; the task is now %s",
+                     (long long)task.id, (long long)task.attempt, attempt->profile->config.name,
+                     error_class_info(attempt->class)->name, attempt->message,
+                     task_status_name(task.status));
+    }
+    attempt->state = ATTEMPT_SETTLED;
+    attempt->profile->staged.slots_used--;
+    return 0;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the engine share: attempts, from claim to settled end. */
+#pragma once
+
+#include "engine/engine.h"
+#include "run/run.h"
+
+enum attempt_state {
+    ATTEMPT_CLAIMED, /* by the pass under way; no process yet */
+    ATTEMPT_RUNNING,
+    ATTEMPT_ENDED,   /* its family is gone; its task has yet to be told */
+    ATTEMPT_SETTLED, /* its task was told by the pass under way */
+};
+
+struct attempt {
+    struct list link;           /* engine.attempts */
+    struct heap_node deadline;  /* engine.deadlines, by monotonic ms */
+    struct engine *engine;
+    struct profile *profile;
+    struct run *run;            /* while it runs */
+    enum attempt_state state;
+
+    int64_t task_id, number;
+    int64_t started_at, started_mono, ended_mono;
+    int64_t timeout_ms;
+    struct buf input;           /* for stdin; gone once it was started */
+
+    enum error_class stop;      /* why it is being stopped; ERROR_NONE: it is not */
+    bool stop_is_staged;        /* by the pass under way: its processes are told after the commit */
+
+    enum error_class class;     /* how it ended */
+    char *message, *result;
+    bool is_stale;              /* its task had been taken away: the end changes nothing */
+};
+
+/** The attempt of a task whose processes are not gone yet, or NULL. */
+struct attempt *attempt_find(struct engine *engine, int64_t task_id);
+/** Stages a stop; the first reason stands. */
+void attempt_stop(struct attempt *attempt, enum error_class why);
+/** Takes back a stop that was staged but not committed. */
+void attempt_resume(struct attempt *attempt);
+void attempt_free(struct attempt *attempt);
+
+/** Claims waiting tasks of the profile for its free slots, at most `limit`; returns how many, or
+ *  the storage's error. */
+int attempt_claim(struct engine *engine, struct profile *profile, int limit);
+/** Starts the processes of a claimed attempt. */
+void attempt_launch(struct attempt *attempt);
+/** Ends the attempt's task, or gives it another attempt, unless it was taken away meanwhile. */
+int attempt_settle(struct attempt *attempt);
+/** Writes the end of the task's last attempt and what follows from it: completed, failed, or
+ *  waiting again. Changes *task. */
+int attempt_conclude(struct engine *engine, struct profile *profile, struct task *task,
+                     enum error_class class, const char *message, const char *result,
+                     int64_t duration_ms);
+
+/** Puts a task into the queue, now or when it is due; saves nothing. */
+void task_enqueue(struct engine *engine, struct task *task);
+void task_schedule(struct engine *engine, struct profile *profile, struct task *task, int64_t at);
+struct profile *engine_profile_by_id(const struct engine *engine, int64_t profile_id);

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/engine.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "common/alloc.h"
+#include "common/log.h"
+#include "engine/attempt.h"
+
+/* What one pass does at most, so that no one waits long for its reply. */
+#define CLAIMS_PER_PASS 64
+#define WAKES_PER_PASS  500
+
+/* A wall clock may be set while acpd sleeps: with tasks scheduled, look at it this often. */
+#define WALL_CHECK_MS 5000
+
+#define METRICS_KEEP_MS    (INT64_C(8) * 24 * 3600 * 1000)
+#define PRUNE_INTERVAL_MS  (INT64_C(3600) * 1000)
+#define STORE_RETRY_MS     1000
+
+struct engine *engine_new(struct store *store, struct settings *settings, const char *state_dir,
+                          const char *socket_path)
+{
+    struct engine *engine = xcalloc(1, sizeof(*engine));
+
+    engine->store = store;
+    engine->settings = *settings;
+    *settings = (struct settings){0};
+    engine->socket_path = xstrdup(socket_path);
+    engine->log_folder = xasprintf("%s/logs", state_dir);
+    engine->reader = json_reader_new();
+    list_init(&engine->attempts);
+    if (getrandom(engine->chance, sizeof(engine->chance), 0) < 0)
+        engine->chance[0] = (unsigned short)clock_mono_us();
+    return engine;
+}
+
+void engine_free(struct engine *engine)
+{
+    if (!engine)
+        return;
+    list_for_each_safe(link, &engine->attempts)
+        attempt_free(list_entry(link, struct attempt, link));
+    for (size_t i = 0; i < engine->profile_count; i++)
+        profile_free(engine->profiles[i]);
+    free(engine->profiles);
+    heap_deinit(&engine->deadlines);
+    json_reader_free(engine->reader);
+    settings_deinit(&engine->settings);
+    free(engine->socket_path);
+    free(engine->log_folder);
+    free(engine);
+}
+
+void engine_set_supervisor(struct engine *engine, struct supervisor *supervisor)
+{
+    engine->supervisor = supervisor;
+}
+
+bool engine_can_launch(const struct engine *engine)
+{
+    return engine->supervisor && supervisor_is_ready(engine->supervisor);
+}
+
+void engine_begin(struct engine *engine)
+{
+    engine->passes++;
+    engine->now.wall = clock_wall_ms();
+    engine->now.mono = clock_mono_ms();
+    engine->now.queue = engine->queue_base + (engine->now.mono - engine->mono_base);
+    engine->has_more_work = false;
+}
+
+int engine_recover(struct engine *engine)
+{
+    int64_t last, count = 0;
+    int r = store_last_clock(engine->store, &last);
+
+    if (r < 0)
+        return r;
+    engine->mono_base = clock_mono_ms();
+    engine->queue_base = clock_wall_ms() > last ? clock_wall_ms() : last;
+    engine_begin(engine);
+    for (;;) {
+        CLEANUP(task_deinit) struct task task = {0};
+        struct profile *profile;
+
+        r = store_next_running(engine->store, &task);
+        if (r <= 0)
+            break;
+        profile = engine_profile_by_id(engine, task.profile_id);
+        if (!profile)
+            return -EBADMSG;
+        r = attempt_conclude(engine, profile, &task, ERROR_INTERRUPTED, "acpd ended under it", NULL,
+                             engine->now.wall - task.started_at);
+        if (r < 0)
+            return r;
+        count++;
+    }
+    if (count)
+        log_info("%lld attempts were interrupted; their tasks are queued again", (long long)count);
+    return r;
+}
+
+/* Queues scheduled tasks whose time has come. */
+static int wake_profile(struct engine *engine, struct profile *profile, int *budget)
+{
+    if (profile_count(profile, TASK_SCHEDULED) <= 0 || engine->now.wall < profile->next_wake)
+        return 0;
+    while (*budget > 0) {
+        CLEANUP(task_deinit) struct task task = {0};
+        int r = store_next_scheduled(engine->store, profile_id(profile), &task);
+
+        if (r < 0)
+            return r;
+        profile->next_wake = r ? task.place : INT64_MAX;
+        if (!r || task.place > engine->now.wall)
+            return 0;
+        task_transition(&task, TASK_QUEUED, profile_stage_counts(profile));
+        task_enqueue(engine, &task);
+        r = store_save_task(engine->store, &task, TASK_SCHEDULED, task.attempt);
+        if (r < 0)
+            return r;
+        (*budget)--;
+    }
+    engine->has_more_work = true;
+    return 0;
+}
+
+static void stop_overdue(struct engine *engine)
+{
+    struct heap_node *top;
+
+    while ((top = heap_top(&engine->deadlines)) && top->key <= engine->now.mono) {
+        struct attempt *attempt = CONTAINER_OF(top, struct attempt, deadline);
+
+        heap_remove(&engine->deadlines, top);
+        attempt_stop(attempt, ERROR_TIMEOUT);
+    }
+}
+
+static int settle_ended(struct engine *engine)
+{
+    list_for_each(link, &engine->attempts)
+    {
+        struct attempt *attempt = list_entry(link, struct attempt, link);
+        int r;
+
+        if (attempt->state != ATTEMPT_ENDED)
+            continue;
+        r = attempt_settle(attempt);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* What the pass changed of profiles, as rows of the same transaction. */
+static int flush_profiles(struct engine *engine)
+{
+    for (size_t i = 0; i < engine->profile_count; i++) {
+        struct profile *p = engine->profiles[i];
+        int r;
+
+        if (p->staged.is_dirty || p->staged.is_active >= 0 || p->staged.last_activity) {
+            r = store_update_profile(engine->store, profile_id(p), &p->staged.counts,
+                                     p->staged.is_active, p->staged.last_activity);
+            if (r < 0)
+                return r;
+        }
+        if (!metrics_bucket_is_empty(&p->staged.bucket)) {
+            r = store_add_metrics(engine->store, profile_id(p), engine->now.wall, &p->staged.bucket);
+            if (r < 0)
+                return r;
+        }
+    }
+    return 0;
+}
+
+static int prune_metrics(struct engine *engine)
+{
+    if (engine->now.mono < engine->next_prune)
+        return 0;
+    for (size_t i = 0; i < engine->profile_count; i++) {
+        int r = store_prune_metrics(engine->store, profile_id(engine->profiles[i]),
+                                    engine->now.wall - METRICS_KEEP_MS);
+
+        if (r < 0)
+            return r;
+    }
+    engine->next_prune = engine->now.mono + PRUNE_INTERVAL_MS;
+    return 0;
+}
+
+/* Profiles that a failed pass could not add to the store. */
+static int save_new_profiles(struct engine *engine)
+{
+    for (size_t i = 0; i < engine->profile_count; i++) {
+        struct profile *profile = engine->profiles[i];
+        CLEANUP(store_profile_deinit) struct store_profile row = {0};
+        int r;
+
+        if (profile_id(profile))
+            continue;
+        r = store_ensure_profile(engine->store, profile->config.name, &row);
+        if (r < 0)
+            return r;
+        profile->staged.id = row.id;
+    }
+    return 0;
+}
+
+static int claim(struct engine *engine)
+{
+    int budget = CLAIMS_PER_PASS;
+
+    if (engine->is_stopping || !engine_can_launch(engine))
+        return 0;
+    for (size_t i = 0; i < engine->profile_count; i++) {
+        int r = attempt_claim(engine, engine->profiles[i], budget);
+
+        if (r < 0)
+            return r;
+        budget -= r;
+    }
+    if (budget == 0)
+        engine->has_more_work = true;
+    return 0;
+}
+
+int engine_plan(struct engine *engine)
+{
+    int budget = WAKES_PER_PASS;
+    int r;
+
+    if (store_has_failed(engine->store))
+        return -EIO;
+    r = save_new_profiles(engine);
+    /* A storage that failed shows that it is back by a write that changes nothing. */
+    if (store_error(engine->store)[0] && engine->profile_count)
+        profile_stage_counts(engine->profiles[0]);
+    if (r == 0)
+        r = settle_ended(engine);
+    if (r < 0)
+        return r;
+    stop_overdue(engine);
+    for (size_t i = 0; i < engine->profile_count; i++) {
+        r = wake_profile(engine, engine->profiles[i], &budget);
+        if (r < 0)
+            return r;
+    }
+    r = claim(engine);
+    if (r == 0)
+        r = prune_metrics(engine);
+    return r < 0 ? r : flush_profiles(engine);
+}
+
+void engine_commit(struct engine *engine)
+{
+    list_for_each_safe(link, &engine->attempts)
+    {
+        struct attempt *attempt = list_entry(link, struct attempt, link);
+
+        if (attempt->state != ATTEMPT_SETTLED)
+            continue;
+        if (!attempt->is_stale && error_class_info(attempt->class)->counts)
+            metrics_window_add(&attempt->profile->window, attempt->class == ERROR_NONE,
+                               attempt->ended_mono - attempt->started_mono);
+        profile_update_health(attempt->profile);
+        attempt_free(attempt);
+    }
+    for (size_t i = 0; i < engine->profile_count; i++)
+        profile_commit(engine->profiles[i]);
+}
+
+void engine_rollback(struct engine *engine)
+{
+    list_for_each_safe(link, &engine->attempts)
+    {
+        struct attempt *attempt = list_entry(link, struct attempt, link);
+
+        if (attempt->stop_is_staged) {
+            attempt->stop_is_staged = false;
+            /* Whoever asked was told that it failed; a timeout, and a stop of acpd, still hold. */
+            if (attempt->stop == ERROR_CANCELLED)
+                attempt_resume(attempt);
+            else if (attempt->run)
+                run_stop(attempt->run);
+        }
+        if (attempt->state == ATTEMPT_SETTLED)
+            attempt->state = ATTEMPT_ENDED;
+        else if (attempt->state == ATTEMPT_CLAIMED)
+            attempt_free(attempt);
+    }
+    for (size_t i = 0; i < engine->profile_count; i++) {
+        profile_rollback(engine->profiles[i]);
+        engine->profiles[i]->next_wake = 0;
+    }
+}
+
+void engine_launch(struct engine *engine)
+{
+    list_for_each_safe(link, &engine->attempts)
+    {
+        struct attempt *attempt = list_entry(link, struct attempt, link);
+
+        if (attempt->state == ATTEMPT_CLAIMED)
+            attempt_launch(attempt);
+        if (attempt->stop_is_staged) {
+            attempt->stop_is_staged = false;
+            if (attempt->run)
+                run_stop(attempt->run);
+        }
+    }
+}
+
+int64_t engine_next_deadline(const struct engine *engine)
+{
+    const struct heap_node *top = heap_top(&engine->deadlines);
+    int64_t next = engine->next_prune;
+
+    /* While the storage fails, what could not be written is tried again, but not at once. */
+    if (store_error(engine->store)[0])
+        return engine->now.mono + STORE_RETRY_MS;
+    if (engine->has_more_work)
+        return engine->now.mono;
+    if (top && top->key < next)
+        next = top->key;
+    for (size_t i = 0; i < engine->profile_count; i++) {
+        const struct profile *profile = engine->profiles[i];
+        int64_t wait;
+
+        if (profile_count(profile, TASK_SCHEDULED) <= 0)
+            continue;
+        wait = profile->next_wake - engine->now.wall;
+        wait = wait < 0 ? 0 : wait > WALL_CHECK_MS ? WALL_CHECK_MS : wait;
+        if (engine->now.mono + wait < next)
+            next = engine->now.mono + wait;
+    }
+    return next;
+}
+
+void engine_stop(struct engine *engine)
+{
+    engine->is_stopping = true;
+    list_for_each(link, &engine->attempts)
+        attempt_stop(list_entry(link, struct attempt, link), ERROR_INTERRUPTED);
+}
+
+bool engine_is_idle(const struct engine *engine)
+{
+    return list_is_empty(&engine->attempts);
+}
+
+bool engine_has_runs(const struct engine *engine)
+{
+    list_for_each(link, &engine->attempts)
+    {
+        if (list_entry(link, struct attempt, link)->run)
+            return true;
+    }
+    return false;
+}

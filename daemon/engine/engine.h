@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The use cases: admit tasks, plan what runs next, launch it, finish it, cancel, recover.
+ *
+ * One pass of the daemon (daemon/loop.c) calls, in this order:
+ *
+ *   engine_begin      reads the clock: one pass is one moment
+ *   ... handlers      check first, write last, in the pass's one transaction
+ *   engine_plan       ends what has ended, wakes what is due, claims for free slots
+ *   store_commit      by way of engine_commit: what was staged in memory becomes true
+ *                     or engine_rollback: it never happened
+ *   engine_launch     starts and stops processes: only what is committed touches the world
+ *
+ * Results: 0, a positive enum engine_outcome, or a negative errno when the storage failed or acpd is
+ * stopping (-ESHUTDOWN).
+ */
+#pragma once
+
+#include "common/clock.h"
+#include "common/heap.h"
+#include "common/json.h"
+#include "common/list.h"
+#include "core/profile.h"
+#include "core/router.h"
+#include "store/store.h"
+
+struct supervisor;
+
+enum engine_outcome {
+    ENGINE_DEDUPLICATED = 1, /* the key was known: the first task is returned */
+    ENGINE_QUEUE_FULL,
+    ENGINE_NOT_FOUND,
+    ENGINE_CONFLICT, /* wrong status for this */
+    ENGINE_ENDING,   /* the last attempt's processes are still being ended */
+};
+
+/* The moment of a pass, in ms. */
+struct engine_now {
+    int64_t wall;  /* shown to users, and compared with runAt */
+    int64_t mono;  /* measures */
+    int64_t queue; /* orders the queue: wall time that never steps back, restarts included */
+};
+
+struct engine {
+    struct settings settings;
+    struct store *store;
+    struct supervisor *supervisor;
+    char *socket_path, *log_folder;
+
+    struct profile **profiles; /* configured ones first, in their order; then removed ones */
+    size_t profile_count;
+
+    struct engine_now now;
+    int64_t queue_base, mono_base;
+
+    struct list attempts; /* struct attempt: claimed, running, or ended and not yet settled */
+    struct heap deadlines;
+    struct json_reader *reader;
+    unsigned short chance[3]; /* erand48 */
+
+    /* Reads the configuration again; -EINVAL with a message, to be freed, when it is refused. */
+    int (*reload)(struct engine *engine, char **ret_error);
+
+    uint64_t passes, commits;
+    bool is_stopping;
+    bool has_more_work; /* the bounds of a pass were reached: do not block before the next */
+    int64_t next_prune;
+};
+
+/** Takes the settings over. The store must stay open while the engine lives. */
+struct engine *engine_new(struct store *store, struct settings *settings, const char *state_dir,
+                          const char *socket_path);
+void engine_free(struct engine *engine);
+
+/** Makes the profiles those of the settings, which are taken over; in the pass's transaction. */
+int engine_configure(struct engine *engine, struct settings *settings);
+/** At the start: attempts that a crash cut off are interrupted, and their tasks queued again. */
+int engine_recover(struct engine *engine);
+/** Runs may be started from now on. */
+void engine_set_supervisor(struct engine *engine, struct supervisor *supervisor);
+
+/** Whether the supervisor is ready, so that what is claimed can be started. */
+bool engine_can_launch(const struct engine *engine);
+
+void engine_begin(struct engine *engine);
+int engine_plan(struct engine *engine);
+void engine_commit(struct engine *engine);
+void engine_rollback(struct engine *engine);
+void engine_launch(struct engine *engine);
+/** The monotonic ms at which the next pass is due without any event. */
+int64_t engine_next_deadline(const struct engine *engine);
+
+/** Takes no more work and interrupts what runs. */
+void engine_stop(struct engine *engine);
+/** Whether no attempt is left: their processes are gone and their ends committed. */
+bool engine_is_idle(const struct engine *engine);
+/** Whether a process of an attempt is left. */
+bool engine_has_runs(const struct engine *engine);
+
+/* Profiles (engine/profiles.c) */
+
+/** The profile of this name that users can see, or NULL. */
+struct profile *engine_find_profile(const struct engine *engine, const char *name);
+/** A removed profile is visible until it has no more unfinished tasks. */
+bool engine_is_visible(const struct profile *profile);
+const char *engine_profile_name(const struct engine *engine, int64_t profile_id);
+int engine_set_active(struct engine *engine, struct profile *profile, bool is_active);
+int engine_metrics(struct engine *engine, const struct profile *profile, int64_t range_ms,
+                   struct metrics *ret_metrics);
+/** Seconds that the oldest queued task has been ready, -1 without any. Exact while the queue is at
+ *  most 1,000 long, else that of the first 1,000. */
+int engine_oldest_queued(struct engine *engine, const struct profile *profile, double *ret_age);
+/** Ranks the profiles for a task. The caller frees *ret_candidates; returns how many fit.
+ *  *ret_count is the number of candidates. */
+size_t engine_route(struct engine *engine, const struct router_request *request,
+                    struct router_candidate **ret_candidates, size_t *ret_count);
+
+/* Tasks (engine/tasks.c). A task that comes back is freed by task_deinit(). */
+
+/** Admits a new task: the caller fills priority, run_at, timeout, max_attempts, key, routing, body;
+ *  the rest is filled here. ENGINE_DEDUPLICATED: *task is now the first one of its key. */
+int engine_assign(struct engine *engine, struct profile *profile, struct task *task);
+
+struct engine_update {
+    int priority;            /* -1: unchanged */
+    bool has_run_at;
+    int64_t run_at;          /* 0: as soon as possible */
+    struct profile *profile; /* NULL: unchanged */
+};
+
+int engine_update(struct engine *engine, int64_t id, const struct engine_update *update,
+                  struct task *ret_task);
+int engine_cancel(struct engine *engine, int64_t id, struct task *ret_task);
+int engine_retry(struct engine *engine, int64_t id, struct task *ret_task);
+
+struct engine_pending {
+    const char *reason;
+    int64_t position; /* one-based, in the order in which the profile's tasks will run; 0: unknown */
+    int64_t eta;      /* wall ms, 0: unknown */
+};
+
+#define ENGINE_POSITION_MAX 1000
+
+/** Why a waiting task waits. `position` is its place when the caller knows it, 0: to be counted as
+ *  far as ENGINE_POSITION_MAX, -1: not wanted. */
+int engine_pending(struct engine *engine, const struct task *task, int64_t position,
+                   struct engine_pending *ret_pending);
+
+/** Prints the task as users see it. `pending` NULL prints null. */
+void engine_print_task(const struct engine *engine, const struct task *task,
+                       const struct engine_pending *pending, struct buf *out);
+
+/** The attempt's log file; the caller frees it. */
+char *engine_log_path(const struct engine *engine, int64_t task_id, int64_t attempt);
+/** Prints {"entries": […], "next": n, "truncated": b} from the byte offset `after` on. */
+int engine_print_log(const struct engine *engine, int64_t task_id, int64_t attempt, int64_t after,
+                     struct buf *out);

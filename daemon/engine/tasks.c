@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/* What users do with tasks: assign, change, cancel, retry, and ask why one waits. */
+#include <errno.h>
+
+#include "common/alloc.h"
+#include "engine/attempt.h"
+
+void task_enqueue(struct engine *engine, struct task *task)
+{
+    if (!task->ready_at)
+        task->ready_at = engine->now.queue;
+    task->queued_at = engine->now.queue;
+    task->place = task_rank(task, engine->settings.aging_interval_ms);
+}
+
+void task_schedule(struct engine *engine UNUSED, struct profile *profile, struct task *task,
+                   int64_t at)
+{
+    task->place = at;
+    if (at < profile->next_wake)
+        profile->next_wake = at;
+}
+
+/* Queues the task, or schedules it when runAt lies ahead. */
+static void admit(struct engine *engine, struct profile *profile, struct task *task)
+{
+    if (task->run_at > engine->now.wall) {
+        task_transition(task, TASK_SCHEDULED, profile_stage_counts(profile));
+        task_schedule(engine, profile, task, task->run_at);
+    } else {
+        task_transition(task, TASK_QUEUED, profile_stage_counts(profile));
+        task_enqueue(engine, task);
+    }
+}
+
+int engine_assign(struct engine *engine, struct profile *profile, struct task *task)
+{
+    int r;
+
+    if (engine->is_stopping)
+        return -ESHUTDOWN;
+    if (task->key) {
+        struct task first = {0};
+
+        r = store_get_task_by_key(engine->store, task->key, &first);
+        if (r < 0)
+            return r;
+        if (r > 0) {
+            task_deinit(task);
+            *task = first;
+            return ENGINE_DEDUPLICATED;
+        }
+    }
+    if (profile_waiting(profile) >= profile->config.queue_limit)
+        return ENGINE_QUEUE_FULL;
+    if (!profile_id(profile))
+        return -EIO;
+    task->profile_id = profile_id(profile);
+    task->created_at = engine->now.wall;
+    admit(engine, profile, task);
+    return store_add_task(engine->store, task);
+}
+
+/* A task that is about to be changed, and its profile. */
+static int take(struct engine *engine, int64_t id, struct task *ret_task,
+                struct profile **ret_profile)
+{
+    int r;
+
+    if (engine->is_stopping)
+        return -ESHUTDOWN;
+    r = store_get_task(engine->store, id, ret_task);
+    if (r < 0)
+        return r;
+    if (r == 0)
+        return ENGINE_NOT_FOUND;
+    *ret_profile = engine_profile_by_id(engine, ret_task->profile_id);
+    return *ret_profile ? 0 : -EBADMSG;
+}
+
+static int save(struct engine *engine, const struct task *task, enum task_status was_status)
+{
+    int r = store_save_task(engine->store, task, was_status, task->attempt);
+
+    return r < 0 ? r : r == 0 ? ENGINE_CONFLICT : 0;
+}
+
+int engine_update(struct engine *engine, int64_t id, const struct engine_update *update,
+                  struct task *ret_task)
+{
+    struct profile *profile;
+    enum task_status was;
+    int r = take(engine, id, ret_task, &profile);
+
+    if (r)
+        return r;
+    was = ret_task->status;
+    if (!task_status_is_waiting(was))
+        return ENGINE_CONFLICT;
+    if (update->profile && update->profile != profile) {
+        if (profile_waiting(update->profile) >= update->profile->config.queue_limit)
+            return ENGINE_QUEUE_FULL;
+        task_move(ret_task, profile_id(update->profile), profile_stage_counts(profile),
+                  profile_stage_counts(update->profile));
+        profile = update->profile;
+        if (was == TASK_SCHEDULED)
+            task_schedule(engine, profile, ret_task, ret_task->place);
+    }
+    if (update->priority >= 0)
+        ret_task->priority = (enum task_priority)update->priority;
+    if (update->has_run_at) {
+        ret_task->run_at = update->run_at;
+        admit(engine, profile, ret_task);
+    } else if (was == TASK_QUEUED) {
+        ret_task->place = task_rank(ret_task, engine->settings.aging_interval_ms);
+    }
+    return save(engine, ret_task, was);
+}
+
+int engine_cancel(struct engine *engine, int64_t id, struct task *ret_task)
+{
+    static const char message[] = "cancelled on request";
+    struct profile *profile;
+    struct attempt *attempt;
+    enum task_status was;
+    int r = take(engine, id, ret_task, &profile);
+
+    if (r)
+        return r;
+    was = ret_task->status;
+    if (!task_may_become(ret_task, TASK_CANCELLED))
+        return ENGINE_CONFLICT;
+    if (was == TASK_RUNNING) {
+        attempt = attempt_find(engine, id);
+        r = attempt_conclude(engine, profile, ret_task, ERROR_CANCELLED, message, NULL,
+                             attempt ? engine->now.mono - attempt->started_mono : 0);
+        if (r == 0 && attempt)
+            attempt_stop(attempt, ERROR_CANCELLED);
+        return r;
+    }
+    task_transition(ret_task, TASK_CANCELLED, profile_stage_counts(profile));
+    ret_task->place = ret_task->id;
+    ret_task->finished_at = engine->now.wall;
+    ret_task->error_class = ERROR_CANCELLED;
+    free(ret_task->error_message);
+    ret_task->error_message = xstrdup(message);
+    profile->staged.bucket.cancelled++;
+    profile->staged.last_activity = engine->now.wall;
+    return save(engine, ret_task, was);
+}
+
+int engine_retry(struct engine *engine, int64_t id, struct task *ret_task)
+{
+    struct profile *profile;
+    enum task_status was;
+    int r = take(engine, id, ret_task, &profile);
+
+    if (r)
+        return r;
+    was = ret_task->status;
+    if (!task_status_is_finished(was) || !task_may_become(ret_task, TASK_QUEUED))
+        return ENGINE_CONFLICT;
+    /* Never two at a time: what a cancel left behind must be gone first. */
+    if (attempt_find(engine, id))
+        return ENGINE_ENDING;
+    task_transition(ret_task, TASK_QUEUED, profile_stage_counts(profile));
+    ret_task->spent = ret_task->retries = ret_task->interruptions = 0;
+    ret_task->ready_at = ret_task->finished_at = ret_task->run_at = 0;
+    ret_task->error_class = ERROR_NONE;
+    free(STEAL(ret_task->error_message));
+    free(STEAL(ret_task->result));
+    task_enqueue(engine, ret_task);
+    return save(engine, ret_task, was);
+}
+
+/* One-based, counted to ENGINE_POSITION_MAX; 0 beyond. */
+static int position_of(struct engine *engine, const struct profile *profile,
+                       const struct task *task, int64_t *ret_position)
+{
+    int64_t before = 0, in_status;
+    int r;
+
+    if (task->status != TASK_QUEUED)
+        before += profile_count(profile, TASK_QUEUED);
+    if (task->status == TASK_BLOCKED)
+        before += profile_count(profile, TASK_SCHEDULED);
+    if (before >= ENGINE_POSITION_MAX) {
+        *ret_position = 0;
+        return 0;
+    }
+    r = store_count_before(engine->store, task, ENGINE_POSITION_MAX - before, &in_status);
+    if (r < 0)
+        return r;
+    before += in_status;
+    *ret_position = before < ENGINE_POSITION_MAX ? before + 1 : 0;
+    return 0;
+}
+
+static const char *reason_of(const struct profile *profile, const struct task *task)
+{
+    if (task->status == TASK_BLOCKED)
+        return "dependency";
+    if (task->status == TASK_SCHEDULED)
+        return task->place == task->run_at ? "scheduled" : "backoff";
+    if (profile->is_removed || !profile_is_active(profile))
+        return "paused";
+    return "slots";
+}
+
+/* When a task at this place starts: a scheduled one when it is due; a queued one once as many tasks
+ * have ended as stand in its way, the slots ending one each in an average duration. */
+static int64_t eta_of(const struct engine *engine, const struct profile *profile,
+                      const struct task *task, int64_t position)
+{
+    double ahead;
+
+    if (task->status == TASK_SCHEDULED)
+        return task->place;
+    if (task->status != TASK_QUEUED || position <= 0 || !profile->window.count ||
+        profile->is_removed || !profile_is_active(profile))
+        return 0;
+    ahead = (double)(position - profile_free_slots(profile));
+    if (ahead <= 0)
+        return engine->now.wall;
+    return engine->now.wall + (int64_t)(1000 * ahead * metrics_window_average(&profile->window) /
+                                        (double)profile->config.max_concurrent_tasks);
+}
+
+int engine_pending(struct engine *engine, const struct task *task, int64_t position,
+                   struct engine_pending *ret_pending)
+{
+    const struct profile *profile = engine_profile_by_id(engine, task->profile_id);
+    int r;
+
+    if (!profile)
+        return -EBADMSG;
+    if (position == 0) {
+        r = position_of(engine, profile, task, &position);
+        if (r < 0)
+            return r;
+    }
+    if (position < 0 || position > ENGINE_POSITION_MAX)
+        position = 0;
+    *ret_pending = (struct engine_pending){
+        .reason = reason_of(profile, task),
+        .position = position,
+        .eta = eta_of(engine, profile, task, position),
+    };
+    return 0;
+}

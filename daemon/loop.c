@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+#include "loop.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <string.h>
+
+#include "common/log.h"
+
+/* Rounds that look for more requests before the commit: each makes the group that shares one fsync
+ * larger. Measured: it doubles the operations a commit and halves the tail of the latency. */
+#define EXTRA_ROUNDS 4
+
+/* 1. Wait for events, handle what arrived, and go on while requests still arrive. */
+static void take_requests(struct loop *loop, bool may_block)
+{
+    event_base_loop(loop->base, may_block ? EVLOOP_ONCE : EVLOOP_NONBLOCK);
+    engine_begin(loop->engine);
+    for (int i = 0; rpc_process(loop->server) && i < EXTRA_ROUNDS; i++)
+        event_base_loop(loop->base, EVLOOP_NONBLOCK);
+}
+
+static void arm_timer(struct loop *loop)
+{
+    int64_t wait = engine_next_deadline(loop->engine) - clock_mono_ms();
+
+    wait = wait < 0 ? 0 : wait;
+    event_add(loop->timer,
+              &(struct timeval){.tv_sec = wait / 1000, .tv_usec = wait % 1000 * 1000});
+}
+
+static void handle_signals(struct loop *loop)
+{
+    if (loop->reload_requested) {
+        char *error = NULL;
+        int r = loop->engine->reload(loop->engine, &error);
+
+        loop->reload_requested = false;
+        if (r < 0)
+            log_error("the configuration stays as it was: %s", error ? error : strerror(-r));
+        free(error);
+    }
+    if (loop->stop_requested && !loop->engine->is_stopping) {
+        log_info("stopping: interrupting what runs");
+        rpc_stop_accepting(loop->server);
+        engine_stop(loop->engine);
+    }
+}
+
+/* 3. One commit, one fsync, for all that the pass did; or none of it happened. */
+static void commit(struct loop *loop, int r)
+{
+    struct engine *engine = loop->engine;
+    bool is_writing = store_is_writing(engine->store);
+
+    if (r == 0)
+        r = store_commit(engine->store);
+    if (r == 0) {
+        engine_commit(engine);
+        if (!is_writing)
+            return;
+        engine->commits++;
+        if (loop->storage_is_failing)
+            log_info("the storage works again");
+        loop->storage_is_failing = false;
+        return;
+    }
+    if (!loop->storage_is_failing)
+        log_error("the storage fails: %s; what was not acknowledged is dropped, and tried again",
+                  store_error(engine->store));
+    loop->storage_is_failing = true;
+    store_rollback(engine->store);
+    engine_rollback(engine);
+    rpc_fail(loop->server);
+}
+
+static void pass(struct loop *loop)
+{
+    bool may_block = !rpc_has_backlog(loop->server);
+
+    take_requests(loop, may_block);
+    handle_signals(loop);
+    commit(loop, engine_plan(loop->engine)); /* 2. and 3. */
+    rpc_release(loop->server);               /* 4. staged replies leave */
+    engine_launch(loop->engine);             /* 5. only what is committed is started or stopped */
+    rpc_reap(loop->server);                  /* 6. bury the dead, set the alarm */
+    arm_timer(loop);
+}
+
+static void on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *data UNUSED)
+{
+    /* It only ends the wait. */
+}
+
+int loop_run(struct loop *loop)
+{
+    loop->timer = evtimer_new(loop->base, on_timer, NULL);
+    engine_begin(loop->engine);
+    arm_timer(loop);
+    while (!loop->engine->is_stopping || !engine_is_idle(loop->engine)) {
+        pass(loop);
+        /* Ends that the storage does not take are told by the next start: as interruptions. */
+        if (loop->engine->is_stopping && loop->storage_is_failing && !engine_has_runs(loop->engine))
+            break;
+    }
+    event_free(loop->timer);
+    return loop->storage_is_failing ? -EIO : 0;
+}

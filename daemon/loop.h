@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The loop: one thread, one pass after another. The order of a pass stands in loop.c and nowhere
+ * else; it is the whole story of durability.
+ */
+#pragma once
+
+#include "engine/engine.h"
+#include "rpc/server.h"
+
+struct loop {
+    struct event_base *base;
+    struct engine *engine;
+    struct rpc_server *server;
+    struct event *timer;
+    bool stop_requested, reload_requested;
+    bool storage_is_failing;
+    int exit_status;
+};
+
+/** Runs passes until a stop was requested and every attempt has ended and is committed. -EIO: the
+ *  storage did not take the last ones. */
+int loop_run(struct loop *loop);

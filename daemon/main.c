@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "common/alloc.h"
+#include "common/log.h"
+#include "common/path.h"
+#include "config.h"
+#include "loop.h"
+#include "run/run.h"
+
+enum { EXIT_CONFIG = 78, EXIT_IN_USE = 75 }; /* sysexits.h */
+
+static const char usage[] =
+    "Usage: acpd [OPTION]...\n"
+    "Hands work to profiles of AI agents and programs, and loses none of it.\n"
+    "\n"
+    "  --config FILE     the configuration; without it, and without a file in the default\n"
+    "                    place, three profiles run the demo program\n"
+    "  --socket PATH     where to listen (default: $XDG_RUNTIME_DIR/acpd.sock,\n"
+    "                    for root /run/acpd/acpd.sock)\n"
+    "  --state-dir DIR   the database and the logs (default: ~/.local/state/acpd,\n"
+    "                    for root /var/lib/acpd)\n"
+    "  --check           check the configuration and exit\n"
+    "  --log-level L     error, warning, info (default) or debug\n"
+    "  --version         print the version and exit\n"
+    "  --help            print this and exit\n";
+
+struct options {
+    char *config, *socket, *state_dir;
+    bool check;
+};
+
+/* What reload needs again. */
+static struct {
+    const char *config_path; /* NULL: built in */
+    char *demo_path;
+} source;
+
+static void parse_options(int argc, char **argv, struct options *options)
+{
+    static const struct option longs[] = {
+        {"config", required_argument, NULL, 'c'},    {"socket", required_argument, NULL, 's'},
+        {"state-dir", required_argument, NULL, 'd'}, {"check", no_argument, NULL, 'k'},
+        {"log-level", required_argument, NULL, 'l'}, {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},            {0},
+    };
+    enum log_level level = LOG_LEVEL_INFO;
+    int c;
+
+    while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+        switch (c) {
+        case 'c':
+            options->config = xstrdup(optarg);
+            break;
+        case 's':
+            options->socket = xstrdup(optarg);
+            break;
+        case 'd':
+            options->state_dir = xstrdup(optarg);
+            break;
+        case 'k':
+            options->check = true;
+            break;
+        case 'l':
+            if (log_level_parse(optarg, &level) < 0) {
+                fprintf(stderr, "acpd: --log-level must be error, warning, info or debug\n");
+                exit(EXIT_FAILURE);
+            }
+            break;
+        case 'v':
+            puts("acpd " ACPD_VERSION);
+            exit(EXIT_SUCCESS);
+        case 'h':
+            fputs(usage, stdout);
+            exit(EXIT_SUCCESS);
+        default:
+            fputs("Try 'acpd --help'.\n", stderr);
+            exit(EXIT_FAILURE);
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "acpd: unexpected argument '%s'\n", argv[optind]);
+        exit(EXIT_FAILURE);
+    }
+    log_setup("acpd", level);
+    if (!options->socket)
+        options->socket = path_default_socket();
+    if (!options->state_dir)
+        options->state_dir = path_default_state();
+    if (!options->config) {
+        CLEANUP(freep) char *path = path_default_config();
+
+        if (access(path, F_OK) == 0)
+            options->config = STEAL(path);
+    }
+}
+
+/* The demo program: beside acpd in a build, else where it was installed. */
+static char *find_demo(void)
+{
+    char self[4096];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    char *slash;
+
+    if (n > 0) {
+        self[n] = '\0';
+        slash = strrchr(self, '/');
+        if (slash) {
+            CLEANUP(freep)
+            char *beside = xasprintf("%.*s/acpd-demo", (int)(slash - self), self);
+
+            if (access(beside, X_OK) == 0)
+                return STEAL(beside);
+        }
+    }
+    return xstrdup(ACPD_LIBEXECDIR "/acpd-demo");
+}
+
+static int reload(struct engine *engine, char **ret_error)
+{
+    CLEANUP(settings_deinit) struct settings settings = {0};
+    int r = config_load(source.config_path, source.demo_path, &settings, ret_error);
+
+    if (r < 0)
+        return r;
+    r = engine_configure(engine, &settings);
+    if (r == 0)
+        log_info("the configuration was read again: %zu profiles", engine->profile_count);
+    return r;
+}
+
+/* Makes the state directory and locks it: one daemon a database. */
+static int lock_state(const char *dir)
+{
+    CLEANUP(freep) char *lock = xasprintf("%s/acpd.lock", dir);
+    int fd, r = path_make_folder(dir, 0700);
+
+    if (r < 0) {
+        log_error("cannot make the state directory %s: %s", dir, strerror(-r));
+        return r;
+    }
+    fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) {
+        log_error("cannot open %s: %s", lock, strerror(errno));
+        return -errno;
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        r = -errno;
+        if (r == -EWOULDBLOCK)
+            log_error("another acpd uses the state directory %s", dir);
+        else
+            log_error("cannot lock %s: %s", lock, strerror(errno));
+        close(fd);
+        return r == -EWOULDBLOCK ? -EADDRINUSE : r;
+    }
+    return fd; /* held until acpd ends */
+}
+
+/* Room for every connection and every child's pipes; returns the limit that children get back. */
+static rlim_t raise_file_limit(void)
+{
+    struct rlimit limit;
+    rlim_t before;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return 1024;
+    before = limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        log_warning("cannot raise the limit of open files: %s", strerror(errno));
+    return before;
+}
+
+static void on_stop_signal(evutil_socket_t signal_number UNUSED, short what UNUSED, void *data)
+{
+    ((struct loop *)data)->stop_requested = true;
+}
+
+static void on_reload_signal(evutil_socket_t signal_number UNUSED, short what UNUSED, void *data)
+{
+    ((struct loop *)data)->reload_requested = true;
+}
+
+static void on_supervisor_ready(void *data UNUSED)
+{
+    log_debug("the supervisor is ready");
+}
+
+static void on_supervisor_lost(void *data)
+{
+    struct loop *loop = data;
+
+    log_error("the supervisor process is gone; stopping, so that a restart can begin anew");
+    loop->stop_requested = true;
+    loop->exit_status = EXIT_FAILURE;
+}
+
+/* Tells systemd, if it asked: sd_notify(3). */
+static void notify(const char *state)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    CLEANUP(closep) int fd = -1;
+    socklen_t len;
+
+    if (!path || strlen(path) >= sizeof(address.sun_path) || (path[0] != '/' && path[0] != '@'))
+        return;
+    memcpy(address.sun_path, path, strlen(path));
+    if (path[0] == '@')
+        address.sun_path[0] = '\0';
+    len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0)
+        sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address, len);
+}
+
+/* Opens the database, makes the profiles, recovers: all in one transaction. */
+static int open_engine(const struct options *options, struct settings *settings,
+                       struct store **ret_store, struct engine **ret_engine)
+{
+    CLEANUP(freep) char *database = xasprintf("%s/acpd.db", options->state_dir);
+    CLEANUP(freep) char *error = NULL;
+    struct settings empty = {0};
+    struct engine *engine;
+    int r = store_open(database, ret_store, &error);
+
+    if (r < 0) {
+        log_error("%s", error);
+        return r;
+    }
+    engine = *ret_engine = engine_new(*ret_store, &empty, options->state_dir, options->socket);
+    engine->reload = reload;
+    r = engine_configure(engine, settings);
+    if (r == 0)
+        r = engine_recover(engine);
+    if (r == 0)
+        r = engine_plan(engine);
+    if (r == 0)
+        r = store_commit(*ret_store);
+    if (r < 0) {
+        log_error("cannot recover from %s: %s", database, store_error(*ret_store));
+        return r;
+    }
+    engine_commit(engine);
+    return 0;
+}
+
+static int serve(const struct options *options, struct settings *settings,
+                 struct supervisor *supervisor)
+{
+    struct loop loop = {.exit_status = EXIT_SUCCESS};
+    struct store *store = NULL;
+    struct event *signals[3] = {0};
+    CLEANUP(freep) char *error = NULL;
+    bool is_demo = settings->is_demo;
+    int status = EXIT_FAILURE;
+    int r;
+
+    loop.base = event_base_new();
+    if (!loop.base || open_engine(options, settings, &store, &loop.engine) < 0)
+        goto out;
+    r = rpc_server_new(loop.base, loop.engine, options->socket, &loop.server, &error);
+    if (r < 0) {
+        log_error("%s", error);
+        status = r == -EADDRINUSE ? EXIT_IN_USE : EXIT_FAILURE;
+        goto out;
+    }
+    r = supervisor_attach(supervisor, loop.base, on_supervisor_ready, on_supervisor_lost, &loop);
+    if (r < 0) {
+        log_error("cannot attach the supervisor: %s", strerror(-r));
+        goto out;
+    }
+    engine_set_supervisor(loop.engine, supervisor);
+    signals[0] = evsignal_new(loop.base, SIGTERM, on_stop_signal, &loop);
+    signals[1] = evsignal_new(loop.base, SIGINT, on_stop_signal, &loop);
+    signals[2] = evsignal_new(loop.base, SIGHUP, on_reload_signal, &loop);
+    for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+        evsignal_add(signals[i], NULL);
+
+    log_info("acpd " ACPD_VERSION " is ready on %s, state in %s, %zu profiles", options->socket,
+             options->state_dir, loop.engine->profile_count);
+    if (is_demo)
+        log_info("there is no configuration: the three profiles run the demo program, which only "
+                 "answers with what it was asked");
+    notify("READY=1");
+    r = loop_run(&loop);
+    notify("STOPPING=1");
+    log_info("stopped");
+    status = r < 0 ? EXIT_FAILURE : loop.exit_status;
+out:
+    for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+        if (signals[i])
+            event_free(signals[i]);
+    rpc_server_free(loop.server);
+    supervisor_free(supervisor);
+    engine_free(loop.engine);
+    store_close(store);
+    if (loop.base)
+        event_base_free(loop.base);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {0};
+    CLEANUP(settings_deinit) struct settings settings = {0};
+    CLEANUP(freep) char *error = NULL, *lock_path = NULL;
+    struct supervisor *supervisor;
+    int lock_fd, status, r;
+
+    parse_options(argc, argv, &options);
+    umask(0077);
+    source.config_path = options.config;
+    source.demo_path = find_demo();
+    r = config_load(options.config, source.demo_path, &settings, &error);
+    if (r < 0) {
+        log_error("%s", error);
+        return EXIT_CONFIG;
+    }
+    if (options.check) {
+        printf("%s: good, %zu profiles\n", options.config ? options.config : "built-in defaults",
+               settings.profile_count);
+        return EXIT_SUCCESS;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    lock_fd = lock_state(options.state_dir);
+    if (lock_fd < 0)
+        return lock_fd == -EADDRINUSE ? EXIT_IN_USE : EXIT_FAILURE;
+    r = path_make_parent(options.socket, 0755);
+    if (r < 0) {
+        log_error("cannot make the folder of %s: %s", options.socket, strerror(-r));
+        return EXIT_FAILURE;
+    }
+    /* Forked now, while this process is small. */
+    lock_path = xasprintf("%s/supervisor.lock", options.state_dir);
+    r = supervisor_new(lock_path, raise_file_limit(), &supervisor);
+    if (r < 0) {
+        log_error("cannot start the supervisor: %s", strerror(-r));
+        return EXIT_FAILURE;
+    }
+    status = serve(&options, &settings, supervisor);
+    close(lock_fd);
+    free(options.config);
+    free(options.socket);
+    free(options.state_dir);
+    free(source.demo_path);
+    return status;
+}

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+#include "rpc/connection.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/alloc.h"
+#include "common/log.h"
+
+#define READ_SIZE    (64 * 1024)
+#define INPUT_AHEAD  (256 * 1024) /* unhandled bytes at which reading pauses */
+#define KEEP_BUFFER  (64 * 1024)  /* capacity that an idle connection may keep */
+
+static size_t unsent(const struct connection *connection)
+{
+    return connection->out.len - connection->out_sent;
+}
+
+/* A client that does not read its replies is not read from. */
+static bool is_congested(const struct connection *connection)
+{
+    return unsent(connection) > (size_t)connection->server->engine->settings.output_limit;
+}
+
+static void kill_connection(struct connection *connection)
+{
+    connection->is_dead = true;
+    event_del(connection->readable);
+    event_del(connection->writable);
+    list_remove(&connection->ready);
+    list_remove(&connection->link);
+    list_append(&connection->server->dead, &connection->link);
+}
+
+/* Reads on when there is room, or stops. */
+static void update_reading(struct connection *connection)
+{
+    bool wants = !connection->at_eof && !connection->is_closing && !is_congested(connection) &&
+                 (connection->in.len - connection->in_at < INPUT_AHEAD ||
+                  connection->in_scanned == connection->in.len);
+
+    if (connection->is_dead)
+        return;
+    if (wants)
+        event_add(connection->readable, NULL);
+    else
+        event_del(connection->readable);
+}
+
+/* Whether a whole line, or the rest at the end of input, stands in the buffer. */
+static bool find_line(struct connection *connection, size_t *ret_len, size_t *ret_next)
+{
+    const char *start = connection->in.data + connection->in_at;
+    size_t available = connection->in.len - connection->in_at;
+    const char *newline;
+
+    if (connection->in_scanned < connection->in_at)
+        connection->in_scanned = connection->in_at;
+    newline = connection->in_scanned < connection->in.len
+                  ? memchr(connection->in.data + connection->in_scanned, '\n',
+                           connection->in.len - connection->in_scanned)
+                  : NULL;
+    if (newline) {
+        *ret_len = (size_t)(newline - start);
+        *ret_next = connection->in_at + *ret_len + 1;
+        return true;
+    }
+    connection->in_scanned = connection->in.len;
+    if (!connection->at_eof || !available)
+        return false;
+    *ret_len = available;
+    *ret_next = connection->in.len;
+    return true;
+}
+
+static bool exceeds_line_limit(const struct connection *connection)
+{
+    return connection->in.len - connection->in_at >
+           (size_t)connection->server->engine->settings.line_limit;
+}
+
+static void mark_ready(struct connection *connection)
+{
+    if (list_is_empty(&connection->ready) && !connection->is_dead)
+        list_append(&connection->server->ready, &connection->ready);
+}
+
+static void on_readable(evutil_socket_t fd, short what UNUSED, void *data)
+{
+    struct connection *connection = data;
+    char *room = buf_reserve(&connection->in, READ_SIZE);
+    ssize_t n = read(fd, room, READ_SIZE);
+    size_t before = connection->in.len;
+
+    if (n < 0) {
+        if (errno == EAGAIN || errno == EINTR)
+            return;
+        kill_connection(connection);
+        return;
+    }
+    connection->in.len += (size_t)n;
+    if (n == 0)
+        connection->at_eof = true;
+    if (n == 0 || memchr(connection->in.data + before, '\n', (size_t)n) ||
+        exceeds_line_limit(connection))
+        mark_ready(connection);
+    else if (connection->in_scanned == before)
+        connection->in_scanned = connection->in.len;
+    update_reading(connection);
+}
+
+static void on_writable(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
+{
+    connection_flush(data);
+}
+
+struct connection *connection_new(struct rpc_server *server, int fd)
+{
+    struct connection *connection = xcalloc(1, sizeof(*connection));
+
+    connection->server = server;
+    connection->fd = fd;
+    connection->readable =
+        event_new(server->base, fd, EV_READ | EV_PERSIST, on_readable, connection);
+    connection->writable =
+        event_new(server->base, fd, EV_WRITE | EV_PERSIST, on_writable, connection);
+    list_init(&connection->ready);
+    list_init(&connection->dirty);
+    list_append(&server->connections, &connection->link);
+    server->connection_count++;
+    event_add(connection->readable, NULL);
+    return connection;
+}
+
+void connection_free(struct connection *connection)
+{
+    event_free(connection->readable);
+    event_free(connection->writable);
+    list_remove(&connection->link);
+    list_remove(&connection->ready);
+    list_remove(&connection->dirty);
+    connection->server->connection_count--;
+    close(connection->fd);
+    buf_deinit(&connection->in);
+    buf_deinit(&connection->out);
+    free(connection);
+}
+
+static void drop_handled_input(struct connection *connection)
+{
+    buf_consume(&connection->in, connection->in_at);
+    connection->in_scanned -= connection->in_scanned < connection->in_at ? connection->in_scanned
+                                                                          : connection->in_at;
+    connection->in_at = 0;
+    if (!connection->in.len && connection->in.capacity > KEEP_BUFFER)
+        buf_deinit(&connection->in);
+}
+
+static void refuse_line(struct connection *connection)
+{
+    char message[96];
+
+    snprintf(message, sizeof(message), "a line is at most %lld bytes",
+             (long long)connection->server->engine->settings.line_limit);
+    message_refuse(connection, RPC_INVALID_REQUEST, message);
+    connection->is_closing = true;
+    connection->in_at = connection->in.len;
+}
+
+size_t connection_process(struct connection *connection)
+{
+    const struct settings *settings = &connection->server->engine->settings;
+    uint64_t pass = connection->server->engine->passes;
+    size_t handled = 0, len, next;
+
+    if (connection->pass != pass) {
+        connection->pass = pass;
+        connection->pass_lines = 0;
+    }
+    while (!connection->is_closing &&
+           connection->pass_lines < (size_t)settings->lines_per_pass) {
+        if (is_congested(connection)) {
+            list_remove(&connection->ready); /* until connection_flush() has made room */
+            break;
+        }
+        if (!find_line(connection, &len, &next)) {
+            if (exceeds_line_limit(connection))
+                refuse_line(connection);
+            list_remove(&connection->ready);
+            break;
+        }
+        if (len > (size_t)settings->line_limit) {
+            refuse_line(connection);
+            break;
+        }
+        connection->pass_lines++;
+        handled++;
+        /* json_reader_parse() takes a CR before the LF for white space; an empty line is none. */
+        if (len && !(len == 1 && connection->in.data[connection->in_at] == '\r'))
+            message_handle(connection, connection->in.data + connection->in_at, len);
+        connection->in_at = next;
+    }
+    if (connection->is_closing || (connection->at_eof && connection->in_at == connection->in.len)) {
+        connection->is_closing = true;
+        list_remove(&connection->ready);
+        /* Nothing staged and nothing to send: rpc_release() would not look at it. */
+        if (list_is_empty(&connection->dirty))
+            list_append(&connection->server->dirty, &connection->dirty);
+    }
+    drop_handled_input(connection);
+    update_reading(connection);
+    return handled;
+}
+
+void connection_flush(struct connection *connection)
+{
+    struct buf *out = &connection->out;
+    bool was_congested = is_congested(connection);
+
+    if (connection->is_dead)
+        return;
+    while (connection->out_sent < connection->out_committed) {
+        ssize_t n = send(connection->fd, out->data + connection->out_sent,
+                         connection->out_committed - connection->out_sent,
+                         MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            break;
+        if (n < 0) {
+            kill_connection(connection);
+            return;
+        }
+        connection->out_sent += (size_t)n;
+    }
+    if (connection->out_sent == connection->out_committed) {
+        buf_consume(out, connection->out_sent);
+        connection->out_committed -= connection->out_sent;
+        connection->out_sent = 0;
+        if (!out->len && out->capacity > KEEP_BUFFER)
+            buf_deinit(out);
+        event_del(connection->writable);
+        if (connection->is_closing && !out->len)
+            kill_connection(connection);
+    } else {
+        event_add(connection->writable, NULL);
+    }
+    if (was_congested && !is_congested(connection)) {
+        mark_ready(connection);
+        update_reading(connection);
+    }
+}

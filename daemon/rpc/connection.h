@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the socket share: one client's connection, and the staging of replies. */
+#pragma once
+
+#include <event2/event.h>
+
+#include "common/buf.h"
+#include "common/json.h"
+#include "common/list.h"
+#include "rpc/server.h"
+
+struct connection {
+    struct list link;  /* server.connections, or server.dead */
+    struct list ready; /* server.ready, while it has lines to be handled */
+    struct list dirty; /* server.dirty, while it has staged replies */
+    struct rpc_server *server;
+    struct event *readable, *writable;
+    int fd;
+
+    struct buf in;
+    size_t in_at;      /* where the next line starts */
+    size_t in_scanned; /* no newline before this */
+    uint64_t pass;     /* the last pass that handled lines of it */
+    size_t pass_lines; /* how many then */
+
+    struct buf out;
+    size_t out_sent;      /* of the committed bytes */
+    size_t out_committed; /* what may leave; behind it stands what this pass has staged */
+
+    bool at_eof;       /* the client sends nothing more */
+    bool is_closing;   /* to be closed once its replies have left */
+    bool is_dead;      /* to be freed after the pass */
+};
+
+/* A piece of staged output, kept so that it can be replaced when the commit fails. */
+struct reply_mark {
+    struct connection *connection;
+    size_t start;         /* in connection.out */
+    bool is_reply;        /* else punctuation, which stays */
+    bool falls;           /* staged after the pass's first write */
+    char prefix;          /* '[' or ',' within a batch, else 0 */
+    size_t id_at, id_len; /* in server.ids */
+};
+
+struct rpc_server {
+    struct event_base *base;
+    struct engine *engine;
+    struct event *acceptable, *accept_again;
+    int fd, lock_fd;
+    char *path;
+    struct list connections, ready, dirty, dead;
+    size_t connection_count;
+    bool is_accepting, has_stopped;
+
+    struct json_reader *reader;
+    struct buf result; /* of the handler under way */
+    struct reply_mark *marks;
+    size_t mark_count, mark_capacity;
+    struct buf ids;
+};
+
+/** Adopts an accepted socket. */
+struct connection *connection_new(struct rpc_server *server, int fd);
+void connection_free(struct connection *connection);
+/** Handles its lines up to the bounds of a pass; returns how many. */
+size_t connection_process(struct connection *connection);
+/** Sends what is committed. */
+void connection_flush(struct connection *connection);
+
+/** Handles one message and stages its replies (rpc/message.c). */
+void message_handle(struct connection *connection, const char *line, size_t len);
+/** Stages an error that answers no request in particular. */
+void message_refuse(struct connection *connection, enum rpc_code code, const char *message);
+/** Prints {"jsonrpc": …, "error": …}. */
+void message_print_error(struct buf *out, const char *id, size_t id_len, int code,
+                         const char *message, const char *data);

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/* The envelope: JSON-RPC 2.0 requests, notifications and batches (https://www.jsonrpc.org/specification). */
+#include <string.h>
+#include <stdio.h>
+
+#include "common/alloc.h"
+#include "rpc/connection.h"
+#include "rpc/method.h"
+
+static struct reply_mark *add_mark(struct connection *connection)
+{
+    struct rpc_server *server = connection->server;
+    struct reply_mark *mark;
+
+    if (server->mark_count == server->mark_capacity) {
+        server->mark_capacity = server->mark_capacity ? server->mark_capacity * 2 : 256;
+        server->marks = xrealloc(server->marks, server->mark_capacity * sizeof(*server->marks));
+    }
+    mark = &server->marks[server->mark_count++];
+    *mark = (struct reply_mark){
+        .connection = connection,
+        .start = connection->out.len,
+        .falls = store_is_writing(server->engine->store),
+    };
+    if (list_is_empty(&connection->dirty))
+        list_append(&server->dirty, &connection->dirty);
+    return mark;
+}
+
+static void stage_punctuation(struct connection *connection, const char *text)
+{
+    add_mark(connection);
+    buf_add_text(&connection->out, text);
+}
+
+/* Starts a reply to this id: marks it and prints the prefix. */
+static void stage_reply(struct connection *connection, const char *id, size_t id_len, char prefix)
+{
+    struct rpc_server *server = connection->server;
+    struct reply_mark *mark = add_mark(connection);
+
+    mark->is_reply = true;
+    mark->prefix = prefix;
+    mark->id_at = server->ids.len;
+    mark->id_len = id_len;
+    buf_add(&server->ids, id, id_len);
+    if (prefix)
+        buf_add_char(&connection->out, prefix);
+}
+
+void message_print_error(struct buf *out, const char *id, size_t id_len, int code,
+                         const char *message, const char *data)
+{
+    buf_add_text(out, "{\"jsonrpc\":\"2.0\",\"id\":");
+    buf_add(out, id, id_len);
+    buf_add_text(out, ",\"error\":{\"code\":");
+    buf_add_int(out, code);
+    buf_add_text(out, ",\"message\":");
+    buf_add_json_text(out, message);
+    if (data && data[0]) {
+        buf_add_text(out, ",\"data\":");
+        buf_add_text(out, data);
+    }
+    buf_add_text(out, "}}");
+}
+
+static void refuse(struct connection *connection, const char *id, size_t id_len, char prefix,
+                   enum rpc_code code, const char *message)
+{
+    stage_reply(connection, id, id_len, prefix);
+    message_print_error(&connection->out, id, id_len, (int)code, message, NULL);
+}
+
+void message_refuse(struct connection *connection, enum rpc_code code, const char *message)
+{
+    refuse(connection, "null", 4, 0, code, message);
+    stage_punctuation(connection, "\n");
+}
+
+/* Checks the parameters and runs the handler; the result is in server.result. */
+static enum rpc_outcome run(struct rpc_server *server, const struct rpc_method *method,
+                            struct json_object *params, struct rpc_call *call)
+{
+    CLEANUP(json_putp) struct json_object *named = NULL;
+    struct param_error error;
+
+    if (json_object_is_type(params, json_type_array)) {
+        if (!param_from_array(method->params, params, &named, &error))
+            return rpc_error_field(call, error.field, error.reason);
+    } else {
+        named = params ? json_object_get(params) : json_object_new_object();
+    }
+    if (!param_check(method->params, named, &server->engine->settings, &error))
+        return rpc_error_field(call, error.field, error.reason);
+    call->params = named;
+    return method->handler(call);
+}
+
+/* Handles one request. Returns whether a reply was staged: not for notifications. */
+static bool handle_request(struct connection *connection, struct json_object *request, char prefix)
+{
+    struct rpc_server *server = connection->server;
+    struct rpc_call call = {.engine = server->engine, .out = &server->result};
+    struct json_object *id = NULL, *version, *params;
+    const struct rpc_method *method;
+    const char *name, *id_text = "null";
+    CLEANUP(freep) char *id_copy = NULL;
+    enum rpc_outcome outcome;
+    bool has_id, good_id;
+    size_t id_len;
+
+    if (!json_object_is_type(request, json_type_object)) {
+        refuse(connection, "null", 4, prefix, RPC_INVALID_REQUEST,
+               "invalid request: must be an object");
+        return true;
+    }
+    has_id = json_object_object_get_ex(request, "id", &id);
+    good_id = !id || json_object_is_type(id, json_type_string) ||
+              json_object_is_type(id, json_type_int) || json_object_is_type(id, json_type_double);
+    if (has_id && good_id)
+        id_text = id_copy = xstrdup(json_compact(id));
+    id_len = strlen(id_text);
+
+    version = json_get(request, "jsonrpc");
+    params = json_get(request, "params");
+    name = json_object_is_type(json_get(request, "method"), json_type_string)
+               ? json_get_string(request, "method")
+               : NULL;
+    if (!json_object_is_type(version, json_type_string) ||
+        strcmp(json_object_get_string(version), "2.0") != 0 || !name || !good_id) {
+        refuse(connection, id_text, id_len, prefix, RPC_INVALID_REQUEST,
+               !name      ? "invalid request: method must be a string"
+               : !good_id ? "invalid request: id must be a string, a number or null"
+                          : "invalid request: jsonrpc must be \"2.0\"");
+        return true;
+    }
+    buf_clear(&server->result);
+    method = rpc_method_find(name);
+    if (params && !json_object_is_type(params, json_type_object) &&
+        !json_object_is_type(params, json_type_array))
+        outcome = rpc_error(&call, RPC_INVALID_REQUEST,
+                            "invalid request: params must be an object or an array");
+    else if (!method)
+        outcome = rpc_error(&call, RPC_METHOD_NOT_FOUND, "method \"%s\" not found", name);
+    else
+        outcome = run(server, method, params, &call);
+    if (!has_id)
+        return false;
+
+    stage_reply(connection, id_text, id_len, prefix);
+    if (outcome == RPC_ERROR) {
+        message_print_error(&connection->out, id_text, id_len, call.code, call.message, call.data);
+        return true;
+    }
+    buf_add_text(&connection->out, "{\"jsonrpc\":\"2.0\",\"id\":");
+    buf_add(&connection->out, id_text, id_len);
+    buf_add_text(&connection->out, ",\"result\":");
+    buf_add(&connection->out, server->result.data, server->result.len);
+    buf_add_char(&connection->out, '}');
+    return true;
+}
+
+static void handle_batch(struct connection *connection, struct json_object *batch)
+{
+    size_t count = json_object_array_length(batch);
+    int64_t limit = connection->server->engine->settings.batch_limit;
+    bool replied = false;
+
+    if (!count || count > (size_t)limit) {
+        char message[96];
+
+        snprintf(message, sizeof(message), "invalid request: a batch has 1 to %lld requests",
+                 (long long)limit);
+        message_refuse(connection, RPC_INVALID_REQUEST, message);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        replied |= handle_request(connection, json_object_array_get_idx(batch, i),
+                                  replied ? ',' : '[');
+    if (replied)
+        stage_punctuation(connection, "]\n");
+}
+
+void message_handle(struct connection *connection, const char *line, size_t len)
+{
+    struct rpc_server *server = connection->server;
+    CLEANUP(json_putp) struct json_object *message = NULL;
+    const char *reason;
+    size_t offset;
+
+    if (json_reader_parse(server->reader, line, len, &message, &reason, &offset) < 0) {
+        char text[160];
+
+        snprintf(text, sizeof(text), "parse error at byte %zu: %s", offset, reason);
+        message_refuse(connection, RPC_PARSE_ERROR, text);
+    } else if (json_object_is_type(message, json_type_array)) {
+        handle_batch(connection, message);
+    } else if (handle_request(connection, message, 0)) {
+        stage_punctuation(connection, "\n");
+    }
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+#include "rpc/method.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct rpc_method *const tables[] = {
+    rpc_profile_methods,
+    rpc_task_methods,
+    rpc_system_methods,
+};
+
+const struct rpc_method *rpc_method_find(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
+        for (const struct rpc_method *m = tables[i]; m->name; m++)
+            if (strcmp(m->name, name) == 0)
+                return m;
+    return NULL;
+}
+
+enum rpc_outcome rpc_error(struct rpc_call *call, enum rpc_code code, const char *format, ...)
+{
+    va_list args;
+
+    call->code = (int)code;
+    va_start(args, format);
+    vsnprintf(call->message, sizeof(call->message), format, args);
+    va_end(args);
+    return RPC_ERROR;
+}
+
+enum rpc_outcome rpc_error_field(struct rpc_call *call, const char *field, const char *reason)
+{
+    CLEANUP(buf_deinit) struct buf data = {0};
+
+    buf_add_text(&data, "{\"field\":");
+    buf_add_json_text(&data, field);
+    buf_add_text(&data, ",\"reason\":");
+    buf_add_json_text(&data, reason);
+    buf_add_char(&data, '}');
+    if (data.len < sizeof(call->data))
+        memcpy(call->data, buf_text(&data), data.len + 1);
+    return rpc_error(call, RPC_INVALID_PARAMS, "invalid params: %s %s", field, reason);
+}
+
+enum rpc_outcome rpc_error_storage(struct rpc_call *call, int r)
+{
+    if (r == -ESHUTDOWN)
+        return rpc_error(call, RPC_UNAVAILABLE, "acpd is shutting down");
+    return rpc_error(call, RPC_UNAVAILABLE, "the storage fails: %s",
+                     store_error(call->engine->store));
+}
+
+struct profile *rpc_get_profile(struct rpc_call *call, const char *param)
+{
+    const char *name = json_get_string(call->params, param);
+    struct profile *profile = engine_find_profile(call->engine, name);
+
+    if (!profile)
+        rpc_error(call, RPC_NOT_FOUND, "profile \"%s\" not found", name);
+    return profile;
+}
+
+int64_t rpc_get_int(struct rpc_call *call, const char *param, int64_t otherwise)
+{
+    struct json_object *value = json_get(call->params, param);
+
+    return value ? json_object_get_int64(value) : otherwise;
+}
+
+static void print_method(const struct rpc_method *method, const struct settings *settings,
+                         struct buf *out)
+{
+    buf_printf(out, "{\"name\":\"%s\",\"summary\":", method->name);
+    buf_add_json_text(out, method->summary);
+    buf_add_text(out, ",\"paramStructure\":\"either\",\"params\":[");
+    for (const struct param *p = method->params; p->type != PARAM_END; p++) {
+        buf_printf(out, "%s{\"name\":\"%s\",\"required\":%s,\"schema\":",
+                   p == method->params ? "" : ",", p->name, p->is_required ? "true" : "false");
+        param_print_schema(p, settings, out);
+        buf_add_char(out, '}');
+    }
+    buf_add_text(out, "],\"result\":{\"name\":\"result\",\"schema\":{}}}");
+}
+
+static enum rpc_outcome discover(struct rpc_call *call)
+{
+    const char *separator = "";
+
+    buf_add_text(call->out, "{\"openrpc\":\"1.2.6\",\"info\":{\"title\":\"acpd\",\"version\":"
+                            "\"" ACPD_VERSION "\"},\"methods\":[");
+    for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+        for (const struct rpc_method *m = tables[i]; m->name; m++) {
+            buf_add_text(call->out, separator);
+            print_method(m, &call->engine->settings, call->out);
+            separator = ",";
+        }
+    }
+    buf_add_text(call->out, "]}");
+    return RPC_REPLY;
+}
+
+static const struct param no_params[] = {{.type = PARAM_END}};
+
+static enum rpc_outcome get_health(struct rpc_call *call)
+{
+    const struct engine *engine = call->engine;
+    const char *error = store_error(engine->store), *separator = "";
+    CLEANUP(buf_deinit) struct buf reasons = {0}, profiles = {0};
+    enum profile_health worst = HEALTH_HEALTHY;
+
+    if (error[0]) {
+        worst = HEALTH_UNHEALTHY;
+        buf_add_text(&reasons, "\"the storage fails; see storage\"");
+    }
+    for (size_t i = 0; i < engine->profile_count; i++) {
+        const struct profile *p = engine->profiles[i];
+
+        if (!engine_is_visible(p))
+            continue;
+        buf_printf(&profiles, "%s\"%s\":{\"health\":\"%s\",\"healthReason\":", separator,
+                   p->config.name, profile_health_name(p->health));
+        buf_add_json_text(&profiles, p->health_reason[0] ? p->health_reason : NULL);
+        buf_add_char(&profiles, '}');
+        separator = ",";
+        if (p->health == HEALTH_HEALTHY)
+            continue;
+        if (worst == HEALTH_HEALTHY)
+            worst = HEALTH_DEGRADED;
+        buf_printf(&reasons, "%s\"profile %s: %s\"", reasons.len ? "," : "", p->config.name,
+                   p->health_reason);
+    }
+    buf_printf(call->out, "{\"status\":\"%s\",\"reasons\":[", profile_health_name(worst));
+    buf_add(call->out, reasons.data, reasons.len);
+    buf_add_text(call->out, "],\"updateInterval\":");
+    buf_add_json_number(call->out, (double)engine->settings.update_interval_ms / 1000);
+    buf_add_text(call->out, ",\"version\":\"" ACPD_VERSION "\",\"demo\":");
+    buf_add_text(call->out, engine->settings.is_demo ? "true" : "false");
+    buf_add_text(call->out, ",\"profiles\":{");
+    buf_add(call->out, profiles.data, profiles.len);
+    buf_printf(call->out, "},\"storage\":{\"type\":\"sqlite\",\"status\":\"%s\",\"error\":",
+               error[0] ? "failing" : "ok");
+    buf_add_json_text(call->out, error[0] ? error : NULL);
+    buf_printf(call->out, ",\"sizeBytes\":%lld},\"loop\":{\"passes\":%llu,\"commits\":%llu,",
+               (long long)store_size(engine->store), (unsigned long long)engine->passes,
+               (unsigned long long)engine->commits);
+    buf_add_text(call->out, "\"stopping\":");
+    buf_add_text(call->out, engine->is_stopping ? "true" : "false");
+    buf_add_text(call->out, ",\"canLaunch\":");
+    buf_add_text(call->out, engine_can_launch(engine) ? "true}}" : "false}}");
+    return RPC_REPLY;
+}
+
+static enum rpc_outcome reload_config(struct rpc_call *call)
+{
+    CLEANUP(freep) char *error = NULL;
+    int r = call->engine->reload(call->engine, &error);
+
+    if (r == -EINVAL)
+        return rpc_error(call, RPC_INVALID_PARAMS, "the configuration stays as it was: %s", error);
+    if (r < 0)
+        return rpc_error_storage(call, r);
+    buf_add_text(call->out, "{\"success\":true}");
+    return RPC_REPLY;
+}
+
+const struct rpc_method rpc_system_methods[] = {
+    {"get_health", "How acpd and its profiles are.", no_params, get_health},
+    {"reload_config", "Reads the configuration file again; a bad one changes nothing.", no_params,
+     reload_config},
+    {"rpc.discover", "This document: every method and its parameters, as OpenRPC.", no_params,
+     discover},
+    {0},
+};

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The methods. Adding one is adding a row to a table (rpc/methods_*.c): its name, its parameters,
+ * its handler and a summary. Errors, checks and rpc.discover follow from the row.
+ */
+#pragma once
+
+#include "engine/engine.h"
+#include "rpc/param.h"
+
+/* A call under way. */
+struct rpc_call {
+    struct engine *engine;
+    struct json_object *params; /* an object that has passed the checks */
+    struct buf *out;            /* where the result is printed */
+
+    /* of an error */
+    int code;
+    char message[256];
+    char data[320]; /* JSON; empty: none */
+};
+
+/* How a handler ends: with a result printed to call->out, or with rpc_error(). */
+enum rpc_outcome { RPC_REPLY, RPC_ERROR };
+
+struct rpc_method {
+    const char *name;
+    const char *summary;
+    const struct param *params;
+    enum rpc_outcome (*handler)(struct rpc_call *call);
+};
+
+/* One table a file, ended by a row without a name. */
+extern const struct rpc_method rpc_profile_methods[];
+extern const struct rpc_method rpc_task_methods[];
+extern const struct rpc_method rpc_system_methods[];
+
+/** NULL: there is none of this name. */
+const struct rpc_method *rpc_method_find(const char *name);
+
+/** Ends a call with an error; `format` names the thing: profile "x" not found. */
+enum rpc_outcome rpc_error(struct rpc_call *call, enum rpc_code code, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+/** -32602 with the field and the reason. */
+enum rpc_outcome rpc_error_field(struct rpc_call *call, const char *field, const char *reason);
+/** Ends a call for an engine's negative result: the storage failed, or acpd is stopping. */
+enum rpc_outcome rpc_error_storage(struct rpc_call *call, int r);
+
+/** The profile that a parameter names, or NULL with the call's error set. */
+struct profile *rpc_get_profile(struct rpc_call *call, const char *param);
+int64_t rpc_get_int(struct rpc_call *call, const char *param, int64_t otherwise);
+
+/* Printing (rpc/print.c) */
+
+/** The task with its `pending` worked out; position as for engine_pending(). */
+int rpc_print_task(struct rpc_call *call, const struct task *task, int64_t position);
+void rpc_print_profile(const struct profile *profile, struct buf *out);
+int rpc_print_state(struct rpc_call *call, const struct profile *profile);
+int rpc_print_metrics(struct rpc_call *call, const struct profile *profile, const char *range);
+void rpc_print_candidates(const struct router_candidate *candidates, size_t count,
+                          struct buf *out);
+
+/* The bound of one reply that lists things. */
+#define RPC_LIST_BYTES (4 * 1024 * 1024)

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: MIT */
+/* The nine commands. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/alloc.h"
+#include "rpc/task_params.h"
+
+static const char *const ranges[] = {"1h", "24h", "7d", NULL};
+
+#define NAME                                                                                       \
+    {                                                                                              \
+        .name = "name", .alias = "profileName", .type = PARAM_STRING, .is_required = true,         \
+        .max_bytes = 256, .doc = "The profile."                                                    \
+    }
+#define RANGE                                                                                      \
+    {                                                                                              \
+        .name = "range", .type = PARAM_ENUM, .values = ranges,                                     \
+        .doc = "How far back the figures go; 1h unless told."                                      \
+    }
+#define END                                                                                        \
+    {                                                                                              \
+        .type = PARAM_END                                                                          \
+    }
+
+static const struct param no_params[] = {END};
+static const struct param name_params[] = {NAME, END};
+static const struct param range_params[] = {RANGE, END};
+static const struct param name_range_params[] = {NAME, RANGE, END};
+
+static enum rpc_outcome done(struct rpc_call *call, int r)
+{
+    return r < 0 ? rpc_error_storage(call, r) : RPC_REPLY;
+}
+
+/* Calls `print` for each visible profile, with commas between. */
+static int print_each(struct rpc_call *call,
+                      int (*print)(struct rpc_call *call, const struct profile *profile))
+{
+    const char *separator = "";
+
+    for (size_t i = 0; i < call->engine->profile_count; i++) {
+        const struct profile *profile = call->engine->profiles[i];
+        int r;
+
+        if (!engine_is_visible(profile))
+            continue;
+        buf_add_text(call->out, separator);
+        r = print(call, profile);
+        if (r < 0)
+            return r;
+        separator = ",";
+    }
+    return 0;
+}
+
+static enum rpc_outcome get_profile_states(struct rpc_call *call)
+{
+    int r;
+
+    buf_add_char(call->out, '[');
+    r = print_each(call, rpc_print_state);
+    buf_add_char(call->out, ']');
+    return done(call, r);
+}
+
+static enum rpc_outcome get_profile_state(struct rpc_call *call)
+{
+    struct profile *profile = rpc_get_profile(call, "name");
+
+    return profile ? done(call, rpc_print_state(call, profile)) : RPC_ERROR;
+}
+
+static enum rpc_outcome get_profile_metrics(struct rpc_call *call)
+{
+    struct profile *profile = rpc_get_profile(call, "name");
+
+    if (!profile)
+        return RPC_ERROR;
+    return done(call, rpc_print_metrics(call, profile, json_get_string(call->params, "range")));
+}
+
+static int print_named_metrics(struct rpc_call *call, const struct profile *profile)
+{
+    buf_printf(call->out, "\"%s\":", profile->config.name);
+    return rpc_print_metrics(call, profile, json_get_string(call->params, "range"));
+}
+
+static enum rpc_outcome get_all_profile_metrics(struct rpc_call *call)
+{
+    int r;
+
+    buf_add_char(call->out, '{');
+    r = print_each(call, print_named_metrics);
+    buf_add_char(call->out, '}');
+    return done(call, r);
+}
+
+static int print_with_state(struct rpc_call *call, const struct profile *profile)
+{
+    int r;
+
+    buf_add_text(call->out, "{\"profile\":");
+    rpc_print_profile(profile, call->out);
+    buf_add_text(call->out, ",\"state\":");
+    r = rpc_print_state(call, profile);
+    if (r < 0)
+        return r;
+    buf_add_text(call->out, ",\"metrics\":");
+    r = rpc_print_metrics(call, profile, json_get_string(call->params, "range"));
+    buf_add_char(call->out, '}');
+    return r;
+}
+
+static enum rpc_outcome get_profiles_with_states(struct rpc_call *call)
+{
+    int r;
+
+    buf_add_char(call->out, '[');
+    r = print_each(call, print_with_state);
+    buf_add_char(call->out, ']');
+    return done(call, r);
+}
+
+static const struct param queue_params[] = {
+    NAME,
+    {.name = "limit",
+     .type = PARAM_INTEGER,
+     .min = 1,
+     .max = 1000,
+     .doc = "Tasks at most; 100 unless told. A reply is also bounded to 4 MiB of tasks."},
+    {.name = "after",
+     .type = PARAM_INTEGER,
+     .min = 1,
+     .max = 9007199254740991,
+     .doc = "The id of the waiting task behind which to go on."},
+    END,
+};
+
+struct queue_page {
+    struct rpc_call *call;
+    int64_t limit, count, position;
+    int error;
+};
+
+static int print_queued(struct task *task, void *data)
+{
+    struct queue_page *page = data;
+    struct rpc_call *call = page->call;
+
+    if (page->count)
+        buf_add_char(call->out, ',');
+    page->error = rpc_print_task(call, task, page->position ? page->position++ : -1);
+    page->count++;
+    return page->error < 0 || page->count == page->limit || call->out->len > RPC_LIST_BYTES;
+}
+
+static enum rpc_outcome get_profile_task_queue(struct rpc_call *call)
+{
+    struct profile *profile = rpc_get_profile(call, "name");
+    int64_t after_id = rpc_get_int(call, "after", 0);
+    CLEANUP(task_deinit) struct task after = {0};
+    struct queue_page page = {
+        .call = call,
+        .limit = rpc_get_int(call, "limit", 100),
+        .position = 1,
+    };
+    int r;
+
+    if (!profile)
+        return RPC_ERROR;
+    if (after_id) {
+        struct engine_pending pending;
+
+        r = store_get_task(call->engine->store, after_id, &after);
+        if (r < 0)
+            return rpc_error_storage(call, r);
+        if (r == 0 || after.profile_id != profile_id(profile) ||
+            !task_status_is_waiting(after.status))
+            return rpc_error(call, RPC_CONFLICT, "task %lld does not wait in the queue of \"%s\"",
+                             (long long)after_id, profile->config.name);
+        r = engine_pending(call->engine, &after, 0, &pending);
+        if (r < 0)
+            return rpc_error_storage(call, r);
+        page.position = pending.position ? pending.position + 1 : 0;
+    }
+    buf_add_char(call->out, '[');
+    r = store_list_queue(call->engine->store, profile_id(profile), after_id ? &after : NULL,
+                         print_queued, &page);
+    buf_add_char(call->out, ']');
+    return done(call, r < 0 ? r : page.error);
+}
+
+static const struct param status_params[] = {
+    NAME,
+    {.name = "isActive",
+     .type = PARAM_BOOLEAN,
+     .is_required = true,
+     .doc = "false: it goes on accepting tasks, and starts none until it is active again."},
+    END,
+};
+
+static enum rpc_outcome update_profile_status(struct rpc_call *call)
+{
+    struct profile *profile = rpc_get_profile(call, "name");
+    bool is_active = json_object_get_boolean(json_get(call->params, "isActive"));
+    int r;
+
+    if (!profile)
+        return RPC_ERROR;
+    if (profile->is_removed)
+        return rpc_error(call, RPC_CONFLICT, "profile \"%s\" is no longer configured",
+                         profile->config.name);
+    r = engine_set_active(call->engine, profile, is_active);
+    if (r < 0)
+        return rpc_error_storage(call, r);
+    buf_add_text(call->out, "{\"success\":true,\"state\":");
+    r = rpc_print_state(call, profile);
+    buf_add_char(call->out, '}');
+    return done(call, r);
+}
+
+/* Why the best is the best, or why there is none. */
+static void print_decision(const struct router_candidate *candidates, size_t count, size_t fit,
+                           struct buf *out)
+{
+    CLEANUP(buf_deinit) struct buf reason = {0};
+
+    buf_add_text(out, ",\"candidates\":");
+    rpc_print_candidates(candidates, count, out);
+    if (fit)
+        buf_printf(&reason, "%s has the best score of %zu that fit%s",
+                   candidates[0].profile->config.name, fit,
+                   candidates[0].profile->health == HEALTH_UNHEALTHY
+                       ? "; no healthy profile fits"
+                       : "");
+    else if (count == 1)
+        buf_printf(&reason, "the only profile does not fit: %s", candidates[0].reason);
+    else
+        buf_printf(&reason, "none of %zu profiles fits", count);
+    buf_add_text(out, ",\"reason\":");
+    buf_add_json_string(out, reason.data, reason.len);
+}
+
+static const struct param best_params[] = {
+    {.name = "task",
+     .type = PARAM_OBJECT,
+     .is_required = true,
+     .fields = task_query_params,
+     .doc = "The task; what matters is its type and its capabilities."},
+    END,
+};
+
+static enum rpc_outcome get_best_profile_for_task(struct rpc_call *call)
+{
+    CLEANUP(freep) char **required = task_requirements(json_get(call->params, "task"));
+    CLEANUP(freep) struct router_candidate *candidates = NULL;
+    struct router_request request = {.capabilities = required};
+    size_t count, fit;
+
+    fit = engine_route(call->engine, &request, &candidates, &count);
+    buf_add_text(call->out, "{\"bestProfile\":");
+    if (fit)
+        rpc_print_profile(candidates[0].profile, call->out);
+    else
+        buf_add_text(call->out, "null");
+    print_decision(candidates, count, fit, call->out);
+    buf_add_char(call->out, '}');
+    return RPC_REPLY;
+}
+
+/* Seconds after which a full queue is worth another try: about one task's time. */
+static enum rpc_outcome queue_full(struct rpc_call *call, const struct profile *profile)
+{
+    double average = metrics_window_average(&profile->window);
+    double wait = ceil(average / (double)profile->config.max_concurrent_tasks);
+
+    wait = wait < 1 ? 1 : wait > 60 ? 60 : wait;
+    snprintf(call->data, sizeof(call->data), "{\"retryAfter\":%d}", (int)wait);
+    return rpc_error(call, RPC_QUEUE_FULL, "the queue of profile \"%s\" is full: %lld tasks wait",
+                     profile->config.name, (long long)profile_waiting(profile));
+}
+
+#define SHORT_QUEUE 100 /* tasks; an assignment's reply tells the place only up to here */
+
+static enum rpc_outcome assign(struct rpc_call *call, struct profile *profile, struct task *task)
+{
+    int r = engine_assign(call->engine, profile, task);
+
+    if (r < 0)
+        return rpc_error_storage(call, r);
+    if (r == ENGINE_QUEUE_FULL)
+        return queue_full(call, profile);
+    buf_add_text(call->out, "{\"success\":true,");
+    if (r == ENGINE_DEDUPLICATED)
+        buf_add_text(call->out, "\"deduplicated\":true,");
+    buf_add_text(call->out, "\"task\":");
+    r = rpc_print_task(call, task, profile_waiting(profile) > SHORT_QUEUE ? -1 : 0);
+    buf_add_char(call->out, '}');
+    return done(call, r);
+}
+
+static const struct param assign_params[] = {
+    {.name = "profileName",
+     .alias = "name",
+     .type = PARAM_STRING,
+     .is_required = true,
+     .max_bytes = 256,
+     .doc = "The profile."},
+    {.name = "task",
+     .type = PARAM_OBJECT,
+     .is_required = true,
+     .fields = task_params,
+     .doc = "The task."},
+    END,
+};
+
+static enum rpc_outcome assign_task_to_profile(struct rpc_call *call)
+{
+    struct profile *profile = rpc_get_profile(call, "profileName");
+    CLEANUP(task_deinit) struct task task = {0};
+
+    if (!profile)
+        return RPC_ERROR;
+    if (profile->is_removed)
+        return rpc_error(call, RPC_CONFLICT, "profile \"%s\" is no longer configured",
+                         profile->config.name);
+    task_from_json(json_get(call->params, "task"), &task);
+    return assign(call, profile, &task);
+}
+
+static const struct param submit_params[] = {
+    {.name = "task",
+     .type = PARAM_OBJECT,
+     .is_required = true,
+     .fields = task_params,
+     .doc = "The task; it goes to the profile that get_best_profile_for_task names."},
+    END,
+};
+
+static enum rpc_outcome submit_task(struct rpc_call *call)
+{
+    struct json_object *json = json_get(call->params, "task");
+    CLEANUP(freep) char **required = task_requirements(json);
+    CLEANUP(freep) struct router_candidate *candidates = NULL;
+    CLEANUP(task_deinit) struct task task = {0};
+    struct router_request request = {.capabilities = required};
+    struct buf routing = {0};
+    size_t count, fit;
+    int r;
+
+    task_from_json(json, &task);
+    if (task.key) {
+        /* The first task of the key stands, wherever the router would send it now. */
+        CLEANUP(task_deinit) struct task first = {0};
+
+        r = store_get_task_by_key(call->engine->store, task.key, &first);
+        if (r < 0)
+            return rpc_error_storage(call, r);
+        if (r > 0) {
+            buf_add_text(call->out, "{\"success\":true,\"deduplicated\":true,\"task\":");
+            r = rpc_print_task(call, &first, 0);
+            buf_add_char(call->out, '}');
+            return done(call, r);
+        }
+    }
+    fit = engine_route(call->engine, &request, &candidates, &count);
+    if (!fit) {
+        for (size_t i = 0; i < count; i++)
+            if (candidates[i].is_full)
+                return queue_full(call, candidates[i].profile);
+        return rpc_error(call, RPC_NOT_FOUND, "no profile fits the task: %s%s%s",
+                         count ? candidates[0].profile->config.name : "none is configured",
+                         count ? ": " : "", count ? candidates[0].reason : "");
+    }
+    buf_printf(&routing, "{\"bestProfile\":\"%s\"", candidates[0].profile->config.name);
+    print_decision(candidates, count, fit, &routing);
+    buf_add_char(&routing, '}');
+    task.routing = buf_take(&routing);
+    return assign(call, candidates[0].profile, &task);
+}
+
+const struct rpc_method rpc_profile_methods[] = {
+    {"get_profile_states", "The state of every profile.", no_params, get_profile_states},
+    {"get_profile_state", "The state of one profile.", name_params, get_profile_state},
+    {"get_profile_metrics", "One profile's figures over a range of time.", name_range_params,
+     get_profile_metrics},
+    {"get_all_profile_metrics", "Every profile's figures, by name.", range_params,
+     get_all_profile_metrics},
+    {"get_profiles_with_states", "Every profile with its configuration, state and figures.",
+     range_params, get_profiles_with_states},
+    {"get_profile_task_queue", "A profile's waiting tasks in the order in which they will run.",
+     queue_params, get_profile_task_queue},
+    {"update_profile_status", "Pauses a profile, or lets it go on.", status_params,
+     update_profile_status},
+    {"get_best_profile_for_task", "Which profile is best for a task, and why.", best_params,
+     get_best_profile_for_task},
+    {"assign_task_to_profile", "Hands a task to a profile; what is acknowledged is on disk.",
+     assign_params, assign_task_to_profile},
+    {"submit_task", "Finds the best profile for a task and assigns it there.", submit_params,
+     submit_task},
+    {0},
+};

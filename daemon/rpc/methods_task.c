@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+/* What can be done with a task once it is there. */
+#include <string.h>
+
+#include "common/clock.h"
+#include "rpc/task_params.h"
+
+#define ID_MAX 9007199254740991.0 /* the integers that every JSON reader holds exactly */
+
+#define ID                                                                                         \
+    {                                                                                              \
+        .name = "id", .type = PARAM_INTEGER, .is_required = true, .min = 1, .max = ID_MAX,         \
+        .doc = "The task."                                                                         \
+    }
+#define END                                                                                        \
+    {                                                                                              \
+        .type = PARAM_END                                                                          \
+    }
+
+static const struct param id_params[] = {ID, END};
+
+static enum rpc_outcome not_found(struct rpc_call *call, int64_t id)
+{
+    return rpc_error(call, RPC_NOT_FOUND, "task %lld not found", (long long)id);
+}
+
+static enum rpc_outcome get_task(struct rpc_call *call)
+{
+    int64_t id = rpc_get_int(call, "id", 0);
+    CLEANUP(task_deinit) struct task task = {0};
+    int r = store_get_task(call->engine->store, id, &task);
+
+    if (r == 0)
+        return not_found(call, id);
+    if (r > 0)
+        r = rpc_print_task(call, &task, 0);
+    return r < 0 ? rpc_error_storage(call, r) : RPC_REPLY;
+}
+
+static const char *const statuses[] = {
+    "scheduled", "blocked", "queued", "running", "completed", "failed", "cancelled", NULL,
+};
+
+static const struct param list_params[] = {
+    {.name = "profile", .type = PARAM_STRING, .max_bytes = 256, .doc = "Only this profile's."},
+    {.name = "status", .type = PARAM_ENUM, .values = statuses, .doc = "Only those in it."},
+    {.name = "limit",
+     .type = PARAM_INTEGER,
+     .min = 1,
+     .max = 1000,
+     .doc = "Tasks at most; 100 unless told. A reply is also bounded to 4 MiB of tasks."},
+    {.name = "before",
+     .type = PARAM_INTEGER,
+     .min = 1,
+     .max = ID_MAX,
+     .doc = "`next` of the page before."},
+    END,
+};
+
+#define LIST_SCAN 20000 /* rows that one page passes over at most */
+
+struct task_page {
+    struct rpc_call *call;
+    int64_t limit, count, next;
+    int error;
+};
+
+static int print_listed(struct task *task, void *data)
+{
+    struct task_page *page = data;
+    struct buf *out = page->call->out;
+
+    /* One more than the page holds shows that there is a next one. */
+    if (page->count == page->limit || out->len > RPC_LIST_BYTES)
+        return 1;
+    if (page->count++)
+        buf_add_char(out, ',');
+    page->error = rpc_print_task(page->call, task, -1);
+    page->next = task->id;
+    return page->error < 0;
+}
+
+static enum rpc_outcome list_tasks(struct rpc_call *call)
+{
+    struct store_filter filter = {
+        .before = rpc_get_int(call, "before", 0),
+        .scan_limit = LIST_SCAN,
+    };
+    struct task_page page = {.call = call, .limit = rpc_get_int(call, "limit", 100)};
+    const char *status = json_get_string(call->params, "status");
+    int64_t next;
+    int r;
+
+    if (json_get(call->params, "profile")) {
+        struct profile *profile = rpc_get_profile(call, "profile");
+
+        if (!profile)
+            return RPC_ERROR;
+        filter.profile_id = profile_id(profile);
+    }
+    if (status)
+        task_status_parse(status, &filter.status);
+    buf_add_text(call->out, "{\"tasks\":[");
+    r = store_list_tasks(call->engine->store, &filter, print_listed, &page, &next);
+    if (r < 0 || page.error < 0)
+        return rpc_error_storage(call, r < 0 ? r : page.error);
+    buf_add_text(call->out, "],\"next\":");
+    if (r == 1) /* print_listed() ended the list */
+        next = page.next;
+    if (next)
+        buf_add_int(call->out, next);
+    else
+        buf_add_text(call->out, "null");
+    buf_add_char(call->out, '}');
+    return RPC_REPLY;
+}
+
+/* Words an engine's outcome for a task that was to be changed; prints the task when it was. */
+static enum rpc_outcome changed(struct rpc_call *call, int r, int64_t id, const struct task *task,
+                                const char *wish)
+{
+    if (r < 0)
+        return rpc_error_storage(call, r);
+    switch (r) {
+    case 0:
+        r = rpc_print_task(call, task, 0);
+        return r < 0 ? rpc_error_storage(call, r) : RPC_REPLY;
+    case ENGINE_NOT_FOUND:
+        return not_found(call, id);
+    case ENGINE_QUEUE_FULL:
+        return rpc_error(call, RPC_QUEUE_FULL, "the queue of that profile is full");
+    case ENGINE_ENDING:
+        return rpc_error(call, RPC_CONFLICT,
+                         "the processes of the last attempt of task %lld are still being ended",
+                         (long long)id);
+    default:
+        return rpc_error(call, RPC_CONFLICT, "task %lld is %s and cannot be %s", (long long)id,
+                         task_status_name(task->status), wish);
+    }
+}
+
+static const char *const priorities[] = {"low", "medium", "high", NULL};
+
+static const struct param update_params[] = {
+    ID,
+    {.name = "priority", .type = PARAM_ENUM, .values = priorities, .doc = "The new priority."},
+    {.name = "runAt",
+     .type = PARAM_TIME,
+     .doc = "Not to be started before this; null: as soon as possible."},
+    {.name = "profile", .type = PARAM_STRING, .max_bytes = 256, .doc = "The profile to go to."},
+    END,
+};
+
+static enum rpc_outcome update_task(struct rpc_call *call)
+{
+    int64_t id = rpc_get_int(call, "id", 0);
+    CLEANUP(task_deinit) struct task task = {0};
+    struct engine_update update = {.priority = -1};
+    const char *priority = json_get_string(call->params, "priority");
+    const char *run_at = json_get_string(call->params, "runAt");
+    enum task_priority parsed;
+    int r;
+
+    if (priority && task_priority_parse(priority, &parsed) == 0)
+        update.priority = (int)parsed;
+    update.has_run_at = json_object_object_get_ex(call->params, "runAt", NULL);
+    if (run_at)
+        clock_parse_iso(run_at, &update.run_at);
+    if (json_get(call->params, "profile")) {
+        update.profile = rpc_get_profile(call, "profile");
+        if (!update.profile)
+            return RPC_ERROR;
+        if (update.profile->is_removed)
+            return rpc_error(call, RPC_CONFLICT, "profile \"%s\" is no longer configured",
+                             update.profile->config.name);
+    }
+    r = engine_update(call->engine, id, &update, &task);
+    return changed(call, r, id, &task, "changed");
+}
+
+static enum rpc_outcome cancel_task(struct rpc_call *call)
+{
+    int64_t id = rpc_get_int(call, "id", 0);
+    CLEANUP(task_deinit) struct task task = {0};
+
+    return changed(call, engine_cancel(call->engine, id, &task), id, &task, "cancelled");
+}
+
+static enum rpc_outcome retry_task(struct rpc_call *call)
+{
+    int64_t id = rpc_get_int(call, "id", 0);
+    CLEANUP(task_deinit) struct task task = {0};
+
+    return changed(call, engine_retry(call->engine, id, &task), id, &task, "retried");
+}
+
+static const struct param log_params[] = {
+    ID,
+    {.name = "attempt",
+     .type = PARAM_INTEGER,
+     .min = 1,
+     .max = ID_MAX,
+     .doc = "The number of the attempt; the last one unless told."},
+    {.name = "after",
+     .type = PARAM_INTEGER,
+     .min = 0,
+     .max = ID_MAX,
+     .doc = "`next` of the page before."},
+    END,
+};
+
+static enum rpc_outcome get_task_log(struct rpc_call *call)
+{
+    int64_t id = rpc_get_int(call, "id", 0), attempt;
+    CLEANUP(task_deinit) struct task task = {0};
+    int r = store_get_task(call->engine->store, id, &task);
+
+    if (r < 0)
+        return rpc_error_storage(call, r);
+    if (r == 0)
+        return not_found(call, id);
+    attempt = rpc_get_int(call, "attempt", task.attempt);
+    if (attempt > task.attempt)
+        return rpc_error(call, RPC_NOT_FOUND, "task %lld has no attempt %lld", (long long)id,
+                         (long long)attempt);
+    r = engine_print_log(call->engine, id, attempt, rpc_get_int(call, "after", 0), call->out);
+    if (r < 0)
+        return rpc_error(call, RPC_UNAVAILABLE, "cannot read the log: %s", strerror(-r));
+    return RPC_REPLY;
+}
+
+const struct rpc_method rpc_task_methods[] = {
+    {"get_task", "One task.", id_params, get_task},
+    {"list_tasks", "Tasks, the newest first, a page at a time.", list_params, list_tasks},
+    {"update_task", "Changes a waiting task's priority, time or profile.", update_params,
+     update_task},
+    {"cancel_task", "Cancels a task that has not finished; what runs of it is stopped.", id_params,
+     cancel_task},
+    {"retry_task", "Queues a failed or cancelled task again, with a new budget of attempts.",
+     id_params, retry_task},
+    {"get_task_log", "What an attempt wrote, a page at a time.", log_params, get_task_log},
+    {0},
+};

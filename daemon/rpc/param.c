@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+#include "rpc/param.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/alloc.h"
+#include "common/clock.h"
+#include "core/word.h"
+
+static bool fail(struct param_error *error, const char *field, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+
+static bool fail(struct param_error *error, const char *field, const char *format, ...)
+{
+    va_list args;
+
+    snprintf(error->field, sizeof(error->field), "%s", field);
+    va_start(args, format);
+    vsnprintf(error->reason, sizeof(error->reason), format, args);
+    va_end(args);
+    return false;
+}
+
+static size_t max_bytes(const struct param *param, const struct settings *settings)
+{
+    int64_t limit = 0;
+
+    if (param->limit)
+        memcpy(&limit, (const char *)settings + param->limit, sizeof(limit));
+    return param->limit ? (size_t)limit : param->max_bytes;
+}
+
+static bool check_string(const struct param *param, struct json_object *value,
+                         const struct settings *settings, const char *field,
+                         struct param_error *error)
+{
+    const char *text = json_object_get_string(value);
+    size_t len = (size_t)json_object_get_string_len(value), max = max_bytes(param, settings);
+
+    if (!json_object_is_type(value, json_type_string))
+        return fail(error, field, "must be a string");
+    if (param->is_required && !len)
+        return fail(error, field, "must not be empty");
+    if (max && len > max)
+        return fail(error, field, "must be at most %zu bytes", max);
+    if (strlen(text) != len)
+        return fail(error, field, "must not contain U+0000");
+    return true;
+}
+
+static bool check_word(struct json_object *value, const char *field, struct param_error *error)
+{
+    if (!json_object_is_type(value, json_type_string) ||
+        strlen(json_object_get_string(value)) != (size_t)json_object_get_string_len(value) ||
+        !word_is_valid(json_object_get_string(value)))
+        return fail(error, field, "must be a word of the form " WORD_PATTERN);
+    return true;
+}
+
+#define WORDS_MAX 64
+
+static bool check_words(struct json_object *value, const char *field, struct param_error *error)
+{
+    if (!json_object_is_type(value, json_type_array))
+        return fail(error, field, "must be an array of words");
+    if (json_object_array_length(value) > WORDS_MAX)
+        return fail(error, field, "must have at most %d words", WORDS_MAX);
+    for (size_t i = 0; i < json_object_array_length(value); i++) {
+        char element[128];
+
+        snprintf(element, sizeof(element), "%s[%zu]", field, i);
+        if (!check_word(json_object_array_get_idx(value, i), element, error))
+            return false;
+    }
+    return true;
+}
+
+static bool check_number(const struct param *param, struct json_object *value, const char *field,
+                         struct param_error *error)
+{
+    bool is_integer = json_object_is_type(value, json_type_int);
+    double number = json_object_get_double(value);
+    const char *kind = param->type == PARAM_INTEGER ? "an integer" : "a number";
+
+    if (!is_integer && !json_object_is_type(value, json_type_double))
+        return fail(error, field, "must be %s", kind);
+    if (param->type == PARAM_INTEGER && !is_integer)
+        return fail(error, field, "must be an integer");
+    if ((param->min != 0 || param->max != 0) && !(number >= param->min && number <= param->max))
+        return fail(error, field, "must be %s from %.15g to %.15g", kind, param->min, param->max);
+    return true;
+}
+
+static bool check_enum(const struct param *param, struct json_object *value, const char *field,
+                       struct param_error *error)
+{
+    char all[120] = "";
+
+    for (size_t i = 0; param->values[i]; i++) {
+        size_t len = strlen(all);
+
+        if (json_object_is_type(value, json_type_string) &&
+            strcmp(json_object_get_string(value), param->values[i]) == 0)
+            return true;
+        snprintf(all + len, sizeof(all) - len, "%s\"%s\"", i ? ", " : "", param->values[i]);
+    }
+    return fail(error, field, "must be one of %s", all);
+}
+
+static bool check_members(const struct param *params, struct json_object *object,
+                          const struct settings *settings, const char *prefix,
+                          struct param_error *error);
+
+static bool check_value(const struct param *param, struct json_object *value,
+                        const struct settings *settings, const char *field,
+                        struct param_error *error)
+{
+    int64_t at;
+
+    switch (param->type) {
+    case PARAM_STRING:
+        return check_string(param, value, settings, field, error);
+    case PARAM_WORD:
+        return check_word(value, field, error);
+    case PARAM_WORDS:
+        return check_words(value, field, error);
+    case PARAM_INTEGER:
+    case PARAM_NUMBER:
+        return check_number(param, value, field, error);
+    case PARAM_BOOLEAN:
+        if (!json_object_is_type(value, json_type_boolean))
+            return fail(error, field, "must be true or false");
+        return true;
+    case PARAM_TIME:
+        if (!json_object_is_type(value, json_type_string) ||
+            clock_parse_iso(json_object_get_string(value), &at) < 0)
+            return fail(error, field, "must be a time such as 2026-01-31T12:00:00Z");
+        return true;
+    case PARAM_ENUM:
+        return check_enum(param, value, field, error);
+    case PARAM_ANY:
+        if (param->limit && strlen(json_compact(value)) > max_bytes(param, settings))
+            return fail(error, field, "must be at most %zu bytes of JSON",
+                        max_bytes(param, settings));
+        return true;
+    case PARAM_OBJECT: {
+        char prefix[128];
+
+        if (!json_object_is_type(value, json_type_object))
+            return fail(error, field, "must be an object");
+        snprintf(prefix, sizeof(prefix), "%s.", field);
+        return check_members(param->fields, value, settings, prefix, error);
+    }
+    case PARAM_END:
+        break;
+    }
+    return false;
+}
+
+static const struct param *find_param(const struct param *params, const char *name)
+{
+    for (const struct param *p = params; p->type != PARAM_END; p++)
+        if (strcmp(p->name, name) == 0 || (p->alias && strcmp(p->alias, name) == 0))
+            return p;
+    return NULL;
+}
+
+static bool check_members(const struct param *params, struct json_object *object,
+                          const struct settings *settings, const char *prefix,
+                          struct param_error *error)
+{
+    char field[128];
+
+    json_object_object_foreach(object, name, unchecked)
+    {
+        (void)unchecked;
+        snprintf(field, sizeof(field), "%s%s", prefix, name);
+        if (!find_param(params, name))
+            return fail(error, field, "is not a known parameter");
+    }
+    for (const struct param *p = params; p->type != PARAM_END; p++) {
+        struct json_object *value = json_get(object, p->name);
+        struct json_object *other = p->alias ? json_get(object, p->alias) : NULL;
+
+        snprintf(field, sizeof(field), "%s%s", prefix, p->name);
+        if (value && other && !json_object_equal(value, other))
+            return fail(error, field, "contradicts \"%s\"", p->alias);
+        if (!value && other) {
+            value = other;
+            json_object_object_add(object, p->name, json_object_get(value));
+        }
+        if (!value && p->is_required)
+            return fail(error, field, "is required");
+        if (value && !check_value(p, value, settings, field, error))
+            return false;
+    }
+    return true;
+}
+
+bool param_check(const struct param *params, struct json_object *object,
+                 const struct settings *settings, struct param_error *ret_error)
+{
+    return check_members(params, object, settings, "", ret_error);
+}
+
+bool param_from_array(const struct param *params, struct json_object *array,
+                      struct json_object **ret_object, struct param_error *ret_error)
+{
+    CLEANUP(json_putp) struct json_object *object = json_object_new_object();
+    size_t i = 0;
+
+    for (const struct param *p = params;
+         p->type != PARAM_END && i < json_object_array_length(array); p++, i++)
+        json_object_object_add(object, p->name,
+                               json_object_get(json_object_array_get_idx(array, i)));
+    if (i < json_object_array_length(array))
+        return fail(ret_error, "params", "has more elements than the method has parameters");
+    *ret_object = STEAL(object);
+    return true;
+}
+
+static void print_bounds(const struct param *param, struct buf *out)
+{
+    if (param->min == 0 && param->max == 0)
+        return;
+    buf_add_text(out, ",\"minimum\":");
+    buf_add_json_number(out, param->min);
+    buf_add_text(out, ",\"maximum\":");
+    buf_add_json_number(out, param->max);
+}
+
+static void print_object_schema(const struct param *params, const struct settings *settings,
+                                struct buf *out)
+{
+    const char *separator = "";
+
+    buf_add_text(out, "\"type\":\"object\",\"additionalProperties\":false,\"properties\":{");
+    for (const struct param *p = params; p->type != PARAM_END; p++) {
+        buf_printf(out, "%s\"%s\":", separator, p->name);
+        param_print_schema(p, settings, out);
+        separator = ",";
+    }
+    buf_add_text(out, "},\"required\":[");
+    separator = "";
+    for (const struct param *p = params; p->type != PARAM_END; p++) {
+        if (!p->is_required)
+            continue;
+        buf_printf(out, "%s\"%s\"", separator, p->name);
+        separator = ",";
+    }
+    buf_add_char(out, ']');
+}
+
+void param_print_schema(const struct param *param, const struct settings *settings, struct buf *out)
+{
+    buf_add_text(out, "{\"description\":");
+    buf_add_json_text(out, param->doc);
+    if (param->type != PARAM_ANY)
+        buf_add_char(out, ',');
+    switch (param->type) {
+    case PARAM_STRING:
+        buf_add_text(out, "\"type\":\"string\"");
+        if (param->is_required)
+            buf_add_text(out, ",\"minLength\":1");
+        if (max_bytes(param, settings))
+            buf_printf(out, ",\"maxLength\":%zu", max_bytes(param, settings));
+        break;
+    case PARAM_WORD:
+        buf_add_text(out, "\"type\":\"string\",\"pattern\":\"^" WORD_PATTERN "$\"");
+        break;
+    case PARAM_WORDS:
+        buf_printf(out,
+                   "\"type\":\"array\",\"maxItems\":%d,\"items\":{\"type\":\"string\","
+                   "\"pattern\":\"^" WORD_PATTERN "$\"}",
+                   WORDS_MAX);
+        break;
+    case PARAM_INTEGER:
+        buf_add_text(out, "\"type\":\"integer\"");
+        print_bounds(param, out);
+        break;
+    case PARAM_NUMBER:
+        buf_add_text(out, "\"type\":\"number\"");
+        print_bounds(param, out);
+        break;
+    case PARAM_BOOLEAN:
+        buf_add_text(out, "\"type\":\"boolean\"");
+        break;
+    case PARAM_TIME:
+        buf_add_text(out, "\"type\":\"string\",\"format\":\"date-time\"");
+        break;
+    case PARAM_ENUM:
+        buf_add_text(out, "\"enum\":[");
+        for (size_t i = 0; param->values[i]; i++)
+            buf_printf(out, "%s\"%s\"", i ? "," : "", param->values[i]);
+        buf_add_char(out, ']');
+        break;
+    case PARAM_OBJECT:
+        print_object_schema(param->fields, settings, out);
+        break;
+    case PARAM_ANY:
+    case PARAM_END:
+        break;
+    }
+    buf_add_char(out, '}');
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Parameters, declared once: the declaration checks what arrives, words the errors, and prints the
+ * schema of rpc.discover. A handler sees only values that fit.
+ */
+#pragma once
+
+#include "common/buf.h"
+#include "common/json.h"
+#include "core/settings.h"
+
+enum param_type {
+    PARAM_END, /* of the list */
+    PARAM_STRING,
+    PARAM_WORD,  /* see core/word.h */
+    PARAM_WORDS, /* an array of words */
+    PARAM_INTEGER,
+    PARAM_NUMBER,
+    PARAM_BOOLEAN,
+    PARAM_TIME, /* ISO 8601 with zone */
+    PARAM_ENUM,
+    PARAM_ANY,
+    PARAM_OBJECT,
+};
+
+struct param {
+    const char *name;
+    enum param_type type;
+    const char *doc;
+    bool is_required;
+    const char *alias;          /* another name that is accepted */
+    double min, max;            /* of a number; both 0: unbounded */
+    size_t max_bytes;           /* of a string, 0: see limit */
+    size_t limit;               /* offset in struct settings of the bound in bytes; 0: none */
+    const char *const *values;  /* of an enum, ended by NULL */
+    const struct param *fields; /* of an object */
+};
+
+struct param_error {
+    char field[128];
+    char reason[160];
+};
+
+/** Checks an object's members against the list; null counts as left out. An alias is renamed. */
+bool param_check(const struct param *params, struct json_object *object,
+                 const struct settings *settings, struct param_error *ret_error);
+/** Turns parameters by position into an object, in the order of the list. */
+bool param_from_array(const struct param *params, struct json_object *array,
+                      struct json_object **ret_object, struct param_error *ret_error);
+
+/** Prints the JSON Schema of one parameter. */
+void param_print_schema(const struct param *param, const struct settings *settings,
+                        struct buf *out);

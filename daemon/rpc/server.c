@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+#include "rpc/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "common/alloc.h"
+#include "common/log.h"
+#include "rpc/connection.h"
+
+#define ACCEPTS_AT_ONCE 64
+#define BACKLOG         1024
+
+/* The owner and root may talk; others only where the socket's group was opened to them. */
+static bool may_talk(const struct rpc_server *server, int fd)
+{
+    struct ucred peer;
+    socklen_t len = sizeof(peer);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+        return false;
+    if (peer.uid == geteuid() || peer.uid == 0 || server->engine->settings.socket_group)
+        return true;
+    log_warning("refused a connection of user %u, process %d", (unsigned)peer.uid, (int)peer.pid);
+    return false;
+}
+
+static void pause_accepting(struct rpc_server *server)
+{
+    event_del(server->acceptable);
+    server->is_accepting = false;
+}
+
+static void on_accept_again(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
+{
+    struct rpc_server *server = data;
+
+    if (server->has_stopped || server->is_accepting)
+        return;
+    event_add(server->acceptable, NULL);
+    server->is_accepting = true;
+}
+
+static void on_acceptable(evutil_socket_t listener, short what UNUSED, void *data)
+{
+    struct rpc_server *server = data;
+
+    for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
+        int fd;
+
+        if (server->connection_count >= (size_t)server->engine->settings.connection_limit) {
+            pause_accepting(server); /* until rpc_reap() has made room */
+            return;
+        }
+        fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0) {
+            if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
+                return;
+            /* Out of descriptors or memory: a connection waits in the backlog, and looking at it
+             * again at once would be spinning. */
+            log_warning("cannot accept a connection: %s", strerror(errno));
+            pause_accepting(server);
+            event_add(server->accept_again, &(struct timeval){.tv_usec = 200000});
+            return;
+        }
+        if (may_talk(server, fd))
+            connection_new(server, fd);
+        else
+            close(fd);
+    }
+}
+
+static int fail(struct rpc_server *server, int r, char **ret_error, char *message)
+{
+    *ret_error = message;
+    rpc_server_free(server);
+    return r;
+}
+
+static int set_access(const char *path, const char *group)
+{
+    const struct group *entry;
+
+    if (!group)
+        return chmod(path, 0600) < 0 ? -errno : 0;
+    errno = 0;
+    entry = getgrnam(group);
+    if (!entry)
+        return errno ? -errno : -ENOENT;
+    return chown(path, (uid_t)-1, entry->gr_gid) < 0 || chmod(path, 0660) < 0 ? -errno : 0;
+}
+
+int rpc_server_new(struct event_base *base, struct engine *engine, const char *path,
+                   struct rpc_server **ret_server, char **ret_error)
+{
+    struct rpc_server *server = xcalloc(1, sizeof(*server));
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    CLEANUP(freep) char *lock_path = xasprintf("%s.lock", path);
+    mode_t mask;
+    int r;
+
+    server->base = base;
+    server->engine = engine;
+    server->fd = -1;
+    server->reader = json_reader_new();
+    list_init(&server->connections);
+    list_init(&server->ready);
+    list_init(&server->dirty);
+    list_init(&server->dead);
+
+    if (strlen(path) >= sizeof(address.sun_path)) {
+        server->lock_fd = -1;
+        return fail(server, -ENAMETOOLONG, ret_error,
+                    xasprintf("socket path %s is longer than %zu bytes", path,
+                              sizeof(address.sun_path) - 1));
+    }
+    strcpy(address.sun_path, path);
+    /* The lock, not the socket's file, tells whether a daemon is there: a crash leaves the file and
+     * releases the lock. */
+    server->lock_fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (server->lock_fd < 0)
+        return fail(server, -errno, ret_error,
+                    xasprintf("cannot open %s: %s", lock_path, strerror(errno)));
+    if (flock(server->lock_fd, LOCK_EX | LOCK_NB) < 0)
+        return fail(server, errno == EWOULDBLOCK ? -EADDRINUSE : -errno, ret_error,
+                    errno == EWOULDBLOCK
+                        ? xasprintf("another acpd serves %s", path)
+                        : xasprintf("cannot lock %s: %s", lock_path, strerror(errno)));
+    if (unlink(path) < 0 && errno != ENOENT)
+        return fail(server, -errno, ret_error,
+                    xasprintf("cannot replace %s: %s", path, strerror(errno)));
+    server->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (server->fd < 0)
+        return fail(server, -errno, ret_error,
+                    xasprintf("cannot make a socket: %s", strerror(errno)));
+    mask = umask(0177);
+    r = bind(server->fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+    umask(mask);
+    if (r == 0) {
+        server->path = xstrdup(path);
+        r = set_access(path, engine->settings.socket_group);
+    }
+    if (r == 0 && listen(server->fd, BACKLOG) < 0)
+        r = -errno;
+    if (r < 0)
+        return fail(server, r, ret_error, xasprintf("cannot listen on %s: %s", path, strerror(-r)));
+
+    server->acceptable = event_new(base, server->fd, EV_READ | EV_PERSIST, on_acceptable, server);
+    server->accept_again = event_new(base, -1, 0, on_accept_again, server);
+    event_add(server->acceptable, NULL);
+    server->is_accepting = true;
+    *ret_server = server;
+    return 0;
+}
+
+void rpc_stop_accepting(struct rpc_server *server)
+{
+    if (server->has_stopped)
+        return;
+    server->has_stopped = true;
+    pause_accepting(server);
+    event_del(server->accept_again);
+    /* Newcomers are refused from now on. */
+    if (server->path)
+        unlink(server->path);
+    close(server->fd);
+    server->fd = -1;
+}
+
+void rpc_server_free(struct rpc_server *server)
+{
+    if (!server)
+        return;
+    list_splice(&server->connections, &server->dead);
+    list_for_each_safe(link, &server->connections)
+        connection_free(list_entry(link, struct connection, link));
+    if (server->acceptable)
+        event_free(server->acceptable);
+    if (server->accept_again)
+        event_free(server->accept_again);
+    if (server->path && !server->has_stopped)
+        unlink(server->path);
+    if (server->fd >= 0)
+        close(server->fd);
+    if (server->lock_fd >= 0)
+        close(server->lock_fd);
+    json_reader_free(server->reader);
+    buf_deinit(&server->result);
+    buf_deinit(&server->ids);
+    free(server->marks);
+    free(server->path);
+    free(server);
+}
+
+size_t rpc_process(struct rpc_server *server)
+{
+    struct list round = LIST_INIT(round);
+    size_t handled = 0;
+
+    /* Each connection once a round; one with lines left goes to the end. */
+    list_splice(&round, &server->ready);
+    while (!list_is_empty(&round)) {
+        struct connection *connection = list_entry(round.next, struct connection, ready);
+
+        list_remove(&connection->ready);
+        list_append(&server->ready, &connection->ready);
+        handled += connection_process(connection);
+    }
+    return handled;
+}
+
+bool rpc_has_backlog(const struct rpc_server *server)
+{
+    return !list_is_empty(&server->ready);
+}
+
+void rpc_fail(struct rpc_server *server)
+{
+    struct buf staged = {0};
+    const char *message = "the storage fails; nothing was changed";
+
+    /* Each connection's output from its first falling mark on is built anew, mark by mark: errors
+     * for replies, punctuation as it was. Marks of one connection are in the order of its output. */
+    for (size_t i = 0; i < server->mark_count; i++) {
+        struct reply_mark *mark = &server->marks[i];
+        struct connection *connection = mark->connection;
+
+        if (!mark->falls)
+            continue;
+        buf_clear(&staged);
+        for (size_t k = i; k < server->mark_count; k++) {
+            struct reply_mark *other = &server->marks[k];
+
+            if (other->connection != connection)
+                continue;
+            other->falls = false;
+            if (other->prefix)
+                buf_add_char(&staged, other->prefix);
+            if (other->is_reply)
+                message_print_error(&staged, server->ids.data + other->id_at, other->id_len,
+                                    RPC_UNAVAILABLE, message, NULL);
+            else if (connection->out.data[other->start] == ']')
+                buf_add_text(&staged, "]\n");
+            else
+                buf_add_char(&staged, '\n');
+        }
+        connection->out.len = mark->start;
+        buf_add(&connection->out, staged.data, staged.len);
+    }
+    buf_deinit(&staged);
+}
+
+void rpc_release(struct rpc_server *server)
+{
+    list_for_each_safe(link, &server->dirty)
+    {
+        struct connection *connection = list_entry(link, struct connection, dirty);
+
+        list_remove(&connection->dirty);
+        connection->out_committed = connection->out.len;
+        connection_flush(connection);
+    }
+    server->mark_count = 0;
+    buf_clear(&server->ids);
+}
+
+void rpc_reap(struct rpc_server *server)
+{
+    if (list_is_empty(&server->dead))
+        return;
+    while (!list_is_empty(&server->dead))
+        connection_free(list_entry(server->dead.next, struct connection, link));
+    on_accept_again(-1, 0, server);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The socket: connections, lines in, replies out.
+ *
+ * The loop drives it in steps. Events only move bytes; rpc_process() runs the handlers of the lines
+ * that have arrived; their replies are staged and leave with rpc_release() after the commit. When
+ * the commit failed, rpc_fail() first turns every reply that was staged after the pass's first write
+ * into an error. Connections are freed by rpc_reap() alone, never under a callback's feet.
+ *
+ * Bounds: the settings have the limits of connections, of a line, of the lines a connection gets
+ * handled in one pass, and of the output that may wait for a client that does not read; beyond that
+ * its requests are not read either.
+ */
+#pragma once
+
+#include "engine/engine.h"
+
+struct event_base;
+struct rpc_server;
+
+/**
+ * Binds the socket and listens. A lock file beside it makes sure that one daemon serves it; what a
+ * crashed one left behind is replaced. -EADDRINUSE: another daemon has it. On failure *ret_error is
+ * a message for the user, to be freed.
+ */
+int rpc_server_new(struct event_base *base, struct engine *engine, const char *path,
+                   struct rpc_server **ret_server, char **ret_error);
+/** Closes every connection and removes the socket. */
+void rpc_server_free(struct rpc_server *server);
+
+/** Handles the lines that have arrived, within the bounds of a pass; returns how many. */
+size_t rpc_process(struct rpc_server *server);
+/** Whether lines are left that the bounds of the last pass kept back. */
+bool rpc_has_backlog(const struct rpc_server *server);
+void rpc_fail(struct rpc_server *server);
+void rpc_release(struct rpc_server *server);
+void rpc_reap(struct rpc_server *server);
+/** Accepts no more connections; those there are go on. */
+void rpc_stop_accepting(struct rpc_server *server);

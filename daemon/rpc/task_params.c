@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+#include "rpc/task_params.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "common/alloc.h"
+#include "common/clock.h"
+#include "common/strv.h"
+
+static const char *const priorities[] = {"low", "medium", "high", NULL};
+
+#define TITLE                                                                                      \
+    .name = "title", .type = PARAM_STRING, .limit = offsetof(struct settings, title_limit),        \
+    .doc = "What is to be done, in a line."
+#define REST                                                                                       \
+    {.name = "description",                                                                        \
+     .type = PARAM_STRING,                                                                         \
+     .limit = offsetof(struct settings, description_limit),                                        \
+     .doc = "What is to be done, in full."},                                                       \
+        {.name = "type",                                                                           \
+         .type = PARAM_WORD,                                                                       \
+         .doc = "The kind of work; counts as one required capability."},                           \
+        {.name = "capabilities",                                                                   \
+         .type = PARAM_WORDS,                                                                      \
+         .doc = "What the profile must be capable of; asked for when the task is routed."},        \
+        {.name = "priority",                                                                       \
+         .type = PARAM_ENUM,                                                                       \
+         .values = priorities,                                                                     \
+         .doc = "Medium unless told."},                                                            \
+        {.name = "input",                                                                          \
+         .type = PARAM_ANY,                                                                        \
+         .limit = offsetof(struct settings, input_limit),                                          \
+         .doc = "Any JSON for the runner."},                                                       \
+        {.name = "key",                                                                            \
+         .type = PARAM_STRING,                                                                     \
+         .max_bytes = 256,                                                                         \
+         .doc = "Idempotency key: the same key again returns the first task."},                    \
+        {.name = "runAt", .type = PARAM_TIME, .doc = "Not to be started before this."},            \
+        {.name = "timeout",                                                                        \
+         .type = PARAM_NUMBER,                                                                     \
+         .min = 0.001,                                                                             \
+         .max = 31536000,                                                                          \
+         .doc = "Seconds that an attempt may take; the profile's unless told."},                   \
+        {.name = "maxAttempts",                                                                    \
+         .type = PARAM_INTEGER,                                                                    \
+         .min = 1,                                                                                 \
+         .max = 1000,                                                                              \
+         .doc = "Attempts before the task fails; the profile's unless told."},                     \
+    {                                                                                              \
+        .type = PARAM_END                                                                          \
+    }
+
+const struct param task_params[] = {{TITLE, .is_required = true}, REST};
+const struct param task_query_params[] = {{TITLE}, REST};
+
+/* The members that never change, in the order of the documentation. */
+static char *print_body(struct json_object *json)
+{
+    struct json_object *title = json_get(json, "title");
+    struct json_object *description = json_get(json, "description");
+    struct json_object *capabilities = json_get(json, "capabilities");
+    struct json_object *input = json_get(json, "input");
+    struct buf body = {0};
+
+    buf_add_text(&body, "\"title\":");
+    buf_add_json_string(&body, json_object_get_string(title),
+                        (size_t)json_object_get_string_len(title));
+    buf_add_text(&body, ",\"description\":");
+    buf_add_json_string(&body, json_object_get_string(description),
+                        description ? (size_t)json_object_get_string_len(description) : 0);
+    buf_add_text(&body, ",\"type\":");
+    buf_add_json_text(&body, json_get_string(json, "type"));
+    buf_add_text(&body, ",\"capabilities\":");
+    buf_add_text(&body, capabilities ? json_compact(capabilities) : "[]");
+    buf_add_text(&body, ",\"input\":");
+    buf_add_text(&body, input ? json_compact(input) : "null");
+    buf_add_text(&body, ",\"dependsOn\":[]");
+    return buf_take(&body);
+}
+
+void task_from_json(struct json_object *json, struct task *ret_task)
+{
+    struct task task = {.priority = PRIORITY_MEDIUM};
+    const char *priority = json_get_string(json, "priority"), *key = json_get_string(json, "key");
+    const char *run_at = json_get_string(json, "runAt");
+    struct json_object *timeout = json_get(json, "timeout");
+
+    if (priority)
+        task_priority_parse(priority, &task.priority);
+    if (key)
+        task.key = xstrdup(key);
+    if (run_at)
+        clock_parse_iso(run_at, &task.run_at);
+    if (timeout)
+        task.timeout_ms = (int64_t)ceil(json_object_get_double(timeout) * 1000);
+    task.max_attempts = json_object_get_int64(json_get(json, "maxAttempts"));
+    task.body = print_body(json);
+    *ret_task = task;
+}
+
+char **task_requirements(struct json_object *json)
+{
+    struct json_object *capabilities = json_get(json, "capabilities");
+    size_t count = capabilities ? json_object_array_length(capabilities) : 0, n = 0;
+    char **required = xcalloc(count + 2, sizeof(*required));
+
+    if (json_get(json, "type"))
+        required[n++] = (char *)json_get_string(json, "type");
+    for (size_t i = 0; i < count; i++) {
+        const char *word = json_object_get_string(json_object_array_get_idx(capabilities, i));
+
+        if (!strv_contains(required, word))
+            required[n++] = (char *)word;
+    }
+    return required;
+}

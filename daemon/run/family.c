@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Finding a family.
+ *
+ * The caller is a child subreaper: a descendant whose parent dies becomes its child, so whoever
+ * belongs to the family stays reachable from the caller over parents, whatever sessions and groups
+ * it opens. /proc lists processes by ascending id, and a child's id is nearly always above its
+ * parent's; one walk therefore meets parents first and can signal each member the moment that it
+ * is seen. That short distance between looking and killing is what beats a family that forks
+ * while it is being killed. The few members whose id is below their parent's (ids wrapped around)
+ * are looked at again at the end of the walk.
+ *
+ * A scan is never proof that a family is gone. The keeper's proof is that wait() knows no child.
+ *
+ * A folder of /proc, held open, is a handle on one process as a pidfd is, so an id that is reused
+ * between looking and signalling cannot bring the signal to a stranger.
+ */
+#include "run/family.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
+
+#include "common/alloc.h"
+
+static size_t pid_set_place(const struct pid_set *set, pid_t pid)
+{
+    size_t low = 0, high = set->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (set->pids[middle] < pid)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+bool pid_set_has(const struct pid_set *set, pid_t pid)
+{
+    size_t place = pid_set_place(set, pid);
+
+    return place < set->count && set->pids[place] == pid;
+}
+
+bool pid_set_add(struct pid_set *set, pid_t pid)
+{
+    size_t place = pid_set_place(set, pid);
+
+    if (place < set->count && set->pids[place] == pid)
+        return false;
+    if (set->count == set->capacity) {
+        set->capacity = set->capacity ? set->capacity * 2 : 32;
+        set->pids = xrealloc(set->pids, set->capacity * sizeof(*set->pids));
+    }
+    memmove(set->pids + place + 1, set->pids + place, (set->count - place) * sizeof(*set->pids));
+    set->pids[place] = pid;
+    set->count++;
+    return true;
+}
+
+static void pid_set_deinit(struct pid_set *set)
+{
+    free(set->pids);
+    *set = (struct pid_set){0};
+}
+
+void family_deinit(struct family *family)
+{
+    pid_set_deinit(&family->spared);
+    pid_set_deinit(&family->signalled);
+}
+
+static void closedirp(DIR **dir)
+{
+    if (*dir)
+        closedir(*dir);
+}
+
+/* The parent's id, or 0 when the process is gone or hidden. */
+static pid_t read_parent(int folder, const char *path)
+{
+    CLEANUP(closep) int fd = openat(folder, path, O_RDONLY | O_CLOEXEC);
+    char text[512];
+    const char *at;
+    ssize_t n;
+
+    if (fd < 0)
+        return 0;
+    n = read(fd, text, sizeof(text) - 1);
+    if (n <= 0)
+        return 0;
+    text[n] = '\0';
+    /* "id (name) state parent ..."; the name may hold anything, parentheses too. */
+    at = strrchr(text, ')');
+    if (!at || strlen(at) < 5)
+        return 0;
+    return (pid_t)strtol(at + 4, NULL, 10);
+}
+
+struct walk {
+    struct family *family;
+    int proc, signal;
+    pid_t root;
+    struct pid_set members;
+    struct family_scan scan;
+};
+
+static bool walk_has(const struct walk *walk, pid_t pid, pid_t parent)
+{
+    if (parent == walk->root)
+        return !pid_set_has(&walk->family->spared, pid);
+    return pid_set_has(&walk->members, parent);
+}
+
+static void process_signal(int process, pid_t pid, int signal)
+{
+    if (pidfd_send_signal(process, signal, NULL, 0) < 0 && errno == ENOSYS)
+        kill(pid, signal);
+}
+
+/* Returns the parent's id, 0 when there is none any more. */
+static pid_t walk_visit(struct walk *walk, pid_t pid)
+{
+    CLEANUP(closep) int process = -1;
+    char path[32];
+    pid_t parent;
+    bool fresh;
+
+    snprintf(path, sizeof(path), "%d/stat", (int)pid);
+    parent = read_parent(walk->proc, path);
+    if (!parent || !walk_has(walk, pid, parent))
+        return parent;
+    snprintf(path, sizeof(path), "%d", (int)pid);
+    process = openat(walk->proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (process < 0)
+        return 0;
+    parent = read_parent(process, "stat");
+    if (!parent || !walk_has(walk, pid, parent))
+        return parent;
+    fresh = pid_set_add(&walk->family->signalled, pid);
+    if (walk->signal == SIGKILL || fresh)
+        process_signal(process, pid, walk->signal);
+    if (walk->signal == SIGTERM && fresh)
+        process_signal(process, pid, SIGCONT);
+    if (pid_set_add(&walk->members, pid))
+        walk->scan.found++;
+    walk->scan.fresh += fresh;
+    return parent;
+}
+
+/* Whether /proc counts processes as this process does, and not as another namespace. */
+static bool proc_is_ours(int proc, pid_t self)
+{
+    char text[32] = "";
+
+    return readlinkat(proc, "self", text, sizeof(text) - 1) > 0 && atoi(text) == self;
+}
+
+int family_signal(struct family *family, int signal, struct family_scan *ret_scan)
+{
+    CLEANUP(closedirp) DIR *dir = opendir("/proc");
+    struct walk walk = {.family = family, .signal = signal, .root = getpid()};
+    struct pid_set later = {0};
+    const struct dirent *entry;
+    size_t before;
+
+    if (!dir)
+        return -errno;
+    walk.proc = dirfd(dir);
+    if (!proc_is_ours(walk.proc, walk.root))
+        return -ENXIO;
+    while ((entry = readdir(dir))) {
+        pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
+
+        if (pid > 0 && pid != walk.root && walk_visit(&walk, pid) > pid)
+            pid_set_add(&later, pid);
+    }
+    do {
+        before = walk.members.count;
+        for (size_t i = 0; i < later.count; i++)
+            if (!pid_set_has(&walk.members, later.pids[i]))
+                walk_visit(&walk, later.pids[i]);
+    } while (walk.members.count > before);
+    pid_set_deinit(&later);
+    pid_set_deinit(&walk.members);
+    *ret_scan = walk.scan;
+    return 0;
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A run, as acpd sees it: three descriptors and what arrives on them.
+ *
+ * Whatever ends a run, run_settle notes it and wakes the run's `ending` event. So on_end is always
+ * called from the loop's top, and nothing is freed below a caller that still uses it.
+ */
+#include "run/run.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "common/alloc.h"
+#include "run/run_impl.h"
+
+/* A callback reads this much at a time and this often, so that a flood does not starve others. */
+#define CHUNK  65536
+#define CHUNKS 4
+
+static char chunk[CHUNK];
+
+void run_close_start_fds(struct run *run)
+{
+    for (size_t i = 0; i < START_FDS; i++) {
+        closep(&run->start_fds[i]);
+        run->start_fds[i] = -1;
+    }
+}
+
+static void stream_close(struct stream *stream)
+{
+    if (stream->fd < 0)
+        return;
+    event_del(&stream->readable);
+    close(stream->fd);
+    stream->fd = -1;
+}
+
+static void run_close_control(struct run *run)
+{
+    if (run->control < 0)
+        return;
+    event_del(&run->controlled);
+    close(run->control);
+    run->control = -1;
+}
+
+void run_free(struct run *run)
+{
+    if (!run)
+        return;
+    list_remove(&run->link);
+    list_remove(&run->unsent_link);
+    for (size_t i = 0; i < RUN_STREAMS; i++)
+        stream_close(&run->streams[i]);
+    run_close_control(run);
+    run_close_start_fds(run);
+    event_del(&run->ending);
+    run_log_free(run->log);
+    tail_deinit(&run->tail);
+    free(run->message);
+    free(run->program);
+    free(run);
+}
+
+/* Takes what is there, up to `len` bytes, and returns its length: 0 when there is no more. */
+static size_t stream_read(struct stream *stream, size_t len)
+{
+    ssize_t n = read(stream->fd, chunk, len < CHUNK ? len : CHUNK);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (n <= 0) {
+        stream_close(stream);
+        return 0;
+    }
+    if (stream->which == RUN_STDOUT)
+        tail_add(&stream->run->tail, chunk, (size_t)n);
+    run_log_add(stream->run->log, stream->which, chunk, (size_t)n);
+    return (size_t)n;
+}
+
+static void stream_on_readable(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
+{
+    struct stream *stream = data;
+    int left = CHUNKS;
+
+    while (left-- && stream_read(stream, CHUNK)) {
+    }
+    run_log_flush(stream->run->log);
+}
+
+/* What the family wrote is in the pipe by now, and this takes no more than that: a process outside
+ * the family may have been handed the writing end, and nobody waits for its end of file. */
+static void stream_drain(struct stream *stream)
+{
+    int held = 0;
+    size_t left, n;
+
+    if (stream->fd < 0 || ioctl(stream->fd, FIONREAD, &held) < 0)
+        return;
+    for (left = (size_t)held; left && (n = stream_read(stream, left)); left -= n) {
+    }
+}
+
+static void run_on_ending(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
+{
+    struct run *run = data;
+    struct buf output = {0};
+
+    for (size_t i = 0; i < RUN_STREAMS; i++)
+        stream_drain(&run->streams[i]);
+    run_log_end(run->log);
+    tail_take(&run->tail, &output);
+    run->end.output = buf_text(&output);
+    run->end.output_len = output.len;
+    run->end.message = run->message;
+    list_remove(&run->link);
+    run->handler.on_end(run, &run->end, run->handler.data);
+    buf_deinit(&output);
+    run_free(run);
+}
+
+void run_settle(struct run *run, enum run_outcome outcome, int code)
+{
+    if (run->has_ended)
+        return;
+    run->has_ended = true;
+    run->end.outcome = outcome;
+    run->end.code = code;
+    list_remove(&run->unsent_link);
+    event_active(&run->ending, EV_TIMEOUT, 0);
+}
+
+void run_settle_not_started(struct run *run, int error)
+{
+    if (!run->has_ended)
+        run->message = xasprintf("cannot start \"%s\": %s", run->program, strerror(error));
+    run_settle(run, RUN_NOT_STARTED, error);
+}
+
+static void run_take_word(struct run *run, const struct keeper_message *message)
+{
+    int status = message->value;
+
+    switch (message->word) {
+    case KEEPER_STARTED:
+        run->pid = (pid_t)message->value;
+        return;
+    case KEEPER_NOT_STARTED:
+        if (!run->has_ended)
+            run->message = xstrdup(message->text);
+        run_settle(run, RUN_NOT_STARTED, message->value);
+        return;
+    case KEEPER_GONE:
+        if (WIFSIGNALED(status))
+            run_settle(run, RUN_SIGNALED, WTERMSIG(status));
+        else
+            run_settle(run, RUN_EXITED, WEXITSTATUS(status));
+        return;
+    case KEEPER_ORPHANED:
+        run_settle(run, RUN_LOST, 0);
+        return;
+    }
+}
+
+static void run_on_control(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
+{
+    struct run *run = data;
+    struct keeper_message message = {0};
+    ssize_t n;
+
+    while ((n = recv(run->control, &message, sizeof(message) - 1, MSG_DONTWAIT)) > 0) {
+        message.text[sizeof(message.text) - 1] = '\0';
+        run_take_word(run, &message);
+    }
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    /* The keeper has left. When it did not say why, it was killed: its family may be alive, and
+     * the supervisor will say when it is not. */
+    run_close_control(run);
+    if (run->supervisor->command < 0)
+        run_settle(run, RUN_LOST, 0);
+}
+
+void run_lose(struct run *run)
+{
+    if (run->control >= 0)
+        run_on_control(run->control, EV_READ, run);
+    run_settle(run, RUN_LOST, 0);
+}
+
+static int memory_file(const char *name, const void *data, size_t len, int *ret_fd)
+{
+    CLEANUP(closep) int fd = memfd_create(name, MFD_CLOEXEC);
+    size_t done = 0;
+
+    if (fd < 0)
+        return -errno;
+    while (done < len) {
+        ssize_t n = pwrite(fd, (const char *)data + done, len - done, (off_t)done);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        done += (size_t)n;
+    }
+    *ret_fd = fd;
+    fd = -1;
+    return 0;
+}
+
+static uint32_t add_strings(struct buf *buf, const char *const *strings)
+{
+    uint32_t count = 0;
+
+    for (; strings && strings[count]; count++)
+        buf_add(buf, strings[count], strlen(strings[count]) + 1);
+    return count;
+}
+
+static int spec_file(const struct run_spec *spec, int *ret_fd)
+{
+    struct wire_spec header = {.grace_ms = spec->grace_ms, .has_cwd = spec->cwd != NULL};
+    struct buf strings = {0};
+    int r;
+
+    buf_add(&strings, &header, sizeof(header));
+    header.argc = add_strings(&strings, spec->argv);
+    header.envc = add_strings(&strings, spec->env);
+    if (spec->cwd)
+        buf_add(&strings, spec->cwd, strlen(spec->cwd) + 1);
+    memcpy(strings.data, &header, sizeof(header));
+    r = memory_file("acpd-spec", strings.data, strings.len, ret_fd);
+    buf_deinit(&strings);
+    return r;
+}
+
+static int run_open_stream(struct run *run, enum run_stream which, int *ret_writer)
+{
+    struct stream *stream = &run->streams[which];
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    *ret_writer = ends[1];
+    stream->fd = ends[0];
+    event_assign(&stream->readable, run->supervisor->base, stream->fd, EV_READ | EV_PERSIST,
+                 stream_on_readable, stream);
+    /* Only this end: the command must find its stdout blocking. */
+    if (fcntl(stream->fd, F_SETFL, O_NONBLOCK) < 0)
+        return -errno;
+    return event_add(&stream->readable, NULL) < 0 ? -ENOMEM : 0;
+}
+
+static int run_open(struct run *run, const struct run_spec *spec)
+{
+    struct supervisor *supervisor = run->supervisor;
+    int pair[2];
+    int r;
+
+    if (!spec->argv || !spec->argv[0])
+        return -EINVAL;
+    if (supervisor->command < 0)
+        return -EPIPE;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return -errno;
+    run->control = pair[0];
+    run->start_fds[START_CONTROL] = pair[1];
+    event_assign(&run->controlled, supervisor->base, run->control, EV_READ | EV_PERSIST,
+                 run_on_control, run);
+    if (event_add(&run->controlled, NULL) < 0)
+        return -ENOMEM;
+    r = run_open_stream(run, RUN_STDOUT, &run->start_fds[START_STDOUT]);
+    if (r == 0)
+        r = run_open_stream(run, RUN_STDERR, &run->start_fds[START_STDERR]);
+    if (r == 0)
+        r = memory_file("acpd-input", spec->input, spec->input_len, &run->start_fds[START_STDIN]);
+    if (r == 0)
+        r = spec_file(spec, &run->start_fds[START_SPEC]);
+    return r;
+}
+
+struct run *run_start(struct supervisor *supervisor, const struct run_spec *spec,
+                      const struct run_handler *handler)
+{
+    struct run *run = xcalloc(1, sizeof(*run));
+    int r;
+
+    run->supervisor = supervisor;
+    run->id = ++supervisor->last_id;
+    run->handler = *handler;
+    run->control = -1;
+    list_init(&run->unsent_link);
+    for (size_t i = 0; i < START_FDS; i++)
+        run->start_fds[i] = -1;
+    for (size_t i = 0; i < RUN_STREAMS; i++)
+        run->streams[i] = (struct stream){.run = run, .which = (enum run_stream)i, .fd = -1};
+    event_assign(&run->ending, supervisor->base, -1, 0, run_on_ending, run);
+    run->tail.limit = spec->tail_limit;
+    run->program = xstrdup(spec->argv && spec->argv[0] ? spec->argv[0] : "");
+    run->log = run_log_new(spec->log_path, spec->log_limit);
+    list_append(&supervisor->runs, &run->link);
+    r = run_open(run, spec);
+    if (r == 0)
+        supervisor_send_start(supervisor, run);
+    else
+        run_settle_not_started(run, -r);
+    return run;
+}
+
+static void run_order(struct run *run, char order)
+{
+    if (run->control < 0 || run->has_ended)
+        return;
+    /* When it does not arrive the keeper is gone, and the family with it soon. */
+    if (send(run->control, &order, sizeof(order), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        return;
+}
+
+void run_stop(struct run *run)
+{
+    if (!run->stop_sent)
+        run_order(run, ORDER_STOP);
+    run->stop_sent = true;
+}
+
+void run_kill(struct run *run)
+{
+    run_order(run, ORDER_KILL);
+}
+
+pid_t run_pid(const struct run *run)
+{
+    return run->pid;
+}

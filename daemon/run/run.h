@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Child processes and their families.
+ *
+ * A run is one execution of a command. run/ knows nothing of tasks: it takes a struct run_spec,
+ * reports through callbacks, and promises that when on_end has been called, or when acpd has died
+ * in whatever way, no descendant of the command is left, not even one that called setsid.
+ *
+ *   acpd ---- commands ----> supervisor        one, forked before anything grows
+ *     |                        | fork          (single-threaded, small: forking it is cheap)
+ *     +------- control ------ keeper           one a run, a child subreaper
+ *                              | posix_spawn
+ *                            command ...       and whatever it starts
+ *
+ * The control socket is the keeper's life line: acpd stops a run by writing to it, and when it
+ * closes because acpd died, the keeper kills the family at once.
+ */
+#pragma once
+
+#include "common/buf.h"
+#include "common/macros.h"
+
+struct event_base;
+struct supervisor;
+struct run;
+
+struct run_spec {
+    const char *const *argv;     /* NULL-terminated; argv[0] is looked up on PATH */
+    const char *const *env;      /* NULL-terminated "KEY=value", added to the inherited environment */
+    const char *cwd;             /* NULL: as acpd's */
+    const void *input;           /* what the command reads on stdin, then end of file */
+    size_t input_len;
+    const char *log_path;        /* the run's log, created anew; its folder is made if need be */
+    int64_t log_limit;           /* bytes of log; the cut is marked, later output is dropped */
+    size_t tail_limit;           /* bytes of the end of stdout that run_end.output holds */
+    int64_t grace_ms;            /* between SIGTERM and SIGKILL when the run is stopped */
+};
+
+enum run_outcome {
+    RUN_EXITED,      /* code: the exit status */
+    RUN_SIGNALED,    /* code: the signal's number */
+    RUN_NOT_STARTED, /* code: an errno; `message` says which step failed */
+    RUN_LOST,        /* its keeper was killed; the family was killed by the supervisor */
+};
+
+struct run_end {
+    enum run_outcome outcome;
+    int code;
+    const char *message; /* for RUN_NOT_STARTED, e.g. "cannot start \"x\": No such file or directory" */
+    const char *output;  /* the tail of stdout, valid UTF-8, not terminated */
+    size_t output_len;
+};
+
+struct run_handler {
+    /* Called once, from the event loop, when the command has ended and its family is gone and its
+     * output is in the log. The run is freed right after; `end` is valid during the call. */
+    void (*on_end)(struct run *run, const struct run_end *end, void *data);
+    void *data;
+};
+
+/*
+ * The supervisor is forked by this call: call it before threads, before the event loop and before
+ * memory grows. `lock_path` is a file that the supervisor and its keepers hold locked (flock) until
+ * the last descendant is reaped; a new supervisor waits for it without blocking the caller.
+ * `children_nofile` is the soft RLIMIT_NOFILE that children get back.
+ */
+int supervisor_new(const char *lock_path, uint64_t children_nofile, struct supervisor **ret_supervisor);
+/** Lets the supervisor report to this loop. `on_lost` is called when the supervisor itself died:
+ *  nothing can be started any more. */
+int supervisor_attach(struct supervisor *supervisor, struct event_base *base, void (*on_ready)(void *data),
+                      void (*on_lost)(void *data), void *data);
+/** Whether the lock is held and runs may be started. */
+bool supervisor_is_ready(const struct supervisor *supervisor);
+/** Closes the command socket; what still runs is killed, and its runs are freed without on_end.
+ *  Does not wait. */
+void supervisor_free(struct supervisor *supervisor);
+
+/** Starts the command. Whatever fails, now or later, is reported by on_end, never from inside this
+ *  call. The spec is not needed after it. The supervisor must be attached; it need not be ready. */
+struct run *run_start(struct supervisor *supervisor, const struct run_spec *spec, const struct run_handler *handler);
+/** Asks the family to end: SIGTERM to all of it, SIGKILL after the grace. Idempotent. */
+void run_stop(struct run *run);
+/** SIGKILL to all of it, now. */
+void run_kill(struct run *run);
+/** The command's process id, 0 before it started. */
+pid_t run_pid(const struct run *run);

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+#include "run/run_log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/alloc.h"
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/utf8.h"
+
+#define FLUSH_AT      65536
+#define FOLDER_LEVELS 2
+
+struct run_log {
+    char *path;
+    int fd; /* -1: there is no log, or no more */
+    int64_t limit;
+    int64_t written; /* bytes that are in the file for sure */
+    bool is_cut;
+    char now[CLOCK_ISO_SIZE];
+    struct buf out;
+    struct buf partial[RUN_STREAMS];
+};
+
+static void run_log_give_up(struct run_log *log, const char *verb)
+{
+    log_warning("cannot %s the run's log %s: %s", verb, log->path, strerror(errno));
+    closep(&log->fd);
+    log->fd = -1;
+}
+
+static int make_folder_of(const char *path, int levels)
+{
+    CLEANUP(freep) char *folder = xstrdup(path);
+    char *slash = strrchr(folder, '/');
+    int r;
+
+    if (!slash || slash == folder)
+        return -ENOENT;
+    *slash = '\0';
+    if (mkdir(folder, 0700) == 0 || errno == EEXIST)
+        return 0;
+    if (errno != ENOENT || levels <= 1)
+        return -errno;
+    r = make_folder_of(folder, levels - 1);
+    if (r < 0)
+        return r;
+    return mkdir(folder, 0700) == 0 || errno == EEXIST ? 0 : -errno;
+}
+
+static int open_anew(const char *path)
+{
+    return open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+struct run_log *run_log_new(const char *path, int64_t limit)
+{
+    struct run_log *log = xcalloc(1, sizeof(*log));
+
+    log->limit = limit;
+    log->fd = -1;
+    if (!path)
+        return log;
+    log->path = xstrdup(path);
+    log->fd = open_anew(path);
+    if (log->fd < 0 && errno == ENOENT) {
+        int r = make_folder_of(path, FOLDER_LEVELS);
+
+        if (r == 0)
+            log->fd = open_anew(path);
+        else
+            errno = -r;
+    }
+    if (log->fd < 0)
+        run_log_give_up(log, "open");
+    return log;
+}
+
+void run_log_free(struct run_log *log)
+{
+    if (!log)
+        return;
+    closep(&log->fd);
+    buf_deinit(&log->out);
+    for (size_t i = 0; i < RUN_STREAMS; i++)
+        buf_deinit(&log->partial[i]);
+    free(log->path);
+    free(log);
+}
+
+void run_log_flush(struct run_log *log)
+{
+    size_t done = 0;
+
+    while (log->fd >= 0 && done < log->out.len) {
+        ssize_t n = write(log->fd, log->out.data + done, log->out.len - done);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            int error = errno;
+
+            /* No half entry stays behind. */
+            if (ftruncate(log->fd, log->written) < 0)
+                log_debug("cannot cut the run's log %s: %s", log->path, strerror(errno));
+            errno = error;
+            run_log_give_up(log, "write");
+            break;
+        }
+        done += (size_t)n;
+    }
+    if (log->fd >= 0)
+        log->written += (int64_t)done;
+    buf_clear(&log->out);
+}
+
+static void run_log_print(struct run_log *log, const char *stream, const char *text, size_t len)
+{
+    struct buf *out = &log->out;
+
+    buf_add_text(out, "{\"at\":\"");
+    buf_add_text(out, log->now);
+    buf_add_text(out, "\",\"stream\":\"");
+    buf_add_text(out, stream);
+    buf_add_text(out, "\",\"text\":");
+    buf_add_json_string(out, text, len);
+    buf_add_text(out, "}\n");
+}
+
+static void run_log_entry(struct run_log *log, enum run_stream stream, const char *text, size_t len)
+{
+    static const char *const names[] = {[RUN_STDOUT] = "stdout", [RUN_STDERR] = "stderr"};
+    size_t before = log->out.len;
+
+    if (log->is_cut)
+        return;
+    run_log_print(log, names[stream], text, len);
+    if (log->written + (int64_t)log->out.len > log->limit) {
+        char mark[96];
+        int n = snprintf(mark, sizeof(mark), "log cut at %lld bytes; later output was dropped",
+                         (long long)log->limit);
+
+        log->out.len = before;
+        run_log_print(log, "acpd", mark, (size_t)n);
+        log->is_cut = true;
+    }
+    if (log->out.len >= FLUSH_AT)
+        run_log_flush(log);
+}
+
+/* Where to cut so that no character is: at RUN_LOG_LINE or up to three bytes before it. */
+static size_t piece_length(const char *text)
+{
+    for (size_t back = 1; back <= 3; back++) {
+        unsigned char c = (unsigned char)text[RUN_LOG_LINE - back];
+        size_t width = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
+
+        if ((c & 0xc0) != 0x80)
+            return width > back ? RUN_LOG_LINE - back : RUN_LOG_LINE;
+    }
+    return RUN_LOG_LINE;
+}
+
+/* Whole pieces of a long line, until no more than `keep` bytes are left; returns how many went. */
+static size_t run_log_pieces(struct run_log *log, enum run_stream stream, const char *text,
+                             size_t len, size_t keep)
+{
+    size_t done = 0;
+
+    while (len - done > keep) {
+        size_t piece = piece_length(text + done);
+
+        run_log_entry(log, stream, text + done, piece);
+        done += piece;
+    }
+    return done;
+}
+
+static void run_log_line(struct run_log *log, enum run_stream stream, const char *text, size_t len)
+{
+    size_t done;
+
+    if (len && text[len - 1] == '\r')
+        len--;
+    done = run_log_pieces(log, stream, text, len, RUN_LOG_LINE);
+    run_log_entry(log, stream, text + done, len - done);
+}
+
+void run_log_add(struct run_log *log, enum run_stream stream, const char *data, size_t len)
+{
+    struct buf *partial = &log->partial[stream];
+
+    if (log->fd < 0 || log->is_cut)
+        return;
+    clock_format_iso(clock_wall_ms(), log->now);
+    while (len && !log->is_cut) {
+        size_t window = len < RUN_LOG_LINE ? len : RUN_LOG_LINE;
+        const char *newline = memchr(data, '\n', window);
+        size_t taken = newline ? (size_t)(newline - data) : window;
+
+        if (newline && !partial->len) {
+            run_log_line(log, stream, data, taken);
+        } else {
+            buf_add(partial, data, taken);
+            if (newline) {
+                run_log_line(log, stream, partial->data, partial->len);
+                buf_clear(partial);
+            } else {
+                /* One byte more may stay: the CR of a line that is exactly full. */
+                buf_consume(partial, run_log_pieces(log, stream, partial->data, partial->len,
+                                                    RUN_LOG_LINE + 1));
+            }
+        }
+        taken += newline != NULL;
+        data += taken;
+        len -= taken;
+    }
+}
+
+void run_log_end(struct run_log *log)
+{
+    clock_format_iso(clock_wall_ms(), log->now);
+    for (int stream = 0; stream < RUN_STREAMS; stream++) {
+        struct buf *partial = &log->partial[stream];
+
+        if (log->fd >= 0 && partial->len)
+            run_log_line(log, (enum run_stream)stream, partial->data, partial->len);
+        buf_clear(partial);
+    }
+    run_log_flush(log);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A run's log: JSON lines, one a line of output, each with its time and stream. Lines longer than
+ * RUN_LOG_LINE bytes become several entries. A log that cannot be written is given up with one
+ * warning; the run goes on.
+ */
+#pragma once
+
+#include "common/macros.h"
+
+#define RUN_LOG_LINE 16384
+
+struct run_log;
+
+enum run_stream { RUN_STDOUT, RUN_STDERR, RUN_STREAMS };
+
+/** Creates the file and up to two missing folders above it. `path` may be NULL: no log. */
+struct run_log *run_log_new(const char *path, int64_t limit);
+/** Closes the file; what was not flushed is lost. */
+void run_log_free(struct run_log *log);
+/** Adds a piece of output. Its last line waits until its end arrives. */
+void run_log_add(struct run_log *log, enum run_stream stream, const char *data, size_t len);
+/** Writes the entries to the file. */
+void run_log_flush(struct run_log *log);
+/** Adds the lines that were not ended, and flushes. */
+void run_log_end(struct run_log *log);

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The supervisor process.
+ *
+ * It forks keepers, reaps them, and cleans up after a keeper that was killed: what the keeper kept
+ * falls to the supervisor, its nearest subreaper. A child of the supervisor that is not a living
+ * keeper is therefore a stray, and is killed with all that is below it.
+ *
+ * The lock belongs to an open file that the supervisor and all keepers share and acpd does not, so
+ * it is held until the last of them has left, and each of them leaves only when it has no children.
+ */
+#include "run/supervisor_main.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+#include "common/alloc.h"
+#include "common/log.h"
+#include "run/family.h"
+#include "run/keeper.h"
+#include "run/wire.h"
+
+#define LOCK_RETRY_MS 20
+
+struct keeper_entry {
+    pid_t pid;
+    uint64_t id; /* of its run */
+};
+
+struct home {
+    int command; /* -1 when acpd is gone */
+    int signals;
+    pid_t self;
+    struct keeper_entry *keepers;
+    size_t count, capacity;
+    uint64_t *lost; /* runs whose keeper was killed and whose family may still be alive */
+    size_t lost_count, lost_capacity;
+    int scans;       /* since a keeper was lost */
+    int clean_scans; /* in a row that found no stray */
+    struct family strays;
+};
+
+static void home_send(const struct home *home, enum supervisor_word word, uint64_t id, int error)
+{
+    struct supervisor_message message = {.id = id, .word = word, .error = error};
+
+    /* When this fails acpd is gone, which the loop notices by itself. */
+    if (home->command >= 0)
+        (void)wire_send(home->command, &message, sizeof(message));
+}
+
+/* Descriptors above 2 only: 0 and 1 become /dev/null, 2 stays for the log. Signals are blocked
+ * rather than ignored; only faults, SIGKILL and SIGSTOP get through. */
+static void home_furnish(int *command, int *lock, uint64_t children_nofile)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
+    struct rlimit limit;
+    sigset_t blocked;
+    int null, first, second;
+
+    /* acpd was started without a stderr, and its number was given away. */
+    bool was_stderr = *command == STDERR_FILENO || *lock == STDERR_FILENO;
+
+    setsid();
+    prctl(PR_SET_NAME, "acpd-supervisor");
+    sigfillset(&blocked);
+    for (size_t i = 0; i < ARRAY_SIZE(faults); i++)
+        sigdelset(&blocked, faults[i]);
+    sigprocmask(SIG_SETMASK, &blocked, NULL);
+
+    *command = fcntl(*command, F_DUPFD_CLOEXEC, 5);
+    *lock = fcntl(*lock, F_DUPFD_CLOEXEC, 5);
+    null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (*command < 0 || *lock < 0 || null < 0)
+        _exit(EXIT_FAILURE);
+    dup2(null, STDIN_FILENO);
+    dup2(null, STDOUT_FILENO);
+    if (was_stderr || fcntl(STDERR_FILENO, F_GETFD) < 0)
+        dup2(null, STDERR_FILENO);
+    first = *command < *lock ? *command : *lock;
+    second = *command < *lock ? *lock : *command;
+    close_range(3, (unsigned)first - 1, 0);
+    if (second > first + 1)
+        close_range((unsigned)first + 1, (unsigned)second - 1, 0);
+    close_range((unsigned)second + 1, ~0U, 0);
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && children_nofile) {
+        limit.rlim_cur = children_nofile < limit.rlim_max ? children_nofile : limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+/* Polls, because acpd may die meanwhile and flock could not be left then. */
+static void home_lock(const struct home *home, int lock)
+{
+    struct pollfd polled = {.fd = home->command};
+
+    while (flock(lock, LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR) {
+            log_error("cannot lock the supervisor's lock file: %s", strerror(errno));
+            _exit(EXIT_FAILURE);
+        }
+        if (poll(&polled, 1, LOCK_RETRY_MS) > 0)
+            _exit(EXIT_SUCCESS);
+    }
+}
+
+/* Outcome: the number of descriptors, 0 at acpd's end, -EAGAIN when there is no message. */
+static int receive_start(int command, struct start_message *ret_message, int ret_fds[START_FDS])
+{
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int) * START_FDS)];
+    } control;
+    struct iovec part = {.iov_base = ret_message, .iov_len = sizeof(*ret_message)};
+    struct msghdr header = {.msg_iov = &part,
+                            .msg_iovlen = 1,
+                            .msg_control = &control,
+                            .msg_controllen = sizeof(control)};
+    const struct cmsghdr *item;
+    ssize_t n = recvmsg(command, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    size_t count = 0;
+
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR ? -EAGAIN : 0;
+    if (n == 0)
+        return 0;
+    item = CMSG_FIRSTHDR(&header);
+    if (item && item->cmsg_level == SOL_SOCKET && item->cmsg_type == SCM_RIGHTS) {
+        count = (item->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        memcpy(ret_fds, CMSG_DATA(item), count * sizeof(int));
+    }
+    /* Fewer than sent: this process is at its limit. */
+    if (count < START_FDS) {
+        for (size_t i = 0; i < count; i++)
+            close(ret_fds[i]);
+        return -EMFILE;
+    }
+    return START_FDS;
+}
+
+static void home_add_keeper(struct home *home, pid_t pid, uint64_t id)
+{
+    if (home->count == home->capacity) {
+        home->capacity = home->capacity ? home->capacity * 2 : 32;
+        home->keepers = xrealloc(home->keepers, home->capacity * sizeof(*home->keepers));
+    }
+    home->keepers[home->count++] = (struct keeper_entry){.pid = pid, .id = id};
+}
+
+static void home_fork_keeper(struct home *home, uint64_t id, const int fds[START_FDS])
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        close(home->command);
+        close(home->signals);
+        keeper_main(fds, home->self);
+    }
+    if (pid < 0)
+        home_send(home, SUPERVISOR_NOT_FORKED, id, errno);
+    else
+        home_add_keeper(home, pid, id);
+    for (size_t i = 0; i < START_FDS; i++)
+        close(fds[i]);
+}
+
+static void home_leave_acpd(struct home *home)
+{
+    close(home->command);
+    home->command = -1;
+    /* Keepers see acpd's end by themselves, unless someone has stopped them. */
+    for (size_t i = 0; i < home->count; i++)
+        kill(home->keepers[i].pid, SIGCONT);
+}
+
+static void home_take_orders(struct home *home)
+{
+    /* Bounded, so that the dead do not wait for ever. */
+    for (int i = 0; i < 32; i++) {
+        struct start_message message;
+        int fds[START_FDS];
+        int r = receive_start(home->command, &message, fds);
+
+        if (r == -EAGAIN)
+            return;
+        if (r == 0) {
+            home_leave_acpd(home);
+            return;
+        }
+        if (r < 0)
+            home_send(home, SUPERVISOR_NOT_FORKED, message.id, -r);
+        else
+            home_fork_keeper(home, message.id, fds);
+    }
+}
+
+static void home_forget_keeper(struct home *home, pid_t pid, int status)
+{
+    size_t i = 0;
+
+    while (i < home->count && home->keepers[i].pid != pid)
+        i++;
+    if (i == home->count)
+        return; /* a stray */
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != EXIT_SUCCESS) {
+        if (home->lost_count == home->lost_capacity) {
+            home->lost_capacity = home->lost_capacity ? home->lost_capacity * 2 : 8;
+            home->lost = xrealloc(home->lost, home->lost_capacity * sizeof(*home->lost));
+        }
+        home->lost[home->lost_count++] = home->keepers[i].id;
+        home->scans = home->clean_scans = 0;
+    }
+    home->keepers[i] = home->keepers[--home->count];
+}
+
+/* False when no child is left. */
+static bool home_reap(struct home *home)
+{
+    struct signalfd_siginfo drained[4];
+    int status;
+    pid_t pid;
+
+    if (read(home->signals, drained, sizeof(drained)) < 0 && errno != EAGAIN && errno != EINTR)
+        _exit(EXIT_FAILURE);
+    while ((pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0)
+        home_forget_keeper(home, pid, status);
+    return pid == 0 || errno != ECHILD;
+}
+
+/* One round of killing strays. They are gone when wait() knows no child, or, since keepers go on
+ * living, when two scans in a row found none. */
+static void home_kill_strays(struct home *home, bool has_children)
+{
+    struct family_scan scan = {0};
+    int r = 0;
+
+    if (has_children) {
+        home->strays.spared.count = 0;
+        home->strays.signalled.count = 0;
+        for (size_t i = 0; i < home->count; i++)
+            pid_set_add(&home->strays.spared, home->keepers[i].pid);
+        home->scans++;
+        r = family_signal(&home->strays, SIGKILL, &scan);
+        if (r < 0)
+            log_error("cannot look for the strays of a killed keeper: %s", strerror(-r));
+        home->clean_scans = r < 0 || scan.found ? 0 : home->clean_scans + 1;
+        if (home->clean_scans < 2)
+            return;
+    }
+    for (size_t i = 0; i < home->lost_count; i++)
+        home_send(home, SUPERVISOR_LOST, home->lost[i], 0);
+    home->lost_count = 0;
+}
+
+/* Milliseconds until the next scan. Strays that do not die (another user's, or stuck in the kernel)
+ * are looked at less and less. */
+static int home_patience(const struct home *home)
+{
+    if (!home->lost_count)
+        return -1;
+    return home->scans < 100 ? 2 : 200;
+}
+
+void supervisor_main(int command, int lock, uint64_t children_nofile)
+{
+    struct home home = {.self = getpid()};
+    bool has_children = true;
+    sigset_t watched;
+
+    home_furnish(&command, &lock, children_nofile);
+    home.command = command;
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+        _exit(EXIT_FAILURE);
+    sigemptyset(&watched);
+    sigaddset(&watched, SIGCHLD);
+    home.signals = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (home.signals < 0)
+        _exit(EXIT_FAILURE);
+    home_lock(&home, lock);
+    home_send(&home, SUPERVISOR_READY, 0, 0);
+    while (has_children || home.command >= 0) {
+        struct pollfd polled[] = {
+            {.fd = home.command, .events = POLLIN},
+            {.fd = home.signals, .events = POLLIN},
+        };
+
+        poll(polled, ARRAY_SIZE(polled), home_patience(&home));
+        if (polled[0].revents)
+            home_take_orders(&home);
+        has_children = home_reap(&home);
+        if (home.lost_count)
+            home_kill_strays(&home, has_children);
+    }
+    _exit(EXIT_SUCCESS);
+}

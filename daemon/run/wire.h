@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What acpd, the supervisor and the keepers say to each other. All of them are the same program,
+ * so a message is a struct; all sockets are SOCK_SEQPACKET, so a message arrives whole.
+ */
+#pragma once
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "common/macros.h"
+
+/* acpd -> supervisor: fork a keeper. It travels with these descriptors (SCM_RIGHTS). */
+enum {
+    START_CONTROL, /* the keeper's end of its control socket */
+    START_SPEC,    /* a memory file: struct wire_spec and its strings */
+    START_STDIN,   /* a memory file: the command's input */
+    START_STDOUT,  /* the writing ends of two pipes */
+    START_STDERR,
+    START_FDS,
+};
+
+struct start_message {
+    uint64_t id;
+};
+
+/* Followed by the NUL-terminated strings: argv, env, and the folder when there is one. */
+struct wire_spec {
+    int64_t grace_ms;
+    uint32_t argc, envc;
+    uint32_t has_cwd;
+};
+
+/* supervisor -> acpd */
+enum supervisor_word {
+    SUPERVISOR_READY = 1,  /* the lock is held */
+    SUPERVISOR_NOT_FORKED, /* run `id` has no keeper, because of `error` */
+    SUPERVISOR_LOST,       /* the keeper of run `id` was killed, and now its family is gone */
+};
+
+struct supervisor_message {
+    uint64_t id;
+    enum supervisor_word word;
+    int error;
+};
+
+/* acpd -> keeper: one byte */
+enum { ORDER_STOP = 's', ORDER_KILL = 'k' };
+
+/* keeper -> acpd */
+enum keeper_word {
+    KEEPER_STARTED = 1, /* value: the command's process id */
+    KEEPER_NOT_STARTED, /* value: an errno; the text says what failed. Nothing follows. */
+    KEEPER_GONE,        /* value: the command's wait status; no descendant is left */
+    KEEPER_ORPHANED,    /* the supervisor died and the family was killed; none is left */
+};
+
+struct keeper_message {
+    enum keeper_word word;
+    int value;
+    char text[4096]; /* sent up to its NUL */
+};
+
+static inline int wire_send(int fd, const void *message, size_t len)
+{
+    ssize_t n;
+
+    do
+        n = send(fd, message, len, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : 0;
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * SQLite, the embedded engine: the connection, its one transaction, its statements.
+ *
+ * WAL with synchronous=FULL: a commit is one fsync of the log. One thread, so no mutexes. BEGIN
+ * IMMEDIATE takes the write lock at once, so that no later statement of the pass can be refused it.
+ */
+#include "store/sqlite.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/alloc.h"
+
+#define X(name, sql) [STMT_##name] = sql,
+static const char *const statement_texts[STATEMENT_COUNT] = {STATEMENTS(X)};
+#undef X
+
+static int errno_of(int rc)
+{
+    switch (rc & 0xff) {
+    case SQLITE_FULL:
+        return -ENOSPC;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return -EBUSY;
+    case SQLITE_READONLY:
+        return -EROFS;
+    case SQLITE_NOMEM:
+        return -ENOMEM;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return -EBADMSG;
+    default:
+        return -EIO;
+    }
+}
+
+int sqlite_fail(struct store *store)
+{
+    int r = errno_of(sqlite3_extended_errcode(store->db));
+
+    snprintf(store->error, sizeof(store->error), "%s", sqlite3_errmsg(store->db));
+    if (store->in_transaction)
+        store->failure = r;
+    return r;
+}
+
+sqlite3_stmt *sqlite_use(struct store *store, enum statement statement)
+{
+    sqlite3_stmt *stmt = store->statements[statement];
+
+    sqlite3_reset(stmt);
+    sqlite3_clear_bindings(stmt);
+    return stmt;
+}
+
+int sqlite_use_writing(struct store *store, enum statement statement, sqlite3_stmt **ret_stmt)
+{
+    int r;
+
+    if (store->failure)
+        return store->failure;
+    if (!store->in_transaction) {
+        r = sqlite_run(store, sqlite_use(store, STMT_BEGIN));
+        if (r < 0)
+            return store->failure = r;
+        store->in_transaction = true;
+    }
+    *ret_stmt = sqlite_use(store, statement);
+    return 0;
+}
+
+int sqlite_step(struct store *store, sqlite3_stmt *stmt)
+{
+    int rc = sqlite3_step(stmt);
+
+    if (rc == SQLITE_ROW)
+        return 1;
+    if (rc == SQLITE_DONE) {
+        sqlite3_reset(stmt);
+        return 0;
+    }
+    rc = sqlite_fail(store);
+    sqlite3_reset(stmt);
+    return rc;
+}
+
+int sqlite_run(struct store *store, sqlite3_stmt *stmt)
+{
+    int r = sqlite_step(store, stmt);
+
+    if (r > 0)
+        sqlite3_reset(stmt);
+    return r < 0 ? r : 0;
+}
+
+void sqlite_bind_text_or_null(sqlite3_stmt *stmt, int index, const char *text)
+{
+    if (text)
+        sqlite3_bind_text(stmt, index, text, -1, SQLITE_STATIC);
+}
+
+char *sqlite_column_copy(sqlite3_stmt *stmt, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(stmt, column);
+
+    return text ? xstrdup(text) : NULL;
+}
+
+const char *sqlite_class_name(enum error_class class)
+{
+    return error_class_info(class)->name;
+}
+
+enum error_class sqlite_class_parse(const char *name)
+{
+    for (int i = 1; name && i < ERROR_CLASS_COUNT; i++)
+        if (strcmp(name, error_class_info((enum error_class)i)->name) == 0)
+            return (enum error_class)i;
+    return ERROR_NONE;
+}
+
+static int open_failed(struct store *store, char **ret_error)
+{
+    int r = errno_of(sqlite3_extended_errcode(store->db));
+
+    *ret_error = xasprintf("database %s: %s", store->path, sqlite3_errmsg(store->db));
+    store_close(store);
+    return r;
+}
+
+int store_open(const char *path, struct store **ret_store, char **ret_error)
+{
+    static const char pragmas[] = "PRAGMA page_size = 4096;"
+                                  "PRAGMA journal_mode = WAL;"
+                                  "PRAGMA synchronous = FULL;"
+                                  "PRAGMA wal_autocheckpoint = 1000;"
+                                  "PRAGMA cache_size = -65536;";
+    struct store *store = xcalloc(1, sizeof(*store));
+    int r;
+
+    store->path = xstrdup(path);
+    if (sqlite3_open_v2(path, &store->db,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                        NULL) != SQLITE_OK)
+        return open_failed(store, ret_error);
+    sqlite3_extended_result_codes(store->db, 1);
+    /* Someone may look at the database with the sqlite3 shell; wait a little for their lock. */
+    sqlite3_busy_timeout(store->db, 2000);
+    if (sqlite3_exec(store->db, pragmas, NULL, NULL, NULL) != SQLITE_OK)
+        return open_failed(store, ret_error);
+    r = sqlite_migrate(store->db, ret_error);
+    if (r < 0) {
+        store_close(store);
+        return r;
+    }
+    for (int i = 0; i < STATEMENT_COUNT; i++)
+        if (sqlite3_prepare_v3(store->db, statement_texts[i], -1, SQLITE_PREPARE_PERSISTENT,
+                               &store->statements[i], NULL) != SQLITE_OK)
+            return open_failed(store, ret_error);
+    *ret_store = store;
+    return 0;
+}
+
+void store_close(struct store *store)
+{
+    if (!store)
+        return;
+    for (int i = 0; i < STATEMENT_COUNT; i++)
+        sqlite3_finalize(store->statements[i]);
+    sqlite3_close(store->db);
+    free(store->path);
+    free(store);
+}
+
+bool store_is_writing(const struct store *store)
+{
+    return store->in_transaction || store->failure;
+}
+
+bool store_has_failed(const struct store *store)
+{
+    return store->failure != 0;
+}
+
+const char *store_error(const struct store *store)
+{
+    return store->error;
+}
+
+int store_commit(struct store *store)
+{
+    int r;
+
+    if (store->failure)
+        return store->failure;
+    if (!store->in_transaction)
+        return 0;
+    r = sqlite_run(store, sqlite_use(store, STMT_COMMIT));
+    if (r < 0)
+        return r;
+    store->in_transaction = false;
+    store->error[0] = '\0';
+    return 0;
+}
+
+void store_rollback(struct store *store)
+{
+    /* SQLite has rolled back by itself after the gravest errors; asking again is then refused. */
+    if (store->in_transaction && !sqlite3_get_autocommit(store->db))
+        sqlite3_step(sqlite_use(store, STMT_ROLLBACK));
+    sqlite3_reset(store->statements[STMT_ROLLBACK]);
+    store->in_transaction = false;
+    store->failure = 0;
+}
+
+int64_t store_size(const struct store *store)
+{
+    static const char *const suffixes[] = {"", "-wal"};
+    int64_t size = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+        CLEANUP(freep) char *path = xasprintf("%s%s", store->path, suffixes[i]);
+        struct stat st;
+
+        if (stat(path, &st) == 0)
+            size += st.st_size;
+    }
+    return size;
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the SQLite engine share. */
+#pragma once
+
+#include <sqlite3.h>
+
+#include "store/store.h"
+
+#define TASK_COLUMNS                                                                               \
+    "id, profile_id, status, priority, place, created_at, started_at, finished_at, run_at, "       \
+    "ready_at, queued_at, timeout, max_attempts, attempt, spent, retries, interruptions, "         \
+    "error_class, error_message, key, result, routing, body"
+
+#define BUCKET_COLUMNS                                                                             \
+    "completed, failed, cancelled, retried, successes, errors, duration_sum, started, wait_sum, "  \
+    "durations"
+
+/* The partial index task_live serves what has not finished. SQLite uses it only for queries that
+ * repeat its condition. */
+#define LIVE "status <= 4"
+
+/* Every statement, prepared once when the database is opened. */
+#define STATEMENTS(X)                                                                              \
+    X(BEGIN, "BEGIN IMMEDIATE")                                                                    \
+    X(COMMIT, "COMMIT")                                                                            \
+    X(ROLLBACK, "ROLLBACK")                                                                        \
+    X(ADD_PROFILE, "INSERT INTO profile (name) VALUES (?1) ON CONFLICT (name) DO NOTHING")         \
+    X(GET_PROFILE, "SELECT * FROM profile WHERE name = ?1")                                        \
+    X(LIST_PROFILES, "SELECT * FROM profile ORDER BY name")                                        \
+    X(UPDATE_PROFILE,                                                                              \
+      "UPDATE profile SET queued = queued + ?2, scheduled = scheduled + ?3, "                      \
+      "blocked = blocked + ?4, running = running + ?5, completed = completed + ?6, "               \
+      "failed = failed + ?7, cancelled = cancelled + ?8, is_active = coalesce(?9, is_active), "    \
+      "last_activity = coalesce(?10, last_activity) WHERE id = ?1")                                \
+    X(ADD_TASK, "INSERT INTO task (" TASK_COLUMNS ") VALUES (NULL, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "   \
+                "?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)")       \
+    X(GET_TASK, "SELECT " TASK_COLUMNS " FROM task WHERE id = ?1")                                 \
+    X(GET_TASK_BY_KEY, "SELECT " TASK_COLUMNS " FROM task WHERE key = ?1")                         \
+    X(SAVE_TASK,                                                                                   \
+      "UPDATE task SET profile_id = ?2, status = ?3, priority = ?4, place = ?5, started_at = ?6, " \
+      "finished_at = ?7, run_at = ?8, ready_at = ?9, queued_at = ?10, attempt = ?11, "             \
+      "spent = ?12, retries = ?13, interruptions = ?14, error_class = ?15, error_message = ?16, "  \
+      "result = ?17 WHERE id = ?1 AND status = ?18 AND attempt = ?19")                            \
+    X(NEXT_OF_STATUS, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE         \
+                      " AND status = ?1 AND profile_id = ?2 ORDER BY place, id LIMIT 1")           \
+    X(NEXT_RUNNING, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE           \
+                    " AND status = 4 LIMIT 1")                                                     \
+    X(COUNT_BEFORE, "SELECT count(*) FROM (SELECT 1 FROM task INDEXED BY task_live WHERE " LIVE    \
+                    " AND status = ?1 AND profile_id = ?2 AND (place, id) < (?3, ?4) LIMIT ?5)")   \
+    X(OLDEST_QUEUED, "SELECT min(ready_at) FROM (SELECT ready_at FROM task INDEXED BY task_live "  \
+                     "WHERE " LIVE " AND status = 1 AND profile_id = ?1 ORDER BY place, id "       \
+                     "LIMIT ?2)")                                                                  \
+    X(LAST_CLOCK, "SELECT max(max(ready_at, queued_at)) FROM (SELECT ready_at, queued_at "         \
+                  "FROM task ORDER BY id DESC LIMIT 100)")                                         \
+    X(LIST_STATUS, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE            \
+                   " AND status = ?1 AND profile_id = ?2 AND (place, id) > (?3, ?4) "              \
+                   "ORDER BY place, id")                                                           \
+    X(LIST_TASKS, "SELECT " TASK_COLUMNS " FROM task WHERE id < ?1 ORDER BY id DESC")              \
+    X(LIST_FINISHED, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_finished "                 \
+                     "WHERE status > 4 AND status = ?2 AND id < ?1 ORDER BY id DESC")              \
+    X(LIST_RUNNING, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE           \
+                    " AND status = 4 AND id < ?1 ORDER BY id DESC")                                \
+    X(ADD_ATTEMPT, "INSERT INTO attempt VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")              \
+    X(RECENT_ATTEMPTS, "SELECT error_class, duration FROM attempt INDEXED BY attempt_recent "      \
+                       "WHERE counts AND profile_id = ?1 ORDER BY finished_at DESC LIMIT ?2")      \
+    X(GET_BUCKET, "SELECT " BUCKET_COLUMNS " FROM bucket "                                         \
+                  "WHERE profile_id = ?1 AND span = ?2 AND at = ?3")                               \
+    X(PUT_BUCKET, "INSERT OR REPLACE INTO bucket (profile_id, span, at, " BUCKET_COLUMNS ") "      \
+                  "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")               \
+    X(LIST_BUCKETS, "SELECT " BUCKET_COLUMNS " FROM bucket "                                       \
+                    "WHERE profile_id = ?1 AND span = ?2 AND at >= ?3 AND at < ?4")                \
+    X(PRUNE_BUCKETS, "DELETE FROM bucket WHERE profile_id = ?1 AND span = ?2 AND at < ?3")
+
+#define X(name, sql) STMT_##name,
+enum statement { STATEMENTS(X) STATEMENT_COUNT };
+#undef X
+
+struct store {
+    sqlite3 *db;
+    sqlite3_stmt *statements[STATEMENT_COUNT];
+    char *path;
+    bool in_transaction;
+    int failure; /* errno of the verb that failed in this transaction, or 0 */
+    char error[256];
+};
+
+/** The schema, brought up to date. *ret_error as for store_open(). */
+int sqlite_migrate(sqlite3 *db, char **ret_error);
+
+/** The statement, its old bindings gone. */
+sqlite3_stmt *sqlite_use(struct store *store, enum statement statement);
+/** The same for a statement that writes: opens the transaction if need be. */
+int sqlite_use_writing(struct store *store, enum statement statement, sqlite3_stmt **ret_stmt);
+/** 1: a row; 0: done; negative: failed, and noted. Anything but a row resets the statement. */
+int sqlite_step(struct store *store, sqlite3_stmt *stmt);
+/** Notes the failure of the last call; returns its errno, negative. */
+int sqlite_fail(struct store *store);
+/** Steps a statement that returns no rows. */
+int sqlite_run(struct store *store, sqlite3_stmt *stmt);
+
+void sqlite_bind_text_or_null(sqlite3_stmt *stmt, int index, const char *text);
+/** A copy of the column's text, or NULL. */
+char *sqlite_column_copy(sqlite3_stmt *stmt, int column);
+const char *sqlite_class_name(enum error_class class);
+enum error_class sqlite_class_parse(const char *name);

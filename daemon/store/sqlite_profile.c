@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/* Profiles, their attempts and their metrics in SQLite. */
+#include <string.h>
+
+#include "common/alloc.h"
+#include "store/sqlite.h"
+
+void store_profile_deinit(struct store_profile *profile)
+{
+    free(profile->name);
+    *profile = (struct store_profile){0};
+}
+
+/* The columns of the table `profile` that hold counters, in the order of its definition. */
+static const enum task_status counted[] = {
+    TASK_QUEUED, TASK_SCHEDULED, TASK_BLOCKED, TASK_RUNNING, TASK_COMPLETED, TASK_FAILED, TASK_CANCELLED,
+};
+
+static void read_profile(sqlite3_stmt *stmt, struct store_profile *ret_profile)
+{
+    struct store_profile profile = {
+        .id = sqlite3_column_int64(stmt, 0),
+        .name = sqlite_column_copy(stmt, 1),
+        .is_active = sqlite3_column_int(stmt, 2),
+        .last_activity = sqlite3_column_int64(stmt, 10),
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(counted); i++)
+        profile.counts.by_status[counted[i]] = sqlite3_column_int64(stmt, 3 + (int)i);
+    *ret_profile = profile;
+}
+
+int store_ensure_profile(struct store *store, const char *name, struct store_profile *ret_profile)
+{
+    sqlite3_stmt *stmt;
+    int r = sqlite_use_writing(store, STMT_ADD_PROFILE, &stmt);
+
+    if (r < 0)
+        return r;
+    sqlite_bind_text_or_null(stmt, 1, name);
+    r = sqlite_run(store, stmt);
+    if (r < 0)
+        return r;
+    stmt = sqlite_use(store, STMT_GET_PROFILE);
+    sqlite_bind_text_or_null(stmt, 1, name);
+    r = sqlite_step(store, stmt);
+    if (r < 0)
+        return r;
+    read_profile(stmt, ret_profile);
+    sqlite3_reset(stmt);
+    return 0;
+}
+
+int store_list_profiles(struct store *store, void (*row)(struct store_profile *profile, void *data),
+                        void *data)
+{
+    sqlite3_stmt *stmt = sqlite_use(store, STMT_LIST_PROFILES);
+    int r;
+
+    while ((r = sqlite_step(store, stmt)) > 0) {
+        CLEANUP(store_profile_deinit) struct store_profile profile;
+
+        read_profile(stmt, &profile);
+        row(&profile, data);
+    }
+    return r;
+}
+
+int store_update_profile(struct store *store, int64_t id, const struct task_counts *counts,
+                         int is_active, int64_t last_activity)
+{
+    sqlite3_stmt *stmt;
+    int r = sqlite_use_writing(store, STMT_UPDATE_PROFILE, &stmt);
+
+    if (r < 0)
+        return r;
+    sqlite3_bind_int64(stmt, 1, id);
+    for (size_t i = 0; i < ARRAY_SIZE(counted); i++)
+        sqlite3_bind_int64(stmt, 2 + (int)i, counts->by_status[counted[i]]);
+    if (is_active >= 0)
+        sqlite3_bind_int(stmt, 9, is_active);
+    if (last_activity)
+        sqlite3_bind_int64(stmt, 10, last_activity);
+    return sqlite_run(store, stmt);
+}
+
+int store_add_attempt(struct store *store, const struct store_attempt *attempt)
+{
+    sqlite3_stmt *stmt;
+    int r = sqlite_use_writing(store, STMT_ADD_ATTEMPT, &stmt);
+
+    if (r < 0)
+        return r;
+    sqlite3_bind_int64(stmt, 1, attempt->task_id);
+    sqlite3_bind_int64(stmt, 2, attempt->number);
+    sqlite3_bind_int64(stmt, 3, attempt->profile_id);
+    sqlite3_bind_int64(stmt, 4, attempt->started_at);
+    sqlite3_bind_int64(stmt, 5, attempt->finished_at);
+    sqlite3_bind_int64(stmt, 6, attempt->duration_ms);
+    sqlite_bind_text_or_null(stmt, 7, sqlite_class_name(attempt->error_class));
+    sqlite_bind_text_or_null(stmt, 8, attempt->error_message);
+    sqlite3_bind_int(stmt, 9, error_class_info(attempt->error_class)->counts);
+    return sqlite_run(store, stmt);
+}
+
+int store_fill_window(struct store *store, int64_t profile_id, struct metrics_window *window)
+{
+    sqlite3_stmt *stmt = sqlite_use(store, STMT_RECENT_ATTEMPTS);
+    CLEANUP(freep) struct metrics_sample *samples = NULL;
+    size_t count = 0;
+    int r;
+
+    samples = xcalloc(window->capacity, sizeof(*samples));
+    sqlite3_bind_int64(stmt, 1, profile_id);
+    sqlite3_bind_int64(stmt, 2, (int64_t)window->capacity);
+    while ((r = sqlite_step(store, stmt)) > 0)
+        samples[count++] = (struct metrics_sample){
+            .success = sqlite3_column_type(stmt, 0) == SQLITE_NULL,
+            .duration_ms = sqlite3_column_int64(stmt, 1),
+        };
+    if (r < 0)
+        return r;
+    while (count--)
+        metrics_window_add(window, samples[count].success, samples[count].duration_ms);
+    return 0;
+}
+
+#define MINUTE INT64_C(60000)
+#define HOUR   INT64_C(3600000)
+
+/* Adds a row of BUCKET_COLUMNS. */
+static void add_bucket_row(sqlite3_stmt *stmt, struct metrics_bucket *sum)
+{
+    struct metrics_bucket bucket = {
+        .completed = sqlite3_column_int64(stmt, 0),
+        .failed = sqlite3_column_int64(stmt, 1),
+        .cancelled = sqlite3_column_int64(stmt, 2),
+        .retried = sqlite3_column_int64(stmt, 3),
+        .successes = sqlite3_column_int64(stmt, 4),
+        .errors = sqlite3_column_int64(stmt, 5),
+        .duration_sum_ms = sqlite3_column_int64(stmt, 6),
+        .started = sqlite3_column_int64(stmt, 7),
+        .wait_sum_ms = sqlite3_column_int64(stmt, 8),
+    };
+
+    metrics_durations_parse(&bucket, (const char *)sqlite3_column_text(stmt, 9));
+    metrics_bucket_add(sum, &bucket);
+}
+
+static int add_to_bucket(struct store *store, int64_t profile_id, int64_t span, int64_t at,
+                         const struct metrics_bucket *bucket)
+{
+    CLEANUP(buf_deinit) struct buf durations = {0};
+    struct metrics_bucket sum = *bucket;
+    sqlite3_stmt *stmt;
+    int r;
+
+    at -= at % span;
+    stmt = sqlite_use(store, STMT_GET_BUCKET);
+    sqlite3_bind_int64(stmt, 1, profile_id);
+    sqlite3_bind_int64(stmt, 2, span);
+    sqlite3_bind_int64(stmt, 3, at);
+    r = sqlite_step(store, stmt);
+    if (r < 0)
+        return r;
+    if (r > 0) {
+        add_bucket_row(stmt, &sum);
+        sqlite3_reset(stmt);
+    }
+    r = sqlite_use_writing(store, STMT_PUT_BUCKET, &stmt);
+    if (r < 0)
+        return r;
+    metrics_durations_print(&sum, &durations);
+    sqlite3_bind_int64(stmt, 1, profile_id);
+    sqlite3_bind_int64(stmt, 2, span);
+    sqlite3_bind_int64(stmt, 3, at);
+    sqlite3_bind_int64(stmt, 4, sum.completed);
+    sqlite3_bind_int64(stmt, 5, sum.failed);
+    sqlite3_bind_int64(stmt, 6, sum.cancelled);
+    sqlite3_bind_int64(stmt, 7, sum.retried);
+    sqlite3_bind_int64(stmt, 8, sum.successes);
+    sqlite3_bind_int64(stmt, 9, sum.errors);
+    sqlite3_bind_int64(stmt, 10, sum.duration_sum_ms);
+    sqlite3_bind_int64(stmt, 11, sum.started);
+    sqlite3_bind_int64(stmt, 12, sum.wait_sum_ms);
+    sqlite3_bind_text(stmt, 13, buf_text(&durations), -1, SQLITE_STATIC);
+    return sqlite_run(store, stmt);
+}
+
+int store_add_metrics(struct store *store, int64_t profile_id, int64_t at,
+                      const struct metrics_bucket *bucket)
+{
+    int r = add_to_bucket(store, profile_id, MINUTE, at, bucket);
+
+    return r < 0 ? r : add_to_bucket(store, profile_id, HOUR, at, bucket);
+}
+
+static int sum_buckets(struct store *store, int64_t profile_id, int64_t span, int64_t from,
+                       int64_t to, struct metrics_bucket *sum)
+{
+    sqlite3_stmt *stmt;
+    int r;
+
+    if (from >= to)
+        return 0;
+    stmt = sqlite_use(store, STMT_LIST_BUCKETS);
+    sqlite3_bind_int64(stmt, 1, profile_id);
+    sqlite3_bind_int64(stmt, 2, span);
+    sqlite3_bind_int64(stmt, 3, from);
+    sqlite3_bind_int64(stmt, 4, to);
+    while ((r = sqlite_step(store, stmt)) > 0)
+        add_bucket_row(stmt, sum);
+    return r;
+}
+
+int store_sum_metrics(struct store *store, int64_t profile_id, int64_t from, int64_t to,
+                      struct metrics_bucket *ret_sum)
+{
+    /* Whole hours where the range has them, minutes at both ends: a week is some 200 rows. */
+    int64_t first_hour = (from + HOUR - 1) / HOUR * HOUR, last_hour = to / HOUR * HOUR;
+    struct metrics_bucket sum = {0};
+    int r;
+
+    if (first_hour >= last_hour) {
+        r = sum_buckets(store, profile_id, MINUTE, from, to, &sum);
+    } else {
+        r = sum_buckets(store, profile_id, MINUTE, from, first_hour, &sum);
+        if (r == 0)
+            r = sum_buckets(store, profile_id, HOUR, first_hour, last_hour, &sum);
+        if (r == 0)
+            r = sum_buckets(store, profile_id, MINUTE, last_hour, to, &sum);
+    }
+    if (r < 0)
+        return r;
+    *ret_sum = sum;
+    return 0;
+}
+
+int store_prune_metrics(struct store *store, int64_t profile_id, int64_t before)
+{
+    static const int64_t spans[] = {MINUTE, HOUR};
+
+    for (size_t i = 0; i < ARRAY_SIZE(spans); i++) {
+        sqlite3_stmt *stmt;
+        int r = sqlite_use_writing(store, STMT_PRUNE_BUCKETS, &stmt);
+
+        if (r < 0)
+            return r;
+        sqlite3_bind_int64(stmt, 1, profile_id);
+        sqlite3_bind_int64(stmt, 2, spans[i]);
+        sqlite3_bind_int64(stmt, 3, before);
+        r = sqlite_run(store, stmt);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}

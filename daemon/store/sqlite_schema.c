@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The schema, as a list of migrations. The database's user_version says how many have been applied;
+ * a migration that has been released is never changed, only followed by another.
+ *
+ * profile   the counters are kept exact by the same transactions that change the tasks
+ * task      times in ms; 0 and NULL mean none; `body` holds the JSON members that never change
+ * attempt   finished attempts; a running one is in its task's row
+ * bucket    metrics of one profile in one minute (span 60000) or one hour (span 3600000)
+ */
+#include <errno.h>
+
+#include "common/alloc.h"
+#include "store/sqlite.h"
+
+static const char *const migrations[] = {
+    "CREATE TABLE profile ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  name TEXT NOT NULL UNIQUE,"
+    "  is_active INTEGER NOT NULL DEFAULT 1,"
+    "  queued INTEGER NOT NULL DEFAULT 0,"
+    "  scheduled INTEGER NOT NULL DEFAULT 0,"
+    "  blocked INTEGER NOT NULL DEFAULT 0,"
+    "  running INTEGER NOT NULL DEFAULT 0,"
+    "  completed INTEGER NOT NULL DEFAULT 0,"
+    "  failed INTEGER NOT NULL DEFAULT 0,"
+    "  cancelled INTEGER NOT NULL DEFAULT 0,"
+    "  last_activity INTEGER NOT NULL DEFAULT 0"
+    ");"
+    "CREATE TABLE task ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  profile_id INTEGER NOT NULL,"
+    "  status INTEGER NOT NULL," /* enum task_status */
+    "  priority INTEGER NOT NULL,"
+    "  place INTEGER NOT NULL,"
+    "  created_at INTEGER NOT NULL,"
+    "  started_at INTEGER NOT NULL,"
+    "  finished_at INTEGER NOT NULL,"
+    "  run_at INTEGER NOT NULL,"
+    "  ready_at INTEGER NOT NULL,"
+    "  queued_at INTEGER NOT NULL,"
+    "  timeout INTEGER NOT NULL,"
+    "  max_attempts INTEGER NOT NULL,"
+    "  attempt INTEGER NOT NULL,"
+    "  spent INTEGER NOT NULL,"
+    "  retries INTEGER NOT NULL,"
+    "  interruptions INTEGER NOT NULL,"
+    "  error_class TEXT,"
+    "  error_message TEXT,"
+    "  key TEXT,"
+    "  result TEXT,"
+    "  routing TEXT,"
+    "  body TEXT NOT NULL"
+    ");"
+    "CREATE INDEX task_live ON task (status, profile_id, place) WHERE status <= 4;"
+    "CREATE INDEX task_finished ON task (status) WHERE status > 4;"
+    "CREATE UNIQUE INDEX task_key ON task (key) WHERE key IS NOT NULL;"
+    "CREATE TABLE attempt ("
+    "  task_id INTEGER NOT NULL,"
+    "  number INTEGER NOT NULL,"
+    "  profile_id INTEGER NOT NULL,"
+    "  started_at INTEGER NOT NULL,"
+    "  finished_at INTEGER NOT NULL,"
+    "  duration INTEGER NOT NULL,"
+    "  error_class TEXT,"
+    "  error_message TEXT,"
+    "  counts INTEGER NOT NULL,"
+    "  PRIMARY KEY (task_id, number)"
+    ") WITHOUT ROWID;"
+    "CREATE INDEX attempt_recent ON attempt (profile_id, finished_at) WHERE counts;"
+    "CREATE TABLE bucket ("
+    "  profile_id INTEGER NOT NULL,"
+    "  span INTEGER NOT NULL,"
+    "  at INTEGER NOT NULL,"
+    "  completed INTEGER NOT NULL,"
+    "  failed INTEGER NOT NULL,"
+    "  cancelled INTEGER NOT NULL,"
+    "  retried INTEGER NOT NULL,"
+    "  successes INTEGER NOT NULL,"
+    "  errors INTEGER NOT NULL,"
+    "  duration_sum INTEGER NOT NULL,"
+    "  started INTEGER NOT NULL,"
+    "  wait_sum INTEGER NOT NULL,"
+    "  durations TEXT NOT NULL," /* see metrics_durations_print() */
+    "  PRIMARY KEY (profile_id, span, at)"
+    ") WITHOUT ROWID;",
+};
+
+static int read_version(sqlite3 *db, int *ret_version)
+{
+    sqlite3_stmt *stmt;
+
+    if (sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &stmt, NULL) != SQLITE_OK)
+        return -EIO;
+    if (sqlite3_step(stmt) == SQLITE_ROW)
+        *ret_version = sqlite3_column_int(stmt, 0);
+    return sqlite3_finalize(stmt) == SQLITE_OK ? 0 : -EIO;
+}
+
+static int migrate_failed(sqlite3 *db, char **ret_error)
+{
+    *ret_error = xasprintf("cannot bring the database's schema up to date: %s", sqlite3_errmsg(db));
+    return -EIO;
+}
+
+int sqlite_migrate(sqlite3 *db, char **ret_error)
+{
+    const int known = (int)ARRAY_SIZE(migrations);
+    int version = 0;
+
+    if (read_version(db, &version) < 0)
+        return migrate_failed(db, ret_error);
+    if (version > known) {
+        *ret_error = xasprintf("the database was written by a newer acpd (schema %d; this program "
+                               "knows %d); nothing was changed",
+                               version, known);
+        return -ENOTSUP;
+    }
+    for (; version < known; version++) {
+        CLEANUP(freep)
+        char *sql = xasprintf("BEGIN IMMEDIATE; %s PRAGMA user_version = %d; COMMIT;",
+                              migrations[version], version + 1);
+
+        if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) {
+            migrate_failed(db, ret_error);
+            sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+            return -EIO;
+        }
+    }
+    return 0;
+}

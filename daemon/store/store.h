@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The database, as verbs of the domain. The only rooms with SQL stand behind this interface.
+ *
+ * The store is the queue: no list of waiting tasks is held anywhere else. All writes of a pass are
+ * one transaction, which the first write opens and store_commit() makes durable; a verb is one
+ * statement, or a few that cannot half succeed within the transaction. Handlers check first and
+ * write last, so a verb fails only when the storage does. Once one has failed, the pass can only be
+ * rolled back: further writes return the same error until store_rollback().
+ *
+ * Results: 0 done, 1 where a verb says so, negative errno when the storage failed; then
+ * store_error() has the words.
+ */
+#pragma once
+
+#include "core/metrics.h"
+#include "core/task.h"
+
+struct store;
+
+/** Opens or creates the database and brings its schema up to date. On failure *ret_error is a
+ *  message for the user, to be freed. -ENOTSUP: written by a newer acpd. */
+int store_open(const char *path, struct store **ret_store, char **ret_error);
+void store_close(struct store *store);
+
+/** Whether a transaction is open: what is read now may not be committed yet. */
+bool store_is_writing(const struct store *store);
+/** Whether a verb has failed since the last rollback. */
+bool store_has_failed(const struct store *store);
+/** What failed last; empty when nothing has since the last commit. */
+const char *store_error(const struct store *store);
+/** Makes the pass's writes durable: one fsync. Harmless without a transaction. */
+int store_commit(struct store *store);
+void store_rollback(struct store *store);
+/** Bytes on disk, write-ahead log included. */
+int64_t store_size(const struct store *store);
+
+/* Profiles */
+
+struct store_profile {
+    int64_t id;
+    char *name;
+    bool is_active;
+    struct task_counts counts;
+    int64_t last_activity;
+};
+
+void store_profile_deinit(struct store_profile *profile);
+/** The profile of this name, added when new: active and without tasks. */
+int store_ensure_profile(struct store *store, const char *name, struct store_profile *ret_profile);
+/** Calls `row` for every profile, by name; it may keep what the row holds by zeroing it. */
+int store_list_profiles(struct store *store, void (*row)(struct store_profile *profile, void *data),
+                        void *data);
+/** Adds to the counters; is_active -1 and last_activity 0 leave those as they are. */
+int store_update_profile(struct store *store, int64_t id, const struct task_counts *counts,
+                         int is_active, int64_t last_activity);
+
+/* Tasks. What a verb returns in a struct task is freed by task_deinit(). */
+
+/** Adds the task and sets its id. */
+int store_add_task(struct store *store, struct task *task);
+/** 1: found. */
+int store_get_task(struct store *store, int64_t id, struct task *ret_task);
+int store_get_task_by_key(struct store *store, const char *key, struct task *ret_task);
+/** Writes what changes of a task, if its row still has this status and this attempt. 1: saved; 0: it
+ *  had moved on, and nothing was written. */
+int store_save_task(struct store *store, const struct task *task, enum task_status was_status,
+                    int64_t was_attempt);
+
+/** The first queued task of the profile. 1: found. */
+int store_next_queued(struct store *store, int64_t profile_id, struct task *ret_task);
+/** The scheduled task of the profile that is due first. 1: found. */
+int store_next_scheduled(struct store *store, int64_t profile_id, struct task *ret_task);
+/** Any task that is running according to the store. 1: found. */
+int store_next_running(struct store *store, struct task *ret_task);
+
+/** How many tasks of the same profile and status come before this one, counting to `limit`. */
+int store_count_before(struct store *store, const struct task *task, int64_t limit,
+                       int64_t *ret_count);
+/** When the oldest among the first `limit` queued tasks became ready. 1: found. */
+int store_oldest_queued(struct store *store, int64_t profile_id, int64_t limit,
+                        int64_t *ret_ready_at);
+/** The latest readyAt or queuedAt among the newest tasks, 0 without any: the clock of the queue must
+ *  not start before it. */
+int store_last_clock(struct store *store, int64_t *ret_at);
+
+/** Takes one task, which is freed after the call; nonzero ends the list. */
+typedef int (*store_row)(struct task *task, void *data);
+
+/** Waiting tasks of a profile in the order in which they will run: queued by rank, scheduled by
+ *  time, blocked by id; from behind `after` (NULL: from the start). */
+int store_list_queue(struct store *store, int64_t profile_id, const struct task *after,
+                     store_row row, void *data);
+
+struct store_filter {
+    int64_t profile_id;      /* 0: any */
+    enum task_status status; /* TASK_NEW: any */
+    int64_t before;          /* only ids below this; 0: from the newest */
+    int64_t scan_limit;      /* give up after so many rows that did not match */
+};
+
+/** Tasks, the newest first. 1: `row` ended the list. *ret_next is the id to go on before when the
+ *  scan limit was reached, else 0. */
+int store_list_tasks(struct store *store, const struct store_filter *filter, store_row row,
+                     void *data, int64_t *ret_next);
+
+/* Attempts */
+
+struct store_attempt {
+    int64_t task_id, number, profile_id;
+    int64_t started_at, finished_at; /* wall ms */
+    int64_t duration_ms;             /* from a clock that does not jump */
+    enum error_class error_class;    /* ERROR_NONE: it completed the task */
+    const char *error_message;
+};
+
+int store_add_attempt(struct store *store, const struct store_attempt *attempt);
+/** The last `limit` attempts that count for rates, the oldest of them first. */
+int store_fill_window(struct store *store, int64_t profile_id, struct metrics_window *window);
+
+/* Metrics */
+
+/** Adds to the bucket of the minute, and of the hour, that holds `at`. */
+int store_add_metrics(struct store *store, int64_t profile_id, int64_t at,
+                      const struct metrics_bucket *bucket);
+/** Adds up the minutes from `from` to `to` (wall ms, whole minutes). */
+int store_sum_metrics(struct store *store, int64_t profile_id, int64_t from, int64_t to,
+                      struct metrics_bucket *ret_sum);
+/** Removes the profile's buckets from before `before`. */
+int store_prune_metrics(struct store *store, int64_t profile_id, int64_t before);
