@@ -6,28 +6,34 @@
 #include <string.h>
 
 #include "common/alloc.h"
+#include "common/utf8.h"
 
 struct json_reader {
-    struct json_tokener *tokener;
+    struct json_tokener *tokener; /* NULL until needed */
 };
+
+static struct json_tokener *new_tokener(void)
+{
+    struct json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
+
+    if (!tokener)
+        abort();
+    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8 |
+                                        JSON_TOKENER_ALLOW_TRAILING_CHARS);
+    return tokener;
+}
 
 struct json_reader *json_reader_new(void)
 {
-    struct json_reader *reader = xcalloc(1, sizeof(*reader));
-
-    reader->tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
-    if (!reader->tokener)
-        abort();
-    json_tokener_set_flags(reader->tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8 |
-                                                JSON_TOKENER_ALLOW_TRAILING_CHARS);
-    return reader;
+    return xcalloc(1, sizeof(struct json_reader));
 }
 
 void json_reader_free(struct json_reader *reader)
 {
     if (!reader)
         return;
-    json_tokener_free(reader->tokener);
+    if (reader->tokener)
+        json_tokener_free(reader->tokener);
     free(reader);
 }
 
@@ -36,33 +42,96 @@ static bool is_space(char c)
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-/* json-c reads NaN and Infinity, and 1e999 as infinity; none of them could be printed again. */
-static bool all_finite(struct json_object *value)
+static size_t skip_digits(const char *text, size_t len, size_t at)
 {
-    switch (json_object_get_type(value)) {
-    case json_type_double:
-        return isfinite(json_object_get_double(value));
-    case json_type_array:
-        for (size_t i = 0; i < json_object_array_length(value); i++)
-            if (!all_finite(json_object_array_get_idx(value, i)))
-                return false;
-        return true;
-    case json_type_object: {
-        json_object_object_foreach(value, key, member)
-        {
-            (void)key;
-            if (!all_finite(member))
-                return false;
+    while (at < len && text[at] >= '0' && text[at] <= '9')
+        at++;
+    return at;
+}
+
+/* Whether the number, an integer or not, keeps its value: 64 bits or a finite double. */
+static bool is_in_range(const char *text, size_t len, bool is_integer)
+{
+    CLEANUP(freep) char *number = xstrndup(text, len);
+
+    errno = 0;
+    if (!is_integer)
+        return isfinite(strtod(number, NULL));
+    if (number[0] == '-')
+        strtoll(number, NULL, 10);
+    else
+        strtoull(number, NULL, 10);
+    return errno != ERANGE;
+}
+
+/* Steps over the number at *at. NULL, or what is wrong with it. */
+static const char *check_number(const char *text, size_t len, size_t *at)
+{
+    static const char malformed[] = "number expected";
+    size_t first = *at + (text[*at] == '-'), end = skip_digits(text, len, first), start;
+    bool is_integer = true, is_suspect = end - first > 18;
+
+    if (end == first || (text[first] == '0' && end - first > 1))
+        return malformed;
+    if (end < len && text[end] == '.') {
+        start = end + 1;
+        end = skip_digits(text, len, start);
+        if (end == start)
+            return malformed;
+        is_integer = false;
+    }
+    if (end < len && (text[end] == 'e' || text[end] == 'E')) {
+        start = end + 1;
+        if (start < len && (text[start] == '+' || text[start] == '-'))
+            start++;
+        end = skip_digits(text, len, start);
+        if (end == start)
+            return malformed;
+        is_integer = false;
+        is_suspect = true;
+    }
+    if (is_suspect && !is_in_range(text + *at, end - *at, is_integer))
+        return "a number is out of range";
+    *at = end;
+    return NULL;
+}
+
+/*
+ * json-c lets pass what RFC 8259 does not, and some of it would be printed again: strings in single
+ * quotes or with bare control characters, bytes that are not UTF-8, numbers such as "1.", NaN, and
+ * integers that it cuts down to 64 bits. So the text is looked at once before; whether the tokens
+ * make a value is for json-c to say. NULL, or what is wrong at *at.
+ */
+static const char *check_tokens(const char *text, size_t len, size_t *at)
+{
+    bool in_string = false;
+
+    while (*at < len) {
+        unsigned char c = (unsigned char)text[*at];
+        size_t width = utf8_width(text + *at, len - *at);
+
+        if (!width)
+            return "invalid utf-8 string";
+        if (in_string) {
+            if (c < 0x20)
+                return "a control character in a string";
+            if (c == '\\' && *at + 1 < len && (text[*at + 1] == '"' || text[*at + 1] == '\\'))
+                width = 2;
+            in_string = c != '"';
+        } else if (c == '-' || (c >= '0' && c <= '9')) {
+            const char *reason = check_number(text, len, at);
+
+            if (reason)
+                return reason;
+            continue;
+        } else if ((c < 0x20 && !is_space((char)c)) || c == '\'' || c == 'N' || c == 'I') {
+            return "unexpected character";
+        } else {
+            in_string = c == '"';
         }
-        return true;
+        *at += width;
     }
-    case json_type_null:
-    case json_type_boolean:
-    case json_type_int:
-    case json_type_string:
-        return true;
-    }
-    return true;
+    return NULL;
 }
 
 int json_reader_parse(struct json_reader *reader, const char *text, size_t len,
@@ -70,46 +139,46 @@ int json_reader_parse(struct json_reader *reader, const char *text, size_t len,
 {
     CLEANUP(json_putp) struct json_object *value = NULL;
     enum json_tokener_error error;
-    size_t end;
+    const char *reason;
+    size_t end = 0;
 
     while (len && is_space(text[len - 1]))
         len--;
     if (len > INT32_MAX - 1)
         return -E2BIG;
+    reason = check_tokens(text, len, &end);
+    if (reason) {
+        *ret_reason = reason;
+        *ret_offset = end;
+        return -EINVAL;
+    }
+    if (!reader->tokener)
+        reader->tokener = new_tokener();
     json_tokener_reset(reader->tokener);
     value = json_tokener_parse_ex(reader->tokener, text, (int)len);
     error = json_tokener_get_error(reader->tokener);
     end = json_tokener_get_parse_end(reader->tokener);
-    if (error == json_tokener_continue) {
+    if (error == json_tokener_continue && !value && len) {
         /* A number or literal at the very end is only complete once something follows it. */
-        if (!value && len) {
-            value = json_tokener_parse_ex(reader->tokener, " ", 1);
-            error = json_tokener_get_error(reader->tokener);
-            end = len;
-        }
-        if (error == json_tokener_continue) {
-            *ret_reason = len ? "the text ends before the value does" : "there is no value";
-            *ret_offset = len;
-            return -EINVAL;
-        }
+        value = json_tokener_parse_ex(reader->tokener, " ", 1);
+        error = json_tokener_get_error(reader->tokener);
+        end = len;
     }
-    if (error != json_tokener_success) {
-        *ret_reason = json_tokener_error_desc(error);
-        *ret_offset = end;
-        return -EINVAL;
+    if (error == json_tokener_success && end == len) {
+        *ret_value = STEAL(value);
+        return 0;
     }
-    if (end < len) {
-        *ret_reason = "there is something after the value";
-        *ret_offset = end;
-        return -EINVAL;
-    }
-    if (!all_finite(value)) {
-        *ret_reason = "a number is out of range";
-        *ret_offset = 0;
-        return -EINVAL;
-    }
-    *ret_value = STEAL(value);
-    return 0;
+    /* A reset leaves half of a surrogate pair behind, for the next text to find. */
+    json_tokener_free(STEAL(reader->tokener));
+    if (error == json_tokener_success)
+        reason = "there is something after the value";
+    else if (error == json_tokener_continue)
+        reason = len ? "the text ends before the value does" : "there is no value";
+    else
+        reason = json_tokener_error_desc(error);
+    *ret_reason = reason;
+    *ret_offset = end;
+    return -EINVAL;
 }
 
 void json_putp(struct json_object **value)

@@ -28,8 +28,9 @@ struct json_reader;
 struct json_reader *json_reader_new(void);
 void json_reader_free(struct json_reader *reader);
 /** Parses exactly one value, white space around it allowed; UTF-8 and numbers are checked: NaN,
- *  Infinity and what does not fit a double are refused. The caller puts *ret_value (NULL stands for
- *  null). On -EINVAL *ret_reason says what is wrong and *ret_offset where. */
+ *  Infinity, integers over 64 bits and what does not fit a double are refused. The caller puts
+ *  *ret_value (NULL stands for null). On -EINVAL *ret_reason says what is wrong and *ret_offset
+ *  where. */
 int json_reader_parse(struct json_reader *reader, const char *text, size_t len,
                       struct json_object **ret_value, const char **ret_reason, size_t *ret_offset);
 

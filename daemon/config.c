@@ -60,7 +60,8 @@ static int set_number(const struct place *place, const struct config_row *row,
         memcpy(at, &number, sizeof(number));
         return 0;
     }
-    stored = is_integer ? (int64_t)number : (int64_t)ceil(number * 1000);
+    /* Rounded up, but not for the last bits of a product such as 2.007 * 1000. */
+    stored = is_integer ? (int64_t)number : (int64_t)ceil(number * 1000 - 1e-4);
     memcpy(at, &stored, sizeof(stored));
     return 0;
 }

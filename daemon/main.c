@@ -41,10 +41,17 @@ struct options {
     bool check;
 };
 
+static void options_deinit(struct options *options)
+{
+    free(options->config);
+    free(options->socket);
+    free(options->state_dir);
+}
+
 /* What reload needs again. */
 static struct {
     const char *config_path; /* NULL: built in */
-    char *demo_path;
+    const char *demo_path;
 } source;
 
 static void parse_options(int argc, char **argv, struct options *options)
@@ -313,16 +320,16 @@ out:
 
 int main(int argc, char **argv)
 {
-    struct options options = {0};
+    CLEANUP(options_deinit) struct options options = {0};
     CLEANUP(settings_deinit) struct settings settings = {0};
-    CLEANUP(freep) char *error = NULL, *lock_path = NULL;
+    CLEANUP(freep) char *error = NULL, *lock_path = NULL, *demo_path = find_demo();
     struct supervisor *supervisor;
     int lock_fd, status, r;
 
     parse_options(argc, argv, &options);
     umask(0077);
     source.config_path = options.config;
-    source.demo_path = find_demo();
+    source.demo_path = demo_path;
     r = config_load(options.config, source.demo_path, &settings, &error);
     if (r < 0) {
         log_error("%s", error);
@@ -351,9 +358,5 @@ int main(int argc, char **argv)
     }
     status = serve(&options, &settings, supervisor);
     close(lock_fd);
-    free(options.config);
-    free(options.socket);
-    free(options.state_dir);
-    free(source.demo_path);
     return status;
 }

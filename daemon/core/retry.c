@@ -18,7 +18,7 @@ enum task_status retry_decide(struct task *task, enum error_class class,
     case RETRY_IF_CONFIGURED:
         return TASK_FAILED;
     case RETRY_AT_ONCE:
-        return task->interruptions > RETRY_INTERRUPTIONS_MAX ? TASK_FAILED : TASK_QUEUED;
+        return task->interruptions >= RETRY_INTERRUPTIONS_MAX ? TASK_FAILED : TASK_QUEUED;
     case RETRY_BACKOFF:
         break;
     }

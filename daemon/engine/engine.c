@@ -239,8 +239,10 @@ int engine_plan(struct engine *engine)
         return -EIO;
     r = save_new_profiles(engine);
     /* A storage that failed shows that it is back by a write that changes nothing. */
-    if (store_error(engine->store)[0] && engine->profile_count)
+    if (store_error(engine->store)[0] && engine->now.mono >= engine->next_probe) {
         profile_stage_counts(engine->profiles[0]);
+        engine->next_probe = engine->now.mono + STORE_RETRY_MS;
+    }
     if (r == 0)
         r = settle_ended(engine);
     if (r < 0)
@@ -298,6 +300,7 @@ void engine_rollback(struct engine *engine)
         profile_rollback(engine->profiles[i]);
         engine->profiles[i]->next_wake = 0;
     }
+    engine->next_probe = engine->now.mono + STORE_RETRY_MS;
 }
 
 void engine_launch(struct engine *engine)
@@ -323,7 +326,7 @@ int64_t engine_next_deadline(const struct engine *engine)
 
     /* While the storage fails, what could not be written is tried again, but not at once. */
     if (store_error(engine->store)[0])
-        return engine->now.mono + STORE_RETRY_MS;
+        return engine->next_probe;
     if (engine->has_more_work)
         return engine->now.mono;
     if (top && top->key < next)

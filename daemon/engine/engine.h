@@ -64,7 +64,8 @@ struct engine {
     uint64_t passes, commits;
     bool is_stopping;
     bool has_more_work; /* the bounds of a pass were reached: do not block before the next */
-    int64_t next_prune;
+    int64_t next_prune; /* monotonic ms, as is: */
+    int64_t next_probe; /* of a storage that failed */
 };
 
 /** Takes the settings over. The store must stay open while the engine lives. */

@@ -174,7 +174,12 @@ static void run_on_control(evutil_socket_t fd UNUSED, short what UNUSED, void *d
     struct keeper_message message = {0};
     ssize_t n;
 
-    while ((n = recv(run->control, &message, sizeof(message) - 1, MSG_DONTWAIT)) > 0) {
+    /* A keeper that left an order unread resets the connection. That error comes before the words
+     * that it had sent, and is told once. */
+    while ((n = recv(run->control, &message, sizeof(message) - 1, MSG_DONTWAIT)) > 0 ||
+           (n < 0 && errno == ECONNRESET)) {
+        if (n < 0)
+            continue;
         message.text[sizeof(message.text) - 1] = '\0';
         run_take_word(run, &message);
     }

@@ -150,6 +150,14 @@ int store_open(const char *path, struct store **ret_store, char **ret_error)
     sqlite3_extended_result_codes(store->db, 1);
     /* Someone may look at the database with the sqlite3 shell; wait a little for their lock. */
     sqlite3_busy_timeout(store->db, 2000);
+    /* Before the journal mode is set, which would change the file. */
+    r = sqlite_check_version(store->db, ret_error);
+    if (r < 0)
+        return open_failed(store, ret_error);
+    if (r > 0) {
+        store_close(store);
+        return -ENOTSUP;
+    }
     if (sqlite3_exec(store->db, pragmas, NULL, NULL, NULL) != SQLITE_OK)
         return open_failed(store, ret_error);
     r = sqlite_migrate(store->db, ret_error);

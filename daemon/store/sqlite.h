@@ -84,6 +84,8 @@ struct store {
     char error[256];
 };
 
+/** Reads only. 1: a newer acpd wrote the database, and *ret_error says so. */
+int sqlite_check_version(sqlite3 *db, char **ret_error);
 /** The schema, brought up to date. *ret_error as for store_open(). */
 int sqlite_migrate(sqlite3 *db, char **ret_error);
 

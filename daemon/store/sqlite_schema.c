@@ -103,6 +103,22 @@ static int migrate_failed(sqlite3 *db, char **ret_error)
     return -EIO;
 }
 
+int sqlite_check_version(sqlite3 *db, char **ret_error)
+{
+    const int known = (int)ARRAY_SIZE(migrations);
+    int version = 0;
+
+    if (read_version(db, &version) < 0)
+        return -EIO;
+    if (version > known) {
+        *ret_error = xasprintf("the database was written by a newer acpd (schema %d; this program "
+                               "knows %d); nothing was changed",
+                               version, known);
+        return 1;
+    }
+    return 0;
+}
+
 int sqlite_migrate(sqlite3 *db, char **ret_error)
 {
     const int known = (int)ARRAY_SIZE(migrations);
@@ -110,12 +126,6 @@ int sqlite_migrate(sqlite3 *db, char **ret_error)
 
     if (read_version(db, &version) < 0)
         return migrate_failed(db, ret_error);
-    if (version > known) {
-        *ret_error = xasprintf("the database was written by a newer acpd (schema %d; this program "
-                               "knows %d); nothing was changed",
-                               version, known);
-        return -ENOTSUP;
-    }
     for (; version < known; version++) {
         CLEANUP(freep)
         char *sql = xasprintf("BEGIN IMMEDIATE; %s PRAGMA user_version = %d; COMMIT;",

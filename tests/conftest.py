@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+import pathlib
+import shutil
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from acpd import Daemon, processes_with  # noqa: E402
+
+
+@pytest.fixture
+def folder():
+    """A folder with a short name: socket paths are bounded to 107 bytes."""
+    path = tempfile.mkdtemp(prefix="acpd-", dir="/tmp")
+    yield pathlib.Path(path)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def make_daemon(folder):
+    """Starts daemons with the given profiles and settings; each is stopped and checked at the end:
+    it must exit cleanly, report no sanitizer's finding and leave no process behind."""
+    daemons = []
+
+    def make(*profiles, start=True, config=None, **settings):
+        if profiles:
+            config = {"profiles": list(profiles), **settings}
+        base = folder / str(len(daemons))
+        base.mkdir()
+        daemon = Daemon(base, config)
+        daemons.append(daemon)
+        return daemon.start() if start else daemon
+
+    yield make
+    for daemon in daemons:
+        if daemon.process is None:
+            continue
+        was_running = daemon.process.poll() is None
+        status = daemon.stop()
+        log = daemon.log.read_text(errors="replace")
+        assert "Sanitizer" not in log and "runtime error" not in log, log
+        assert not was_running or status == 0, f"exit status {status}\n{log}"
+        assert not processes_with(f"ACPD_SOCKET={daemon.socket}"), "processes were left behind"
+
+
+@pytest.fixture
+def daemon(make_daemon):
+    """A daemon whose one profile "p" runs nothing until it is activated."""
+    from acpd import profile
+
+    daemon = make_daemon(profile("p"))
+    with daemon.client() as client:
+        client.update_profile_status(name="p", isActive=False)
+    return daemon
+
+
+@pytest.fixture
+def client(daemon):
+    with daemon.client() as client:
+        yield client

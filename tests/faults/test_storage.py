@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""A disk that is full: what was acknowledged stays, reads go on, and service resumes by itself."""
+
+import contextlib
+import os
+import subprocess
+
+import pytest
+
+from acpd import RpcError, profile, shell, wait_until
+
+
+@pytest.fixture
+def small_disk(folder):
+    path = folder / "disk"
+    path.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "acpd-test", path],
+                             capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip("mounting a small tmpfs needs CAP_SYS_ADMIN")
+    yield path
+    subprocess.run(["umount", "-l", path], check=True)
+
+
+def assign(client, **task):
+    try:
+        return client.assign("p", **task)["id"]
+    except RpcError as error:
+        assert error.code == -32004 and "storage" in error.message
+        return None
+
+
+def stuff(path, leave):
+    """Grows the file until the disk has only this many bytes left."""
+    space = os.statvfs(path.parent)
+    rest = space.f_bavail * space.f_bsize - leave
+    with open(path, "ab", buffering=0) as file:
+        with contextlib.suppress(OSError):
+            while rest > 0:
+                rest -= file.write(b"\0" * 4096)
+
+
+def test_a_full_disk(make_daemon, small_disk, folder):
+    daemon = make_daemon(profile("p"), shell(f"until [ -e {folder}/go ]; do sleep 0.02; done", "q"),
+                         start=False)
+    daemon.state = small_disk / "state"
+    daemon.start()
+    with daemon.client() as client:
+        client.update_profile_status(name="p", isActive=False)
+        running = client.wait_status(client.assign("q")["id"], "running")["id"]
+        stuffing = small_disk / "stuffing"
+        stuff(stuffing, leave=400 * 1024)
+        acknowledged = []
+        while (id := assign(client, input="x" * 20000)) is not None:
+            acknowledged.append(id)
+            assert len(acknowledged) < 1000
+        assert acknowledged, "there was some room"
+        stuff(stuffing, leave=0)
+        # Pipelined with a failing write: what was read before it stands, what came after falls.
+        client.send_call("get_profile_state", name="p")
+        client.send_call("assign_task_to_profile", profileName="p",
+                         task={"title": "t", "input": "x" * 500000})
+        client.send_call("get_profile_state", name="p")
+        before, refused, after = [client.reply() for _ in range(3)]
+        assert before["result"]["queueSize"] == len(acknowledged)
+        assert refused["error"]["code"] == -32004
+        assert after.get("error", {}).get("code") == -32004 or \
+            after["result"]["queueSize"] == len(acknowledged)
+        assert [client.task(id)["status"] for id in acknowledged] == ["queued"] * len(acknowledged)
+        small = 0
+        while assign(client):
+            small += 1  # in what is left of the log's last pages
+        health = client.get_health()
+        assert health["status"] == "unhealthy" and health["storage"]["status"] == "failing"
+        assert "full" in health["storage"]["error"]
+        # A child's end is no request: it must not get lost either.
+        (folder / "go").touch()
+        stuffing.unlink()
+        wait_until(lambda: client.get_health()["storage"]["status"] == "ok", "it works again")
+        assert client.finish(running)["status"] == "completed"
+        assert assign(client)
+    daemon.kill()
+    daemon.start()
+    with daemon.client() as client:
+        assert client.state("p")["queueSize"] == len(acknowledged) + small + 1
+    assert "the storage works again" in daemon.log.read_text()
+    daemon.stop()

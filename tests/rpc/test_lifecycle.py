@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: MIT
+"""Start, stop, reload, and what a crash leaves behind."""
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import stat
+import subprocess
+
+import pytest
+
+from acpd import (ACPD, Daemon, RpcError, assert_counters_are_right, processes_with, profile, shell,
+                  wait_until)
+
+
+def test_the_second_daemon_on_a_socket_says_so_and_exits(make_daemon, folder):
+    first = make_daemon(profile())
+    other = folder / "other"
+    other.mkdir()
+    second = Daemon(other, {"profiles": [profile()]})
+    second.socket = first.socket
+    second.spawn()
+    assert second.process.wait(60) == 75
+    assert f"another acpd serves {first.socket}" in second.log.read_text()
+    with first.client() as client:
+        assert client.get_health(), "the first goes on"
+
+
+def test_the_second_daemon_on_a_state_directory_says_so_and_exits(make_daemon, folder):
+    first = make_daemon(profile())
+    second = Daemon(folder, {"profiles": [profile()]})
+    second.state = first.state
+    second.spawn()
+    assert second.process.wait(60) == 75
+    assert f"another acpd uses the state directory {first.state}" in second.log.read_text()
+
+
+def test_a_stale_socket_is_replaced(make_daemon):
+    daemon = make_daemon(profile())
+    daemon.kill()
+    assert daemon.socket.is_socket(), "a crash leaves it behind"
+    daemon.start()
+    with daemon.client() as client:
+        assert client.get_health()
+
+
+def test_doors_are_closed_to_others(make_daemon):
+    daemon = make_daemon(profile())
+    assert stat.S_IMODE(daemon.socket.stat().st_mode) == 0o600
+    assert stat.S_IMODE(daemon.state.stat().st_mode) == 0o700
+    with daemon.client() as client:
+        id = client.finish(client.assign("p")["id"])["id"]
+    for file in daemon.state.rglob("*"):
+        assert stat.S_IMODE(file.stat().st_mode) & 0o077 == 0, file
+
+
+def test_sigterm_interrupts_commits_and_exits_cleanly(make_daemon, folder):
+    daemon = make_daemon(shell(f"touch {folder}/$ACPD_TASK_ID; setsid sleep 1000 & sleep 1000"))
+    with daemon.client() as client:
+        ids = [client.assign("p")["id"] for _ in range(3)]
+        wait_until(lambda: (folder / str(ids[0])).exists() and (folder / str(ids[1])).exists())
+        assert daemon.stop() == 0
+        assert not daemon.socket.exists()
+        assert not processes_with(f"ACPD_SOCKET={daemon.socket}")
+    daemon.configure(profile())
+    daemon.start()
+    with daemon.client() as client:
+        for id, attempts in zip(ids, (2, 2, 1)):
+            task = client.finish(id)
+            assert task["status"] == "completed" and task["attempt"] == attempts
+
+
+def test_what_succeeds_while_acpd_stops_has_succeeded(make_daemon, folder):
+    daemon = make_daemon(shell(f"trap 'echo done; exit 0' TERM; touch {folder}/up; "
+                               "while :; do sleep 0.05; done"))
+    with daemon.client() as client:
+        id = client.assign("p")["id"]
+        wait_until((folder / "up").exists)
+    assert daemon.stop() == 0
+    daemon.start()
+    with daemon.client() as client:
+        assert client.task(id)["result"] == {"output": "done\n"}
+
+
+def test_writes_are_refused_while_acpd_stops(make_daemon, folder):
+    daemon = make_daemon(shell(f"trap '' TERM; touch {folder}/up; "
+                               f"until [ -e {folder}/go ]; do sleep 0.05; done"), killGrace=100)
+    with daemon.client() as client:
+        id = client.assign("p")["id"]
+        wait_until((folder / "up").exists)
+        daemon.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: client.get_health()["loop"]["stopping"])
+        for call in (lambda: client.assign("p"), lambda: client.cancel_task(id=id),
+                     lambda: client.update_profile_status(name="p", isActive=False)):
+            with pytest.raises(RpcError) as error:
+                call()
+            assert error.value.code == -32004 and "shutting down" in error.value.message
+        assert client.task(id)["status"] == "running", "reads go on"
+        (folder / "go").touch()
+        assert daemon.process.wait(60) == 0
+
+
+def test_a_crash_queues_what_ran_again_and_leaves_no_child(make_daemon, folder):
+    daemon = make_daemon(shell(f"touch {folder}/$ACPD_TASK_ID.$ACPD_ATTEMPT; "
+                               "setsid sh -c 'trap \"\" TERM HUP; sleep 1000' & sleep 1000"))
+    with daemon.client() as client:
+        ids = [client.assign("p")["id"] for _ in range(4)]
+        wait_until(lambda: all((folder / f"{i}.1").exists() for i in ids[:2]))
+    daemon.kill()
+    wait_until(lambda: not processes_with(f"ACPD_SOCKET={daemon.socket}"), "every child is gone")
+    daemon.configure(profile())
+    daemon.start()
+    with daemon.client() as client:
+        assert [client.finish(i)["attempt"] for i in ids] == [2, 2, 1, 1]
+        state = client.state("p")
+        assert (state["completedTasks"], state["queueSize"], state["currentTasks"]) == (4, 0, 0)
+        metrics = client.get_profile_metrics(name="p")
+        assert metrics["sampleSize"] == 4 and metrics["errorRate"] == 0, "interruptions do not count"
+
+
+def test_old_and_new_children_never_overlap(make_daemon, folder):
+    # The child holds a lock file as long as it lives; a second one at the same time would note it.
+    script = (f"mkdir {folder}/held 2>/dev/null || echo overlap >> {folder}/overlap; "
+              f"trap '' TERM; echo $ACPD_ATTEMPT >> {folder}/starts; sleep 1000")
+    daemon = make_daemon(shell(script))
+    with daemon.client() as client:
+        client.assign("p")
+    for crash in range(1, 6):
+        wait_until(lambda: (folder / "starts").exists()
+                   and len((folder / "starts").read_text().split()) == crash)
+        daemon.kill()
+        # The child must be gone before the next start; only then may its lock be taken away.
+        wait_until(lambda: not processes_with(f"ACPD_SOCKET={daemon.socket}"))
+        (folder / "held").rmdir()
+        daemon.start()
+    assert not (folder / "overlap").exists()
+
+
+def test_the_reading_of_a_bad_configuration_changes_nothing(make_daemon):
+    daemon = make_daemon(profile("a"))
+    with daemon.client() as client:
+        daemon.config.write_text('{"profiles": [\n{"name": "b",}]}')
+        with pytest.raises(RpcError) as error:
+            client.reload_config()
+        assert error.value.code == -32602 and "config.json:2" in error.value.message
+        daemon.configure(profile("b", maxConcurrentTask=1))
+        with pytest.raises(RpcError) as error:
+            client.reload_config()
+        assert "profiles[0].maxConcurrentTask: unknown key" in error.value.message
+        assert [s["name"] for s in client.get_profile_states()] == ["a"]
+
+
+def test_reload_adds_changes_and_removes_profiles(make_daemon, folder):
+    wait = f"until [ -e {folder}/go ]; do sleep 0.02; done"
+    daemon = make_daemon(shell(wait, "a", maxConcurrentTasks=2), shell(wait, "b"))
+    with daemon.client() as client:
+        running = [client.wait_status(client.assign("a")["id"], "running")["id"] for _ in range(2)]
+        kept = [client.assign("b")["id"] for _ in range(3)]
+        wait_until(lambda: client.state("b")["currentTasks"] == 2)
+        daemon.configure(shell(wait, "a", maxConcurrentTasks=1, role="New"), profile("c"))
+        daemon.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: any(s["name"] == "c" for s in client.get_profile_states()))
+        everything = {p["profile"]["name"]: p for p in client.get_profiles_with_states()}
+        assert everything["a"]["profile"]["role"] == "New"
+        assert everything["a"]["state"]["currentTasks"] == 2, "a lowered limit kills nothing"
+        assert everything["b"]["state"]["isActive"] is False, "it stays until it is empty"
+        with pytest.raises(RpcError) as error:
+            client.assign("b")
+        assert error.value.code == -32002
+        assert client.finish(client.assign("c")["id"])["status"] == "completed"
+        (folder / "go").touch()
+        for id in running + kept[:2]:
+            assert client.finish(id)["status"] == "completed"
+        assert client.task(kept[2])["pending"]["reason"] == "paused"
+        assert client.update_task(id=kept[2], profile="c")["profile"] == "c"
+        assert client.finish(kept[2])["status"] == "completed"
+        assert [s["name"] for s in client.get_profile_states()] == ["a", "c"], "b was empty"
+        assert client.task(kept[0])["profile"] == "b", "what it did keeps its name"
+
+
+def test_a_profile_gone_from_the_configuration_at_a_restart_keeps_its_tasks(make_daemon):
+    daemon = make_daemon(profile("a"), profile("b"))
+    with daemon.client() as client:
+        client.update_profile_status(name="b", isActive=False)
+        id = client.assign("b")["id"]
+    daemon.stop()
+    daemon.configure(profile("a"))
+    daemon.start()
+    with daemon.client() as client:
+        assert [s["name"] for s in client.get_profile_states()] == ["a", "b"]
+        assert client.task(id)["pending"]["reason"] == "paused"
+        client.cancel_task(id=id)
+        assert [s["name"] for s in client.get_profile_states()] == ["a"]
+    assert "is not configured but has unfinished tasks" in daemon.log.read_text()
+
+
+def test_without_a_configuration_three_profiles_run_the_demo(make_daemon):
+    daemon = make_daemon(config=None)
+    assert "demo" in daemon.log.read_text()
+    with daemon.client() as client:
+        profiles = {p["profile"]["name"]: p["profile"] for p in client.get_profiles_with_states()}
+        assert list(profiles) == ["product-manager", "refinement", "development"]
+        assert profiles["product-manager"]["role"] == "Product Manager"
+        assert profiles["refinement"]["capabilities"] == ["task-breakdown", "dependency-analysis",
+                                                          "estimation"]
+        assert profiles["development"]["capabilities"] == ["coding", "testing", "debugging",
+                                                           "documentation"]
+        assert client.get_health()["demo"] is True
+        task = client.submit_task(task={"title": "Say it", "type": "coding",
+                                        "description": "back to me"})["task"]
+        done = client.finish(task["id"])
+        assert done["profile"] == "development" and done["result"]["answer"] == "back to me"
+        assert done["result"]["demo"] is True
+        assert "demo program" in client.log(task["id"])[0]
+
+
+def run_acpd(*arguments):
+    return subprocess.run([ACPD, *map(str, arguments)], capture_output=True, text=True, timeout=60)
+
+
+def test_a_newer_database_is_refused_politely(make_daemon):
+    daemon = make_daemon(profile())
+    daemon.stop()
+    database = sqlite3.connect(daemon.state / "acpd.db")
+    database.execute("PRAGMA user_version = 999")
+    database.close()
+    before = (daemon.state / "acpd.db").read_bytes()
+    assert daemon.spawn().process.wait(60) == 1
+    assert "written by a newer acpd" in daemon.log.read_text()
+    assert (daemon.state / "acpd.db").read_bytes() == before
+
+
+def test_what_is_no_database_is_not_replaced(make_daemon):
+    daemon = make_daemon(profile(), start=False)
+    daemon.state.mkdir()
+    (daemon.state / "acpd.db").write_text("my diary\n" * 1000)
+    assert daemon.spawn().process.wait(60) == 1
+    assert "acpd.db" in daemon.log.read_text()
+    assert (daemon.state / "acpd.db").read_text().startswith("my diary")
+
+
+def test_the_command_line(folder):
+    assert run_acpd("--version").stdout.startswith("acpd ")
+    usage = run_acpd("--help").stdout
+    for option in ("--config", "--socket", "--state-dir", "--check", "--log-level", "--version"):
+        assert option in usage
+    assert run_acpd("--nonsense").returncode == 1
+    assert "unexpected argument" in run_acpd("surplus").stderr
+    good, bad = folder / "good.json", folder / "bad.json"
+    good.write_text(json.dumps({"profiles": [profile()]}))
+    bad.write_text(json.dumps({"profiles": [profile(queueLimit=0)]}))
+    checked = run_acpd("--config", good, "--check")
+    assert checked.returncode == 0 and "good, 1 profiles" in checked.stdout
+    checked = run_acpd("--config", bad, "--check")
+    assert checked.returncode == 78
+    assert "profiles[0].queueLimit: must be an integer from 1 to 100000000" in checked.stderr
+    assert run_acpd("--config", folder / "none.json", "--check").returncode == 78
+    long = run_acpd("--config", good, "--state-dir", folder / "s", "--socket", "/tmp/" + "x" * 200)
+    assert long.returncode == 1 and "longer than 107 bytes" in long.stderr
+
+
+def test_readiness_is_told_to_systemd(make_daemon, folder):
+    notifications = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    notifications.bind(str(folder / "notify"))
+    notifications.settimeout(60)
+    os.environ["NOTIFY_SOCKET"] = str(folder / "notify")
+    try:
+        daemon = make_daemon(profile())
+    finally:
+        del os.environ["NOTIFY_SOCKET"]
+    assert notifications.recv(100) == b"READY=1"
+    daemon.stop()
+    assert notifications.recv(100) == b"STOPPING=1"
+    notifications.close()
+
+
+def test_the_counters_are_those_of_the_tasks(make_daemon):
+    """What get_profile_state says is kept beside the tasks; it must never differ from a count."""
+    daemon = make_daemon(shell("exit $((ACPD_TASK_ID % 3))", maxConcurrentTasks=4,
+                               retry={"maxAttempts": 2, "backoff": 0.01}))
+    with daemon.client() as client:
+        ids = [client.assign("p")["id"] for _ in range(40)]
+        for id in ids[::7]:
+            try:
+                client.cancel_task(id=id)
+            except RpcError:
+                pass
+        for id in ids:
+            client.finish(id)
+        client.assign("p", runAt="2100-01-01T00:00:00Z")
+    daemon.stop()
+    assert_counters_are_right(daemon)

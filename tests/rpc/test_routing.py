@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""Routing and metrics, as users see them."""
+
+import pytest
+
+from acpd import RpcError, profile, shell
+
+WEIGHTS = {"capability": 0.4, "load": 0.3, "history": 0.2, "priority": 0.1}
+
+
+@pytest.fixture
+def client(make_daemon):
+    daemon = make_daemon(
+        profile("generalist", capabilities=["coding", "testing", "docs", "ops"], priority=5),
+        profile("coder", capabilities=["coding"], priority=1),
+        profile("writer", capabilities=["docs"], priority=1),
+    )
+    with daemon.client() as client:
+        yield client
+
+
+def best(client, **task):
+    return client.get_best_profile_for_task(task=task)
+
+
+def test_the_specialist_is_best_and_every_term_is_told(client):
+    answer = best(client, type="coding")
+    assert answer["bestProfile"]["name"] == "coder"
+    assert "coder" in answer["reason"]
+    names = [c["name"] for c in answer["candidates"]]
+    assert names == ["coder", "generalist", "writer"]
+    coder, generalist, writer = answer["candidates"]
+    assert coder["terms"] == {"capability": 1, "load": 1, "history": 0.8, "priority": 0.1}
+    assert generalist["terms"] == {"capability": 0.25, "load": 1, "history": 0.8, "priority": 0.5}
+    for candidate in (coder, generalist):
+        assert candidate["score"] == sum(WEIGHTS[t] * v for t, v in candidate["terms"].items())
+        assert "rejected" not in candidate
+    assert writer["rejected"] == 'it lacks the capability "coding"'
+
+
+def test_all_required_capabilities_are_needed_and_the_type_is_one(client):
+    assert best(client, type="coding", capabilities=["docs"])["bestProfile"]["name"] == "generalist"
+    assert best(client, capabilities=["writer"])["bestProfile"]["name"] == "writer", "its own name"
+
+
+def test_none_fits_is_said_with_the_reason(client):
+    answer = best(client, type="surgery")
+    assert answer["bestProfile"] is None and "none of 3 profiles fits" in answer["reason"]
+    assert all("surgery" in c["rejected"] for c in answer["candidates"])
+    with pytest.raises(RpcError) as error:
+        client.submit_task(task={"title": "t", "type": "surgery"})
+    assert error.value.code == -32001 and "surgery" in error.value.message
+
+
+def test_a_paused_profile_is_not_chosen(client):
+    client.update_profile_status(name="coder", isActive=False)
+    answer = best(client, type="coding")
+    assert answer["bestProfile"]["name"] == "generalist"
+    rejected = {c["name"]: c.get("rejected") for c in answer["candidates"]}
+    assert rejected["coder"] == "it is not active"
+
+
+def test_a_full_queue_is_not_chosen(make_daemon):
+    daemon = make_daemon(shell("sleep 1000", "a", queueLimit=1, maxConcurrentTasks=1, priority=10),
+                         shell("sleep 1000", "b", queueLimit=2, maxConcurrentTasks=1, priority=0))
+    with daemon.client() as client:
+        client.wait_status(client.submit_task(task={"title": "t"})["task"]["id"], "running")
+        client.assign("a")
+        answer = best(client)
+        assert answer["bestProfile"]["name"] == "b"
+        assert answer["candidates"][-1]["rejected"] == "its queue is full"
+        client.wait_status(client.submit_task(task={"title": "t"})["task"]["id"], "running")
+        for _ in range(2):
+            assert client.submit_task(task={"title": "t"})["task"]["profile"] == "b"
+        with pytest.raises(RpcError) as error:
+            client.submit_task(task={"title": "t"})
+        assert error.value.code == -32003 and error.value.data["retryAfter"] >= 1
+
+
+def test_work_moves_to_who_is_free(make_daemon):
+    daemon = make_daemon(shell("sleep 1000", "a", maxConcurrentTasks=1),
+                         shell("sleep 1000", "b", maxConcurrentTasks=1))
+    with daemon.client() as client:
+        chosen = [client.submit_task(task={"title": "t"})["task"]["profile"] for _ in range(6)]
+        assert chosen.count("a") == chosen.count("b") == 3
+
+
+def test_submit_stores_its_decision(client):
+    task = client.submit_task(task={"title": "t", "type": "coding"})["task"]
+    assert task["profile"] == "coder"
+    routing = client.task(task["id"])["routing"]
+    assert routing["bestProfile"] == "coder" and routing["reason"]
+    assert [c["name"] for c in routing["candidates"]] == ["coder", "generalist", "writer"]
+    assert client.assign("coder")["routing"] is None
+
+
+def test_failures_cost_a_profile_its_rank_and_its_health(make_daemon):
+    daemon = make_daemon(shell("exit 1", "bad", retry={"maxAttempts": 1}, priority=10),
+                         profile("good", priority=1))
+    with daemon.client() as client:
+        assert best(client)["bestProfile"]["name"] == "bad"
+        for _ in range(5):
+            client.finish(client.assign("bad")["id"])
+        answer = best(client)
+        assert answer["bestProfile"]["name"] == "good"
+        history = {c["name"]: c["terms"]["history"] for c in answer["candidates"]}
+        assert history == {"good": 0.8, "bad": 0.4}
+        state = client.state("bad")
+        assert state["health"] == "unhealthy" and "5 attempts failed" in state["healthReason"]
+        health = client.get_health()
+        assert health["status"] == "degraded"
+        assert health["reasons"] == [f"profile bad: {state['healthReason']}"]
+        # Never filtered out: with nothing better, it is chosen.
+        client.update_profile_status(name="good", isActive=False)
+        assert best(client)["bestProfile"]["name"] == "bad"
+
+
+def test_metrics_are_right_and_the_same_after_a_restart(make_daemon):
+    daemon = make_daemon(shell("exit $(sed 's/.*\"input\":\\([0-9]*\\).*/\\1/')", maxConcurrentTasks=1,
+                               retry={"maxAttempts": 2, "backoff": 0.01}))
+    with daemon.client() as client:
+        for status in [0, 0, 0, 1, 64, 0]:
+            client.finish(client.assign("p", input=status)["id"])
+        cancelled = client.assign("p", runAt="2100-01-01T00:00:00Z")["id"]
+        client.cancel_task(id=cancelled)
+        metrics = client.get_profile_metrics(name="p")
+        # Four successes and the two attempts of the one that failed; invalid and cancelled: neither.
+        assert metrics["sampleSize"] == 6
+        assert metrics["successRate"] == pytest.approx(100 * 4 / 6)
+        assert metrics["errorRate"] == pytest.approx(100 * 2 / 6)
+        assert metrics["throughput"] == 6, "four completed and two failed in the hour"
+        assert 0 < metrics["averageTaskDuration"] < 10
+        assert metrics["p50TaskDuration"] <= metrics["p95TaskDuration"]
+        assert 0 <= metrics["queueWaitTime"] < 10
+        day = client.get_profile_metrics(name="p", range="24h")
+        assert day["throughput"] == 6 / 24 and day["sampleSize"] == 6 and day["range"] == "24h"
+        assert client.get_profile_metrics(name="p", range="7d")["throughput"] == 6 / 168
+        state = client.state("p")
+        assert (state["completedTasks"], state["failedTasks"]) == (4, 2)
+        before = [client.get_all_profile_metrics(range=r) for r in ("1h", "24h", "7d")]
+        daemon.restart()
+    with daemon.client() as client:
+        assert [client.get_all_profile_metrics(range=r) for r in ("1h", "24h", "7d")] == before
+        assert client.state("p") == state
+
+
+def test_no_sample_is_no_error(client):
+    assert client.get_profile_metrics(name="coder") == {
+        "throughput": 0, "successRate": 100, "averageTaskDuration": 0, "queueWaitTime": 0,
+        "errorRate": 0, "range": "1h", "sampleSize": 0, "p50TaskDuration": 0, "p95TaskDuration": 0}
+    with pytest.raises(RpcError) as error:
+        client.get_profile_metrics(name="coder", range="2h")
+    assert error.value.data["field"] == "range"

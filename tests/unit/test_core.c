@@ -1,0 +1,1229 @@
+/* SPDX-License-Identifier: MIT */
+#include <check.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/alloc.h"
+#include "common/buf.h"
+#include "common/strv.h"
+#include "core/error_class.h"
+#include "core/metrics.h"
+#include "core/profile.h"
+#include "core/retry.h"
+#include "core/router.h"
+#include "core/task.h"
+#include "core/word.h"
+
+#define NEARLY_ONE (1 - 0x1p-53)
+#define EXACT      1e-15
+
+/* xorshift64*; a seed makes a run of its own, the same each time. */
+static uint64_t chance;
+
+static uint64_t random_below(uint64_t limit)
+{
+    chance ^= chance >> 12;
+    chance ^= chance << 25;
+    chance ^= chance >> 27;
+    return (chance * UINT64_C(2685821657736338717) >> 16) % limit;
+}
+
+/* In (0, 1). */
+static double random_fraction(void)
+{
+    return ((double)random_below(1u << 30) + 0.5) / (1u << 30);
+}
+
+/* Tasks */
+
+/* Rows: from; columns: to, in the order of enum task_status: new, queued, scheduled, blocked,
+ * running, completed, failed, cancelled. */
+static const char *const may_become[TASK_STATUS_COUNT] = {
+    /*             NQSBRCFX */
+    /* new       */ ".QSB....",
+    /* queued    */ ".QS.R..X",
+    /* scheduled */ ".QS....X",
+    /* blocked   */ ".QSB...X",
+    /* running   */ ".QS..CFX",
+    /* completed */ "........",
+    /* failed    */ ".Q......",
+    /* cancelled */ ".Q......",
+};
+
+START_TEST(task_transitions)
+{
+    for (int from = TASK_NEW; from < TASK_STATUS_COUNT; from++) {
+        for (int to = TASK_NEW; to < TASK_STATUS_COUNT; to++) {
+            struct task task = {.id = 7, .status = (enum task_status)from};
+            struct task_counts counts = {0}, expected;
+            bool may = may_become[from][to] != '.';
+            int r;
+
+            for (int i = 0; i < TASK_STATUS_COUNT; i++)
+                counts.by_status[i] = 10 + i;
+            expected = counts;
+            if (may) {
+                expected.by_status[from] -= from != TASK_NEW;
+                expected.by_status[to]++;
+            }
+            ck_assert_msg(task_may_become(&task, (enum task_status)to) == may, "%d to %d", from,
+                          to);
+            r = task_transition(&task, (enum task_status)to, &counts);
+            ck_assert_msg(r == (may ? 0 : -EINVAL), "%d to %d: %d", from, to, r);
+            ck_assert_int_eq(task.status, may ? to : from);
+            for (int i = 0; i < TASK_STATUS_COUNT; i++)
+                ck_assert_msg(counts.by_status[i] == expected.by_status[i],
+                              "%d to %d: counter %d is %lld", from, to, i,
+                              (long long)counts.by_status[i]);
+            ck_assert_int_eq(task.id, 7);
+        }
+    }
+}
+END_TEST
+
+START_TEST(task_moves)
+{
+    struct task_counts from = {.by_status = {[TASK_QUEUED] = 3, [TASK_SCHEDULED] = 2}};
+    struct task_counts to = {.by_status = {[TASK_QUEUED] = 1}};
+    struct task task = {.profile_id = 4, .status = TASK_QUEUED};
+
+    task_move(&task, 9, &from, &to);
+    ck_assert_int_eq(task.profile_id, 9);
+    ck_assert_int_eq(task.status, TASK_QUEUED);
+    ck_assert_int_eq(from.by_status[TASK_QUEUED], 2);
+    ck_assert_int_eq(to.by_status[TASK_QUEUED], 2);
+    ck_assert_int_eq(task_counts_waiting(&from), 4);
+    ck_assert_int_eq(task_counts_waiting(&to), 2);
+    task.status = TASK_SCHEDULED;
+    task_move(&task, 4, &to, &from);
+    ck_assert_int_eq(from.by_status[TASK_SCHEDULED], 3);
+    ck_assert_int_eq(to.by_status[TASK_SCHEDULED], -1); /* a difference that is staged */
+}
+END_TEST
+
+START_TEST(task_counts_what_waits)
+{
+    struct task_counts counts = {.by_status = {1, 2, 4, 8, 16, 32, 64, 128}};
+
+    ck_assert_int_eq(task_counts_waiting(&counts), 2 + 4 + 8);
+    for (int i = 0; i < TASK_STATUS_COUNT; i++) {
+        ck_assert(task_status_is_waiting((enum task_status)i) == (i >= 1 && i <= 3));
+        ck_assert(task_status_is_finished((enum task_status)i) == (i >= 5));
+    }
+}
+END_TEST
+
+START_TEST(task_rank_ages)
+{
+    const int64_t interval = 3600000, now = INT64_C(1795357930125);
+    struct task low = {.priority = PRIORITY_LOW, .ready_at = now - 2 * interval - 1};
+    struct task medium = {.priority = PRIORITY_MEDIUM, .ready_at = now};
+    struct task high = {.priority = PRIORITY_HIGH, .ready_at = now};
+
+    ck_assert_int_eq(task_rank(&low, interval), now - 7200001);
+    ck_assert_int_eq(task_rank(&medium, interval), now - 3600000);
+    ck_assert_int_eq(task_rank(&high, interval), now - 7200000);
+    ck_assert_int_lt(task_rank(&low, interval), task_rank(&high, interval));
+    low.ready_at++;
+    ck_assert_int_eq(task_rank(&low, interval), task_rank(&high, interval));
+    low.ready_at++;
+    ck_assert_int_gt(task_rank(&low, interval), task_rank(&high, interval));
+    medium.ready_at = now - interval - 1;
+    ck_assert_int_lt(task_rank(&medium, interval), task_rank(&high, interval));
+    /* Without aging the order is that of readiness. */
+    ck_assert_int_eq(task_rank(&high, 0), now);
+}
+END_TEST
+
+START_TEST(task_names)
+{
+    static const char *const statuses[] = {NULL,      "queued",    "scheduled", "blocked",
+                                           "running", "completed", "failed",    "cancelled"};
+    static const char *const priorities[] = {"low", "medium", "high"};
+    static const char *const bad[] = {"", "new", "Queued", "queued ", "urgent", "1"};
+    enum task_priority priority;
+    enum task_status status;
+
+    for (int i = 1; i < TASK_STATUS_COUNT; i++) {
+        ck_assert_str_eq(task_status_name((enum task_status)i), statuses[i]);
+        ck_assert_int_eq(task_status_parse(statuses[i], &status), 0);
+        ck_assert_int_eq(status, i);
+    }
+    for (int i = 0; i < PRIORITY_COUNT; i++) {
+        ck_assert_str_eq(task_priority_name((enum task_priority)i), priorities[i]);
+        ck_assert_int_eq(task_priority_parse(priorities[i], &priority), 0);
+        ck_assert_int_eq(priority, i);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        status = TASK_FAILED;
+        priority = PRIORITY_HIGH;
+        ck_assert_int_eq(task_status_parse(bad[i], &status), -EINVAL);
+        ck_assert_int_eq(task_priority_parse(bad[i], &priority), -EINVAL);
+        ck_assert_int_eq(status, TASK_FAILED);
+        ck_assert_int_eq(priority, PRIORITY_HIGH);
+    }
+}
+END_TEST
+
+START_TEST(task_frees)
+{
+    struct task task = {0};
+
+    task_deinit(&task); /* of zeros */
+    task.id = 5;
+    task.error_message = xstrdup("a");
+    task.key = xstrdup("b");
+    task.result = xstrdup("c");
+    task.routing = xstrdup("d");
+    task.body = xstrdup("e");
+    task_deinit(&task);
+    ck_assert_int_eq(task.id, 0);
+    ck_assert_ptr_null(task.body);
+}
+END_TEST
+
+START_TEST(word_validity)
+{
+    static const char *const good[] = {"a", "0", "a-b", "task.v2", "x_y", "9lives", "a..", "a-"};
+    static const char *const bad[] = {"",    "-a",  ".a",     "_a",   "A",        "aB",
+                                      "a b", "a/b", "a\n",    "a:",   "\xc3\xa9", "a\xc3\xa9",
+                                      " a",  "a ",  "ab\x01", "a\\b", "a*",       "\""};
+    char longest[WORD_MAX + 2];
+
+    for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+        ck_assert_msg(word_is_valid(good[i]), "%s", good[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        ck_assert_msg(!word_is_valid(bad[i]), "\"%s\"", bad[i]);
+    memset(longest, 'w', sizeof(longest));
+    longest[65] = '\0';
+    ck_assert(!word_is_valid(longest));
+    longest[64] = '\0';
+    ck_assert(word_is_valid(longest));
+}
+END_TEST
+
+/* Errors and retries */
+
+/* The table of section 8 of the design. */
+static const struct class_row {
+    enum error_class class;
+    const char *name;
+    enum error_retry retry;
+    bool spends, cools, counts;
+} class_rows[] = {
+    {ERROR_EXIT, "exit", RETRY_BACKOFF, true, false, true},
+    {ERROR_SIGNAL, "signal", RETRY_BACKOFF, true, false, true},
+    {ERROR_TIMEOUT, "timeout", RETRY_BACKOFF, true, false, true},
+    {ERROR_STALL, "stall", RETRY_BACKOFF, true, false, true},
+    {ERROR_LOST_LEASE, "lost_lease", RETRY_BACKOFF, true, false, true},
+    {ERROR_REFUSAL, "refusal", RETRY_IF_CONFIGURED, true, false, true},
+    {ERROR_LIMIT, "limit", RETRY_IF_CONFIGURED, true, false, true},
+    {ERROR_INVALID, "invalid", RETRY_NEVER, true, false, false},
+    {ERROR_RATE_LIMIT, "rate_limit", RETRY_BACKOFF, false, true, false},
+    {ERROR_AUTH, "auth", RETRY_BACKOFF, false, true, false},
+    {ERROR_UNAVAILABLE, "unavailable", RETRY_BACKOFF, false, true, false},
+    {ERROR_INTERRUPTED, "interrupted", RETRY_AT_ONCE, false, false, false},
+    {ERROR_CANCELLED, "cancelled", RETRY_NEVER, false, false, false},
+};
+
+START_TEST(error_classes)
+{
+    ck_assert_uint_eq(ARRAY_SIZE(class_rows), ERROR_CLASS_COUNT - 1);
+    for (size_t i = 0; i < ARRAY_SIZE(class_rows); i++) {
+        const struct class_row *row = &class_rows[i];
+        const struct error_class_info *info = error_class_info(row->class);
+
+        ck_assert_str_eq(info->name, row->name);
+        ck_assert_msg(info->retry == row->retry, "%s", row->name);
+        ck_assert_msg(info->spends_attempt == row->spends, "%s", row->name);
+        ck_assert_msg(info->cools_down == row->cools, "%s", row->name);
+        ck_assert_msg(info->counts == row->counts, "%s", row->name);
+    }
+    /* An attempt that completed its task counts too. */
+    ck_assert_ptr_null(error_class_info(ERROR_NONE)->name);
+    ck_assert(error_class_info(ERROR_NONE)->counts);
+}
+END_TEST
+
+static const struct profile_config patient = {
+    .max_attempts = 3,
+    .backoff_ms = 1000,
+    .max_backoff_ms = 300000,
+};
+
+START_TEST(retry_by_class)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(class_rows); i++) {
+        const struct class_row *row = &class_rows[i];
+        struct task task = {.status = TASK_RUNNING, .spent = 1, .retries = 1, .interruptions = 4};
+        int64_t delay = -1;
+        enum task_status to = retry_decide(&task, row->class, &patient, 0.5, &delay);
+        enum task_status expected = row->retry == RETRY_BACKOFF   ? TASK_SCHEDULED
+                                    : row->retry == RETRY_AT_ONCE ? TASK_QUEUED
+                                                                  : TASK_FAILED;
+
+        ck_assert_msg(to == expected, "%s: %s", row->name, task_status_name(to));
+        ck_assert_msg(task.spent == 1 + row->spends, "%s: %lld spent", row->name,
+                      (long long)task.spent);
+        ck_assert_msg(task.retries == 1 + (to == TASK_SCHEDULED), "%s: %lld retries", row->name,
+                      (long long)task.retries);
+        ck_assert_msg(task.interruptions == (row->class == ERROR_INTERRUPTED ? 5 : 0), "%s",
+                      row->name);
+        /* The second retry chooses from 0 to 2 s; otherwise the output is untouched. */
+        ck_assert_msg(delay == (to == TASK_SCHEDULED ? 1000 : -1), "%s: %lld ms", row->name,
+                      (long long)delay);
+        ck_assert_int_eq(task.status, TASK_RUNNING); /* only task_transition() changes it */
+    }
+}
+END_TEST
+
+START_TEST(retry_bounds_attempts)
+{
+    struct task task = {0};
+    int64_t delay;
+
+    ck_assert_int_eq(retry_decide(&task, ERROR_EXIT, &patient, 0, &delay), TASK_SCHEDULED);
+    ck_assert_int_eq(retry_decide(&task, ERROR_TIMEOUT, &patient, 0, &delay), TASK_SCHEDULED);
+    /* Those that spend none may come as often as they like. */
+    for (int i = 0; i < 1000; i++)
+        ck_assert_int_eq(retry_decide(&task, ERROR_RATE_LIMIT, &patient, 0, &delay),
+                         TASK_SCHEDULED);
+    ck_assert_int_eq(task.spent, 2);
+    ck_assert_int_eq(retry_decide(&task, ERROR_SIGNAL, &patient, 0, &delay), TASK_FAILED);
+    ck_assert_int_eq(task.spent, 3);
+    ck_assert_int_eq(task.retries, 1002);
+
+    task = (struct task){.max_attempts = 1}; /* fewer than the profile's */
+    ck_assert_int_eq(retry_decide(&task, ERROR_EXIT, &patient, 0, &delay), TASK_FAILED);
+    ck_assert_int_eq(task.spent, 1);
+    ck_assert_int_eq(task.retries, 0);
+
+    task = (struct task){.max_attempts = 5}; /* more */
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(retry_decide(&task, ERROR_EXIT, &patient, 0, &delay), TASK_SCHEDULED);
+    ck_assert_int_eq(retry_decide(&task, ERROR_EXIT, &patient, 0, &delay), TASK_FAILED);
+    ck_assert_int_eq(task.spent, 5);
+}
+END_TEST
+
+static int64_t delay_of(int64_t retries, const struct profile_config *config, double choice)
+{
+    struct task task = {.retries = retries, .max_attempts = 1000000};
+    int64_t delay = -1;
+
+    ck_assert_int_eq(retry_decide(&task, ERROR_EXIT, config, choice, &delay), TASK_SCHEDULED);
+    ck_assert_int_eq(task.retries, retries + 1);
+    return delay;
+}
+
+START_TEST(retry_delays)
+{
+    static const int64_t ceilings[] = {1000,  2000,   4000,   8000,   16000, 32000,
+                                       64000, 128000, 256000, 300000, 300000};
+    static const int64_t many[] = {
+        30, 59, 60, 61, 62, 63, 64, 1000, INT64_C(1) << 31, INT64_C(1) << 40};
+    static const struct profile_config long_one = {
+        .max_attempts = 3,
+        .backoff_ms = 86400000,
+        .max_backoff_ms = INT64_C(31536000000),
+    };
+    static const struct profile_config flat = {
+        .max_attempts = 3,
+        .backoff_ms = 10,
+        .max_backoff_ms = 10,
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(ceilings); i++) {
+        ck_assert_int_eq(delay_of((int64_t)i, &patient, 0), 0);
+        ck_assert_int_eq(delay_of((int64_t)i, &patient, 0.5), ceilings[i] / 2);
+        ck_assert_int_eq(delay_of((int64_t)i, &patient, 0.25), ceilings[i] / 4);
+        ck_assert_int_eq(delay_of((int64_t)i, &patient, NEARLY_ONE), ceilings[i] - 1);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(many); i++) {
+        ck_assert_int_eq(delay_of(many[i], &patient, 0.5), 150000);
+        ck_assert_int_eq(delay_of(many[i], &long_one, 0.5), INT64_C(15768000000));
+        ck_assert_int_eq(delay_of(many[i], &long_one, NEARLY_ONE), INT64_C(31535999999));
+    }
+    ck_assert_int_eq(delay_of(0, &flat, NEARLY_ONE), 9);
+    ck_assert_int_eq(delay_of(1, &flat, NEARLY_ONE), 9);
+}
+END_TEST
+
+START_TEST(retry_bounds_interruptions)
+{
+    struct task task = {.spent = 2};
+    int64_t delay = -1;
+
+    for (int i = 1; i < 10; i++) {
+        ck_assert_int_eq(retry_decide(&task, ERROR_INTERRUPTED, &patient, 0.5, &delay),
+                         TASK_QUEUED);
+        ck_assert_int_eq(task.interruptions, i);
+    }
+    ck_assert_int_eq(retry_decide(&task, ERROR_INTERRUPTED, &patient, 0.5, &delay), TASK_FAILED);
+    ck_assert_int_eq(task.spent, 2);
+    ck_assert_int_eq(task.retries, 0);
+    ck_assert_int_eq(delay, -1);
+
+    /* Another end in between starts the row anew. */
+    task = (struct task){.interruptions = 9};
+    ck_assert_int_eq(retry_decide(&task, ERROR_AUTH, &patient, 0.5, &delay), TASK_SCHEDULED);
+    ck_assert_int_eq(task.interruptions, 0);
+    for (int i = 1; i < 10; i++)
+        ck_assert_int_eq(retry_decide(&task, ERROR_INTERRUPTED, &patient, 0.5, &delay),
+                         TASK_QUEUED);
+    ck_assert_int_eq(retry_decide(&task, ERROR_INTERRUPTED, &patient, 0.5, &delay), TASK_FAILED);
+}
+END_TEST
+
+/* Profiles */
+
+/* Capabilities are separated by spaces. */
+static struct profile *make_profile(const char *name, const char *capabilities)
+{
+    CLEANUP(freep) char *words = xstrdup(capabilities);
+    struct profile_config config = {
+        .name = xstrdup(name),
+        .role = xstrdup("Tester"),
+        .max_concurrent_tasks = 2,
+        .priority = 3,
+        .queue_limit = 10,
+    };
+
+    for (char *word = strtok(words, " "); word; word = strtok(NULL, " "))
+        strv_push(&config.capabilities, xstrdup(word));
+    return profile_new(&config);
+}
+
+START_TEST(profile_starts)
+{
+    struct profile_config config = {.name = xstrdup("p"), .max_concurrent_tasks = 4};
+    CLEANUP(profile_freep) struct profile *profile = profile_new(&config);
+
+    ck_assert_ptr_null(config.name);
+    ck_assert_str_eq(profile->config.name, "p");
+    ck_assert(profile_is_active(profile));
+    ck_assert_int_eq(profile_id(profile), 0);
+    ck_assert_int_eq(profile_waiting(profile), 0);
+    ck_assert_int_eq(profile_free_slots(profile), 4);
+    ck_assert_int_eq(profile->health, HEALTH_HEALTHY);
+    profile_free(NULL);
+}
+END_TEST
+
+static struct profile *staged_profile(void)
+{
+    struct profile *profile = make_profile("p", "a");
+    struct task task = {.status = TASK_NEW};
+
+    profile->id = 4;
+    profile->counts.by_status[TASK_QUEUED] = 5;
+    profile->counts.by_status[TASK_RUNNING] = 1;
+    profile->counts.by_status[TASK_COMPLETED] = 7;
+    profile->slots_used = 1;
+    profile->last_activity = 1000;
+    profile_rollback(profile);
+    ck_assert(!profile->staged.is_dirty);
+
+    task_transition(&task, TASK_QUEUED, profile_stage_counts(profile));
+    task_transition(&task, TASK_RUNNING, profile_stage_counts(profile));
+    task.status = TASK_QUEUED;
+    task_transition(&task, TASK_CANCELLED, profile_stage_counts(profile));
+    profile->staged.slots_used = 1;
+    profile->staged.is_active = 0;
+    profile->staged.id = 9;
+    profile->staged.last_activity = 2000;
+    metrics_bucket_add_attempt(&profile->staged.bucket, true, 100);
+    return profile;
+}
+
+START_TEST(profile_shows_what_is_staged)
+{
+    CLEANUP(profile_freep) struct profile *profile = staged_profile();
+
+    ck_assert(profile->staged.is_dirty);
+    ck_assert_int_eq(profile_id(profile), 9);
+    ck_assert_int_eq(profile_count(profile, TASK_QUEUED), 4);
+    ck_assert_int_eq(profile_count(profile, TASK_RUNNING), 2);
+    ck_assert_int_eq(profile_count(profile, TASK_COMPLETED), 7);
+    ck_assert_int_eq(profile_count(profile, TASK_CANCELLED), 1);
+    ck_assert_int_eq(profile_waiting(profile), 4);
+    ck_assert_int_eq(profile_free_slots(profile), 0);
+    ck_assert(!profile_is_active(profile));
+    /* And what is committed is as it was. */
+    ck_assert_int_eq(profile->id, 4);
+    ck_assert(profile->is_active);
+    ck_assert_int_eq(profile->counts.by_status[TASK_QUEUED], 5);
+    ck_assert_int_eq(profile->slots_used, 1);
+    ck_assert_int_eq(profile->last_activity, 1000);
+}
+END_TEST
+
+static void nothing_staged(const struct profile *profile)
+{
+    ck_assert_int_eq(profile->staged.id, 0);
+    ck_assert(!profile->staged.is_dirty);
+    ck_assert_int_eq(profile->staged.is_active, -1);
+    ck_assert_int_eq(profile->staged.slots_used, 0);
+    ck_assert_int_eq(profile->staged.last_activity, 0);
+    ck_assert(metrics_bucket_is_empty(&profile->staged.bucket));
+    ck_assert_int_eq(profile->staged.bucket.duration_sum_ms, 0);
+    for (int i = 0; i < TASK_STATUS_COUNT; i++)
+        ck_assert_int_eq(profile->staged.counts.by_status[i], 0);
+}
+
+START_TEST(profile_rolls_back)
+{
+    CLEANUP(profile_freep) struct profile *profile = staged_profile();
+
+    profile_rollback(profile);
+    nothing_staged(profile);
+    ck_assert_int_eq(profile_id(profile), 4);
+    ck_assert(profile_is_active(profile));
+    ck_assert_int_eq(profile_count(profile, TASK_QUEUED), 5);
+    ck_assert_int_eq(profile_count(profile, TASK_RUNNING), 1);
+    ck_assert_int_eq(profile_count(profile, TASK_COMPLETED), 7);
+    ck_assert_int_eq(profile_count(profile, TASK_CANCELLED), 0);
+    ck_assert_int_eq(profile_free_slots(profile), 1);
+    ck_assert_int_eq(profile->last_activity, 1000);
+}
+END_TEST
+
+START_TEST(profile_commits)
+{
+    CLEANUP(profile_freep) struct profile *profile = staged_profile();
+
+    profile_commit(profile);
+    nothing_staged(profile);
+    for (int again = 0; again < 2; again++) {
+        ck_assert_int_eq(profile->id, 9);
+        ck_assert(!profile->is_active);
+        ck_assert_int_eq(profile->counts.by_status[TASK_QUEUED], 4);
+        ck_assert_int_eq(profile->counts.by_status[TASK_RUNNING], 2);
+        ck_assert_int_eq(profile->counts.by_status[TASK_COMPLETED], 7);
+        ck_assert_int_eq(profile->counts.by_status[TASK_CANCELLED], 1);
+        ck_assert_int_eq(profile->slots_used, 2);
+        ck_assert_int_eq(profile->last_activity, 2000);
+        profile_commit(profile); /* of nothing changes nothing */
+    }
+    profile->staged.is_active = 1;
+    ck_assert(profile_is_active(profile));
+    profile_commit(profile);
+    ck_assert(profile->is_active);
+}
+END_TEST
+
+START_TEST(profile_slots)
+{
+    CLEANUP(profile_freep) struct profile *profile = make_profile("p", "");
+
+    profile->slots_used = 1;
+    profile->staged.slots_used = -1;
+    ck_assert_int_eq(profile_free_slots(profile), 2);
+    profile->staged.slots_used = 0;
+    ck_assert_int_eq(profile_free_slots(profile), 1);
+    profile->slots_used = 5; /* the limit was lowered */
+    ck_assert_int_eq(profile_free_slots(profile), 0);
+}
+END_TEST
+
+START_TEST(profile_capabilities)
+{
+    CLEANUP(profile_freep) struct profile *profile = make_profile("dev", "coding testing");
+    CLEANUP(profile_freep) struct profile *bare = make_profile("bare", "");
+
+    ck_assert(profile_has_capability(profile, "coding"));
+    ck_assert(profile_has_capability(profile, "testing"));
+    ck_assert(profile_has_capability(profile, "dev"));
+    ck_assert(!profile_has_capability(profile, "cod"));
+    ck_assert(!profile_has_capability(profile, "codings"));
+    ck_assert(!profile_has_capability(profile, "Coding"));
+    ck_assert(!profile_has_capability(profile, ""));
+    ck_assert(profile_has_capability(bare, "bare"));
+    ck_assert(!profile_has_capability(bare, "dev"));
+}
+END_TEST
+
+/* Metrics */
+
+START_TEST(metrics_hand_computed)
+{
+    struct metrics_bucket bucket = {
+        .completed = 3,
+        .failed = 1,
+        .cancelled = 50,
+        .retried = 60,
+        .started = 5,
+        .wait_sum_ms = 2500,
+    };
+    struct metrics m;
+
+    metrics_bucket_add_attempt(&bucket, true, 1000);
+    metrics_bucket_add_attempt(&bucket, true, 2000);
+    metrics_bucket_add_attempt(&bucket, false, 10000);
+    metrics_bucket_add_attempt(&bucket, true, 3000);
+    ck_assert_int_eq(bucket.successes, 3);
+    ck_assert_int_eq(bucket.errors, 1);
+    ck_assert_int_eq(bucket.duration_sum_ms, 16000);
+    metrics_from_bucket(&bucket, 7200000, &m);
+    ck_assert_double_eq_tol(m.throughput, 2, EXACT);
+    ck_assert_double_eq_tol(m.success_rate, 75, EXACT);
+    ck_assert_double_eq_tol(m.error_rate, 25, EXACT);
+    ck_assert_double_eq_tol(m.average_duration, 4, EXACT);
+    ck_assert_double_eq_tol(m.average_wait, 0.5, EXACT);
+    ck_assert_int_eq(m.sample_size, 4);
+    ck_assert_double_eq_tol(m.p50_duration, 2, 0.2);
+    ck_assert_double_eq_tol(m.p95_duration, 10, 1);
+}
+END_TEST
+
+START_TEST(metrics_without_data)
+{
+    struct metrics_bucket bucket = {0};
+    struct metrics m = {.throughput = 5};
+
+    ck_assert(metrics_bucket_is_empty(&bucket));
+    metrics_from_bucket(&bucket, 3600000, &m);
+    ck_assert_double_eq(m.throughput, 0);
+    ck_assert_double_eq(m.success_rate, 100);
+    ck_assert_double_eq(m.error_rate, 0);
+    ck_assert_double_eq(m.average_duration, 0);
+    ck_assert_double_eq(m.p50_duration, 0);
+    ck_assert_double_eq(m.p95_duration, 0);
+    ck_assert_double_eq(m.average_wait, 0);
+    ck_assert_int_eq(m.sample_size, 0);
+
+    /* Cancelled and repeated ones are no sample either. */
+    bucket.cancelled = 4;
+    bucket.retried = 4;
+    metrics_from_bucket(&bucket, 3600000, &m);
+    ck_assert_double_eq(m.success_rate, 100);
+    ck_assert_double_eq(m.throughput, 0);
+    ck_assert_int_eq(m.sample_size, 0);
+}
+END_TEST
+
+START_TEST(metrics_add_up)
+{
+    struct metrics_bucket sum = {1, 2, 3, 4, 5, 6, 7, 8, 9, {10}};
+    struct metrics_bucket other = {100, 200, 300, 400, 500, 600, 700, 800, 900, {1000}};
+    static const size_t not_empty[] = {
+        offsetof(struct metrics_bucket, completed), offsetof(struct metrics_bucket, failed),
+        offsetof(struct metrics_bucket, cancelled), offsetof(struct metrics_bucket, retried),
+        offsetof(struct metrics_bucket, successes), offsetof(struct metrics_bucket, errors),
+        offsetof(struct metrics_bucket, started),
+    };
+
+    sum.durations[METRICS_BINS - 1] = 1;
+    other.durations[METRICS_BINS - 1] = 2;
+    other.durations[77] = 5;
+    metrics_bucket_add(&sum, &other);
+    ck_assert_int_eq(sum.completed, 101);
+    ck_assert_int_eq(sum.failed, 202);
+    ck_assert_int_eq(sum.cancelled, 303);
+    ck_assert_int_eq(sum.retried, 404);
+    ck_assert_int_eq(sum.successes, 505);
+    ck_assert_int_eq(sum.errors, 606);
+    ck_assert_int_eq(sum.duration_sum_ms, 707);
+    ck_assert_int_eq(sum.started, 808);
+    ck_assert_int_eq(sum.wait_sum_ms, 909);
+    ck_assert_uint_eq(sum.durations[0], 1010);
+    ck_assert_uint_eq(sum.durations[77], 5);
+    ck_assert_uint_eq(sum.durations[METRICS_BINS - 1], 3);
+    ck_assert_int_eq(other.completed, 100);
+    for (size_t i = 0; i < ARRAY_SIZE(not_empty); i++) {
+        struct metrics_bucket one = {0};
+        int64_t value = 1;
+
+        memcpy((char *)&one + not_empty[i], &value, sizeof(value));
+        ck_assert(!metrics_bucket_is_empty(&one));
+    }
+}
+END_TEST
+
+static int compare_durations(const void *left, const void *right)
+{
+    int64_t a, b;
+
+    memcpy(&a, left, sizeof(a));
+    memcpy(&b, right, sizeof(b));
+    return (a > b) - (a < b);
+}
+
+/* One draw from the distribution of this number, in ms. */
+static int64_t draw(int distribution)
+{
+    double u = random_fraction();
+
+    switch (distribution) {
+    case 0: /* all the same */
+        return 4321;
+    case 1: /* uniform to 10 s */
+        return 1 + (int64_t)random_below(10000);
+    case 2: /* exponential, 30 s */
+        return 1 + (int64_t)(-30000 * log(u));
+    case 3: /* two kinds of work */
+        return u < 0.7 ? 200 + (int64_t)random_below(50) : 3600000 + (int64_t)random_below(600000);
+    case 4: /* a long tail */
+        return (int64_t)(100 / pow(u, 1.2));
+    default: /* short ones */
+        return 1 + (int64_t)random_below(20);
+    }
+}
+
+START_TEST(metrics_percentiles)
+{
+    static const int sizes[] = {1, 2, 3, 20, 21, 100, 5000};
+    static int64_t sample[5000];
+
+    chance = (uint64_t)_i + 1;
+    for (size_t s = 0; s < ARRAY_SIZE(sizes); s++) {
+        struct metrics_bucket bucket = {0};
+        int n = sizes[s];
+        int64_t p50, p95;
+        struct metrics m;
+
+        for (int i = 0; i < n; i++) {
+            sample[i] = draw(_i);
+            metrics_bucket_add_attempt(&bucket, random_below(2), sample[i]);
+        }
+        qsort(sample, (size_t)n, sizeof(*sample), compare_durations);
+        /* The nearest rank: the smallest that is not less than that share of the sample. */
+        p50 = sample[(n * 50 + 99) / 100 - 1];
+        p95 = sample[(n * 95 + 99) / 100 - 1];
+        metrics_from_bucket(&bucket, 60000, &m);
+        ck_assert_int_eq(m.sample_size, n);
+        ck_assert_double_eq_tol(m.p50_duration, (double)p50 / 1000, (double)p50 / 10000);
+        ck_assert_double_eq_tol(m.p95_duration, (double)p95 / 1000, (double)p95 / 10000);
+    }
+}
+END_TEST
+
+START_TEST(metrics_take_extreme_durations)
+{
+    struct metrics_bucket bucket = {0};
+    int64_t seen = 0;
+
+    metrics_bucket_add_attempt(&bucket, true, 0);
+    metrics_bucket_add_attempt(&bucket, true, -5);
+    metrics_bucket_add_attempt(&bucket, true, 1);
+    ck_assert_uint_eq(bucket.durations[0], 3);
+    metrics_bucket_add_attempt(&bucket, true, 2);
+    ck_assert_uint_eq(bucket.durations[4], 1);
+    metrics_bucket_add_attempt(&bucket, true, 1024);
+    ck_assert_uint_eq(bucket.durations[40], 1);
+    metrics_bucket_add_attempt(&bucket, true, 1023);
+    ck_assert_uint_eq(bucket.durations[39], 1);
+    metrics_bucket_add_attempt(&bucket, false, INT64_C(1) << 34);
+    metrics_bucket_add_attempt(&bucket, false, INT64_C(1) << 50);
+    ck_assert_uint_eq(bucket.durations[METRICS_BINS - 1], 2);
+    for (size_t i = 0; i < METRICS_BINS; i++)
+        seen += bucket.durations[i];
+    ck_assert_int_eq(seen, 8);
+}
+END_TEST
+
+static void parses_to(const char *text, size_t bin, uint32_t count, size_t other_bin,
+                      uint32_t other_count)
+{
+    struct metrics_bucket bucket = {0};
+
+    metrics_durations_parse(&bucket, text);
+    for (size_t i = 0; i < METRICS_BINS; i++)
+        ck_assert_msg(bucket.durations[i] ==
+                          (i == bin ? count : 0) + (i == other_bin ? other_count : 0),
+                      "\"%s\": bin %zu has %u", text, i, bucket.durations[i]);
+}
+
+START_TEST(metrics_durations_text)
+{
+    CLEANUP(buf_deinit) struct buf text = {0};
+    struct metrics_bucket bucket = {0}, back;
+
+    metrics_durations_print(&bucket, &text);
+    ck_assert_str_eq(buf_text(&text), "");
+    bucket.durations[0] = 1;
+    bucket.durations[17] = 4000000000;
+    bucket.durations[METRICS_BINS - 1] = 12;
+    metrics_durations_print(&bucket, &text);
+    ck_assert_str_eq(buf_text(&text), "0:1 17:4000000000 135:12");
+
+    chance = 5;
+    for (int round = 0; round < 100; round++) {
+        for (size_t i = 0; i < METRICS_BINS; i++)
+            bucket.durations[i] = random_below(3) ? 0 : (uint32_t)random_below(UINT32_MAX);
+        buf_clear(&text);
+        metrics_durations_print(&bucket, &text);
+        memset(&back, 0, sizeof(back));
+        metrics_durations_parse(&back, buf_text(&text));
+        ck_assert_mem_eq(back.durations, bucket.durations, sizeof(bucket.durations));
+    }
+
+    parses_to("", 0, 0, 0, 0);
+    parses_to("3:1 4:2", 3, 1, 4, 2);
+    parses_to("3:1   4:2  ", 3, 1, 4, 2);
+    parses_to("3:1 3:2", 3, 3, 0, 0);
+    parses_to("136:7 3:1", 3, 1, 0, 0); /* a bin of some other version */
+    parses_to("99999999999999999999999:7 3:1", 3, 1, 0, 0);
+    parses_to("3:1 x 4:2", 3, 1, 0, 0);
+    parses_to("3:1 4", 3, 1, 0, 0);
+    parses_to("3:1 4:", 3, 1, 0, 0);
+    parses_to("3:1 :2", 3, 1, 0, 0);
+    parses_to("3:1,4:2", 3, 1, 0, 0);
+    parses_to("junk", 0, 0, 0, 0);
+    parses_to(":", 0, 0, 0, 0);
+    parses_to(" ", 0, 0, 0, 0);
+}
+END_TEST
+
+START_TEST(window_wraps)
+{
+    struct metrics_window window = {0};
+
+    metrics_window_add(&window, true, 1000); /* into no room */
+    ck_assert_uint_eq(window.count, 0);
+    ck_assert_double_eq(metrics_window_average(&window), 0);
+    metrics_window_resize(&window, 3);
+    ck_assert_double_eq(metrics_window_average(&window), 0);
+    metrics_window_add(&window, true, 1000);
+    metrics_window_add(&window, false, 2000);
+    ck_assert_uint_eq(window.count, 2);
+    ck_assert_uint_eq(window.successes, 1);
+    ck_assert_uint_eq(window.errors_in_a_row, 1);
+    ck_assert_double_eq(metrics_window_average(&window), 1.5);
+    metrics_window_add(&window, false, 6000);
+    ck_assert_uint_eq(window.errors_in_a_row, 2);
+    ck_assert_double_eq(metrics_window_average(&window), 3);
+    metrics_window_add(&window, false, 7000); /* the first one goes */
+    ck_assert_uint_eq(window.count, 3);
+    ck_assert_uint_eq(window.successes, 0);
+    ck_assert_uint_eq(window.errors_in_a_row, 3);
+    ck_assert_double_eq(metrics_window_average(&window), 5);
+    metrics_window_add(&window, false, 8000);
+    ck_assert_uint_eq(window.errors_in_a_row, 4); /* more than the window holds */
+    metrics_window_add(&window, true, 0);
+    ck_assert_uint_eq(window.errors_in_a_row, 0);
+    ck_assert_uint_eq(window.successes, 1);
+    ck_assert_double_eq(metrics_window_average(&window), 5);
+    metrics_window_deinit(&window);
+    ck_assert_uint_eq(window.capacity, 0);
+}
+END_TEST
+
+/* The samples from the oldest, as durations in ms; negative when they failed. */
+static void window_expect(const struct metrics_window *window, const int *expected, size_t count)
+{
+    size_t start = window->count == window->capacity ? window->next : 0, successes = 0;
+    int64_t sum = 0;
+
+    ck_assert_uint_eq(window->count, count);
+    for (size_t i = 0; i < count; i++) {
+        const struct metrics_sample *sample = &window->samples[(start + i) % window->capacity];
+
+        ck_assert_int_eq(sample->duration_ms, abs(expected[i]));
+        ck_assert(sample->success == (expected[i] > 0));
+        successes += sample->success;
+        sum += sample->duration_ms;
+    }
+    ck_assert_uint_eq(window->successes, successes);
+    ck_assert_int_eq(window->duration_sum_ms, sum);
+}
+
+#define EXPECT_WINDOW(window, ...)                                                                 \
+    window_expect((window), (const int[]){__VA_ARGS__}, ARRAY_SIZE(((const int[]){__VA_ARGS__})))
+
+START_TEST(window_resizes)
+{
+    struct metrics_window window = {0};
+
+    metrics_window_resize(&window, 5);
+    for (int i = 1; i <= 7; i++)
+        metrics_window_add(&window, i % 2, i);
+    EXPECT_WINDOW(&window, 3, -4, 5, -6, 7);
+    metrics_window_resize(&window, 5);
+    EXPECT_WINDOW(&window, 3, -4, 5, -6, 7);
+    metrics_window_resize(&window, 8);
+    EXPECT_WINDOW(&window, 3, -4, 5, -6, 7);
+    metrics_window_add(&window, false, 8);
+    metrics_window_add(&window, false, 10);
+    EXPECT_WINDOW(&window, 3, -4, 5, -6, 7, -8, -10);
+    metrics_window_resize(&window, 3);
+    EXPECT_WINDOW(&window, 7, -8, -10);
+    ck_assert_uint_eq(window.errors_in_a_row, 2);
+    metrics_window_add(&window, true, 11);
+    EXPECT_WINDOW(&window, -8, -10, 11);
+    metrics_window_resize(&window, 2);
+    metrics_window_resize(&window, 4);
+    metrics_window_add(&window, false, 12);
+    EXPECT_WINDOW(&window, -10, 11, -12);
+    ck_assert_uint_eq(window.errors_in_a_row, 1);
+    metrics_window_resize(&window, 0);
+    ck_assert_uint_eq(window.count, 0);
+    ck_assert_double_eq(metrics_window_average(&window), 0);
+    metrics_window_add(&window, true, 1);
+    ck_assert_uint_eq(window.count, 0);
+    metrics_window_deinit(&window);
+}
+END_TEST
+
+/* Health */
+
+/* The health after attempts, '+' or '-' each, the oldest first. */
+static void health_after(const char *attempts, enum profile_health health, const char *reason)
+{
+    CLEANUP(profile_freep) struct profile *profile = make_profile("p", "");
+
+    profile->health = HEALTH_UNHEALTHY; /* whatever it was before */
+    strcpy(profile->health_reason, "old");
+    metrics_window_resize(&profile->window, 100);
+    for (; *attempts; attempts++)
+        metrics_window_add(&profile->window, *attempts == '+', 10);
+    profile_update_health(profile);
+    ck_assert_str_eq(profile_health_name(profile->health), profile_health_name(health));
+    ck_assert_str_eq(profile->health_reason, reason);
+}
+
+START_TEST(health_thresholds)
+{
+    health_after("", HEALTH_HEALTHY, "");
+    health_after("-", HEALTH_HEALTHY, "");
+    health_after("--", HEALTH_HEALTHY, "");
+    health_after("--++", HEALTH_HEALTHY, ""); /* too few for a rate */
+    health_after("---+", HEALTH_HEALTHY, "");
+    health_after("---", HEALTH_DEGRADED, "the last 3 attempts failed");
+    health_after("----", HEALTH_DEGRADED, "the last 4 attempts failed");
+    health_after("-----", HEALTH_UNHEALTHY, "the last 5 attempts failed");
+    health_after("++++++++++++++++++++++++++++++++++++++++---", HEALTH_DEGRADED,
+                 "the last 3 attempts failed");
+    health_after("+++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++-----",
+                 HEALTH_UNHEALTHY, "the last 5 attempts failed");
+    health_after("+++++", HEALTH_HEALTHY, "");
+    health_after("-++++", HEALTH_DEGRADED, "80% of the last 5 attempts succeeded");
+    health_after("-+++++++++", HEALTH_HEALTHY, ""); /* nine tenths */
+    health_after("--+++++++++++++++++", HEALTH_DEGRADED, "89% of the last 19 attempts succeeded");
+    health_after("-----+++++", HEALTH_DEGRADED, "50% of the last 10 attempts succeeded");
+    health_after("------+++++", HEALTH_UNHEALTHY, "45% of the last 11 attempts succeeded");
+    health_after("++---", HEALTH_UNHEALTHY, "40% of the last 5 attempts succeeded");
+    health_after("+++++++---", HEALTH_DEGRADED, "70% of the last 10 attempts succeeded");
+    health_after("----------+", HEALTH_UNHEALTHY, "9% of the last 11 attempts succeeded");
+    ck_assert_str_eq(profile_health_name(HEALTH_HEALTHY), "healthy");
+    ck_assert_str_eq(profile_health_name(HEALTH_DEGRADED), "degraded");
+    ck_assert_str_eq(profile_health_name(HEALTH_UNHEALTHY), "unhealthy");
+}
+END_TEST
+
+/* Routing */
+
+static const struct routing_weights weights = {
+    .capability = 0.4,
+    .load = 0.3,
+    .history = 0.2,
+    .priority = 0.1,
+};
+
+static char *skills[] = {"coding", "testing", "debugging", NULL};
+
+/* The request for the last `n` of the skills. */
+static struct router_request request_for(size_t n)
+{
+    return (struct router_request){.capabilities = skills + (3 - n)};
+}
+
+static size_t judge(struct profile *profile, const struct router_request *request,
+                    struct router_candidate *ret_candidate)
+{
+    return router_rank(request, &profile, 1, &weights, ret_candidate);
+}
+
+START_TEST(router_rejects)
+{
+    CLEANUP(profile_freep) struct profile *profile = make_profile("dev", "coding debugging");
+    const struct router_request two = request_for(2), one = request_for(1), none = {0};
+    struct router_candidate c;
+
+    ck_assert_uint_eq(judge(profile, &one, &c), 1);
+    ck_assert(!c.is_rejected && !c.is_full);
+    ck_assert_str_eq(c.reason, "");
+    ck_assert_ptr_eq(c.profile, profile);
+
+    ck_assert_uint_eq(judge(profile, &two, &c), 0);
+    ck_assert(c.is_rejected && !c.is_full);
+    ck_assert_str_eq(c.reason, "it lacks the capability \"testing\"");
+    ck_assert_double_eq(c.score, 0);
+
+    profile->counts.by_status[TASK_QUEUED] = 4;
+    profile->counts.by_status[TASK_SCHEDULED] = 3;
+    profile->counts.by_status[TASK_RUNNING] = 100;
+    profile->counts.by_status[TASK_COMPLETED] = 100;
+    profile->staged.counts.by_status[TASK_BLOCKED] = 2;
+    ck_assert_uint_eq(judge(profile, &none, &c), 1); /* 9 of 10 */
+    profile->staged.counts.by_status[TASK_BLOCKED] = 3;
+    ck_assert_uint_eq(judge(profile, &none, &c), 0);
+    ck_assert(c.is_rejected && c.is_full);
+    ck_assert_str_eq(c.reason, "its queue is full");
+
+    /* Full is said only when nothing else stands against it. */
+    ck_assert_uint_eq(judge(profile, &two, &c), 0);
+    ck_assert(!c.is_full);
+    profile->is_active = false;
+    ck_assert_uint_eq(judge(profile, &two, &c), 0);
+    ck_assert(c.is_rejected && !c.is_full);
+    ck_assert_str_eq(c.reason, "it is not active");
+    profile->staged.is_active = 1; /* by this pass */
+    profile->staged.counts.by_status[TASK_BLOCKED] = 0;
+    ck_assert_uint_eq(judge(profile, &one, &c), 1);
+    profile->is_removed = true;
+    ck_assert_uint_eq(judge(profile, &one, &c), 0);
+    ck_assert(c.is_rejected && !c.is_full);
+    ck_assert_str_eq(c.reason, "it is no longer configured");
+
+    /* Health filters nothing. */
+    profile->is_removed = false;
+    profile->health = HEALTH_UNHEALTHY;
+    ck_assert_uint_eq(judge(profile, &one, &c), 1);
+}
+END_TEST
+
+static void capability_is(const char *name, const char *offered, char *const *required,
+                          double expected)
+{
+    CLEANUP(profile_freep) struct profile *profile = make_profile(name, offered);
+    struct router_candidate c;
+
+    ck_assert_uint_eq(judge(profile, &(struct router_request){required}, &c), 1);
+    ck_assert_double_eq_tol(c.terms[TERM_CAPABILITY], expected, EXACT);
+}
+
+START_TEST(router_term_capability)
+{
+    char *coding[] = {"coding", NULL}, *own[] = {"dev", NULL}, *both[] = {"dev", "coding", NULL};
+
+    capability_is("dev", "coding", coding, 1);
+    capability_is("dev", "coding testing debugging documentation", coding, 0.25);
+    capability_is("dev", "coding testing debugging documentation", skills, 0.75);
+    capability_is("dev", "coding testing", NULL, 0);
+    capability_is("dev", "", NULL, 0);
+    capability_is("dev", "", own, 1);            /* its name is all that it offers */
+    capability_is("dev", "a b c", own, 0.25);    /* one more than it lists */
+    capability_is("dev", "coding", both, 1);     /* 2 of 2 */
+    capability_is("dev", "dev coding", both, 1); /* not counted twice */
+    capability_is("dev", "dev a b coding", own, 0.25);
+}
+END_TEST
+
+START_TEST(router_term_load)
+{
+    CLEANUP(profile_freep) struct profile *profile = make_profile("dev", "");
+    const struct router_request none = {0};
+    struct router_candidate c;
+
+    judge(profile, &none, &c);
+    ck_assert_double_eq_tol(c.terms[TERM_LOAD], 1, EXACT); /* idle */
+
+    /* 1 running and 3 waiting; without a sample 60 s each; 2 slots: 120 s, or twice 60 s. */
+    profile->counts.by_status[TASK_RUNNING] = 1;
+    profile->counts.by_status[TASK_QUEUED] = 1;
+    profile->counts.by_status[TASK_SCHEDULED] = 1;
+    profile->staged.counts.by_status[TASK_BLOCKED] = 1;
+    profile->counts.by_status[TASK_COMPLETED] = 1000;
+    judge(profile, &none, &c);
+    ck_assert_double_eq_tol(c.terms[TERM_LOAD], 1.0 / 3, EXACT);
+
+    /* 30 s each: 60 s. */
+    metrics_window_resize(&profile->window, 10);
+    metrics_window_add(&profile->window, true, 10000);
+    metrics_window_add(&profile->window, false, 50000);
+    judge(profile, &none, &c);
+    ck_assert_double_eq_tol(c.terms[TERM_LOAD], 0.5, EXACT);
+
+    profile->config.max_concurrent_tasks = 8; /* 15 s */
+    judge(profile, &none, &c);
+    ck_assert_double_eq_tol(c.terms[TERM_LOAD], 0.8, EXACT);
+}
+END_TEST
+
+START_TEST(router_term_history)
+{
+    CLEANUP(profile_freep) struct profile *profile = make_profile("dev", "");
+    const struct router_request none = {0};
+    struct router_candidate c;
+
+    metrics_window_resize(&profile->window, 100);
+    judge(profile, &none, &c);
+    ck_assert_double_eq_tol(c.terms[TERM_HISTORY], 0.8, EXACT); /* 4 of 5 */
+    metrics_window_add(&profile->window, false, 10);
+    judge(profile, &none, &c);
+    ck_assert_double_eq_tol(c.terms[TERM_HISTORY], 4.0 / 6, EXACT);
+    for (int i = 0; i < 14; i++)
+        metrics_window_add(&profile->window, true, 10);
+    judge(profile, &none, &c);
+    ck_assert_double_eq_tol(c.terms[TERM_HISTORY], 0.9, EXACT); /* 18 of 20 */
+}
+END_TEST
+
+START_TEST(router_term_priority)
+{
+    CLEANUP(profile_freep) struct profile *profile = make_profile("dev", "");
+    const struct router_request none = {0};
+    struct router_candidate c;
+
+    for (int priority = 0; priority <= 10; priority++) {
+        profile->config.priority = priority;
+        judge(profile, &none, &c);
+        ck_assert_double_eq_tol(c.terms[TERM_PRIORITY], priority / 10.0, EXACT);
+    }
+}
+END_TEST
+
+START_TEST(router_score_is_the_sum)
+{
+    static const struct routing_weights each[] = {
+        {0.4, 0.3, 0.2, 0.1}, {1, 0, 0, 0}, {0, 1, 0, 0},      {0, 0, 1, 0},
+        {0, 0, 0, 1},         {0, 0, 0, 0}, {1000, 3, 0.5, 7},
+    };
+    static const char *const names[] = {"capability", "load", "history", "priority"};
+    CLEANUP(profile_freep)
+    struct profile *profile = make_profile("dev", "coding testing debugging");
+    const struct router_request one = request_for(1);
+    struct router_candidate c;
+
+    profile->counts.by_status[TASK_QUEUED] = 2; /* at 60 s on 2 slots: 60 s */
+    judge(profile, &one, &c);
+    /* 0.4 / 3 + 0.3 * 0.5 + 0.2 * 0.8 + 0.1 * 0.3 */
+    ck_assert_double_eq_tol(c.score, 0.47333333333333333, EXACT);
+    for (size_t i = 0; i < ARRAY_SIZE(each); i++) {
+        double sum;
+
+        ck_assert_uint_eq(router_rank(&one, &profile, 1, &each[i], &c), 1);
+        sum = each[i].capability * c.terms[TERM_CAPABILITY] + each[i].load * c.terms[TERM_LOAD] +
+              each[i].history * c.terms[TERM_HISTORY] + each[i].priority * c.terms[TERM_PRIORITY];
+        ck_assert_double_eq_tol(c.score, sum, sum * EXACT);
+        for (int t = 0; t < TERM_COUNT; t++) {
+            ck_assert_double_ge(c.terms[t], 0);
+            ck_assert_double_le(c.terms[t], 1);
+        }
+    }
+    for (int t = 0; t < TERM_COUNT; t++)
+        ck_assert_str_eq(router_term_name((enum router_term)t), names[t]);
+}
+END_TEST
+
+#define FIELD 7
+
+START_TEST(router_orders)
+{
+    /* By name: what each one is. The better score comes from the priority alone. */
+    static const struct {
+        const char *name, *capabilities;
+        int64_t priority;
+        enum profile_health health;
+        bool is_active;
+    } field[FIELD] = {
+        {"z-best-but-sick", "debugging", 10, HEALTH_UNHEALTHY, true},
+        {"y-paused", "debugging", 10, HEALTH_HEALTHY, false},
+        {"x-good", "debugging", 8, HEALTH_DEGRADED, true},
+        {"b-even", "debugging", 5, HEALTH_HEALTHY, true},
+        {"a-even", "debugging", 5, HEALTH_HEALTHY, true},
+        {"c-lacking", "coding", 10, HEALTH_HEALTHY, true},
+        {"m-low-and-sick", "debugging", 1, HEALTH_UNHEALTHY, true},
+    };
+    static const char *const expected[FIELD] = {
+        "x-good", "a-even", "b-even", "z-best-but-sick", "m-low-and-sick", "c-lacking", "y-paused",
+    };
+    const struct router_request one = request_for(1);
+    struct router_candidate candidates[FIELD];
+    struct profile *profiles[FIELD];
+
+    for (size_t i = 0; i < FIELD; i++) {
+        profiles[i] = make_profile(field[i].name, field[i].capabilities);
+        profiles[i]->config.priority = field[i].priority;
+        profiles[i]->health = field[i].health;
+        profiles[i]->is_active = field[i].is_active;
+    }
+    /* In whatever order they come. */
+    chance = 9;
+    for (int round = 0; round < 50; round++) {
+        for (size_t i = FIELD - 1; i > 0; i--) {
+            size_t k = random_below(i + 1);
+            struct profile *other = profiles[k];
+
+            profiles[k] = profiles[i];
+            profiles[i] = other;
+        }
+        ck_assert_uint_eq(router_rank(&one, profiles, FIELD, &weights, candidates), 5);
+        for (size_t i = 0; i < FIELD; i++) {
+            ck_assert_str_eq(candidates[i].profile->config.name, expected[i]);
+            ck_assert(candidates[i].is_rejected == (i >= 5));
+        }
+    }
+    ck_assert_str_eq(candidates[5].reason, "it lacks the capability \"debugging\"");
+    ck_assert_str_eq(candidates[6].reason, "it is not active");
+    ck_assert_uint_eq(router_rank(&one, profiles, 0, &weights, candidates), 0);
+    for (size_t i = 0; i < FIELD; i++)
+        profile_free(profiles[i]);
+}
+END_TEST
+
+static TCase *add_case(Suite *suite, const char *name)
+{
+    TCase *tcase = tcase_create(name);
+
+    tcase_set_timeout(tcase, 120);
+    suite_add_tcase(suite, tcase);
+    return tcase;
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("core");
+    SRunner *runner = srunner_create(suite);
+    TCase *tcase;
+    int failed;
+
+    tcase = add_case(suite, "task");
+    tcase_add_test(tcase, task_transitions);
+    tcase_add_test(tcase, task_moves);
+    tcase_add_test(tcase, task_counts_what_waits);
+    tcase_add_test(tcase, task_rank_ages);
+    tcase_add_test(tcase, task_names);
+    tcase_add_test(tcase, task_frees);
+    tcase_add_test(tcase, word_validity);
+    tcase = add_case(suite, "retry");
+    tcase_add_test(tcase, error_classes);
+    tcase_add_test(tcase, retry_by_class);
+    tcase_add_test(tcase, retry_bounds_attempts);
+    tcase_add_test(tcase, retry_delays);
+    tcase_add_test(tcase, retry_bounds_interruptions);
+    tcase = add_case(suite, "profile");
+    tcase_add_test(tcase, profile_starts);
+    tcase_add_test(tcase, profile_shows_what_is_staged);
+    tcase_add_test(tcase, profile_rolls_back);
+    tcase_add_test(tcase, profile_commits);
+    tcase_add_test(tcase, profile_slots);
+    tcase_add_test(tcase, profile_capabilities);
+    tcase = add_case(suite, "metrics");
+    tcase_add_test(tcase, metrics_hand_computed);
+    tcase_add_test(tcase, metrics_without_data);
+    tcase_add_test(tcase, metrics_add_up);
+    tcase_add_loop_test(tcase, metrics_percentiles, 0, 6);
+    tcase_add_test(tcase, metrics_take_extreme_durations);
+    tcase_add_test(tcase, metrics_durations_text);
+    tcase_add_test(tcase, window_wraps);
+    tcase_add_test(tcase, window_resizes);
+    tcase = add_case(suite, "health");
+    tcase_add_test(tcase, health_thresholds);
+    tcase = add_case(suite, "router");
+    tcase_add_test(tcase, router_rejects);
+    tcase_add_test(tcase, router_term_capability);
+    tcase_add_test(tcase, router_term_load);
+    tcase_add_test(tcase, router_term_history);
+    tcase_add_test(tcase, router_term_priority);
+    tcase_add_test(tcase, router_score_is_the_sum);
+    tcase_add_test(tcase, router_orders);
+
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
