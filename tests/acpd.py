@@ -192,20 +192,20 @@ class Daemon:
         self.stop()
         return self.start()
 
-
-def processes_with(marker):
-    """Process ids whose environment has this text; zombies have none."""
-    found = []
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        try:
-            with open(f"/proc/{entry}/environ", "rb") as file:
-                if marker.encode() in file.read():
-                    found.append(int(entry))
-        except OSError:
-            pass
-    return found
+    def processes(self, **variables):
+        """Process ids of its children, of all or of those with these variables too: by environment,
+        which is inherited and which zombies have none of."""
+        wanted = {f"ACPD_SOCKET={self.socket}".encode()}
+        wanted |= {f"{name}={value}".encode() for name, value in variables.items()}
+        found = []
+        for entry in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{entry}/environ", "rb") as file:
+                    if wanted <= set(file.read().split(b"\0")):
+                        found.append(int(entry))
+            except OSError:
+                pass
+        return found
 
 
 def assert_counters_are_right(daemon):

@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from acpd import Daemon, processes_with  # noqa: E402
+from acpd import Daemon  # noqa: E402
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def make_daemon(folder):
         log = daemon.log.read_text(errors="replace")
         assert "Sanitizer" not in log and "runtime error" not in log, log
         assert not was_running or status == 0, f"exit status {status}\n{log}"
-        assert not processes_with(f"ACPD_SOCKET={daemon.socket}"), "processes were left behind"
+        assert not daemon.processes(), "processes were left behind"
 
 
 @pytest.fixture

@@ -105,13 +105,13 @@ void metrics_durations_parse(struct metrics_bucket *bucket, const char *text)
     char *end;
 
     while (*text) {
-        unsigned long bin = strtoul(text, &end, 10);
+        unsigned long count, bin = strtoul(text, &end, 10);
 
         if (end == text || *end != ':')
             return;
-        text = end + 1;
+        count = strtoul(end + 1, &end, 10);
         if (bin < METRICS_BINS)
-            bucket->durations[bin] += (uint32_t)strtoul(text, &end, 10);
+            bucket->durations[bin] += (uint32_t)count;
         text = end;
         while (*text == ' ')
             text++;

@@ -411,7 +411,7 @@ def main() -> int:
     try:
         bench(parse_arguments())
     except (BenchError, OSError) as error:
-        print(f"queue.py: {error}", file=sys.stderr)
+        print(f"bench_queue.py: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

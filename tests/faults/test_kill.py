@@ -11,7 +11,7 @@ import random
 import threading
 import time
 
-from acpd import Client, assert_counters_are_right, processes_with, profile, shell, wait_until
+from acpd import Client, assert_counters_are_right, profile, shell, wait_until
 
 KILLS = int(os.environ.get("ACPD_FAULTS", "30"))
 SEED = int(os.environ.get("ACPD_SEED", str(random.randrange(1 << 32))))
@@ -120,7 +120,7 @@ def test_kill_9_loses_nothing_acknowledged_and_leaves_nothing_behind(make_daemon
             if task["profile"] == "quick" and task["status"] != "cancelled":
                 client.wait_status(task["id"], "completed")
     daemon.stop()
-    assert not processes_with(f"ACPD_SOCKET={daemon.socket}")
+    assert not daemon.processes()
     assert_counters_are_right(daemon)
     print(f"{KILLS} kills, {acknowledged} acknowledged tasks, none lost")
 
@@ -136,7 +136,7 @@ def test_kill_9_in_the_middle_of_a_thousand_assignments(make_daemon):
         while len(acknowledged) < count:
             acknowledged.append(json.loads(client.line())["result"]["task"])
         daemon.kill()
-    wait_until(lambda: not processes_with(f"ACPD_SOCKET={daemon.socket}"), "no child is left")
+    wait_until(lambda: not daemon.processes(), "no child is left")
     daemon.start()
     with daemon.client() as client:
         for task in acknowledged:

@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from acpd import (ACPD, Daemon, RpcError, assert_counters_are_right, processes_with, profile, shell,
+from acpd import (ACPD, Daemon, RpcError, assert_counters_are_right, profile, shell,
                   wait_until)
 
 
@@ -63,7 +63,7 @@ def test_sigterm_interrupts_commits_and_exits_cleanly(make_daemon, folder):
         wait_until(lambda: (folder / str(ids[0])).exists() and (folder / str(ids[1])).exists())
         assert daemon.stop() == 0
         assert not daemon.socket.exists()
-        assert not processes_with(f"ACPD_SOCKET={daemon.socket}")
+        assert not daemon.processes()
     daemon.configure(profile())
     daemon.start()
     with daemon.client() as client:
@@ -109,7 +109,7 @@ def test_a_crash_queues_what_ran_again_and_leaves_no_child(make_daemon, folder):
         ids = [client.assign("p")["id"] for _ in range(4)]
         wait_until(lambda: all((folder / f"{i}.1").exists() for i in ids[:2]))
     daemon.kill()
-    wait_until(lambda: not processes_with(f"ACPD_SOCKET={daemon.socket}"), "every child is gone")
+    wait_until(lambda: not daemon.processes(), "every child is gone")
     daemon.configure(profile())
     daemon.start()
     with daemon.client() as client:
@@ -132,7 +132,7 @@ def test_old_and_new_children_never_overlap(make_daemon, folder):
                    and len((folder / "starts").read_text().split()) == crash)
         daemon.kill()
         # The child must be gone before the next start; only then may its lock be taken away.
-        wait_until(lambda: not processes_with(f"ACPD_SOCKET={daemon.socket}"))
+        wait_until(lambda: not daemon.processes())
         (folder / "held").rmdir()
         daemon.start()
     assert not (folder / "overlap").exists()

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from acpd import processes_with, profile, shell, wait_until
+from acpd import profile, shell, wait_until
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_a_program_that_ignores_sigterm_is_killed_after_the_grace(make_daemon, f
         id = client.assign("p")["id"]
         wait_until((folder / "up").exists)
         assert client.cancel_task(id=id)["status"] == "cancelled"
-        wait_until(lambda: not processes_with(f"ACPD_SOCKET={daemon.socket}"), "all are gone")
+        wait_until(lambda: not daemon.processes(), "all are gone")
 
 
 FAMILY = """
@@ -171,7 +171,7 @@ touch {folder}/up
 
 
 def family(daemon):
-    return processes_with(f"ACPD_SOCKET={daemon.socket}")
+    return daemon.processes()
 
 
 def test_no_descendant_outlives_its_attempt(make_daemon, folder):
@@ -203,8 +203,8 @@ def test_two_families_end_apart(make_daemon, folder):
         first, second = client.assign("p")["id"], client.assign("p")["id"]
         wait_until(lambda: all((folder / str(i)).exists() for i in (first, second)))
         client.cancel_task(id=first)
-        wait_until(lambda: not processes_with(f"ACPD_TASK_ID={first}"), "the first is gone")
-        assert len(processes_with(f"ACPD_TASK_ID={second}")) >= 3, "the second is untouched"
+        wait_until(lambda: not daemon.processes(ACPD_TASK_ID=first), "the first is gone")
+        assert len(daemon.processes(ACPD_TASK_ID=second)) >= 3, "the second is untouched"
         assert client.task(second)["status"] == "running"
 
 
@@ -329,13 +329,13 @@ def test_a_killed_keeper_interrupts_its_attempt_alone(make_daemon, folder):
     with daemon.client() as client:
         ids = [client.assign("p")["id"] for _ in range(2)]
         wait_until(lambda: all((folder / f"{id}.1").exists() for id in ids))
-        child = next(pid for pid in processes_with(f"ACPD_TASK_ID={ids[0]}")
+        child = next(pid for pid in daemon.processes(ACPD_TASK_ID=ids[0])
                      if "acpd-keeper" in comm(parent(pid)))
         os.kill(parent(child), 9)
         wait_until((folder / f"{ids[0]}.2").exists, "it runs again")
         assert client.task(ids[0])["attempt"] == 2 and client.task(ids[1])["attempt"] == 1
         assert all("ACPD_ATTEMPT=2" in open(f"/proc/{pid}/environ").read()
-                   for pid in processes_with(f"ACPD_TASK_ID={ids[0]}")), "the first family is gone"
+                   for pid in daemon.processes(ACPD_TASK_ID=ids[0])), "the first family is gone"
 
 
 def parent(pid):
