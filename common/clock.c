@@ -158,7 +158,8 @@ int clock_parse_iso(const char *text, int64_t *ret_wall_ms)
     const char *at = text;
 
     if (!take_digits(&at, 4, &y) || !take_char(&at, '-') || !take_digits(&at, 2, &m) ||
-        !take_char(&at, '-') || !take_digits(&at, 2, &d) || !(*at == 'T' || *at == 't' || *at == ' '))
+        !take_char(&at, '-') || !take_digits(&at, 2, &d) ||
+        !(*at == 'T' || *at == 't' || *at == ' '))
         return -EINVAL;
     at++;
     if (!take_digits(&at, 2, &hour) || !take_char(&at, ':') || !take_digits(&at, 2, &minute))

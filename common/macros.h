@@ -16,10 +16,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define CLEANUP(destructor) __attribute__((cleanup(destructor)))
+#define ARRAY_SIZE(a)            (sizeof(a) / sizeof((a)[0]))
+#define CLEANUP(destructor)      __attribute__((cleanup(destructor)))
 #define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
-#define UNUSED __attribute__((unused))
+#define UNUSED                   __attribute__((unused))
 
 #define STEAL(pointer)                                                                             \
     __extension__({                                                                                \
@@ -40,4 +40,13 @@ static inline void closep(const int *fd)
 {
     if (*fd >= 0)
         close(*fd);
+}
+
+/* STEAL for a file descriptor. */
+static inline int steal_fd(int *fd)
+{
+    int stolen = *fd;
+
+    *fd = -1;
+    return stolen;
 }

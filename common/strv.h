@@ -44,4 +44,3 @@ static inline bool strv_contains(char *const *strv, const char *text)
             return true;
     return false;
 }
-

@@ -314,8 +314,8 @@ static struct profile_config *add_profile(struct settings *settings)
 {
     struct profile_config *profile;
 
-    settings->profiles = xrealloc(settings->profiles, (settings->profile_count + 1) *
-                                                          sizeof(*settings->profiles));
+    settings->profiles =
+        xrealloc(settings->profiles, (settings->profile_count + 1) * sizeof(*settings->profiles));
     profile = &settings->profiles[settings->profile_count++];
     *profile = (struct profile_config){0};
     set_defaults(profile, config_profile_rows);
@@ -345,6 +345,7 @@ static int load_profile(struct json_object *object, size_t index, struct setting
     if (profile->max_backoff_ms < profile->backoff_ms)
         return refuse(ret_error, prefix, "retry.maxBackoff", "must not be less than retry.backoff");
     for (size_t i = 0; i < index; i++)
+        /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): a name is required. */
         if (strcmp(settings->profiles[i].name, profile->name) == 0)
             return refuse(ret_error, prefix, "name", "\"%s\" is there twice", profile->name);
     return 0;

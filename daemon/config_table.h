@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The settings, declared once: key, type, default, bounds, doc. docs/configuration.md follows it. */
+/* The settings, declared once: key, type, default, bounds, doc. docs/configuration.md follows it.
+ */
 #pragma once
 
 #include "core/settings.h"
@@ -20,9 +21,9 @@ struct config_row {
     const char *key; /* with dots where objects are nested */
     enum config_type type;
     size_t offset;
-    double min, max;            /* of numbers, in the unit of the key; of texts: most bytes in max */
-    double number;              /* the default */
-    const char *text;           /* the default of a text; NULL: none */
+    double min, max;  /* of numbers, in the unit of the key; of texts: most bytes in max */
+    double number;    /* the default */
+    const char *text; /* the default of a text; NULL: none */
     const char *const *choices; /* ended by NULL; the value is the index */
     bool is_required;
     const char *doc;

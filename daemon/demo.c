@@ -45,7 +45,9 @@ int main(void)
     json_object_object_add(answer, "demo", json_object_new_boolean(true));
     json_object_object_add(answer, "title", json_object_new_string(title ? title : ""));
     json_object_object_add(answer, "answer",
-                           json_object_new_string(description ? description : title ? title : ""));
+                           json_object_new_string(description ? description
+                                                  : title     ? title
+                                                              : ""));
     puts(json_compact(answer));
     return 0;
 }

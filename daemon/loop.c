@@ -25,8 +25,7 @@ static void arm_timer(struct loop *loop)
     int64_t wait = engine_next_deadline(loop->engine) - clock_mono_ms();
 
     wait = wait < 0 ? 0 : wait;
-    event_add(loop->timer,
-              &(struct timeval){.tv_sec = wait / 1000, .tv_usec = wait % 1000 * 1000});
+    event_add(loop->timer, &(struct timeval){.tv_sec = wait / 1000, .tv_usec = wait % 1000 * 1000});
 }
 
 static void handle_signals(struct loop *loop)

@@ -57,10 +57,14 @@ static struct {
 static void parse_options(int argc, char **argv, struct options *options)
 {
     static const struct option longs[] = {
-        {"config", required_argument, NULL, 'c'},    {"socket", required_argument, NULL, 's'},
-        {"state-dir", required_argument, NULL, 'd'}, {"check", no_argument, NULL, 'k'},
-        {"log-level", required_argument, NULL, 'l'}, {"version", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},            {0},
+        {"config", required_argument, NULL, 'c'},
+        {"socket", required_argument, NULL, 's'},
+        {"state-dir", required_argument, NULL, 'd'},
+        {"check", no_argument, NULL, 'k'},
+        {"log-level", required_argument, NULL, 'l'},
+        {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
     };
     enum log_level level = LOG_LEVEL_INFO;
     int c;

@@ -4,11 +4,11 @@
 
 #include "core/profile.h"
 
-#define SAMPLE_MIN        5   /* fewer attempts say nothing about a rate */
-#define DEGRADED_BELOW    0.9 /* success rate */
-#define UNHEALTHY_BELOW   0.5
-#define UNHEALTHY_IN_ROW  5
-#define DEGRADED_IN_ROW   3
+#define SAMPLE_MIN       5   /* fewer attempts say nothing about a rate */
+#define DEGRADED_BELOW   0.9 /* success rate */
+#define UNHEALTHY_BELOW  0.5
+#define UNHEALTHY_IN_ROW 5
+#define DEGRADED_IN_ROW  3
 
 const char *profile_health_name(enum profile_health health)
 {

@@ -2,10 +2,10 @@
 /*
  * What profiles did, in figures.
  *
- * A bucket sums up one span of time (a minute, an hour) of one profile. Buckets add up, so any range
- * is the sum of the buckets in it, and no task is ever counted when a page loads. Durations go into
- * a histogram with bins that grow by 2^(1/4) from 1 ms: a percentile read from it is within 9 % of
- * the true one.
+ * A bucket sums up one span of time (a minute, an hour) of one profile. Buckets add up, so any
+ * range is the sum of the buckets in it, and no task is ever counted when a page loads. Durations
+ * go into a histogram with bins that grow by 2^(1/4) from 1 ms: a percentile read from it is within
+ * 9 % of the true one.
  *
  * The window holds the last attempts one by one; routing and health look at it.
  */
@@ -41,7 +41,8 @@ void metrics_bucket_add_attempt(struct metrics_bucket *bucket, bool success, int
 void metrics_from_bucket(const struct metrics_bucket *bucket, int64_t range_ms,
                          struct metrics *ret_metrics);
 
-/** The histogram as text, "bin:count bin:count", and back. Reading ignores what it does not know. */
+/** The histogram as text, "bin:count bin:count", and back. Reading ignores what it does not know.
+ */
 void metrics_durations_print(const struct metrics_bucket *bucket, struct buf *text);
 void metrics_durations_parse(struct metrics_bucket *bucket, const char *text);
 

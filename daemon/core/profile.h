@@ -2,8 +2,8 @@
 /*
  * A profile: who does a kind of work, how much at once, and what became of it so far.
  *
- * What a pass changes is staged beside what is committed, so that a pass that fails can be forgotten
- * as a whole: profile_commit() adds the one to the other, profile_rollback() drops it.
+ * What a pass changes is staged beside what is committed, so that a pass that fails can be
+ * forgotten as a whole: profile_commit() adds the one to the other, profile_rollback() drops it.
  */
 #pragma once
 
@@ -19,13 +19,13 @@ struct profile {
     bool is_active;  /* as committed */
     bool is_removed; /* no longer configured: takes nothing new, stays until it is empty */
 
-    struct task_counts counts;   /* committed */
-    int64_t last_activity;       /* wall ms, 0: none yet */
+    struct task_counts counts; /* committed */
+    int64_t last_activity;     /* wall ms, 0: none yet */
     struct metrics_window window;
-    int64_t slots_used;          /* attempts whose family is not gone yet */
-    int64_t next_wake;           /* no scheduled task is due before this; wall ms */
+    int64_t slots_used; /* attempts whose family is not gone yet */
+    int64_t next_wake;  /* no scheduled task is due before this; wall ms */
 
-    struct { /* by the pass under way */
+    struct {           /* by the pass under way */
         int64_t id;    /* 0: unchanged */
         bool is_dirty; /* counters to be written */
         int is_active; /* -1: unchanged */

@@ -24,8 +24,9 @@ enum task_status retry_decide(struct task *task, enum error_class class,
     }
     if (task->spent >= max_attempts)
         return TASK_FAILED;
-    ceiling = fmin((double)profile->max_backoff_ms,
-                   ldexp((double)profile->backoff_ms, (int)(task->retries < 60 ? task->retries : 60)));
+    ceiling =
+        fmin((double)profile->max_backoff_ms,
+             ldexp((double)profile->backoff_ms, (int)(task->retries < 60 ? task->retries : 60)));
     task->retries++;
     *ret_delay_ms = (int64_t)(chance * ceiling);
     return TASK_SCHEDULED;

@@ -8,9 +8,9 @@
 #define RETRY_INTERRUPTIONS_MAX 10
 
 /**
- * Decides what follows an attempt that ended with `class`, and notes it in the task (spent, retries,
- * interruptions). Returns the status to go to: TASK_FAILED, TASK_QUEUED (at once) or TASK_SCHEDULED
- * with *ret_delay_ms to wait.
+ * Decides what follows an attempt that ended with `class`, and notes it in the task (spent,
+ * retries, interruptions). Returns the status to go to: TASK_FAILED, TASK_QUEUED (at once) or
+ * TASK_SCHEDULED with *ret_delay_ms to wait.
  *
  * The delay is exponential backoff with full jitter: a uniform choice between 0 and
  * min(maxBackoff, backoff * 2^retries) ("Exponential Backoff And Jitter", AWS Architecture Blog,

@@ -34,7 +34,8 @@ static double term_capability(const struct profile *profile, const struct router
 static double term_load(const struct profile *profile, const struct router_request *request UNUSED)
 {
     double work = (double)(profile_count(profile, TASK_RUNNING) + profile_waiting(profile));
-    double average = profile->window.count ? metrics_window_average(&profile->window) : TYPICAL_SECONDS;
+    double average =
+        profile->window.count ? metrics_window_average(&profile->window) : TYPICAL_SECONDS;
     double wait = work * average / (double)profile->config.max_concurrent_tasks;
 
     return 1 / (1 + wait / TYPICAL_SECONDS);
@@ -62,7 +63,8 @@ static const struct {
     double (*value)(const struct profile *profile, const struct router_request *request);
     size_t weight; /* offset in struct routing_weights */
 } terms[TERM_COUNT] = {
-    [TERM_CAPABILITY] = {"capability", term_capability, offsetof(struct routing_weights, capability)},
+    [TERM_CAPABILITY] = {"capability", term_capability,
+                         offsetof(struct routing_weights, capability)},
     [TERM_LOAD] = {"load", term_load, offsetof(struct routing_weights, load)},
     [TERM_HISTORY] = {"history", term_history, offsetof(struct routing_weights, history)},
     [TERM_PRIORITY] = {"priority", term_priority, offsetof(struct routing_weights, priority)},

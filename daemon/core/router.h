@@ -17,7 +17,7 @@ struct router_request {
 struct router_candidate {
     struct profile *profile;
     bool is_rejected;
-    bool is_full; /* rejected only because its queue is full */
+    bool is_full;     /* rejected only because its queue is full */
     char reason[120]; /* why it is rejected */
     double terms[TERM_COUNT];
     double score; /* the weighted sum of the terms, 0 when rejected */

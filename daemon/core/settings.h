@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the configuration says, as values. Keys, bounds, defaults and docs: daemon/config_table.c. */
+/* What the configuration says, as values. Keys, bounds, defaults and docs: daemon/config_table.c.
+ */
 #pragma once
 
 #include "common/macros.h"

@@ -5,8 +5,8 @@
 #include <string.h>
 
 static const char *const status_names[TASK_STATUS_COUNT] = {
-    [TASK_NEW] = "new",         [TASK_QUEUED] = "queued",   [TASK_SCHEDULED] = "scheduled",
-    [TASK_BLOCKED] = "blocked", [TASK_RUNNING] = "running", [TASK_COMPLETED] = "completed",
+    [TASK_NEW] = "new",         [TASK_QUEUED] = "queued",       [TASK_SCHEDULED] = "scheduled",
+    [TASK_BLOCKED] = "blocked", [TASK_RUNNING] = "running",     [TASK_COMPLETED] = "completed",
     [TASK_FAILED] = "failed",   [TASK_CANCELLED] = "cancelled",
 };
 

@@ -17,16 +17,16 @@
 
 #include "core/error_class.h"
 
-enum task_status { /* the values are stored: never renumber them */
-    TASK_NEW = 0,  /* not admitted yet */
-    TASK_QUEUED = 1,
-    TASK_SCHEDULED = 2,
-    TASK_BLOCKED = 3,
-    TASK_RUNNING = 4,
-    TASK_COMPLETED = 5,
-    TASK_FAILED = 6,
-    TASK_CANCELLED = 7,
-    TASK_STATUS_COUNT,
+enum task_status {               /* the values are stored: never renumber them */
+                   TASK_NEW = 0, /* not admitted yet */
+                   TASK_QUEUED = 1,
+                   TASK_SCHEDULED = 2,
+                   TASK_BLOCKED = 3,
+                   TASK_RUNNING = 4,
+                   TASK_COMPLETED = 5,
+                   TASK_FAILED = 6,
+                   TASK_CANCELLED = 7,
+                   TASK_STATUS_COUNT,
 };
 
 enum task_priority { PRIORITY_LOW, PRIORITY_MEDIUM, PRIORITY_HIGH, PRIORITY_COUNT };
@@ -90,8 +90,8 @@ int task_transition(struct task *task, enum task_status to, struct task_counts *
 void task_move(struct task *task, int64_t profile_id, struct task_counts *from,
                struct task_counts *to);
 
-/** The place in the queue of ready tasks: readyAt - priority * agingInterval, smallest first. A task
- *  of one level less runs first once it has waited that much longer, so nothing starves. */
+/** The place in the queue of ready tasks: readyAt - priority * agingInterval, smallest first. A
+ * task of one level less runs first once it has waited that much longer, so nothing starves. */
 int64_t task_rank(const struct task *task, int64_t aging_interval_ms);
 
 int64_t task_counts_waiting(const struct task_counts *counts);

@@ -22,8 +22,7 @@
 
 struct attempt *attempt_find(struct engine *engine, int64_t task_id)
 {
-    list_for_each(link, &engine->attempts)
-    {
+    list_for_each (link, &engine->attempts) {
         struct attempt *attempt = list_entry(link, struct attempt, link);
 
         if (attempt->task_id == task_id)
@@ -171,8 +170,9 @@ static void judge(struct attempt *attempt, const struct run_end *end)
     bool succeeded = end->outcome == RUN_EXITED && end->code == 0;
 
     if (attempt->stop == ERROR_TIMEOUT) {
-        end_as(attempt, ERROR_TIMEOUT,
-               xasprintf("ran longer than its timeout of %g s", (double)attempt->timeout_ms / 1000));
+        end_as(
+            attempt, ERROR_TIMEOUT,
+            xasprintf("ran longer than its timeout of %g s", (double)attempt->timeout_ms / 1000));
         return;
     }
     /* What finished its work while acpd was stopping has finished it. */

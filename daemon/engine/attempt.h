@@ -13,24 +13,24 @@ enum attempt_state {
 };
 
 struct attempt {
-    struct list link;           /* engine.attempts */
-    struct heap_node deadline;  /* engine.deadlines, by monotonic ms */
+    struct list link;          /* engine.attempts */
+    struct heap_node deadline; /* engine.deadlines, by monotonic ms */
     struct engine *engine;
     struct profile *profile;
-    struct run *run;            /* while it runs */
+    struct run *run; /* while it runs */
     enum attempt_state state;
 
     int64_t task_id, number;
     int64_t started_at, started_mono, ended_mono;
     int64_t timeout_ms;
-    struct buf input;           /* for stdin; gone once it was started */
+    struct buf input; /* for stdin; gone once it was started */
 
-    enum error_class stop;      /* why it is being stopped; ERROR_NONE: it is not */
-    bool stop_is_staged;        /* by the pass under way: its processes are told after the commit */
+    enum error_class stop; /* why it is being stopped; ERROR_NONE: it is not */
+    bool stop_is_staged;   /* by the pass under way: its processes are told after the commit */
 
-    enum error_class class;     /* how it ended */
+    enum error_class class; /* how it ended */
     char *message, *result;
-    bool is_stale;              /* its task had been taken away: the end changes nothing */
+    bool is_stale; /* its task had been taken away: the end changes nothing */
 };
 
 /** The attempt of a task whose processes are not gone yet, or NULL. */

@@ -16,9 +16,9 @@
 /* A wall clock may be set while acpd sleeps: with tasks scheduled, look at it this often. */
 #define WALL_CHECK_MS 5000
 
-#define METRICS_KEEP_MS    (INT64_C(8) * 24 * 3600 * 1000)
-#define PRUNE_INTERVAL_MS  (INT64_C(3600) * 1000)
-#define STORE_RETRY_MS     1000
+#define METRICS_KEEP_MS   (INT64_C(8) * 24 * 3600 * 1000)
+#define PRUNE_INTERVAL_MS (INT64_C(3600) * 1000)
+#define STORE_RETRY_MS    1000
 
 struct engine *engine_new(struct store *store, struct settings *settings, const char *state_dir,
                           const char *socket_path)
@@ -41,7 +41,7 @@ void engine_free(struct engine *engine)
 {
     if (!engine)
         return;
-    list_for_each_safe(link, &engine->attempts)
+    list_for_each_safe (link, &engine->attempts)
         attempt_free(list_entry(link, struct attempt, link));
     for (size_t i = 0; i < engine->profile_count; i++)
         profile_free(engine->profiles[i]);
@@ -143,8 +143,7 @@ static void stop_overdue(struct engine *engine)
 
 static int settle_ended(struct engine *engine)
 {
-    list_for_each(link, &engine->attempts)
-    {
+    list_for_each (link, &engine->attempts) {
         struct attempt *attempt = list_entry(link, struct attempt, link);
         int r;
 
@@ -171,7 +170,8 @@ static int flush_profiles(struct engine *engine)
                 return r;
         }
         if (!metrics_bucket_is_empty(&p->staged.bucket)) {
-            r = store_add_metrics(engine->store, profile_id(p), engine->now.wall, &p->staged.bucket);
+            r = store_add_metrics(engine->store, profile_id(p), engine->now.wall,
+                                  &p->staged.bucket);
             if (r < 0)
                 return r;
         }
@@ -261,8 +261,7 @@ int engine_plan(struct engine *engine)
 
 void engine_commit(struct engine *engine)
 {
-    list_for_each_safe(link, &engine->attempts)
-    {
+    list_for_each_safe (link, &engine->attempts) {
         struct attempt *attempt = list_entry(link, struct attempt, link);
 
         if (attempt->state != ATTEMPT_SETTLED)
@@ -279,8 +278,7 @@ void engine_commit(struct engine *engine)
 
 void engine_rollback(struct engine *engine)
 {
-    list_for_each_safe(link, &engine->attempts)
-    {
+    list_for_each_safe (link, &engine->attempts) {
         struct attempt *attempt = list_entry(link, struct attempt, link);
 
         if (attempt->stop_is_staged) {
@@ -305,8 +303,7 @@ void engine_rollback(struct engine *engine)
 
 void engine_launch(struct engine *engine)
 {
-    list_for_each_safe(link, &engine->attempts)
-    {
+    list_for_each_safe (link, &engine->attempts) {
         struct attempt *attempt = list_entry(link, struct attempt, link);
 
         if (attempt->state == ATTEMPT_CLAIMED)
@@ -348,7 +345,7 @@ int64_t engine_next_deadline(const struct engine *engine)
 void engine_stop(struct engine *engine)
 {
     engine->is_stopping = true;
-    list_for_each(link, &engine->attempts)
+    list_for_each (link, &engine->attempts)
         attempt_stop(list_entry(link, struct attempt, link), ERROR_INTERRUPTED);
 }
 
@@ -359,8 +356,7 @@ bool engine_is_idle(const struct engine *engine)
 
 bool engine_has_runs(const struct engine *engine)
 {
-    list_for_each(link, &engine->attempts)
-    {
+    list_for_each (link, &engine->attempts) {
         if (list_entry(link, struct attempt, link)->run)
             return true;
     }

@@ -11,8 +11,8 @@
  *                     or engine_rollback: it never happened
  *   engine_launch     starts and stops processes: only what is committed touches the world
  *
- * Results: 0, a positive enum engine_outcome, or a negative errno when the storage failed or acpd is
- * stopping (-ESHUTDOWN).
+ * Results: 0, a positive enum engine_outcome, or a negative errno when the storage failed or acpd
+ * is stopping (-ESHUTDOWN).
  */
 #pragma once
 
@@ -123,7 +123,7 @@ size_t engine_route(struct engine *engine, const struct router_request *request,
 int engine_assign(struct engine *engine, struct profile *profile, struct task *task);
 
 struct engine_update {
-    int priority;            /* -1: unchanged */
+    int priority; /* -1: unchanged */
     bool has_run_at;
     int64_t run_at;          /* 0: as soon as possible */
     struct profile *profile; /* NULL: unchanged */
@@ -136,8 +136,9 @@ int engine_retry(struct engine *engine, int64_t id, struct task *ret_task);
 
 struct engine_pending {
     const char *reason;
-    int64_t position; /* one-based, in the order in which the profile's tasks will run; 0: unknown */
-    int64_t eta;      /* wall ms, 0: unknown */
+    int64_t
+        position; /* one-based, in the order in which the profile's tasks will run; 0: unknown */
+    int64_t eta;  /* wall ms, 0: unknown */
 };
 
 #define ENGINE_POSITION_MAX 1000

@@ -76,9 +76,10 @@ static void adopt_unconfigured(struct store_profile *row, void *data)
     adopt_row(profile, row);
     add_profile(engine, profile);
     if (engine_is_visible(profile))
-        log_warning("profile \"%s\" is not configured but has unfinished tasks: it stays, inactive, "
-                    "until it is empty",
-                    profile->config.name);
+        log_warning(
+            "profile \"%s\" is not configured but has unfinished tasks: it stays, inactive, "
+            "until it is empty",
+            profile->config.name);
 }
 
 int engine_configure(struct engine *engine, struct settings *settings)

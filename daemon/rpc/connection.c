@@ -9,9 +9,9 @@
 #include "common/alloc.h"
 #include "common/log.h"
 
-#define READ_SIZE    (64 * 1024)
-#define INPUT_AHEAD  (256 * 1024) /* unhandled bytes at which reading pauses */
-#define KEEP_BUFFER  (64 * 1024)  /* capacity that an idle connection may keep */
+#define READ_SIZE   (64 * 1024)
+#define INPUT_AHEAD (256 * 1024) /* unhandled bytes at which reading pauses */
+#define KEEP_BUFFER (64 * 1024)  /* capacity that an idle connection may keep */
 
 static size_t unsent(const struct connection *connection)
 {
@@ -151,8 +151,8 @@ void connection_free(struct connection *connection)
 static void drop_handled_input(struct connection *connection)
 {
     buf_consume(&connection->in, connection->in_at);
-    connection->in_scanned -= connection->in_scanned < connection->in_at ? connection->in_scanned
-                                                                          : connection->in_at;
+    connection->in_scanned -=
+        connection->in_scanned < connection->in_at ? connection->in_scanned : connection->in_at;
     connection->in_at = 0;
     if (!connection->in.len && connection->in.capacity > KEEP_BUFFER)
         buf_deinit(&connection->in);
@@ -179,8 +179,7 @@ size_t connection_process(struct connection *connection)
         connection->pass = pass;
         connection->pass_lines = 0;
     }
-    while (!connection->is_closing &&
-           connection->pass_lines < (size_t)settings->lines_per_pass) {
+    while (!connection->is_closing && connection->pass_lines < (size_t)settings->lines_per_pass) {
         if (is_congested(connection)) {
             list_remove(&connection->ready); /* until connection_flush() has made room */
             break;
@@ -222,9 +221,9 @@ void connection_flush(struct connection *connection)
     if (connection->is_dead)
         return;
     while (connection->out_sent < connection->out_committed) {
-        ssize_t n = send(connection->fd, out->data + connection->out_sent,
-                         connection->out_committed - connection->out_sent,
-                         MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n =
+            send(connection->fd, out->data + connection->out_sent,
+                 connection->out_committed - connection->out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
 
         if (n < 0 && errno == EINTR)
             continue;

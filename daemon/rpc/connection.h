@@ -27,9 +27,9 @@ struct connection {
     size_t out_sent;      /* of the committed bytes */
     size_t out_committed; /* what may leave; behind it stands what this pass has staged */
 
-    bool at_eof;       /* the client sends nothing more */
-    bool is_closing;   /* to be closed once its replies have left */
-    bool is_dead;      /* to be freed after the pass */
+    bool at_eof;     /* the client sends nothing more */
+    bool is_closing; /* to be closed once its replies have left */
+    bool is_dead;    /* to be freed after the pass */
 };
 
 /* A piece of staged output, kept so that it can be replaced when the commit fails. */

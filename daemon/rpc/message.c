@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The envelope: JSON-RPC 2.0 requests, notifications and batches (https://www.jsonrpc.org/specification). */
+/* The envelope: JSON-RPC 2.0 requests, notifications and batches
+ * (https://www.jsonrpc.org/specification). */
 #include <string.h>
 #include <stdio.h>
 
@@ -117,8 +118,10 @@ static bool handle_request(struct connection *connection, struct json_object *re
     has_id = json_object_object_get_ex(request, "id", &id);
     good_id = !id || json_object_is_type(id, json_type_string) ||
               json_object_is_type(id, json_type_int) || json_object_is_type(id, json_type_double);
-    if (has_id && good_id)
-        id_text = id_copy = xstrdup(json_compact(id));
+    if (has_id && good_id) {
+        id_copy = xstrdup(json_compact(id));
+        id_text = id_copy;
+    }
     id_len = strlen(id_text);
 
     version = json_get(request, "jsonrpc");
@@ -175,8 +178,8 @@ static void handle_batch(struct connection *connection, struct json_object *batc
         return;
     }
     for (size_t i = 0; i < count; i++)
-        replied |= handle_request(connection, json_object_array_get_idx(batch, i),
-                                  replied ? ',' : '[');
+        replied |=
+            handle_request(connection, json_object_array_get_idx(batch, i), replied ? ',' : '[');
     if (replied)
         stage_punctuation(connection, "]\n");
 }

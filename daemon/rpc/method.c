@@ -78,8 +78,9 @@ static void print_method(const struct rpc_method *method, const struct settings 
     buf_add_json_text(out, method->summary);
     buf_add_text(out, ",\"paramStructure\":\"either\",\"params\":[");
     for (const struct param *p = method->params; p->type != PARAM_END; p++) {
-        buf_printf(out, "%s{\"name\":\"%s\",\"required\":%s,\"schema\":",
-                   p == method->params ? "" : ",", p->name, p->is_required ? "true" : "false");
+        buf_printf(out,
+                   "%s{\"name\":\"%s\",\"required\":%s,\"schema\":", p == method->params ? "" : ",",
+                   p->name, p->is_required ? "true" : "false");
         param_print_schema(p, settings, out);
         buf_add_char(out, '}');
     }

@@ -57,8 +57,7 @@ int rpc_print_task(struct rpc_call *call, const struct task *task, int64_t posit
 void rpc_print_profile(const struct profile *profile, struct buf *out);
 int rpc_print_state(struct rpc_call *call, const struct profile *profile);
 int rpc_print_metrics(struct rpc_call *call, const struct profile *profile, const char *range);
-void rpc_print_candidates(const struct router_candidate *candidates, size_t count,
-                          struct buf *out);
+void rpc_print_candidates(const struct router_candidate *candidates, size_t count, struct buf *out);
 
 /* The bound of one reply that lists things. */
 #define RPC_LIST_BYTES (4 * 1024 * 1024)

@@ -232,9 +232,8 @@ static void print_decision(const struct router_candidate *candidates, size_t cou
     if (fit)
         buf_printf(&reason, "%s has the best score of %zu that fit%s",
                    candidates[0].profile->config.name, fit,
-                   candidates[0].profile->health == HEALTH_UNHEALTHY
-                       ? "; no healthy profile fits"
-                       : "");
+                   candidates[0].profile->health == HEALTH_UNHEALTHY ? "; no healthy profile fits"
+                                                                     : "");
     else if (count == 1)
         buf_printf(&reason, "the only profile does not fit: %s", candidates[0].reason);
     else

@@ -100,8 +100,8 @@ int rpc_print_state(struct rpc_call *call, const struct profile *profile)
     print_int(out, ",\"queueSize\":", profile_waiting(profile));
     print_bool(out, ",\"isProcessing\":", running > 0);
     print_text(out, ",\"health\":", profile_health_name(profile->health));
-    print_text(out, ",\"healthReason\":",
-               profile->health_reason[0] ? profile->health_reason : NULL);
+    print_text(out,
+               ",\"healthReason\":", profile->health_reason[0] ? profile->health_reason : NULL);
     buf_add_text(out, ",\"oldestQueuedAge\":");
     if (oldest < 0)
         buf_add_text(out, "null");

@@ -178,7 +178,7 @@ void rpc_server_free(struct rpc_server *server)
     if (!server)
         return;
     list_splice(&server->connections, &server->dead);
-    list_for_each_safe(link, &server->connections)
+    list_for_each_safe (link, &server->connections)
         connection_free(list_entry(link, struct connection, link));
     if (server->acceptable)
         event_free(server->acceptable);
@@ -226,7 +226,8 @@ void rpc_fail(struct rpc_server *server)
     const char *message = "the storage fails; nothing was changed";
 
     /* Each connection's output from its first falling mark on is built anew, mark by mark: errors
-     * for replies, punctuation as it was. Marks of one connection are in the order of its output. */
+     * for replies, punctuation as it was. Marks of one connection are in the order of its output.
+     */
     for (size_t i = 0; i < server->mark_count; i++) {
         struct reply_mark *mark = &server->marks[i];
         struct connection *connection = mark->connection;
@@ -258,8 +259,7 @@ void rpc_fail(struct rpc_server *server)
 
 void rpc_release(struct rpc_server *server)
 {
-    list_for_each_safe(link, &server->dirty)
-    {
+    list_for_each_safe (link, &server->dirty) {
         struct connection *connection = list_entry(link, struct connection, dirty);
 
         list_remove(&connection->dirty);

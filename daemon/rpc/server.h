@@ -4,8 +4,8 @@
  *
  * The loop drives it in steps. Events only move bytes; rpc_process() runs the handlers of the lines
  * that have arrived; their replies are staged and leave with rpc_release() after the commit. When
- * the commit failed, rpc_fail() first turns every reply that was staged after the pass's first write
- * into an error. Connections are freed by rpc_reap() alone, never under a callback's feet.
+ * the commit failed, rpc_fail() first turns every reply that was staged after the pass's first
+ * write into an error. Connections are freed by rpc_reap() alone, never under a callback's feet.
  *
  * Bounds: the settings have the limits of connections, of a line, of the lines a connection gets
  * handled in one pass, and of the output that may wait for a client that does not read; beyond that

@@ -142,7 +142,7 @@ static void keeper_start(struct keeper *keeper, const int fds[START_FDS], int64_
     int r;
 
     r = command_load(fds[START_SPEC], &command);
-    if (r < 0)
+    if (!command.argv)
         keeper_fail(keeper, -r, "read", "the order to start");
     if (command.cwd && chdir(command.cwd) < 0)
         keeper_fail(keeper, errno, "enter", command.cwd);

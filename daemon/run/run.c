@@ -215,8 +215,7 @@ static int memory_file(const char *name, const void *data, size_t len, int *ret_
             return -errno;
         done += (size_t)n;
     }
-    *ret_fd = fd;
-    fd = -1;
+    *ret_fd = steal_fd(&fd);
     return 0;
 }
 

@@ -25,15 +25,15 @@ struct supervisor;
 struct run;
 
 struct run_spec {
-    const char *const *argv;     /* NULL-terminated; argv[0] is looked up on PATH */
-    const char *const *env;      /* NULL-terminated "KEY=value", added to the inherited environment */
-    const char *cwd;             /* NULL: as acpd's */
-    const void *input;           /* what the command reads on stdin, then end of file */
+    const char *const *argv; /* NULL-terminated; argv[0] is looked up on PATH */
+    const char *const *env;  /* NULL-terminated "KEY=value", added to the inherited environment */
+    const char *cwd;         /* NULL: as acpd's */
+    const void *input;       /* what the command reads on stdin, then end of file */
     size_t input_len;
-    const char *log_path;        /* the run's log, created anew; its folder is made if need be */
-    int64_t log_limit;           /* bytes of log; the cut is marked, later output is dropped */
-    size_t tail_limit;           /* bytes of the end of stdout that run_end.output holds */
-    int64_t grace_ms;            /* between SIGTERM and SIGKILL when the run is stopped */
+    const char *log_path; /* the run's log, created anew; its folder is made if need be */
+    int64_t log_limit;    /* bytes of log; the cut is marked, later output is dropped */
+    size_t tail_limit;    /* bytes of the end of stdout that run_end.output holds */
+    int64_t grace_ms;     /* between SIGTERM and SIGKILL when the run is stopped */
 };
 
 enum run_outcome {
@@ -46,8 +46,9 @@ enum run_outcome {
 struct run_end {
     enum run_outcome outcome;
     int code;
-    const char *message; /* for RUN_NOT_STARTED, e.g. "cannot start \"x\": No such file or directory" */
-    const char *output;  /* the tail of stdout, valid UTF-8, not terminated */
+    const char
+        *message; /* for RUN_NOT_STARTED, e.g. "cannot start \"x\": No such file or directory" */
+    const char *output; /* the tail of stdout, valid UTF-8, not terminated */
     size_t output_len;
 };
 
@@ -64,11 +65,12 @@ struct run_handler {
  * the last descendant is reaped; a new supervisor waits for it without blocking the caller.
  * `children_nofile` is the soft RLIMIT_NOFILE that children get back.
  */
-int supervisor_new(const char *lock_path, uint64_t children_nofile, struct supervisor **ret_supervisor);
+int supervisor_new(const char *lock_path, uint64_t children_nofile,
+                   struct supervisor **ret_supervisor);
 /** Lets the supervisor report to this loop. `on_lost` is called when the supervisor itself died:
  *  nothing can be started any more. */
-int supervisor_attach(struct supervisor *supervisor, struct event_base *base, void (*on_ready)(void *data),
-                      void (*on_lost)(void *data), void *data);
+int supervisor_attach(struct supervisor *supervisor, struct event_base *base,
+                      void (*on_ready)(void *data), void (*on_lost)(void *data), void *data);
 /** Whether the lock is held and runs may be started. */
 bool supervisor_is_ready(const struct supervisor *supervisor);
 /** Closes the command socket; what still runs is killed, and its runs are freed without on_end.
@@ -77,7 +79,8 @@ void supervisor_free(struct supervisor *supervisor);
 
 /** Starts the command. Whatever fails, now or later, is reported by on_end, never from inside this
  *  call. The spec is not needed after it. The supervisor must be attached; it need not be ready. */
-struct run *run_start(struct supervisor *supervisor, const struct run_spec *spec, const struct run_handler *handler);
+struct run *run_start(struct supervisor *supervisor, const struct run_spec *spec,
+                      const struct run_handler *handler);
 /** Asks the family to end: SIGTERM to all of it, SIGKILL after the grace. Idempotent. */
 void run_stop(struct run *run);
 /** SIGKILL to all of it, now. */

@@ -40,7 +40,7 @@
       "UPDATE task SET profile_id = ?2, status = ?3, priority = ?4, place = ?5, started_at = ?6, " \
       "finished_at = ?7, run_at = ?8, ready_at = ?9, queued_at = ?10, attempt = ?11, "             \
       "spent = ?12, retries = ?13, interruptions = ?14, error_class = ?15, error_message = ?16, "  \
-      "result = ?17 WHERE id = ?1 AND status = ?18 AND attempt = ?19")                            \
+      "result = ?17 WHERE id = ?1 AND status = ?18 AND attempt = ?19")                             \
     X(NEXT_OF_STATUS, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE         \
                       " AND status = ?1 AND profile_id = ?2 ORDER BY place, id LIMIT 1")           \
     X(NEXT_RUNNING, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE           \

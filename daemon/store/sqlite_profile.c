@@ -13,7 +13,8 @@ void store_profile_deinit(struct store_profile *profile)
 
 /* The columns of the table `profile` that hold counters, in the order of its definition. */
 static const enum task_status counted[] = {
-    TASK_QUEUED, TASK_SCHEDULED, TASK_BLOCKED, TASK_RUNNING, TASK_COMPLETED, TASK_FAILED, TASK_CANCELLED,
+    TASK_QUEUED,    TASK_SCHEDULED, TASK_BLOCKED,   TASK_RUNNING,
+    TASK_COMPLETED, TASK_FAILED,    TASK_CANCELLED,
 };
 
 static void read_profile(sqlite3_stmt *stmt, struct store_profile *ret_profile)

@@ -62,8 +62,8 @@ int store_add_task(struct store *store, struct task *task);
 /** 1: found. */
 int store_get_task(struct store *store, int64_t id, struct task *ret_task);
 int store_get_task_by_key(struct store *store, const char *key, struct task *ret_task);
-/** Writes what changes of a task, if its row still has this status and this attempt. 1: saved; 0: it
- *  had moved on, and nothing was written. */
+/** Writes what changes of a task, if its row still has this status and this attempt. 1: saved; 0:
+ * it had moved on, and nothing was written. */
 int store_save_task(struct store *store, const struct task *task, enum task_status was_status,
                     int64_t was_attempt);
 
@@ -80,8 +80,8 @@ int store_count_before(struct store *store, const struct task *task, int64_t lim
 /** When the oldest among the first `limit` queued tasks became ready. 1: found. */
 int store_oldest_queued(struct store *store, int64_t profile_id, int64_t limit,
                         int64_t *ret_ready_at);
-/** The latest readyAt or queuedAt among the newest tasks, 0 without any: the clock of the queue must
- *  not start before it. */
+/** The latest readyAt or queuedAt among the newest tasks, 0 without any: the clock of the queue
+ * must not start before it. */
 int store_last_clock(struct store *store, int64_t *ret_at);
 
 /** Takes one task, which is freed after the call; nonzero ends the list. */
