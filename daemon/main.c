@@ -302,8 +302,9 @@ static int serve(const struct options *options, struct settings *settings,
     log_info("acpd " ACPD_VERSION " is ready on %s, state in %s, %zu profiles", options->socket,
              options->state_dir, loop.engine->profile_count);
     if (is_demo)
-        log_info("there is no configuration: the three profiles run the demo program, which only "
-                 "answers with what it was asked");
+        log_info(
+            "no profiles are configured: the three built-in ones run the demo program, which only "
+            "answers with what it was asked");
     notify("READY=1");
     r = loop_run(&loop);
     notify("STOPPING=1");

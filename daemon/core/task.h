@@ -17,16 +17,17 @@
 
 #include "core/error_class.h"
 
-enum task_status {               /* the values are stored: never renumber them */
-                   TASK_NEW = 0, /* not admitted yet */
-                   TASK_QUEUED = 1,
-                   TASK_SCHEDULED = 2,
-                   TASK_BLOCKED = 3,
-                   TASK_RUNNING = 4,
-                   TASK_COMPLETED = 5,
-                   TASK_FAILED = 6,
-                   TASK_CANCELLED = 7,
-                   TASK_STATUS_COUNT,
+/* The values are stored: never renumber them. */
+enum task_status {
+    TASK_NEW = 0, /* not admitted yet */
+    TASK_QUEUED = 1,
+    TASK_SCHEDULED = 2,
+    TASK_BLOCKED = 3,
+    TASK_RUNNING = 4,
+    TASK_COMPLETED = 5,
+    TASK_FAILED = 6,
+    TASK_CANCELLED = 7,
+    TASK_STATUS_COUNT,
 };
 
 enum task_priority { PRIORITY_LOW, PRIORITY_MEDIUM, PRIORITY_HIGH, PRIORITY_COUNT };
@@ -40,8 +41,9 @@ struct task {
     int64_t id, profile_id;
     enum task_status status;
     enum task_priority priority;
-    int64_t place; /* among the tasks of the same profile and status, smallest first: the rank of a
-                      queued task, the time a scheduled one waits for, the id of a blocked one */
+    /* Among the tasks of the same profile and status, smallest first: the rank of a queued task,
+     * the time that a scheduled one waits for, the id of a blocked one. */
+    int64_t place;
 
     int64_t created_at, started_at, finished_at;
     int64_t run_at;    /* as asked for */

@@ -136,9 +136,8 @@ int engine_retry(struct engine *engine, int64_t id, struct task *ret_task);
 
 struct engine_pending {
     const char *reason;
-    int64_t
-        position; /* one-based, in the order in which the profile's tasks will run; 0: unknown */
-    int64_t eta;  /* wall ms, 0: unknown */
+    int64_t position; /* one-based, in the order in which they will run; 0: unknown */
+    int64_t eta;      /* wall ms, 0: unknown */
 };
 
 #define ENGINE_POSITION_MAX 1000

@@ -46,9 +46,8 @@ enum run_outcome {
 struct run_end {
     enum run_outcome outcome;
     int code;
-    const char
-        *message; /* for RUN_NOT_STARTED, e.g. "cannot start \"x\": No such file or directory" */
-    const char *output; /* the tail of stdout, valid UTF-8, not terminated */
+    const char *message; /* for RUN_NOT_STARTED: which step failed, and why */
+    const char *output;  /* the tail of stdout, valid UTF-8, not terminated */
     size_t output_len;
 };
 
