@@ -230,8 +230,10 @@ static void print_decision(const struct router_candidate *candidates, size_t cou
     buf_add_text(out, ",\"candidates\":");
     rpc_print_candidates(candidates, count, out);
     if (fit)
-        buf_printf(&reason, "%s has the best score of %zu that fit%s",
-                   candidates[0].profile->config.name, fit,
+        buf_printf(&reason,
+                   fit == 1 ? "%s is the only one of %zu that fits%s"
+                            : "%s has the best score of the %zu that fit%s",
+                   candidates[0].profile->config.name, fit == 1 ? count : fit,
                    candidates[0].profile->health == HEALTH_UNHEALTHY ? "; no healthy profile fits"
                                                                      : "");
     else if (count == 1)

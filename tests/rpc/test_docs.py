@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+"""What the documents say holds."""
+
+import json
+import pathlib
+import re
+import subprocess
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def test_the_readme_tour_shows_what_it_says(make_daemon):
+    daemon = make_daemon()
+    tour = (ROOT / "README.md").read_text().split("## A tour")[1].split("\n## ")[0]
+    lines = "".join(line for line in tour.splitlines(True) if line.startswith("    "))
+    script = lines.replace("build/run/acpd.sock", str(daemon.socket))
+    assert str(daemon.socket) in script
+    output = subprocess.run(["bash", "-euo", "pipefail"], input=script, capture_output=True,
+                            text=True, timeout=120)
+    assert output.returncode == 0, output.stderr
+    submitted, _, _, _, queue, log, cancelled = [
+        json.loads(line)["result"] for line in output.stdout.splitlines()]
+    assert submitted["task"]["profile"] == "development" and submitted["task"]["routing"]["reason"]
+    assert [task["id"] for task in queue] == [3, 4] and queue[1]["pending"]["reason"] == "slots"
+    assert set(log) == {"entries", "next", "truncated"}
+    assert cancelled["id"] == 4 and cancelled["status"] == "cancelled"
+    with daemon.client() as client:
+        assert client.finish(2)["result"]["demo"] is True
+        assert "demo" in client.log(2)[0]
+
+
+def test_the_protocol_lists_every_method_with_its_parameters(daemon):
+    text = (ROOT / "docs/protocol.md").read_text()
+    rows = dict(re.findall(r"^\| `([a-z_.]+)` \| ((?:`[^`]*`)?)", text, re.M))
+    with daemon.client() as client:
+        methods = client.call("rpc.discover")["methods"]
+    assert len(methods) > 15
+    for method in methods:
+        names = [p["name"] + ("" if p["required"] else "?") for p in method["params"]]
+        assert method["name"] in rows, f"docs/protocol.md does not have {method['name']}"
+        if names:
+            assert rows[method["name"]] == f"`{', '.join(names)}`", method["name"]
