@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <ctype.h>
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -192,11 +193,12 @@ static int set_runner(const struct place *place, const struct config_row *row,
                       struct json_object *value)
 {
     struct runner_config *runner = (struct runner_config *)((char *)place->base + row->offset);
-    const char *type = json_get_string(value, "type"), *cwd;
+    const char *type, *cwd;
     int r;
 
     if (!json_object_is_type(value, json_type_object))
         return refuse(place->error, place->prefix, row->key, "must be an object");
+    type = plain_string(json_get(value, "type"));
     if (!type || strcmp(type, "command") != 0)
         return refuse(place->error, place->prefix, "runner.type", "must be \"command\"");
     runner->type = RUNNER_COMMAND;
@@ -292,7 +294,7 @@ static int set_members(const struct place *place, struct json_object *object, co
         if (!path[0] && place->rows == config_rows && strcmp(name, "profiles") == 0)
             continue;
         for (const struct config_row *row = place->rows; row->key; row++) {
-            if (strcmp(row->key, key) == 0)
+            if (!strchr(name, '.') && strcmp(row->key, key) == 0)
                 found = row;
             has_inner |= strncmp(row->key, inner, strlen(inner)) == 0;
         }
@@ -340,12 +342,12 @@ static int load_profile(struct json_object *object, size_t index, struct setting
     r = set_members(&place, object, "");
     if (r < 0)
         return r;
+    assert(profile->name); /* it is required */
     if (!profile->role)
         profile->role = xstrdup(profile->name);
     if (profile->max_backoff_ms < profile->backoff_ms)
         return refuse(ret_error, prefix, "retry.maxBackoff", "must not be less than retry.backoff");
     for (size_t i = 0; i < index; i++)
-        /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): a name is required. */
         if (strcmp(settings->profiles[i].name, profile->name) == 0)
             return refuse(ret_error, prefix, "name", "\"%s\" is there twice", profile->name);
     return 0;

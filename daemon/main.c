@@ -8,12 +8,11 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #include "common/alloc.h"
 #include "common/log.h"
+#include "common/notify.h"
 #include "common/path.h"
 #include "config.h"
 #include "loop.h"
@@ -217,25 +216,6 @@ static void on_supervisor_lost(void *data)
     loop->exit_status = EXIT_FAILURE;
 }
 
-/* Tells systemd, if it asked: sd_notify(3). */
-static void notify(const char *state)
-{
-    const char *path = getenv("NOTIFY_SOCKET");
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    CLEANUP(closep) int fd = -1;
-    socklen_t len;
-
-    if (!path || strlen(path) >= sizeof(address.sun_path) || (path[0] != '/' && path[0] != '@'))
-        return;
-    memcpy(address.sun_path, path, strlen(path));
-    if (path[0] == '@')
-        address.sun_path[0] = '\0';
-    len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
-    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0)
-        sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address, len);
-}
-
 /* Opens the database, makes the profiles, recovers: all in one transaction. */
 static int open_engine(const struct options *options, struct settings *settings,
                        struct store **ret_store, struct engine **ret_engine)
@@ -305,9 +285,9 @@ static int serve(const struct options *options, struct settings *settings,
         log_info(
             "no profiles are configured: the three built-in ones run the demo program, which only "
             "answers with what it was asked");
-    notify("READY=1");
+    notify_systemd("READY=1");
     r = loop_run(&loop);
-    notify("STOPPING=1");
+    notify_systemd("STOPPING=1");
     log_info("stopped");
     status = r < 0 ? EXIT_FAILURE : loop.exit_status;
 out:

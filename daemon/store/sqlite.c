@@ -208,6 +208,7 @@ int store_commit(struct store *store)
     if (!store->in_transaction)
         return 0;
     r = sqlite_run(store, sqlite_use(store, STMT_COMMIT));
+    store->log_has_remains = r < 0;
     if (r < 0)
         return r;
     store->in_transaction = false;
@@ -223,6 +224,12 @@ void store_rollback(struct store *store)
     sqlite3_reset(store->statements[STMT_ROLLBACK]);
     store->in_transaction = false;
     store->failure = 0;
+    /* The log may hold the whole of a commit whose sync failed: a crash now would bring back what
+     * was refused. While the disk goes on failing, each rollback tries again. */
+    if (store->log_has_remains &&
+        sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) ==
+            SQLITE_OK)
+        store->log_has_remains = false;
 }
 
 int64_t store_size(const struct store *store)

@@ -80,11 +80,12 @@ struct store {
     sqlite3_stmt *statements[STATEMENT_COUNT];
     char *path;
     bool in_transaction;
-    int failure; /* errno of the verb that failed in this transaction, or 0 */
+    bool log_has_remains; /* of a commit that failed */
+    int failure;          /* errno of the verb that failed in this transaction, or 0 */
     char error[256];
 };
 
-/** Reads only. 1: a newer acpd wrote the database, and *ret_error says so. */
+/** Reads only. 1: a newer acpd, or something else, wrote the database, and *ret_error says so. */
 int sqlite_check_version(sqlite3 *db, char **ret_error);
 /** The schema, brought up to date. *ret_error as for store_open(). */
 int sqlite_migrate(sqlite3 *db, char **ret_error);

@@ -86,15 +86,20 @@ static const char *const migrations[] = {
     ") WITHOUT ROWID;",
 };
 
-static int read_version(sqlite3 *db, int *ret_version)
+static int read_number(sqlite3 *db, const char *sql, int *ret_number)
 {
     sqlite3_stmt *stmt;
 
-    if (sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &stmt, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) != SQLITE_OK)
         return -EIO;
     if (sqlite3_step(stmt) == SQLITE_ROW)
-        *ret_version = sqlite3_column_int(stmt, 0);
+        *ret_number = sqlite3_column_int(stmt, 0);
     return sqlite3_finalize(stmt) == SQLITE_OK ? 0 : -EIO;
+}
+
+static int read_version(sqlite3 *db, int *ret_version)
+{
+    return read_number(db, "PRAGMA user_version", ret_version);
 }
 
 static int migrate_failed(sqlite3 *db, char **ret_error)
@@ -106,10 +111,17 @@ static int migrate_failed(sqlite3 *db, char **ret_error)
 int sqlite_check_version(sqlite3 *db, char **ret_error)
 {
     const int known = (int)ARRAY_SIZE(migrations);
-    int version = 0;
+    int version = 0, tables = 0;
 
-    if (read_version(db, &version) < 0)
+    if (read_version(db, &version) < 0 ||
+        read_number(db, "SELECT count(*) FROM sqlite_master", &tables) < 0)
         return -EIO;
+    if (version < 0 || (version == 0 && tables)) {
+        *ret_error = xasprintf("the database is not one of acpd's (schema %d, %d tables and "
+                               "indexes); nothing was changed",
+                               version, tables);
+        return 1;
+    }
     if (version > known) {
         *ret_error = xasprintf("the database was written by a newer acpd (schema %d; this program "
                                "knows %d); nothing was changed",
