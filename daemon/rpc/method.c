@@ -78,9 +78,10 @@ static void print_method(const struct rpc_method *method, const struct settings 
     buf_add_json_text(out, method->summary);
     buf_add_text(out, ",\"paramStructure\":\"either\",\"params\":[");
     for (const struct param *p = method->params; p->type != PARAM_END; p++) {
-        buf_printf(out,
-                   "%s{\"name\":\"%s\",\"required\":%s,\"schema\":", p == method->params ? "" : ",",
-                   p->name, p->is_required ? "true" : "false");
+        buf_printf(out, "%s{\"name\":\"%s\",", p == method->params ? "" : ",", p->name);
+        if (p->alias)
+            buf_printf(out, "\"x-alias\":\"%s\",", p->alias);
+        buf_printf(out, "\"required\":%s,\"schema\":", p->is_required ? "true" : "false");
         param_print_schema(p, settings, out);
         buf_add_char(out, '}');
     }
@@ -155,6 +156,15 @@ static enum rpc_outcome get_health(struct rpc_call *call)
     return RPC_REPLY;
 }
 
+static enum rpc_outcome get_metrics_export(struct rpc_call *call)
+{
+    CLEANUP(buf_deinit) struct buf text = {0};
+
+    rpc_print_export(call->engine, &text);
+    buf_add_json_string(call->out, text.data, text.len);
+    return RPC_REPLY;
+}
+
 static enum rpc_outcome reload_config(struct rpc_call *call)
 {
     CLEANUP(freep) char *error = NULL;
@@ -170,6 +180,8 @@ static enum rpc_outcome reload_config(struct rpc_call *call)
 
 const struct rpc_method rpc_system_methods[] = {
     {"get_health", "How acpd and its profiles are.", no_params, get_health},
+    {"get_metrics_export", "The figures as Prometheus reads them: text, as one string.", no_params,
+     get_metrics_export},
     {"reload_config", "Reads the configuration file again; a bad one changes nothing.", no_params,
      reload_config},
     {"rpc.discover", "This document: every method and its parameters, as OpenRPC.", no_params,

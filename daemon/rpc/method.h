@@ -59,5 +59,8 @@ int rpc_print_state(struct rpc_call *call, const struct profile *profile);
 int rpc_print_metrics(struct rpc_call *call, const struct profile *profile, const char *range);
 void rpc_print_candidates(const struct router_candidate *candidates, size_t count, struct buf *out);
 
+/** The figures for Prometheus (rpc/export.c). */
+void rpc_print_export(const struct engine *engine, struct buf *text);
+
 /* The bound of one reply that lists things. */
 #define RPC_LIST_BYTES (4 * 1024 * 1024)

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT */
+#include "gateway/http.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "common/alloc.h"
+#include "common/strv.h"
+
+/* Of a request that is refused: what is read and dropped, so that the answer arrives before the
+ * connection is closed. */
+#define DRAIN_MAX (256 * 1024)
+#define READ_SIZE (64 * 1024)
+
+static const char common_headers[] =
+    "X-Content-Type-Options: nosniff\r\n"
+    "X-Frame-Options: DENY\r\n"
+    "Referrer-Policy: no-referrer\r\n"
+    "Cross-Origin-Opener-Policy: same-origin\r\n"
+    "Cross-Origin-Resource-Policy: same-origin\r\n"
+    "Content-Security-Policy: default-src 'self'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'\r\n";
+
+void http_policy_deinit(struct http_policy *policy)
+{
+    free(policy->listen_host);
+    strv_free(policy->allow_hosts);
+    free(policy->token);
+    *policy = (struct http_policy){0};
+}
+
+static const char *reason_of(int status)
+{
+    static const struct {
+        int status;
+        const char *reason;
+    } reasons[] = {
+        {200, "OK"},
+        {201, "Created"},
+        {204, "No Content"},
+        {302, "Found"},
+        {304, "Not Modified"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {409, "Conflict"},
+        {413, "Content Too Large"},
+        {414, "URI Too Long"},
+        {415, "Unsupported Media Type"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {501, "Not Implemented"},
+        {502, "Bad Gateway"},
+        {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
+        if (reasons[i].status == status)
+            return reasons[i].reason;
+    return status < 400 ? "OK" : "Error";
+}
+
+static bool is_head(struct mg_connection *connection)
+{
+    const char *verb = mg_get_request_info(connection)->request_method;
+
+    return verb && strcmp(verb, "HEAD") == 0;
+}
+
+/* RFC 9110, section 5.6.7; not strftime(), which speaks the locale's language. */
+static void add_date(struct buf *answer)
+{
+    static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    time_t now = time(NULL);
+    struct tm tm;
+
+    if (!gmtime_r(&now, &tm))
+        return;
+    buf_printf(answer, "Date: %s, %02d %s %d %02d:%02d:%02d GMT\r\n", days[tm.tm_wday], tm.tm_mday,
+               months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+}
+
+int http_reply(struct mg_connection *connection, int status, const char *content_type,
+               const char *headers, const void *body, size_t len)
+{
+    CLEANUP(buf_deinit) struct buf answer = {0};
+
+    buf_printf(&answer, "HTTP/1.1 %d %s\r\n", status, reason_of(status));
+    add_date(&answer);
+    buf_add_text(&answer, common_headers);
+    if (content_type)
+        buf_printf(&answer, "Content-Type: %s\r\n", content_type);
+    if (status != 204 && status != 304)
+        buf_printf(&answer, "Content-Length: %zu\r\n", len);
+    if (headers)
+        buf_add_text(&answer, headers);
+    buf_add_text(&answer, "\r\n");
+    if (!is_head(connection) && status != 304)
+        buf_add(&answer, body, len);
+    mg_write(connection, answer.data, answer.len);
+    return status;
+}
+
+static void print_error(struct buf *body, int code, const char *data, const char *message)
+{
+    buf_add_text(body, "{\"error\":");
+    buf_add_json_text(body, message);
+    buf_printf(body, ",\"code\":%d", code);
+    if (data) {
+        buf_add_text(body, ",\"data\":");
+        buf_add_text(body, data);
+    }
+    buf_add_text(body, "}\n");
+}
+
+int http_error(struct mg_connection *connection, int status, int code, const char *headers,
+               const char *data, const char *format, ...)
+{
+    CLEANUP(buf_deinit) struct buf body = {0}, all = {0};
+    char message[512];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    print_error(&body, code, data, message);
+    buf_add_text(&all, "Cache-Control: no-store\r\n");
+    if (headers)
+        buf_add_text(&all, headers);
+    return http_reply(connection, status, "application/json", buf_text(&all), body.data, body.len);
+}
+
+/* Refuses a request whose end cannot be trusted, and closes the connection after the answer. */
+static void refuse(struct mg_connection *connection, int status, const char *message)
+{
+    char dropped[4096];
+
+    http_error(connection, status, RPC_INVALID_REQUEST, "Connection: close\r\n", NULL, "%s",
+               message);
+    for (size_t n = 0; n < DRAIN_MAX; n += sizeof(dropped))
+        if (mg_read(connection, dropped, sizeof(dropped)) <= 0)
+            break;
+    mg_close_connection(connection);
+}
+
+int http_on_error(struct mg_connection *connection, int status, const char *message)
+{
+    http_error(connection, status, RPC_INVALID_REQUEST, "Connection: close\r\n", NULL, "%s",
+               message && *message ? message : reason_of(status));
+    return 0;
+}
+
+/* The only value of a header; NULL: none. *ret_count says how often it is there. */
+static const char *find_header(const struct mg_request_info *info, const char *name, int *ret_count)
+{
+    const char *value = NULL;
+
+    *ret_count = 0;
+    for (int i = 0; i < info->num_headers; i++) {
+        if (strcasecmp(info->http_headers[i].name, name) != 0)
+            continue;
+        value = info->http_headers[i].value;
+        (*ret_count)++;
+    }
+    return value;
+}
+
+static const char *header(const struct mg_request_info *info, const char *name)
+{
+    int count;
+
+    return find_header(info, name, &count);
+}
+
+/* How the body is delimited must be beyond doubt: two servers in a row that read it differently
+ * would see different requests (request smuggling, RFC 9112 section 11.2). */
+static const char *framing_fault(const struct mg_request_info *info)
+{
+    int lengths, encodings, hosts;
+    const char *length = find_header(info, "Content-Length", &lengths);
+    const char *encoding = find_header(info, "Transfer-Encoding", &encodings);
+
+    find_header(info, "Host", &hosts);
+    if (hosts != 1)
+        return "a request has exactly one Host";
+    if (lengths > 1 || encodings > 1 || (lengths && encodings))
+        return "a request has one Content-Length or one Transfer-Encoding";
+    if (length && (!*length || length[strspn(length, "0123456789")] || strlen(length) > 18))
+        return "Content-Length must be a number";
+    if (encoding && strcasecmp(encoding, "chunked") != 0)
+        return "Transfer-Encoding must be chunked";
+    return NULL;
+}
+
+/* The host without its port; IPv6 addresses keep their brackets. */
+static size_t host_length(const char *host)
+{
+    size_t len = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
+
+    if (len > strlen(host))
+        return 0;
+    if (host[len] == ':' && host[len + 1 + strspn(host + len + 1, "0123456789")] == '\0')
+        return len;
+    return host[len] ? 0 : len;
+}
+
+static bool is_host(const char *host, size_t len, const char *name)
+{
+    return strlen(name) == len && strncasecmp(host, name, len) == 0;
+}
+
+/* A page of another site can make its own name point here (DNS rebinding); its requests then carry
+ * that name. */
+static bool may_be_host(const struct http_policy *policy, const char *host)
+{
+    static const char *const loopback[] = {"localhost", "127.0.0.1", "[::1]"};
+    size_t len = host_length(host);
+
+    for (size_t i = 0; i < ARRAY_SIZE(loopback); i++)
+        if (is_host(host, len, loopback[i]))
+            return true;
+    for (size_t i = 0; policy->allow_hosts && policy->allow_hosts[i]; i++)
+        if (is_host(host, len, policy->allow_hosts[i]))
+            return true;
+    return is_host(host, len, policy->listen_host);
+}
+
+/* Whether the Origin is that of this very Host. */
+static bool is_own_origin(const char *origin, const char *host)
+{
+    const char *at = strstr(origin, "://");
+
+    return at && strcasecmp(at + 3, host) == 0 &&
+           (strncmp(origin, "http://", 7) == 0 || strncmp(origin, "https://", 8) == 0);
+}
+
+static bool is_media_type(const char *content_type, const char *wanted)
+{
+    size_t len = strcspn(content_type, "; \t");
+
+    return strlen(wanted) == len && strncasecmp(content_type, wanted, len) == 0;
+}
+
+bool http_admit_write(struct mg_connection *connection)
+{
+    const struct mg_request_info *info = mg_get_request_info(connection);
+    const char *host = header(info, "Host"), *origin = header(info, "Origin");
+    const char *site = header(info, "Sec-Fetch-Site"), *type = header(info, "Content-Type");
+    bool is_own = (origin && is_own_origin(origin, host)) ||
+                  (!origin && site && strcmp(site, "same-origin") == 0);
+
+    if (origin ? !is_own : site && !is_own && strcmp(site, "none") != 0) {
+        http_error(connection, 403, RPC_FORBIDDEN, NULL, NULL,
+                   "a page of another origin may not change anything here");
+        return false;
+    }
+    if (type && is_media_type(type, "application/json"))
+        return true;
+    /* What fetch() says of a string by itself, or of nothing at all. */
+    if (is_own && (!type || is_media_type(type, "text/plain")))
+        return true;
+    http_error(connection, 415, RPC_INVALID_REQUEST, NULL, NULL,
+               "Content-Type must be application/json");
+    return false;
+}
+
+bool http_admit(struct mg_connection *connection, const struct http_policy *policy)
+{
+    const struct mg_request_info *info = mg_get_request_info(connection);
+    const char *fault = framing_fault(info);
+
+    if (fault) {
+        refuse(connection, 400, fault);
+        return false;
+    }
+    if (!may_be_host(policy, header(info, "Host"))) {
+        http_error(connection, 403, RPC_FORBIDDEN, NULL, NULL,
+                   "this host name is not allowed; see --allow-host");
+        return false;
+    }
+    return true;
+}
+
+/* In a time that does not tell how much of it was right. */
+static bool is_token(const char *given, const char *wanted)
+{
+    size_t len = strlen(wanted);
+    unsigned char difference = (unsigned char)(strlen(given) != len);
+
+    for (size_t i = 0; i < len && given[0]; i++)
+        difference |= (unsigned char)(given[i % strlen(given)] ^ wanted[i]);
+    return !difference && given[0];
+}
+
+bool http_authorize(struct mg_connection *connection, const struct http_policy *policy)
+{
+    const char *given = header(mg_get_request_info(connection), "Authorization");
+
+    if (!policy->token)
+        return true;
+    if (given && strncasecmp(given, "Bearer ", 7) == 0 &&
+        is_token(given + 7 + strspn(given + 7, " "), policy->token))
+        return true;
+    http_error(connection, 401, RPC_FORBIDDEN, "WWW-Authenticate: Bearer\r\n", NULL,
+               "a bearer token is needed; it is in the file that --token-file names");
+    return false;
+}
+
+bool http_read_body(struct mg_connection *connection, struct buf *ret_body)
+{
+    const struct mg_request_info *info = mg_get_request_info(connection);
+    CLEANUP(buf_deinit) struct buf body = {0};
+    int n = 1;
+
+    while (n > 0 && body.len <= HTTP_BODY_MAX && info->content_length <= HTTP_BODY_MAX) {
+        n = mg_read(connection, buf_reserve(&body, READ_SIZE), READ_SIZE);
+        if (n > 0)
+            body.len += (size_t)n;
+    }
+    if (body.len > HTTP_BODY_MAX || info->content_length > HTTP_BODY_MAX) {
+        refuse(connection, 413, "a body is at most 16 MiB");
+        return false;
+    }
+    if (n < 0 || (info->content_length > 0 && body.len < (size_t)info->content_length)) {
+        refuse(connection, 400, "the body ended early");
+        return false;
+    }
+    *ret_body = body;
+    body = (struct buf){0};
+    return true;
+}

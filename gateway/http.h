@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What every request and every answer goes through, whatever it is about: the guards against
+ * malformed, smuggled and cross-site requests, and the headers that each answer carries.
+ */
+#pragma once
+
+#include <civetweb.h>
+
+#include "common/buf.h"
+#include "common/json.h"
+
+#define HTTP_BODY_MAX (16 * 1024 * 1024) /* bytes */
+
+struct http_policy {
+    char *listen_host;  /* the address that it listens on */
+    char **allow_hosts; /* names beyond it and those of loopback that Host may have */
+    char *token;        /* of "Authorization: Bearer"; NULL: none is asked for */
+};
+
+void http_policy_deinit(struct http_policy *policy);
+
+/** Checks how a request is framed and whom it addresses. False: it was answered. */
+bool http_admit(struct mg_connection *connection, const struct http_policy *policy);
+/** Checks that a write does not come from a page of another site, which may send whatever a form
+ *  can. False: it was answered with 403 or 415. */
+bool http_admit_write(struct mg_connection *connection);
+/** Checks the bearer token; false: answered with 401. */
+bool http_authorize(struct mg_connection *connection, const struct http_policy *policy);
+
+/** Sends an answer. `headers`: more of them, each ended by CRLF, or NULL. Without the body when the
+ *  verb is HEAD. Returns the status. */
+int http_reply(struct mg_connection *connection, int status, const char *content_type,
+               const char *headers, const void *body, size_t len);
+/** Sends {"error", "code", "data"?}. data: JSON, or NULL. Returns the status. */
+int http_error(struct mg_connection *connection, int status, int code, const char *headers,
+               const char *data, const char *format, ...) PRINTF_LIKE(6, 7);
+/** Reads the body. False: it was answered, with 413 or 400. */
+bool http_read_body(struct mg_connection *connection, struct buf *ret_body);
+
+/** civetweb's callback for requests that it refuses by itself. */
+int http_on_error(struct mg_connection *connection, int status, const char *message);

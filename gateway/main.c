@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * acp-gateway: HTTP in, JSON-RPC out, and the dashboard's files. It keeps no state: it may be
+ * stopped and started at any moment, and so may the daemon behind it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "common/alloc.h"
+#include "common/log.h"
+#include "common/notify.h"
+#include "common/path.h"
+#include "common/strv.h"
+#include "gateway/api.h"
+#include "gateway/assets.h"
+
+/* A connection holds a thread, a silent one for REQUEST_TIMEOUT: five hundred of them must not
+ * keep a new client out. An idle thread costs 20 KB. */
+#define THREADS         "600"
+#define REQUEST_TIMEOUT "3000" /* ms */
+#define STOP_MS         1700   /* what is in flight may take so long at the end */
+#define TOKEN_MAX       4096   /* bytes of the token's file */
+
+static const char usage[] =
+    "Usage: acp-gateway [OPTION]...\n"
+    "Serves acpd's REST API and dashboard over HTTP.\n"
+    "\n"
+    "  --socket PATH      acpd's socket (default: $XDG_RUNTIME_DIR/acpd.sock,\n"
+    "                     for root /run/acpd/acpd.sock)\n"
+    "  --listen HOST:PORT where to listen (default: 127.0.0.1:8080); beyond loopback\n"
+    "                     only with a token\n"
+    "  --dashboard DIR    the built dashboard (default: found by itself)\n"
+    "  --token-file FILE  ask for the bearer token that this file holds\n"
+    "  --allow-host H     a further name that requests may use for this host\n"
+    "  --version          print the version and exit\n"
+    "  --help             print this and exit\n";
+
+struct options {
+    char *socket, *listen, *dashboard, *token_file;
+    struct http_policy policy;
+};
+
+struct gateway {
+    struct http_policy *policy;
+    struct upstream *upstream;
+    struct assets *assets;
+    atomic_int in_flight;
+};
+
+static void options_deinit(struct options *options)
+{
+    free(options->socket);
+    free(options->listen);
+    free(options->dashboard);
+    free(options->token_file);
+    http_policy_deinit(&options->policy);
+}
+
+static void parse_options(int argc, char **argv, struct options *options)
+{
+    static const struct option longs[] = {
+        {"socket", required_argument, NULL, 's'},
+        {"listen", required_argument, NULL, 'l'},
+        {"dashboard", required_argument, NULL, 'd'},
+        {"token-file", required_argument, NULL, 't'},
+        {"allow-host", required_argument, NULL, 'a'},
+        {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    int c;
+
+    while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+        switch (c) {
+        case 's':
+            options->socket = xstrdup(optarg);
+            break;
+        case 'l':
+            options->listen = xstrdup(optarg);
+            break;
+        case 'd':
+            options->dashboard = xstrdup(optarg);
+            break;
+        case 't':
+            options->token_file = xstrdup(optarg);
+            break;
+        case 'a':
+            strv_push(&options->policy.allow_hosts, xstrdup(optarg));
+            break;
+        case 'v':
+            puts("acp-gateway " ACPD_VERSION);
+            exit(EXIT_SUCCESS);
+        case 'h':
+            fputs(usage, stdout);
+            exit(EXIT_SUCCESS);
+        default:
+            fputs("Try 'acp-gateway --help'.\n", stderr);
+            exit(EXIT_FAILURE);
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "acp-gateway: unexpected argument '%s'\n", argv[optind]);
+        exit(EXIT_FAILURE);
+    }
+    if (!options->socket)
+        options->socket = path_default_socket();
+    if (!options->listen)
+        options->listen = xstrdup("127.0.0.1:8080");
+}
+
+/* Beside the gateway's folder in a build, else where it was installed. */
+static char *find_dashboard(void)
+{
+    char self[4096];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+    for (int up = 0; n > 0 && up < 2; up++) {
+        char *slash;
+
+        self[n] = '\0';
+        slash = strrchr(self, '/');
+        n = slash ? slash - self : 0;
+    }
+    if (n > 0) {
+        CLEANUP(freep) char *beside = xasprintf("%.*s/dashboard", (int)n, self);
+        CLEANUP(freep) char *index = xasprintf("%s/index.html", beside);
+
+        if (access(index, R_OK) == 0)
+            return STEAL(beside);
+    }
+    return xstrdup(ACPD_DATADIR "/dashboard");
+}
+
+/* Splits HOST:PORT; -EINVAL unless HOST is an IPv4 address (or localhost) and PORT a port. */
+static int parse_listen(const char *text, char **ret_host, int *ret_port)
+{
+    const char *colon = strrchr(text, ':');
+    unsigned a, b, c, d;
+    int port, end = 0;
+
+    if (!colon || sscanf(colon + 1, "%5d%n", &port, &end) != 1 || colon[1 + end] || port < 0 ||
+        port > 65535)
+        return -EINVAL;
+    if (strncmp(text, "localhost:", 10) == 0) {
+        *ret_host = xstrdup("127.0.0.1");
+    } else {
+        end = 0;
+        if (sscanf(text, "%3u.%3u.%3u.%3u%n", &a, &b, &c, &d, &end) != 4 || text + end != colon ||
+            a > 255 || b > 255 || c > 255 || d > 255)
+            return -EINVAL;
+        *ret_host = xasprintf("%u.%u.%u.%u", a, b, c, d);
+    }
+    *ret_port = port;
+    return 0;
+}
+
+static int read_token(const char *path, char **ret_token)
+{
+    CLEANUP(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char text[TOKEN_MAX];
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
+    size_t len;
+
+    if (n < 0) {
+        log_error("cannot read the token from %s: %s", path, strerror(errno));
+        return -errno;
+    }
+    for (len = 0; len < (size_t)n && text[len] > ' ' && text[len] < 127; len++)
+        ;
+    if (len < 16 || (size_t)n == sizeof(text)) {
+        log_error("%s must start with a token of 16 or more printable characters", path);
+        return -EINVAL;
+    }
+    *ret_token = xstrndup(text, len);
+    return 0;
+}
+
+static int handle(struct mg_connection *connection, struct gateway *gateway)
+{
+    const struct mg_request_info *info = mg_get_request_info(connection);
+    CLEANUP(freep) char *path = NULL;
+
+    if (!http_admit(connection, gateway->policy))
+        return 400;
+    path = xstrndup(info->request_uri, strcspn(info->request_uri, "?"));
+    if (strncmp(path, "/api/", 5) == 0 || strcmp(path, "/metrics") == 0)
+        return api_handle(connection, gateway->policy, gateway->upstream, path);
+    return assets_handle(connection, gateway->assets, path);
+}
+
+static int on_request(struct mg_connection *connection)
+{
+    struct gateway *gateway = mg_get_user_data(mg_get_context(connection));
+    int status;
+
+    atomic_fetch_add(&gateway->in_flight, 1);
+    status = handle(connection, gateway);
+    atomic_fetch_sub(&gateway->in_flight, 1);
+    return status;
+}
+
+static int on_log(const struct mg_connection *connection UNUSED, const char *message)
+{
+    log_warning("%s", message);
+    return 1;
+}
+
+static struct mg_context *start(struct gateway *gateway, const char *host, int port)
+{
+    CLEANUP(freep) char *listen = xasprintf("%s:%d", host, port);
+    struct mg_callbacks callbacks = {
+        .begin_request = on_request,
+        .http_error = http_on_error,
+        .log_message = on_log,
+    };
+    const char *options[] = {
+        "listening_ports",
+        listen,
+        "num_threads",
+        THREADS,
+        "request_timeout_ms",
+        REQUEST_TIMEOUT,
+        "enable_keep_alive",
+        "yes",
+        "keep_alive_timeout_ms",
+        "15000",
+        "tcp_nodelay",
+        "1",
+        "decode_url",
+        "no",
+        "max_request_size",
+        "16384",
+        "connection_queue",
+        "128",
+        "listen_backlog",
+        "1024",
+        "enable_directory_listing",
+        "no",
+        "access_control_allow_origin",
+        "",
+        "access_control_allow_methods",
+        "",
+        "access_control_allow_headers",
+        "",
+        NULL,
+    };
+
+    return mg_start(&callbacks, gateway, options);
+}
+
+static void *stop_server(void *context)
+{
+    mg_stop(context);
+    return NULL;
+}
+
+/* Lets what is in flight finish, in bounded time: threads that wait for silent clients would make
+ * mg_stop() last longer than a service manager's patience. */
+static void stop(struct mg_context *context)
+{
+    struct timespec until;
+    pthread_t stopper;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += STOP_MS % 1000 * 1000000L;
+    until.tv_sec += STOP_MS / 1000 + until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    if (pthread_create(&stopper, NULL, stop_server, context) != 0 ||
+        pthread_timedjoin_np(stopper, NULL, &until) != 0) {
+        log_info("stopped; silent connections were cut");
+        _exit(EXIT_SUCCESS);
+    }
+}
+
+static int serve(struct gateway *gateway, const char *host, int port, const char *socket)
+{
+    struct mg_context *context;
+    struct mg_server_port bound = {0};
+    sigset_t signals;
+    int received;
+
+    /* Before civetweb's threads, which inherit it. */
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+
+    mg_init_library(0);
+    context = start(gateway, host, port);
+    if (!context) {
+        log_error("cannot listen on %s:%d", host, port);
+        return EXIT_FAILURE;
+    }
+    mg_get_server_ports(context, 1, &bound);
+    log_info("acp-gateway " ACPD_VERSION " is ready on http://%s:%d, acpd's socket is %s", host,
+             bound.port ? bound.port : port, socket);
+    notify_systemd("READY=1");
+    do {
+        sigwait(&signals, &received);
+    } while (received == SIGHUP); /* nothing to reload */
+    notify_systemd("STOPPING=1");
+    stop(context);
+    mg_exit_library();
+    log_info("stopped");
+    return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    CLEANUP(options_deinit) struct options options = {0};
+    CLEANUP(freep) char *error = NULL;
+    struct gateway gateway = {.policy = &options.policy};
+    int port, status;
+
+    parse_options(argc, argv, &options);
+    log_setup("acp-gateway", LOG_LEVEL_INFO);
+    if (parse_listen(options.listen, &options.policy.listen_host, &port) < 0) {
+        log_error("--listen must be an IPv4 address and a port, as in 127.0.0.1:8080");
+        return EXIT_FAILURE;
+    }
+    if (options.token_file && read_token(options.token_file, &options.policy.token) < 0)
+        return EXIT_FAILURE;
+    if (!options.policy.token && strncmp(options.policy.listen_host, "127.", 4) != 0) {
+        log_error("%s is not a loopback address: to listen there a token is needed, see "
+                  "--token-file",
+                  options.policy.listen_host);
+        return EXIT_FAILURE;
+    }
+    if (!options.dashboard)
+        options.dashboard = find_dashboard();
+    if (assets_load(options.dashboard, &gateway.assets, &error) < 0) {
+        log_error("%s", error);
+        return EXIT_FAILURE;
+    }
+    gateway.upstream = upstream_new(options.socket);
+    status = serve(&gateway, options.policy.listen_host, port, options.socket);
+    upstream_free(gateway.upstream);
+    assets_free(gateway.assets);
+    return status;
+}

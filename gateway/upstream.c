@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+#include "gateway/upstream.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+
+#include "common/alloc.h"
+
+#define CONNECTIONS_MAX 32
+#define WAIT_SECONDS    5  /* for one of them to come free */
+#define CONNECT_SECONDS 2  /* the daemon's backlog may be full */
+#define ANSWER_SECONDS  15 /* a pass that long means a daemon that hangs */
+#define READ_SIZE       (64 * 1024)
+#define REPLY_MAX       (256 * 1024 * 1024) /* bytes; the daemon's own bounds are far below */
+
+struct upstream {
+    char *path;
+    pthread_mutex_t lock;
+    pthread_cond_t freed;
+    int idle[CONNECTIONS_MAX]; /* the last used on top */
+    size_t idle_count, open_count;
+
+    uint64_t breaks; /* connections that broke so far */
+
+    pthread_mutex_t document_lock; /* json-c's values are one thread's at a time */
+    struct json_object *document;  /* of rpc.discover */
+    uint64_t document_breaks;      /* `breaks` when it was asked for */
+};
+
+struct upstream *upstream_new(const char *socket_path)
+{
+    struct upstream *upstream = xcalloc(1, sizeof(*upstream));
+    pthread_condattr_t monotonic;
+
+    upstream->path = xstrdup(socket_path);
+    pthread_mutex_init(&upstream->lock, NULL);
+    pthread_mutex_init(&upstream->document_lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&upstream->freed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    return upstream;
+}
+
+void upstream_free(struct upstream *upstream)
+{
+    if (!upstream)
+        return;
+    for (size_t i = 0; i < upstream->idle_count; i++)
+        close(upstream->idle[i]);
+    json_object_put(upstream->document);
+    pthread_cond_destroy(&upstream->freed);
+    pthread_mutex_destroy(&upstream->document_lock);
+    pthread_mutex_destroy(&upstream->lock);
+    free(upstream->path);
+    free(upstream);
+}
+
+static int open_connection(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct timeval patience = {.tv_sec = CONNECT_SECONDS};
+    CLEANUP(closep) int fd = -1;
+
+    if (strlen(path) >= sizeof(address.sun_path))
+        return -ENAMETOOLONG;
+    memcpy(address.sun_path, path, strlen(path));
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+        return -errno;
+    patience.tv_sec = ANSWER_SECONDS;
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    return steal_fd(&fd);
+}
+
+/* An idle connection has nothing to say: what is readable is its end. */
+static bool is_alive(int fd)
+{
+    struct pollfd polled = {.fd = fd, .events = POLLIN};
+
+    return poll(&polled, 1, 0) == 0;
+}
+
+/* Takes one from the pool or opens one; -1: the daemon is away or all are busy for too long. */
+static int take(struct upstream *upstream, bool is_fresh)
+{
+    struct timespec until;
+    int fd = -1;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += WAIT_SECONDS;
+    pthread_mutex_lock(&upstream->lock);
+    for (;;) {
+        while (upstream->idle_count && fd < 0) {
+            fd = upstream->idle[--upstream->idle_count];
+            if (!is_fresh && is_alive(fd))
+                break;
+            close(steal_fd(&fd));
+            upstream->open_count--;
+            upstream->breaks++;
+        }
+        if (fd >= 0 || upstream->open_count < CONNECTIONS_MAX)
+            break;
+        if (pthread_cond_timedwait(&upstream->freed, &upstream->lock, &until) == ETIMEDOUT) {
+            pthread_mutex_unlock(&upstream->lock);
+            return -1;
+        }
+    }
+    upstream->open_count += fd < 0;
+    pthread_mutex_unlock(&upstream->lock);
+    if (fd >= 0)
+        return fd;
+    fd = open_connection(upstream->path);
+    if (fd >= 0)
+        return fd;
+    pthread_mutex_lock(&upstream->lock);
+    upstream->open_count--;
+    upstream->breaks++;
+    pthread_cond_signal(&upstream->freed);
+    pthread_mutex_unlock(&upstream->lock);
+    return -1;
+}
+
+static void give_back(struct upstream *upstream, int fd, bool is_good)
+{
+    pthread_mutex_lock(&upstream->lock);
+    if (is_good) {
+        upstream->idle[upstream->idle_count++] = fd;
+    } else {
+        close(fd);
+        upstream->open_count--;
+        upstream->breaks++;
+    }
+    pthread_cond_signal(&upstream->freed);
+    pthread_mutex_unlock(&upstream->lock);
+}
+
+/* How much of the request left. */
+static size_t send_request(int fd, const struct buf *request)
+{
+    size_t sent = 0;
+
+    while (sent < request->len) {
+        ssize_t n = send(fd, request->data + sent, request->len - sent, MSG_NOSIGNAL);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        sent += (size_t)n;
+    }
+    return sent;
+}
+
+static bool receive_line(int fd, struct buf *line)
+{
+    while (line->len < REPLY_MAX) {
+        char *room = buf_reserve(line, READ_SIZE);
+        ssize_t n = recv(fd, room, READ_SIZE, 0);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        line->len += (size_t)n;
+        if (room[n - 1] == '\n') {
+            line->len--;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The result is passed on as it stands, so that nothing in it can be lost on the way; only errors
+ * are taken apart. */
+static int understand(struct upstream_reply *reply)
+{
+    static const char prefix[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":";
+    CLEANUP(json_putp) struct json_object *message = NULL;
+    struct json_reader *reader;
+    const char *reason;
+    size_t offset;
+
+    if (reply->line.len > sizeof(prefix) && reply->line.data[reply->line.len - 1] == '}' &&
+        memcmp(reply->line.data, prefix, sizeof(prefix) - 1) == 0) {
+        reply->result = reply->line.data + sizeof(prefix) - 1;
+        reply->result_len = reply->line.len - sizeof(prefix);
+        return 0;
+    }
+    reader = json_reader_new();
+    json_reader_parse(reader, reply->line.data, reply->line.len, &message, &reason, &offset);
+    json_reader_free(reader);
+    if (!json_object_is_type(json_get(message, "error"), json_type_object))
+        return UPSTREAM_LOST;
+    reply->error = json_object_get(json_get(message, "error"));
+    return UPSTREAM_REFUSED;
+}
+
+int upstream_call(struct upstream *upstream, const char *method, struct json_object *params,
+                  struct upstream_reply *ret_reply)
+{
+    CLEANUP(buf_deinit) struct buf request = {0};
+
+    *ret_reply = (struct upstream_reply){0};
+    buf_printf(&request, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":", method);
+    buf_add_text(&request, params ? json_compact(params) : "{}");
+    buf_add_text(&request, "}\n");
+    for (int round = 0; round < 2; round++) {
+        int fd = take(upstream, round > 0);
+        size_t sent;
+
+        if (fd < 0)
+            return UPSTREAM_AWAY;
+        sent = send_request(fd, &request);
+        if (sent < request.len) {
+            give_back(upstream, fd, false);
+            if (sent)
+                return UPSTREAM_LOST;
+            continue; /* the daemon has closed it meanwhile and saw nothing */
+        }
+        if (!receive_line(fd, &ret_reply->line)) {
+            give_back(upstream, fd, false);
+            return UPSTREAM_LOST;
+        }
+        give_back(upstream, fd, true);
+        return understand(ret_reply);
+    }
+    return UPSTREAM_AWAY;
+}
+
+void upstream_reply_deinit(struct upstream_reply *reply)
+{
+    buf_deinit(&reply->line);
+    json_object_put(reply->error);
+    *reply = (struct upstream_reply){0};
+}
+
+bool upstream_discover(struct upstream *upstream,
+                       void (*look)(struct json_object *document, void *data), void *data)
+{
+    CLEANUP(upstream_reply_deinit) struct upstream_reply reply = {0};
+    uint64_t breaks;
+    bool is_known;
+
+    pthread_mutex_lock(&upstream->lock);
+    breaks = upstream->breaks;
+    pthread_mutex_unlock(&upstream->lock);
+    pthread_mutex_lock(&upstream->document_lock);
+    is_known = upstream->document && upstream->document_breaks == breaks;
+    if (!is_known && upstream_call(upstream, "rpc.discover", NULL, &reply) != 0) {
+        pthread_mutex_unlock(&upstream->document_lock);
+        return false;
+    }
+    if (!is_known) {
+        struct json_reader *reader = json_reader_new();
+        struct json_object *document = NULL;
+        const char *reason;
+        size_t offset;
+
+        json_reader_parse(reader, reply.result, reply.result_len, &document, &reason, &offset);
+        json_reader_free(reader);
+        json_object_put(upstream->document);
+        upstream->document = document;
+        upstream->document_breaks = breaks;
+    }
+    look(upstream->document, data);
+    pthread_mutex_unlock(&upstream->document_lock);
+    return true;
+}
