@@ -3,6 +3,7 @@
  * acp-gateway: HTTP in, JSON-RPC out, and the dashboard's files. It keeps no state: it may be
  * stopped and started at any moment, and so may the daemon behind it.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -11,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -262,25 +264,38 @@ static void *stop_server(void *context)
     return NULL;
 }
 
+/* mg_stop() waits until its accepting thread looks up, which a connection makes it do. */
+static void nudge(const char *host, int port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    CLEANUP(closep) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    inet_pton(AF_INET, host, &address.sin_addr);
+    if (fd >= 0)
+        (void)!connect(fd, (struct sockaddr *)&address, sizeof(address));
+}
+
 /* Lets what is in flight finish, in bounded time: threads that wait for silent clients would make
  * mg_stop() last longer than a service manager's patience. */
-static void stop(struct mg_context *context)
+static void stop(struct mg_context *context, const char *host, int port)
 {
     struct timespec until;
     pthread_t stopper;
+    bool is_stopping;
 
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_nsec += STOP_MS % 1000 * 1000000L;
     until.tv_sec += STOP_MS / 1000 + until.tv_nsec / 1000000000L;
     until.tv_nsec %= 1000000000L;
-    if (pthread_create(&stopper, NULL, stop_server, context) != 0 ||
-        pthread_timedjoin_np(stopper, NULL, &until) != 0) {
+    is_stopping = pthread_create(&stopper, NULL, stop_server, context) == 0;
+    nudge(host, port);
+    if (!is_stopping || pthread_timedjoin_np(stopper, NULL, &until) != 0) {
         log_info("stopped; silent connections were cut");
         _exit(EXIT_SUCCESS);
     }
 }
 
-static int serve(struct gateway *gateway, const char *host, int port, const char *socket)
+static int serve(struct gateway *gateway, const char *host, int port, const char *socket_path)
 {
     struct mg_context *context;
     struct mg_server_port bound = {0};
@@ -302,14 +317,15 @@ static int serve(struct gateway *gateway, const char *host, int port, const char
         return EXIT_FAILURE;
     }
     mg_get_server_ports(context, 1, &bound);
+    port = bound.port ? bound.port : port;
     log_info("acp-gateway " ACPD_VERSION " is ready on http://%s:%d, acpd's socket is %s", host,
-             bound.port ? bound.port : port, socket);
+             port, socket_path);
     notify_systemd("READY=1");
     do {
         sigwait(&signals, &received);
     } while (received == SIGHUP); /* nothing to reload */
     notify_systemd("STOPPING=1");
-    stop(context);
+    stop(context, host, port);
     mg_exit_library();
     log_info("stopped");
     return EXIT_SUCCESS;

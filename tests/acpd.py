@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""A real daemon and its clients, for the tests: everything goes through the socket."""
+"""A real daemon, a real gateway and their clients, for the tests: everything goes through the
+sockets."""
 
 import contextlib
+import http.client
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import sqlite3
@@ -13,6 +16,7 @@ import time
 
 BUILD = pathlib.Path(os.environ.get("ACPD_BUILD", pathlib.Path(__file__).parents[1] / "build"))
 ACPD = BUILD / "daemon" / "acpd"
+GATEWAY = BUILD / "gateway" / "acp-gateway"
 DEADLINE = 60  # seconds that a condition may take; generous, so that only a fault exceeds it
 
 
@@ -216,3 +220,214 @@ def assert_counters_are_right(daemon):
             counted = dict(database.execute(
                 "SELECT status, count(*) FROM task WHERE profile_id = ? GROUP BY status", [id]))
             assert kept == [counted.get(status, 0) for status in range(1, 8)]
+
+
+SECURITY_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+
+class Answer:
+    """An HTTP answer. Whatever it is about, it must be what every answer of the gateway is."""
+
+    def __init__(self, status, headers, body=b""):
+        self.status = status
+        self.headers = {}
+        for name, value in headers:
+            assert name.lower() not in self.headers, f"two headers {name}"
+            self.headers[name.lower()] = value
+        self.body = body
+        self.check()
+
+    def __repr__(self):
+        return f"<{self.status} {self.headers} {self.body[:500]!r}>"
+
+    def check(self):
+        for name, value in SECURITY_HEADERS.items():
+            assert self.headers.get(name) == value, f"{name} of {self}"
+        policy = self.headers.get("content-security-policy", "")
+        assert "default-src 'self'" in policy and "frame-ancestors 'none'" in policy, self
+        assert "unsafe" not in policy, self
+        assert not any(name.startswith("access-control-") for name in self.headers), self
+        assert "server" not in self.headers, self
+
+    @property
+    def json(self):
+        assert self.headers["content-type"] == "application/json", self
+        return json.loads(self.body)
+
+    def error(self, status, code=None):
+        """The body of an error, which must have this status and say in words what is wrong."""
+        assert self.status == status, self
+        body = self.json
+        assert len(body["error"]) > 5 and isinstance(body["code"], int), self
+        assert set(body) <= {"error", "code", "data"}, self
+        assert code is None or body["code"] == code, self
+        return body
+
+
+class RawConnection:
+    """A connection to a gateway for what no decent client would send."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE)
+        self.received = b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.socket.close()
+
+    def send(self, data):
+        """Sends as much as is taken: who is refused may be hung up on in the middle."""
+        with contextlib.suppress(ConnectionError):
+            self.socket.sendall(data if isinstance(data, bytes) else data.encode())
+        return self
+
+    def more(self):
+        try:
+            data = self.socket.recv(1 << 16)
+        except ConnectionError:
+            data = b""
+        self.received += data
+        return bool(data)
+
+    def answer(self, has_body=True):
+        """The next answer, or None when the connection was closed before one."""
+        while b"\r\n\r\n" not in self.received:
+            if not self.more():
+                assert not self.received, f"half an answer: {self.received!r}"
+                return None
+        head, self.received = self.received.split(b"\r\n\r\n", 1)
+        first, *lines = head.decode("ascii").split("\r\n")
+        version, status, _ = first.split(" ", 2)
+        assert version == "HTTP/1.1", first
+        headers = [line.split(": ", 1) for line in lines]
+        sizes = [int(value) for name, value in headers if name.lower() == "content-length"]
+        size = sizes[0] if sizes and has_body else 0
+        while len(self.received) < size:
+            assert self.more(), f"the body ended early: {head!r} {self.received!r}"
+        body, self.received = self.received[:size], self.received[size:]
+        return Answer(int(status), headers, body)
+
+    def answers(self):
+        """Every answer until the gateway closes the connection."""
+        return list(iter(self.answer, None))
+
+
+class Gateway:
+    """acp-gateway for a daemon, or for any socket. Requests go over one kept connection."""
+
+    def __init__(self, folder, socket, *arguments, port=0):
+        self.log = pathlib.Path(folder) / "gateway.log"
+        self.socket = socket
+        self.options = [str(argument) for argument in arguments]
+        self.port = port
+        self.process = None
+        self.connection = None
+
+    def arguments(self):
+        return [str(GATEWAY), "--listen", f"127.0.0.1:{self.port}", "--socket", str(self.socket),
+                *self.options]
+
+    def spawn(self, **options):
+        self.log.touch()
+        self.log_start = self.log.stat().st_size
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(self.arguments(), stderr=log, stdout=log,
+                                            stdin=subprocess.DEVNULL, **options)
+        return self
+
+    def new_log(self):
+        """What it has said since it was started last."""
+        return self.log.read_bytes()[self.log_start:].decode(errors="replace")
+
+    def ready_port(self):
+        assert self.process.poll() is None, f"acp-gateway ended:\n{self.new_log()}"
+        match = re.search(r"is ready on http://127\.0\.0\.1:([0-9]+)", self.new_log())
+        return match and int(match[1])
+
+    def start(self, **options):
+        """The port is kept when it is started again."""
+        self.spawn(**options)
+        self.port = wait_until(self.ready_port, "acp-gateway is ready")
+        return self
+
+    @property
+    def host(self):
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def url(self):
+        return f"http://{self.host}"
+
+    def kill(self):
+        self.disconnect()
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(DEADLINE)
+
+    def stop(self):
+        """Asks it to end, waits, and returns its exit status."""
+        self.disconnect()
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(DEADLINE) if self.process else None
+
+    def raw(self):
+        return RawConnection(self.port)
+
+    def connect(self):
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
+
+    def disconnect(self):
+        if self.connection:
+            self.connection.close()
+        self.connection = None
+
+    def request(self, verb, path, body=None, headers=None, connection=None):
+        """One request; a body that is no bytes or text is sent as JSON. Headers whose value is
+        None are left out."""
+        fresh = connection is None and self.connection is None
+        if fresh:
+            self.connection = self.connect()
+        connection = connection or self.connection
+        all = {}
+        if body is not None or verb not in ("GET", "HEAD", "OPTIONS"):
+            all["Content-Type"] = "application/json"
+        if body is not None and not isinstance(body, (bytes, str)):
+            body = json.dumps(body)
+        all.update(headers or {})
+        all = {name: value for name, value in all.items() if value is not None}
+        try:
+            connection.request(verb, path, body.encode() if isinstance(body, str) else body, all)
+            reply = connection.getresponse()
+            return Answer(reply.status, reply.getheaders(), reply.read())
+        except (ConnectionError, http.client.BadStatusLine):
+            connection.close()
+            if fresh or connection is not self.connection or verb != "GET":
+                raise
+            self.connection = None  # it was idle for too long
+            return self.request(verb, path, body, headers)
+
+    def get(self, path, **options):
+        return self.request("GET", path, **options)
+
+    def post(self, path, body=None, **options):
+        return self.request("POST", path, body, **options)
+
+    def put(self, path, body=None, **options):
+        return self.request("PUT", path, body, **options)
+
+    def patch(self, path, body=None, **options):
+        return self.request("PATCH", path, body, **options)
+
+    def is_answering(self):
+        return self.request("GET", "/api/health", connection=self.connect()).status == 200

@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from acpd import Daemon  # noqa: E402
+from acpd import Daemon, Gateway  # noqa: E402
 
 
 @pytest.fixture
@@ -61,3 +61,33 @@ def daemon(make_daemon):
 def client(daemon):
     with daemon.client() as client:
         yield client
+
+
+@pytest.fixture
+def make_gateway(folder):
+    """Starts gateways for a daemon or for the path of a socket; each is stopped and checked at the
+    end: it must exit cleanly and report no sanitizer's finding."""
+    gateways = []
+
+    def make(daemon, *arguments, start=True, **options):
+        base = folder / f"gateway-{len(gateways)}"
+        base.mkdir()
+        gateway = Gateway(base, getattr(daemon, "socket", daemon), *arguments, **options)
+        gateways.append(gateway)
+        return gateway.start() if start else gateway
+
+    yield make
+    for gateway in gateways:
+        if gateway.process is None:
+            continue
+        was_running = gateway.process.poll() is None
+        status = gateway.stop()
+        log = gateway.log.read_text(errors="replace")
+        assert "Sanitizer" not in log and "runtime error" not in log, log
+        assert not was_running or status == 0, f"exit status {status}\n{log}"
+
+
+@pytest.fixture
+def gateway(make_gateway, daemon):
+    """A gateway for the fixture's daemon."""
+    return make_gateway(daemon)

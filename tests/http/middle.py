@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""What stands between a gateway and its daemon, so that a test can be unkind to both."""
+
+import json
+import socket
+import threading
+
+
+class Middle:
+    """Listens in the daemon's place and writes down what is called. `decide(call, forward)` returns
+    the line to answer with, or None to hang up; `forward()` is what the daemon answers."""
+
+    def __init__(self, path, daemon, decide):
+        self.socket = path
+        self.daemon = daemon
+        self.decide = decide
+        self.calls = []
+        self.connections = []
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.listener.bind(str(path))
+        self.listener.listen(100)
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections.append(connection)
+            threading.Thread(target=self.serve, args=[connection], daemon=True).start()
+
+    def forward(self, line):
+        with self.daemon.client() as client:
+            client.send(line)
+            return client.line() + b"\n"
+
+    def serve(self, connection):
+        with connection, connection.makefile("rb") as lines:
+            try:
+                for line in lines:
+                    call = json.loads(line)
+                    self.calls.append(call["method"])
+                    reply = self.decide(call, lambda: self.forward(line))
+                    if reply is None:
+                        connection.shutdown(socket.SHUT_RDWR)
+                        return
+                    connection.sendall(reply)
+            except OSError:
+                pass
+
+    def close(self):
+        for ending in [self.listener, *self.connections]:
+            try:
+                ending.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            ending.close()
