@@ -11,17 +11,12 @@
 
 #define READ_SIZE   (64 * 1024)
 #define INPUT_AHEAD (256 * 1024) /* unhandled bytes at which reading pauses */
-#define KEEP_BUFFER (64 * 1024)  /* capacity that an idle connection may keep */
+#define KEEP_BUFFER (64 * 1024)  /* capacity of each buffer that an idle connection may keep */
 
-static size_t unsent(const struct connection *connection)
+bool connection_is_congested(const struct connection *connection)
 {
-    return connection->out.len - connection->out_sent;
-}
-
-/* A client that does not read its replies is not read from. */
-static bool is_congested(const struct connection *connection)
-{
-    return unsent(connection) > (size_t)connection->server->engine->settings.output_limit;
+    return connection->out.len - connection->out_sent + connection->staged.len >
+           (size_t)connection->server->engine->settings.output_limit;
 }
 
 static void kill_connection(struct connection *connection)
@@ -34,15 +29,18 @@ static void kill_connection(struct connection *connection)
     list_append(&connection->server->dead, &connection->link);
 }
 
-/* Reads on when there is room, or stops. */
+/* Reads on when there is room, or stops: a client that does not read its replies is not read from.
+ */
 static void update_reading(struct connection *connection)
 {
-    bool wants = !connection->at_eof && !connection->is_closing && !is_congested(connection) &&
-                 (connection->in.len - connection->in_at < INPUT_AHEAD ||
-                  connection->in_scanned == connection->in.len);
+    bool wants;
 
     if (connection->is_dead)
         return;
+    connection->is_held |= connection_is_congested(connection);
+    wants = !connection->at_eof && !connection->is_closing && !connection->is_held &&
+            (connection->in.len - connection->in_at < INPUT_AHEAD ||
+             connection->in_scanned == connection->in.len);
     if (wants)
         event_add(connection->readable, NULL);
     else
@@ -111,9 +109,11 @@ static void on_readable(evutil_socket_t fd, short what UNUSED, void *data)
     update_reading(connection);
 }
 
+static void flush(struct connection *connection);
+
 static void on_writable(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
 {
-    connection_flush(data);
+    flush(data);
 }
 
 struct connection *connection_new(struct rpc_server *server, int fd)
@@ -145,6 +145,7 @@ void connection_free(struct connection *connection)
     close(connection->fd);
     buf_deinit(&connection->in);
     buf_deinit(&connection->out);
+    buf_deinit(&connection->staged);
     free(connection);
 }
 
@@ -180,8 +181,8 @@ size_t connection_process(struct connection *connection)
         connection->pass_lines = 0;
     }
     while (!connection->is_closing && connection->pass_lines < (size_t)settings->lines_per_pass) {
-        if (is_congested(connection)) {
-            list_remove(&connection->ready); /* until connection_flush() has made room */
+        if (connection_is_congested(connection)) {
+            list_remove(&connection->ready); /* until flush() has made room */
             break;
         }
         if (!find_line(connection, &len, &next)) {
@@ -194,11 +195,13 @@ size_t connection_process(struct connection *connection)
             refuse_line(connection);
             break;
         }
-        connection->pass_lines++;
         handled++;
         /* json_reader_parse() takes a CR before the LF for white space; an empty line is none. */
         if (len && !(len == 1 && connection->in.data[connection->in_at] == '\r'))
-            message_handle(connection, connection->in.data + connection->in_at, len);
+            connection->pass_lines +=
+                message_handle(connection, connection->in.data + connection->in_at, len);
+        else
+            connection->pass_lines++;
         connection->in_at = next;
     }
     if (connection->is_closing || (connection->at_eof && connection->in_at == connection->in.len)) {
@@ -213,17 +216,16 @@ size_t connection_process(struct connection *connection)
     return handled;
 }
 
-void connection_flush(struct connection *connection)
+/* Sends what is committed. */
+static void flush(struct connection *connection)
 {
     struct buf *out = &connection->out;
-    bool was_congested = is_congested(connection);
 
     if (connection->is_dead)
         return;
-    while (connection->out_sent < connection->out_committed) {
-        ssize_t n =
-            send(connection->fd, out->data + connection->out_sent,
-                 connection->out_committed - connection->out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (connection->out_sent < out->len) {
+        ssize_t n = send(connection->fd, out->data + connection->out_sent,
+                         out->len - connection->out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -235,20 +237,41 @@ void connection_flush(struct connection *connection)
         }
         connection->out_sent += (size_t)n;
     }
-    if (connection->out_sent == connection->out_committed) {
+    /* At the half, so that each byte is moved once at most and what was sent is not kept. */
+    if (connection->out_sent >= out->len / 2) {
         buf_consume(out, connection->out_sent);
-        connection->out_committed -= connection->out_sent;
         connection->out_sent = 0;
-        if (!out->len && out->capacity > KEEP_BUFFER)
+    }
+    if (out->len) {
+        event_add(connection->writable, NULL);
+    } else {
+        if (out->capacity > KEEP_BUFFER)
             buf_deinit(out);
         event_del(connection->writable);
-        if (connection->is_closing && !out->len)
+        if (connection->is_closing && !connection->staged.len) {
             kill_connection(connection);
-    } else {
-        event_add(connection->writable, NULL);
+            return;
+        }
     }
-    if (was_congested && !is_congested(connection)) {
+    if (connection->is_held && !connection_is_congested(connection)) {
+        connection->is_held = false;
         mark_ready(connection);
         update_reading(connection);
     }
+}
+
+void connection_release(struct connection *connection)
+{
+    if (!connection->out.len) {
+        struct buf empty = connection->out;
+
+        connection->out = connection->staged;
+        connection->staged = empty;
+    } else {
+        buf_add(&connection->out, connection->staged.data, connection->staged.len);
+        buf_clear(&connection->staged);
+    }
+    if (connection->staged.capacity > KEEP_BUFFER)
+        buf_deinit(&connection->staged);
+    flush(connection);
 }

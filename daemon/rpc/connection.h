@@ -23,19 +23,21 @@ struct connection {
     uint64_t pass;     /* the last pass that handled lines of it */
     size_t pass_lines; /* how many then */
 
-    struct buf out;
-    size_t out_sent;      /* of the committed bytes */
-    size_t out_committed; /* what may leave; behind it stands what this pass has staged */
+    struct buf out;    /* committed: may leave */
+    size_t out_sent;   /* of it */
+    struct buf staged; /* by the pass under way */
 
     bool at_eof;     /* the client sends nothing more */
+    bool is_held;    /* not read from until it has read its replies */
     bool is_closing; /* to be closed once its replies have left */
     bool is_dead;    /* to be freed after the pass */
 };
 
-/* A piece of staged output, kept so that it can be replaced when the commit fails. */
+/* A piece of a connection's staged output, kept so that it can be replaced when the commit fails.
+ */
 struct reply_mark {
     struct connection *connection;
-    size_t start;         /* in connection.out */
+    size_t start;         /* in connection.staged */
     bool is_reply;        /* else punctuation, which stays */
     bool falls;           /* staged after the pass's first write */
     char prefix;          /* '[' or ',' within a batch, else 0 */
@@ -64,11 +66,13 @@ struct connection *connection_new(struct rpc_server *server, int fd);
 void connection_free(struct connection *connection);
 /** Handles its lines up to the bounds of a pass; returns how many. */
 size_t connection_process(struct connection *connection);
-/** Sends what is committed. */
-void connection_flush(struct connection *connection);
+/** Lets go of what was staged. */
+void connection_release(struct connection *connection);
+/** Whether the replies that wait for the client have passed the bound. */
+bool connection_is_congested(const struct connection *connection);
 
-/** Handles one message and stages its replies (rpc/message.c). */
-void message_handle(struct connection *connection, const char *line, size_t len);
+/** Handles one message and stages its replies (rpc/message.c); returns how many requests it had. */
+size_t message_handle(struct connection *connection, const char *line, size_t len);
 /** Stages an error that answers no request in particular. */
 void message_refuse(struct connection *connection, enum rpc_code code, const char *message);
 /** Prints {"jsonrpc": …, "error": …}. */

@@ -20,7 +20,7 @@ static struct reply_mark *add_mark(struct connection *connection)
     mark = &server->marks[server->mark_count++];
     *mark = (struct reply_mark){
         .connection = connection,
-        .start = connection->out.len,
+        .start = connection->staged.len,
         .falls = store_is_writing(server->engine->store),
     };
     if (list_is_empty(&connection->dirty))
@@ -31,7 +31,7 @@ static struct reply_mark *add_mark(struct connection *connection)
 static void stage_punctuation(struct connection *connection, const char *text)
 {
     add_mark(connection);
-    buf_add_text(&connection->out, text);
+    buf_add_text(&connection->staged, text);
 }
 
 /* Starts a reply to this id: marks it and prints the prefix. */
@@ -46,7 +46,7 @@ static void stage_reply(struct connection *connection, const char *id, size_t id
     mark->id_len = id_len;
     buf_add(&server->ids, id, id_len);
     if (prefix)
-        buf_add_char(&connection->out, prefix);
+        buf_add_char(&connection->staged, prefix);
 }
 
 void message_print_error(struct buf *out, const char *id, size_t id_len, int code,
@@ -69,7 +69,7 @@ static void refuse(struct connection *connection, const char *id, size_t id_len,
                    enum rpc_code code, const char *message)
 {
     stage_reply(connection, id, id_len, prefix);
-    message_print_error(&connection->out, id, id_len, (int)code, message, NULL);
+    message_print_error(&connection->staged, id, id_len, (int)code, message, NULL);
 }
 
 void message_refuse(struct connection *connection, enum rpc_code code, const char *message)
@@ -145,6 +145,10 @@ static bool handle_request(struct connection *connection, struct json_object *re
                             "invalid request: params must be an object or an array");
     else if (!method)
         outcome = rpc_error(&call, RPC_METHOD_NOT_FOUND, "method \"%s\" not found", name);
+    else if (prefix && has_id && connection_is_congested(connection))
+        outcome = rpc_error(&call, RPC_UNAVAILABLE,
+                            "not done: the batch's replies have passed the limit of %lld bytes",
+                            (long long)server->engine->settings.output_limit);
     else
         outcome = run(server, method, params, &call);
     if (!has_id)
@@ -152,18 +156,19 @@ static bool handle_request(struct connection *connection, struct json_object *re
 
     stage_reply(connection, id_text, id_len, prefix);
     if (outcome == RPC_ERROR) {
-        message_print_error(&connection->out, id_text, id_len, call.code, call.message, call.data);
+        message_print_error(&connection->staged, id_text, id_len, call.code, call.message,
+                            call.data);
         return true;
     }
-    buf_add_text(&connection->out, "{\"jsonrpc\":\"2.0\",\"id\":");
-    buf_add(&connection->out, id_text, id_len);
-    buf_add_text(&connection->out, ",\"result\":");
-    buf_add(&connection->out, server->result.data, server->result.len);
-    buf_add_char(&connection->out, '}');
+    buf_add_text(&connection->staged, "{\"jsonrpc\":\"2.0\",\"id\":");
+    buf_add(&connection->staged, id_text, id_len);
+    buf_add_text(&connection->staged, ",\"result\":");
+    buf_add(&connection->staged, server->result.data, server->result.len);
+    buf_add_char(&connection->staged, '}');
     return true;
 }
 
-static void handle_batch(struct connection *connection, struct json_object *batch)
+static size_t handle_batch(struct connection *connection, struct json_object *batch)
 {
     size_t count = json_object_array_length(batch);
     int64_t limit = connection->server->engine->settings.batch_limit;
@@ -175,16 +180,17 @@ static void handle_batch(struct connection *connection, struct json_object *batc
         snprintf(message, sizeof(message), "invalid request: a batch has 1 to %lld requests",
                  (long long)limit);
         message_refuse(connection, RPC_INVALID_REQUEST, message);
-        return;
+        return 1;
     }
     for (size_t i = 0; i < count; i++)
         replied |=
             handle_request(connection, json_object_array_get_idx(batch, i), replied ? ',' : '[');
     if (replied)
         stage_punctuation(connection, "]\n");
+    return count;
 }
 
-void message_handle(struct connection *connection, const char *line, size_t len)
+size_t message_handle(struct connection *connection, const char *line, size_t len)
 {
     struct rpc_server *server = connection->server;
     CLEANUP(json_putp) struct json_object *message = NULL;
@@ -197,8 +203,9 @@ void message_handle(struct connection *connection, const char *line, size_t len)
         snprintf(text, sizeof(text), "parse error at byte %zu: %s", offset, reason);
         message_refuse(connection, RPC_PARSE_ERROR, text);
     } else if (json_object_is_type(message, json_type_array)) {
-        handle_batch(connection, message);
+        return handle_batch(connection, message);
     } else if (handle_request(connection, message, 0)) {
         stage_punctuation(connection, "\n");
     }
+    return 1;
 }

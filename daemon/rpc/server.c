@@ -89,10 +89,9 @@ static int set_access(const char *path, const char *group)
 
     if (!group)
         return chmod(path, 0600) < 0 ? -errno : 0;
-    errno = 0;
     entry = getgrnam(group);
     if (!entry)
-        return errno ? -errno : -ENOENT;
+        return -ESRCH;
     return chown(path, (uid_t)-1, entry->gr_gid) < 0 || chmod(path, 0660) < 0 ? -errno : 0;
 }
 
@@ -102,6 +101,7 @@ int rpc_server_new(struct event_base *base, struct engine *engine, const char *p
     struct rpc_server *server = xcalloc(1, sizeof(*server));
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     CLEANUP(freep) char *lock_path = xasprintf("%s.lock", path);
+    struct stat st;
     mode_t mask;
     int r;
 
@@ -132,6 +132,9 @@ int rpc_server_new(struct event_base *base, struct engine *engine, const char *p
                     errno == EWOULDBLOCK
                         ? xasprintf("another acpd serves %s", path)
                         : xasprintf("cannot lock %s: %s", lock_path, strerror(errno)));
+    if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
+        return fail(server, -EEXIST, ret_error,
+                    xasprintf("%s is there and is no socket; it was left alone", path));
     if (unlink(path) < 0 && errno != ENOENT)
         return fail(server, -errno, ret_error,
                     xasprintf("cannot replace %s: %s", path, strerror(errno)));
@@ -145,6 +148,10 @@ int rpc_server_new(struct event_base *base, struct engine *engine, const char *p
     if (r == 0) {
         server->path = xstrdup(path);
         r = set_access(path, engine->settings.socket_group);
+        if (r == -ESRCH)
+            return fail(
+                server, r, ret_error,
+                xasprintf("socketGroup: there is no group \"%s\"", engine->settings.socket_group));
     }
     if (r == 0 && listen(server->fd, BACKLOG) < 0)
         r = -errno;
@@ -222,11 +229,12 @@ bool rpc_has_backlog(const struct rpc_server *server)
 
 void rpc_fail(struct rpc_server *server)
 {
-    struct buf staged = {0};
+    struct buf staged = {0}; /* anew */
     const char *message = "the storage fails; nothing was changed";
 
-    /* Each connection's output from its first falling mark on is built anew, mark by mark: errors
-     * for replies, punctuation as it was. Marks of one connection are in the order of its output.
+    /* Each connection's staged output from its first falling mark on is built anew, mark by mark:
+     * errors for replies, punctuation as it was. Marks of one connection are in the order of its
+     * output.
      */
     for (size_t i = 0; i < server->mark_count; i++) {
         struct reply_mark *mark = &server->marks[i];
@@ -246,13 +254,13 @@ void rpc_fail(struct rpc_server *server)
             if (other->is_reply)
                 message_print_error(&staged, server->ids.data + other->id_at, other->id_len,
                                     RPC_UNAVAILABLE, message, NULL);
-            else if (connection->out.data[other->start] == ']')
+            else if (connection->staged.data[other->start] == ']')
                 buf_add_text(&staged, "]\n");
             else
                 buf_add_char(&staged, '\n');
         }
-        connection->out.len = mark->start;
-        buf_add(&connection->out, staged.data, staged.len);
+        connection->staged.len = mark->start;
+        buf_add(&connection->staged, staged.data, staged.len);
     }
     buf_deinit(&staged);
 }
@@ -263,8 +271,7 @@ void rpc_release(struct rpc_server *server)
         struct connection *connection = list_entry(link, struct connection, dirty);
 
         list_remove(&connection->dirty);
-        connection->out_committed = connection->out.len;
-        connection_flush(connection);
+        connection_release(connection);
     }
     server->mark_count = 0;
     buf_clear(&server->ids);
@@ -272,9 +279,10 @@ void rpc_release(struct rpc_server *server)
 
 void rpc_reap(struct rpc_server *server)
 {
-    if (list_is_empty(&server->dead))
-        return;
     while (!list_is_empty(&server->dead))
         connection_free(list_entry(server->dead.next, struct connection, link));
-    on_accept_again(-1, 0, server);
+    /* Unless it waits for descriptors: below the limit, newcomers are welcome again. */
+    if (!evtimer_pending(server->accept_again, NULL) &&
+        server->connection_count < (size_t)server->engine->settings.connection_limit)
+        on_accept_again(-1, 0, server);
 }
