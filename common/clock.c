@@ -21,12 +21,12 @@ int64_t clock_wall_ms(void)
 
 int64_t clock_mono_ms(void)
 {
-    return clock_read_us(CLOCK_BOOTTIME) / 1000;
+    return clock_read_us(CLOCK_MONOTONIC) / 1000;
 }
 
 int64_t clock_mono_us(void)
 {
-    return clock_read_us(CLOCK_BOOTTIME);
+    return clock_read_us(CLOCK_MONOTONIC);
 }
 
 /* Days since 1970-01-01 of a day in the proleptic Gregorian calendar, and back. Howard Hinnant,

@@ -10,7 +10,7 @@
 #define CLOCK_ISO_SIZE 32
 
 int64_t clock_wall_ms(void);
-/** Never steps back, and goes on while the machine sleeps (CLOCK_BOOTTIME). */
+/** Never steps back, and stands still while the machine sleeps (CLOCK_MONOTONIC), as agents do. */
 int64_t clock_mono_ms(void);
 /** The same in microseconds, for measuring. */
 int64_t clock_mono_us(void);

@@ -96,15 +96,23 @@ static const char *check_number(const char *text, size_t len, size_t *at)
     return NULL;
 }
 
+/* Whether the string that ends here names a member. */
+static bool is_key(const char *text, size_t len, size_t end)
+{
+    while (end < len && is_space(text[end]))
+        end++;
+    return end < len && text[end] == ':';
+}
+
 /*
  * json-c lets pass what RFC 8259 does not, and some of it would be printed again: strings in single
  * quotes or with bare control characters, bytes that are not UTF-8, numbers such as "1.", NaN, and
- * integers that it cuts down to 64 bits. So the text is looked at once before; whether the tokens
- * make a value is for json-c to say. NULL, or what is wrong at *at.
+ * integers that it cuts down to 64 bits; keys it cuts at U+0000. So the text is looked at once
+ * before; whether the tokens make a value is for json-c to say. NULL, or what is wrong at *at.
  */
 static const char *check_tokens(const char *text, size_t len, size_t *at)
 {
-    bool in_string = false;
+    bool in_string = false, has_nul = false;
 
     while (*at < len) {
         unsigned char c = (unsigned char)text[*at];
@@ -115,9 +123,13 @@ static const char *check_tokens(const char *text, size_t len, size_t *at)
         if (in_string) {
             if (c < 0x20)
                 return "a control character in a string";
+            if (c == '\\' && len - *at > 5 && memcmp(text + *at + 1, "u0000", 5) == 0)
+                has_nul = true;
             if (c == '\\' && *at + 1 < len && (text[*at + 1] == '"' || text[*at + 1] == '\\'))
                 width = 2;
             in_string = c != '"';
+            if (!in_string && has_nul && is_key(text, len, *at + 1))
+                return "U+0000 in a key";
         } else if (c == '-' || (c >= '0' && c <= '9')) {
             const char *reason = check_number(text, len, at);
 
@@ -128,6 +140,7 @@ static const char *check_tokens(const char *text, size_t len, size_t *at)
             return "unexpected character";
         } else {
             in_string = c == '"';
+            has_nul = false;
         }
         *at += width;
     }

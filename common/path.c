@@ -68,3 +68,13 @@ int path_make_parent(const char *path, mode_t mode)
     *slash = '\0';
     return path_make_folder(parent, mode);
 }
+
+bool path_is_guarded(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    CLEANUP(freep) char *folder = xstrndup(path, slash ? (size_t)(slash - path) : 0);
+    struct stat st;
+
+    return lstat(*folder ? folder : "/", &st) == 0 && S_ISDIR(st.st_mode) &&
+           (st.st_uid == geteuid() || st.st_uid == 0) && !(st.st_mode & (S_IWGRP | S_IWOTH));
+}

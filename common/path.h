@@ -16,5 +16,7 @@ char *path_default_state(void);
 char *path_default_config(void);
 /** Makes the folder and its missing parents. Existing ones are left as they are. */
 int path_make_folder(const char *path, mode_t mode);
+/** Whether only this user and root can change what is in the folder that holds `path`. */
+bool path_is_guarded(const char *path);
 /** Makes the folder that holds `path`. */
 int path_make_parent(const char *path, mode_t mode);

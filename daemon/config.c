@@ -54,9 +54,15 @@ static int set_number(const struct place *place, const struct config_row *row,
 
     if ((!json_object_is_type(value, json_type_int) &&
          (is_integer || !json_object_is_type(value, json_type_double))) ||
-        !(number >= row->min && number <= row->max))
-        return refuse(place->error, place->prefix, row->key, "must be %s from %.15g to %.15g",
-                      is_integer ? "an integer" : "a number", row->min, row->max);
+        !(number >= row->min && number <= row->max)) {
+        CLEANUP(buf_deinit) struct buf bounds = {0};
+
+        buf_add_json_number(&bounds, row->min);
+        buf_add_text(&bounds, " to ");
+        buf_add_json_number(&bounds, row->max);
+        return refuse(place->error, place->prefix, row->key, "must be %s from %s",
+                      is_integer ? "an integer" : "a number", buf_text(&bounds));
+    }
     if (row->type == CONFIG_NUMBER) {
         memcpy(at, &number, sizeof(number));
         return 0;

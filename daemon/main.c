@@ -37,7 +37,7 @@ static const char usage[] =
 
 struct options {
     char *config, *socket, *state_dir;
-    bool check;
+    bool config_is_default, socket_is_default, check;
 };
 
 static void options_deinit(struct options *options)
@@ -47,11 +47,30 @@ static void options_deinit(struct options *options)
     free(options->state_dir);
 }
 
+/* Whoever started acpd may have closed some; no descriptor of its own may take their place. */
+static void occupy_standard_streams(void)
+{
+    int fd;
+
+    do {
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 /* What reload needs again. */
 static struct {
-    const char *config_path; /* NULL: built in */
+    const struct options *options;
     const char *demo_path;
 } source;
+
+static void make_absolute(char **path)
+{
+    CLEANUP(freep) char *folder = getcwd(NULL, 0), *relative = *path;
+
+    *path = xasprintf("%s/%s", folder ? folder : ".", relative);
+}
 
 static void parse_options(int argc, char **argv, struct options *options)
 {
@@ -104,16 +123,24 @@ static void parse_options(int argc, char **argv, struct options *options)
         exit(EXIT_FAILURE);
     }
     log_setup("acpd", level);
+    options->socket_is_default = !options->socket;
     if (!options->socket)
         options->socket = path_default_socket();
+    else if (options->socket[0] != '/')
+        make_absolute(&options->socket); /* children are told it, and may run elsewhere */
     if (!options->state_dir)
         options->state_dir = path_default_state();
-    if (!options->config) {
-        CLEANUP(freep) char *path = path_default_config();
+    options->config_is_default = !options->config;
+    if (!options->config)
+        options->config = path_default_config();
+}
 
-        if (access(path, F_OK) == 0)
-            options->config = STEAL(path);
-    }
+/* The configuration's file; NULL, the built-in one, while there is none in the default place. */
+static const char *config_path(const struct options *options)
+{
+    if (options->config_is_default && access(options->config, F_OK) < 0)
+        return NULL;
+    return options->config;
 }
 
 /* The demo program: beside acpd in a build, else where it was installed. */
@@ -140,14 +167,11 @@ static char *find_demo(void)
 static int reload(struct engine *engine, char **ret_error)
 {
     CLEANUP(settings_deinit) struct settings settings = {0};
-    int r = config_load(source.config_path, source.demo_path, &settings, ret_error);
+    int r = config_load(config_path(source.options), source.demo_path, &settings, ret_error);
 
     if (r < 0)
         return r;
-    r = engine_configure(engine, &settings);
-    if (r == 0)
-        log_info("the configuration was read again: %zu profiles", engine->profile_count);
-    return r;
+    return engine_configure(engine, &settings);
 }
 
 /* Makes the state directory and locks it: one daemon a database. */
@@ -216,7 +240,7 @@ static void on_supervisor_lost(void *data)
     loop->exit_status = EXIT_FAILURE;
 }
 
-/* Opens the database, makes the profiles, recovers: all in one transaction. */
+/* Opens the database and makes the profiles; then recovers what ran. */
 static int open_engine(const struct options *options, struct settings *settings,
                        struct store **ret_store, struct engine **ret_engine)
 {
@@ -234,7 +258,11 @@ static int open_engine(const struct options *options, struct settings *settings,
     engine->reload = reload;
     r = engine_configure(engine, settings);
     if (r == 0)
+        r = store_commit(*ret_store);
+    if (r == 0) {
+        engine_commit(engine);
         r = engine_recover(engine);
+    }
     if (r == 0)
         r = engine_plan(engine);
     if (r == 0)
@@ -311,17 +339,18 @@ int main(int argc, char **argv)
     struct supervisor *supervisor;
     int lock_fd, status, r;
 
+    occupy_standard_streams();
     parse_options(argc, argv, &options);
-    umask(0077);
-    source.config_path = options.config;
+    source.options = &options;
     source.demo_path = demo_path;
-    r = config_load(options.config, source.demo_path, &settings, &error);
+    r = config_load(config_path(&options), source.demo_path, &settings, &error);
     if (r < 0) {
         log_error("%s", error);
         return EXIT_CONFIG;
     }
     if (options.check) {
-        printf("%s: good, %zu profiles\n", options.config ? options.config : "built-in defaults",
+        printf("%s: good, %zu profiles\n",
+               config_path(&options) ? options.config : "built-in defaults",
                settings.profile_count);
         return EXIT_SUCCESS;
     }
@@ -334,6 +363,10 @@ int main(int argc, char **argv)
         log_error("cannot make the folder of %s: %s", options.socket, strerror(-r));
         return EXIT_FAILURE;
     }
+    if (options.socket_is_default && !path_is_guarded(options.socket)) {
+        log_error("the folder of %s can be changed by other users; see --socket", options.socket);
+        return EXIT_FAILURE;
+    }
     /* Forked now, while this process is small. */
     lock_path = xasprintf("%s/supervisor.lock", options.state_dir);
     r = supervisor_new(lock_path, raise_file_limit(), &supervisor);
@@ -341,6 +374,7 @@ int main(int argc, char **argv)
         log_error("cannot start the supervisor: %s", strerror(-r));
         return EXIT_FAILURE;
     }
+    umask(0077); /* not the supervisor's: children have their user's */
     status = serve(&options, &settings, supervisor);
     close(lock_fd);
     return status;

@@ -53,11 +53,6 @@ void profile_freep(struct profile **profile)
     profile_free(*profile);
 }
 
-int64_t profile_id(const struct profile *profile)
-{
-    return profile->staged.id ? profile->staged.id : profile->id;
-}
-
 int64_t profile_count(const struct profile *profile, enum task_status status)
 {
     return profile->counts.by_status[status] + profile->staged.counts.by_status[status];
@@ -98,8 +93,6 @@ void profile_commit(struct profile *profile)
     for (int i = 0; i < TASK_STATUS_COUNT; i++)
         profile->counts.by_status[i] += profile->staged.counts.by_status[i];
     profile->slots_used += profile->staged.slots_used;
-    if (profile->staged.id)
-        profile->id = profile->staged.id;
     if (profile->staged.is_active >= 0)
         profile->is_active = profile->staged.is_active;
     if (profile->staged.last_activity)

@@ -14,7 +14,7 @@
 enum profile_health { HEALTH_HEALTHY, HEALTH_DEGRADED, HEALTH_UNHEALTHY };
 
 struct profile {
-    int64_t id; /* 0: not in the store yet */
+    int64_t id;
     struct profile_config config;
     bool is_active;  /* as committed */
     bool is_removed; /* no longer configured: takes nothing new, stays until it is empty */
@@ -26,7 +26,6 @@ struct profile {
     int64_t next_wake;  /* no scheduled task is due before this; wall ms */
 
     struct {           /* by the pass under way */
-        int64_t id;    /* 0: unchanged */
         bool is_dirty; /* counters to be written */
         int is_active; /* -1: unchanged */
         int64_t slots_used;
@@ -47,7 +46,6 @@ void profile_freep(struct profile **profile);
 
 /* What follows includes what the pass under way did. */
 
-int64_t profile_id(const struct profile *profile);
 /** Tasks in this status. */
 int64_t profile_count(const struct profile *profile, enum task_status status);
 int64_t profile_waiting(const struct profile *profile);

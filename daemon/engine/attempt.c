@@ -103,7 +103,7 @@ int attempt_claim(struct engine *engine, struct profile *profile, int limit)
     while (claimed < limit && !profile->is_removed && profile_is_active(profile) &&
            profile_free_slots(profile) > 0 && profile_count(profile, TASK_QUEUED) > 0) {
         CLEANUP(task_deinit) struct task task = {0};
-        int r = store_next_queued(engine->store, profile_id(profile), &task);
+        int r = store_next_queued(engine->store, profile->id, &task);
 
         if (r == 0)
             break;
@@ -168,15 +168,17 @@ static void end_as(struct attempt *attempt, enum error_class class, char *messag
 static void judge(struct attempt *attempt, const struct run_end *end)
 {
     bool succeeded = end->outcome == RUN_EXITED && end->code == 0;
+    /* A stop that has yet to be committed had no part in this end. */
+    bool was_stopped = attempt->stop != ERROR_NONE && !attempt->stop_is_staged;
 
-    if (attempt->stop == ERROR_TIMEOUT) {
+    if (was_stopped && attempt->stop == ERROR_TIMEOUT) {
         end_as(
             attempt, ERROR_TIMEOUT,
             xasprintf("ran longer than its timeout of %g s", (double)attempt->timeout_ms / 1000));
         return;
     }
     /* What finished its work while acpd was stopping has finished it. */
-    if (attempt->stop != ERROR_NONE && !succeeded) {
+    if (was_stopped && !succeeded) {
         end_as(attempt, attempt->stop, xstrdup("acpd was stopped"));
         return;
     }

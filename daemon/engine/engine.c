@@ -16,6 +16,9 @@
 /* A wall clock may be set while acpd sleeps: with tasks scheduled, look at it this often. */
 #define WALL_CHECK_MS 5000
 
+/* From here on a wall clock that falls behind was set back, and is not merely being corrected. */
+#define WALL_STEP_MS 1000
+
 #define METRICS_KEEP_MS   (INT64_C(8) * 24 * 3600 * 1000)
 #define PRUNE_INTERVAL_MS (INT64_C(3600) * 1000)
 #define STORE_RETRY_MS    1000
@@ -83,6 +86,7 @@ int engine_recover(struct engine *engine)
     engine->mono_base = clock_mono_ms();
     engine->queue_base = clock_wall_ms() > last ? clock_wall_ms() : last;
     engine_begin(engine);
+    engine->wall_ahead = engine->now.wall - engine->now.mono;
     for (;;) {
         CLEANUP(task_deinit) struct task task = {0};
         struct profile *profile;
@@ -111,7 +115,7 @@ static int wake_profile(struct engine *engine, struct profile *profile, int *bud
         return 0;
     while (*budget > 0) {
         CLEANUP(task_deinit) struct task task = {0};
-        int r = store_next_scheduled(engine->store, profile_id(profile), &task);
+        int r = store_next_scheduled(engine->store, profile->id, &task);
 
         if (r < 0)
             return r;
@@ -164,14 +168,13 @@ static int flush_profiles(struct engine *engine)
         int r;
 
         if (p->staged.is_dirty || p->staged.is_active >= 0 || p->staged.last_activity) {
-            r = store_update_profile(engine->store, profile_id(p), &p->staged.counts,
-                                     p->staged.is_active, p->staged.last_activity);
+            r = store_update_profile(engine->store, p->id, &p->staged.counts, p->staged.is_active,
+                                     p->staged.last_activity);
             if (r < 0)
                 return r;
         }
         if (!metrics_bucket_is_empty(&p->staged.bucket)) {
-            r = store_add_metrics(engine->store, profile_id(p), engine->now.wall,
-                                  &p->staged.bucket);
+            r = store_add_metrics(engine->store, p->id, engine->now.wall, &p->staged.bucket);
             if (r < 0)
                 return r;
         }
@@ -184,7 +187,7 @@ static int prune_metrics(struct engine *engine)
     if (engine->now.mono < engine->next_prune)
         return 0;
     for (size_t i = 0; i < engine->profile_count; i++) {
-        int r = store_prune_metrics(engine->store, profile_id(engine->profiles[i]),
+        int r = store_prune_metrics(engine->store, engine->profiles[i]->id,
                                     engine->now.wall - METRICS_KEEP_MS);
 
         if (r < 0)
@@ -194,22 +197,20 @@ static int prune_metrics(struct engine *engine)
     return 0;
 }
 
-/* Profiles that a failed pass could not add to the store. */
-static int save_new_profiles(struct engine *engine)
+/* A retry waits for a moment of the wall clock; when someone sets that back, the wait must not grow
+ * by as much. */
+static int follow_wall_clock(struct engine *engine)
 {
-    for (size_t i = 0; i < engine->profile_count; i++) {
-        struct profile *profile = engine->profiles[i];
-        CLEANUP(store_profile_deinit) struct store_profile row = {0};
-        int r;
+    int64_t step = engine->now.wall - engine->now.mono - engine->wall_ahead;
+    int r;
 
-        if (profile_id(profile))
-            continue;
-        r = store_ensure_profile(engine->store, profile->config.name, &row);
-        if (r < 0)
-            return r;
-        profile->staged.id = row.id;
-    }
-    return 0;
+    if (step > -WALL_STEP_MS)
+        return 0;
+    log_warning("the clock was set back by %lld s", (long long)(-step / 1000));
+    r = store_shift_retries(engine->store, step);
+    for (size_t i = 0; i < engine->profile_count; i++)
+        engine->profiles[i]->next_wake = 0;
+    return r;
 }
 
 static int claim(struct engine *engine)
@@ -235,19 +236,19 @@ int engine_plan(struct engine *engine)
     int budget = WAKES_PER_PASS;
     int r;
 
+    stop_overdue(engine); /* whatever the storage says */
     if (store_has_failed(engine->store))
         return -EIO;
-    r = save_new_profiles(engine);
     /* A storage that failed shows that it is back by a write that changes nothing. */
     if (store_error(engine->store)[0] && engine->now.mono >= engine->next_probe) {
         profile_stage_counts(engine->profiles[0]);
         engine->next_probe = engine->now.mono + STORE_RETRY_MS;
     }
+    r = settle_ended(engine);
     if (r == 0)
-        r = settle_ended(engine);
+        r = follow_wall_clock(engine);
     if (r < 0)
         return r;
-    stop_overdue(engine);
     for (size_t i = 0; i < engine->profile_count; i++) {
         r = wake_profile(engine, engine->profiles[i], &budget);
         if (r < 0)
@@ -274,6 +275,8 @@ void engine_commit(struct engine *engine)
     }
     for (size_t i = 0; i < engine->profile_count; i++)
         profile_commit(engine->profiles[i]);
+    engine->wall_ahead = engine->now.wall - engine->now.mono;
+    engine_apply_settings(engine);
 }
 
 void engine_rollback(struct engine *engine)
@@ -298,6 +301,7 @@ void engine_rollback(struct engine *engine)
         profile_rollback(engine->profiles[i]);
         engine->profiles[i]->next_wake = 0;
     }
+    engine_drop_settings(engine);
     engine->next_probe = engine->now.mono + STORE_RETRY_MS;
 }
 

@@ -31,6 +31,7 @@ enum engine_outcome {
     ENGINE_QUEUE_FULL,
     ENGINE_NOT_FOUND,
     ENGINE_CONFLICT, /* wrong status for this */
+    ENGINE_REMOVED,  /* its profile is no longer configured */
     ENGINE_ENDING,   /* the last attempt's processes are still being ended */
 };
 
@@ -52,6 +53,15 @@ struct engine {
 
     struct engine_now now;
     int64_t queue_base, mono_base;
+    int64_t wall_ahead; /* of the monotonic clock, at the last commit */
+
+    struct { /* read by the pass under way; in force after its commit */
+        bool is_set;
+        struct settings settings;
+        struct profile **fresh; /* of each profile: a new one, or NULL for one that is there */
+        struct profile **unconfigured;
+        size_t unconfigured_count;
+    } staged;
 
     struct list attempts; /* struct attempt: claimed, running, or ended and not yet settled */
     struct heap deadlines;
@@ -73,8 +83,12 @@ struct engine *engine_new(struct store *store, struct settings *settings, const 
                           const char *socket_path);
 void engine_free(struct engine *engine);
 
-/** Makes the profiles those of the settings, which are taken over; in the pass's transaction. */
+/** Takes the settings over; they, and the profiles in them, come into force with the commit of the
+ *  pass. */
 int engine_configure(struct engine *engine, struct settings *settings);
+/* The two ends of it, for engine_commit() and engine_rollback(). */
+void engine_apply_settings(struct engine *engine);
+void engine_drop_settings(struct engine *engine);
 /** At the start: attempts that a crash cut off are interrupted, and their tasks queued again. */
 int engine_recover(struct engine *engine);
 /** Runs may be started from now on. */
@@ -102,6 +116,8 @@ bool engine_has_runs(const struct engine *engine);
 
 /** The profile of this name that users can see, or NULL. */
 struct profile *engine_find_profile(const struct engine *engine, const char *name);
+/** The same, emptied ones that are no longer configured included. */
+struct profile *engine_find_known_profile(const struct engine *engine, const char *name);
 /** A removed profile is visible until it has no more unfinished tasks. */
 bool engine_is_visible(const struct profile *profile);
 const char *engine_profile_name(const struct engine *engine, int64_t profile_id);
@@ -153,6 +169,7 @@ void engine_print_task(const struct engine *engine, const struct task *task,
 
 /** The attempt's log file; the caller frees it. */
 char *engine_log_path(const struct engine *engine, int64_t task_id, int64_t attempt);
-/** Prints {"entries": […], "next": n, "truncated": b} from the byte offset `after` on. */
+/** Prints {"entries": […], "next": n, "truncated": b} from the byte offset `after` on; -EINVAL:
+ *  no entry starts there. */
 int engine_print_log(const struct engine *engine, int64_t task_id, int64_t attempt, int64_t after,
                      struct buf *out);

@@ -131,6 +131,7 @@ int engine_print_log(const struct engine *engine, int64_t task_id, int64_t attem
     CLEANUP(freep) char *page = NULL;
     CLEANUP(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     struct stat st = {0};
+    char before;
     const char *separator = "", *line, *end;
     ssize_t n = 0;
 
@@ -140,6 +141,8 @@ int engine_print_log(const struct engine *engine, int64_t task_id, int64_t attem
     if (fd >= 0) {
         if (fstat(fd, &st) < 0)
             return -errno;
+        if (after > 0 && (pread(fd, &before, 1, after - 1) != 1 || before != '\n'))
+            return -EINVAL;
         page = xmalloc(LOG_PAGE);
         n = pread(fd, page, LOG_PAGE, after);
         if (n < 0)

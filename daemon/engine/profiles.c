@@ -7,7 +7,7 @@
 #include "common/log.h"
 #include "engine/attempt.h"
 
-static struct profile *find_any(const struct engine *engine, const char *name)
+struct profile *engine_find_known_profile(const struct engine *engine, const char *name)
 {
     for (size_t i = 0; i < engine->profile_count; i++)
         if (strcmp(engine->profiles[i]->config.name, name) == 0)
@@ -23,7 +23,7 @@ bool engine_is_visible(const struct profile *profile)
 
 struct profile *engine_find_profile(const struct engine *engine, const char *name)
 {
-    struct profile *profile = find_any(engine, name);
+    struct profile *profile = engine_find_known_profile(engine, name);
 
     return profile && engine_is_visible(profile) ? profile : NULL;
 }
@@ -31,7 +31,7 @@ struct profile *engine_find_profile(const struct engine *engine, const char *nam
 struct profile *engine_profile_by_id(const struct engine *engine, int64_t id)
 {
     for (size_t i = 0; i < engine->profile_count; i++)
-        if (profile_id(engine->profiles[i]) == id)
+        if (engine->profiles[i]->id == id)
             return engine->profiles[i];
     return NULL;
 }
@@ -43,38 +43,133 @@ const char *engine_profile_name(const struct engine *engine, int64_t id)
     return profile ? profile->config.name : "";
 }
 
-static void add_profile(struct engine *engine, struct profile *profile)
+/* A profile as the store knows it, with its history. */
+static int make_profile(struct engine *engine, struct profile_config *config,
+                        const struct store_profile *row, int64_t retention,
+                        struct profile **ret_profile)
 {
-    engine->profiles =
-        xrealloc(engine->profiles, (engine->profile_count + 1) * sizeof(*engine->profiles));
-    engine->profiles[engine->profile_count++] = profile;
-}
+    CLEANUP(profile_freep) struct profile *profile = profile_new(config);
+    int r;
 
-static void adopt_row(struct profile *profile, const struct store_profile *row)
-{
     profile->id = row->id;
     profile->is_active = row->is_active;
     profile->counts = row->counts;
     profile->last_activity = row->last_activity;
+    metrics_window_resize(&profile->window, (size_t)retention);
+    r = store_fill_window(engine->store, row->id, &profile->window);
+    if (r < 0)
+        return r;
+    profile_update_health(profile);
+    *ret_profile = STEAL(profile);
+    return 0;
 }
+
+static void push_profile(struct profile ***profiles, size_t *count, struct profile *profile)
+{
+    *profiles = xrealloc(*profiles, (*count + 1) * sizeof(**profiles));
+    (*profiles)[(*count)++] = profile;
+}
+
+static bool is_configured(const struct settings *settings, const char *name)
+{
+    for (size_t i = 0; i < settings->profile_count; i++)
+        if (strcmp(settings->profiles[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+struct adoption {
+    struct engine *engine;
+    int r;
+};
 
 /* A profile that the store knows and the configuration does not: its tasks keep a name. */
 static void adopt_unconfigured(struct store_profile *row, void *data)
 {
-    struct engine *engine = data;
+    struct adoption *adoption = data;
+    struct engine *engine = adoption->engine;
     struct profile_config config = {.max_concurrent_tasks = 1};
     struct profile *profile;
 
-    if (find_any(engine, row->name))
+    if (adoption->r < 0 || engine_find_known_profile(engine, row->name) ||
+        is_configured(&engine->staged.settings, row->name))
         return;
     config.name = STEAL(row->name);
     config.role = xstrdup(config.name);
     config.color = xstrdup("#6b7280");
     config.icon = xstrdup("");
-    profile = profile_new(&config);
+    adoption->r =
+        make_profile(engine, &config, row, engine->staged.settings.metrics_retention, &profile);
+    if (adoption->r < 0)
+        return;
     profile->is_removed = true;
-    adopt_row(profile, row);
-    add_profile(engine, profile);
+    push_profile(&engine->staged.unconfigured, &engine->staged.unconfigured_count, profile);
+}
+
+int engine_configure(struct engine *engine, struct settings *settings)
+{
+    struct settings *staged = &engine->staged.settings;
+    struct adoption adoption = {.engine = engine};
+    int r;
+
+    engine_drop_settings(engine);
+    *staged = *settings;
+    *settings = (struct settings){0};
+    engine->staged.is_set = true;
+    engine->staged.fresh = xcalloc(staged->profile_count, sizeof(*engine->staged.fresh));
+    for (size_t i = 0; i < staged->profile_count; i++) {
+        CLEANUP(store_profile_deinit) struct store_profile row = {0};
+        struct profile_config *config = &staged->profiles[i], copy = *config;
+
+        r = store_ensure_profile(engine->store, config->name, &row);
+        if (r < 0)
+            return r;
+        if (engine_find_known_profile(engine, config->name))
+            continue;
+        /* The name stays here too, for is_configured(). */
+        config->name = xstrdup(copy.name);
+        *config = (struct profile_config){.name = config->name};
+        r = make_profile(engine, &copy, &row, staged->metrics_retention, &engine->staged.fresh[i]);
+        if (r < 0)
+            return r;
+    }
+    r = store_list_profiles(engine->store, adopt_unconfigured, &adoption);
+    return r < 0 ? r : adoption.r;
+}
+
+void engine_drop_settings(struct engine *engine)
+{
+    if (!engine->staged.is_set)
+        return;
+    for (size_t i = 0; i < engine->staged.settings.profile_count; i++)
+        profile_free(engine->staged.fresh[i]);
+    for (size_t i = 0; i < engine->staged.unconfigured_count; i++)
+        profile_free(engine->staged.unconfigured[i]);
+    free(engine->staged.fresh);
+    free(engine->staged.unconfigured);
+    settings_deinit(&engine->staged.settings);
+    memset(&engine->staged, 0, sizeof(engine->staged));
+}
+
+/* The profile of this name, with its new configuration. */
+static struct profile *reconfigure(struct profile **old, size_t count,
+                                   struct profile_config *config, int64_t retention)
+{
+    struct profile *profile = NULL;
+
+    for (size_t i = 0; i < count && !profile; i++)
+        if (old[i] && strcmp(old[i]->config.name, config->name) == 0)
+            profile = STEAL(old[i]);
+    profile_config_deinit(&profile->config);
+    profile->config = *config;
+    *config = (struct profile_config){0};
+    profile->is_removed = false;
+    metrics_window_resize(&profile->window, (size_t)retention);
+    return profile;
+}
+
+static void say_removed(const struct profile *profile)
+{
     if (engine_is_visible(profile))
         log_warning(
             "profile \"%s\" is not configured but has unfinished tasks: it stays, inactive, "
@@ -82,65 +177,45 @@ static void adopt_unconfigured(struct store_profile *row, void *data)
             profile->config.name);
 }
 
-int engine_configure(struct engine *engine, struct settings *settings)
+void engine_apply_settings(struct engine *engine)
 {
+    struct settings *settings = &engine->staged.settings;
     struct profile **old = engine->profiles;
-    size_t old_count = engine->profile_count, configured = settings->profile_count;
-    struct store_profile *rows = xcalloc(configured, sizeof(*rows));
-    int r = 0;
+    size_t old_count = engine->profile_count;
 
-    /* All that can fail comes first. */
-    for (size_t i = 0; i < configured && r == 0; i++)
-        r = store_ensure_profile(engine->store, settings->profiles[i].name, &rows[i]);
-    if (r < 0)
-        goto out;
-
+    if (!engine->staged.is_set)
+        return;
     engine->profiles = NULL;
     engine->profile_count = 0;
-    for (size_t i = 0; i < configured; i++) {
-        struct profile_config *config = &settings->profiles[i];
-        struct profile *profile = NULL;
+    for (size_t i = 0; i < settings->profile_count; i++) {
+        struct profile *fresh = STEAL(engine->staged.fresh[i]);
 
-        for (size_t k = 0; k < old_count && !profile; k++)
-            if (old[k] && strcmp(old[k]->config.name, config->name) == 0)
-                profile = STEAL(old[k]);
-        if (profile) {
-            profile_config_deinit(&profile->config);
-            profile->config = *config;
-            *config = (struct profile_config){0};
-            profile->is_removed = false;
-            if (!profile->id)
-                profile->staged.id = rows[i].id;
-        } else {
-            profile = profile_new(config);
-            adopt_row(profile, &rows[i]);
-            /* Until the commit the row may still vanish; see save_new_profiles(). */
-            profile->id = 0;
-            profile->staged.id = rows[i].id;
-            metrics_window_resize(&profile->window, (size_t)settings->metrics_retention);
-            r = store_fill_window(engine->store, rows[i].id, &profile->window);
-            profile_update_health(profile);
-        }
-        metrics_window_resize(&profile->window, (size_t)settings->metrics_retention);
-        add_profile(engine, profile);
+        push_profile(&engine->profiles, &engine->profile_count,
+                     fresh ? fresh
+                           : reconfigure(old, old_count, &settings->profiles[i],
+                                         settings->metrics_retention));
     }
     for (size_t i = 0; i < old_count; i++) {
         if (!old[i])
             continue;
+        if (!old[i]->is_removed)
+            say_removed(old[i]);
         old[i]->is_removed = true;
-        add_profile(engine, old[i]);
+        push_profile(&engine->profiles, &engine->profile_count, old[i]);
+    }
+    for (size_t i = 0; i < engine->staged.unconfigured_count; i++) {
+        struct profile *profile = STEAL(engine->staged.unconfigured[i]);
+
+        say_removed(profile);
+        push_profile(&engine->profiles, &engine->profile_count, profile);
     }
     free(old);
-    if (r == 0)
-        r = store_list_profiles(engine->store, adopt_unconfigured, engine);
+    if (old_count)
+        log_info("the configuration was read again: %zu profiles", settings->profile_count);
     settings_deinit(&engine->settings);
     engine->settings = *settings;
     *settings = (struct settings){0};
-out:
-    for (size_t i = 0; i < configured; i++)
-        store_profile_deinit(&rows[i]);
-    free(rows);
-    return r;
+    engine_drop_settings(engine);
 }
 
 int engine_set_active(struct engine *engine, struct profile *profile, bool is_active)
@@ -152,8 +227,7 @@ int engine_set_active(struct engine *engine, struct profile *profile, bool is_ac
     profile->staged.is_active = is_active;
     /* The row is written by engine_plan; the transaction is opened here, so that this reply, too,
      * falls with the pass. */
-    return store_update_profile(engine->store, profile_id(profile), &(struct task_counts){0},
-                                is_active, 0);
+    return store_update_profile(engine->store, profile->id, &(struct task_counts){0}, is_active, 0);
 }
 
 int engine_metrics(struct engine *engine, const struct profile *profile, int64_t range_ms,
@@ -162,7 +236,7 @@ int engine_metrics(struct engine *engine, const struct profile *profile, int64_t
     const int64_t minute = 60000;
     struct metrics_bucket sum;
     int64_t to = (engine->now.wall / minute + 1) * minute;
-    int r = store_sum_metrics(engine->store, profile_id(profile), to - range_ms, to, &sum);
+    int r = store_sum_metrics(engine->store, profile->id, to - range_ms, to, &sum);
 
     if (r < 0)
         return r;
@@ -179,7 +253,7 @@ int engine_oldest_queued(struct engine *engine, const struct profile *profile, d
         *ret_age = -1;
         return 0;
     }
-    r = store_oldest_queued(engine->store, profile_id(profile), ENGINE_POSITION_MAX, &ready_at);
+    r = store_oldest_queued(engine->store, profile->id, ENGINE_POSITION_MAX, &ready_at);
     if (r < 0)
         return r;
     *ret_age = r ? (double)(engine->now.queue - ready_at) / 1000 : -1;

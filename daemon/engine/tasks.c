@@ -53,9 +53,7 @@ int engine_assign(struct engine *engine, struct profile *profile, struct task *t
     }
     if (profile_waiting(profile) >= profile->config.queue_limit)
         return ENGINE_QUEUE_FULL;
-    if (!profile_id(profile))
-        return -EIO;
-    task->profile_id = profile_id(profile);
+    task->profile_id = profile->id;
     task->created_at = engine->now.wall;
     admit(engine, profile, task);
     return store_add_task(engine->store, task);
@@ -100,7 +98,7 @@ int engine_update(struct engine *engine, int64_t id, const struct engine_update 
     if (update->profile && update->profile != profile) {
         if (profile_waiting(update->profile) >= update->profile->config.queue_limit)
             return ENGINE_QUEUE_FULL;
-        task_move(ret_task, profile_id(update->profile), profile_stage_counts(profile),
+        task_move(ret_task, update->profile->id, profile_stage_counts(profile),
                   profile_stage_counts(update->profile));
         profile = update->profile;
         if (was == TASK_SCHEDULED)
@@ -160,6 +158,8 @@ int engine_retry(struct engine *engine, int64_t id, struct task *ret_task)
     was = ret_task->status;
     if (!task_status_is_finished(was) || !task_may_become(ret_task, TASK_QUEUED))
         return ENGINE_CONFLICT;
+    if (profile->is_removed)
+        return ENGINE_REMOVED;
     /* Never two at a time: what a cancel left behind must be gone first. */
     if (attempt_find(engine, id))
         return ENGINE_ENDING;

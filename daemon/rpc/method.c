@@ -2,6 +2,7 @@
 #include "rpc/method.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -52,6 +53,18 @@ enum rpc_outcome rpc_error_storage(struct rpc_call *call, int r)
         return rpc_error(call, RPC_UNAVAILABLE, "acpd is shutting down");
     return rpc_error(call, RPC_UNAVAILABLE, "the storage fails: %s",
                      store_error(call->engine->store));
+}
+
+enum rpc_outcome rpc_error_queue_full(struct rpc_call *call, const struct profile *profile)
+{
+    /* About one task's time. */
+    double average = metrics_window_average(&profile->window);
+    double wait = ceil(average / (double)profile->config.max_concurrent_tasks);
+
+    wait = wait < 1 ? 1 : wait > 60 ? 60 : wait;
+    snprintf(call->data, sizeof(call->data), "{\"retryAfter\":%d}", (int)wait);
+    return rpc_error(call, RPC_QUEUE_FULL, "the queue of profile \"%s\" is full: %lld tasks wait",
+                     profile->config.name, (long long)profile_waiting(profile));
 }
 
 struct profile *rpc_get_profile(struct rpc_call *call, const char *param)
@@ -118,6 +131,13 @@ static enum rpc_outcome get_health(struct rpc_call *call)
         worst = HEALTH_UNHEALTHY;
         buf_add_text(&reasons, "\"the storage fails; see storage\"");
     }
+    if (!engine_can_launch(engine) && !engine->is_stopping) {
+        worst = worst == HEALTH_HEALTHY ? HEALTH_DEGRADED : worst;
+        buf_printf(&reasons,
+                   "%s\"nothing is started yet: processes of the acpd before are still "
+                   "being ended\"",
+                   reasons.len ? "," : "");
+    }
     for (size_t i = 0; i < engine->profile_count; i++) {
         const struct profile *p = engine->profiles[i];
 
@@ -170,8 +190,10 @@ static enum rpc_outcome reload_config(struct rpc_call *call)
     CLEANUP(freep) char *error = NULL;
     int r = call->engine->reload(call->engine, &error);
 
-    if (r == -EINVAL)
+    if (r == -EINVAL) {
+        rpc_error_field(call, "configuration", error);
         return rpc_error(call, RPC_INVALID_PARAMS, "the configuration stays as it was: %s", error);
+    }
     if (r < 0)
         return rpc_error_storage(call, r);
     buf_add_text(call->out, "{\"success\":true}");

@@ -46,6 +46,9 @@ enum rpc_outcome rpc_error_field(struct rpc_call *call, const char *field, const
 /** Ends a call for an engine's negative result: the storage failed, or acpd is stopping. */
 enum rpc_outcome rpc_error_storage(struct rpc_call *call, int r);
 
+/** -32003 with the seconds after which to try again. */
+enum rpc_outcome rpc_error_queue_full(struct rpc_call *call, const struct profile *profile);
+
 /** The profile that a parameter names, or NULL with the call's error set. */
 struct profile *rpc_get_profile(struct rpc_call *call, const char *param);
 int64_t rpc_get_int(struct rpc_call *call, const char *param, int64_t otherwise);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The nine commands. */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -176,8 +175,7 @@ static enum rpc_outcome get_profile_task_queue(struct rpc_call *call)
         r = store_get_task(call->engine->store, after_id, &after);
         if (r < 0)
             return rpc_error_storage(call, r);
-        if (r == 0 || after.profile_id != profile_id(profile) ||
-            !task_status_is_waiting(after.status))
+        if (r == 0 || after.profile_id != profile->id || !task_status_is_waiting(after.status))
             return rpc_error(call, RPC_CONFLICT, "task %lld does not wait in the queue of \"%s\"",
                              (long long)after_id, profile->config.name);
         r = engine_pending(call->engine, &after, 0, &pending);
@@ -186,8 +184,8 @@ static enum rpc_outcome get_profile_task_queue(struct rpc_call *call)
         page.position = pending.position ? pending.position + 1 : 0;
     }
     buf_add_char(call->out, '[');
-    r = store_list_queue(call->engine->store, profile_id(profile), after_id ? &after : NULL,
-                         print_queued, &page);
+    r = store_list_queue(call->engine->store, profile->id, after_id ? &after : NULL, print_queued,
+                         &page);
     buf_add_char(call->out, ']');
     return done(call, r < 0 ? r : page.error);
 }
@@ -229,7 +227,11 @@ static void print_decision(const struct router_candidate *candidates, size_t cou
 
     buf_add_text(out, ",\"candidates\":");
     rpc_print_candidates(candidates, count, out);
-    if (fit)
+    if (fit > 1 && candidates[0].profile->health != HEALTH_UNHEALTHY &&
+        candidates[fit - 1].profile->health == HEALTH_UNHEALTHY)
+        buf_printf(&reason, "%s has the best score of the healthy ones among the %zu that fit",
+                   candidates[0].profile->config.name, fit);
+    else if (fit)
         buf_printf(&reason,
                    fit == 1 ? "%s is the only one of %zu that fits%s"
                             : "%s has the best score of the %zu that fit%s",
@@ -271,18 +273,6 @@ static enum rpc_outcome get_best_profile_for_task(struct rpc_call *call)
     return RPC_REPLY;
 }
 
-/* Seconds after which a full queue is worth another try: about one task's time. */
-static enum rpc_outcome queue_full(struct rpc_call *call, const struct profile *profile)
-{
-    double average = metrics_window_average(&profile->window);
-    double wait = ceil(average / (double)profile->config.max_concurrent_tasks);
-
-    wait = wait < 1 ? 1 : wait > 60 ? 60 : wait;
-    snprintf(call->data, sizeof(call->data), "{\"retryAfter\":%d}", (int)wait);
-    return rpc_error(call, RPC_QUEUE_FULL, "the queue of profile \"%s\" is full: %lld tasks wait",
-                     profile->config.name, (long long)profile_waiting(profile));
-}
-
 #define SHORT_QUEUE 100 /* tasks; an assignment's reply tells the place only up to here */
 
 static enum rpc_outcome assign(struct rpc_call *call, struct profile *profile, struct task *task)
@@ -292,7 +282,7 @@ static enum rpc_outcome assign(struct rpc_call *call, struct profile *profile, s
     if (r < 0)
         return rpc_error_storage(call, r);
     if (r == ENGINE_QUEUE_FULL)
-        return queue_full(call, profile);
+        return rpc_error_queue_full(call, profile);
     buf_add_text(call->out, "{\"success\":true,");
     if (r == ENGINE_DEDUPLICATED)
         buf_add_text(call->out, "\"deduplicated\":true,");
@@ -370,7 +360,7 @@ static enum rpc_outcome submit_task(struct rpc_call *call)
     if (!fit) {
         for (size_t i = 0; i < count; i++)
             if (candidates[i].is_full)
-                return queue_full(call, candidates[i].profile);
+                return rpc_error_queue_full(call, candidates[i].profile);
         return rpc_error(call, RPC_NOT_FOUND, "no profile fits the task: %s%s%s",
                          count ? candidates[0].profile->config.name : "none is configured",
                          count ? ": " : "", count ? candidates[0].reason : "");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What can be done with a task once it is there. */
+#include <errno.h>
 #include <string.h>
 
 #include "common/clock.h"
@@ -92,11 +93,12 @@ static enum rpc_outcome list_tasks(struct rpc_call *call)
     int r;
 
     if (json_get(call->params, "profile")) {
-        struct profile *profile = rpc_get_profile(call, "profile");
+        const char *name = json_get_string(call->params, "profile");
+        struct profile *profile = engine_find_known_profile(call->engine, name);
 
         if (!profile)
-            return RPC_ERROR;
-        filter.profile_id = profile_id(profile);
+            return rpc_error(call, RPC_NOT_FOUND, "profile \"%s\" not found", name);
+        filter.profile_id = profile->id;
     }
     if (status)
         task_status_parse(status, &filter.status);
@@ -128,7 +130,10 @@ static enum rpc_outcome changed(struct rpc_call *call, int r, int64_t id, const 
     case ENGINE_NOT_FOUND:
         return not_found(call, id);
     case ENGINE_QUEUE_FULL:
-        return rpc_error(call, RPC_QUEUE_FULL, "the queue of that profile is full");
+        return rpc_error_queue_full(call, rpc_get_profile(call, "profile"));
+    case ENGINE_REMOVED:
+        return rpc_error(call, RPC_CONFLICT, "the profile of task %lld is no longer configured",
+                         (long long)id);
     case ENGINE_ENDING:
         return rpc_error(call, RPC_CONFLICT,
                          "the processes of the last attempt of task %lld are still being ended",
@@ -224,6 +229,8 @@ static enum rpc_outcome get_task_log(struct rpc_call *call)
         return rpc_error(call, RPC_NOT_FOUND, "task %lld has no attempt %lld", (long long)id,
                          (long long)attempt);
     r = engine_print_log(call->engine, id, attempt, rpc_get_int(call, "after", 0), call->out);
+    if (r == -EINVAL)
+        return rpc_error_field(call, "after", "must be `next` of an earlier page of this log");
     if (r < 0)
         return rpc_error(call, RPC_UNAVAILABLE, "cannot read the log: %s", strerror(-r));
     return RPC_REPLY;

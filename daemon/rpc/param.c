@@ -41,7 +41,7 @@ static bool check_string(const struct param *param, struct json_object *value,
 
     if (!json_object_is_type(value, json_type_string))
         return fail(error, field, "must be a string");
-    if (param->is_required && !len)
+    if (!param->may_be_empty && !len)
         return fail(error, field, "must not be empty");
     if (max && len > max)
         return fail(error, field, "must be at most %zu bytes", max);
@@ -88,8 +88,14 @@ static bool check_number(const struct param *param, struct json_object *value, c
         return fail(error, field, "must be %s", kind);
     if (param->type == PARAM_INTEGER && !is_integer)
         return fail(error, field, "must be an integer");
-    if ((param->min != 0 || param->max != 0) && !(number >= param->min && number <= param->max))
-        return fail(error, field, "must be %s from %.15g to %.15g", kind, param->min, param->max);
+    if ((param->min != 0 || param->max != 0) && !(number >= param->min && number <= param->max)) {
+        CLEANUP(buf_deinit) struct buf bounds = {0};
+
+        buf_add_json_number(&bounds, param->min);
+        buf_add_text(&bounds, " to ");
+        buf_add_json_number(&bounds, param->max);
+        return fail(error, field, "must be %s from %s", kind, buf_text(&bounds));
+    }
     return true;
 }
 
@@ -212,9 +218,13 @@ bool param_from_array(const struct param *params, struct json_object *array,
     size_t i = 0;
 
     for (const struct param *p = params;
-         p->type != PARAM_END && i < json_object_array_length(array); p++, i++)
-        json_object_object_add(object, p->name,
-                               json_object_get(json_object_array_get_idx(array, i)));
+         p->type != PARAM_END && i < json_object_array_length(array); p++, i++) {
+        struct json_object *value = json_object_array_get_idx(array, i);
+
+        /* null holds a place and says nothing. */
+        if (value)
+            json_object_object_add(object, p->name, json_object_get(value));
+    }
     if (i < json_object_array_length(array))
         return fail(ret_error, "params", "has more elements than the method has parameters");
     *ret_object = STEAL(object);
@@ -262,7 +272,7 @@ void param_print_schema(const struct param *param, const struct settings *settin
     switch (param->type) {
     case PARAM_STRING:
         buf_add_text(out, "\"type\":\"string\"");
-        if (param->is_required)
+        if (!param->may_be_empty)
             buf_add_text(out, ",\"minLength\":1");
         if (max_bytes(param, settings))
             buf_printf(out, ",\"maxLength\":%zu", max_bytes(param, settings));

@@ -31,6 +31,7 @@ struct param {
     const char *alias;          /* another name that is accepted */
     double min, max;            /* of a number; both 0: unbounded */
     size_t max_bytes;           /* of a string, 0: see limit */
+    bool may_be_empty;          /* a string */
     size_t limit;               /* offset in struct settings of the bound in bytes; 0: none */
     const char *const *values;  /* of an enum, ended by NULL */
     const struct param *fields; /* of an object */

@@ -17,6 +17,7 @@ static const char *const priorities[] = {"low", "medium", "high", NULL};
     {.name = "description",                                                                        \
      .type = PARAM_STRING,                                                                         \
      .limit = offsetof(struct settings, description_limit),                                        \
+     .may_be_empty = true,                                                                         \
      .doc = "What is to be done, in full."},                                                       \
         {.name = "type",                                                                           \
          .type = PARAM_WORD,                                                                       \
@@ -52,7 +53,7 @@ static const char *const priorities[] = {"low", "medium", "high", NULL};
     }
 
 const struct param task_params[] = {{TITLE, .is_required = true}, REST};
-const struct param task_query_params[] = {{TITLE}, REST};
+const struct param task_query_params[] = {{TITLE, .may_be_empty = true}, REST};
 
 /* The members that never change, in the order of the documentation. */
 static char *print_body(struct json_object *json)
@@ -93,7 +94,7 @@ void task_from_json(struct json_object *json, struct task *ret_task)
     if (run_at)
         clock_parse_iso(run_at, &task.run_at);
     if (timeout)
-        task.timeout_ms = (int64_t)ceil(json_object_get_double(timeout) * 1000);
+        task.timeout_ms = (int64_t)ceil(json_object_get_double(timeout) * 1000 - 1e-4);
     task.max_attempts = json_object_get_int64(json_get(json, "maxAttempts"));
     task.body = print_body(json);
     *ret_task = task;

@@ -52,6 +52,8 @@
                      "LIMIT ?2)")                                                                  \
     X(LAST_CLOCK, "SELECT max(max(ready_at, queued_at)) FROM (SELECT ready_at, queued_at "         \
                   "FROM task ORDER BY id DESC LIMIT 100)")                                         \
+    X(SHIFT_RETRIES,                                                                               \
+      "UPDATE task SET place = place + ?1 WHERE " LIVE " AND status = 2 AND place <> run_at")      \
     X(LIST_STATUS, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE            \
                    " AND status = ?1 AND profile_id = ?2 AND (place, id) > (?3, ?4) "              \
                    "ORDER BY place, id")                                                           \

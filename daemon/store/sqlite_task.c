@@ -204,6 +204,17 @@ int store_last_clock(struct store *store, int64_t *ret_at)
     return 0;
 }
 
+int store_shift_retries(struct store *store, int64_t step)
+{
+    sqlite3_stmt *stmt;
+    int r = sqlite_use_writing(store, STMT_SHIFT_RETRIES, &stmt);
+
+    if (r < 0)
+        return r;
+    sqlite3_bind_int64(stmt, 1, step);
+    return sqlite_run(store, stmt);
+}
+
 /* Calls `row` for each row. 1: it ended the list. */
 static int list_rows(struct store *store, sqlite3_stmt *stmt, store_row row, void *data)
 {

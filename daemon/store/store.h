@@ -84,6 +84,10 @@ int store_oldest_queued(struct store *store, int64_t profile_id, int64_t limit,
  * must not start before it. */
 int store_last_clock(struct store *store, int64_t *ret_at);
 
+/** Moves the time of every scheduled task that waits for a retry, not for its runAt, by `step` ms.
+ */
+int store_shift_retries(struct store *store, int64_t step);
+
 /** Takes one task, which is freed after the call; nonzero ends the list. */
 typedef int (*store_row)(struct task *task, void *data);
 
