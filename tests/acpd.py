@@ -326,7 +326,8 @@ class RawConnection:
 class Gateway:
     """acp-gateway for a daemon, or for any socket. Requests go over one kept connection."""
 
-    def __init__(self, folder, socket, *arguments, port=0):
+    def __init__(self, folder, socket, *arguments, port=0, listen=None):
+        self.listen = listen
         self.log = pathlib.Path(folder) / "gateway.log"
         self.socket = socket
         self.options = [str(argument) for argument in arguments]
@@ -335,8 +336,8 @@ class Gateway:
         self.connection = None
 
     def arguments(self):
-        return [str(GATEWAY), "--listen", f"127.0.0.1:{self.port}", "--socket", str(self.socket),
-                *self.options]
+        listen = f"127.0.0.1:{self.port}" if self.listen is None else self.listen
+        return [str(GATEWAY), "--listen", listen, "--socket", str(self.socket), *self.options]
 
     def spawn(self, **options):
         self.log.touch()

@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from acpd import (ACPD, Daemon, RpcError, assert_counters_are_right, profile, shell,
+from acpd import (ACPD, DEADLINE, Daemon, RpcError, assert_counters_are_right, profile, shell,
                   wait_until)
 
 
@@ -292,3 +292,69 @@ def test_the_counters_are_those_of_the_tasks(make_daemon):
         client.assign("p", runAt="2100-01-01T00:00:00Z")
     daemon.stop()
     assert_counters_are_right(daemon)
+
+
+def test_it_starts_without_standard_streams_and_leaves_the_next_one_room(make_daemon):
+    daemon = make_daemon(profile("p"), start=False)
+    closed = subprocess.Popen(["bash", "-c", 'exec "$@" 0<&- 1>&- 2>&-', "bash", *daemon.arguments()])
+    daemon.process = closed
+    wait_until(daemon.is_answering)
+    assert daemon.stop() == 0
+    daemon.start()
+    with daemon.client() as client:
+        assert client.finish(client.assign("p")["id"])["status"] == "completed"
+
+
+def test_a_file_in_the_sockets_place_is_left_alone(make_daemon):
+    daemon = make_daemon(profile("p"), start=False)
+    daemon.socket.write_text("precious")
+    daemon.spawn()
+    assert daemon.process.wait(DEADLINE) != 0
+    assert "is no socket" in daemon.log.read_text()
+    assert daemon.socket.read_text() == "precious"
+    daemon.socket.unlink()
+
+
+def test_a_group_that_is_none_is_named(make_daemon):
+    daemon = make_daemon(profile("p"), start=False, socketGroup="no-such-group")
+    daemon.spawn()
+    assert daemon.process.wait(DEADLINE) != 0
+    assert 'socketGroup: there is no group "no-such-group"' in daemon.log.read_text()
+
+
+def test_children_have_their_users_umask(make_daemon):
+    daemon = make_daemon(shell("umask"), start=False)
+    daemon.start(umask=0o027)
+    with daemon.client() as client:
+        assert client.finish(client.assign("p")["id"])["result"] == {"output": "0027\n"}
+
+
+def test_a_relative_socket_is_told_absolutely(make_daemon, folder):
+    daemon = make_daemon(shell("echo $ACPD_SOCKET", runner={"cwd": "/"}), start=False)
+    arguments = daemon.arguments()
+    arguments[arguments.index("--socket") + 1] = "acpd.sock"
+    daemon.arguments = lambda: arguments
+    daemon.start(cwd=daemon.folder)
+    with daemon.client() as client:
+        output = client.finish(client.assign("p")["id"])["result"]["output"]
+    assert output.strip() == str(daemon.socket)
+
+
+def test_a_removed_profile_takes_no_retries_and_keeps_its_history(make_daemon):
+    daemon = make_daemon(profile("p"), shell("exit 3", "gone", retry={"maxAttempts": 1}))
+    with daemon.client() as client:
+        id = client.finish(client.assign("gone")["id"])["id"]
+        before = client.state("gone")
+        daemon.configure(profile("p"))
+        client.reload_config()
+        with pytest.raises(RpcError) as error:
+            client.retry_task(id=id)
+        assert error.value.code == -32002 and "no longer configured" in error.value.message
+        assert [task["id"] for task in client.list_tasks(profile="gone")["tasks"]] == [id]
+    daemon.restart()
+    with daemon.client() as client:
+        daemon.configure(profile("p"), shell("exit 3", "gone", retry={"maxAttempts": 1}))
+        client.reload_config()
+        assert client.state("gone") == before
+        assert client.task(client.retry_task(id=id)["id"])["attempt"] >= 1
+        client.finish(id)

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from acpd import RpcError, profile, wait_until
+from acpd import RpcError, profile, shell, wait_until
 
 CALL = '{"jsonrpc":"2.0","id":%s,"method":"get_profile_state","params":{"name":"p"}}'
 
@@ -299,3 +299,94 @@ def test_text_comes_back_as_it_was_sent(client):
     task = client.assign("p", title=title, description=title, input=given)
     again = client.task(task["id"])
     assert again["title"] == title and again["description"] == title and again["input"] == given
+
+
+def memory(daemon):
+    """Bytes that it has in memory."""
+    with open(f"/proc/{daemon.process.pid}/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_client_that_always_leaves_something_unread_costs_bounded_memory(make_daemon, monkeypatch):
+    monkeypatch.setenv("ASAN_OPTIONS", "quarantine_size_mb=1")  # freed memory counts as free
+    daemon = make_daemon(profile("p"))
+    with daemon.client() as client:
+        client.update_profile_status(name="p", isActive=False)
+        id = client.assign("p", input="y" * 900000)["id"]
+        request = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "get_task", "params": {"id": id}})
+        client.send((request + "\n") * 10)
+        before, left = memory(daemon), 10
+        for _ in range(400):
+            while left < 10:
+                client.send(request + "\n")
+                left += 1
+            assert client.line()
+            left -= 1
+        assert memory(daemon) - before < 100 << 20
+
+
+def test_one_batch_costs_bounded_memory(daemon):
+    with daemon.client() as client:
+        for _ in range(4):
+            client.assign("p", input="y" * 1000000)
+        client.send(json.dumps([{"jsonrpc": "2.0", "id": i, "method": "list_tasks"}
+                                for i in range(200)]) + "\n")
+        replies = client.reply()
+        assert [reply["id"] for reply in replies] == list(range(200))
+        assert len(replies[0]["result"]["tasks"]) == 4
+        assert replies[-1]["error"]["code"] == -32004 and "8388608" in replies[-1]["error"]["message"]
+
+
+def test_a_raised_output_limit_lets_a_held_client_go_on(make_daemon):
+    daemon = make_daemon(profile("p"), outputLimit=1024)
+    with daemon.client() as held, daemon.client() as other:
+        other.update_profile_status(name="p", isActive=False)
+        id = other.assign("p", input="y" * 300000)["id"]
+        for _ in range(20):
+            held.send_call("get_task", id=id)
+        other.get_health()
+        daemon.configure(profile("p"), outputLimit=8 << 20)
+        other.reload_config()
+        assert all(held.reply()["result"]["id"] == id for _ in range(20))
+
+
+def test_a_raised_limit_of_connections_lets_waiting_ones_in(make_daemon):
+    daemon = make_daemon(profile("p"), connectionLimit=2)
+    with daemon.client() as one, daemon.client() as two:
+        one.get_health(), two.get_health()
+        with daemon.client() as waiting:
+            waiting.send_call("get_health")
+            daemon.configure(profile("p"), connectionLimit=100)
+            one.reload_config()
+            assert waiting.reply()["result"]["status"] == "healthy"
+
+
+@pytest.mark.parametrize("method, params, field, reason", [
+    ("assign_task_to_profile", {"name": "p", "task": {"title": "t", "key": ""}}, "task.key",
+     "must not be empty"),
+    ("get_task", {"id": 0}, "id", "must be an integer from 1 to 9007199254740991"),
+    ("get_task_log", {"id": 1, "after": 5}, "after", "must be `next` of an earlier page of this log"),
+])
+def test_a_refusal_names_the_field_and_the_limit(make_daemon, method, params, field, reason):
+    daemon = make_daemon(shell("echo something long enough", "p"))
+    with daemon.client() as client:
+        client.finish(client.assign("p")["id"])
+        with pytest.raises(RpcError) as error:
+            client.call(method, **params)
+        assert error.value.code == -32602
+        assert error.value.data == {"field": field, "reason": reason}
+
+
+def test_keys_are_not_cut_short(client):
+    client.send('{"jsonrpc":"2.0","id":1,"method":"assign_task_to_profile","params":{"name":"p",'
+                '"task":{"title":"t","input":{"a\\u0000b":1}}}}\n')
+    error = client.reply()["error"]
+    assert error["code"] == -32700 and "U+0000" in error["message"]
+
+
+def test_null_by_position_says_nothing(client):
+    at = "2099-01-01T00:00:00.000Z"
+    id = client.assign("p", runAt=at)["id"]
+    client.send(f'{{"jsonrpc":"2.0","id":1,"method":"update_task","params":[{id},"high",null]}}\n')
+    task = client.reply()["result"]
+    assert task["priority"] == "high" and task["runAt"] == at

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""A database that another program has locked: passes fail, and nothing but their writes with them."""
+
+import contextlib
+import sqlite3
+
+import pytest
+
+from acpd import RpcError, profile, shell, wait_until
+
+
+@contextlib.contextmanager
+def locked(daemon):
+    with contextlib.closing(sqlite3.connect(daemon.state / "acpd.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+def refused(client, method, **params):
+    with pytest.raises(RpcError) as error:
+        client.call(method, **params)
+    assert error.value.code == -32004
+
+
+def test_replies_under_way_survive_a_pass_that_fails(daemon):
+    with daemon.client() as client, daemon.client() as other:
+        id = client.assign("p", input="y" * 400000)["id"]
+        client.send_call("get_task", id=id)
+        # What the kernel does not take waits in acpd; one reply more is staged behind it.
+        other.get_health()
+        with locked(daemon):
+            client.send_call("get_task", id=id)
+            client.send_call("assign_task_to_profile", name="p", task={"title": "t"})
+            replies = [client.reply() for _ in range(3)]
+        assert len(replies[0]["result"]["input"]) == 400000
+        assert replies[1]["result"] == replies[0]["result"]
+        assert replies[2]["error"]["code"] == -32004
+
+
+def test_timeouts_hold_while_the_storage_fails(make_daemon, folder):
+    daemon = make_daemon(shell(f"until [ -e {folder}/go ]; do sleep 0.02; done", "short"),
+                         shell("sleep 300", "long", timeout=2, retry={"maxAttempts": 1}), killGrace=0)
+    with daemon.client() as client:
+        client.wait_status(client.assign("short")["id"], "running")
+        id = client.wait_status(client.assign("long")["id"], "running")["id"]
+        with locked(daemon):
+            (folder / "go").touch()  # an end that cannot be written
+            wait_until(lambda: not daemon.processes(ACPD_TASK_ID=id), "it is stopped")
+        assert client.finish(id)["error"]["class"] == "timeout"
+
+
+def test_a_reload_falls_with_its_pass(make_daemon):
+    daemon = make_daemon(profile("p"))
+    with daemon.client() as client:
+        with locked(daemon):
+            daemon.configure(profile("p", queueLimit=77), profile("newcomer"))
+            refused(client, "reload_config")
+            profiles = client.get_profiles_with_states()
+            assert [p["profile"]["name"] for p in profiles] == ["p"]
+            assert profiles[0]["profile"]["queueLimit"] == 10000
+        wait_until(lambda: client.get_health()["storage"]["status"] == "ok")
+        assert client.reload_config() == {"success": True}
+        assert client.finish(client.assign("newcomer")["id"])["status"] == "completed"
