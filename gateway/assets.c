@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "common/alloc.h"
@@ -173,6 +175,22 @@ static bool has_etag(const char *list, const char *etag)
     return list && (strcmp(list, "*") == 0 || strstr(list, etag));
 }
 
+/* Whether the list has gzip, and not with a weight of nought (RFC 9110, section 12.5.3). */
+static bool takes_gzip(const char *accepted)
+{
+    while (accepted && *accepted) {
+        size_t len = strcspn(accepted, ",");
+        size_t blank = strspn(accepted, " \t");
+        const char *weight = memmem(accepted, len, "q=", 2);
+
+        if (strncasecmp(accepted + blank, "gzip", 4) == 0 &&
+            strchr(" \t;,", accepted[blank + 4]) /* or the end */)
+            return !weight || strtod(weight + 2, NULL) > 0;
+        accepted += len + (accepted[len] == ',');
+    }
+    return false;
+}
+
 static int reply_asset(struct mg_connection *connection, const struct assets *assets,
                        const struct asset *asset)
 {
@@ -183,7 +201,7 @@ static int reply_asset(struct mg_connection *connection, const struct assets *as
     bool is_hashed = strncmp(asset->path, "/assets/", 8) == 0;
     char headers[256];
 
-    if (packed && accepted && strstr(accepted, "gzip"))
+    if (packed && takes_gzip(accepted))
         sent = packed;
     snprintf(headers, sizeof(headers), "ETag: %s\r\nCache-Control: %s\r\n%s%s", sent->etag,
              is_hashed ? "public, max-age=31536000, immutable" : "no-cache",

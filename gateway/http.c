@@ -146,8 +146,8 @@ static void refuse(struct mg_connection *connection, int status, const char *mes
     http_error(connection, status, RPC_INVALID_REQUEST, "Connection: close\r\n", NULL, "%s",
                message);
     for (size_t n = 0; n < DRAIN_MAX; n += sizeof(dropped))
-        if (mg_read(connection, dropped, sizeof(dropped)) <= 0)
-            break;
+        if (mg_read(connection, dropped, sizeof(dropped)) < (int)sizeof(dropped))
+            break; /* no more, or not in time */
     mg_close_connection(connection);
 }
 
@@ -180,16 +180,47 @@ static const char *header(const struct mg_request_info *info, const char *name)
     return find_header(info, name, &count);
 }
 
+/* What civetweb lets pass: white space before a header's colon; and it stops, without a word, at
+ * its 64th header and at a folded line, so that a header after it would go unseen. It replaces
+ * colon and line end by NUL, and refuses requests that hold one. */
+static const char *header_fault(const struct mg_request_info *info)
+{
+    const char *end = "\r";
+
+    for (int i = 0; i < info->num_headers; i++) {
+        const struct mg_header *header = &info->http_headers[i];
+        const char *after = header->name + strlen(header->name) + 1;
+
+        if (after < header->value && !*after)
+            return "a header has white space before its colon";
+        end = header->value + strlen(header->value) + 1;
+        end += !*end;
+    }
+    if (*end != '\r' && *end != '\n')
+        return "a request has at most 63 headers, and none is folded";
+    return NULL;
+}
+
 /* How the body is delimited must be beyond doubt: two servers in a row that read it differently
  * would see different requests (request smuggling, RFC 9112 section 11.2). */
 static const char *framing_fault(const struct mg_request_info *info)
 {
-    int lengths, encodings, hosts;
+    static const char *const singles[] = {"Origin", "Sec-Fetch-Site", "Content-Type",
+                                          "Authorization"};
+    int lengths, encodings, count;
     const char *length = find_header(info, "Content-Length", &lengths);
     const char *encoding = find_header(info, "Transfer-Encoding", &encodings);
+    const char *fault = header_fault(info);
 
-    find_header(info, "Host", &hosts);
-    if (hosts != 1)
+    if (fault)
+        return fault;
+    for (size_t i = 0; i < ARRAY_SIZE(singles); i++) {
+        find_header(info, singles[i], &count);
+        if (count > 1)
+            return "a header that decides who may write is given twice";
+    }
+    find_header(info, "Host", &count);
+    if (count != 1)
         return "a request has exactly one Host";
     if (lengths > 1 || encodings > 1 || (lengths && encodings))
         return "a request has one Content-Length or one Transfer-Encoding";
@@ -256,8 +287,10 @@ bool http_admit_write(struct mg_connection *connection)
     const char *site = header(info, "Sec-Fetch-Site"), *type = header(info, "Content-Type");
     bool is_own = (origin && is_own_origin(origin, host)) ||
                   (!origin && site && strcmp(site, "same-origin") == 0);
+    bool is_foreign = (origin && !is_own) ||
+                      (site && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0);
 
-    if (origin ? !is_own : site && !is_own && strcmp(site, "none") != 0) {
+    if (is_foreign) {
         http_error(connection, 403, RPC_FORBIDDEN, NULL, NULL,
                    "a page of another origin may not change anything here");
         return false;
@@ -318,9 +351,10 @@ bool http_read_body(struct mg_connection *connection, struct buf *ret_body)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
     CLEANUP(buf_deinit) struct buf body = {0};
-    int n = 1;
+    int n = READ_SIZE;
 
-    while (n > 0 && body.len <= HTTP_BODY_MAX && info->content_length <= HTTP_BODY_MAX) {
+    /* mg_read() returns less than it was asked for at the end, or when nothing came in time. */
+    while (n == READ_SIZE && body.len <= HTTP_BODY_MAX && info->content_length <= HTTP_BODY_MAX) {
         n = mg_read(connection, buf_reserve(&body, READ_SIZE), READ_SIZE);
         if (n > 0)
             body.len += (size_t)n;

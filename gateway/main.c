@@ -55,6 +55,7 @@ struct gateway {
     struct upstream *upstream;
     struct assets *assets;
     atomic_int in_flight;
+    atomic_bool is_stopping;
 };
 
 static void options_deinit(struct options *options)
@@ -83,15 +84,19 @@ static void parse_options(int argc, char **argv, struct options *options)
     while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
         switch (c) {
         case 's':
+            free(options->socket);
             options->socket = xstrdup(optarg);
             break;
         case 'l':
+            free(options->listen);
             options->listen = xstrdup(optarg);
             break;
         case 'd':
+            free(options->dashboard);
             options->dashboard = xstrdup(optarg);
             break;
         case 't':
+            free(options->token_file);
             options->token_file = xstrdup(optarg);
             break;
         case 'a':
@@ -204,7 +209,12 @@ static int on_request(struct mg_connection *connection)
     int status;
 
     atomic_fetch_add(&gateway->in_flight, 1);
-    status = handle(connection, gateway);
+    if (gateway->is_stopping)
+        status =
+            http_error(connection, 503, RPC_UNAVAILABLE, "Retry-After: 1\r\nConnection: close\r\n",
+                       NULL, "acp-gateway is shutting down");
+    else
+        status = handle(connection, gateway);
     atomic_fetch_sub(&gateway->in_flight, 1);
     return status;
 }
@@ -275,24 +285,31 @@ static void nudge(const char *host, int port)
         (void)!connect(fd, (struct sockaddr *)&address, sizeof(address));
 }
 
-/* Lets what is in flight finish, in bounded time: threads that wait for silent clients would make
- * mg_stop() last longer than a service manager's patience. */
-static void stop(struct mg_context *context, const char *host, int port)
+/* Lets what is in flight finish, in bounded time: once mg_stop() was called civetweb sends nothing
+ * any more, and threads that wait for silent clients would make it last longer than a service
+ * manager's patience. */
+static void stop(struct gateway *gateway, struct mg_context *context, const char *host, int port)
 {
-    struct timespec until;
+    const struct timespec tick = {.tv_nsec = 10 * 1000000L};
     pthread_t stopper;
-    bool is_stopping;
+    bool is_started = false;
 
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += STOP_MS % 1000 * 1000000L;
-    until.tv_sec += STOP_MS / 1000 + until.tv_nsec / 1000000000L;
-    until.tv_nsec %= 1000000000L;
-    is_stopping = pthread_create(&stopper, NULL, stop_server, context) == 0;
-    nudge(host, port);
-    if (!is_stopping || pthread_timedjoin_np(stopper, NULL, &until) != 0) {
-        log_info("stopped; silent connections were cut");
-        _exit(EXIT_SUCCESS);
+    gateway->is_stopping = true;
+    for (int ms = 0; ms < STOP_MS; ms += 10) {
+        if (!is_started && (!gateway->in_flight || ms > STOP_MS * 3 / 4)) {
+            if (pthread_create(&stopper, NULL, stop_server, context) != 0)
+                break;
+            is_started = true;
+        }
+        nanosleep(&tick, NULL);
+        if (!is_started)
+            continue;
+        nudge(host, port);
+        if (pthread_tryjoin_np(stopper, NULL) == 0)
+            return;
     }
+    log_info("stopped; silent connections were cut");
+    _exit(EXIT_SUCCESS);
 }
 
 static int serve(struct gateway *gateway, const char *host, int port, const char *socket_path)
@@ -325,7 +342,7 @@ static int serve(struct gateway *gateway, const char *host, int port, const char
         sigwait(&signals, &received);
     } while (received == SIGHUP); /* nothing to reload */
     notify_systemd("STOPPING=1");
-    stop(context, host, port);
+    stop(gateway, context, host, port);
     mg_exit_library();
     log_info("stopped");
     return EXIT_SUCCESS;

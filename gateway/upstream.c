@@ -223,10 +223,16 @@ int upstream_call(struct upstream *upstream, const char *method, struct json_obj
             return UPSTREAM_AWAY;
         sent = send_request(fd, &request);
         if (sent < request.len) {
+            /* The daemon may have said why it hung up, as it does when a line is too long. */
+            bool is_said = sent && receive_line(fd, &ret_reply->line);
+
             give_back(upstream, fd, false);
-            if (sent)
-                return UPSTREAM_LOST;
-            continue; /* the daemon has closed it meanwhile and saw nothing */
+            if (is_said)
+                return understand(ret_reply);
+            if (!sent)
+                continue; /* it had closed the connection meanwhile and saw nothing */
+            /* Half a line does nothing, but at the end of input its LF may be missing. */
+            return sent + 1 < request.len ? UPSTREAM_AWAY : UPSTREAM_LOST;
         }
         if (!receive_line(fd, &ret_reply->line)) {
             give_back(upstream, fd, false);
@@ -257,22 +263,26 @@ bool upstream_discover(struct upstream *upstream,
     pthread_mutex_unlock(&upstream->lock);
     pthread_mutex_lock(&upstream->document_lock);
     is_known = upstream->document && upstream->document_breaks == breaks;
-    if (!is_known && upstream_call(upstream, "rpc.discover", NULL, &reply) != 0) {
-        pthread_mutex_unlock(&upstream->document_lock);
-        return false;
-    }
+    pthread_mutex_unlock(&upstream->document_lock);
+    /* Without the lock: a daemon that stands still must not make a queue of its callers. */
     if (!is_known) {
-        struct json_reader *reader = json_reader_new();
         struct json_object *document = NULL;
+        struct json_reader *reader;
         const char *reason;
         size_t offset;
 
+        if (upstream_call(upstream, "rpc.discover", NULL, &reply) != 0)
+            return false;
+        reader = json_reader_new();
         json_reader_parse(reader, reply.result, reply.result_len, &document, &reason, &offset);
         json_reader_free(reader);
+        pthread_mutex_lock(&upstream->document_lock);
         json_object_put(upstream->document);
         upstream->document = document;
         upstream->document_breaks = breaks;
+        pthread_mutex_unlock(&upstream->document_lock);
     }
+    pthread_mutex_lock(&upstream->document_lock);
     look(upstream->document, data);
     pthread_mutex_unlock(&upstream->document_lock);
     return true;

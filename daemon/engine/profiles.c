@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The profiles: those of the configuration, and removed ones whose tasks remain. */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -160,6 +161,7 @@ static struct profile *reconfigure(struct profile **old, size_t count,
     for (size_t i = 0; i < count && !profile; i++)
         if (old[i] && strcmp(old[i]->config.name, config->name) == 0)
             profile = STEAL(old[i]);
+    assert(profile); /* else engine_configure() has made a fresh one */
     profile_config_deinit(&profile->config);
     profile->config = *config;
     *config = (struct profile_config){0};

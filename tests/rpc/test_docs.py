@@ -40,3 +40,23 @@ def test_the_protocol_lists_every_method_with_its_parameters(daemon):
         assert method["name"] in rows, f"docs/protocol.md does not have {method['name']}"
         if names:
             assert rows[method["name"]] == f"`{', '.join(names)}`", method["name"]
+
+
+def test_every_curl_line_of_the_rest_document_works(make_daemon, make_gateway):
+    gateway = make_gateway(make_daemon())
+    lines = re.findall(r"^    (curl .*)$", (ROOT / "docs/rest.md").read_text(), re.M)
+    document = gateway.request("GET", "/api/openapi.json").json
+    assert len(lines) == sum(len(verbs) for verbs in document["paths"].values())
+    for line in lines:
+        line = line.replace("http://127.0.0.1:8080", gateway.url)
+        run = subprocess.run(["bash", "-c", line + " --fail-with-body -sS"], capture_output=True,
+                             text=True, timeout=60)
+        assert run.returncode == 0, f"{line}\n{run.stdout}{run.stderr}"
+
+
+def test_the_rest_document_lists_every_route(make_daemon, make_gateway):
+    rows = set(re.findall(r"^\| `([A-Z]+ /[^`]*)` \|", (ROOT / "docs/rest.md").read_text(), re.M))
+    document = make_gateway(make_daemon()).request("GET", "/api/openapi.json").json
+    routes = {(verb.upper(), re.sub("{([a-z]+)}", r":\1", path))
+              for path, verbs in document["paths"].items() for verb in verbs}
+    assert rows == {f"{verb} {path}" for verb, path in routes}
