@@ -42,11 +42,6 @@ void buf_add(struct buf *buf, const void *data, size_t len)
     buf->len += len;
 }
 
-void buf_add_text(struct buf *buf, const char *text)
-{
-    buf_add(buf, text, strlen(text));
-}
-
 void buf_add_char(struct buf *buf, char c)
 {
     *buf_reserve(buf, 1) = c;

@@ -2,6 +2,8 @@
 /* A growing run of bytes, and the printing of JSON into it without a tree. */
 #pragma once
 
+#include <string.h>
+
 #include "common/macros.h"
 
 struct buf {
@@ -15,7 +17,11 @@ void buf_clear(struct buf *buf);
 /** Room for `len` more bytes; the place where they go. */
 char *buf_reserve(struct buf *buf, size_t len);
 void buf_add(struct buf *buf, const void *data, size_t len);
-void buf_add_text(struct buf *buf, const char *text);
+/** Inline, so that the length of a literal is known when it is compiled. */
+static inline void buf_add_text(struct buf *buf, const char *text)
+{
+    buf_add(buf, text, strlen(text));
+}
 void buf_add_char(struct buf *buf, char c);
 void buf_add_int(struct buf *buf, int64_t value);
 void buf_printf(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3)

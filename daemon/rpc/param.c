@@ -68,11 +68,10 @@ static bool check_words(struct json_object *value, const char *field, struct par
     if (json_object_array_length(value) > WORDS_MAX)
         return fail(error, field, "must have at most %d words", WORDS_MAX);
     for (size_t i = 0; i < json_object_array_length(value); i++) {
-        char element[128];
-
-        snprintf(element, sizeof(element), "%s[%zu]", field, i);
-        if (!check_word(json_object_array_get_idx(value, i), element, error))
-            return false;
+        if (check_word(json_object_array_get_idx(value, i), field, error))
+            continue;
+        snprintf(error->field, sizeof(error->field), "%s[%zu]", field, i);
+        return false;
     }
     return true;
 }
@@ -115,9 +114,18 @@ static bool check_enum(const struct param *param, struct json_object *value, con
     return fail(error, field, "must be one of %s", all);
 }
 
+/* Names the object that the field is in. */
+static bool fail_within(const char *object, struct param_error *error)
+{
+    char field[sizeof(error->field)];
+
+    memcpy(field, error->field, sizeof(field));
+    snprintf(error->field, sizeof(error->field), "%s.%s", object, field);
+    return false;
+}
+
 static bool check_members(const struct param *params, struct json_object *object,
-                          const struct settings *settings, const char *prefix,
-                          struct param_error *error);
+                          const struct settings *settings, struct param_error *error);
 
 static bool check_value(const struct param *param, struct json_object *value,
                         const struct settings *settings, const char *field,
@@ -151,14 +159,10 @@ static bool check_value(const struct param *param, struct json_object *value,
             return fail(error, field, "must be at most %zu bytes of JSON",
                         max_bytes(param, settings));
         return true;
-    case PARAM_OBJECT: {
-        char prefix[128];
-
+    case PARAM_OBJECT:
         if (!json_object_is_type(value, json_type_object))
             return fail(error, field, "must be an object");
-        snprintf(prefix, sizeof(prefix), "%s.", field);
-        return check_members(param->fields, value, settings, prefix, error);
-    }
+        return check_members(param->fields, value, settings, error) || fail_within(field, error);
     case PARAM_END:
         break;
     }
@@ -174,32 +178,27 @@ static const struct param *find_param(const struct param *params, const char *na
 }
 
 static bool check_members(const struct param *params, struct json_object *object,
-                          const struct settings *settings, const char *prefix,
-                          struct param_error *error)
+                          const struct settings *settings, struct param_error *error)
 {
-    char field[128];
-
     json_object_object_foreach(object, name, unchecked)
     {
         (void)unchecked;
-        snprintf(field, sizeof(field), "%s%s", prefix, name);
         if (!find_param(params, name))
-            return fail(error, field, "is not a known parameter");
+            return fail(error, name, "is not a known parameter");
     }
     for (const struct param *p = params; p->type != PARAM_END; p++) {
         struct json_object *value = json_get(object, p->name);
         struct json_object *other = p->alias ? json_get(object, p->alias) : NULL;
 
-        snprintf(field, sizeof(field), "%s%s", prefix, p->name);
         if (value && other && !json_object_equal(value, other))
-            return fail(error, field, "contradicts \"%s\"", p->alias);
+            return fail(error, p->name, "contradicts \"%s\"", p->alias);
         if (!value && other) {
             value = other;
             json_object_object_add(object, p->name, json_object_get(value));
         }
         if (!value && p->is_required)
-            return fail(error, field, "is required");
-        if (value && !check_value(p, value, settings, field, error))
+            return fail(error, p->name, "is required");
+        if (value && !check_value(p, value, settings, p->name, error))
             return false;
     }
     return true;
@@ -208,7 +207,7 @@ static bool check_members(const struct param *params, struct json_object *object
 bool param_check(const struct param *params, struct json_object *object,
                  const struct settings *settings, struct param_error *ret_error)
 {
-    return check_members(params, object, settings, "", ret_error);
+    return check_members(params, object, settings, ret_error);
 }
 
 bool param_from_array(const struct param *params, struct json_object *array,

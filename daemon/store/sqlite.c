@@ -137,7 +137,7 @@ int store_open(const char *path, struct store **ret_store, char **ret_error)
     static const char pragmas[] = "PRAGMA page_size = 4096;"
                                   "PRAGMA journal_mode = WAL;"
                                   "PRAGMA synchronous = FULL;"
-                                  "PRAGMA wal_autocheckpoint = 1000;"
+                                  "PRAGMA wal_autocheckpoint = 4000;"
                                   "PRAGMA cache_size = -65536;";
     struct store *store = xcalloc(1, sizeof(*store));
     int r;
