@@ -2205,7 +2205,7 @@ START_TEST(full_disk_keeps_what_was_acknowledged)
     int count = 0, r;
 
     signal(SIGXFSZ, SIG_IGN);
-    limit_files(6 * 1024 * 1024);
+    limit_files(20 * 1024 * 1024); /* more than the log has before a checkpoint */
     for (;;) {
         r = add_large(&id, 100000);
         if (r == 0)
