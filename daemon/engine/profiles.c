@@ -200,9 +200,10 @@ void engine_apply_settings(struct engine *engine)
     for (size_t i = 0; i < old_count; i++) {
         if (!old[i])
             continue;
-        if (!old[i]->is_removed)
+        if (!old[i]->is_removed) {
+            old[i]->is_removed = true;
             say_removed(old[i]);
-        old[i]->is_removed = true;
+        }
         push_profile(&engine->profiles, &engine->profile_count, old[i]);
     }
     for (size_t i = 0; i < engine->staged.unconfigured_count; i++) {

@@ -347,6 +347,7 @@ def test_a_removed_profile_takes_no_retries_and_keeps_its_history(make_daemon):
         before = client.state("gone")
         daemon.configure(profile("p"))
         client.reload_config()
+        assert "unfinished tasks" not in daemon.log.read_text()
         with pytest.raises(RpcError) as error:
             client.retry_task(id=id)
         assert error.value.code == -32002 and "no longer configured" in error.value.message
