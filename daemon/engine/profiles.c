@@ -107,17 +107,13 @@ static void adopt_unconfigured(struct store_profile *row, void *data)
     push_profile(&engine->staged.unconfigured, &engine->staged.unconfigured_count, profile);
 }
 
-int engine_configure(struct engine *engine, struct settings *settings)
+/* What of it can fail, before anything of it is in force. */
+static int stage_profiles(struct engine *engine)
 {
     struct settings *staged = &engine->staged.settings;
     struct adoption adoption = {.engine = engine};
     int r;
 
-    engine_drop_settings(engine);
-    *staged = *settings;
-    *settings = (struct settings){0};
-    engine->staged.is_set = true;
-    engine->staged.fresh = xcalloc(staged->profile_count, sizeof(*engine->staged.fresh));
     for (size_t i = 0; i < staged->profile_count; i++) {
         CLEANUP(store_profile_deinit) struct store_profile row = {0};
         struct profile_config *config = &staged->profiles[i], copy = *config;
@@ -128,14 +124,28 @@ int engine_configure(struct engine *engine, struct settings *settings)
         if (engine_find_known_profile(engine, config->name))
             continue;
         /* The name stays here too, for is_configured(). */
-        config->name = xstrdup(copy.name);
-        *config = (struct profile_config){.name = config->name};
+        *config = (struct profile_config){.name = xstrdup(copy.name)};
         r = make_profile(engine, &copy, &row, staged->metrics_retention, &engine->staged.fresh[i]);
         if (r < 0)
             return r;
     }
     r = store_list_profiles(engine->store, adopt_unconfigured, &adoption);
     return r < 0 ? r : adoption.r;
+}
+
+int engine_configure(struct engine *engine, struct settings *settings)
+{
+    int r;
+
+    engine_drop_settings(engine);
+    engine->staged.is_set = true;
+    engine->staged.settings = *settings;
+    engine->staged.fresh = xcalloc(settings->profile_count, sizeof(*engine->staged.fresh));
+    *settings = (struct settings){0};
+    r = stage_profiles(engine);
+    if (r < 0)
+        engine_drop_settings(engine);
+    return r;
 }
 
 void engine_drop_settings(struct engine *engine)
