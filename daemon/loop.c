@@ -34,8 +34,10 @@ static void handle_signals(struct loop *loop)
         char *error = NULL;
         int r = loop->engine->reload(loop->engine, &error);
 
+        /* A storage that fails is asked again by the pass after; see commit(). */
         loop->reload_requested = false;
-        if (r < 0)
+        loop->is_reloading = r == 0 || !error;
+        if (r < 0 && !loop->storage_is_failing)
             log_error("the configuration stays as it was: %s", error ? error : strerror(-r));
         free(error);
     }
@@ -56,6 +58,7 @@ static void commit(struct loop *loop, int r)
         r = store_commit(engine->store);
     if (r == 0) {
         engine_commit(engine);
+        loop->is_reloading = false;
         if (!is_writing)
             return;
         engine->commits++;
@@ -68,6 +71,8 @@ static void commit(struct loop *loop, int r)
         log_error("the storage fails: %s; what was not acknowledged is dropped, and tried again",
                   store_error(engine->store));
     loop->storage_is_failing = true;
+    loop->reload_requested |= loop->is_reloading;
+    loop->is_reloading = false;
     store_rollback(engine->store);
     engine_rollback(engine);
     rpc_fail(loop->server);

@@ -14,6 +14,7 @@ struct loop {
     struct rpc_server *server;
     struct event *timer;
     bool stop_requested, reload_requested;
+    bool is_reloading; /* by the pass under way, on a signal */
     bool storage_is_failing;
     int exit_status;
 };

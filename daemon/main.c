@@ -90,12 +90,15 @@ static void parse_options(int argc, char **argv, struct options *options)
     while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
         switch (c) {
         case 'c':
+            free(options->config);
             options->config = xstrdup(optarg);
             break;
         case 's':
+            free(options->socket);
             options->socket = xstrdup(optarg);
             break;
         case 'd':
+            free(options->state_dir);
             options->state_dir = xstrdup(optarg);
             break;
         case 'k':
@@ -138,7 +141,7 @@ static void parse_options(int argc, char **argv, struct options *options)
 /* The configuration's file; NULL, the built-in one, while there is none in the default place. */
 static const char *config_path(const struct options *options)
 {
-    if (options->config_is_default && access(options->config, F_OK) < 0)
+    if (options->config_is_default && access(options->config, F_OK) < 0 && errno == ENOENT)
         return NULL;
     return options->config;
 }

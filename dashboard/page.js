@@ -7,14 +7,19 @@ const form = document.querySelector('#assign');
 const assigned = document.querySelector('#assigned');
 let interval = 5; // seconds
 
+let mayAsk = true; // for the token: not again once the question was declined
+
 // The token, when the gateway asks for one, is kept until the tab is closed.
 async function api(path, options = {}) {
   const token = sessionStorage.getItem('token');
   const headers = { ...options.headers, ...(token && { Authorization: `Bearer ${token}` }) };
   const response = await fetch(path, { ...options, headers });
   const body = await response.json();
-  if (response.status === 401) {
+  if (response.status === 401 && mayAsk) {
+    // Another request may have asked meanwhile.
+    if (sessionStorage.getItem('token') !== token) return api(path, options);
     const given = prompt('This acpd asks for its token:');
+    mayAsk = Boolean(given);
     if (given) {
       sessionStorage.setItem('token', given.trim());
       return api(path, options);

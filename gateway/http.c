@@ -48,16 +48,20 @@ static const char *reason_of(int status)
         {403, "Forbidden"},
         {404, "Not Found"},
         {405, "Method Not Allowed"},
+        {408, "Request Timeout"},
         {409, "Conflict"},
+        {411, "Length Required"},
         {413, "Content Too Large"},
         {414, "URI Too Long"},
         {415, "Unsupported Media Type"},
         {429, "Too Many Requests"},
         {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"},
         {501, "Not Implemented"},
         {502, "Bad Gateway"},
         {503, "Service Unavailable"},
         {504, "Gateway Timeout"},
+        {505, "HTTP Version Not Supported"},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
@@ -351,7 +355,13 @@ bool http_read_body(struct mg_connection *connection, struct buf *ret_body)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
     CLEANUP(buf_deinit) struct buf body = {0};
+    const char *expected = header(info, "Expect");
     int n = READ_SIZE;
+
+    /* The client waits for this before it sends the body (RFC 9110, section 10.1.1). */
+    if (expected && strcasecmp(expected, "100-continue") == 0 &&
+        info->content_length <= HTTP_BODY_MAX)
+        mg_printf(connection, "HTTP/1.1 100 Continue\r\n\r\n");
 
     /* mg_read() returns less than it was asked for at the end, or when nothing came in time. */
     while (n == READ_SIZE && body.len <= HTTP_BODY_MAX && info->content_length <= HTTP_BODY_MAX) {
@@ -364,7 +374,9 @@ bool http_read_body(struct mg_connection *connection, struct buf *ret_body)
         return false;
     }
     if (n < 0 || (info->content_length > 0 && body.len < (size_t)info->content_length)) {
-        refuse(connection, 400, "the body ended early");
+        http_error(connection, 400, RPC_INVALID_REQUEST, "Connection: close\r\n", NULL,
+                   "the body ended early");
+        mg_close_connection(connection);
         return false;
     }
     *ret_body = body;

@@ -44,6 +44,7 @@ void engine_free(struct engine *engine)
 {
     if (!engine)
         return;
+    engine_drop_settings(engine);
     list_for_each_safe (link, &engine->attempts)
         attempt_free(list_entry(link, struct attempt, link));
     for (size_t i = 0; i < engine->profile_count; i++)
@@ -206,7 +207,7 @@ static int follow_wall_clock(struct engine *engine)
 
     if (step > -WALL_STEP_MS)
         return 0;
-    log_warning("the clock was set back by %lld s", (long long)(-step / 1000));
+    log_debug("the clock was set back by %lld s", (long long)(-step / 1000));
     r = store_shift_retries(engine->store, step);
     for (size_t i = 0; i < engine->profile_count; i++)
         engine->profiles[i]->next_wake = 0;

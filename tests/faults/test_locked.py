@@ -2,6 +2,7 @@
 """A database that another program has locked: passes fail, and nothing but their writes with them."""
 
 import contextlib
+import signal
 import sqlite3
 
 import pytest
@@ -62,3 +63,13 @@ def test_a_reload_falls_with_its_pass(make_daemon):
         wait_until(lambda: client.get_health()["storage"]["status"] == "ok")
         assert client.reload_config() == {"success": True}
         assert client.finish(client.assign("newcomer")["id"])["status"] == "completed"
+
+
+def test_a_reload_by_signal_waits_for_the_storage(make_daemon):
+    daemon = make_daemon(profile("p"))
+    with daemon.client() as client:
+        with locked(daemon):
+            daemon.configure(profile("p"), profile("newcomer"))
+            daemon.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: client.get_health()["storage"]["status"] == "failing")
+        wait_until(lambda: len(client.get_profile_states()) == 2, "the newcomer is there")

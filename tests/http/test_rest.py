@@ -579,3 +579,16 @@ def test_the_three_uses_of_a_page(world, make_gateway):
     assert off.json["state"]["isActive"] is False
     with world.client() as client:
         assert client.state("done")["isActive"] is False
+
+
+def test_a_client_that_waits_for_100_continue_is_told_to_go_on(gateway):
+    body = json.dumps({"task": {"title": "t", "input": "x" * 100000}})
+    with gateway.raw() as connection:
+        connection.send(f"POST /api/profiles/p/assign-task HTTP/1.1\r\nHost: {gateway.host}\r\n"
+                        "Content-Type: application/json\r\nExpect: 100-continue\r\n"
+                        f"Content-Length: {len(body)}\r\n\r\n")
+        while b"\r\n\r\n" not in connection.received:
+            assert connection.more()
+        assert connection.received == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.received = b""
+        assert connection.send(body).answer().status == 201
