@@ -40,6 +40,63 @@ static void stream_close(struct stream *stream)
     stream->fd = -1;
 }
 
+static void run_drop_input(struct run *run)
+{
+    if (run->input < 0)
+        return;
+    event_del(&run->writable);
+    close(run->input);
+    run->input = -1;
+    buf_deinit(&run->unwritten);
+}
+
+static void run_on_writable(evutil_socket_t fd, short what UNUSED, void *data)
+{
+    struct run *run = data;
+    ssize_t n = write(fd, run->unwritten.data, run->unwritten.len);
+
+    if (n > 0)
+        buf_consume(&run->unwritten, (size_t)n);
+    else if (n < 0 && errno != EAGAIN && errno != EINTR)
+        run_drop_input(run); /* nobody reads it any more */
+    if (run->input < 0 || run->unwritten.len)
+        return;
+    if (run->input_ends)
+        run_drop_input(run);
+    else
+        event_del(&run->writable);
+}
+
+void run_close_input(struct run *run)
+{
+    run->input_ends = true;
+    if (!run->unwritten.len)
+        run_drop_input(run);
+}
+
+void run_write(struct run *run, const void *data, size_t len)
+{
+    if (run->input < 0 || !len)
+        return;
+    buf_add(&run->unwritten, data, len);
+    event_add(&run->writable, NULL);
+}
+
+size_t run_unread(const struct run *run)
+{
+    return run->unwritten.len;
+}
+
+struct run_log *run_get_log(struct run *run)
+{
+    return run->log;
+}
+
+struct event_base *run_get_base(struct run *run)
+{
+    return run->supervisor->base;
+}
+
 static void run_close_control(struct run *run)
 {
     if (run->control < 0)
@@ -59,6 +116,7 @@ void run_free(struct run *run)
         stream_close(&run->streams[i]);
     run_close_control(run);
     run_close_start_fds(run);
+    run_drop_input(run);
     event_del(&run->ending);
     run_log_free(run->log);
     tail_deinit(&run->tail);
@@ -77,6 +135,10 @@ static size_t stream_read(struct stream *stream, size_t len)
     if (n <= 0) {
         stream_close(stream);
         return 0;
+    }
+    if (stream->which == RUN_STDOUT && stream->run->is_dialog) {
+        stream->run->handler.on_output(stream->run, chunk, (size_t)n, stream->run->handler.data);
+        return (size_t)n;
     }
     if (stream->which == RUN_STDOUT)
         tail_add(&stream->run->tail, chunk, (size_t)n);
@@ -262,6 +324,20 @@ static int run_open_stream(struct run *run, enum run_stream which, int *ret_writ
     return event_add(&stream->readable, NULL) < 0 ? -ENOMEM : 0;
 }
 
+/* The command finds its end blocking; ours is not. */
+static int run_open_dialog(struct run *run)
+{
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    run->start_fds[START_STDIN] = ends[0];
+    run->input = ends[1];
+    event_assign(&run->writable, run->supervisor->base, run->input, EV_WRITE | EV_PERSIST,
+                 run_on_writable, run);
+    return fcntl(run->input, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+}
+
 static int run_open(struct run *run, const struct run_spec *spec)
 {
     struct supervisor *supervisor = run->supervisor;
@@ -284,7 +360,9 @@ static int run_open(struct run *run, const struct run_spec *spec)
     if (r == 0)
         r = run_open_stream(run, RUN_STDERR, &run->start_fds[START_STDERR]);
     if (r == 0)
-        r = memory_file("acpd-input", spec->input, spec->input_len, &run->start_fds[START_STDIN]);
+        r = spec->is_dialog ? run_open_dialog(run)
+                            : memory_file("acpd-input", spec->input, spec->input_len,
+                                          &run->start_fds[START_STDIN]);
     if (r == 0)
         r = spec_file(spec, &run->start_fds[START_SPEC]);
     return r;
@@ -300,6 +378,8 @@ struct run *run_start(struct supervisor *supervisor, const struct run_spec *spec
     run->id = ++supervisor->last_id;
     run->handler = *handler;
     run->control = -1;
+    run->is_dialog = spec->is_dialog;
+    run->input = -1;
     list_init(&run->unsent_link);
     for (size_t i = 0; i < START_FDS; i++)
         run->start_fds[i] = -1;

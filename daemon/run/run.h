@@ -23,6 +23,7 @@
 struct event_base;
 struct supervisor;
 struct run;
+struct run_log;
 
 struct run_spec {
     const char *const *argv; /* NULL-terminated; argv[0] is looked up on PATH */
@@ -30,6 +31,7 @@ struct run_spec {
     const char *cwd;         /* NULL: as acpd's */
     const void *input;       /* what the command reads on stdin, then end of file */
     size_t input_len;
+    bool is_dialog;       /* stdin stays open, for run_write(), and stdout goes to on_output */
     const char *log_path; /* the run's log, created anew; its folder is made if need be */
     int64_t log_limit;    /* bytes of log; the cut is marked, later output is dropped */
     size_t tail_limit;    /* bytes of the end of stdout that run_end.output holds */
@@ -52,6 +54,9 @@ struct run_end {
 };
 
 struct run_handler {
+    /* Of a dialog: takes what the command wrote to stdout, which then goes neither into the log
+     * nor into the tail. Called from the event loop, before on_end. */
+    void (*on_output)(struct run *run, const char *bytes, size_t len, void *data);
     /* Called once, from the event loop, when the command has ended and its family is gone and its
      * output is in the log. The run is freed right after; `end` is valid during the call. */
     void (*on_end)(struct run *run, const struct run_end *end, void *data);
@@ -84,5 +89,15 @@ struct run *run_start(struct supervisor *supervisor, const struct run_spec *spec
 void run_stop(struct run *run);
 /** SIGKILL to all of it, now. */
 void run_kill(struct run *run);
+/** Of a dialog: queues bytes for the command's stdin. What the command does not read waits in
+ *  memory, run_unread() bytes of it, and is dropped when stdin is closed or the run ends. */
+void run_write(struct run *run, const void *data, size_t len);
+size_t run_unread(const struct run *run);
+/** Of a dialog: end of file on stdin, after what was written. */
+void run_close_input(struct run *run);
+/** The run's log, for what the caller has to add to it. */
+struct run_log *run_get_log(struct run *run);
+/** The event loop that the run lives in. */
+struct event_base *run_get_base(struct run *run);
 /** The command's process id, 0 before it started. */
 pid_t run_pid(const struct run *run);

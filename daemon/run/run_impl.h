@@ -38,6 +38,11 @@ struct run {
         int fd; /* -1 at its end */
         struct event readable;
     } streams[RUN_STREAMS];
+    bool is_dialog;
+    int input; /* the writing end of stdin in a dialog, else -1 */
+    bool input_ends;
+    struct buf unwritten;
+    struct event writable;
     struct event controlled, ending;
     struct run_log *log;
     struct tail tail;

@@ -119,7 +119,8 @@ void run_log_flush(struct run_log *log)
     buf_clear(&log->out);
 }
 
-static void run_log_print(struct run_log *log, const char *stream, const char *text, size_t len)
+static void run_log_print(struct run_log *log, const char *stream, const char *text, size_t len,
+                          const char *member, const char *json)
 {
     struct buf *out = &log->out;
 
@@ -129,28 +130,50 @@ static void run_log_print(struct run_log *log, const char *stream, const char *t
     buf_add_text(out, stream);
     buf_add_text(out, "\",\"text\":");
     buf_add_json_string(out, text, len);
+    if (member) {
+        buf_add_text(out, ",\"");
+        buf_add_text(out, member);
+        buf_add_text(out, "\":");
+        buf_add_text(out, json);
+    }
     buf_add_text(out, "}\n");
 }
 
-static void run_log_entry(struct run_log *log, enum run_stream stream, const char *text, size_t len)
+static void run_log_put(struct run_log *log, const char *stream, const char *text, size_t len,
+                        const char *member, const char *json)
 {
-    static const char *const names[] = {[RUN_STDOUT] = "stdout", [RUN_STDERR] = "stderr"};
     size_t before = log->out.len;
 
     if (log->is_cut)
         return;
-    run_log_print(log, names[stream], text, len);
+    run_log_print(log, stream, text, len, member, json);
     if (log->written + (int64_t)log->out.len > log->limit) {
         char mark[96];
         int n = snprintf(mark, sizeof(mark), "log cut at %lld bytes; later output was dropped",
                          (long long)log->limit);
 
         log->out.len = before;
-        run_log_print(log, "acpd", mark, (size_t)n);
+        run_log_print(log, "acpd", mark, (size_t)n, NULL, NULL);
         log->is_cut = true;
     }
     if (log->out.len >= FLUSH_AT)
         run_log_flush(log);
+}
+
+static void run_log_entry(struct run_log *log, enum run_stream stream, const char *text, size_t len)
+{
+    static const char *const names[] = {[RUN_STDOUT] = "stdout", [RUN_STDERR] = "stderr"};
+
+    run_log_put(log, names[stream], text, len, NULL, NULL);
+}
+
+void run_log_note(struct run_log *log, const char *stream, const char *text, size_t len,
+                  const char *member, const char *json)
+{
+    if (log->fd < 0)
+        return;
+    clock_format_iso(clock_wall_ms(), log->now);
+    run_log_put(log, stream, text, len, member, json);
 }
 
 /* Where to cut so that no character is: at RUN_LOG_LINE or up to three bytes before it. */

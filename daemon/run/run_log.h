@@ -20,6 +20,10 @@ struct run_log *run_log_new(const char *path, int64_t limit);
 void run_log_free(struct run_log *log);
 /** Adds a piece of output. Its last line waits until its end arrives. */
 void run_log_add(struct run_log *log, enum run_stream stream, const char *data, size_t len);
+/** Adds one entry of another kind: its stream's name, a text for people and, unless NULL, a member
+ *  {name, JSON} for programs. */
+void run_log_note(struct run_log *log, const char *stream, const char *text, size_t len,
+                  const char *member, const char *json);
 /** Writes the entries to the file. */
 void run_log_flush(struct run_log *log);
 /** Adds the lines that were not ended, and flushes. */

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The Agent Client Protocol, version 1, as bytes (https://agentclientprotocol.com): JSON-RPC 2.0,
+ * one message a line, ids counted per direction. What the messages mean for a turn is acp_turn.c's
+ * concern; another version of the protocol is another file like this one.
+ *
+ * One request of ours is open at a time, so one id is enough to know its answer.
+ */
+#pragma once
+
+#include "common/buf.h"
+#include "common/json.h"
+
+#define ACP_PROTOCOL_VERSION 1
+
+enum acp_request {
+    ACP_INITIALIZE,
+    ACP_AUTHENTICATE,
+    ACP_NEW_SESSION,
+    ACP_SET_MODEL,
+    ACP_SET_MODE,
+    ACP_PROMPT,
+    ACP_REQUEST_COUNT,
+};
+
+enum acp_message_type {
+    ACP_NOISE,      /* no message of the protocol, or one that nobody waits for */
+    ACP_ANSWER,     /* to the open request: `body` is its result */
+    ACP_FAILURE,    /* of the open request: `body` is its error, with code and text */
+    ACP_UPDATE,     /* `body` is the update, `word` its kind */
+    ACP_PERMISSION, /* a question, to be answered: `body` has toolCall and options */
+    ACP_DECLINED,   /* another request; it has been answered that there is no such method */
+    ACP_IGNORED,    /* a notification that is not known */
+};
+
+struct acp_message {
+    enum acp_message_type type;
+    enum acp_request request; /* which one is answered */
+    struct json_object *body; /* part of `whole`, may be NULL */
+    const char *word;         /* of an update: its kind; of a declined request: its method */
+    char *id;                 /* of a question: the agent's id for it, as JSON */
+    int64_t code;             /* of a failure */
+    const char *text;         /* of a failure, for people; never NULL */
+    struct json_object *whole;
+};
+
+struct acp_codec {
+    struct json_reader *reader;
+    struct buf *out; /* where what is said goes */
+    int64_t last_id;
+    bool is_waiting; /* the request `last_id` is open */
+    enum acp_request request;
+};
+
+void acp_codec_init(struct acp_codec *codec, struct buf *out);
+void acp_codec_deinit(struct acp_codec *codec);
+/** Reads one line. The message is freed by acp_message_deinit(). */
+void acp_codec_read(struct acp_codec *codec, const char *line, size_t len,
+                    struct acp_message *ret_message);
+void acp_message_deinit(struct acp_message *message);
+
+/* Requests of ours; each becomes the open one. Texts are plain unless they are called JSON. */
+
+void acp_codec_initialize(struct acp_codec *codec);
+void acp_codec_authenticate(struct acp_codec *codec, const char *method);
+/** `servers`: a JSON array, as the protocol has it. */
+void acp_codec_new_session(struct acp_codec *codec, const char *cwd, const char *servers);
+/** Prefers session/set_config_option, where the session offered an option of that id. */
+void acp_codec_set_option(struct acp_codec *codec, const char *session, const char *option,
+                          const char *value);
+void acp_codec_set_mode(struct acp_codec *codec, const char *session, const char *mode);
+void acp_codec_set_model(struct acp_codec *codec, const char *session, const char *model);
+/** `blocks`: texts, ended by NULL. */
+void acp_codec_prompt(struct acp_codec *codec, const char *session, char *const *blocks);
+
+/* What is not answered. */
+
+void acp_codec_cancel(struct acp_codec *codec, const char *session);
+/** Answers a question; `option` NULL: because the turn was cancelled. */
+void acp_codec_select(struct acp_codec *codec, const char *id, const char *option);
+/** Answers a question that makes no sense. */
+void acp_codec_refuse(struct acp_codec *codec, const char *id, const char *reason);
+
+/** The request's name in the protocol. */
+const char *acp_request_name(enum acp_request request);
