@@ -158,77 +158,199 @@ static int set_choice(const struct place *place, const struct config_row *row,
                   row->choices[1] ? " or another of the documented choices" : "");
 }
 
-static int set_command(const struct place *place, struct runner_config *runner,
+static int set_command(const struct place *place, const struct config_row *row,
                        struct json_object *value)
 {
-    static const char key[] = "runner.command";
+    char ***command = (char ***)((char *)place->base + row->offset);
 
     if (!json_object_is_type(value, json_type_array) || !json_object_array_length(value))
-        return refuse(place->error, place->prefix, key,
+        return refuse(place->error, place->prefix, row->key,
                       "must be an array of strings: the program and its arguments");
     for (size_t i = 0; i < json_object_array_length(value); i++) {
         const char *word = plain_string(json_object_array_get_idx(value, i));
 
         if (!word || (i == 0 && !word[0]))
-            return refuse(place->error, place->prefix, key, "must hold strings, a program first");
-        strv_push(&runner->command, xstrdup(word));
+            return refuse(place->error, place->prefix, row->key,
+                          "must hold strings, a program first");
+        strv_push(command, xstrdup(word));
     }
     return 0;
 }
 
-static int set_env(const struct place *place, struct runner_config *runner,
+static int set_env(const struct place *place, const struct config_row *row,
                    struct json_object *value)
 {
-    static const char key[] = "runner.env";
+    char ***env = (char ***)((char *)place->base + row->offset);
 
     if (!json_object_is_type(value, json_type_object))
-        return refuse(place->error, place->prefix, key, "must be an object of strings");
+        return refuse(place->error, place->prefix, row->key, "must be an object of strings");
     json_object_object_foreach(value, name, member)
     {
         const char *text = plain_string(member);
 
         if (!text || !name[0] || strchr(name, '='))
-            return refuse(place->error, place->prefix, key,
+            return refuse(place->error, place->prefix, row->key,
                           "must hold strings under names without \"=\"");
-        strv_push(&runner->env, xasprintf("%s=%s", name, text));
+        strv_push(env, xasprintf("%s=%s", name, text));
     }
     return 0;
+}
+
+static bool is_strings(struct json_object *array)
+{
+    if (!json_object_is_type(array, json_type_array))
+        return false;
+    for (size_t i = 0; i < json_object_array_length(array); i++)
+        if (!plain_string(json_object_array_get_idx(array, i)))
+            return false;
+    return true;
+}
+
+/* A server in the protocol's form: {name, command, args: [], env: [{name, value}]}; NULL: it cannot
+ * be one. */
+static struct json_object *server_of(struct json_object *value)
+{
+    CLEANUP(json_putp) struct json_object *server = json_object_new_object();
+    struct json_object *args = json_get(value, "args"), *env = json_get(value, "env"), *list;
+    const char *name = plain_string(json_get(value, "name"));
+    const char *command = plain_string(json_get(value, "command"));
+
+    if (!name || !command || !name[0] || !command[0] || (args && !is_strings(args)) ||
+        (env && !json_object_is_type(env, json_type_object)))
+        return NULL;
+    json_object_object_foreach(value, key, member)
+    {
+        if (strcmp(key, "name") != 0 && strcmp(key, "command") != 0 && strcmp(key, "args") != 0 &&
+            strcmp(key, "env") != 0)
+            return NULL;
+        (void)member;
+    }
+    json_object_object_add(server, "name", json_object_new_string(name));
+    json_object_object_add(server, "command", json_object_new_string(command));
+    json_object_object_add(server, "args", args ? json_object_get(args) : json_object_new_array());
+    list = json_object_new_array();
+    json_object_object_add(server, "env", list);
+    if (!env)
+        return STEAL(server);
+    json_object_object_foreach(env, variable, text)
+    {
+        struct json_object *pair = json_object_new_object();
+
+        json_object_array_add(list, pair);
+        if (!plain_string(text))
+            return NULL;
+        json_object_object_add(pair, "name", json_object_new_string(variable));
+        json_object_object_add(pair, "value", json_object_get(text));
+    }
+    return STEAL(server);
+}
+
+static int set_servers(const struct place *place, const struct config_row *row,
+                       struct json_object *value)
+{
+    CLEANUP(json_putp) struct json_object *servers = json_object_new_array();
+
+    if (!json_object_is_type(value, json_type_array) || json_object_array_length(value) > 64)
+        return refuse(place->error, place->prefix, row->key,
+                      "must be an array of at most 64 servers");
+    for (size_t i = 0; i < json_object_array_length(value); i++) {
+        struct json_object *item = json_object_array_get_idx(value, i);
+        struct json_object *server =
+            json_object_is_type(item, json_type_object) ? server_of(item) : NULL;
+
+        if (!server)
+            return refuse(place->error, place->prefix, row->key,
+                          "must hold objects of name, command, args (an array of strings) and env "
+                          "(an object of strings)");
+        json_object_array_add(servers, server);
+    }
+    store_text((char *)place->base + row->offset, json_compact(servers));
+    return 0;
+}
+
+static int set_permissions(const struct place *place, const struct config_row *row,
+                           struct json_object *value)
+{
+    static const char choices[] = "must be \"allow\", \"reject\" or \"ask\", or an object of "
+                                  "these by kind of tool";
+    struct permissions *permissions = (struct permissions *)((char *)place->base + row->offset);
+    const char *name = plain_string(value);
+    enum permission_policy policy;
+    enum tool_kind kind;
+
+    if (name && permission_policy_parse(name, &policy) == 0) {
+        for (int i = 0; i < TOOL_KIND_COUNT; i++)
+            permissions->by_kind[i] = policy;
+        return 0;
+    }
+    if (!json_object_is_type(value, json_type_object))
+        return refuse(place->error, place->prefix, row->key, choices);
+    json_object_object_foreach(value, key, member)
+    {
+        name = plain_string(member);
+        if (tool_kind_parse(key, &kind) < 0)
+            return refuse(place->error, place->prefix, row->key,
+                          "\"%s\" is no kind of tool: read, edit, delete, move, search, execute, "
+                          "think, fetch, switch_mode, other",
+                          key);
+        if (!name || permission_policy_parse(name, &policy) < 0)
+            return refuse(place->error, place->prefix, row->key, choices);
+        permissions->by_kind[kind] = policy;
+    }
+    return 0;
+}
+
+static int set_value(const struct place *place, const struct config_row *row,
+                     struct json_object *value);
+static void set_defaults(void *base, const struct config_row *rows);
+
+static int find_runner_type(const char *name, enum runner_type *ret_type)
+{
+    for (int i = 0; name && config_runner_types[i]; i++) {
+        if (strcmp(config_runner_types[i], name) == 0) {
+            *ret_type = (enum runner_type)i;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+static bool has_row(const struct config_row *row, enum runner_type type)
+{
+    return row->runners & CONFIG_RUNNER_BIT(type);
 }
 
 static int set_runner(const struct place *place, const struct config_row *row,
                       struct json_object *value)
 {
     struct runner_config *runner = (struct runner_config *)((char *)place->base + row->offset);
-    const char *type, *cwd;
-    int r;
+    CLEANUP(freep) char *prefix = xasprintf("%srunner.", place->prefix);
+    struct place inner = {.base = runner, .prefix = prefix, .error = place->error};
 
     if (!json_object_is_type(value, json_type_object))
         return refuse(place->error, place->prefix, row->key, "must be an object");
-    type = plain_string(json_get(value, "type"));
-    if (!type || strcmp(type, "command") != 0)
-        return refuse(place->error, place->prefix, "runner.type", "must be \"command\"");
-    runner->type = RUNNER_COMMAND;
+    if (find_runner_type(plain_string(json_get(value, "type")), &runner->type) < 0)
+        return refuse(place->error, prefix, "type", "must be \"command\" or \"acp\"");
+    set_defaults(runner, config_runner_rows);
     json_object_object_foreach(value, name, member)
     {
-        r = 0;
-        if (strcmp(name, "command") == 0) {
-            r = set_command(place, runner, member);
-        } else if (strcmp(name, "env") == 0) {
-            r = set_env(place, runner, member);
-        } else if (strcmp(name, "cwd") == 0) {
-            cwd = plain_string(member);
-            if (!cwd || cwd[0] != '/')
-                return refuse(place->error, place->prefix, "runner.cwd",
-                              "must be an absolute path");
-            store_text(&runner->cwd, cwd);
-        } else if (strcmp(name, "type") != 0) {
+        const struct config_row *found = NULL;
+        int r;
+
+        if (strcmp(name, "type") == 0)
+            continue;
+        for (const struct config_row *at = config_runner_rows; at->key; at++)
+            if (strcmp(at->key, name) == 0 && has_row(at, runner->type))
+                found = at;
+        if (!found)
             return refuse(place->error, place->prefix, "runner", "unknown key \"%s\"", name);
-        }
+        r = set_value(&inner, found, member);
         if (r < 0)
             return r;
     }
-    if (!runner->command)
-        return refuse(place->error, place->prefix, "runner.command", "is required");
+    for (const struct config_row *at = config_runner_rows; at->key; at++)
+        if (at->is_required && has_row(at, runner->type) && !json_get(value, at->key))
+            return refuse(place->error, prefix, at->key, "is required");
     return 0;
 }
 
@@ -250,6 +372,19 @@ static int set_value(const struct place *place, const struct config_row *row,
         return set_choice(place, row, value);
     case CONFIG_RUNNER:
         return set_runner(place, row, value);
+    case CONFIG_PATH:
+        if (!plain_string(value) || plain_string(value)[0] != '/')
+            return refuse(place->error, place->prefix, row->key, "must be an absolute path");
+        store_text((char *)place->base + row->offset, plain_string(value));
+        return 0;
+    case CONFIG_COMMAND:
+        return set_command(place, row, value);
+    case CONFIG_ENV:
+        return set_env(place, row, value);
+    case CONFIG_SERVERS:
+        return set_servers(place, row, value);
+    case CONFIG_PERMISSIONS:
+        return set_permissions(place, row, value);
     }
     return -EINVAL;
 }
@@ -276,10 +411,17 @@ static void set_defaults(void *base, const struct config_row *rows)
             if (row->text)
                 store_text((char *)base + row->offset, row->text);
             break;
+        case CONFIG_PERMISSIONS:
+            *(struct permissions *)((char *)base + row->offset) = permissions_default();
+            break;
         case CONFIG_NAME:
         case CONFIG_WORDS:
         case CONFIG_CHOICE:
         case CONFIG_RUNNER:
+        case CONFIG_PATH:
+        case CONFIG_COMMAND:
+        case CONFIG_ENV:
+        case CONFIG_SERVERS:
             break;
         }
     }
@@ -359,7 +501,7 @@ static int load_profile(struct json_object *object, size_t index, struct setting
     return 0;
 }
 
-/* The three profiles of the system, with the demo program for a runner. */
+/* The three profiles of the system, with the demo agent for a runner. */
 static void add_builtin_profiles(const char *demo_path, struct settings *settings)
 {
     static const struct {
@@ -401,6 +543,8 @@ static void add_builtin_profiles(const char *demo_path, struct settings *setting
             strv_push(&profile->capabilities, xstrdup(builtin[i].capabilities[k]));
         profile->max_concurrent_tasks = builtin[i].slots;
         profile->priority = builtin[i].priority;
+        profile->runner.type = RUNNER_ACP;
+        set_defaults(&profile->runner, config_runner_rows);
         strv_push(&profile->runner.command, xstrdup(demo_path));
     }
     settings->is_demo = true;

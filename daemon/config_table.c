@@ -3,6 +3,7 @@
 
 #define AT(member)         .offset = offsetof(struct settings, member)
 #define PROFILE_AT(member) .offset = offsetof(struct profile_config, member)
+#define RUNNER_AT(member)  .offset = offsetof(struct runner_config, member)
 #define NOWHERE            .offset = SIZE_MAX
 
 static const char *const store_types[] = {"sqlite", NULL};
@@ -85,7 +86,44 @@ const struct config_row config_profile_rows[] = {
      .doc = "Seconds that the first retry waits at most; doubled with each."},
     {"retry.maxBackoff", CONFIG_SECONDS, PROFILE_AT(max_backoff_ms), 0.01, YEAR, 300,
      .doc = "Seconds that a retry waits at most."},
+    {"systemPrompt", CONFIG_TEXT, PROFILE_AT(system_prompt), .max = 256 * KIB,
+     .doc = "What an agent is told before each task."},
     {"runner", CONFIG_RUNNER, PROFILE_AT(runner), .is_required = true,
      .doc = "What does the work."},
+    {0},
+};
+
+const char *const config_runner_types[] = {
+    [RUNNER_COMMAND] = "command",
+    [RUNNER_ACP] = "acp",
+    NULL,
+};
+
+#define PROGRAM (CONFIG_RUNNER_BIT(RUNNER_COMMAND) | CONFIG_RUNNER_BIT(RUNNER_ACP))
+#define AGENT   CONFIG_RUNNER_BIT(RUNNER_ACP)
+
+const struct config_row config_runner_rows[] = {
+    {"command", CONFIG_COMMAND, RUNNER_AT(command), .is_required = true, .runners = PROGRAM,
+     .doc = "The program and its arguments; the program is looked up on PATH; no shell."},
+    {"cwd", CONFIG_PATH, RUNNER_AT(cwd), .runners = PROGRAM,
+     .doc = "The folder to run in, absolute; acpd's own unless told."},
+    {"env", CONFIG_ENV, RUNNER_AT(env), .runners = PROGRAM,
+     .doc = "Added to the inherited environment."},
+    {"mcpServers", CONFIG_SERVERS, RUNNER_AT(mcp_servers), .runners = AGENT,
+     .doc = "MCP servers for the agent: `{name, command, args?, env?}` each, `env` an object."},
+    {"model", CONFIG_TEXT, RUNNER_AT(model), .max = 256, .runners = AGENT,
+     .doc = "The model that the agent is to use, by the agent's own name for it."},
+    {"mode", CONFIG_TEXT, RUNNER_AT(mode), .max = 256, .runners = AGENT,
+     .doc = "The mode of the session, by the agent's own name for it."},
+    {"authMethod", CONFIG_TEXT, RUNNER_AT(auth_method), .max = 256, .runners = AGENT,
+     .doc = "How to log in when the agent asks for it, by the agent's own name for it."},
+    {"startTimeout", CONFIG_SECONDS, RUNNER_AT(start_timeout_ms), 0.01, DAY, 30, .runners = AGENT,
+     .doc = "Seconds until the agent must be ready for its prompt."},
+    {"stallTimeout", CONFIG_SECONDS, RUNNER_AT(stall_timeout_ms), 0.01, YEAR, 300, .runners = AGENT,
+     .doc = "Seconds that the agent may say nothing."},
+    {"permissionTimeout", CONFIG_SECONDS, RUNNER_AT(permission_timeout_ms), 0.01, YEAR, 600,
+     .runners = AGENT, .doc = "Seconds after which a question that nobody answered is rejected."},
+    {"permissions", CONFIG_PERMISSIONS, RUNNER_AT(permissions), .runners = AGENT,
+     .doc = "`allow`, `reject` or `ask`, or an object of these by kind of tool."},
     {0},
 };

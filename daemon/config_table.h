@@ -14,7 +14,13 @@ enum config_type {
     CONFIG_COLOR,   /* char *, #rgb or #rrggbb */
     CONFIG_WORDS,   /* char ** */
     CONFIG_CHOICE,  /* int-sized enum, or nothing when there is no place for it */
-    CONFIG_RUNNER,  /* struct runner_config */
+    CONFIG_RUNNER,  /* struct runner_config, by config_runner_rows */
+    /* of a runner */
+    CONFIG_PATH,        /* char *, absolute */
+    CONFIG_COMMAND,     /* char **, a program and its arguments */
+    CONFIG_ENV,         /* char ** of "KEY=value" */
+    CONFIG_SERVERS,     /* char *, a JSON array of MCP servers */
+    CONFIG_PERMISSIONS, /* struct permissions */
 };
 
 struct config_row {
@@ -26,9 +32,16 @@ struct config_row {
     const char *text; /* the default of a text; NULL: none */
     const char *const *choices; /* ended by NULL; the value is the index */
     bool is_required;
+    unsigned runners; /* of a runner's row: which types have it, as bits */
     const char *doc;
 };
+
+#define CONFIG_RUNNER_BIT(type) (1u << (type))
 
 /** Rows ended by one without a key; offsets in struct settings and struct profile_config. */
 extern const struct config_row config_rows[];
 extern const struct config_row config_profile_rows[];
+/** The same for struct runner_config; `type` is not among them. */
+extern const struct config_row config_runner_rows[];
+/** The types of runners, ended by NULL; the index is enum runner_type. */
+extern const char *const config_runner_types[];

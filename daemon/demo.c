@@ -1,53 +1,297 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The demo program: what the built-in profiles run, so that the whole path can be seen without an
- * account. It reads the task, thinks for a second or two, and answers with what it was asked.
+ * The demo agent: what the built-in profiles run, so that the whole path can be seen without an
+ * account. It speaks the Agent Client Protocol, thinks for a second or two, and answers with what
+ * it was asked. The prompt can tell it to behave otherwise:
+ *
+ *   demo:ask     asks for permission to edit a file, and says what it was answered
+ *   demo:think   works for ten more steps
+ *   demo:fail    answers the prompt with an error
+ *   demo:limit   answers it with the error of a provider's rate limit
+ *   demo:refuse  ends the turn with a refusal
+ *   demo:stall   says nothing more
+ *   demo:die     exits in mid-turn
+ *   demo:flood   sends ten thousand pieces of a message
  */
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "common/alloc.h"
+#include "common/buf.h"
+#include "common/clock.h"
 #include "common/json.h"
-#include "common/macros.h"
 
-static void pause_ms(long ms)
+#define STEP_MS 400
+#define STEPS   3
+
+/* One turn at a time. */
+static struct {
+    char *id; /* of the open prompt, as JSON; NULL: there is none */
+    char *prompt;
+    int step, steps;
+    bool is_asking, was_cancelled;
+} turn;
+
+static struct buf in, out;
+static struct json_reader *reader;
+
+static void send(void)
 {
-    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
+    size_t done = 0;
+
+    while (done < out.len) {
+        ssize_t n = write(STDOUT_FILENO, out.data + done, out.len - done);
+
+        if (n < 0 && errno != EINTR)
+            exit(EXIT_FAILURE);
+        done += n > 0 ? (size_t)n : 0;
+    }
+    buf_clear(&out);
+}
+
+static void answer(const char *id, const char *result)
+{
+    buf_printf(&out, "{\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":%s}\n", id, result);
+}
+
+static void refuse(const char *id, int code, const char *message)
+{
+    buf_printf(&out, "{\"jsonrpc\":\"2.0\",\"id\":%s,\"error\":{\"code\":%d,\"message\":", id,
+               code);
+    buf_add_json_text(&out, message);
+    buf_add_text(&out, "}}\n");
+}
+
+/* `update`: the members of a session/update. */
+static void update(const char *update)
+{
+    buf_add_text(&out, "{\"jsonrpc\":\"2.0\",\"method\":\"session/update\",\"params\":"
+                       "{\"sessionId\":\"demo\",\"update\":{");
+    buf_add_text(&out, update);
+    buf_add_text(&out, "}}}\n");
+}
+
+static void say(const char *kind, const char *text)
+{
+    CLEANUP(buf_deinit) struct buf members = {0};
+
+    buf_printf(&members, "\"sessionUpdate\":\"agent_%s_chunk\",\"content\":{\"type\":\"text\",",
+               kind);
+    buf_add_text(&members, "\"text\":");
+    buf_add_json_text(&members, text);
+    buf_add_char(&members, '}');
+    update(buf_text(&members));
+}
+
+static void end_turn(const char *reason)
+{
+    CLEANUP(freep)
+    char *result =
+        xasprintf("{\"stopReason\":\"%s\",\"usage\":{\"inputTokens\":%zu,\"outputTokens\":%d,"
+                  "\"totalTokens\":%zu}}",
+                  reason, strlen(turn.prompt) / 4 + 1, 60, strlen(turn.prompt) / 4 + 61);
+
+    answer(turn.id, result);
+    free(STEAL(turn.id));
+    free(STEAL(turn.prompt));
+}
+
+static bool is_told(const char *word)
+{
+    return strstr(turn.prompt, word) != NULL;
+}
+
+static void finish(void)
+{
+    update(
+        "\"sessionUpdate\":\"tool_call_update\",\"toolCallId\":\"look\",\"status\":\"completed\"");
+    update(
+        "\"sessionUpdate\":\"plan\",\"entries\":[{\"content\":\"Read the task\",\"priority\":"
+        "\"medium\",\"status\":\"completed\"},{\"content\":\"Answer it\",\"priority\":\"medium\","
+        "\"status\":\"completed\"}]");
+    update("\"sessionUpdate\":\"usage_update\",\"used\":1200,\"size\":200000,\"cost\":"
+           "{\"amount\":0.0012,\"currency\":\"USD\"}");
+    say("message", "This is the demo agent that ships with acpd. ");
+    say("message", "It was asked:\n\n");
+    say("message", turn.prompt);
+    end_turn("end_turn");
+}
+
+static void flood(void)
+{
+    for (int i = 0; i < 10000; i++) {
+        say("message", "flood ");
+        send();
+    }
+}
+
+static void ask(void)
+{
+    turn.is_asking = true;
+    update("\"sessionUpdate\":\"tool_call\",\"toolCallId\":\"edit\",\"title\":\"Edit demo.txt\","
+           "\"kind\":\"edit\",\"status\":\"pending\"");
+    buf_add_text(
+        &out, "{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"session/request_permission\",\"params\":{"
+              "\"sessionId\":\"demo\",\"toolCall\":{\"toolCallId\":\"edit\",\"rawInput\":{\"path\":"
+              "\"demo.txt\"}},\"options\":[{\"optionId\":\"yes\",\"name\":\"Edit the file\","
+              "\"kind\":\"allow_once\"},{\"optionId\":\"no\",\"name\":\"Leave it alone\","
+              "\"kind\":\"reject_once\"}]}}\n");
+}
+
+static void step(void)
+{
+    CLEANUP(freep) char *thought = NULL;
+
+    turn.step++;
+    if (turn.was_cancelled) {
+        end_turn("cancelled");
+    } else if (turn.step == 1) {
+        update(
+            "\"sessionUpdate\":\"plan\",\"entries\":[{\"content\":\"Read the task\",\"priority\":"
+            "\"medium\",\"status\":\"in_progress\"},{\"content\":\"Answer it\",\"priority\":"
+            "\"medium\",\"status\":\"pending\"}]");
+        update(
+            "\"sessionUpdate\":\"tool_call\",\"toolCallId\":\"look\",\"title\":\"Read the task\","
+            "\"kind\":\"read\",\"status\":\"in_progress\"");
+    } else if (turn.step == 2 && is_told("demo:die")) {
+        exit(EXIT_SUCCESS);
+    } else if (turn.step == 2 && is_told("demo:fail")) {
+        refuse(turn.id, -32603, "the demo agent was told to fail");
+        free(STEAL(turn.id));
+        free(STEAL(turn.prompt));
+    } else if (turn.step == 2 && is_told("demo:limit")) {
+        refuse(turn.id, -32603, "rate limit exceeded, as the demo agent was told");
+        free(STEAL(turn.id));
+        free(STEAL(turn.prompt));
+    } else if (turn.step == 2 && is_told("demo:refuse")) {
+        end_turn("refusal");
+    } else if (turn.step == 2 && is_told("demo:flood")) {
+        flood();
+    } else if (turn.step == 2 && is_told("demo:ask")) {
+        ask();
+    } else if (turn.step < turn.steps) {
+        thought = xasprintf("Thinking, step %d of %d. ", turn.step, turn.steps - 1);
+        say("thought", thought);
+    } else {
+        finish();
+    }
+    send();
+}
+
+static void take_prompt(const char *id, struct json_object *params)
+{
+    struct json_object *blocks = json_get(params, "prompt");
+    struct buf text = {0};
+
+    if (turn.id) {
+        refuse(id, -32600, "the demo agent takes one prompt at a time");
+        return;
+    }
+    for (size_t i = 0; i < json_object_array_length(blocks); i++) {
+        const char *block = json_get_string(json_object_array_get_idx(blocks, i), "text");
+
+        if (i)
+            buf_add_char(&text, '\n');
+        buf_add_text(&text, block ? block : "");
+    }
+    turn.id = xstrdup(id);
+    turn.prompt = buf_take(&text);
+    turn.step = 0;
+    turn.is_asking = turn.was_cancelled = false;
+    turn.steps = STEPS + (is_told("demo:think") ? 10 : 0);
+    if (is_told("demo:stall"))
+        turn.steps = INT32_MAX;
+}
+
+static void take_permission(struct json_object *result)
+{
+    const char *option = json_get_string(json_get(result, "outcome"), "optionId");
+
+    if (!turn.id || !turn.is_asking)
+        return;
+    turn.is_asking = false;
+    say("message", !option                      ? "The question was cancelled. "
+                   : strcmp(option, "yes") == 0 ? "I may edit the file. "
+                                                : "I may not edit the file. ");
+}
+
+static void take(const char *line, size_t len)
+{
+    CLEANUP(json_putp) struct json_object *message = NULL;
+    CLEANUP(freep) char *id = NULL;
+    const char *method, *reason;
+    struct json_object *params;
+    size_t offset;
+
+    if (json_reader_parse(reader, line, len, &message, &reason, &offset) < 0 ||
+        !json_object_is_type(message, json_type_object)) {
+        fprintf(stderr, "acpd-demo: not a message: %.*s\n", (int)(len < 100 ? len : 100), line);
+        return;
+    }
+    method = json_get_string(message, "method");
+    params = json_get(message, "params");
+    if (json_get(message, "id"))
+        id = xstrdup(json_compact(json_get(message, "id")));
+    if (!method) {
+        take_permission(json_get(message, "result"));
+    } else if (strcmp(method, "session/cancel") == 0) {
+        turn.was_cancelled = true;
+    } else if (!id) {
+        return;
+    } else if (strcmp(method, "initialize") == 0) {
+        answer(id, "{\"protocolVersion\":1,\"agentCapabilities\":{\"loadSession\":false},"
+                   "\"authMethods\":[],\"agentInfo\":{\"name\":\"acpd-demo\",\"title\":\"Demo\","
+                   "\"version\":\"" ACPD_VERSION "\"}}");
+    } else if (strcmp(method, "session/new") == 0) {
+        answer(id, "{\"sessionId\":\"demo\"}");
+    } else if (strcmp(method, "session/prompt") == 0 &&
+               json_object_is_type(json_get(params, "prompt"), json_type_array)) {
+        take_prompt(id, params);
+    } else {
+        refuse(id, -32601, "method not found");
+    }
+    send();
+}
+
+/* Whether there is work to be done when the step's time has come. */
+static bool is_working(void)
+{
+    bool stalls = turn.id && turn.step >= 2 && is_told("demo:stall");
+
+    return turn.id && (turn.was_cancelled || (!turn.is_asking && !stalls));
 }
 
 int main(void)
 {
-    static char text[4 * 1024 * 1024];
-    size_t len = fread(text, 1, sizeof(text), stdin);
-    CLEANUP(json_putp) struct json_object *task = NULL, *answer = NULL;
-    struct json_reader *reader = json_reader_new();
-    const char *reason, *title, *description;
-    size_t offset;
-    int r = json_reader_parse(reader, text, len, &task, &reason, &offset);
+    int64_t next = clock_mono_ms() + STEP_MS;
 
-    json_reader_free(reader);
-    if (r < 0 || !json_object_is_type(task, json_type_object)) {
-        fputs("acpd-demo: expected a task as one line of JSON on standard input\n", stderr);
-        return 64; /* EX_USAGE */
+    reader = json_reader_new();
+    for (;;) {
+        struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+        int64_t wait = next - clock_mono_ms();
+        const char *newline;
+        ssize_t n;
+
+        poll(&input, 1, is_working() ? (int)(wait < 0 ? 0 : wait) : -1);
+        if (input.revents) {
+            bool was_idle = !is_working();
+
+            n = read(STDIN_FILENO, buf_reserve(&in, 65536), 65536);
+            if (n <= 0)
+                return EXIT_SUCCESS;
+            in.len += (size_t)n;
+            while ((newline = memchr(in.data, '\n', in.len))) {
+                take(in.data, (size_t)(newline - in.data));
+                buf_consume(&in, (size_t)(newline - in.data) + 1);
+            }
+            if (was_idle)
+                next = clock_mono_ms() + STEP_MS;
+        }
+        if (is_working() && clock_mono_ms() >= next) {
+            step();
+            next = clock_mono_ms() + STEP_MS;
+        }
     }
-    setvbuf(stdout, NULL, _IOLBF, 0);
-    title = json_get_string(task, "title");
-    description = json_get_string(task, "description");
-    printf("This is the demo program that ships with acpd; it only answers with what it was "
-           "asked.\n");
-    printf("Task %s for profile %s: %s\n", json_get_string(task, "id"),
-           json_get_string(task, "profile"), title);
-    for (int step = 1; step <= 3; step++) {
-        pause_ms(500);
-        printf("Thinking, step %d of 3\n", step);
-    }
-    answer = json_object_new_object();
-    json_object_object_add(answer, "demo", json_object_new_boolean(true));
-    json_object_object_add(answer, "title", json_object_new_string(title ? title : ""));
-    json_object_object_add(answer, "answer",
-                           json_object_new_string(description ? description
-                                                  : title     ? title
-                                                              : ""));
-    puts(json_compact(answer));
-    return 0;
 }

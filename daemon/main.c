@@ -25,7 +25,7 @@ static const char usage[] =
     "Hands work to profiles of AI agents and programs, and loses none of it.\n"
     "\n"
     "  --config FILE     the configuration; without it, and without a file in the default\n"
-    "                    place, three profiles run the demo program\n"
+    "                    place, three profiles run the demo agent\n"
     "  --socket PATH     where to listen (default: $XDG_RUNTIME_DIR/acpd.sock,\n"
     "                    for root /run/acpd/acpd.sock)\n"
     "  --state-dir DIR   the database and the logs (default: ~/.local/state/acpd,\n"
@@ -146,7 +146,7 @@ static const char *config_path(const struct options *options)
     return options->config;
 }
 
-/* The demo program: beside acpd in a build, else where it was installed. */
+/* The demo agent: beside acpd in a build, else where it was installed. */
 static char *find_demo(void)
 {
     char self[4096];
@@ -314,7 +314,7 @@ static int serve(const struct options *options, struct settings *settings,
              options->state_dir, loop.engine->profile_count);
     if (is_demo)
         log_info(
-            "no profiles are configured: the three built-in ones run the demo program, which only "
+            "no profiles are configured: the three built-in ones run the demo agent, which only "
             "answers with what it was asked");
     notify_systemd("READY=1");
     r = loop_run(&loop);

@@ -10,12 +10,17 @@ void profile_config_deinit(struct profile_config *config)
 {
     free(config->name);
     free(config->role);
+    free(config->system_prompt);
     strv_free(config->capabilities);
     free(config->color);
     free(config->icon);
     strv_free(config->runner.command);
     strv_free(config->runner.env);
     free(config->runner.cwd);
+    free(config->runner.mcp_servers);
+    free(config->runner.model);
+    free(config->runner.mode);
+    free(config->runner.auth_method);
     *config = (struct profile_config){0};
 }
 

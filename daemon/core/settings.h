@@ -3,21 +3,28 @@
  */
 #pragma once
 
-#include "common/macros.h"
+#include "core/permission.h"
 
 enum overflow_policy { OVERFLOW_REJECT };
 
-enum runner_type { RUNNER_COMMAND };
+enum runner_type { RUNNER_COMMAND, RUNNER_ACP };
 
 struct runner_config {
     enum runner_type type;
     char **command; /* argv */
     char **env;     /* "KEY=value" added to the inherited environment */
     char *cwd;      /* NULL: acpd's */
+
+    /* of an agent */
+    char *mcp_servers;                /* a JSON array in the protocol's form */
+    char *model, *mode, *auth_method; /* NULL: the agent's own choice */
+    int64_t start_timeout_ms, stall_timeout_ms, permission_timeout_ms;
+    struct permissions permissions;
 };
 
 struct profile_config {
     char *name, *role;
+    char *system_prompt; /* NULL: none */
     char **capabilities;
     int64_t max_concurrent_tasks;
     int64_t priority;
@@ -49,7 +56,7 @@ struct settings {
 
     struct profile_config *profiles;
     size_t profile_count;
-    bool is_demo; /* the built-in profiles run the demo program */
+    bool is_demo; /* the built-in profiles run the demo agent */
 };
 
 void profile_config_deinit(struct profile_config *config);

@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "common/strv.h"
 #include "core/retry.h"
+#include "run/acp.h"
 
 #define OUTPUT_TAIL (64 * 1024) /* of stdout, for the result */
 
@@ -31,8 +32,11 @@ struct attempt *attempt_find(struct engine *engine, int64_t task_id)
     return NULL;
 }
 
+/* An agent's turn has timers of its own. */
 static void arm_deadline(struct attempt *attempt)
 {
+    if (attempt->profile->config.runner.type == RUNNER_ACP)
+        return;
     heap_set(&attempt->engine->deadlines, &attempt->deadline,
              attempt->started_mono + attempt->timeout_ms);
 }
@@ -44,6 +48,24 @@ void attempt_stop(struct attempt *attempt, enum error_class why)
     attempt->stop = why;
     attempt->stop_is_staged = true;
     heap_remove(&attempt->engine->deadlines, &attempt->deadline);
+}
+
+bool attempt_has_run(const struct attempt *attempt)
+{
+    return attempt->run || attempt->acp;
+}
+
+void attempt_halt(struct attempt *attempt)
+{
+    if (attempt->run)
+        run_stop(attempt->run);
+    if (attempt->acp)
+        acp_stop(attempt->acp);
+}
+
+bool attempt_was_stopped(const struct attempt *attempt)
+{
+    return attempt->stop != ERROR_NONE && !attempt->stop_is_staged;
 }
 
 void attempt_resume(struct attempt *attempt)
@@ -165,11 +187,10 @@ static void end_as(struct attempt *attempt, enum error_class class, char *messag
     attempt->message = message;
 }
 
-static void judge(struct attempt *attempt, const struct run_end *end)
+void attempt_judge(struct attempt *attempt, const struct run_end *end)
 {
     bool succeeded = end->outcome == RUN_EXITED && end->code == 0;
-    /* A stop that has yet to be committed had no part in this end. */
-    bool was_stopped = attempt->stop != ERROR_NONE && !attempt->stop_is_staged;
+    bool was_stopped = attempt_was_stopped(attempt);
 
     if (was_stopped && attempt->stop == ERROR_TIMEOUT) {
         end_as(
@@ -203,16 +224,21 @@ static void judge(struct attempt *attempt, const struct run_end *end)
     }
 }
 
+void attempt_end(struct attempt *attempt)
+{
+    attempt->ended_mono = clock_mono_ms();
+    heap_remove(&attempt->engine->deadlines, &attempt->deadline);
+    attempt->stop_is_staged = false;
+    attempt->state = ATTEMPT_ENDED;
+}
+
 static void on_run_end(struct run *run UNUSED, const struct run_end *end, void *data)
 {
     struct attempt *attempt = data;
 
     attempt->run = NULL;
-    attempt->ended_mono = clock_mono_ms();
-    heap_remove(&attempt->engine->deadlines, &attempt->deadline);
-    judge(attempt, end);
-    attempt->stop_is_staged = false;
-    attempt->state = ATTEMPT_ENDED;
+    attempt_judge(attempt, end);
+    attempt_end(attempt);
 }
 
 void attempt_launch(struct attempt *attempt)
@@ -221,6 +247,7 @@ void attempt_launch(struct attempt *attempt)
     const struct profile_config *config = &attempt->profile->config;
     CLEANUP(freep) char *log_path = engine_log_path(engine, attempt->task_id, attempt->number);
     CLEANUP(strv_freep) char **env = NULL;
+    struct run_spec spec;
 
     for (size_t i = 0; config->runner.env && config->runner.env[i]; i++)
         strv_push(&env, xstrdup(config->runner.env[i]));
@@ -230,19 +257,22 @@ void attempt_launch(struct attempt *attempt)
     strv_push(&env, xasprintf("ACPD_SOCKET=%s", engine->socket_path));
 
     attempt->state = ATTEMPT_RUNNING;
-    attempt->run = run_start(engine->supervisor,
-                             &(struct run_spec){
-                                 .argv = (const char *const *)config->runner.command,
-                                 .env = (const char *const *)env,
-                                 .cwd = config->runner.cwd,
-                                 .input = attempt->input.data,
-                                 .input_len = attempt->input.len,
-                                 .log_path = log_path,
-                                 .log_limit = engine->settings.log_limit,
-                                 .tail_limit = OUTPUT_TAIL,
-                                 .grace_ms = engine->settings.kill_grace_ms,
-                             },
-                             &(struct run_handler){.on_end = on_run_end, .data = attempt});
+    spec = (struct run_spec){
+        .argv = (const char *const *)config->runner.command,
+        .env = (const char *const *)env,
+        .cwd = config->runner.cwd,
+        .input = attempt->input.data,
+        .input_len = attempt->input.len,
+        .log_path = log_path,
+        .log_limit = engine->settings.log_limit,
+        .tail_limit = OUTPUT_TAIL,
+        .grace_ms = engine->settings.kill_grace_ms,
+    };
+    if (config->runner.type == RUNNER_ACP)
+        attempt_launch_agent(attempt, &spec);
+    else
+        attempt->run = run_start(engine->supervisor, &spec,
+                                 &(struct run_handler){.on_end = on_run_end, .data = attempt});
     buf_deinit(&attempt->input);
     if (attempt->stop == ERROR_NONE)
         arm_deadline(attempt);

@@ -17,7 +17,8 @@ struct attempt {
     struct heap_node deadline; /* engine.deadlines, by monotonic ms */
     struct engine *engine;
     struct profile *profile;
-    struct run *run; /* while it runs */
+    struct run *run; /* while it runs, or: */
+    struct acp *acp;
     enum attempt_state state;
 
     int64_t task_id, number;
@@ -46,6 +47,17 @@ void attempt_free(struct attempt *attempt);
 int attempt_claim(struct engine *engine, struct profile *profile, int limit);
 /** Starts the processes of a claimed attempt. */
 void attempt_launch(struct attempt *attempt);
+void attempt_launch_agent(struct attempt *attempt, const struct run_spec *run);
+/** Whether a process of it may be left. */
+bool attempt_has_run(const struct attempt *attempt);
+/** Tells its processes to end. */
+void attempt_halt(struct attempt *attempt);
+/** Whether a stop was committed: one that has yet to be had no part in an end. */
+bool attempt_was_stopped(const struct attempt *attempt);
+/** What the end of its program says about it: sets class, message and result. */
+void attempt_judge(struct attempt *attempt, const struct run_end *end);
+/** Its processes are gone. */
+void attempt_end(struct attempt *attempt);
 /** Ends the attempt's task, or gives it another attempt, unless it was taken away meanwhile. */
 int attempt_settle(struct attempt *attempt);
 /** Writes the end of the task's last attempt and what follows from it: completed, failed, or

@@ -8,6 +8,7 @@
 #include "common/alloc.h"
 #include "common/log.h"
 #include "engine/attempt.h"
+#include "run/acp.h"
 
 /* What one pass does at most, so that no one waits long for its reply. */
 #define CLAIMS_PER_PASS 64
@@ -61,6 +62,11 @@ void engine_free(struct engine *engine)
 void engine_set_supervisor(struct engine *engine, struct supervisor *supervisor)
 {
     engine->supervisor = supervisor;
+}
+
+bool engine_is_descendant(const struct engine *engine, pid_t pid)
+{
+    return engine->supervisor && supervisor_is_above(engine->supervisor, pid);
 }
 
 bool engine_can_launch(const struct engine *engine)
@@ -290,9 +296,11 @@ void engine_rollback(struct engine *engine)
             /* Whoever asked was told that it failed; a timeout, and a stop of acpd, still hold. */
             if (attempt->stop == ERROR_CANCELLED)
                 attempt_resume(attempt);
-            else if (attempt->run)
-                run_stop(attempt->run);
+            else
+                attempt_halt(attempt);
         }
+        if (attempt->acp)
+            acp_forget(attempt->acp);
         if (attempt->state == ATTEMPT_SETTLED)
             attempt->state = ATTEMPT_ENDED;
         else if (attempt->state == ATTEMPT_CLAIMED)
@@ -313,10 +321,11 @@ void engine_launch(struct engine *engine)
 
         if (attempt->state == ATTEMPT_CLAIMED)
             attempt_launch(attempt);
+        if (attempt->acp)
+            acp_release(attempt->acp);
         if (attempt->stop_is_staged) {
             attempt->stop_is_staged = false;
-            if (attempt->run)
-                run_stop(attempt->run);
+            attempt_halt(attempt);
         }
     }
 }
@@ -362,7 +371,7 @@ bool engine_is_idle(const struct engine *engine)
 bool engine_has_runs(const struct engine *engine)
 {
     list_for_each (link, &engine->attempts) {
-        if (list_entry(link, struct attempt, link)->run)
+        if (attempt_has_run(list_entry(link, struct attempt, link)))
             return true;
     }
     return false;

@@ -30,9 +30,10 @@ enum engine_outcome {
     ENGINE_DEDUPLICATED = 1, /* the key was known: the first task is returned */
     ENGINE_QUEUE_FULL,
     ENGINE_NOT_FOUND,
-    ENGINE_CONFLICT, /* wrong status for this */
-    ENGINE_REMOVED,  /* its profile is no longer configured */
-    ENGINE_ENDING,   /* the last attempt's processes are still being ended */
+    ENGINE_CONFLICT,  /* wrong status for this */
+    ENGINE_REMOVED,   /* its profile is no longer configured */
+    ENGINE_ENDING,    /* the last attempt's processes are still being ended */
+    ENGINE_NO_OPTION, /* a question does not offer this answer */
 };
 
 /* The moment of a pass, in ms. */
@@ -173,3 +174,16 @@ char *engine_log_path(const struct engine *engine, int64_t task_id, int64_t atte
  *  no entry starts there. */
 int engine_print_log(const struct engine *engine, int64_t task_id, int64_t attempt, int64_t after,
                      struct buf *out);
+
+/* Agents' questions (engine/agent.c) */
+
+/** Prints the open ones as an array of {id, taskId, attempt, profile, toolCall, options, askedAt,
+ *  deadline}, up to about `limit` bytes. */
+void engine_print_permissions(const struct engine *engine, size_t limit, struct buf *out);
+/** Answers a question with one of its options; `by` says who did, for the transcript. The agent is
+ *  told after the commit. ENGINE_NOT_FOUND: there is none, or no longer. */
+int engine_answer_permission(struct engine *engine, const char *id, const char *option,
+                             const char *by);
+/** Whether a process descends from an attempt, or may: an agent shares acpd's user, and its
+ *  ancestry tells. */
+bool engine_is_descendant(const struct engine *engine, pid_t pid);

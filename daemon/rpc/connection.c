@@ -116,12 +116,13 @@ static void on_writable(evutil_socket_t fd UNUSED, short what UNUSED, void *data
     flush(data);
 }
 
-struct connection *connection_new(struct rpc_server *server, int fd)
+struct connection *connection_new(struct rpc_server *server, int fd, const struct rpc_peer *peer)
 {
     struct connection *connection = xcalloc(1, sizeof(*connection));
 
     connection->server = server;
     connection->fd = fd;
+    connection->peer = *peer;
     connection->readable =
         event_new(server->base, fd, EV_READ | EV_PERSIST, on_readable, connection);
     connection->writable =

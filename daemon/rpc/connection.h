@@ -7,6 +7,7 @@
 #include "common/buf.h"
 #include "common/json.h"
 #include "common/list.h"
+#include "rpc/method.h"
 #include "rpc/server.h"
 
 struct connection {
@@ -16,6 +17,7 @@ struct connection {
     struct rpc_server *server;
     struct event *readable, *writable;
     int fd;
+    struct rpc_peer peer;
 
     struct buf in;
     size_t in_at;      /* where the next line starts */
@@ -62,7 +64,7 @@ struct rpc_server {
 };
 
 /** Adopts an accepted socket. */
-struct connection *connection_new(struct rpc_server *server, int fd);
+struct connection *connection_new(struct rpc_server *server, int fd, const struct rpc_peer *peer);
 void connection_free(struct connection *connection);
 /** Handles its lines up to the bounds of a pass; returns how many. */
 size_t connection_process(struct connection *connection);

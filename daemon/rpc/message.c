@@ -85,6 +85,9 @@ static enum rpc_outcome run(struct rpc_server *server, const struct rpc_method *
     CLEANUP(json_putp) struct json_object *named = NULL;
     struct param_error error;
 
+    if (method->is_guarded && call->peer->is_descendant)
+        return rpc_error(call, RPC_FORBIDDEN, "%s is not for the processes of attempts",
+                         method->name);
     if (json_object_is_type(params, json_type_array)) {
         if (!param_from_array(method->params, params, &named, &error))
             return rpc_error_field(call, error.field, error.reason);
@@ -101,7 +104,8 @@ static enum rpc_outcome run(struct rpc_server *server, const struct rpc_method *
 static bool handle_request(struct connection *connection, struct json_object *request, char prefix)
 {
     struct rpc_server *server = connection->server;
-    struct rpc_call call = {.engine = server->engine, .out = &server->result};
+    struct rpc_call call = {
+        .engine = server->engine, .peer = &connection->peer, .out = &server->result};
     struct json_object *id = NULL, *version, *params;
     const struct rpc_method *method;
     const char *name, *id_text = "null";

@@ -10,6 +10,7 @@
 static const struct rpc_method *const tables[] = {
     rpc_profile_methods,
     rpc_task_methods,
+    rpc_permission_methods,
     rpc_system_methods,
 };
 
@@ -205,7 +206,7 @@ const struct rpc_method rpc_system_methods[] = {
     {"get_metrics_export", "The figures as Prometheus reads them: text, as one string.", no_params,
      get_metrics_export},
     {"reload_config", "Reads the configuration file again; a bad one changes nothing.", no_params,
-     reload_config},
+     reload_config, .is_guarded = true},
     {"rpc.discover", "This document: every method and its parameters, as OpenRPC.", no_params,
      discover},
     {0},

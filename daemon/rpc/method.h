@@ -8,9 +8,17 @@
 #include "engine/engine.h"
 #include "rpc/param.h"
 
+/* Who calls, as the kernel says. */
+struct rpc_peer {
+    uid_t uid;
+    pid_t pid;
+    bool is_descendant; /* of an attempt: see engine_is_descendant() */
+};
+
 /* A call under way. */
 struct rpc_call {
     struct engine *engine;
+    const struct rpc_peer *peer;
     struct json_object *params; /* an object that has passed the checks */
     struct buf *out;            /* where the result is printed */
 
@@ -28,11 +36,13 @@ struct rpc_method {
     const char *summary;
     const struct param *params;
     enum rpc_outcome (*handler)(struct rpc_call *call);
+    bool is_guarded; /* not for processes of attempts */
 };
 
 /* One table a file, ended by a row without a name. */
 extern const struct rpc_method rpc_profile_methods[];
 extern const struct rpc_method rpc_task_methods[];
+extern const struct rpc_method rpc_permission_methods[];
 extern const struct rpc_method rpc_system_methods[];
 
 /** NULL: there is none of this name. */

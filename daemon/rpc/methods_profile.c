@@ -384,7 +384,7 @@ const struct rpc_method rpc_profile_methods[] = {
     {"get_profile_task_queue", "A profile's waiting tasks in the order in which they will run.",
      queue_params, get_profile_task_queue},
     {"update_profile_status", "Pauses a profile, or lets it go on.", status_params,
-     update_profile_status},
+     update_profile_status, .is_guarded = true},
     {"get_best_profile_for_task", "Which profile is best for a task, and why.", best_params,
      get_best_profile_for_task},
     {"assign_task_to_profile", "Hands a task to a profile; what is acknowledged is on disk.",

@@ -18,15 +18,21 @@
 #define BACKLOG         1024
 
 /* The owner and root may talk; others only where the socket's group was opened to them. */
-static bool may_talk(const struct rpc_server *server, int fd)
+static bool may_talk(const struct rpc_server *server, int fd, struct rpc_peer *ret_peer)
 {
     struct ucred peer;
     socklen_t len = sizeof(peer);
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
         return false;
-    if (peer.uid == geteuid() || peer.uid == 0 || server->engine->settings.socket_group)
+    if (peer.uid == geteuid() || peer.uid == 0 || server->engine->settings.socket_group) {
+        *ret_peer = (struct rpc_peer){
+            .uid = peer.uid,
+            .pid = peer.pid,
+            .is_descendant = engine_is_descendant(server->engine, peer.pid),
+        };
         return true;
+    }
     log_warning("refused a connection of user %u, process %d", (unsigned)peer.uid, (int)peer.pid);
     return false;
 }
@@ -52,6 +58,7 @@ static void on_acceptable(evutil_socket_t listener, short what UNUSED, void *dat
     struct rpc_server *server = data;
 
     for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
+        struct rpc_peer peer;
         int fd;
 
         if (server->connection_count >= (size_t)server->engine->settings.connection_limit) {
@@ -69,8 +76,8 @@ static void on_acceptable(evutil_socket_t listener, short what UNUSED, void *dat
             event_add(server->accept_again, &(struct timeval){.tv_usec = 200000});
             return;
         }
-        if (may_talk(server, fd))
-            connection_new(server, fd);
+        if (may_talk(server, fd, &peer))
+            connection_new(server, fd, &peer);
         else
             close(fd);
     }

@@ -84,7 +84,7 @@ static void closedirp(DIR **dir)
         closedir(*dir);
 }
 
-/* The parent's id, or 0 when the process is gone or hidden. */
+/* The parent's id; negative when the process is gone or hidden. */
 static pid_t read_parent(int folder, const char *path)
 {
     CLEANUP(closep) int fd = openat(folder, path, O_RDONLY | O_CLOEXEC);
@@ -93,16 +93,29 @@ static pid_t read_parent(int folder, const char *path)
     ssize_t n;
 
     if (fd < 0)
-        return 0;
+        return -errno;
     n = read(fd, text, sizeof(text) - 1);
     if (n <= 0)
-        return 0;
+        return n < 0 ? -errno : -ESRCH;
     text[n] = '\0';
     /* "id (name) state parent ..."; the name may hold anything, parentheses too. */
     at = strrchr(text, ')');
     if (!at || strlen(at) < 5)
-        return 0;
+        return -ESRCH;
     return (pid_t)strtol(at + 4, NULL, 10);
+}
+
+int family_parent(pid_t pid, pid_t *ret_parent)
+{
+    char path[64];
+    pid_t parent;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    parent = read_parent(AT_FDCWD, path);
+    if (parent < 0)
+        return (int)parent;
+    *ret_parent = parent;
+    return 0;
 }
 
 struct walk {

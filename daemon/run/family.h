@@ -26,6 +26,8 @@ struct family_scan {
     size_t fresh; /* of these, not in family.signalled before */
 };
 
+/** The parent of any process; a negative errno when there is no such process. */
+int family_parent(pid_t pid, pid_t *ret_parent);
 void family_deinit(struct family *family);
 /** One look at /proc. SIGKILL goes to every member; SIGTERM, followed by SIGCONT, only to the fresh
  *  ones, since many programs take a second one for impatience. A negative errno when /proc cannot

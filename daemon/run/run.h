@@ -75,6 +75,8 @@ int supervisor_new(const char *lock_path, uint64_t children_nofile,
  *  nothing can be started any more. */
 int supervisor_attach(struct supervisor *supervisor, struct event_base *base,
                       void (*on_ready)(void *data), void (*on_lost)(void *data), void *data);
+/** Whether the process descends from a run, or may: true when it cannot be told while one runs. */
+bool supervisor_is_above(const struct supervisor *supervisor, pid_t pid);
 /** Whether the lock is held and runs may be started. */
 bool supervisor_is_ready(const struct supervisor *supervisor);
 /** Closes the command socket; what still runs is killed, and its runs are freed without on_end.

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include "common/alloc.h"
+#include "run/family.h"
 #include "run/run_impl.h"
 #include "run/supervisor_main.h"
 
@@ -183,6 +184,17 @@ int supervisor_attach(struct supervisor *supervisor, struct event_base *base,
         return -ENOMEM;
     supervisor->base = base;
     return 0;
+}
+
+bool supervisor_is_above(const struct supervisor *supervisor, pid_t pid)
+{
+    if (list_is_empty(&supervisor->runs))
+        return false;
+    /* Orphans are adopted by their keeper, so every descendant has the supervisor above it. */
+    while (pid > 1 && pid != supervisor->pid)
+        if (family_parent(pid, &pid) < 0)
+            return true;
+    return pid == supervisor->pid;
 }
 
 bool supervisor_is_ready(const struct supervisor *supervisor)

@@ -61,6 +61,7 @@ READS = [
     ("/api/tasks/%31", "get_task", {"id": 1}),
     ("/api/tasks/1/log", "get_task_log", {"id": 1}),
     ("/api/tasks/1/log?attempt=1&after=0", "get_task_log", {"id": 1, "attempt": 1, "after": 0}),
+    ("/api/permissions", "list_permissions", {}),
     ("/api/health", "get_health", {}),
 ]
 
@@ -139,7 +140,7 @@ def test_every_write_does_what_the_socket_does(world, make_gateway):
 WRITES = [("PUT", "/api/profiles/{name}/status"), ("POST", "/api/profiles/{name}/assign-task"),
           ("POST", "/api/tasks"), ("POST", "/api/profiles/best-for-task"),
           ("PATCH", "/api/tasks/{id}"), ("POST", "/api/tasks/{id}/cancel"),
-          ("POST", "/api/tasks/{id}/retry")]
+          ("POST", "/api/tasks/{id}/retry"), ("POST", "/api/permissions/{id}/answer")]
 
 
 def test_no_route_is_missing_here(gateway):

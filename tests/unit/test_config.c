@@ -183,7 +183,8 @@ static double value_of(const struct config_row *row, const void *base)
     return (double)integer / (row->type == CONFIG_SECONDS ? 1000 : 1);
 }
 
-static const struct config_row *const tables[] = {config_rows, config_profile_rows};
+static const struct config_row *const tables[] = {config_rows, config_profile_rows,
+                                                  config_runner_rows};
 
 #define for_each_row(row, is_profile)                                                              \
     for (int is_profile = 0; is_profile < 2; is_profile++)                                         \
@@ -249,7 +250,7 @@ static void check_demo_profiles(void)
         ck_assert_int_eq(profile->color[0], '#');
         ck_assert_str_ne(profile->icon, "");
         check_default_limits(profile);
-        ck_assert_int_eq(profile->runner.type, RUNNER_COMMAND);
+        ck_assert_int_eq(profile->runner.type, RUNNER_ACP);
         check_list(profile->runner.command, DEMO_PATH);
         ck_assert_ptr_null(profile->runner.env);
         ck_assert_ptr_null(profile->runner.cwd);
@@ -557,6 +558,7 @@ static const char everything[] =
     "   'retry': {'maxAttempts': 4, 'backoff': 1.5, 'maxBackoff': 302},"
     "   'timeout': 3602.25, 'overflow': 'reject', 'queueLimit': 10001, 'icon': 'é',"
     "   'color': '#aBc', 'priority': 9, 'maxConcurrentTasks': 12,"
+    "   'systemPrompt': 'Be brief.',"
     "   'capabilities': ['coding', 'x.y_z-0', 'coding', '7'], 'role': 'Rôle', 'name': 'first'},"
     "  " NAMED("second", ", 'color': '#A0b1C2', 'capabilities': []") "]}";
 
@@ -592,6 +594,7 @@ START_TEST(file_with_everything)
     profile = &settings.profiles[0];
     ck_assert_str_eq(profile->name, "first");
     ck_assert_str_eq(profile->role, "Rôle");
+    ck_assert_str_eq(profile->system_prompt, "Be brief.");
     check_list(profile->capabilities, "coding", "x.y_z-0", "7");
     ck_assert_int_eq(profile->max_concurrent_tasks, 12);
     ck_assert_int_eq(profile->priority, 9);
@@ -967,7 +970,7 @@ END_TEST
 
 START_TEST(profile_runners)
 {
-    static const char type[] = "profiles[0].runner.type: must be \"command\"";
+    static const char type[] = "profiles[0].runner.type: must be \"command\" or \"acp\"";
     static const char strings[] = "profiles[0].runner.command: must hold strings, a program first";
     static const char argv[] =
         "profiles[0].runner.command: must be an array of strings: the program and its arguments";
@@ -1014,7 +1017,8 @@ START_TEST(profile_runner_type_with_nul)
     CLEANUP(freep)
     char *message = refuse(RUNNER("'type': 'command\\u0000er', 'command': ['/bin/true']"));
 
-    ck_assert_str_eq(message, " profiles[0].runner.type: must be \"command\"");
+    ck_assert_str_eq(message,
+                     " profiles[0].runner.type: must be \"command\" or \"acp\"");
 }
 END_TEST
 
@@ -1061,9 +1065,11 @@ END_TEST
 static void print_doc_row(const struct config_row *row, struct buf *out)
 {
     static const char *const types[] = {
-        [CONFIG_INTEGER] = "integer", [CONFIG_SECONDS] = "seconds", [CONFIG_NUMBER] = "number",
-        [CONFIG_TEXT] = "text",       [CONFIG_NAME] = "name",       [CONFIG_COLOR] = "color",
-        [CONFIG_WORDS] = "words",     [CONFIG_CHOICE] = "choice",   [CONFIG_RUNNER] = "object",
+        [CONFIG_INTEGER] = "integer", [CONFIG_SECONDS] = "seconds",    [CONFIG_NUMBER] = "number",
+        [CONFIG_TEXT] = "text",       [CONFIG_NAME] = "name",          [CONFIG_COLOR] = "color",
+        [CONFIG_WORDS] = "words",     [CONFIG_CHOICE] = "choice",      [CONFIG_RUNNER] = "object",
+        [CONFIG_PATH] = "path",       [CONFIG_COMMAND] = "array",      [CONFIG_ENV] = "object",
+        [CONFIG_SERVERS] = "array",   [CONFIG_PERMISSIONS] = "policy",
     };
 
     buf_printf(out, "| `%s` | %s | ", row->key, types[row->type]);
@@ -1101,6 +1107,11 @@ static void print_doc_row(const struct config_row *row, struct buf *out)
             buf_printf(out, "%s`%s`", i ? ", " : "", row->choices[i]);
         break;
     case CONFIG_RUNNER:
+    case CONFIG_PATH:
+    case CONFIG_COMMAND:
+    case CONFIG_ENV:
+    case CONFIG_SERVERS:
+    case CONFIG_PERMISSIONS:
         break;
     }
     buf_printf(out, " | %s |\n", row->doc);

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/* Attempts by agents: the prompt, what the end of a turn means for the task, and the questions that
+ * wait for somebody's answer. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/alloc.h"
+#include "common/strv.h"
+#include "engine/attempt.h"
+#include "run/acp.h"
+
+static const char *text_of(struct json_object *task, const char *key)
+{
+    const char *text = json_get_string(task, key);
+
+    return text ? text : "";
+}
+
+/* The texts of the prompt: what the profile is told before each task, and the task. */
+static char **make_prompt(struct attempt *attempt)
+{
+    const char *system_prompt = attempt->profile->config.system_prompt, *reason;
+    CLEANUP(json_putp) struct json_object *task = NULL;
+    struct buf text = {0};
+    char **prompt = NULL;
+    size_t offset;
+
+    if (json_reader_parse(attempt->engine->reader, attempt->input.data, attempt->input.len, &task,
+                          &reason, &offset) < 0)
+        return NULL;
+    if (system_prompt)
+        strv_push(&prompt, xstrdup(system_prompt));
+    buf_add_text(&text, "# ");
+    buf_add_text(&text, text_of(task, "title"));
+    buf_add_char(&text, '\n');
+    if (text_of(task, "description")[0]) {
+        buf_add_char(&text, '\n');
+        buf_add_text(&text, text_of(task, "description"));
+        buf_add_char(&text, '\n');
+    }
+    if (json_get(task, "input")) {
+        buf_add_text(&text, "\nInput:\n\n```json\n");
+        buf_add_text(&text, json_object_to_json_string_ext(json_get(task, "input"),
+                                                           JSON_C_TO_STRING_PRETTY |
+                                                               JSON_C_TO_STRING_NOSLASHESCAPE));
+        buf_add_text(&text, "\n```\n");
+    }
+    strv_push(&prompt, buf_take(&text));
+    return prompt;
+}
+
+static enum error_class class_of_verdict(enum acp_verdict verdict)
+{
+    switch (verdict) {
+    case ACP_COMPLETED:
+        return ERROR_NONE;
+    case ACP_CANCELLED:
+        return ERROR_INTERRUPTED;
+    case ACP_REFUSED:
+        return ERROR_REFUSAL;
+    case ACP_LIMITED:
+        return ERROR_LIMIT;
+    case ACP_UNAUTHORIZED:
+        return ERROR_AUTH;
+    case ACP_RATE_LIMITED:
+        return ERROR_RATE_LIMIT;
+    case ACP_OVERLOADED:
+        return ERROR_UNAVAILABLE;
+    case ACP_INCOMPATIBLE:
+        return ERROR_INVALID;
+    case ACP_TIMED_OUT:
+        return ERROR_TIMEOUT;
+    case ACP_STALLED:
+        return ERROR_STALL;
+    case ACP_OPEN:
+    case ACP_FAILED:
+        break;
+    }
+    return ERROR_EXIT;
+}
+
+/* The agent ended before its turn did. At its start its exit status means what a command's does; in
+ * mid-turn it proves nothing. */
+static void judge_death(struct attempt *attempt, const struct acp_end *end)
+{
+    if (end->run->outcome != RUN_EXITED || !(end->was_prompted || end->run->code == 0)) {
+        attempt_judge(attempt, end->run);
+        return;
+    }
+    attempt->class = ERROR_EXIT;
+    attempt->message = xasprintf("the agent exited with status %d %s", end->run->code,
+                                 end->was_prompted ? "in mid-turn" : "before its turn began");
+}
+
+static void on_agent_end(struct acp *acp UNUSED, const struct acp_end *end, void *data)
+{
+    struct attempt *attempt = data;
+
+    attempt->acp = NULL;
+    if (attempt_was_stopped(attempt) && end->verdict != ACP_COMPLETED) {
+        attempt->class = attempt->stop;
+        attempt->message = xstrdup("acpd was stopped");
+    } else if (end->verdict == ACP_OPEN) {
+        judge_death(attempt, end);
+    } else {
+        attempt->class = class_of_verdict(end->verdict);
+        attempt->message = end->message ? xstrdup(end->message) : NULL;
+        attempt->result = end->result ? xstrdup(end->result) : NULL;
+    }
+    attempt_end(attempt);
+}
+
+static enum acp_policy on_question(struct acp *acp UNUSED, const struct acp_question *question,
+                                   void *data)
+{
+    const struct attempt *attempt = data;
+    enum tool_kind kind = TOOL_OTHER;
+
+    tool_kind_parse(acp_question_kind(question), &kind);
+    switch (attempt->profile->config.runner.permissions.by_kind[kind]) {
+    case PERMISSION_ALLOW:
+        return ACP_ALLOW;
+    case PERMISSION_REJECT:
+        return ACP_REJECT;
+    case PERMISSION_ASK:
+        break;
+    }
+    return ACP_ASK;
+}
+
+static void on_answered(struct acp *acp UNUSED, const struct acp_question *question UNUSED,
+                        void *data UNUSED)
+{
+}
+
+void attempt_launch_agent(struct attempt *attempt, const struct run_spec *run)
+{
+    const struct runner_config *runner = &attempt->profile->config.runner;
+    CLEANUP(strv_freep) char **prompt = make_prompt(attempt);
+    CLEANUP(freep) char *here = getcwd(NULL, 0);
+
+    attempt->acp =
+        acp_start(attempt->engine->supervisor,
+                  &(struct acp_spec){
+                      .run = *run,
+                      .script =
+                          {
+                              .cwd = runner->cwd ? runner->cwd
+                                     : here      ? here
+                                                 : "/",
+                              .mcp_servers = runner->mcp_servers ? runner->mcp_servers : "[]",
+                              .model = runner->model,
+                              .mode = runner->mode,
+                              .auth_method = runner->auth_method,
+                              .prompt = prompt,
+                              .start_ms = runner->start_timeout_ms,
+                              .turn_ms = attempt->timeout_ms,
+                              .stall_ms = runner->stall_timeout_ms,
+                              .permission_ms = runner->permission_timeout_ms,
+                              .grace_ms = run->grace_ms,
+                          },
+                  },
+                  &(struct acp_handler){
+                      .on_question = on_question,
+                      .on_answered = on_answered,
+                      .on_end = on_agent_end,
+                      .data = attempt,
+                  });
+}
+
+/* --- questions ----------------------------------------------------------------------------------
+ */
+
+static char *id_of(const struct attempt *attempt, const struct acp_question *question)
+{
+    return xasprintf("%lld-%lld-%lld", (long long)attempt->task_id, (long long)attempt->number,
+                     (long long)question->number);
+}
+
+static void print_question(const struct attempt *attempt, const struct acp_question *question,
+                           struct buf *out)
+{
+    CLEANUP(freep) char *id = id_of(attempt, question);
+
+    buf_printf(out, "{\"id\":\"%s\",\"taskId\":%lld,\"attempt\":%lld,\"profile\":\"%s\",", id,
+               (long long)attempt->task_id, (long long)attempt->number,
+               attempt->profile->config.name);
+    buf_add_text(out, "\"toolCall\":");
+    buf_add_text(out, json_compact(question->tool_call));
+    buf_add_text(out, ",\"options\":");
+    buf_add_text(out, json_compact(question->options));
+    buf_add_text(out, ",\"askedAt\":");
+    buf_add_json_time(out, question->asked_at);
+    buf_add_text(out, ",\"deadline\":");
+    buf_add_json_time(out, question->deadline_at);
+    buf_add_char(out, '}');
+}
+
+void engine_print_permissions(const struct engine *engine, size_t limit, struct buf *out)
+{
+    const char *separator = "";
+
+    buf_add_char(out, '[');
+    list_for_each (link, &engine->attempts) {
+        const struct attempt *attempt = list_entry(link, struct attempt, link);
+
+        if (!attempt->acp)
+            continue;
+        list_for_each (at, acp_questions(attempt->acp)) {
+            const struct acp_question *question = list_entry(at, struct acp_question, link);
+
+            if (question->chosen || out->len > limit)
+                continue;
+            buf_add_text(out, separator);
+            print_question(attempt, question, out);
+            separator = ",";
+        }
+    }
+    buf_add_char(out, ']');
+}
+
+static struct acp_question *find_question(struct engine *engine, const char *id,
+                                          struct attempt **ret_attempt)
+{
+    long long task_id, number, question_number;
+    struct attempt *attempt;
+
+    if (sscanf(id, "%lld-%lld-%lld", &task_id, &number, &question_number) != 3)
+        return NULL;
+    attempt = attempt_find(engine, task_id);
+    if (!attempt || attempt->number != number || !attempt->acp)
+        return NULL;
+    list_for_each (link, acp_questions(attempt->acp)) {
+        struct acp_question *question = list_entry(link, struct acp_question, link);
+        CLEANUP(freep) char *real = id_of(attempt, question);
+
+        if (strcmp(real, id) == 0) {
+            *ret_attempt = attempt;
+            return question;
+        }
+    }
+    return NULL;
+}
+
+int engine_answer_permission(struct engine *engine, const char *id, const char *option,
+                             const char *by)
+{
+    struct attempt *attempt = NULL;
+    struct acp_question *question = find_question(engine, id, &attempt);
+    int r;
+
+    if (engine->is_stopping)
+        return -ESHUTDOWN;
+    if (!question)
+        return ENGINE_NOT_FOUND;
+    if (question->chosen || attempt->stop != ERROR_NONE)
+        return ENGINE_CONFLICT;
+    if (!acp_question_option(question, option))
+        return ENGINE_NO_OPTION;
+    /* A write, so that the answer holds or falls with its pass. */
+    r = store_update_profile(engine->store, attempt->profile->id, &(struct task_counts){0}, -1,
+                             engine->now.wall);
+    if (r < 0)
+        return r;
+    attempt->profile->staged.last_activity = engine->now.wall;
+    acp_choose(question, option, by);
+    return 0;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* Agents' questions, and their answers. */
+#include <stdio.h>
+
+#include "rpc/method.h"
+
+#define END                                                                                        \
+    {                                                                                              \
+        .type = PARAM_END                                                                          \
+    }
+
+static const struct param no_params[] = {END};
+
+static enum rpc_outcome list_permissions(struct rpc_call *call)
+{
+    engine_print_permissions(call->engine, RPC_LIST_BYTES, call->out);
+    return RPC_REPLY;
+}
+
+static const struct param answer_params[] = {
+    {.name = "id",
+     .type = PARAM_STRING,
+     .is_required = true,
+     .max_bytes = 64,
+     .doc = "The question."},
+    {.name = "optionId",
+     .type = PARAM_STRING,
+     .is_required = true,
+     .max_bytes = 1024,
+     .doc = "One of the options that the agent offers."},
+    END,
+};
+
+static enum rpc_outcome answer_permission(struct rpc_call *call)
+{
+    const char *id = json_get_string(call->params, "id");
+    const char *option = json_get_string(call->params, "optionId");
+    char by[64];
+    int r;
+
+    snprintf(by, sizeof(by), "user %u, process %d", (unsigned)call->peer->uid,
+             (int)call->peer->pid);
+    r = engine_answer_permission(call->engine, id, option, by);
+    if (r < 0)
+        return rpc_error_storage(call, r);
+    if (r == ENGINE_NOT_FOUND)
+        return rpc_error(call, RPC_NOT_FOUND, "permission \"%s\" not found, or no longer open", id);
+    if (r == ENGINE_NO_OPTION)
+        return rpc_error_field(call, "optionId", "must be one of the options that are offered");
+    if (r)
+        return rpc_error(call, RPC_CONFLICT, "permission \"%s\" has been answered", id);
+    buf_add_text(call->out, "{\"success\":true}");
+    return RPC_REPLY;
+}
+
+const struct rpc_method rpc_permission_methods[] = {
+    {"list_permissions", "The questions of agents that wait for an answer.", no_params,
+     list_permissions},
+    {"answer_permission", "Answers an agent's question with one of its options.", answer_params,
+     answer_permission, .is_guarded = true},
+    {0},
+};
