@@ -122,8 +122,10 @@ static void on_run_end(struct run *run, const struct run_end *run_end, void *dat
     acp_turn_flush(turn);
     run_log_flush(run_get_log(run));
     acp->run = NULL;
-    if (turn->verdict == ACP_COMPLETED)
-        end.result = result = acp_turn_result(turn);
+    if (turn->verdict == ACP_COMPLETED) {
+        result = acp_turn_result(turn);
+        end.result = result;
+    }
     if (turn->usage)
         end.usage = json_compact(turn->usage);
     if (turn->cost) {

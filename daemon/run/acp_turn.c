@@ -227,8 +227,10 @@ static void take_update(struct acp_turn *turn, const struct acp_message *message
     if (strcmp(message->word, "usage_update") == 0)
         take_cost(turn, json_get(update, "cost"));
     describe(turn, message->word, update, &text);
-    if (strlen(json_compact(update)) > UPDATE_MAX)
-        update = abridged = abridge(update);
+    if (strlen(json_compact(update)) > UPDATE_MAX) {
+        abridged = abridge(update);
+        update = abridged;
+    }
     note(turn, "agent", buf_text(&text), "update", update);
 }
 
