@@ -15,6 +15,7 @@
 #include "common/notify.h"
 #include "common/path.h"
 #include "config.h"
+#include "known_agents.h"
 #include "loop.h"
 #include "run/run.h"
 
@@ -278,6 +279,42 @@ static int open_engine(const struct options *options, struct settings *settings,
     return 0;
 }
 
+static bool is_configured(const struct settings *settings, const char *program)
+{
+    for (size_t i = 0; i < settings->profile_count; i++) {
+        char *const *command = settings->profiles[i].runner.command;
+
+        if (command && strcmp(command[0], program) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What of the known agents is there and no profile runs: `say` takes one line. */
+static void tell_agents(const struct settings *settings, void (*say)(const char *line))
+{
+    for (const struct known_agent *agent = known_agents; agent->program; agent++) {
+        CLEANUP(freep) char *path = known_agent_find(agent), *line = NULL;
+
+        if (!path || is_configured(settings, agent->program))
+            continue;
+        line = xasprintf("found the agent %s; a profile runs it with \"runner\": {\"type\": "
+                         "\"acp\", \"command\": %s}",
+                         path, agent->command);
+        say(line);
+    }
+}
+
+static void say_in_log(const char *line)
+{
+    log_info("%s", line);
+}
+
+static void say_on_stdout(const char *line)
+{
+    puts(line);
+}
+
 static int serve(const struct options *options, struct settings *settings,
                  struct supervisor *supervisor)
 {
@@ -316,6 +353,7 @@ static int serve(const struct options *options, struct settings *settings,
         log_info(
             "no profiles are configured: the three built-in ones run the demo agent, which only "
             "answers with what it was asked");
+    tell_agents(&loop.engine->settings, say_in_log);
     notify_systemd("READY=1");
     r = loop_run(&loop);
     notify_systemd("STOPPING=1");
@@ -355,6 +393,7 @@ int main(int argc, char **argv)
         printf("%s: good, %zu profiles\n",
                config_path(&options) ? options.config : "built-in defaults",
                settings.profile_count);
+        tell_agents(&settings, say_on_stdout);
         return EXIT_SUCCESS;
     }
     signal(SIGPIPE, SIG_IGN);

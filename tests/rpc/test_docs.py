@@ -6,7 +6,7 @@ import pathlib
 import re
 import subprocess
 
-from acpd import wait_until
+from acpd import ACPD, wait_until
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -64,3 +64,36 @@ def test_the_rest_document_lists_every_route(make_daemon, make_gateway):
     routes = {(verb.upper(), re.sub("{([a-z]+)}", r":\1", path))
               for path, verbs in document["paths"].items() for verb in verbs}
     assert rows == {f"{verb} {path}" for verb, path in routes}
+
+
+def test_every_snippet_of_the_agents_is_a_good_configuration(folder):
+    snippets = re.findall(r"^```json\n(.*?)^```", (ROOT / "docs/agents.md").read_text(), re.M | re.S)
+    agents = {"claude-code-acp", "gemini", "codex-acp", "opencode", "goose"}
+    seen = set()
+    for number, snippet in enumerate(snippets):
+        file = folder / f"{number}.json"
+        file.write_text(snippet)
+        run = subprocess.run([ACPD, "--config", file, "--check"], capture_output=True, text=True,
+                             timeout=60)
+        assert run.returncode == 0, f"{snippet}\n{run.stderr}"
+        seen |= {p["runner"]["command"][0] for p in json.loads(snippet)["profiles"]}
+    assert agents <= seen
+
+
+def test_check_names_the_agents_that_are_there(folder):
+    (folder / "gemini").write_text("#!/bin/sh\n")
+    (folder / "gemini").chmod(0o755)
+    config = folder / "config.json"
+    command = [ACPD, "--config", config, "--check"]
+
+    def check():
+        return subprocess.run(command, capture_output=True, text=True, timeout=60,
+                              env={"PATH": str(folder)}).stdout
+
+    config.write_text("{}")
+    assert f'found the agent {folder}/gemini; a profile runs it with "runner": ' \
+           '{"type": "acp", "command": ["gemini", "--acp"]}' in check()
+    assert "goose" not in check()
+    config.write_text(json.dumps({"profiles": [
+        {"name": "g", "runner": {"type": "acp", "command": ["gemini", "--acp"]}}]}))
+    assert "found the agent" not in check()
