@@ -132,6 +132,9 @@ static int set_words(const struct place *place, const struct config_row *row,
         if (!word || !word_is_valid(word))
             return refuse(place->error, place->prefix, row->key,
                           "must hold words of the form " WORD_PATTERN);
+        if (row->words && !strv_contains((char *const *)row->words, word))
+            return refuse(place->error, place->prefix, row->key, "\"%s\" is not one of %s and %s",
+                          word, row->words[0], row->words[1]);
         if (!strv_contains(words, word))
             strv_push(&words, xstrdup(word));
     }
@@ -495,6 +498,8 @@ static int load_profile(struct json_object *object, size_t index, struct setting
         profile->role = xstrdup(profile->name);
     if (profile->max_backoff_ms < profile->backoff_ms)
         return refuse(ret_error, prefix, "retry.maxBackoff", "must not be less than retry.backoff");
+    if (profile->cooldown_max_ms < profile->cooldown_min_ms)
+        return refuse(ret_error, prefix, "cooldown.max", "must not be less than cooldown.min");
     for (size_t i = 0; i < index; i++)
         if (strcmp(settings->profiles[i].name, profile->name) == 0)
             return refuse(ret_error, prefix, "name", "\"%s\" is there twice", profile->name);

@@ -9,6 +9,8 @@
 static const char *const store_types[] = {"sqlite", NULL};
 static const char *const overflow_policies[] = {[OVERFLOW_REJECT] = "reject", NULL};
 
+static const char *const retry_classes[] = {"refusal", "limit", NULL};
+
 #define DAY  86400.0
 #define KIB  1024.0
 #define MIB  (1024 * KIB)
@@ -86,6 +88,13 @@ const struct config_row config_profile_rows[] = {
      .doc = "Seconds that the first retry waits at most; doubled with each."},
     {"retry.maxBackoff", CONFIG_SECONDS, PROFILE_AT(max_backoff_ms), 0.01, YEAR, 300,
      .doc = "Seconds that a retry waits at most."},
+    {"retry.on", CONFIG_WORDS, PROFILE_AT(retry_on), .words = retry_classes,
+     .doc = "Classes that are retried although they are not unless told: `refusal`, `limit`."},
+    {"cooldown.min", CONFIG_SECONDS, PROFILE_AT(cooldown_min_ms), 0.01, DAY, 5,
+     .doc = "Seconds that a profile is left alone after `rate_limit`, `auth` or `unavailable`; "
+            "doubled while it goes on."},
+    {"cooldown.max", CONFIG_SECONDS, PROFILE_AT(cooldown_max_ms), 0.01, YEAR, 600,
+     .doc = "Seconds that it is left alone at most."},
     {"systemPrompt", CONFIG_TEXT, PROFILE_AT(system_prompt), .max = 256 * KIB,
      .doc = "What an agent is told before each task."},
     {"runner", CONFIG_RUNNER, PROFILE_AT(runner), .is_required = true,

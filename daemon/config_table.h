@@ -31,6 +31,7 @@ struct config_row {
     double number;    /* the default */
     const char *text; /* the default of a text; NULL: none */
     const char *const *choices; /* ended by NULL; the value is the index */
+    const char *const *words;   /* of words: those that are allowed; NULL: any */
     bool is_required;
     unsigned runners; /* of a runner's row: which types have it, as bits */
     const char *doc;

@@ -12,6 +12,7 @@ void profile_config_deinit(struct profile_config *config)
     free(config->role);
     free(config->system_prompt);
     strv_free(config->capabilities);
+    strv_free(config->retry_on);
     free(config->color);
     free(config->icon);
     strv_free(config->runner.command);
@@ -87,6 +88,19 @@ bool profile_has_capability(const struct profile *profile, const char *capabilit
            strv_contains(profile->config.capabilities, capability);
 }
 
+const struct cooldown *profile_cooldown(const struct profile *profile)
+{
+    return profile->staged.has_cooldown ? &profile->staged.cooldown : &profile->cooldown;
+}
+
+struct cooldown *profile_stage_cooldown(struct profile *profile)
+{
+    if (!profile->staged.has_cooldown)
+        profile->staged.cooldown = profile->cooldown;
+    profile->staged.has_cooldown = true;
+    return &profile->staged.cooldown;
+}
+
 struct task_counts *profile_stage_counts(struct profile *profile)
 {
     profile->staged.is_dirty = true;
@@ -98,6 +112,8 @@ void profile_commit(struct profile *profile)
     for (int i = 0; i < TASK_STATUS_COUNT; i++)
         profile->counts.by_status[i] += profile->staged.counts.by_status[i];
     profile->slots_used += profile->staged.slots_used;
+    if (profile->staged.has_cooldown)
+        profile->cooldown = profile->staged.cooldown;
     if (profile->staged.is_active >= 0)
         profile->is_active = profile->staged.is_active;
     if (profile->staged.last_activity)

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "core/cooldown.h"
 #include "core/metrics.h"
 #include "core/settings.h"
 #include "core/task.h"
@@ -22,12 +23,15 @@ struct profile {
     struct task_counts counts; /* committed */
     int64_t last_activity;     /* wall ms, 0: none yet */
     struct metrics_window window;
+    struct cooldown cooldown;
     int64_t slots_used; /* attempts whose family is not gone yet */
     int64_t next_wake;  /* no scheduled task is due before this; wall ms */
 
     struct {           /* by the pass under way */
         bool is_dirty; /* counters to be written */
-        int is_active; /* -1: unchanged */
+        bool has_cooldown;
+        struct cooldown cooldown; /* if so */
+        int is_active;            /* -1: unchanged */
         int64_t slots_used;
         struct task_counts counts;
         int64_t last_activity;
@@ -54,11 +58,15 @@ bool profile_is_active(const struct profile *profile);
 /** Whether it declares the capability; its own name always counts as one. */
 bool profile_has_capability(const struct profile *profile, const char *capability);
 
+const struct cooldown *profile_cooldown(const struct profile *profile);
+
+/** The cooldown, to be changed. */
+struct cooldown *profile_stage_cooldown(struct profile *profile);
 /** The counters that a transition of one of its tasks changes. */
 struct task_counts *profile_stage_counts(struct profile *profile);
 void profile_commit(struct profile *profile);
 void profile_rollback(struct profile *profile);
 
-/** Works the health out from the window; changes health and health_reason. */
+/** Works the health out from the window and the cooldown; changes health and health_reason. */
 void profile_update_health(struct profile *profile);
 const char *profile_health_name(enum profile_health health);

@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "common/strv.h"
+
 enum task_status retry_decide(struct task *task, enum error_class class,
                               const struct profile_config *profile, double chance,
                               int64_t *ret_delay_ms)
@@ -15,14 +17,17 @@ enum task_status retry_decide(struct task *task, enum error_class class,
     task->interruptions = class == ERROR_INTERRUPTED ? task->interruptions + 1 : 0;
     switch (info->retry) {
     case RETRY_NEVER:
-    case RETRY_IF_CONFIGURED:
         return TASK_FAILED;
+    case RETRY_IF_CONFIGURED:
+        if (!strv_contains(profile->retry_on, info->name))
+            return TASK_FAILED;
+        break;
     case RETRY_AT_ONCE:
         return task->interruptions >= RETRY_INTERRUPTIONS_MAX ? TASK_FAILED : TASK_QUEUED;
     case RETRY_BACKOFF:
         break;
     }
-    if (task->spent >= max_attempts)
+    if (info->spends_attempt && task->spent >= max_attempts)
         return TASK_FAILED;
     ceiling =
         fmin((double)profile->max_backoff_ms,

@@ -33,6 +33,8 @@ struct profile_config {
     enum overflow_policy overflow;
     int64_t timeout_ms;
     int64_t max_attempts, backoff_ms, max_backoff_ms;
+    char **retry_on; /* of the classes that are retried only if configured: their names */
+    int64_t cooldown_min_ms, cooldown_max_ms;
     struct runner_config runner;
 };
 

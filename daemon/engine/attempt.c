@@ -109,6 +109,8 @@ static int claim_one(struct engine *engine, struct profile *profile, struct task
     attempt->timeout_ms = task->timeout_ms ? task->timeout_ms : profile->config.timeout_ms;
     engine_print_task(engine, task, NULL, &attempt->input);
     buf_add_char(&attempt->input, '\n');
+    if (profile_cooldown(profile)->length)
+        attempt->is_probe = profile_stage_cooldown(profile)->is_probing = true;
     list_append(&engine->attempts, &attempt->link);
 
     profile->staged.slots_used++;
@@ -123,7 +125,8 @@ int attempt_claim(struct engine *engine, struct profile *profile, int limit)
     int claimed = 0;
 
     while (claimed < limit && !profile->is_removed && profile_is_active(profile) &&
-           profile_free_slots(profile) > 0 && profile_count(profile, TASK_QUEUED) > 0) {
+           profile_free_slots(profile) > 0 && profile_count(profile, TASK_QUEUED) > 0 &&
+           !cooldown_blocks(profile_cooldown(profile), engine->now.mono)) {
         CLEANUP(task_deinit) struct task task = {0};
         int r = store_next_queued(engine->store, profile->id, &task);
 
@@ -334,6 +337,16 @@ int attempt_conclude(struct engine *engine, struct profile *profile, struct task
     return 0;
 }
 
+static void note_for_cooldown(const struct attempt *attempt)
+{
+    const struct profile_config *config = &attempt->profile->config;
+
+    cooldown_note(profile_stage_cooldown(attempt->profile),
+                  attempt->is_stale ? ERROR_CANCELLED : attempt->class, attempt->message,
+                  attempt->started_mono, attempt->is_probe, config->cooldown_min_ms,
+                  config->cooldown_max_ms, attempt->ended_mono);
+}
+
 int attempt_settle(struct attempt *attempt)
 {
     struct engine *engine = attempt->engine;
@@ -354,6 +367,7 @@ int attempt_settle(struct attempt *attempt)
                      error_class_info(attempt->class)->name, attempt->message,
                      task_status_name(task.status));
     }
+    note_for_cooldown(attempt);
     attempt->state = ATTEMPT_SETTLED;
     attempt->profile->staged.slots_used--;
     return 0;

@@ -31,6 +31,7 @@ struct attempt {
 
     enum error_class class; /* how it ended */
     char *message, *result;
+    bool is_probe; /* of a profile that cools down */
     bool is_stale; /* its task had been taken away: the end changes nothing */
 };
 

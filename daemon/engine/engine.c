@@ -277,11 +277,17 @@ void engine_commit(struct engine *engine)
         if (!attempt->is_stale && error_class_info(attempt->class)->counts)
             metrics_window_add(&attempt->profile->window, attempt->class == ERROR_NONE,
                                attempt->ended_mono - attempt->started_mono);
-        profile_update_health(attempt->profile);
         attempt_free(attempt);
     }
-    for (size_t i = 0; i < engine->profile_count; i++)
-        profile_commit(engine->profiles[i]);
+    for (size_t i = 0; i < engine->profile_count; i++) {
+        struct profile *profile = engine->profiles[i];
+        bool has_changed = profile->staged.is_dirty || profile->staged.has_cooldown ||
+                           profile->staged.is_active >= 0;
+
+        profile_commit(profile);
+        if (has_changed)
+            profile_update_health(profile);
+    }
     engine->wall_ahead = engine->now.wall - engine->now.mono;
     engine_apply_settings(engine);
 }
@@ -346,6 +352,9 @@ int64_t engine_next_deadline(const struct engine *engine)
         const struct profile *profile = engine->profiles[i];
         int64_t wait;
 
+        if (profile->cooldown.until > engine->now.mono && profile->cooldown.until < next &&
+            profile_count(profile, TASK_QUEUED) > 0)
+            next = profile->cooldown.until;
         if (profile_count(profile, TASK_SCHEDULED) <= 0)
             continue;
         wait = profile->next_wake - engine->now.wall;

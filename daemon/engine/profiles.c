@@ -238,6 +238,9 @@ int engine_set_active(struct engine *engine, struct profile *profile, bool is_ac
     if (profile_is_active(profile) == is_active)
         return 0;
     profile->staged.is_active = is_active;
+    /* Whoever lets it go on wants it to try at once. */
+    if (is_active)
+        profile_stage_cooldown(profile)->until = 0;
     /* The row is written by engine_plan; the transaction is opened here, so that this reply, too,
      * falls with the pass. */
     return store_update_profile(engine->store, profile->id, &(struct task_counts){0}, is_active, 0);

@@ -196,7 +196,8 @@ static int position_of(struct engine *engine, const struct profile *profile,
     return 0;
 }
 
-static const char *reason_of(const struct profile *profile, const struct task *task)
+static const char *reason_of(const struct engine *engine, const struct profile *profile,
+                             const struct task *task)
 {
     if (task->status == TASK_BLOCKED)
         return "dependency";
@@ -204,6 +205,8 @@ static const char *reason_of(const struct profile *profile, const struct task *t
         return task->place == task->run_at ? "scheduled" : "backoff";
     if (profile->is_removed || !profile_is_active(profile))
         return "paused";
+    if (cooldown_blocks(profile_cooldown(profile), engine->now.mono))
+        return "cooldown";
     return "slots";
 }
 
@@ -213,6 +216,7 @@ static int64_t eta_of(const struct engine *engine, const struct profile *profile
                       const struct task *task, int64_t position)
 {
     double ahead;
+    int64_t start;
 
     if (task->status == TASK_SCHEDULED)
         return task->place;
@@ -220,10 +224,13 @@ static int64_t eta_of(const struct engine *engine, const struct profile *profile
         profile->is_removed || !profile_is_active(profile))
         return 0;
     ahead = (double)(position - profile_free_slots(profile));
+    start = engine->now.wall;
+    if (profile->cooldown.until > engine->now.mono)
+        start += profile->cooldown.until - engine->now.mono;
     if (ahead <= 0)
-        return engine->now.wall;
-    return engine->now.wall + (int64_t)(1000 * ahead * metrics_window_average(&profile->window) /
-                                        (double)profile->config.max_concurrent_tasks);
+        return start;
+    return start + (int64_t)(1000 * ahead * metrics_window_average(&profile->window) /
+                             (double)profile->config.max_concurrent_tasks);
 }
 
 int engine_pending(struct engine *engine, const struct task *task, int64_t position,
@@ -242,7 +249,7 @@ int engine_pending(struct engine *engine, const struct task *task, int64_t posit
     if (position < 0 || position > ENGINE_POSITION_MAX)
         position = 0;
     *ret_pending = (struct engine_pending){
-        .reason = reason_of(profile, task),
+        .reason = reason_of(engine, profile, task),
         .position = position,
         .eta = eta_of(engine, profile, task, position),
     };

@@ -74,6 +74,8 @@ void rpc_print_profile(const struct profile *profile, struct buf *out)
     print_int(out, ",\"retry\":{\"maxAttempts\":", c->max_attempts);
     print_number(out, ",\"backoff\":", (double)c->backoff_ms / 1000);
     print_number(out, ",\"maxBackoff\":", (double)c->max_backoff_ms / 1000);
+    print_number(out, "},\"cooldown\":{\"min\":", (double)c->cooldown_min_ms / 1000);
+    print_number(out, ",\"max\":", (double)c->cooldown_max_ms / 1000);
     print_text(out, "},\"runner\":{\"type\":", runners[c->runner.type]);
     print_bool(out, "},\"isRemoved\":", profile->is_removed);
     buf_add_char(out, '}');

@@ -96,6 +96,7 @@ def test_an_invalid_task_is_not_retried(run, script):
 def test_what_is_not_the_tasks_fault_spends_no_attempt(make_daemon, folder, status, error_class):
     marker = folder / "ok"
     daemon = make_daemon(shell(f"test -e {marker} || exit {status}",
+                               cooldown={"min": 0.01, "max": 0.05},
                                retry={"maxAttempts": 1, "backoff": 0.01, "maxBackoff": 0.05}))
     with daemon.client() as client:
         id = client.assign("p")["id"]

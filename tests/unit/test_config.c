@@ -153,6 +153,10 @@ static char *document(const struct config_row *row, bool is_profile, const char 
         with = ", 'maxBackoff': 31536000";
     else if (strcmp(row->key, "retry.maxBackoff") == 0)
         with = ", 'backoff': 0.01";
+    else if (strcmp(row->key, "cooldown.min") == 0)
+        with = ", 'max': 31536000";
+    else if (strcmp(row->key, "cooldown.max") == 0)
+        with = ", 'min': 0.01";
     if (inner) {
         *inner++ = '\0';
         member = xasprintf("'%s': {'%s': %s%s}", outer, inner, value, with);
@@ -353,6 +357,7 @@ static void check_number_is_read(const struct config_row *row, bool is_profile, 
     CLEANUP(freep) char *text = xasprintf("%.17g", value);
     CLEANUP(freep) char *whole = document(row, is_profile, text);
     bool is_backoff = strncmp(row->key, "retry.", 6) == 0;
+    bool is_cooldown = strncmp(row->key, "cooldown.", 9) == 0;
     const void *base;
 
     load(whole);
@@ -361,6 +366,7 @@ static void check_number_is_read(const struct config_row *row, bool is_profile, 
         ck_abort_msg("%s: %s is read as %.17g", row->key, text, value_of(row, base));
     for (const struct config_row *other = tables[is_profile]; other->key; other++)
         if (is_number(other) && other != row && !(is_backoff && strstr(other->key, "ackoff")) &&
+            !(is_cooldown && strncmp(other->key, "cooldown.", 9) == 0) &&
             value_of(other, base) != other->number)
             ck_abort_msg("%s changes %s too", row->key, other->key);
 }
@@ -555,7 +561,8 @@ static const char everything[] =
     " 'profiles': ["
     "  {'runner': {'env': {'K': 'V', 'EMPTY': '', 'TWO': 'a=b c'}, 'cwd': '/some where',"
     "              'command': ['prog', 'arg', ''], 'type': 'command'},"
-    "   'retry': {'maxAttempts': 4, 'backoff': 1.5, 'maxBackoff': 302},"
+    "   'retry': {'maxAttempts': 4, 'backoff': 1.5, 'maxBackoff': 302, 'on': ['limit']},"
+    "   'cooldown': {'min': 5.5, 'max': 602},"
     "   'timeout': 3602.25, 'overflow': 'reject', 'queueLimit': 10001, 'icon': 'é',"
     "   'color': '#aBc', 'priority': 9, 'maxConcurrentTasks': 12,"
     "   'systemPrompt': 'Be brief.',"
@@ -606,6 +613,9 @@ START_TEST(file_with_everything)
     ck_assert_int_eq(profile->max_attempts, 4);
     ck_assert_int_eq(profile->backoff_ms, 1500);
     ck_assert_int_eq(profile->max_backoff_ms, 302000);
+    check_list(profile->retry_on, "limit");
+    ck_assert_int_eq(profile->cooldown_min_ms, 5500);
+    ck_assert_int_eq(profile->cooldown_max_ms, 602000);
     ck_assert_int_eq(profile->runner.type, RUNNER_COMMAND);
     check_list(profile->runner.command, "prog", "arg", "");
     check_list(profile->runner.env, "K=V", "EMPTY=", "TWO=a=b c");
@@ -1017,8 +1027,7 @@ START_TEST(profile_runner_type_with_nul)
     CLEANUP(freep)
     char *message = refuse(RUNNER("'type': 'command\\u0000er', 'command': ['/bin/true']"));
 
-    ck_assert_str_eq(message,
-                     " profiles[0].runner.type: must be \"command\" or \"acp\"");
+    ck_assert_str_eq(message, " profiles[0].runner.type: must be \"command\" or \"acp\"");
 }
 END_TEST
 
@@ -1100,7 +1109,10 @@ static void print_doc_row(const struct config_row *row, struct buf *out)
         buf_add_text(out, "`#rgb`, `#rrggbb`");
         break;
     case CONFIG_WORDS:
-        buf_add_text(out, "`[a-z0-9][a-z0-9._-]{0,63}` each");
+        if (row->words)
+            buf_printf(out, "`%s`, `%s`", row->words[0], row->words[1]);
+        else
+            buf_add_text(out, "`[a-z0-9][a-z0-9._-]{0,63}` each");
         break;
     case CONFIG_CHOICE:
         for (size_t i = 0; row->choices[i]; i++)

@@ -863,6 +863,81 @@ START_TEST(window_resizes)
 }
 END_TEST
 
+/* Cooldown */
+
+static void cool(struct cooldown *cooldown, int64_t started, bool is_probe, int64_t now)
+{
+    cooldown_note(cooldown, ERROR_RATE_LIMIT, "slow down", started, is_probe, 100, 350, now);
+}
+
+START_TEST(cooldown_doubles_with_each_probe_that_fails)
+{
+    struct cooldown cooldown = {0};
+
+    ck_assert(!cooldown_blocks(&cooldown, 0));
+    cool(&cooldown, 10, false, 20);
+    ck_assert(cooldown_blocks(&cooldown, 119));
+    ck_assert(!cooldown_blocks(&cooldown, 120));
+    ck_assert_str_eq(cooldown.reason, "rate_limit: slow down");
+    cooldown.is_probing = true;
+    ck_assert_msg(cooldown_blocks(&cooldown, 130), "one probe at a time");
+    cool(&cooldown, 130, true, 140);
+    ck_assert(cooldown_blocks(&cooldown, 339));
+    ck_assert(!cooldown_blocks(&cooldown, 340));
+    cool(&cooldown, 340, true, 350);
+    ck_assert_int_eq(cooldown.length, 350);
+    cooldown_note(&cooldown, ERROR_NONE, NULL, 700, true, 100, 350, 710);
+    ck_assert(!cooldown_blocks(&cooldown, 711));
+    cool(&cooldown, 720, false, 730);
+    ck_assert_int_eq(cooldown.length, 100);
+}
+END_TEST
+
+START_TEST(cooldown_counts_attempts_that_ran_together_once)
+{
+    struct cooldown cooldown = {0};
+
+    cool(&cooldown, 10, false, 20);
+    cool(&cooldown, 11, false, 21);
+    cool(&cooldown, 12, false, 90);
+    ck_assert_int_eq(cooldown.length, 100);
+    ck_assert_int_eq(cooldown.until, 120);
+}
+END_TEST
+
+START_TEST(cooldown_learns_nothing_from_a_cancelled_probe)
+{
+    struct cooldown cooldown = {0};
+
+    cool(&cooldown, 10, false, 20);
+    cooldown.is_probing = true;
+    cooldown_note(&cooldown, ERROR_CANCELLED, NULL, 120, true, 100, 350, 130);
+    ck_assert(!cooldown.is_probing);
+    ck_assert_int_eq(cooldown.length, 100);
+    cooldown_note(&cooldown, ERROR_EXIT, "exited with status 1", 140, true, 100, 350, 150);
+    ck_assert_int_eq(cooldown.length, 0);
+}
+END_TEST
+
+START_TEST(permissions_by_kind)
+{
+    struct permissions permissions = permissions_default();
+    enum permission_policy policy;
+    enum tool_kind kind;
+
+    for (int i = 0; i < TOOL_KIND_COUNT; i++) {
+        ck_assert_int_eq(permissions.by_kind[i],
+                         i == TOOL_READ ? PERMISSION_ALLOW : PERMISSION_ASK);
+        ck_assert_int_eq(tool_kind_parse(tool_kind_name((enum tool_kind)i), &kind), 0);
+        ck_assert_int_eq(kind, i);
+    }
+    ck_assert_int_eq(tool_kind_parse("unheard_of", &kind), -EINVAL);
+    ck_assert_int_eq(permission_policy_parse("ask", &policy), 0);
+    ck_assert_int_eq(policy, PERMISSION_ASK);
+    ck_assert_int_eq(permission_policy_parse("Ask", &policy), -EINVAL);
+}
+END_TEST
+
 /* Health */
 
 /* The health after attempts, '+' or '-' each, the oldest first. */
@@ -1209,6 +1284,12 @@ int main(void)
     tcase_add_test(tcase, window_resizes);
     tcase = add_case(suite, "health");
     tcase_add_test(tcase, health_thresholds);
+
+    tcase = add_case(suite, "cooldown");
+    tcase_add_test(tcase, cooldown_doubles_with_each_probe_that_fails);
+    tcase_add_test(tcase, cooldown_counts_attempts_that_ran_together_once);
+    tcase_add_test(tcase, cooldown_learns_nothing_from_a_cancelled_probe);
+    tcase_add_test(tcase, permissions_by_kind);
     tcase = add_case(suite, "router");
     tcase_add_test(tcase, router_rejects);
     tcase_add_test(tcase, router_term_capability);

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""A profile that cannot work for now is left alone, and tried again one attempt at a time."""
+
+import pytest
+
+from acpd import RpcError, shell, wait_until
+
+
+def starts(folder):
+    file = folder / "starts"
+    return len(file.read_text().splitlines()) if file.exists() else 0
+
+
+def failing(folder, **settings):
+    """Fails with EX_TEMPFAIL until the file `ok` is there."""
+    return shell(f"echo x >> {folder}/starts; test -e {folder}/ok || exit 75",
+                 retry={"maxAttempts": 1, "backoff": 0.01, "maxBackoff": 0.01}, **settings)
+
+
+def test_nothing_is_started_while_it_lasts_and_tasks_say_why(make_daemon, folder):
+    daemon = make_daemon(failing(folder, cooldown={"min": 1000, "max": 1000}))
+    with daemon.client() as client:
+        client.update_profile_status(name="p", isActive=False)
+        ids = [client.assign("p")["id"] for _ in range(3)]
+        client.update_profile_status(name="p", isActive=True)
+        wait_until(lambda: client.state("p")["health"] == "degraded")
+        tasks = [wait_until(lambda: (t := client.task(id))["status"] == "queued" and t)
+                 for id in ids]
+        assert [task["pending"]["reason"] for task in tasks] == ["cooldown"] * 3
+        state = client.state("p")
+        assert state["healthReason"] == (
+            "cooling down for 1000 s after unavailable: exited with status 75")
+        assert client.get_health()["status"] == "degraded"
+        assert starts(folder) <= 2, "no more than the slots allowed before it began"
+        # The task's only attempt is not spent; whoever lets the profile go on makes it probe.
+        (folder / "ok").touch()
+        client.update_profile_status(name="p", isActive=False)
+        client.update_profile_status(name="p", isActive=True)
+        for id in ids:
+            assert client.finish(id)["status"] == "completed"
+        assert client.state("p")["health"] == "healthy"
+
+
+def test_one_probe_at_a_time_until_one_succeeds(make_daemon, folder):
+    """While a probe runs no other attempt does, however many slots are free."""
+    daemon = make_daemon(shell(
+        f"mkdir {folder}/running || touch {folder}/two; sleep 0.05; rmdir {folder}/running;"
+        f" test -e {folder}/ok || exit 75; sleep 0.2",
+        maxConcurrentTasks=1, cooldown={"min": 0.01, "max": 0.05},
+        retry={"backoff": 0.01, "maxBackoff": 0.01}))
+    with daemon.client() as client:
+        ids = [client.assign("p")["id"] for _ in range(8)]
+        wait_until(lambda: client.state("p")["health"] == "degraded")
+        daemon.configure(shell(
+            f"mkdir {folder}/running || touch {folder}/two; sleep 0.05; rmdir {folder}/running;"
+            f" test -e {folder}/ok || exit 75; sleep 0.2",
+            maxConcurrentTasks=8, cooldown={"min": 0.01, "max": 0.05},
+            retry={"backoff": 0.01, "maxBackoff": 0.01}))
+        client.reload_config()
+        before = sum(client.task(id)["attempt"] for id in ids)
+        wait_until(lambda: sum(client.task(id)["attempt"] for id in ids) > before + 8)
+        assert not (folder / "two").exists()
+        (folder / "ok").touch()
+        for id in ids:
+            assert client.finish(id)["status"] == "completed"
+        assert client.state("p")["health"] == "healthy"
+
+
+@pytest.mark.parametrize("cooldown, field", [
+    ({"min": 10, "max": 5}, "cooldown.max: must not be less than cooldown.min"),
+    ({"min": 0}, "cooldown.min: must be a number from 0.01 to 86400"),
+])
+def test_bad_settings_are_named(make_daemon, folder, cooldown, field):
+    daemon = make_daemon(failing(folder))
+    daemon.configure(failing(folder, cooldown=cooldown))
+    with daemon.client() as client, pytest.raises(RpcError) as refused:
+        client.reload_config()
+    assert field in refused.value.message
+
+
+def test_a_refusal_is_retried_where_it_is_configured(make_daemon, folder):
+    from test_agents import agent
+
+    daemon = make_daemon(agent("end('refusal')", retry={"maxAttempts": 3, "backoff": 0.01,
+                                                        "maxBackoff": 0.01, "on": ["refusal"]}))
+    with daemon.client() as client:
+        task = client.finish(client.assign("p")["id"])
+        assert task["status"] == "failed" and task["attempt"] == 3
+        assert task["error"]["class"] == "refusal"
