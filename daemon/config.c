@@ -333,7 +333,7 @@ static int set_runner(const struct place *place, const struct config_row *row,
     if (!json_object_is_type(value, json_type_object))
         return refuse(place->error, place->prefix, row->key, "must be an object");
     if (find_runner_type(plain_string(json_get(value, "type")), &runner->type) < 0)
-        return refuse(place->error, prefix, "type", "must be \"command\" or \"acp\"");
+        return refuse(place->error, prefix, "type", "must be \"command\", \"acp\" or \"worker\"");
     set_defaults(runner, config_runner_rows);
     json_object_object_foreach(value, name, member)
     {

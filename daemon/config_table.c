@@ -105,6 +105,7 @@ const struct config_row config_profile_rows[] = {
 const char *const config_runner_types[] = {
     [RUNNER_COMMAND] = "command",
     [RUNNER_ACP] = "acp",
+    [RUNNER_WORKER] = "worker",
     NULL,
 };
 
@@ -134,5 +135,8 @@ const struct config_row config_runner_rows[] = {
      .runners = AGENT, .doc = "Seconds after which a question that nobody answered is rejected."},
     {"permissions", CONFIG_PERMISSIONS, RUNNER_AT(permissions), .runners = AGENT,
      .doc = "`allow`, `reject` or `ask`, or an object of these by kind of tool."},
+    {"lease", CONFIG_SECONDS, RUNNER_AT(lease_ms), 0.01, DAY, 60,
+     .runners = CONFIG_RUNNER_BIT(RUNNER_WORKER),
+     .doc = "Seconds that a claim holds without being extended."},
     {0},
 };

@@ -22,7 +22,9 @@ static void take_requests(struct loop *loop, bool may_block)
 
 static void arm_timer(struct loop *loop)
 {
-    int64_t wait = engine_next_deadline(loop->engine) - clock_mono_ms();
+    int64_t engine_at = engine_next_deadline(loop->engine);
+    int64_t rpc_at = rpc_next_deadline(loop->server);
+    int64_t wait = (engine_at < rpc_at ? engine_at : rpc_at) - clock_mono_ms();
 
     wait = wait < 0 ? 0 : wait;
     event_add(loop->timer, &(struct timeval){.tv_sec = wait / 1000, .tv_usec = wait % 1000 * 1000});

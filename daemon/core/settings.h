@@ -7,7 +7,7 @@
 
 enum overflow_policy { OVERFLOW_REJECT };
 
-enum runner_type { RUNNER_COMMAND, RUNNER_ACP };
+enum runner_type { RUNNER_COMMAND, RUNNER_ACP, RUNNER_WORKER };
 
 struct runner_config {
     enum runner_type type;
@@ -20,6 +20,8 @@ struct runner_config {
     char *model, *mode, *auth_method; /* NULL: the agent's own choice */
     int64_t start_timeout_ms, stall_timeout_ms, permission_timeout_ms;
     struct permissions permissions;
+
+    int64_t lease_ms; /* of a worker */
 };
 
 struct profile_config {

@@ -33,12 +33,22 @@ struct attempt *attempt_find(struct engine *engine, int64_t task_id)
 }
 
 /* An agent's turn has timers of its own. */
-static void arm_deadline(struct attempt *attempt)
+void attempt_arm(struct attempt *attempt)
 {
-    if (attempt->profile->config.runner.type == RUNNER_ACP)
+    int64_t at = attempt->timeout_at;
+
+    if (attempt->profile->config.runner.type == RUNNER_ACP && !attempt->lease)
         return;
-    heap_set(&attempt->engine->deadlines, &attempt->deadline,
-             attempt->started_mono + attempt->timeout_ms);
+    if (attempt->lease && attempt->lease_until < at)
+        at = attempt->lease_until;
+    heap_set(&attempt->engine->deadlines, &attempt->deadline, at);
+}
+
+void attempt_expire(struct attempt *attempt, enum error_class class, char *message)
+{
+    attempt->class = class;
+    attempt->message = message;
+    attempt_end(attempt);
 }
 
 void attempt_stop(struct attempt *attempt, enum error_class why)
@@ -61,6 +71,11 @@ void attempt_halt(struct attempt *attempt)
         run_stop(attempt->run);
     if (attempt->acp)
         acp_stop(attempt->acp);
+    /* Its worker learns of it with its next word. */
+    if (attempt->lease && attempt->state == ATTEMPT_RUNNING) {
+        attempt_expire(attempt, attempt->stop, xstrdup("stopped"));
+        attempt->engine->has_more_work = true;
+    }
 }
 
 bool attempt_was_stopped(const struct attempt *attempt)
@@ -72,7 +87,7 @@ void attempt_resume(struct attempt *attempt)
 {
     attempt->stop = ERROR_NONE;
     attempt->stop_is_staged = false;
-    arm_deadline(attempt);
+    attempt_arm(attempt);
 }
 
 void attempt_free(struct attempt *attempt)
@@ -82,10 +97,28 @@ void attempt_free(struct attempt *attempt)
     buf_deinit(&attempt->input);
     free(attempt->message);
     free(attempt->result);
+    free(attempt->lease);
     free(attempt);
 }
 
-static int claim_one(struct engine *engine, struct profile *profile, struct task *task)
+struct attempt *attempt_new(struct engine *engine, struct profile *profile, const struct task *task)
+{
+    struct attempt *attempt = xcalloc(1, sizeof(*attempt));
+
+    attempt->engine = engine;
+    attempt->profile = profile;
+    attempt->task_id = task->id;
+    attempt->number = task->attempt;
+    attempt->started_at = engine->now.wall;
+    attempt->started_mono = engine->now.mono;
+    attempt->timeout_ms = task->timeout_ms ? task->timeout_ms : profile->config.timeout_ms;
+    attempt->timeout_at = engine->now.mono + attempt->timeout_ms;
+    list_append(&engine->attempts, &attempt->link);
+    return attempt;
+}
+
+int attempt_claim_one(struct engine *engine, struct profile *profile, struct task *task,
+                      struct attempt **ret_attempt)
 {
     struct attempt *attempt;
     int64_t was_attempt = task->attempt;
@@ -99,43 +132,37 @@ static int claim_one(struct engine *engine, struct profile *profile, struct task
     if (r < 0)
         return r;
 
-    attempt = xcalloc(1, sizeof(*attempt));
-    attempt->engine = engine;
-    attempt->profile = profile;
-    attempt->task_id = task->id;
-    attempt->number = task->attempt;
-    attempt->started_at = engine->now.wall;
-    attempt->started_mono = engine->now.mono;
-    attempt->timeout_ms = task->timeout_ms ? task->timeout_ms : profile->config.timeout_ms;
-    engine_print_task(engine, task, NULL, &attempt->input);
-    buf_add_char(&attempt->input, '\n');
+    attempt = attempt_new(engine, profile, task);
     if (profile_cooldown(profile)->length)
         attempt->is_probe = profile_stage_cooldown(profile)->is_probing = true;
-    list_append(&engine->attempts, &attempt->link);
 
     profile->staged.slots_used++;
     profile->staged.last_activity = engine->now.wall;
     profile->staged.bucket.started++;
     profile->staged.bucket.wait_sum_ms += engine->now.queue - task->queued_at;
+    *ret_attempt = attempt;
     return 0;
 }
 
 int attempt_claim(struct engine *engine, struct profile *profile, int limit)
 {
+    struct attempt *attempt;
     int claimed = 0;
 
-    while (claimed < limit && !profile->is_removed && profile_is_active(profile) &&
-           profile_free_slots(profile) > 0 && profile_count(profile, TASK_QUEUED) > 0 &&
-           !cooldown_blocks(profile_cooldown(profile), engine->now.mono)) {
+    if (profile->config.runner.type == RUNNER_WORKER)
+        return 0;
+    while (claimed < limit && engine_may_claim(engine, profile)) {
         CLEANUP(task_deinit) struct task task = {0};
         int r = store_next_queued(engine->store, profile->id, &task);
 
         if (r == 0)
             break;
         if (r > 0)
-            r = claim_one(engine, profile, &task);
+            r = attempt_claim_one(engine, profile, &task, &attempt);
         if (r < 0)
             return r;
+        engine_print_task(engine, &task, NULL, &attempt->input);
+        buf_add_char(&attempt->input, '\n');
         claimed++;
     }
     return claimed;
@@ -252,6 +279,11 @@ void attempt_launch(struct attempt *attempt)
     CLEANUP(strv_freep) char **env = NULL;
     struct run_spec spec;
 
+    if (attempt->lease) {
+        attempt->state = ATTEMPT_RUNNING;
+        attempt_arm(attempt);
+        return;
+    }
     for (size_t i = 0; config->runner.env && config->runner.env[i]; i++)
         strv_push(&env, xstrdup(config->runner.env[i]));
     strv_push(&env, xasprintf("ACPD_TASK_ID=%lld", (long long)attempt->task_id));
@@ -278,7 +310,7 @@ void attempt_launch(struct attempt *attempt)
                                  &(struct run_handler){.on_end = on_run_end, .data = attempt});
     buf_deinit(&attempt->input);
     if (attempt->stop == ERROR_NONE)
-        arm_deadline(attempt);
+        attempt_arm(attempt);
 }
 
 int attempt_conclude(struct engine *engine, struct profile *profile, struct task *task,
@@ -366,6 +398,11 @@ int attempt_settle(struct attempt *attempt)
                      (long long)task.id, (long long)task.attempt, attempt->profile->config.name,
                      error_class_info(attempt->class)->name, attempt->message,
                      task_status_name(task.status));
+    }
+    if (attempt->lease) {
+        r = store_drop_lease(engine->store, attempt->task_id);
+        if (r < 0)
+            return r;
     }
     note_for_cooldown(attempt);
     attempt->state = ATTEMPT_SETTLED;

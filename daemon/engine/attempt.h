@@ -19,11 +19,13 @@ struct attempt {
     struct profile *profile;
     struct run *run; /* while it runs, or: */
     struct acp *acp;
+    char *lease; /* a worker's: the token; there are no processes then */
+    int64_t lease_ms, lease_until;
     enum attempt_state state;
 
     int64_t task_id, number;
     int64_t started_at, started_mono, ended_mono;
-    int64_t timeout_ms;
+    int64_t timeout_ms, timeout_at;
     struct buf input; /* for stdin; gone once it was started */
 
     enum error_class stop; /* why it is being stopped; ERROR_NONE: it is not */
@@ -31,8 +33,9 @@ struct attempt {
 
     enum error_class class; /* how it ended */
     char *message, *result;
-    bool is_probe; /* of a profile that cools down */
-    bool is_stale; /* its task had been taken away: the end changes nothing */
+    bool was_asked; /* its worker ended it, and is told whether that held */
+    bool is_probe;  /* of a profile that cools down */
+    bool is_stale;  /* its task had been taken away: the end changes nothing */
 };
 
 /** The attempt of a task whose processes are not gone yet, or NULL. */
@@ -43,6 +46,17 @@ void attempt_stop(struct attempt *attempt, enum error_class why);
 void attempt_resume(struct attempt *attempt);
 void attempt_free(struct attempt *attempt);
 
+struct attempt *attempt_new(struct engine *engine, struct profile *profile,
+                            const struct task *task);
+/** Sets the alarm for its timeout and its lease. */
+void attempt_arm(struct attempt *attempt);
+/** Turns the queued task to running. */
+int attempt_claim_one(struct engine *engine, struct profile *profile, struct task *task,
+                      struct attempt **ret_attempt);
+/** Ends an attempt that is a worker's; `message` is taken over. */
+void attempt_expire(struct attempt *attempt, enum error_class class, char *message);
+/** At the start: the attempts of leases that the store holds. */
+int lease_adopt_all(struct engine *engine);
 /** Claims waiting tasks of the profile for its free slots, at most `limit`; returns how many, or
  *  the storage's error. */
 int attempt_claim(struct engine *engine, struct profile *profile, int limit);

@@ -110,6 +110,8 @@ int engine_recover(struct engine *engine)
             return r;
         count++;
     }
+    if (r == 0)
+        r = lease_adopt_all(engine);
     if (count)
         log_info("%lld attempts were interrupted; their tasks are queued again", (long long)count);
     return r;
@@ -148,7 +150,16 @@ static void stop_overdue(struct engine *engine)
         struct attempt *attempt = CONTAINER_OF(top, struct attempt, deadline);
 
         heap_remove(&engine->deadlines, top);
-        attempt_stop(attempt, ERROR_TIMEOUT);
+        if (!attempt->lease)
+            attempt_stop(attempt, ERROR_TIMEOUT);
+        else if (attempt->timeout_at <= engine->now.mono)
+            attempt_expire(attempt, ERROR_TIMEOUT,
+                           xasprintf("ran longer than its timeout of %g s",
+                                     (double)attempt->timeout_ms / 1000));
+        else
+            attempt_expire(attempt, ERROR_LOST_LEASE,
+                           xasprintf("its worker did not extend its lease of %g s in time",
+                                     (double)attempt->lease_ms / 1000));
     }
 }
 
@@ -262,6 +273,10 @@ int engine_plan(struct engine *engine)
             return r;
     }
     r = claim(engine);
+    if (r == 0 && engine->serve_waiting)
+        engine->serve_waiting(engine->waiting);
+    if (r == 0 && store_has_failed(engine->store))
+        r = -EIO;
     if (r == 0)
         r = prune_metrics(engine);
     return r < 0 ? r : flush_profiles(engine);
@@ -307,7 +322,13 @@ void engine_rollback(struct engine *engine)
         }
         if (attempt->acp)
             acp_forget(attempt->acp);
-        if (attempt->state == ATTEMPT_SETTLED)
+        if (attempt->state == ATTEMPT_SETTLED && attempt->was_asked) {
+            attempt->state = ATTEMPT_RUNNING;
+            attempt->was_asked = false;
+            free(STEAL(attempt->message));
+            free(STEAL(attempt->result));
+            attempt_arm(attempt);
+        } else if (attempt->state == ATTEMPT_SETTLED)
             attempt->state = ATTEMPT_ENDED;
         else if (attempt->state == ATTEMPT_CLAIMED)
             attempt_free(attempt);
@@ -368,13 +389,24 @@ int64_t engine_next_deadline(const struct engine *engine)
 void engine_stop(struct engine *engine)
 {
     engine->is_stopping = true;
-    list_for_each (link, &engine->attempts)
-        attempt_stop(list_entry(link, struct attempt, link), ERROR_INTERRUPTED);
+    list_for_each (link, &engine->attempts) {
+        struct attempt *attempt = list_entry(link, struct attempt, link);
+
+        /* Workers live on, and keep what they hold. */
+        if (!attempt->lease)
+            attempt_stop(attempt, ERROR_INTERRUPTED);
+    }
 }
 
 bool engine_is_idle(const struct engine *engine)
 {
-    return list_is_empty(&engine->attempts);
+    list_for_each (link, &engine->attempts) {
+        const struct attempt *attempt = list_entry(link, struct attempt, link);
+
+        if (!attempt->lease || attempt->state != ATTEMPT_RUNNING)
+            return false;
+    }
+    return true;
 }
 
 bool engine_has_runs(const struct engine *engine)

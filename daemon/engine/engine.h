@@ -69,6 +69,10 @@ struct engine {
     struct json_reader *reader;
     unsigned short chance[3]; /* erand48 */
 
+    /* Serves those who wait for tasks, when set; called by engine_plan(), in the transaction. */
+    void (*serve_waiting)(void *data);
+    void *waiting;
+
     /* Reads the configuration again; -EINVAL with a message, to be freed, when it is refused. */
     int (*reload)(struct engine *engine, char **ret_error);
 
@@ -187,3 +191,21 @@ int engine_answer_permission(struct engine *engine, const char *id, const char *
 /** Whether a process descends from an attempt, or may: an agent shares acpd's user, and its
  *  ancestry tells. */
 bool engine_is_descendant(const struct engine *engine, pid_t pid);
+
+/* Workers (engine/lease.c) */
+
+/** Whether the profile has a free slot and a task for it. */
+bool engine_may_claim(const struct engine *engine, const struct profile *profile);
+/** Gives a worker the task that comes first among the profiles' queues. `lease_ms` 0: the
+ * profile's. ENGINE_NOT_FOUND: there is none now. The caller frees *ret_token, which the worker
+ * must show. */
+int engine_claim(struct engine *engine, struct profile *const *profiles, size_t count,
+                 const char *worker, int64_t lease_ms, struct task *ret_task, char **ret_token);
+/* ENGINE_CONFLICT: the token is not, or no longer, that of the task's lease. */
+/** Lets the lease start anew; *ret_until is when it ends, wall ms. */
+int engine_extend(struct engine *engine, int64_t id, const char *token, int64_t *ret_until);
+/** Ends the attempt: completed with `result` (JSON or NULL), or failed with a class and message. */
+int engine_finish(struct engine *engine, int64_t id, const char *token, enum error_class class,
+                  const char *message, const char *result, struct task *ret_task);
+/** A claim that its worker never heard of: the task is queued again. */
+void engine_release_claim(struct engine *engine, int64_t id, const char *token);

@@ -207,6 +207,8 @@ static const char *reason_of(const struct engine *engine, const struct profile *
         return "paused";
     if (cooldown_blocks(profile_cooldown(profile), engine->now.mono))
         return "cooldown";
+    if (profile->config.runner.type == RUNNER_WORKER && profile_free_slots(profile) > 0)
+        return "no_worker";
     return "slots";
 }
 

@@ -2,6 +2,7 @@
 #include "rpc/connection.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,9 +20,45 @@ bool connection_is_congested(const struct connection *connection)
            (size_t)connection->server->engine->settings.output_limit;
 }
 
-static void kill_connection(struct connection *connection)
+static void mark_ready(struct connection *connection)
+{
+    if (list_is_empty(&connection->ready) && !connection->is_dead)
+        list_append(&connection->server->ready, &connection->ready);
+}
+
+bool connection_has_hung_up(const struct connection *connection)
+{
+    struct pollfd polled = {.fd = connection->fd};
+
+    return poll(&polled, 1, 0) > 0 && (polled.revents & (POLLHUP | POLLERR));
+}
+
+void connection_wake(struct connection *connection)
+{
+    mark_ready(connection);
+}
+
+/* The client has heard of its claims up to here; with `all`, it will not hear of the rest. */
+static void settle_grants(struct connection *connection, bool all)
+{
+    list_for_each_safe (link, &connection->grants) {
+        struct grant *grant = list_entry(link, struct grant, link);
+
+        if (grant->end > connection->out_left && !all)
+            return;
+        if (grant->end > connection->out_left)
+            engine_release_claim(connection->server->engine, grant->task_id, grant->token);
+        list_remove(&grant->link);
+        free(grant->token);
+        free(grant);
+    }
+}
+
+void connection_kill(struct connection *connection)
 {
     connection->is_dead = true;
+    waiting_drop(connection);
+    settle_grants(connection, true);
     event_del(connection->readable);
     event_del(connection->writable);
     list_remove(&connection->ready);
@@ -79,12 +116,6 @@ static bool exceeds_line_limit(const struct connection *connection)
            (size_t)connection->server->engine->settings.line_limit;
 }
 
-static void mark_ready(struct connection *connection)
-{
-    if (list_is_empty(&connection->ready) && !connection->is_dead)
-        list_append(&connection->server->ready, &connection->ready);
-}
-
 static void on_readable(evutil_socket_t fd, short what UNUSED, void *data)
 {
     struct connection *connection = data;
@@ -95,7 +126,7 @@ static void on_readable(evutil_socket_t fd, short what UNUSED, void *data)
     if (n < 0) {
         if (errno == EAGAIN || errno == EINTR)
             return;
-        kill_connection(connection);
+        connection_kill(connection);
         return;
     }
     connection->in.len += (size_t)n;
@@ -129,6 +160,7 @@ struct connection *connection_new(struct rpc_server *server, int fd, const struc
         event_new(server->base, fd, EV_WRITE | EV_PERSIST, on_writable, connection);
     list_init(&connection->ready);
     list_init(&connection->dirty);
+    list_init(&connection->grants);
     list_append(&server->connections, &connection->link);
     server->connection_count++;
     event_add(connection->readable, NULL);
@@ -137,6 +169,8 @@ struct connection *connection_new(struct rpc_server *server, int fd, const struc
 
 void connection_free(struct connection *connection)
 {
+    waiting_drop(connection);
+    settle_grants(connection, true);
     event_free(connection->readable);
     event_free(connection->writable);
     list_remove(&connection->link);
@@ -205,7 +239,8 @@ size_t connection_process(struct connection *connection)
             connection->pass_lines++;
         connection->in_at = next;
     }
-    if (connection->is_closing || (connection->at_eof && connection->in_at == connection->in.len)) {
+    if (connection->is_closing ||
+        (connection->at_eof && !connection->waiting && connection->in_at == connection->in.len)) {
         connection->is_closing = true;
         list_remove(&connection->ready);
         /* Nothing staged and nothing to send: rpc_release() would not look at it. */
@@ -233,11 +268,13 @@ static void flush(struct connection *connection)
         if (n < 0 && errno == EAGAIN)
             break;
         if (n < 0) {
-            kill_connection(connection);
+            connection_kill(connection);
             return;
         }
         connection->out_sent += (size_t)n;
+        connection->out_left += (size_t)n;
     }
+    settle_grants(connection, false);
     /* At the half, so that each byte is moved once at most and what was sent is not kept. */
     if (connection->out_sent >= out->len / 2) {
         buf_consume(out, connection->out_sent);
@@ -250,7 +287,7 @@ static void flush(struct connection *connection)
             buf_deinit(out);
         event_del(connection->writable);
         if (connection->is_closing && !connection->staged.len) {
-            kill_connection(connection);
+            connection_kill(connection);
             return;
         }
     }
@@ -263,6 +300,7 @@ static void flush(struct connection *connection)
 
 void connection_release(struct connection *connection)
 {
+    connection->out_moved += connection->staged.len;
     if (!connection->out.len) {
         struct buf empty = connection->out;
 

@@ -29,10 +29,23 @@ struct connection {
     size_t out_sent;   /* of it */
     struct buf staged; /* by the pass under way */
 
+    uint64_t out_moved; /* bytes that have been committed so far, */
+    uint64_t out_left;  /* and that have left */
+    struct list grants; /* struct grant: claims whose replies have not left */
+    size_t waiting;     /* calls that wait for a task */
+
     bool at_eof;     /* the client sends nothing more */
     bool is_held;    /* not read from until it has read its replies */
     bool is_closing; /* to be closed once its replies have left */
     bool is_dead;    /* to be freed after the pass */
+};
+
+/* A claim that the client has not heard of yet. */
+struct grant {
+    struct list link;
+    int64_t task_id;
+    char *token;
+    uint64_t end; /* of its reply, as out_left will be then */
 };
 
 /* A piece of a connection's staged output, kept so that it can be replaced when the commit fails.
@@ -53,6 +66,7 @@ struct rpc_server {
     int fd, lock_fd;
     char *path;
     struct list connections, ready, dirty, dead;
+    struct list waiting; /* calls, the oldest first; see waiting.c */
     size_t connection_count;
     bool is_accepting, has_stopped;
 
@@ -63,6 +77,19 @@ struct rpc_server {
     struct buf ids;
 };
 
+/** Puts a call on the list of those that wait; takes one more hold on the parameters. */
+void waiting_add(struct connection *connection, const char *id, size_t id_len,
+                 const struct rpc_method *method, struct json_object *params, int64_t deadline);
+/** Drops the calls of a connection that is closing. */
+void waiting_drop(struct connection *connection);
+/** For engine.serve_waiting. */
+void waiting_serve(void *server);
+
+/** Whether the client has closed its end for good. */
+bool connection_has_hung_up(const struct connection *connection);
+void connection_kill(struct connection *connection);
+/** Looks at it in the next pass. */
+void connection_wake(struct connection *connection);
 /** Adopts an accepted socket. */
 struct connection *connection_new(struct rpc_server *server, int fd, const struct rpc_peer *peer);
 void connection_free(struct connection *connection);
@@ -75,6 +102,12 @@ bool connection_is_congested(const struct connection *connection);
 
 /** Handles one message and stages its replies (rpc/message.c); returns how many requests it had. */
 size_t message_handle(struct connection *connection, const char *line, size_t len);
+/** Stages the end of a call: its result, which stands in server.result, or its error; takes over
+ *  the claim. */
+void message_finish(struct connection *connection, const char *id, size_t id_len, char prefix,
+                    struct rpc_call *call, enum rpc_outcome outcome);
+/** Stages what stands between and behind replies. */
+void message_punctuate(struct connection *connection, const char *text);
 /** Stages an error that answers no request in particular. */
 void message_refuse(struct connection *connection, enum rpc_code code, const char *message);
 /** Prints {"jsonrpc": …, "error": …}. */

@@ -28,7 +28,7 @@ static struct reply_mark *add_mark(struct connection *connection)
     return mark;
 }
 
-static void stage_punctuation(struct connection *connection, const char *text)
+void message_punctuate(struct connection *connection, const char *text)
 {
     add_mark(connection);
     buf_add_text(&connection->staged, text);
@@ -75,7 +75,7 @@ static void refuse(struct connection *connection, const char *id, size_t id_len,
 void message_refuse(struct connection *connection, enum rpc_code code, const char *message)
 {
     refuse(connection, "null", 4, 0, code, message);
-    stage_punctuation(connection, "\n");
+    message_punctuate(connection, "\n");
 }
 
 /* Checks the parameters and runs the handler; the result is in server.result. */
@@ -83,6 +83,7 @@ static enum rpc_outcome run(struct rpc_server *server, const struct rpc_method *
                             struct json_object *params, struct rpc_call *call)
 {
     CLEANUP(json_putp) struct json_object *named = NULL;
+    enum rpc_outcome outcome;
     struct param_error error;
 
     if (method->is_guarded && call->peer->is_descendant)
@@ -97,7 +98,36 @@ static enum rpc_outcome run(struct rpc_server *server, const struct rpc_method *
     if (!param_check(method->params, named, &server->engine->settings, &error))
         return rpc_error_field(call, error.field, error.reason);
     call->params = named;
-    return method->handler(call);
+    outcome = method->handler(call);
+    if (outcome == RPC_LATER)
+        named = NULL; /* the caller's now */
+    return outcome;
+}
+
+void message_finish(struct connection *connection, const char *id, size_t id_len, char prefix,
+                    struct rpc_call *call, enum rpc_outcome outcome)
+{
+    struct rpc_server *server = connection->server;
+    struct buf *staged = &connection->staged;
+    struct grant *grant;
+
+    stage_reply(connection, id, id_len, prefix);
+    if (outcome == RPC_ERROR) {
+        message_print_error(staged, id, id_len, call->code, call->message, call->data);
+        return;
+    }
+    buf_add_text(staged, "{\"jsonrpc\":\"2.0\",\"id\":");
+    buf_add(staged, id, id_len);
+    buf_add_text(staged, ",\"result\":");
+    buf_add(staged, server->result.data, server->result.len);
+    buf_add_char(staged, '}');
+    if (!call->claimed_token)
+        return;
+    grant = xcalloc(1, sizeof(*grant));
+    grant->task_id = call->claimed_id;
+    grant->token = STEAL(call->claimed_token);
+    grant->end = connection->out_moved + staged->len;
+    list_append(&connection->grants, &grant->link);
 }
 
 /* Handles one request. Returns whether a reply was staged: not for notifications. */
@@ -142,6 +172,8 @@ static bool handle_request(struct connection *connection, struct json_object *re
         return true;
     }
     buf_clear(&server->result);
+    call.connection = has_id ? connection : NULL;
+    call.may_wait = has_id && !prefix;
     method = rpc_method_find(name);
     if (params && !json_object_is_type(params, json_type_object) &&
         !json_object_is_type(params, json_type_array))
@@ -157,18 +189,12 @@ static bool handle_request(struct connection *connection, struct json_object *re
         outcome = run(server, method, params, &call);
     if (!has_id)
         return false;
-
-    stage_reply(connection, id_text, id_len, prefix);
-    if (outcome == RPC_ERROR) {
-        message_print_error(&connection->staged, id_text, id_len, call.code, call.message,
-                            call.data);
-        return true;
+    if (outcome == RPC_LATER) {
+        waiting_add(connection, id_text, id_len, method, call.params, call.deadline);
+        json_object_put(call.params);
+        return false;
     }
-    buf_add_text(&connection->staged, "{\"jsonrpc\":\"2.0\",\"id\":");
-    buf_add(&connection->staged, id_text, id_len);
-    buf_add_text(&connection->staged, ",\"result\":");
-    buf_add(&connection->staged, server->result.data, server->result.len);
-    buf_add_char(&connection->staged, '}');
+    message_finish(connection, id_text, id_len, prefix, &call, outcome);
     return true;
 }
 
@@ -190,7 +216,7 @@ static size_t handle_batch(struct connection *connection, struct json_object *ba
         replied |=
             handle_request(connection, json_object_array_get_idx(batch, i), replied ? ',' : '[');
     if (replied)
-        stage_punctuation(connection, "]\n");
+        message_punctuate(connection, "]\n");
     return count;
 }
 
@@ -209,7 +235,7 @@ size_t message_handle(struct connection *connection, const char *line, size_t le
     } else if (json_object_is_type(message, json_type_array)) {
         return handle_batch(connection, message);
     } else if (handle_request(connection, message, 0)) {
-        stage_punctuation(connection, "\n");
+        message_punctuate(connection, "\n");
     }
     return 1;
 }

@@ -8,10 +8,8 @@
 #include <string.h>
 
 static const struct rpc_method *const tables[] = {
-    rpc_profile_methods,
-    rpc_task_methods,
-    rpc_permission_methods,
-    rpc_system_methods,
+    rpc_profile_methods, rpc_task_methods,   rpc_permission_methods,
+    rpc_worker_methods,  rpc_system_methods,
 };
 
 const struct rpc_method *rpc_method_find(const char *name)

@@ -8,6 +8,8 @@
 #include "engine/engine.h"
 #include "rpc/param.h"
 
+struct connection;
+
 /* Who calls, as the kernel says. */
 struct rpc_peer {
     uid_t uid;
@@ -22,14 +24,22 @@ struct rpc_call {
     struct json_object *params; /* an object that has passed the checks */
     struct buf *out;            /* where the result is printed */
 
+    /* of claim_task */
+    struct connection *connection; /* where the reply goes; NULL: it is a notification */
+    bool may_wait;
+    int64_t deadline;    /* monotonic ms until which it may end with RPC_LATER; 0: not set yet */
+    int64_t claimed_id;  /* what the reply hands over, with */
+    char *claimed_token; /* its token: taken by whoever called the handler */
+
     /* of an error */
     int code;
     char message[256];
     char data[320]; /* JSON; empty: none */
 };
 
-/* How a handler ends: with a result printed to call->out, or with rpc_error(). */
-enum rpc_outcome { RPC_REPLY, RPC_ERROR };
+/* How a handler ends: with a result printed to call->out, with rpc_error(), or by asking to be
+ * called again before call->deadline. */
+enum rpc_outcome { RPC_REPLY, RPC_ERROR, RPC_LATER };
 
 struct rpc_method {
     const char *name;
@@ -43,6 +53,7 @@ struct rpc_method {
 extern const struct rpc_method rpc_profile_methods[];
 extern const struct rpc_method rpc_task_methods[];
 extern const struct rpc_method rpc_permission_methods[];
+extern const struct rpc_method rpc_worker_methods[];
 extern const struct rpc_method rpc_system_methods[];
 
 /** NULL: there is none of this name. */

@@ -57,7 +57,8 @@ static void print_bool(struct buf *out, const char *member, bool value)
 void rpc_print_profile(const struct profile *profile, struct buf *out)
 {
     static const char *const policies[] = {[OVERFLOW_REJECT] = "reject"};
-    static const char *const runners[] = {[RUNNER_COMMAND] = "command", [RUNNER_ACP] = "acp"};
+    static const char *const runners[] = {
+        [RUNNER_COMMAND] = "command", [RUNNER_ACP] = "acp", [RUNNER_WORKER] = "worker"};
     const struct profile_config *c = &profile->config;
 
     print_text(out, "{\"name\":", c->name);

@@ -120,6 +120,9 @@ int rpc_server_new(struct event_base *base, struct engine *engine, const char *p
     list_init(&server->ready);
     list_init(&server->dirty);
     list_init(&server->dead);
+    list_init(&server->waiting);
+    engine->serve_waiting = waiting_serve;
+    engine->waiting = server;
 
     if (strlen(path) >= sizeof(address.sun_path)) {
         server->lock_fd = -1;
@@ -191,6 +194,7 @@ void rpc_server_free(struct rpc_server *server)
 {
     if (!server)
         return;
+    server->engine->serve_waiting = NULL;
     list_splice(&server->connections, &server->dead);
     list_for_each_safe (link, &server->connections)
         connection_free(list_entry(link, struct connection, link));

@@ -32,6 +32,8 @@ void rpc_server_free(struct rpc_server *server);
 size_t rpc_process(struct rpc_server *server);
 /** Whether lines are left that the bounds of the last pass kept back. */
 bool rpc_has_backlog(const struct rpc_server *server);
+/** The monotonic ms at which a call that waits must be answered. */
+int64_t rpc_next_deadline(const struct rpc_server *server);
 void rpc_fail(struct rpc_server *server);
 void rpc_release(struct rpc_server *server);
 void rpc_reap(struct rpc_server *server);

@@ -126,6 +126,54 @@ int store_fill_window(struct store *store, int64_t profile_id, struct metrics_wi
     return 0;
 }
 
+int store_put_lease(struct store *store, const struct store_lease *lease)
+{
+    sqlite3_stmt *stmt;
+    int r = sqlite_use_writing(store, STMT_PUT_LEASE, &stmt);
+
+    if (r < 0)
+        return r;
+    sqlite3_bind_int64(stmt, 1, lease->task_id);
+    sqlite3_bind_int64(stmt, 2, lease->attempt);
+    sqlite_bind_text_or_null(stmt, 3, lease->token);
+    sqlite3_bind_int64(stmt, 4, lease->lease_ms);
+    sqlite_bind_text_or_null(stmt, 5, lease->worker);
+    return sqlite_run(store, stmt);
+}
+
+int store_drop_lease(struct store *store, int64_t task_id)
+{
+    sqlite3_stmt *stmt;
+    int r = sqlite_use_writing(store, STMT_DROP_LEASE, &stmt);
+
+    if (r < 0)
+        return r;
+    sqlite3_bind_int64(stmt, 1, task_id);
+    return sqlite_run(store, stmt);
+}
+
+int store_list_leases(struct store *store, void (*row)(struct store_lease *lease, void *data),
+                      void *data)
+{
+    sqlite3_stmt *stmt = sqlite_use(store, STMT_LIST_LEASES);
+    int r;
+
+    while ((r = sqlite_step(store, stmt)) > 0) {
+        struct store_lease lease = {
+            .task_id = sqlite3_column_int64(stmt, 0),
+            .attempt = sqlite3_column_int64(stmt, 1),
+            .token = sqlite_column_copy(stmt, 2),
+            .lease_ms = sqlite3_column_int64(stmt, 3),
+            .worker = sqlite_column_copy(stmt, 4),
+        };
+
+        row(&lease, data);
+        free(lease.token);
+        free(lease.worker);
+    }
+    return r;
+}
+
 #define MINUTE INT64_C(60000)
 #define HOUR   INT64_C(3600000)
 

@@ -86,6 +86,14 @@ static const char *const migrations[] = {
     "  durations TEXT NOT NULL," /* see metrics_durations_print() */
     "  PRIMARY KEY (profile_id, span, at)"
     ") WITHOUT ROWID;",
+
+    "CREATE TABLE lease ("
+    "  task_id INTEGER PRIMARY KEY,"
+    "  attempt INTEGER NOT NULL,"
+    "  token TEXT NOT NULL,"
+    "  length INTEGER NOT NULL,"
+    "  worker TEXT NOT NULL"
+    ");",
 };
 
 static int read_number(sqlite3 *db, const char *sql, int *ret_number)

@@ -71,7 +71,7 @@ int store_save_task(struct store *store, const struct task *task, enum task_stat
 int store_next_queued(struct store *store, int64_t profile_id, struct task *ret_task);
 /** The scheduled task of the profile that is due first. 1: found. */
 int store_next_scheduled(struct store *store, int64_t profile_id, struct task *ret_task);
-/** Any task that is running according to the store. 1: found. */
+/** Any task that is running according to the store, and by no lease. 1: found. */
 int store_next_running(struct store *store, struct task *ret_task);
 
 /** How many tasks of the same profile and status come before this one, counting to `limit`. */
@@ -121,6 +121,21 @@ struct store_attempt {
 int store_add_attempt(struct store *store, const struct store_attempt *attempt);
 /** The last `limit` attempts that count for rates, the oldest of them first. */
 int store_fill_window(struct store *store, int64_t profile_id, struct metrics_window *window);
+
+/* Leases: of attempts that workers hold */
+
+struct store_lease {
+    int64_t task_id, attempt;
+    char *token;
+    int64_t lease_ms;
+    char *worker; /* who holds it, for people */
+};
+
+int store_put_lease(struct store *store, const struct store_lease *lease);
+int store_drop_lease(struct store *store, int64_t task_id);
+/** Calls `row` for each lease whose task runs by it; it may keep the token by zeroing it. */
+int store_list_leases(struct store *store, void (*row)(struct store_lease *lease, void *data),
+                      void *data);
 
 /* Metrics */
 

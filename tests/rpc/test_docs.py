@@ -2,9 +2,13 @@
 """What the documents say holds."""
 
 import json
+import os
 import pathlib
 import re
+import signal
 import subprocess
+
+import pytest
 
 from acpd import ACPD, wait_until
 
@@ -67,10 +71,9 @@ def test_the_rest_document_lists_every_route(make_daemon, make_gateway):
 
 
 def test_every_snippet_of_the_agents_is_a_good_configuration(folder):
-    snippets = re.findall(r"^```json\n(.*?)^```", (ROOT / "docs/agents.md").read_text(), re.M | re.S)
     agents = {"claude-code-acp", "gemini", "codex-acp", "opencode", "goose"}
     seen = set()
-    for number, snippet in enumerate(snippets):
+    for number, snippet in enumerate(snippets("agents.md", "json")):
         file = folder / f"{number}.json"
         file.write_text(snippet)
         run = subprocess.run([ACPD, "--config", file, "--check"], capture_output=True, text=True,
@@ -97,3 +100,31 @@ def test_check_names_the_agents_that_are_there(folder):
     config.write_text(json.dumps({"profiles": [
         {"name": "g", "runner": {"type": "acp", "command": ["gemini", "--acp"]}}]}))
     assert "found the agent" not in check()
+
+
+def snippets(document, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / "docs" / document).read_text(),
+                      re.M | re.S)
+
+
+@pytest.mark.parametrize("language, command, title, result", [
+    ("sh", "sh", "good morning", "GOOD MORNING"),
+    ("python", "/usr/bin/python3", "abc", {"reversed": "cba"}),
+])
+def test_the_workers_of_the_document_work(make_daemon, folder, language, command, title, result):
+    config, = snippets("workers.md", "json")
+    script, = snippets("workers.md", language)
+    file = folder / "worker"
+    file.write_text(script)
+    daemon = make_daemon(config=json.loads(config))
+    # Out of acpd's family: what a test leaves running is found by ACPD_SOCKET.
+    worker = subprocess.Popen([command, str(file), "translator"], start_new_session=True,
+                              env={**os.environ, "ACPD_SOCKET": str(daemon.socket)})
+    try:
+        with daemon.client() as client:
+            for _ in range(3):
+                task = client.finish(client.assign("translator", title)["id"])
+                assert task["status"] == "completed" and task["result"] == result
+    finally:
+        os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait()

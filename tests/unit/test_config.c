@@ -980,7 +980,8 @@ END_TEST
 
 START_TEST(profile_runners)
 {
-    static const char type[] = "profiles[0].runner.type: must be \"command\" or \"acp\"";
+    static const char type[] =
+        "profiles[0].runner.type: must be \"command\", \"acp\" or \"worker\"";
     static const char strings[] = "profiles[0].runner.command: must hold strings, a program first";
     static const char argv[] =
         "profiles[0].runner.command: must be an array of strings: the program and its arguments";
@@ -1027,7 +1028,8 @@ START_TEST(profile_runner_type_with_nul)
     CLEANUP(freep)
     char *message = refuse(RUNNER("'type': 'command\\u0000er', 'command': ['/bin/true']"));
 
-    ck_assert_str_eq(message, " profiles[0].runner.type: must be \"command\" or \"acp\"");
+    ck_assert_str_eq(message,
+                     " profiles[0].runner.type: must be \"command\", \"acp\" or \"worker\"");
 }
 END_TEST
 

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Attempts by workers: external processes that claim tasks over the socket and hold them by leases.
+ *
+ * The token of a lease names one attempt and is known to its worker alone; whoever comes with
+ * another one changes nothing. Leases are rows of the store, so they survive acpd; how long one
+ * still holds is measured by the monotonic clock, and starts anew with acpd.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "common/alloc.h"
+#include "common/log.h"
+#include "engine/attempt.h"
+
+bool engine_may_claim(const struct engine *engine, const struct profile *profile)
+{
+    return !profile->is_removed && profile_is_active(profile) && profile_free_slots(profile) > 0 &&
+           profile_count(profile, TASK_QUEUED) > 0 &&
+           !cooldown_blocks(profile_cooldown(profile), engine->now.mono);
+}
+
+static char *make_token(int64_t attempt)
+{
+    unsigned char random[16];
+    struct buf token = {0};
+
+    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+        abort();
+    buf_printf(&token, "%lld-", (long long)attempt);
+    for (size_t i = 0; i < sizeof(random); i++)
+        buf_printf(&token, "%02x", random[i]);
+    return buf_take(&token);
+}
+
+int engine_claim(struct engine *engine, struct profile *const *profiles, size_t count,
+                 const char *worker, int64_t lease_ms, struct task *ret_task, char **ret_token)
+{
+    CLEANUP(task_deinit) struct task first = {0};
+    struct profile *best = NULL;
+    struct attempt *attempt;
+    int r;
+
+    if (engine->is_stopping)
+        return -ESHUTDOWN;
+    for (size_t i = 0; i < count; i++) {
+        CLEANUP(task_deinit) struct task task = {0};
+
+        if (!engine_may_claim(engine, profiles[i]))
+            continue;
+        r = store_next_queued(engine->store, profiles[i]->id, &task);
+        if (r < 0)
+            return r;
+        if (r == 0 || (best && task.place >= first.place))
+            continue;
+        task_deinit(&first);
+        first = task;
+        task = (struct task){0};
+        best = profiles[i];
+    }
+    if (!best)
+        return ENGINE_NOT_FOUND;
+    r = attempt_claim_one(engine, best, &first, &attempt);
+    if (r < 0)
+        return r;
+    attempt->lease = make_token(attempt->number);
+    attempt->lease_ms = lease_ms ? lease_ms : best->config.runner.lease_ms;
+    attempt->lease_until = engine->now.mono + attempt->lease_ms;
+    r = store_put_lease(engine->store, &(struct store_lease){
+                                           .task_id = attempt->task_id,
+                                           .attempt = attempt->number,
+                                           .token = attempt->lease,
+                                           .lease_ms = attempt->lease_ms,
+                                           .worker = (char *)worker,
+                                       });
+    if (r < 0)
+        return r;
+    *ret_token = xstrdup(attempt->lease);
+    *ret_task = first;
+    first = (struct task){0};
+    return 0;
+}
+
+/* The attempt that the token stands for; ENGINE_CONFLICT: it is no longer its owner's. */
+static int find(struct engine *engine, int64_t id, const char *token, struct attempt **ret_attempt)
+{
+    struct attempt *attempt = attempt_find(engine, id);
+    CLEANUP(task_deinit) struct task task = {0};
+    int r;
+
+    if (engine->is_stopping)
+        return -ESHUTDOWN;
+    if (attempt && attempt->lease && attempt->state == ATTEMPT_RUNNING &&
+        attempt->stop == ERROR_NONE && strcmp(attempt->lease, token) == 0) {
+        *ret_attempt = attempt;
+        return 0;
+    }
+    r = store_get_task(engine->store, id, &task);
+    return r < 0 ? r : r == 0 ? ENGINE_NOT_FOUND : ENGINE_CONFLICT;
+}
+
+int engine_extend(struct engine *engine, int64_t id, const char *token, int64_t *ret_until)
+{
+    struct attempt *attempt;
+    int r = find(engine, id, token, &attempt);
+
+    if (r)
+        return r;
+    attempt->lease_until = engine->now.mono + attempt->lease_ms;
+    attempt_arm(attempt);
+    *ret_until = engine->now.wall + attempt->lease_ms;
+    return 0;
+}
+
+int engine_finish(struct engine *engine, int64_t id, const char *token, enum error_class class,
+                  const char *message, const char *result, struct task *ret_task)
+{
+    struct attempt *attempt;
+    int r = find(engine, id, token, &attempt);
+
+    if (r)
+        return r;
+    r = store_get_task(engine->store, id, ret_task);
+    if (r <= 0)
+        return r < 0 ? r : ENGINE_NOT_FOUND;
+    attempt->class = class;
+    attempt->message = message ? xstrdup(message) : NULL;
+    attempt->result = result ? xstrdup(result) : NULL;
+    attempt->ended_mono = engine->now.mono;
+    heap_remove(&engine->deadlines, &attempt->deadline);
+    attempt->was_asked = true;
+    attempt->state = ATTEMPT_ENDED;
+    r = attempt_settle(attempt);
+    if (r < 0)
+        return r;
+    if (attempt->is_stale)
+        return ENGINE_CONFLICT;
+    task_deinit(ret_task);
+    r = store_get_task(engine->store, id, ret_task);
+    return r < 0 ? r : r == 0 ? ENGINE_NOT_FOUND : 0;
+}
+
+void engine_release_claim(struct engine *engine, int64_t id, const char *token)
+{
+    struct attempt *attempt = attempt_find(engine, id);
+
+    if (!attempt || !attempt->lease || strcmp(attempt->lease, token) != 0 ||
+        attempt->state > ATTEMPT_RUNNING)
+        return;
+    attempt_expire(attempt, ERROR_INTERRUPTED,
+                   xstrdup("the worker was gone before it heard of its claim"));
+    engine->has_more_work = true;
+}
+
+/* A worker that lives on keeps its task: at least its full lease again. */
+static void adopt(struct store_lease *lease, void *data)
+{
+    struct engine *engine = data;
+    CLEANUP(task_deinit) struct task task = {0};
+    struct profile *profile;
+    struct attempt *attempt;
+
+    if (store_get_task(engine->store, lease->task_id, &task) <= 0)
+        return;
+    profile = engine_profile_by_id(engine, task.profile_id);
+    if (!profile)
+        return;
+    attempt = attempt_new(engine, profile, &task);
+    attempt->state = ATTEMPT_RUNNING;
+    /* Only durations are told from this; what the wall clock did meanwhile expires nothing. */
+    if (task.started_at < engine->now.wall)
+        attempt->started_mono -= engine->now.wall - task.started_at;
+    attempt->lease = STEAL(lease->token);
+    attempt->lease_ms = lease->lease_ms;
+    attempt->lease_until = engine->now.mono + attempt->lease_ms;
+    attempt_arm(attempt);
+    profile->staged.slots_used++;
+}
+
+int lease_adopt_all(struct engine *engine)
+{
+    return store_list_leases(engine->store, adopt, engine);
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/* Workers: claiming tasks, and what becomes of them. */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/alloc.h"
+#include "rpc/method.h"
+
+#define ID_MAX 9007199254740991.0
+
+#define ID                                                                                         \
+    {                                                                                              \
+        .name = "id", .type = PARAM_INTEGER, .is_required = true, .min = 1, .max = ID_MAX,         \
+        .doc = "The task."                                                                         \
+    }
+#define LEASE                                                                                      \
+    {                                                                                              \
+        .name = "lease", .type = PARAM_STRING, .is_required = true, .max_bytes = 128,              \
+        .doc = "The token that claim_task returned."                                               \
+    }
+#define END                                                                                        \
+    {                                                                                              \
+        .type = PARAM_END                                                                          \
+    }
+
+static const struct param claim_params[] = {
+    {.name = "profiles",
+     .type = PARAM_WORDS,
+     .is_required = true,
+     .doc = "Profiles of runner `worker` to take a task from."},
+    {.name = "worker",
+     .type = PARAM_STRING,
+     .is_required = true,
+     .max_bytes = 256,
+     .doc = "Who claims, for people."},
+    {.name = "lease",
+     .type = PARAM_NUMBER,
+     .min = 0.01,
+     .max = 86400,
+     .doc = "Seconds that the claim holds without being extended; the profile's unless told."},
+    {.name = "wait",
+     .type = PARAM_NUMBER,
+     .min = 0,
+     .max = 60,
+     .doc = "Seconds to wait for a task when there is none; 0 unless told and in batches."},
+    END,
+};
+
+static enum rpc_outcome get_profiles(struct rpc_call *call, struct profile **ret_profiles)
+{
+    struct json_object *names = json_get(call->params, "profiles");
+
+    for (size_t i = 0; i < json_object_array_length(names); i++) {
+        const char *name = json_object_get_string(json_object_array_get_idx(names, i));
+
+        ret_profiles[i] = engine_find_profile(call->engine, name);
+        if (!ret_profiles[i])
+            return rpc_error(call, RPC_NOT_FOUND, "profile \"%s\" not found", name);
+        if (ret_profiles[i]->config.runner.type != RUNNER_WORKER)
+            return rpc_error(call, RPC_CONFLICT, "profile \"%s\" is not one of workers", name);
+    }
+    return RPC_REPLY;
+}
+
+static int64_t get_ms(struct rpc_call *call, const char *param)
+{
+    return (int64_t)(1000 * json_object_get_double(json_get(call->params, param)));
+}
+
+static enum rpc_outcome claim_task(struct rpc_call *call)
+{
+    struct engine *engine = call->engine;
+    size_t count = json_object_array_length(json_get(call->params, "profiles"));
+    CLEANUP(freep) struct profile **profiles = xcalloc(count + 1, sizeof(*profiles));
+    CLEANUP(task_deinit) struct task task = {0};
+    CLEANUP(freep) char *token = NULL;
+    int r;
+
+    if (!count)
+        return rpc_error_field(call, "profiles", "must name at least one profile");
+    if (get_profiles(call, profiles) == RPC_ERROR)
+        return RPC_ERROR;
+    if (!call->connection)
+        return rpc_error(call, RPC_INVALID_REQUEST, "a claim needs an id: nobody would hear of it");
+    r = engine_claim(engine, profiles, count, json_get_string(call->params, "worker"),
+                     get_ms(call, "lease"), &task, &token);
+    if (r < 0)
+        return rpc_error_storage(call, r);
+    if (r == ENGINE_NOT_FOUND) {
+        if (call->may_wait && !call->deadline)
+            call->deadline = engine->now.mono + get_ms(call, "wait");
+        if (engine->now.mono < call->deadline)
+            return RPC_LATER;
+        buf_add_text(call->out, "{\"task\":null}");
+        return RPC_REPLY;
+    }
+    call->claimed_id = task.id;
+    call->claimed_token = STEAL(token);
+    buf_add_text(call->out, "{\"task\":");
+    engine_print_task(engine, &task, NULL, call->out);
+    buf_printf(call->out, ",\"lease\":\"%s\"}", call->claimed_token);
+    return RPC_REPLY;
+}
+
+/* Words the outcome of what the owner of a lease wished. */
+static enum rpc_outcome refused(struct rpc_call *call, int r, int64_t id)
+{
+    if (r < 0)
+        return rpc_error_storage(call, r);
+    if (r == ENGINE_NOT_FOUND)
+        return rpc_error(call, RPC_NOT_FOUND, "task %lld not found", (long long)id);
+    return rpc_error(
+        call, RPC_CONFLICT,
+        "the lease is stale: task %lld is no longer this worker's; nothing was changed",
+        (long long)id);
+}
+
+static const struct param extend_params[] = {ID, LEASE, END};
+
+static enum rpc_outcome extend_lease(struct rpc_call *call)
+{
+    int64_t id = rpc_get_int(call, "id", 0), until = 0;
+    int r = engine_extend(call->engine, id, json_get_string(call->params, "lease"), &until);
+
+    if (r)
+        return refused(call, r, id);
+    buf_add_text(call->out, "{\"success\":true,\"expiresAt\":");
+    buf_add_json_time(call->out, until);
+    buf_add_char(call->out, '}');
+    return RPC_REPLY;
+}
+
+static enum rpc_outcome finish(struct rpc_call *call, enum error_class class, const char *message,
+                               const char *result)
+{
+    int64_t id = rpc_get_int(call, "id", 0);
+    CLEANUP(task_deinit) struct task task = {0};
+    int r = engine_finish(call->engine, id, json_get_string(call->params, "lease"), class, message,
+                          result, &task);
+
+    if (r)
+        return refused(call, r, id);
+    r = rpc_print_task(call, &task, 0);
+    return r < 0 ? rpc_error_storage(call, r) : RPC_REPLY;
+}
+
+static const struct param complete_params[] = {
+    ID,
+    LEASE,
+    {.name = "result",
+     .type = PARAM_ANY,
+     .limit = offsetof(struct settings, input_limit),
+     .doc = "Any JSON, as large as an input may be."},
+    END,
+};
+
+static enum rpc_outcome complete_task(struct rpc_call *call)
+{
+    struct json_object *result = json_get(call->params, "result");
+
+    return finish(call, ERROR_NONE, NULL, result ? json_compact(result) : NULL);
+}
+
+static const char *const failures[] = {
+    "exit", "refusal", "limit", "auth", "rate_limit", "unavailable", "invalid", NULL,
+};
+
+static const struct param error_params[] = {
+    {.name = "class",
+     .type = PARAM_ENUM,
+     .values = failures,
+     .doc = "What follows from it; exit unless told."},
+    {.name = "message",
+     .type = PARAM_STRING,
+     .is_required = true,
+     .max_bytes = 4096,
+     .doc = "What went wrong, for people."},
+    END,
+};
+
+static const struct param fail_params[] = {
+    ID,
+    LEASE,
+    {.name = "error",
+     .type = PARAM_OBJECT,
+     .is_required = true,
+     .fields = error_params,
+     .doc = "Why."},
+    END,
+};
+
+static enum rpc_outcome fail_task(struct rpc_call *call)
+{
+    struct json_object *error = json_get(call->params, "error");
+    const char *name = json_get_string(error, "class");
+    enum error_class class = ERROR_EXIT;
+
+    for (int i = ERROR_NONE + 1; name && i < ERROR_CLASS_COUNT; i++)
+        if (strcmp(name, error_class_info((enum error_class)i)->name) == 0)
+            class = (enum error_class)i;
+    return finish(call, class, json_get_string(error, "message"), NULL);
+}
+
+const struct rpc_method rpc_worker_methods[] = {
+    {"claim_task", "Takes the next task of some profiles, waiting for one if told.", claim_params,
+     claim_task},
+    {"extend_lease", "Holds a claimed task for another length of its lease.", extend_params,
+     extend_lease},
+    {"complete_task", "Ends a claimed task with its result.", complete_params, complete_task},
+    {"fail_task", "Ends a claimed task's attempt with an error.", fail_params, fail_task},
+    {0},
+};

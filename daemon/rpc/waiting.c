@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/* Calls that wait for a task. They are asked again in the order in which they came, in every pass,
+ * after tasks were queued and before the commit. */
+#include "common/alloc.h"
+#include "rpc/connection.h"
+
+struct waiting {
+    struct list link; /* server.waiting */
+    struct connection *connection;
+    const struct rpc_method *method;
+    struct json_object *params;
+    char *id;
+    size_t id_len;
+    int64_t deadline;
+};
+
+static void waiting_free(struct waiting *waiting)
+{
+    list_remove(&waiting->link);
+    waiting->connection->waiting--;
+    json_object_put(waiting->params);
+    free(waiting->id);
+    free(waiting);
+}
+
+void waiting_add(struct connection *connection, const char *id, size_t id_len,
+                 const struct rpc_method *method, struct json_object *params, int64_t deadline)
+{
+    struct waiting *waiting = xcalloc(1, sizeof(*waiting));
+
+    waiting->connection = connection;
+    waiting->method = method;
+    waiting->params = json_object_get(params);
+    waiting->id = xstrndup(id, id_len);
+    waiting->id_len = id_len;
+    waiting->deadline = deadline;
+    list_append(&connection->server->waiting, &waiting->link);
+    connection->waiting++;
+}
+
+void waiting_drop(struct connection *connection)
+{
+    if (!connection->waiting)
+        return;
+    list_for_each_safe (link, &connection->server->waiting) {
+        struct waiting *waiting = list_entry(link, struct waiting, link);
+
+        if (waiting->connection == connection)
+            waiting_free(waiting);
+    }
+}
+
+static void ask_again(struct rpc_server *server, struct waiting *waiting)
+{
+    struct connection *connection = waiting->connection;
+    struct rpc_call call = {
+        .engine = server->engine,
+        .peer = &connection->peer,
+        .params = waiting->params,
+        .out = &server->result,
+        .connection = connection,
+        .deadline = waiting->deadline,
+    };
+    enum rpc_outcome outcome;
+
+    buf_clear(&server->result);
+    outcome = waiting->method->handler(&call);
+    if (outcome == RPC_LATER)
+        return;
+    message_finish(connection, waiting->id, waiting->id_len, 0, &call, outcome);
+    message_punctuate(connection, "\n");
+    waiting_free(waiting);
+    connection_wake(connection); /* it may have waited for this to be closed */
+}
+
+void waiting_serve(void *data)
+{
+    struct rpc_server *server = data;
+
+    while (!list_is_empty(&server->waiting)) {
+        struct list *head = &server->waiting;
+        bool has_gone = false;
+
+        list_for_each (link, head) {
+            struct connection *connection = list_entry(link, struct waiting, link)->connection;
+
+            if (connection->at_eof && connection_has_hung_up(connection)) {
+                connection_kill(connection);
+                has_gone = true;
+                break;
+            }
+        }
+        if (!has_gone)
+            break;
+    }
+    list_for_each_safe (link, &server->waiting)
+        ask_again(server, list_entry(link, struct waiting, link));
+}
+
+int64_t rpc_next_deadline(const struct rpc_server *server)
+{
+    int64_t at = INT64_MAX;
+
+    list_for_each (link, &server->waiting) {
+        const struct waiting *waiting = list_entry(link, struct waiting, link);
+
+        if (waiting->deadline < at)
+            at = waiting->deadline;
+    }
+    return at;
+}
