@@ -48,8 +48,9 @@
                     "AND lease.attempt = task.attempt) LIMIT 1")                                   \
     X(PUT_LEASE, "INSERT OR REPLACE INTO lease VALUES (?1, ?2, ?3, ?4, ?5)")                       \
     X(DROP_LEASE, "DELETE FROM lease WHERE task_id = ?1")                                          \
-    X(LIST_LEASES, "SELECT task_id, lease.attempt, token, length, worker FROM lease JOIN task ON " \
-                   "task.id = task_id AND task.attempt = lease.attempt AND task.status = 4")       \
+    X(LIST_LEASES,                                                                                 \
+      "SELECT task_id, lease.attempt, token, length, worker FROM lease CROSS JOIN task ON "        \
+      "task.id = task_id AND task.attempt = lease.attempt AND task.status = 4")                    \
     X(COUNT_BEFORE, "SELECT count(*) FROM (SELECT 1 FROM task INDEXED BY task_live WHERE " LIVE    \
                     " AND status = ?1 AND profile_id = ?2 AND (place, id) < (?3, ?4) LIMIT ?5)")   \
     X(OLDEST_QUEUED, "SELECT min(ready_at) FROM (SELECT ready_at FROM task INDEXED BY task_live "  \

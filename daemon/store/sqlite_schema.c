@@ -121,12 +121,16 @@ static int migrate_failed(sqlite3 *db, char **ret_error)
 int sqlite_check_version(sqlite3 *db, char **ret_error)
 {
     const int known = (int)ARRAY_SIZE(migrations);
-    int version = 0, tables = 0;
+    int version = 0, tables = 0, ours = 0;
 
     if (read_version(db, &version) < 0 ||
-        read_number(db, "SELECT count(*) FROM sqlite_master", &tables) < 0)
+        read_number(db, "SELECT count(*) FROM sqlite_master", &tables) < 0 ||
+        read_number(db,
+                    "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN "
+                    "('profile', 'task', 'attempt', 'bucket')",
+                    &ours) < 0)
         return -EIO;
-    if (version < 0 || (version == 0 && tables)) {
+    if (version < 0 || (version == 0 && tables) || (version > 0 && version <= known && ours < 4)) {
         *ret_error = xasprintf("the database is not one of acpd's (schema %d, %d tables and "
                                "indexes); nothing was changed",
                                version, tables);
