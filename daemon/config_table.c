@@ -57,6 +57,8 @@ const struct config_row config_rows[] = {
      .doc = "Requests in one JSON-RPC batch."},
     {"logLimit", CONFIG_INTEGER, AT(log_limit), KIB, 1024 * GIB, 16 * MIB,
      .doc = "Bytes of one attempt's log; what comes later is dropped and the cut is marked."},
+    {"eventBuffer", CONFIG_INTEGER, AT(event_buffer), 1, 1e6, 10000,
+     .doc = "Events that are held for subscribers who come back; counts at the start."},
     {"killGrace", CONFIG_SECONDS, AT(kill_grace_ms), 0, 3600, 5,
      .doc = "Seconds between SIGTERM and SIGKILL when an attempt is stopped."},
     {"socketGroup", CONFIG_TEXT, AT(socket_group), .max = 64,

@@ -55,6 +55,7 @@ struct settings {
     int64_t line_limit, output_limit;                    /* bytes a connection */
     int64_t connection_limit, lines_per_pass, batch_limit;
     int64_t log_limit; /* bytes an attempt */
+    int64_t event_buffer;
     int64_t kill_grace_ms;
     char *socket_group; /* may use the socket too; NULL: none */
 

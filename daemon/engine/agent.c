@@ -111,6 +111,19 @@ static void on_agent_end(struct acp *acp UNUSED, const struct acp_end *end, void
     attempt_end(attempt);
 }
 
+static void tell(const struct attempt *attempt, const struct acp_question *question, bool is_open)
+{
+    event_stage(&attempt->engine->events, &(struct event){
+                                              .type = EVENT_PERMISSION,
+                                              .is_fact = true,
+                                              .is_open = is_open,
+                                              .profile_id = attempt->profile->id,
+                                              .task_id = attempt->task_id,
+                                              .attempt = attempt->number,
+                                              .question = question->number,
+                                          });
+}
+
 static enum acp_policy on_question(struct acp *acp UNUSED, const struct acp_question *question,
                                    void *data)
 {
@@ -126,12 +139,18 @@ static enum acp_policy on_question(struct acp *acp UNUSED, const struct acp_ques
     case PERMISSION_ASK:
         break;
     }
+    tell(attempt, question, true);
     return ACP_ASK;
 }
 
-static void on_answered(struct acp *acp UNUSED, const struct acp_question *question UNUSED,
-                        void *data UNUSED)
+static void on_answered(struct acp *acp UNUSED, const struct acp_question *question, void *data)
 {
+    tell(data, question, false);
+}
+
+static void on_log(struct acp *acp UNUSED, void *data)
+{
+    ((struct attempt *)data)->log_has_grown = true;
 }
 
 void attempt_launch_agent(struct attempt *attempt, const struct run_spec *run)
@@ -164,6 +183,7 @@ void attempt_launch_agent(struct attempt *attempt, const struct run_spec *run)
                   &(struct acp_handler){
                       .on_question = on_question,
                       .on_answered = on_answered,
+                      .on_log = on_log,
                       .on_end = on_agent_end,
                       .data = attempt,
                   });

@@ -131,6 +131,7 @@ int attempt_claim_one(struct engine *engine, struct profile *profile, struct tas
     r = store_save_task(engine->store, task, TASK_QUEUED, was_attempt);
     if (r < 0)
         return r;
+    engine_tell_task(engine, task, TASK_QUEUED);
 
     attempt = attempt_new(engine, profile, task);
     if (profile_cooldown(profile)->length)
@@ -262,6 +263,11 @@ void attempt_end(struct attempt *attempt)
     attempt->state = ATTEMPT_ENDED;
 }
 
+static void on_log(struct run *run UNUSED, void *data)
+{
+    ((struct attempt *)data)->log_has_grown = true;
+}
+
 static void on_run_end(struct run *run UNUSED, const struct run_end *end, void *data)
 {
     struct attempt *attempt = data;
@@ -306,8 +312,9 @@ void attempt_launch(struct attempt *attempt)
     if (config->runner.type == RUNNER_ACP)
         attempt_launch_agent(attempt, &spec);
     else
-        attempt->run = run_start(engine->supervisor, &spec,
-                                 &(struct run_handler){.on_end = on_run_end, .data = attempt});
+        attempt->run = run_start(
+            engine->supervisor, &spec,
+            &(struct run_handler){.on_log = on_log, .on_end = on_run_end, .data = attempt});
     buf_deinit(&attempt->input);
     if (attempt->stop == ERROR_NONE)
         attempt_arm(attempt);
@@ -358,6 +365,7 @@ int attempt_conclude(struct engine *engine, struct profile *profile, struct task
         r = store_add_attempt(engine->store, &attempt);
     if (r < 0)
         return r;
+    engine_tell_task(engine, task, TASK_RUNNING);
 
     profile->staged.last_activity = engine->now.wall;
     bucket->completed += to == TASK_COMPLETED;

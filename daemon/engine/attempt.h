@@ -33,6 +33,9 @@ struct attempt {
 
     enum error_class class; /* how it ended */
     char *message, *result;
+    bool log_has_grown; /* and nobody was told since */
+    int64_t log_told;   /* when, monotonic ms */
+
     bool was_asked; /* its worker ended it, and is told whether that held */
     bool is_probe;  /* of a profile that cools down */
     bool is_stale;  /* its task had been taken away: the end changes nothing */

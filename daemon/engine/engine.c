@@ -23,6 +23,7 @@
 #define METRICS_KEEP_MS   (INT64_C(8) * 24 * 3600 * 1000)
 #define PRUNE_INTERVAL_MS (INT64_C(3600) * 1000)
 #define STORE_RETRY_MS    1000
+#define LOG_EVENT_MS      500
 
 struct engine *engine_new(struct store *store, struct settings *settings, const char *state_dir,
                           const char *socket_path)
@@ -52,6 +53,7 @@ void engine_free(struct engine *engine)
         profile_free(engine->profiles[i]);
     free(engine->profiles);
     heap_deinit(&engine->deadlines);
+    event_log_deinit(&engine->events);
     json_reader_free(engine->reader);
     settings_deinit(&engine->settings);
     free(engine->socket_path);
@@ -136,6 +138,7 @@ static int wake_profile(struct engine *engine, struct profile *profile, int *bud
         r = store_save_task(engine->store, &task, TASK_SCHEDULED, task.attempt);
         if (r < 0)
             return r;
+        engine_tell_task(engine, &task, TASK_SCHEDULED);
         (*budget)--;
     }
     engine->has_more_work = true;
@@ -163,12 +166,38 @@ static void stop_overdue(struct engine *engine)
     }
 }
 
+/* That a log has grown is told at most every LOG_EVENT_MS. */
+static void tell_growth(struct attempt *attempt)
+{
+    struct engine *engine = attempt->engine;
+    int64_t due = attempt->log_told + LOG_EVENT_MS;
+
+    if (!attempt->log_has_grown)
+        return;
+    if (due > engine->now.mono && attempt->state == ATTEMPT_RUNNING) {
+        if (due < engine->next_log_event)
+            engine->next_log_event = due;
+        return;
+    }
+    attempt->log_has_grown = false;
+    attempt->log_told = engine->now.mono;
+    event_stage(&engine->events, &(struct event){
+                                     .type = EVENT_LOG,
+                                     .is_fact = true,
+                                     .profile_id = attempt->profile->id,
+                                     .task_id = attempt->task_id,
+                                     .attempt = attempt->number,
+                                 });
+}
+
 static int settle_ended(struct engine *engine)
 {
+    engine->next_log_event = INT64_MAX;
     list_for_each (link, &engine->attempts) {
         struct attempt *attempt = list_entry(link, struct attempt, link);
         int r;
 
+        tell_growth(attempt);
         if (attempt->state != ATTEMPT_ENDED)
             continue;
         r = attempt_settle(attempt);
@@ -296,15 +325,28 @@ void engine_commit(struct engine *engine)
     }
     for (size_t i = 0; i < engine->profile_count; i++) {
         struct profile *profile = engine->profiles[i];
+        enum profile_health health;
+        bool was_active, was_cooling;
         bool has_changed = profile->staged.is_dirty || profile->staged.has_cooldown ||
                            profile->staged.is_active >= 0;
 
+        health = profile->health;
+        was_active = profile->is_active;
+        was_cooling = profile->cooldown.length > 0;
         profile_commit(profile);
         if (has_changed)
             profile_update_health(profile);
+        if (health != profile->health || was_active != profile->is_active ||
+            was_cooling != (profile->cooldown.length > 0))
+            event_stage(&engine->events,
+                        &(struct event){.type = EVENT_PROFILE, .profile_id = profile->id});
     }
     engine->wall_ahead = engine->now.wall - engine->now.mono;
     engine_apply_settings(engine);
+    if (!engine->events.capacity)
+        event_log_init(&engine->events, (size_t)engine->settings.event_buffer,
+                       clock_wall_ms() * 1000);
+    event_commit(&engine->events, engine->now.wall);
 }
 
 void engine_rollback(struct engine *engine)
@@ -338,6 +380,7 @@ void engine_rollback(struct engine *engine)
         engine->profiles[i]->next_wake = 0;
     }
     engine_drop_settings(engine);
+    event_rollback(&engine->events);
     engine->next_probe = engine->now.mono + STORE_RETRY_MS;
 }
 
@@ -367,6 +410,8 @@ int64_t engine_next_deadline(const struct engine *engine)
         return engine->next_probe;
     if (engine->has_more_work)
         return engine->now.mono;
+    if (engine->next_log_event < next)
+        next = engine->next_log_event;
     if (top && top->key < next)
         next = top->key;
     for (size_t i = 0; i < engine->profile_count; i++) {

@@ -22,6 +22,7 @@
 #include "common/list.h"
 #include "core/profile.h"
 #include "core/router.h"
+#include "engine/event.h"
 #include "store/store.h"
 
 struct supervisor;
@@ -64,7 +65,9 @@ struct engine {
         size_t unconfigured_count;
     } staged;
 
-    struct list attempts; /* struct attempt: claimed, running, or ended and not yet settled */
+    struct event_log events;
+    int64_t next_log_event; /* monotonic ms: growth of logs that is still to be told */
+    struct list attempts;   /* struct attempt: claimed, running, or ended and not yet settled */
     struct heap deadlines;
     struct json_reader *reader;
     unsigned short chance[3]; /* erand48 */
@@ -209,3 +212,10 @@ int engine_finish(struct engine *engine, int64_t id, const char *token, enum err
                   const char *message, const char *result, struct task *ret_task);
 /** A claim that its worker never heard of: the task is queued again. */
 void engine_release_claim(struct engine *engine, int64_t id, const char *token);
+
+/* Events (engine/event.c) */
+
+/** Stages the event of a task's transition. */
+void engine_tell_task(struct engine *engine, const struct task *task, enum task_status from);
+/** Prints {"seq": …, "type": …, "at": …, "profile": …, …}. */
+void engine_print_event(const struct engine *engine, const struct event *event, struct buf *out);

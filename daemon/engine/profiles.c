@@ -189,6 +189,13 @@ static void say_removed(const struct profile *profile)
             profile->config.name);
 }
 
+static void tell_all(struct engine *engine)
+{
+    for (size_t i = 0; i < engine->profile_count; i++)
+        event_stage(&engine->events,
+                    &(struct event){.type = EVENT_PROFILE, .profile_id = engine->profiles[i]->id});
+}
+
 void engine_apply_settings(struct engine *engine)
 {
     struct settings *settings = &engine->staged.settings;
@@ -223,6 +230,8 @@ void engine_apply_settings(struct engine *engine)
         push_profile(&engine->profiles, &engine->profile_count, profile);
     }
     free(old);
+    if (old_count)
+        tell_all(engine);
     if (old_count)
         log_info("the configuration was read again: %zu profiles", settings->profile_count);
     settings_deinit(&engine->settings);

@@ -56,7 +56,10 @@ int engine_assign(struct engine *engine, struct profile *profile, struct task *t
     task->profile_id = profile->id;
     task->created_at = engine->now.wall;
     admit(engine, profile, task);
-    return store_add_task(engine->store, task);
+    r = store_add_task(engine->store, task);
+    if (r == 0)
+        engine_tell_task(engine, task, TASK_NEW);
+    return r;
 }
 
 /* A task that is about to be changed, and its profile. */
@@ -80,6 +83,8 @@ static int save(struct engine *engine, const struct task *task, enum task_status
 {
     int r = store_save_task(engine->store, task, was_status, task->attempt);
 
+    if (r > 0)
+        engine_tell_task(engine, task, was_status);
     return r < 0 ? r : r == 0 ? ENGINE_CONFLICT : 0;
 }
 

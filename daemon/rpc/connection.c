@@ -58,6 +58,7 @@ void connection_kill(struct connection *connection)
 {
     connection->is_dead = true;
     waiting_drop(connection);
+    subscription_end(connection);
     settle_grants(connection, true);
     event_del(connection->readable);
     event_del(connection->writable);
@@ -161,6 +162,7 @@ struct connection *connection_new(struct rpc_server *server, int fd, const struc
     list_init(&connection->ready);
     list_init(&connection->dirty);
     list_init(&connection->grants);
+    list_init(&connection->subscription.link);
     list_append(&server->connections, &connection->link);
     server->connection_count++;
     event_add(connection->readable, NULL);
@@ -170,6 +172,7 @@ struct connection *connection_new(struct rpc_server *server, int fd, const struc
 void connection_free(struct connection *connection)
 {
     waiting_drop(connection);
+    subscription_end(connection);
     settle_grants(connection, true);
     event_free(connection->readable);
     event_free(connection->writable);
@@ -240,7 +243,8 @@ size_t connection_process(struct connection *connection)
         connection->in_at = next;
     }
     if (connection->is_closing ||
-        (connection->at_eof && !connection->waiting && connection->in_at == connection->in.len)) {
+        (connection->at_eof && !connection->waiting && !subscription_is_active(connection) &&
+         connection->in_at == connection->in.len)) {
         connection->is_closing = true;
         list_remove(&connection->ready);
         /* Nothing staged and nothing to send: rpc_release() would not look at it. */
@@ -259,6 +263,8 @@ static void flush(struct connection *connection)
 
     if (connection->is_dead)
         return;
+    if (connection->out_sent == out->len)
+        subscription_pump(connection);
     while (connection->out_sent < out->len) {
         ssize_t n = send(connection->fd, out->data + connection->out_sent,
                          out->len - connection->out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -312,5 +318,6 @@ void connection_release(struct connection *connection)
     }
     if (connection->staged.capacity > KEEP_BUFFER)
         buf_deinit(&connection->staged);
+    subscription_pump(connection);
     flush(connection);
 }

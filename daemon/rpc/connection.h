@@ -10,6 +10,15 @@
 #include "rpc/method.h"
 #include "rpc/server.h"
 
+/* A follower of events: see subscription.c. */
+struct subscription {
+    struct list link; /* server.subscribers; in none: the connection follows nothing */
+    int64_t *profiles;
+    size_t profile_count; /* profiles NULL: all */
+    int64_t next;         /* the next event to be sent */
+    bool has_gap;         /* what it asked for is no longer held */
+};
+
 struct connection {
     struct list link;  /* server.connections, or server.dead */
     struct list ready; /* server.ready, while it has lines to be handled */
@@ -32,7 +41,8 @@ struct connection {
     uint64_t out_moved; /* bytes that have been committed so far, */
     uint64_t out_left;  /* and that have left */
     struct list grants; /* struct grant: claims whose replies have not left */
-    size_t waiting;     /* calls that wait for a task */
+    struct subscription subscription;
+    size_t waiting; /* calls that wait for a task */
 
     bool at_eof;     /* the client sends nothing more */
     bool is_held;    /* not read from until it has read its replies */
@@ -66,6 +76,7 @@ struct rpc_server {
     int fd, lock_fd;
     char *path;
     struct list connections, ready, dirty, dead;
+    struct list subscribers;
     struct list waiting; /* calls, the oldest first; see waiting.c */
     size_t connection_count;
     bool is_accepting, has_stopped;
@@ -84,6 +95,14 @@ void waiting_add(struct connection *connection, const char *id, size_t id_len,
 void waiting_drop(struct connection *connection);
 /** For engine.serve_waiting. */
 void waiting_serve(void *server);
+
+/** Follows the events behind `after`; -1: from now on. `profiles` are ids, NULL: all. */
+void subscription_start(struct connection *connection, const int64_t *profiles, size_t count,
+                        int64_t after);
+void subscription_end(struct connection *connection);
+bool subscription_is_active(const struct connection *connection);
+/** Adds to the committed output what there is room for. */
+void subscription_pump(struct connection *connection);
 
 /** Whether the client has closed its end for good. */
 bool connection_has_hung_up(const struct connection *connection);

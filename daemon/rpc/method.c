@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-#include "rpc/method.h"
+#include "rpc/connection.h"
 
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "common/alloc.h"
 
 static const struct rpc_method *const tables[] = {
     rpc_profile_methods, rpc_task_methods,   rpc_permission_methods,
@@ -199,12 +201,46 @@ static enum rpc_outcome reload_config(struct rpc_call *call)
     return RPC_REPLY;
 }
 
+static const struct param subscribe_params[] = {
+    {.name = "after",
+     .type = PARAM_INTEGER,
+     .min = 0,
+     .max = 9007199254740991,
+     .doc = "The seq of the last event that was seen; from now on unless told."},
+    {.name = "profiles", .type = PARAM_WORDS, .doc = "Only events of these profiles."},
+    {.type = PARAM_END},
+};
+
+static enum rpc_outcome subscribe(struct rpc_call *call)
+{
+    struct json_object *names = json_get(call->params, "profiles");
+    size_t count = names ? json_object_array_length(names) : 0;
+    CLEANUP(freep) int64_t *profiles = names ? xcalloc(count + 1, sizeof(*profiles)) : NULL;
+
+    for (size_t i = 0; i < count; i++) {
+        const char *name = json_object_get_string(json_object_array_get_idx(names, i));
+        const struct profile *profile = engine_find_profile(call->engine, name);
+
+        if (!profile)
+            return rpc_error(call, RPC_NOT_FOUND, "profile \"%s\" not found", name);
+        profiles[i] = profile->id;
+    }
+    if (!call->connection)
+        return rpc_error(call, RPC_INVALID_REQUEST, "a subscription needs an id");
+    subscription_start(call->connection, profiles, count, rpc_get_int(call, "after", -1));
+    buf_add_text(call->out, "{\"seq\":");
+    buf_add_int(call->out, call->engine->events.next - 1);
+    buf_add_char(call->out, '}');
+    return RPC_REPLY;
+}
+
 const struct rpc_method rpc_system_methods[] = {
     {"get_health", "How acpd and its profiles are.", no_params, get_health},
     {"get_metrics_export", "The figures as Prometheus reads them: text, as one string.", no_params,
      get_metrics_export},
     {"reload_config", "Reads the configuration file again; a bad one changes nothing.", no_params,
      reload_config, .is_guarded = true},
+    {"subscribe", "Events on this connection, as they are committed.", subscribe_params, subscribe},
     {"rpc.discover", "This document: every method and its parameters, as OpenRPC.", no_params,
      discover},
     {0},

@@ -121,6 +121,7 @@ int rpc_server_new(struct event_base *base, struct engine *engine, const char *p
     list_init(&server->dirty);
     list_init(&server->dead);
     list_init(&server->waiting);
+    list_init(&server->subscribers);
     engine->serve_waiting = waiting_serve;
     engine->waiting = server;
 
@@ -286,6 +287,14 @@ void rpc_release(struct rpc_server *server)
     }
     server->mark_count = 0;
     buf_clear(&server->ids);
+    list_for_each_safe (at, &server->subscribers) {
+        struct connection *connection = list_entry(at, struct connection, subscription.link);
+
+        if (connection->at_eof && connection_has_hung_up(connection))
+            connection_kill(connection);
+        else
+            connection_release(connection);
+    }
 }
 
 void rpc_reap(struct rpc_server *server)

@@ -154,6 +154,8 @@ static void stream_on_readable(evutil_socket_t fd UNUSED, short what UNUSED, voi
     while (left-- && stream_read(stream, CHUNK)) {
     }
     run_log_flush(stream->run->log);
+    if (stream->run->handler.on_log)
+        stream->run->handler.on_log(stream->run, stream->run->handler.data);
 }
 
 /* What the family wrote is in the pipe by now, and this takes no more than that: a process outside

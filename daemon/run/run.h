@@ -57,6 +57,8 @@ struct run_handler {
     /* Of a dialog: takes what the command wrote to stdout, which then goes neither into the log
      * nor into the tail. Called from the event loop, before on_end. */
     void (*on_output)(struct run *run, const char *bytes, size_t len, void *data);
+    /* May be NULL. Output has been added to the log. */
+    void (*on_log)(struct run *run, void *data);
     /* Called once, from the event loop, when the command has ended and its family is gone and its
      * output is in the log. The run is freed right after; `end` is valid during the call. */
     void (*on_end)(struct run *run, const struct run_end *end, void *data);

@@ -556,7 +556,8 @@ static const char everything[] =
     " 'routing': {'capability': 0.41, 'load': 0.31, 'history': 0.21, 'priority': 0.11},"
     " 'titleLimit': 1025, 'descriptionLimit': 262145, 'inputLimit': 1048577,"
     " 'lineLimit': 4194305, 'outputLimit': 8388609, 'connectionLimit': 4097,"
-    " 'linesPerPass': 257, 'batchLimit': 1001, 'logLimit': 16777217, 'killGrace': 5.5,"
+    " 'linesPerPass': 257, 'batchLimit': 1001, 'logLimit': 16777217, 'killGrace': 5.5, "
+    "'eventBuffer': 10001,"
     " 'socketGroup': 'wheel',"
     " 'profiles': ["
     "  {'runner': {'env': {'K': 'V', 'EMPTY': '', 'TWO': 'a=b c'}, 'cwd': '/some where',"
@@ -594,6 +595,7 @@ START_TEST(file_with_everything)
     ck_assert_int_eq(settings.batch_limit, 1001);
     ck_assert_int_eq(settings.log_limit, 16777217);
     ck_assert_int_eq(settings.kill_grace_ms, 5500);
+    ck_assert_int_eq(settings.event_buffer, 10001);
     ck_assert_str_eq(settings.socket_group, "wheel");
     ck_assert(!settings.is_demo);
 

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Followers of events. A subscription is a cursor into the ring of events: a connection gets what
+ * lies ahead of it while its output has room, so that a slow reader costs nothing but its place.
+ * When the ring has overtaken the cursor it has lost events, is told so, and is closed.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/alloc.h"
+#include "rpc/connection.h"
+
+#define ROOM (256 * 1024) /* bytes of output at which no more events are added */
+
+void subscription_start(struct connection *connection, const int64_t *profiles, size_t count,
+                        int64_t after)
+{
+    const struct event_log *events = &connection->server->engine->events;
+    struct subscription *subscription = &connection->subscription;
+
+    subscription_end(connection);
+    subscription->profiles = profiles ? xmalloc((count + 1) * sizeof(*profiles)) : NULL;
+    if (profiles)
+        memcpy(subscription->profiles, profiles, count * sizeof(*profiles));
+    subscription->profile_count = count;
+    subscription->next = after >= 0 ? after + 1 : events->next;
+    /* What was before is no fault of the reader's. */
+    subscription->has_gap = subscription->next < events->first || subscription->next > events->next;
+    list_append(&connection->server->subscribers, &subscription->link);
+}
+
+void subscription_end(struct connection *connection)
+{
+    list_remove(&connection->subscription.link);
+    free(STEAL(connection->subscription.profiles));
+}
+
+bool subscription_is_active(const struct connection *connection)
+{
+    return !list_is_empty(&connection->subscription.link);
+}
+
+static void start_event(struct buf *out)
+{
+    buf_add_text(out, "{\"jsonrpc\":\"2.0\",\"method\":\"event\",\"params\":");
+}
+
+static void add_gap(struct subscription *subscription, const struct event_log *events,
+                    struct buf *out)
+{
+    start_event(out);
+    buf_printf(out, "{\"seq\":%lld,\"type\":\"gap\",\"from\":%lld,\"to\":%lld}}\n",
+               (long long)events->first - 1, (long long)subscription->next,
+               (long long)events->first - 1);
+    subscription->next = events->first;
+    subscription->has_gap = false;
+}
+
+static bool is_wanted(const struct subscription *subscription, const struct event *event)
+{
+    if (!subscription->profiles)
+        return true;
+    for (size_t i = 0; i < subscription->profile_count; i++)
+        if (subscription->profiles[i] == event->profile_id)
+            return true;
+    return false;
+}
+
+void subscription_pump(struct connection *connection)
+{
+    const struct engine *engine = connection->server->engine;
+    const struct event_log *events = &engine->events;
+    struct subscription *subscription = &connection->subscription;
+    struct buf *out = &connection->out;
+    size_t before = out->len;
+
+    if (!subscription_is_active(connection) || connection->is_dead || connection->is_closing)
+        return;
+    if (subscription->has_gap)
+        add_gap(subscription, events, out);
+    if (subscription->next < events->first) {
+        start_event(out);
+        buf_printf(out,
+                   "{\"seq\":%lld,\"type\":\"dropped\",\"reason\":\"read too slowly: events up to "
+                   "%lld are no longer held; subscribe again\"}}\n",
+                   (long long)subscription->next - 1, (long long)events->first - 1);
+        connection->is_closing = true;
+        subscription_end(connection);
+    } else {
+        while (subscription->next < events->next && out->len - connection->out_sent < ROOM) {
+            const struct event *event = event_get(events, subscription->next++);
+
+            if (!is_wanted(subscription, event))
+                continue;
+            start_event(out);
+            engine_print_event(engine, event, out);
+            buf_add_text(out, "}\n");
+        }
+    }
+    connection->out_moved += out->len - before;
+}
