@@ -35,14 +35,25 @@ void metrics_bucket_add(struct metrics_bucket *bucket, const struct metrics_buck
     bucket->duration_sum_ms += other->duration_sum_ms;
     bucket->started += other->started;
     bucket->wait_sum_ms += other->wait_sum_ms;
+    metrics_cost_add(&bucket->cost, &other->cost);
     for (size_t i = 0; i < METRICS_BINS; i++)
         bucket->durations[i] += other->durations[i];
+}
+
+void metrics_cost_add(struct metrics_cost *sum, const struct metrics_cost *cost)
+{
+    if (!cost->currency[0])
+        return;
+    if (!sum->currency[0])
+        memcpy(sum->currency, cost->currency, sizeof(sum->currency));
+    if (strcmp(sum->currency, cost->currency) == 0)
+        sum->amount += cost->amount;
 }
 
 bool metrics_bucket_is_empty(const struct metrics_bucket *bucket)
 {
     return !bucket->completed && !bucket->failed && !bucket->cancelled && !bucket->retried &&
-           !bucket->successes && !bucket->errors && !bucket->started;
+           !bucket->successes && !bucket->errors && !bucket->started && !bucket->cost.currency[0];
 }
 
 void metrics_bucket_add_attempt(struct metrics_bucket *bucket, bool success, int64_t duration_ms)
@@ -73,7 +84,7 @@ void metrics_from_bucket(const struct metrics_bucket *bucket, int64_t range_ms,
                          struct metrics *ret_metrics)
 {
     int64_t n = bucket->successes + bucket->errors;
-    struct metrics m = {.success_rate = 100, .sample_size = n};
+    struct metrics m = {.success_rate = 100, .sample_size = n, .cost = bucket->cost};
 
     m.throughput = (double)(bucket->completed + bucket->failed) / ((double)range_ms / 3600000);
     if (bucket->started)

@@ -16,12 +16,21 @@
 
 #define METRICS_BINS 136 /* up to 2^34 ms, half a year */
 
+#define CURRENCY_SIZE 8 /* of a currency's code, e.g. USD */
+
+/* What agents say that their work cost. */
+struct metrics_cost {
+    double amount;
+    char currency[CURRENCY_SIZE]; /* empty: nothing was reported */
+};
+
 struct metrics_bucket {
     int64_t completed, failed, cancelled; /* tasks by final outcome */
     int64_t retried;                      /* attempts that will be repeated */
     int64_t successes, errors;            /* attempts that count for rates */
     int64_t duration_sum_ms;              /* of those attempts */
     int64_t started, wait_sum_ms;         /* attempts started and how long they had been queued */
+    struct metrics_cost cost;             /* in the first currency that was reported */
     uint32_t durations[METRICS_BINS];     /* of the attempts that count */
 };
 
@@ -31,10 +40,13 @@ struct metrics {
     double error_rate;   /* percent; 0 without any */
     double average_duration, p50_duration, p95_duration; /* seconds */
     double average_wait;                                 /* seconds in the queue before a start */
-    int64_t sample_size;                                 /* attempts that count */
+    struct metrics_cost cost;
+    int64_t sample_size; /* attempts that count */
 };
 
 void metrics_bucket_add(struct metrics_bucket *bucket, const struct metrics_bucket *other);
+/** Amounts in another currency than the sum's are left out. */
+void metrics_cost_add(struct metrics_cost *sum, const struct metrics_cost *cost);
 bool metrics_bucket_is_empty(const struct metrics_bucket *bucket);
 /** Notes one attempt that counts. */
 void metrics_bucket_add_attempt(struct metrics_bucket *bucket, bool success, int64_t duration_ms);

@@ -98,6 +98,11 @@ static void on_agent_end(struct acp *acp UNUSED, const struct acp_end *end, void
     struct attempt *attempt = data;
 
     attempt->acp = NULL;
+    attempt->usage = end->usage ? xstrdup(end->usage) : NULL;
+    if (end->currency) {
+        attempt->cost.amount = end->cost;
+        snprintf(attempt->cost.currency, sizeof(attempt->cost.currency), "%s", end->currency);
+    }
     if (attempt_was_stopped(attempt) && end->verdict != ACP_COMPLETED) {
         attempt->class = attempt->stop;
         attempt->message = xstrdup("acpd was stopped");

@@ -98,6 +98,7 @@ void attempt_free(struct attempt *attempt)
     free(attempt->message);
     free(attempt->result);
     free(attempt->lease);
+    free(attempt->usage);
     free(attempt);
 }
 
@@ -322,7 +323,7 @@ void attempt_launch(struct attempt *attempt)
 
 int attempt_conclude(struct engine *engine, struct profile *profile, struct task *task,
                      enum error_class class, const char *message, const char *result,
-                     int64_t duration_ms)
+                     int64_t duration_ms, const struct attempt *reported)
 {
     const struct error_class_info *info = error_class_info(class);
     struct metrics_bucket *bucket = &profile->staged.bucket;
@@ -335,6 +336,8 @@ int attempt_conclude(struct engine *engine, struct profile *profile, struct task
         .duration_ms = duration_ms,
         .error_class = class,
         .error_message = message,
+        .usage = reported ? reported->usage : NULL,
+        .cost = reported ? reported->cost : (struct metrics_cost){0},
     };
     enum task_status to = TASK_COMPLETED;
     int64_t delay_ms = 0;
@@ -372,6 +375,7 @@ int attempt_conclude(struct engine *engine, struct profile *profile, struct task
     bucket->failed += to == TASK_FAILED;
     bucket->cancelled += to == TASK_CANCELLED;
     bucket->retried += to == TASK_QUEUED || to == TASK_SCHEDULED;
+    metrics_cost_add(&bucket->cost, &attempt.cost);
     if (info->counts)
         metrics_bucket_add_attempt(bucket, class == ERROR_NONE, duration_ms);
     return 0;
@@ -398,7 +402,7 @@ int attempt_settle(struct attempt *attempt)
     attempt->is_stale = r == 0 || task.status != TASK_RUNNING || task.attempt != attempt->number;
     if (!attempt->is_stale) {
         r = attempt_conclude(engine, attempt->profile, &task, attempt->class, attempt->message,
-                             attempt->result, attempt->ended_mono - attempt->started_mono);
+                             attempt->result, attempt->ended_mono - attempt->started_mono, attempt);
         if (r < 0)
             return r;
         if (attempt->class != ERROR_NONE)

@@ -33,6 +33,8 @@ struct attempt {
 
     enum error_class class; /* how it ended */
     char *message, *result;
+    char *usage; /* JSON as an agent reported it, or NULL */
+    struct metrics_cost cost;
     bool log_has_grown; /* and nobody was told since */
     int64_t log_told;   /* when, monotonic ms */
 
@@ -79,10 +81,10 @@ void attempt_end(struct attempt *attempt);
 /** Ends the attempt's task, or gives it another attempt, unless it was taken away meanwhile. */
 int attempt_settle(struct attempt *attempt);
 /** Writes the end of the task's last attempt and what follows from it: completed, failed, or
- *  waiting again. Changes *task. */
+ *  waiting again. Changes *task. `reported` NULL: nobody reported usage or cost. */
 int attempt_conclude(struct engine *engine, struct profile *profile, struct task *task,
                      enum error_class class, const char *message, const char *result,
-                     int64_t duration_ms);
+                     int64_t duration_ms, const struct attempt *reported);
 
 /** Puts a task into the queue, now or when it is due; saves nothing. */
 void task_enqueue(struct engine *engine, struct task *task);

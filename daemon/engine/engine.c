@@ -107,7 +107,7 @@ int engine_recover(struct engine *engine)
         if (!profile)
             return -EBADMSG;
         r = attempt_conclude(engine, profile, &task, ERROR_INTERRUPTED, "acpd ended under it", NULL,
-                             engine->now.wall - task.started_at);
+                             engine->now.wall - task.started_at, NULL);
         if (r < 0)
             return r;
         count++;

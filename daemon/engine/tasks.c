@@ -136,7 +136,7 @@ int engine_cancel(struct engine *engine, int64_t id, struct task *ret_task)
     if (was == TASK_RUNNING) {
         attempt = attempt_find(engine, id);
         r = attempt_conclude(engine, profile, ret_task, ERROR_CANCELLED, message, NULL,
-                             attempt ? engine->now.mono - attempt->started_mono : 0);
+                             attempt ? engine->now.mono - attempt->started_mono : 0, NULL);
         if (r == 0 && attempt)
             attempt_stop(attempt, ERROR_CANCELLED);
         return r;

@@ -142,7 +142,13 @@ int rpc_print_metrics(struct rpc_call *call, const struct profile *profile, cons
     print_int(out, ",\"sampleSize\":", m.sample_size);
     print_number(out, ",\"p50TaskDuration\":", m.p50_duration);
     print_number(out, ",\"p95TaskDuration\":", m.p95_duration);
-    buf_add_char(out, '}');
+    if (m.cost.currency[0]) {
+        print_number(out, ",\"cost\":{\"amount\":", m.cost.amount);
+        print_text(out, ",\"currency\":", m.cost.currency);
+        buf_add_text(out, ",\"source\":\"reported by the agent\"}}");
+    } else {
+        buf_add_text(out, ",\"cost\":null}");
+    }
     return 0;
 }
 

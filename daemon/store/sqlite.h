@@ -13,7 +13,7 @@
 
 #define BUCKET_COLUMNS                                                                             \
     "completed, failed, cancelled, retried, successes, errors, duration_sum, started, wait_sum, "  \
-    "durations"
+    "durations, cost, currency"
 
 /* The partial index task_live serves what has not finished. SQLite uses it only for queries that
  * repeat its condition. */
@@ -68,13 +68,14 @@
                      "WHERE status > 4 AND status = ?2 AND id < ?1 ORDER BY id DESC")              \
     X(LIST_RUNNING, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE           \
                     " AND status = 4 AND id < ?1 ORDER BY id DESC")                                \
-    X(ADD_ATTEMPT, "INSERT INTO attempt VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")              \
+    X(ADD_ATTEMPT,                                                                                 \
+      "INSERT INTO attempt VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")            \
     X(RECENT_ATTEMPTS, "SELECT error_class, duration FROM attempt INDEXED BY attempt_recent "      \
                        "WHERE counts AND profile_id = ?1 ORDER BY finished_at DESC LIMIT ?2")      \
     X(GET_BUCKET, "SELECT " BUCKET_COLUMNS " FROM bucket "                                         \
                   "WHERE profile_id = ?1 AND span = ?2 AND at = ?3")                               \
     X(PUT_BUCKET, "INSERT OR REPLACE INTO bucket (profile_id, span, at, " BUCKET_COLUMNS ") "      \
-                  "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")               \
+                  "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)")     \
     X(LIST_BUCKETS, "SELECT " BUCKET_COLUMNS " FROM bucket "                                       \
                     "WHERE profile_id = ?1 AND span = ?2 AND at >= ?3 AND at < ?4")                \
     X(PRUNE_BUCKETS, "DELETE FROM bucket WHERE profile_id = ?1 AND span = ?2 AND at < ?3")

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Profiles, their attempts and their metrics in SQLite. */
+#include <stdio.h>
 #include <string.h>
 
 #include "common/alloc.h"
@@ -101,6 +102,11 @@ int store_add_attempt(struct store *store, const struct store_attempt *attempt)
     sqlite_bind_text_or_null(stmt, 7, sqlite_class_name(attempt->error_class));
     sqlite_bind_text_or_null(stmt, 8, attempt->error_message);
     sqlite3_bind_int(stmt, 9, error_class_info(attempt->error_class)->counts);
+    sqlite_bind_text_or_null(stmt, 10, attempt->usage);
+    if (attempt->cost.currency[0]) {
+        sqlite3_bind_double(stmt, 11, attempt->cost.amount);
+        sqlite_bind_text_or_null(stmt, 12, attempt->cost.currency);
+    }
     return sqlite_run(store, stmt);
 }
 
@@ -193,6 +199,9 @@ static void add_bucket_row(sqlite3_stmt *stmt, struct metrics_bucket *sum)
     };
 
     metrics_durations_parse(&bucket, (const char *)sqlite3_column_text(stmt, 9));
+    bucket.cost.amount = sqlite3_column_double(stmt, 10);
+    snprintf(bucket.cost.currency, sizeof(bucket.cost.currency), "%s",
+             (const char *)sqlite3_column_text(stmt, 11));
     metrics_bucket_add(sum, &bucket);
 }
 
@@ -233,6 +242,8 @@ static int add_to_bucket(struct store *store, int64_t profile_id, int64_t span, 
     sqlite3_bind_int64(stmt, 11, sum.started);
     sqlite3_bind_int64(stmt, 12, sum.wait_sum_ms);
     sqlite3_bind_text(stmt, 13, buf_text(&durations), -1, SQLITE_STATIC);
+    sqlite3_bind_double(stmt, 14, sum.cost.amount);
+    sqlite3_bind_text(stmt, 15, sum.cost.currency, -1, SQLITE_STATIC);
     return sqlite_run(store, stmt);
 }
 

@@ -94,6 +94,12 @@ static const char *const migrations[] = {
     "  length INTEGER NOT NULL,"
     "  worker TEXT NOT NULL"
     ");",
+
+    "ALTER TABLE attempt ADD COLUMN usage TEXT;" /* as an agent reported it, JSON */
+    "ALTER TABLE attempt ADD COLUMN cost REAL;"
+    "ALTER TABLE attempt ADD COLUMN currency TEXT;"
+    "ALTER TABLE bucket ADD COLUMN cost REAL NOT NULL DEFAULT 0;"
+    "ALTER TABLE bucket ADD COLUMN currency TEXT NOT NULL DEFAULT '';",
 };
 
 static int read_number(sqlite3 *db, const char *sql, int *ret_number)

@@ -116,6 +116,8 @@ struct store_attempt {
     int64_t duration_ms;             /* from a clock that does not jump */
     enum error_class error_class;    /* ERROR_NONE: it completed the task */
     const char *error_message;
+    const char *usage; /* JSON as the agent reported it, or NULL */
+    struct metrics_cost cost;
 };
 
 int store_add_attempt(struct store *store, const struct store_attempt *attempt);

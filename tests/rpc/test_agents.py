@@ -78,6 +78,20 @@ def test_a_turn_from_prompt_to_result(run, folder):
     assert "cost so far 0.5 USD" in log[4]["text"]
 
 
+def test_cost_is_summed_per_profile_and_survives_a_restart(make_daemon):
+    daemon = make_daemon(agent("note('usage_update', used=1, size=2, cost={'amount': 0.25, "
+                               "'currency': 'EUR'})\nend()"), shell("true", "q"))
+    with daemon.client() as client:
+        for _ in range(2):
+            client.finish(client.assign("p")["id"])
+        client.finish(client.assign("q")["id"])
+    daemon.restart()
+    with daemon.client() as client:
+        assert client.get_profile_metrics(name="p", range="24h")["cost"] == {
+            "amount": 0.5, "currency": "EUR", "source": "reported by the agent"}
+        assert client.get_profile_metrics(name="q")["cost"] is None
+
+
 @pytest.mark.parametrize("reason, status, error_class, words", [
     ("refusal", "failed", "refusal", "refused"),
     ("max_tokens", "failed", "limit", "max_tokens"),

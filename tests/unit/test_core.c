@@ -602,8 +602,9 @@ END_TEST
 
 START_TEST(metrics_add_up)
 {
-    struct metrics_bucket sum = {1, 2, 3, 4, 5, 6, 7, 8, 9, {10}};
-    struct metrics_bucket other = {100, 200, 300, 400, 500, 600, 700, 800, 900, {1000}};
+    struct metrics_bucket sum = {1, 2, 3, 4, 5, 6, 7, 8, 9, {0.5, "USD"}, {10}};
+    struct metrics_bucket other = {100, 200, 300, 400,           500,   600,
+                                   700, 800, 900, {0.25, "USD"}, {1000}};
     static const size_t not_empty[] = {
         offsetof(struct metrics_bucket, completed), offsetof(struct metrics_bucket, failed),
         offsetof(struct metrics_bucket, cancelled), offsetof(struct metrics_bucket, retried),
@@ -624,6 +625,10 @@ START_TEST(metrics_add_up)
     ck_assert_int_eq(sum.duration_sum_ms, 707);
     ck_assert_int_eq(sum.started, 808);
     ck_assert_int_eq(sum.wait_sum_ms, 909);
+    ck_assert_double_eq(sum.cost.amount, 0.75);
+    metrics_cost_add(&sum.cost, &(struct metrics_cost){9, "EUR"});
+    ck_assert_double_eq(sum.cost.amount, 0.75);
+    ck_assert_str_eq(sum.cost.currency, "USD");
     ck_assert_uint_eq(sum.durations[0], 1010);
     ck_assert_uint_eq(sum.durations[77], 5);
     ck_assert_uint_eq(sum.durations[METRICS_BINS - 1], 3);
