@@ -386,6 +386,11 @@ static int set_value(const struct place *place, const struct config_row *row,
         return set_env(place, row, value);
     case CONFIG_SERVERS:
         return set_servers(place, row, value);
+    case CONFIG_BOOLEAN:
+        if (!json_object_is_type(value, json_type_boolean))
+            return refuse(place->error, place->prefix, row->key, "must be true or false");
+        *((bool *)place->base + row->offset) = json_object_get_boolean(value);
+        return 0;
     case CONFIG_PERMISSIONS:
         return set_permissions(place, row, value);
     }
@@ -425,6 +430,7 @@ static void set_defaults(void *base, const struct config_row *rows)
         case CONFIG_COMMAND:
         case CONFIG_ENV:
         case CONFIG_SERVERS:
+        case CONFIG_BOOLEAN:
             break;
         }
     }

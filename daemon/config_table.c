@@ -137,6 +137,9 @@ const struct config_row config_runner_rows[] = {
      .runners = AGENT, .doc = "Seconds after which a question that nobody answered is rejected."},
     {"permissions", CONFIG_PERMISSIONS, RUNNER_AT(permissions), .runners = AGENT,
      .doc = "`allow`, `reject` or `ask`, or an object of these by kind of tool."},
+    {"reuse", CONFIG_BOOLEAN, RUNNER_AT(reuse), .runners = AGENT,
+     .doc = "`true`: the agent's process is kept after a turn that completed, and each task is a "
+            "new session."},
     {"lease", CONFIG_SECONDS, RUNNER_AT(lease_ms), 0.01, DAY, 60,
      .runners = CONFIG_RUNNER_BIT(RUNNER_WORKER),
      .doc = "Seconds that a claim holds without being extended."},

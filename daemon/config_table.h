@@ -20,6 +20,7 @@ enum config_type {
     CONFIG_COMMAND,     /* char **, a program and its arguments */
     CONFIG_ENV,         /* char ** of "KEY=value" */
     CONFIG_SERVERS,     /* char *, a JSON array of MCP servers */
+    CONFIG_BOOLEAN,     /* bool, false unless told */
     CONFIG_PERMISSIONS, /* struct permissions */
 };
 

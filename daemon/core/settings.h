@@ -20,6 +20,7 @@ struct runner_config {
     char *model, *mode, *auth_method; /* NULL: the agent's own choice */
     int64_t start_timeout_ms, stall_timeout_ms, permission_timeout_ms;
     struct permissions permissions;
+    bool reuse; /* one process for many attempts */
 
     int64_t lease_ms; /* of a worker */
 };

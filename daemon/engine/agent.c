@@ -93,11 +93,76 @@ static void judge_death(struct attempt *attempt, const struct acp_end *end)
                                  end->was_prompted ? "in mid-turn" : "before its turn began");
 }
 
-static void on_agent_end(struct acp *acp UNUSED, const struct acp_end *end, void *data)
+struct idle_agent {
+    struct list link; /* engine.idle_agents */
+    struct acp *acp;
+    int64_t profile_id;
+    bool is_leaving;
+};
+
+static void on_gone(struct acp *acp UNUSED, void *data)
+{
+    struct idle_agent *idle = data;
+
+    list_remove(&idle->link);
+    free(idle);
+}
+
+/* The agent has ended its turn and waits for another. */
+static void keep(struct attempt *attempt, struct acp *acp)
+{
+    struct idle_agent *idle = xcalloc(1, sizeof(*idle));
+
+    idle->acp = acp;
+    idle->profile_id = attempt->profile->id;
+    list_append(&attempt->engine->idle_agents, &idle->link);
+    acp_set_owner(acp, idle);
+    if (attempt->engine->is_stopping || attempt->is_outdated) {
+        idle->is_leaving = true;
+        acp_dismiss(acp);
+    }
+}
+
+static struct acp *take_idle(struct engine *engine, const struct profile *profile)
+{
+    list_for_each (link, &engine->idle_agents) {
+        struct idle_agent *idle = list_entry(link, struct idle_agent, link);
+        struct acp *acp = idle->acp;
+
+        if (idle->is_leaving || idle->profile_id != profile->id)
+            continue;
+        list_remove(&idle->link);
+        free(idle);
+        return acp;
+    }
+    return NULL;
+}
+
+void agents_dismiss(struct engine *engine)
+{
+    list_for_each (link, &engine->idle_agents) {
+        struct idle_agent *idle = list_entry(link, struct idle_agent, link);
+
+        idle->is_leaving = true;
+        acp_dismiss(idle->acp);
+    }
+    list_for_each (link, &engine->attempts)
+        list_entry(link, struct attempt, link)->is_outdated = true;
+}
+
+void agents_free(struct engine *engine)
+{
+    list_for_each_safe (link, &engine->idle_agents)
+        on_gone(NULL, list_entry(link, struct idle_agent, link));
+}
+
+static void on_agent_end(struct acp *acp, const struct acp_end *end, void *data)
 {
     struct attempt *attempt = data;
 
     attempt->acp = NULL;
+    if (!end->run)
+        keep(attempt, acp);
     attempt->usage = end->usage ? xstrdup(end->usage) : NULL;
     if (end->currency) {
         attempt->cost.amount = end->cost;
@@ -164,34 +229,40 @@ void attempt_launch_agent(struct attempt *attempt, const struct run_spec *run)
     CLEANUP(strv_freep) char **prompt = make_prompt(attempt);
     CLEANUP(freep) char *here = getcwd(NULL, 0);
 
-    attempt->acp =
-        acp_start(attempt->engine->supervisor,
-                  &(struct acp_spec){
-                      .run = *run,
-                      .script =
-                          {
-                              .cwd = runner->cwd ? runner->cwd
-                                     : here      ? here
-                                                 : "/",
-                              .mcp_servers = runner->mcp_servers ? runner->mcp_servers : "[]",
-                              .model = runner->model,
-                              .mode = runner->mode,
-                              .auth_method = runner->auth_method,
-                              .prompt = prompt,
-                              .start_ms = runner->start_timeout_ms,
-                              .turn_ms = attempt->timeout_ms,
-                              .stall_ms = runner->stall_timeout_ms,
-                              .permission_ms = runner->permission_timeout_ms,
-                              .grace_ms = run->grace_ms,
-                          },
-                  },
-                  &(struct acp_handler){
-                      .on_question = on_question,
-                      .on_answered = on_answered,
-                      .on_log = on_log,
-                      .on_end = on_agent_end,
-                      .data = attempt,
-                  });
+    struct acp_spec spec = {
+        .run = *run,
+        .script =
+            {
+                .cwd = runner->cwd ? runner->cwd
+                       : here      ? here
+                                   : "/",
+                .mcp_servers = runner->mcp_servers ? runner->mcp_servers : "[]",
+                .model = runner->model,
+                .mode = runner->mode,
+                .auth_method = runner->auth_method,
+                .prompt = prompt,
+                .start_ms = runner->start_timeout_ms,
+                .turn_ms = attempt->timeout_ms,
+                .stall_ms = runner->stall_timeout_ms,
+                .permission_ms = runner->permission_timeout_ms,
+                .grace_ms = run->grace_ms,
+            },
+        .is_kept = runner->reuse,
+    };
+    struct acp_handler handler = {
+        .on_question = on_question,
+        .on_answered = on_answered,
+        .on_log = on_log,
+        .on_end = on_agent_end,
+        .on_gone = on_gone,
+        .data = attempt,
+    };
+
+    attempt->acp = runner->reuse ? take_idle(attempt->engine, attempt->profile) : NULL;
+    if (attempt->acp)
+        acp_again(attempt->acp, &spec, &handler);
+    else
+        attempt->acp = acp_start(attempt->engine->supervisor, &spec, &handler);
 }
 
 /* --- questions ----------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ struct attempt {
     char *message, *result;
     char *usage; /* JSON as an agent reported it, or NULL */
     struct metrics_cost cost;
+    bool is_outdated;   /* its agent is not to be kept: the configuration was read again */
     bool log_has_grown; /* and nobody was told since */
     int64_t log_told;   /* when, monotonic ms */
 
@@ -90,3 +91,8 @@ int attempt_conclude(struct engine *engine, struct profile *profile, struct task
 void task_enqueue(struct engine *engine, struct task *task);
 void task_schedule(struct engine *engine, struct profile *profile, struct task *task, int64_t at);
 struct profile *engine_profile_by_id(const struct engine *engine, int64_t profile_id);
+
+/** Lets every agent go that is kept for another attempt. */
+void agents_dismiss(struct engine *engine);
+/** Forgets them; their processes are the supervisor's to end. */
+void agents_free(struct engine *engine);

@@ -37,6 +37,7 @@ struct engine *engine_new(struct store *store, struct settings *settings, const 
     engine->log_folder = xasprintf("%s/logs", state_dir);
     engine->reader = json_reader_new();
     list_init(&engine->attempts);
+    list_init(&engine->idle_agents);
     if (getrandom(engine->chance, sizeof(engine->chance), 0) < 0)
         engine->chance[0] = (unsigned short)clock_mono_us();
     return engine;
@@ -52,6 +53,7 @@ void engine_free(struct engine *engine)
     for (size_t i = 0; i < engine->profile_count; i++)
         profile_free(engine->profiles[i]);
     free(engine->profiles);
+    agents_free(engine);
     heap_deinit(&engine->deadlines);
     event_log_deinit(&engine->events);
     json_reader_free(engine->reader);
@@ -434,6 +436,7 @@ int64_t engine_next_deadline(const struct engine *engine)
 void engine_stop(struct engine *engine)
 {
     engine->is_stopping = true;
+    agents_dismiss(engine);
     list_for_each (link, &engine->attempts) {
         struct attempt *attempt = list_entry(link, struct attempt, link);
 
@@ -451,7 +454,7 @@ bool engine_is_idle(const struct engine *engine)
         if (!attempt->lease || attempt->state != ATTEMPT_RUNNING)
             return false;
     }
-    return true;
+    return list_is_empty(&engine->idle_agents);
 }
 
 bool engine_has_runs(const struct engine *engine)

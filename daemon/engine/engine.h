@@ -66,8 +66,9 @@ struct engine {
     } staged;
 
     struct event_log events;
-    int64_t next_log_event; /* monotonic ms: growth of logs that is still to be told */
-    struct list attempts;   /* struct attempt: claimed, running, or ended and not yet settled */
+    int64_t next_log_event;  /* monotonic ms: growth of logs that is still to be told */
+    struct list attempts;    /* struct attempt: claimed, running, or ended and not yet settled */
+    struct list idle_agents; /* struct idle_agent: kept for another attempt */
     struct heap deadlines;
     struct json_reader *reader;
     unsigned short chance[3]; /* erand48 */

@@ -204,6 +204,7 @@ void engine_apply_settings(struct engine *engine)
 
     if (!engine->staged.is_set)
         return;
+    agents_dismiss(engine); /* they may be others now */
     engine->profiles = NULL;
     engine->profile_count = 0;
     for (size_t i = 0; i < settings->profile_count; i++) {

@@ -23,22 +23,34 @@ struct acp {
     struct buf line; /* the start of a message whose end has not arrived */
     size_t line_scanned;
     bool is_leaving; /* the turn is over */
+    bool is_kept, is_idle;
     int64_t leave_deadline;
     char *cwd, *mcp_servers, *model, *mode, *auth_method, **prompt;
 };
+
+static void free_script(struct acp *acp)
+{
+    free(STEAL(acp->cwd));
+    free(STEAL(acp->mcp_servers));
+    free(STEAL(acp->model));
+    free(STEAL(acp->mode));
+    free(STEAL(acp->auth_method));
+    strv_free(STEAL(acp->prompt));
+}
 
 static void acp_free(struct acp *acp)
 {
     event_del(&acp->timer);
     acp_turn_deinit(&acp->turn);
     buf_deinit(&acp->line);
-    free(acp->cwd);
-    free(acp->mcp_servers);
-    free(acp->model);
-    free(acp->mode);
-    free(acp->auth_method);
-    strv_free(acp->prompt);
+    free_script(acp);
     free(acp);
+}
+
+/* Whether it is to be kept for another turn. */
+static bool stays(const struct acp *acp)
+{
+    return acp->is_kept && acp->turn.verdict == ACP_COMPLETED && !acp->turn.must_stop;
 }
 
 /* After every step: what was said leaves, and the alarm is set anew. */
@@ -50,7 +62,7 @@ static void acp_settle(struct acp *acp)
         acp_turn_break(&acp->turn, ACP_FAILED, xstrdup("the agent does not read its input"));
     run_write(acp->run, acp->turn.out.data, acp->turn.out.len);
     buf_clear(&acp->turn.out);
-    if (acp->turn.state == ACP_OVER && !acp->is_leaving) {
+    if (acp->turn.state == ACP_OVER && !acp->is_leaving && !stays(acp)) {
         acp->is_leaving = true;
         acp->leave_deadline = now + (acp->turn.must_stop ? 0 : GOODBYE_MS);
         run_close_input(acp->run);
@@ -81,6 +93,8 @@ static void on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
     acp_settle(acp);
 }
 
+static void report(struct acp *acp, const struct run_end *run_end);
+
 static void on_output(struct run *run UNUSED, const char *bytes, size_t len, void *data)
 {
     struct acp *acp = data;
@@ -88,7 +102,7 @@ static void on_output(struct run *run UNUSED, const char *bytes, size_t len, voi
     const char *newline;
     size_t at = 0;
 
-    if (acp->is_leaving)
+    if (acp->is_leaving || acp->is_idle)
         return;
     buf_add(&acp->line, bytes, len);
     while ((newline = memchr(acp->line.data + acp->line_scanned, '\n',
@@ -105,11 +119,16 @@ static void on_output(struct run *run UNUSED, const char *bytes, size_t len, voi
                        xasprintf("the agent sent a message of more than %d MiB",
                                  LINE_MAX_BYTES / 1024 / 1024));
     acp_settle(acp);
+    if (acp->turn.state == ACP_OVER && stays(acp)) {
+        acp->is_idle = true;
+        buf_clear(&acp->line);
+        acp->line_scanned = 0;
+        report(acp, NULL);
+    }
 }
 
-static void on_run_end(struct run *run, const struct run_end *run_end, void *data)
+static void report(struct acp *acp, const struct run_end *run_end)
 {
-    struct acp *acp = data;
     struct acp_turn *turn = &acp->turn;
     CLEANUP(freep) char *result = NULL;
     struct acp_end end = {
@@ -120,8 +139,7 @@ static void on_run_end(struct run *run, const struct run_end *run_end, void *dat
     };
 
     acp_turn_flush(turn);
-    run_log_flush(run_get_log(run));
-    acp->run = NULL;
+    run_log_flush(run_get_log(acp->run));
     if (turn->verdict == ACP_COMPLETED) {
         result = acp_turn_result(turn);
         end.result = result;
@@ -133,6 +151,16 @@ static void on_run_end(struct run *run, const struct run_end *run_end, void *dat
         end.currency = json_get_string(turn->cost, "currency");
     }
     acp->handler.on_end(acp, &end, acp->handler.data);
+}
+
+static void on_run_end(struct run *run UNUSED, const struct run_end *run_end, void *data)
+{
+    struct acp *acp = data;
+
+    if (acp->is_idle)
+        acp->handler.on_gone(acp, acp->handler.data);
+    else
+        report(acp, run_end);
     acp_free(acp);
 }
 
@@ -165,11 +193,9 @@ static char *copy(const char *text)
     return text ? xstrdup(text) : NULL;
 }
 
-struct acp *acp_start(struct supervisor *supervisor, const struct acp_spec *spec,
-                      const struct acp_handler *handler)
+/* A copy of the script, and a turn that follows it. */
+static void prepare(struct acp *acp, const struct acp_spec *spec, const struct acp_handler *handler)
 {
-    struct acp *acp = xcalloc(1, sizeof(*acp));
-    struct run_spec run = spec->run;
     struct acp_host host = {
         .note = host_note,
         .on_question = host_on_question,
@@ -178,6 +204,7 @@ struct acp *acp_start(struct supervisor *supervisor, const struct acp_spec *spec
     };
 
     acp->handler = *handler;
+    acp->is_kept = spec->is_kept;
     acp->script = spec->script;
     acp->script.cwd = acp->cwd = xstrdup(spec->script.cwd);
     acp->script.mcp_servers = acp->mcp_servers = xstrdup(spec->script.mcp_servers);
@@ -188,6 +215,15 @@ struct acp *acp_start(struct supervisor *supervisor, const struct acp_spec *spec
         strv_push(&acp->prompt, xstrdup(spec->script.prompt[i]));
     acp->script.prompt = acp->prompt;
     acp_turn_init(&acp->turn, &acp->script, &host);
+}
+
+struct acp *acp_start(struct supervisor *supervisor, const struct acp_spec *spec,
+                      const struct acp_handler *handler)
+{
+    struct acp *acp = xcalloc(1, sizeof(*acp));
+    struct run_spec run = spec->run;
+
+    prepare(acp, spec, handler);
     run.is_dialog = true;
     run.tail_limit = 0;
     acp->run =
@@ -197,6 +233,30 @@ struct acp *acp_start(struct supervisor *supervisor, const struct acp_spec *spec
     acp_turn_start(&acp->turn, clock_mono_ms());
     acp_settle(acp);
     return acp;
+}
+
+void acp_again(struct acp *acp, const struct acp_spec *spec, const struct acp_handler *handler)
+{
+    int64_t last_id = acp->turn.codec.last_id;
+
+    acp_turn_deinit(&acp->turn);
+    free_script(acp);
+    acp->is_idle = false;
+    prepare(acp, spec, handler);
+    run_set_log(acp->run, spec->run.log_path, spec->run.log_limit);
+    acp_turn_resume(&acp->turn, last_id, clock_mono_ms());
+    acp_settle(acp);
+}
+
+void acp_set_owner(struct acp *acp, void *data)
+{
+    acp->handler.data = data;
+}
+
+void acp_dismiss(struct acp *acp)
+{
+    acp->is_kept = false;
+    acp_settle(acp);
 }
 
 void acp_stop(struct acp *acp)

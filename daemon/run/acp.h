@@ -13,6 +13,7 @@ struct acp;
 struct acp_spec {
     struct run_spec run; /* the agent's command; its input and tail are not used */
     struct acp_script script;
+    bool is_kept; /* the agent stays after a turn that completed, for acp_again() */
 };
 
 struct acp_end {
@@ -23,7 +24,7 @@ struct acp_end {
     const char *usage;        /* JSON as the agent reported it, or NULL */
     const char *currency;     /* of the cost that the agent reported, or NULL */
     double cost;
-    const struct run_end *run;
+    const struct run_end *run; /* NULL: the agent lives on, idle */
 };
 
 struct acp_handler {
@@ -34,12 +35,20 @@ struct acp_handler {
     /* Something was added to the transcript. */
     void (*on_log)(struct acp *acp, void *data);
     void (*on_end)(struct acp *acp, const struct acp_end *end, void *data);
+    /* An idle agent is gone, for whatever reason. */
+    void (*on_gone)(struct acp *acp, void *data);
     void *data;
 };
 
 /** Starts the agent, as run_start(). The spec's strings need not outlive the call. */
 struct acp *acp_start(struct supervisor *supervisor, const struct acp_spec *spec,
                       const struct acp_handler *handler);
+/** Another turn, in a session of its own, with an idle agent; the spec's command is not used. */
+void acp_again(struct acp *acp, const struct acp_spec *spec, const struct acp_handler *handler);
+/** Who hears of an idle agent's end. */
+void acp_set_owner(struct acp *acp, void *data);
+/** Lets an idle agent go; on_gone tells when it is. */
+void acp_dismiss(struct acp *acp);
 /** Asks for the end: session/cancel, then a grace for the turn, SIGTERM, a grace, SIGKILL. */
 void acp_stop(struct acp *acp);
 

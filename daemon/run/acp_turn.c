@@ -614,6 +614,15 @@ void acp_turn_start(struct acp_turn *turn, int64_t now)
     acp_codec_initialize(&turn->codec);
 }
 
+void acp_turn_resume(struct acp_turn *turn, int64_t last_id, int64_t now)
+{
+    turn->start_deadline = now + turn->script->start_ms;
+    turn->last_message = now;
+    turn->codec.last_id = last_id;
+    turn->state = ACP_OPENING;
+    acp_codec_new_session(&turn->codec, turn->script->cwd, turn->script->mcp_servers);
+}
+
 void acp_turn_take(struct acp_turn *turn, const char *line, size_t len, int64_t now)
 {
     struct acp_message message;

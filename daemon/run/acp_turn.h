@@ -114,6 +114,8 @@ void acp_turn_init(struct acp_turn *turn, const struct acp_script *script,
                    const struct acp_host *host);
 void acp_turn_deinit(struct acp_turn *turn);
 void acp_turn_start(struct acp_turn *turn, int64_t now);
+/** The same with an agent that has been initialized; request ids go on from `last_id`. */
+void acp_turn_resume(struct acp_turn *turn, int64_t last_id, int64_t now);
 /** Takes a line from the agent. */
 void acp_turn_take(struct acp_turn *turn, const char *line, size_t len, int64_t now);
 /** The moment at which acp_turn_tick() has something to do. */

@@ -92,6 +92,13 @@ struct run_log *run_get_log(struct run *run)
     return run->log;
 }
 
+void run_set_log(struct run *run, const char *path, int64_t limit)
+{
+    run_log_end(run->log);
+    run_log_free(run->log);
+    run->log = run_log_new(path, limit);
+}
+
 struct event_base *run_get_base(struct run *run)
 {
     return run->supervisor->base;

@@ -101,6 +101,8 @@ size_t run_unread(const struct run *run);
 void run_close_input(struct run *run);
 /** The run's log, for what the caller has to add to it. */
 struct run_log *run_get_log(struct run *run);
+/** Ends its log and begins another. */
+void run_set_log(struct run *run, const char *path, int64_t limit);
 /** The event loop that the run lives in. */
 struct event_base *run_get_base(struct run *run);
 /** The command's process id, 0 before it started. */

@@ -78,6 +78,43 @@ def test_a_turn_from_prompt_to_result(run, folder):
     assert "cost so far 0.5 USD" in log[4]["text"]
 
 
+def test_one_process_serves_many_tasks_when_told(make_daemon):
+    script = ("while True:\n"
+              " say(str(os.getpid())); end()\n"
+              " message = read()\n"
+              " if not message: break\n"
+              " assert message['method'] == 'session/new', message\n"
+              " answer(message['id'], {'sessionId': 's2'}); prompt = read()\n")
+    daemon = make_daemon(agent(script, runner={"reuse": True}, maxConcurrentTasks=1))
+    with daemon.client() as client:
+        def run():
+            id = client.assign("p")["id"]
+            task = client.finish(id)
+            assert task["status"] == "completed", task["error"]
+            assert client.log(id) == [task["result"]["text"]], "each attempt has its own log"
+            return int(task["result"]["text"])
+
+        first = run()
+        assert run() == run() == first
+        assert daemon.processes() == [first]
+        client.reload_config()
+        wait_until(lambda: not daemon.processes())
+        second = run()
+        assert second != first
+        os.kill(second, signal.SIGKILL)
+        wait_until(lambda: not daemon.processes())
+        assert run() != second
+    # The fixture sees that no idle agent outlives acpd.
+
+
+def test_an_agent_that_failed_is_not_reused(make_daemon):
+    script = "say(str(os.getpid()))\nend('refusal' if 'no' in str(prompt) else 'end_turn')\nread()"
+    daemon = make_daemon(agent(script, runner={"reuse": True}))
+    with daemon.client() as client:
+        assert client.finish(client.assign("p", "no")["id"])["status"] == "failed"
+        wait_until(lambda: not daemon.processes())
+
+
 def test_cost_is_summed_per_profile_and_survives_a_restart(make_daemon):
     daemon = make_daemon(agent("note('usage_update', used=1, size=2, cost={'amount': 0.25, "
                                "'currency': 'EUR'})\nend()"), shell("true", "q"))

@@ -1082,7 +1082,7 @@ static void print_doc_row(const struct config_row *row, struct buf *out)
         [CONFIG_TEXT] = "text",       [CONFIG_NAME] = "name",          [CONFIG_COLOR] = "color",
         [CONFIG_WORDS] = "words",     [CONFIG_CHOICE] = "choice",      [CONFIG_RUNNER] = "object",
         [CONFIG_PATH] = "path",       [CONFIG_COMMAND] = "array",      [CONFIG_ENV] = "object",
-        [CONFIG_SERVERS] = "array",   [CONFIG_PERMISSIONS] = "policy",
+        [CONFIG_SERVERS] = "array",   [CONFIG_PERMISSIONS] = "policy", [CONFIG_BOOLEAN] = "boolean",
     };
 
     buf_printf(out, "| `%s` | %s | ", row->key, types[row->type]);
@@ -1127,6 +1127,7 @@ static void print_doc_row(const struct config_row *row, struct buf *out)
     case CONFIG_COMMAND:
     case CONFIG_ENV:
     case CONFIG_SERVERS:
+    case CONFIG_BOOLEAN:
     case CONFIG_PERMISSIONS:
         break;
     }
