@@ -286,9 +286,15 @@ void attempt_launch(struct attempt *attempt)
     CLEANUP(strv_freep) char **env = NULL;
     struct run_spec spec;
 
+    attempt->state = ATTEMPT_RUNNING;
     if (attempt->lease) {
-        attempt->state = ATTEMPT_RUNNING;
         attempt_arm(attempt);
+        return;
+    }
+    /* The pass that claimed the task also changed the configuration. */
+    if (config->runner.type == RUNNER_WORKER) {
+        attempt_expire(attempt, ERROR_INTERRUPTED, xstrdup("its profile is now one of workers"));
+        attempt->engine->has_more_work = true;
         return;
     }
     for (size_t i = 0; config->runner.env && config->runner.env[i]; i++)
@@ -298,7 +304,6 @@ void attempt_launch(struct attempt *attempt)
     strv_push(&env, xasprintf("ACPD_PROFILE=%s", config->name));
     strv_push(&env, xasprintf("ACPD_SOCKET=%s", engine->socket_path));
 
-    attempt->state = ATTEMPT_RUNNING;
     spec = (struct run_spec){
         .argv = (const char *const *)config->runner.command,
         .env = (const char *const *)env,

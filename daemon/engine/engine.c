@@ -366,7 +366,7 @@ void engine_rollback(struct engine *engine)
         }
         if (attempt->acp)
             acp_forget(attempt->acp);
-        if (attempt->state == ATTEMPT_SETTLED && attempt->was_asked) {
+        if (attempt->was_asked) {
             attempt->state = ATTEMPT_RUNNING;
             attempt->was_asked = false;
             free(STEAL(attempt->message));

@@ -89,8 +89,6 @@ static int find(struct engine *engine, int64_t id, const char *token, struct att
     CLEANUP(task_deinit) struct task task = {0};
     int r;
 
-    if (engine->is_stopping)
-        return -ESHUTDOWN;
     if (attempt && attempt->lease && attempt->state == ATTEMPT_RUNNING &&
         attempt->stop == ERROR_NONE && strcmp(attempt->lease, token) == 0) {
         *ret_attempt = attempt;

@@ -204,7 +204,8 @@ void engine_apply_settings(struct engine *engine)
 
     if (!engine->staged.is_set)
         return;
-    agents_dismiss(engine); /* they may be others now */
+    agents_dismiss(engine);       /* they may be others now */
+    engine->has_more_work = true; /* there may be room for what waits */
     engine->profiles = NULL;
     engine->profile_count = 0;
     for (size_t i = 0; i < settings->profile_count; i++) {

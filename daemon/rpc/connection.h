@@ -93,6 +93,8 @@ void waiting_add(struct connection *connection, const char *id, size_t id_len,
                  const struct rpc_method *method, struct json_object *params, int64_t deadline);
 /** Drops the calls of a connection that is closing. */
 void waiting_drop(struct connection *connection);
+/** Of a pass that failed: those whose time is over hear of it. */
+void waiting_fail(struct rpc_server *server, const char *message);
 /** For engine.serve_waiting. */
 void waiting_serve(void *server);
 

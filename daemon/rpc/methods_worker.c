@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "common/alloc.h"
-#include "rpc/method.h"
+#include "rpc/connection.h"
+
+#define WAITING_MAX 100 /* claims of one connection */
 
 #define ID_MAX 9007199254740991.0
 
@@ -82,6 +84,11 @@ static enum rpc_outcome claim_task(struct rpc_call *call)
         return RPC_ERROR;
     if (!call->connection)
         return rpc_error(call, RPC_INVALID_REQUEST, "a claim needs an id: nobody would hear of it");
+    /* Whoever came before comes first. */
+    if (!call->deadline) {
+        waiting_serve(call->connection->server);
+        buf_clear(call->out);
+    }
     r = engine_claim(engine, profiles, count, json_get_string(call->params, "worker"),
                      get_ms(call, "lease"), &task, &token);
     if (r < 0)
@@ -89,6 +96,10 @@ static enum rpc_outcome claim_task(struct rpc_call *call)
     if (r == ENGINE_NOT_FOUND) {
         if (call->may_wait && !call->deadline)
             call->deadline = engine->now.mono + get_ms(call, "wait");
+        if (call->connection->waiting >= WAITING_MAX && engine->now.mono < call->deadline &&
+            call->may_wait)
+            return rpc_error(call, RPC_CONFLICT, "a connection has at most %d claims that wait",
+                             WAITING_MAX);
         if (engine->now.mono < call->deadline)
             return RPC_LATER;
         buf_add_text(call->out, "{\"task\":null}");

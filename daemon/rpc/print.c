@@ -78,6 +78,8 @@ void rpc_print_profile(const struct profile *profile, struct buf *out)
     print_number(out, "},\"cooldown\":{\"min\":", (double)c->cooldown_min_ms / 1000);
     print_number(out, ",\"max\":", (double)c->cooldown_max_ms / 1000);
     print_text(out, "},\"runner\":{\"type\":", runners[c->runner.type]);
+    if (c->runner.type == RUNNER_WORKER)
+        print_number(out, ",\"lease\":", (double)c->runner.lease_ms / 1000);
     print_bool(out, "},\"isRemoved\":", profile->is_removed);
     buf_add_char(out, '}');
 }

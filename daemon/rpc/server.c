@@ -275,6 +275,7 @@ void rpc_fail(struct rpc_server *server)
         buf_add(&connection->staged, staged.data, staged.len);
     }
     buf_deinit(&staged);
+    waiting_fail(server, message);
 }
 
 void rpc_release(struct rpc_server *server)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Calls that wait for a task. They are asked again in the order in which they came, in every pass,
  * after tasks were queued and before the commit. */
+#include <stdio.h>
+
 #include "common/alloc.h"
 #include "rpc/connection.h"
 
@@ -95,6 +97,23 @@ void waiting_serve(void *data)
     }
     list_for_each_safe (link, &server->waiting)
         ask_again(server, list_entry(link, struct waiting, link));
+}
+
+void waiting_fail(struct rpc_server *server, const char *message)
+{
+    list_for_each_safe (link, &server->waiting) {
+        struct waiting *waiting = list_entry(link, struct waiting, link);
+        struct connection *connection = waiting->connection;
+        struct rpc_call call = {.engine = server->engine, .code = RPC_UNAVAILABLE};
+
+        if (waiting->deadline > server->engine->now.mono)
+            continue;
+        snprintf(call.message, sizeof(call.message), "%s", message);
+        message_finish(connection, waiting->id, waiting->id_len, 0, &call, RPC_ERROR);
+        message_punctuate(connection, "\n");
+        waiting_free(waiting);
+        connection_wake(connection);
+    }
 }
 
 int64_t rpc_next_deadline(const struct rpc_server *server)

@@ -11,7 +11,7 @@ import random
 import threading
 import time
 
-from acpd import Client, assert_counters_are_right, profile, shell, wait_until
+from acpd import Client, RpcError, assert_counters_are_right, profile, shell, wait_until
 
 KILLS = int(os.environ.get("ACPD_FAULTS", "30"))
 SEED = int(os.environ.get("ACPD_SEED", str(random.randrange(1 << 32))))
@@ -142,3 +142,57 @@ def test_kill_9_in_the_middle_of_a_thousand_assignments(make_daemon):
         for task in acknowledged:
             assert client.task(task["id"])["title"] == task["title"]
         assert client.state("p")["queueSize"] + client.state("p")["currentTasks"] >= count
+
+
+def test_kill_9_under_workers_that_claim_and_complete(make_daemon):
+    chance = random.Random(SEED + 2)
+    daemon = make_daemon({"name": "w", "runner": {"type": "worker", "lease": 2},
+                          "maxConcurrentTasks": 50,
+                          "retry": {"maxAttempts": 1000, "backoff": 0.01, "maxBackoff": 0.02}})
+    with daemon.client() as client:
+        ids = [client.assign("w", title=str(i))["id"] for i in range(1000)]
+    claims, done, ended = [], {}, threading.Event()
+
+    def call(method, **params):
+        """Until it is answered; the answer, or the code of an error that is one."""
+        while not ended.is_set():
+            try:
+                with daemon.client() as client:
+                    return client.call(method, **params)
+            except RpcError as error:
+                if error.code != -32004:
+                    return error.code
+            except (OSError, AssertionError):
+                pass
+            time.sleep(0.005)  # the daemon is away
+
+    def work():
+        while not ended.is_set():
+            claimed = call("claim_task", profiles=["w"], worker="w", wait=1)
+            if not claimed or not claimed["task"]:
+                continue
+            id, attempt = claimed["task"]["id"], claimed["task"]["attempt"]
+            claims.append((id, attempt))
+            reply = call("complete_task", id=id, lease=claimed["lease"], result=attempt)
+            if isinstance(reply, dict):
+                done[id] = attempt
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for _ in range(min(KILLS, 20)):
+        time.sleep(chance.random() * 0.15)
+        daemon.kill()
+        daemon.start()
+    with daemon.client() as client:
+        wait_until(lambda: client.state("w")["completedTasks"] == len(ids), "all are done", 300)
+        ended.set()
+        for worker in workers:
+            worker.join()
+        assert len(claims) == len(set(claims)), "no attempt was given to two"
+        for id in ids:
+            task = client.task(id)
+            assert (id, task["result"]) in claims
+            assert task["attempt"] == task["result"] == done.get(id, task["result"])
+    daemon.stop()
+    assert_counters_are_right(daemon)

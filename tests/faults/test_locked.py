@@ -73,3 +73,53 @@ def test_a_reload_by_signal_waits_for_the_storage(make_daemon):
             daemon.process.send_signal(signal.SIGHUP)
             wait_until(lambda: client.get_health()["storage"]["status"] == "failing")
         wait_until(lambda: len(client.get_profile_states()) == 2, "the newcomer is there")
+
+
+def worker_profile(**settings):
+    return {"name": "w", "runner": {"type": "worker"}, "maxConcurrentTasks": 2, **settings}
+
+
+def test_what_a_worker_does_falls_with_its_pass(make_daemon):
+    daemon = make_daemon(worker_profile())
+    with daemon.client() as client:
+        ids = [client.assign("w")["id"] for _ in range(2)]
+        claim = {"profiles": ["w"], "worker": "x"}
+        mine = client.claim_task(**claim)
+        held = {"id": ids[0], "lease": mine["lease"]}
+        with locked(daemon):
+            refused(client, "complete_task", **held)
+            refused(client, "fail_task", **held, error={"message": "x"})
+            refused(client, "cancel_task", id=ids[0])
+            refused(client, "claim_task", **claim)
+            refused(client, "claim_task", **claim, wait=60)
+            assert client.extend_lease(**held)["success"], "nothing is written for it"
+            assert client.task(ids[0])["status"] == "running"
+            assert client.state("w")["currentTasks"] == 1
+        wait_until(lambda: client.get_health()["storage"]["status"] == "ok")
+        other = client.claim_task(**claim, wait=10)
+        assert other["task"]["id"] == ids[1] and other["task"]["attempt"] == 1
+        assert client.claim_task(**claim) == {"task": None}
+        assert client.complete_task(**held)["attempt"] == 1
+        assert client.complete_task(id=ids[1], lease=other["lease"])["status"] == "completed"
+        assert client.state("w")["currentTasks"] == 0
+
+
+def test_a_lease_that_ends_while_the_storage_fails_is_lost_afterwards(make_daemon):
+    daemon = make_daemon(worker_profile(retry={"backoff": 0.01, "maxBackoff": 0.02}))
+    with daemon.client() as client, daemon.client() as waiter:
+        id = client.assign("w")["id"]
+        mine = client.claim_task(profiles=["w"], worker="x", lease=1)
+        with locked(daemon):
+            wait_until(lambda: client.get_health()["storage"]["status"] == "failing")
+            with pytest.raises(RpcError) as error:
+                client.complete_task(id=id, lease=mine["lease"])
+            assert error.value.code == -32002
+            # A pass that fails ends no wait early, and tells of nothing that it did.
+            number = waiter.send_call("claim_task", profiles=["w"], worker="y", wait=0.2)
+            reply = waiter.reply()
+            assert reply["id"] == number
+            assert reply.get("result") == {"task": None} or reply["error"]["code"] == -32004
+            waiter.send_call("claim_task", profiles=["w"], worker="y", wait=60)
+        task = waiter.reply()["result"]["task"]
+        assert task["id"] == id and task["attempt"] == 2
+        assert task["error"]["class"] == "lost_lease"

@@ -85,3 +85,37 @@ def test_a_full_disk(make_daemon, small_disk, folder):
         assert client.state("p")["queueSize"] == len(acknowledged) + small + 1
     assert "the storage works again" in daemon.log.read_text()
     daemon.stop()
+
+
+def test_workers_on_a_full_disk(make_daemon, small_disk):
+    daemon = make_daemon({"name": "w", "runner": {"type": "worker"}, "maxConcurrentTasks": 1000},
+                         start=False)
+    daemon.state = small_disk / "state"
+    daemon.start()
+
+    def claim(client):
+        try:
+            return client.claim_task(profiles=["w"], worker="x", wait=10)
+        except RpcError as error:
+            assert error.code == -32004 and "storage" in error.message
+            return None
+
+    with daemon.client() as client:
+        ids = [client.assign("w")["id"] for _ in range(100)]
+        stuffing = small_disk / "stuffing"
+        claims = [claim(client)]
+        stuff(stuffing, leave=0)
+        while (claimed := claim(client)) is not None:
+            claims.append(claimed)  # in what is left of the log's last pages
+        assert [c["task"]["id"] for c in claims] == ids[:len(claims)] and len(claims) < len(ids)
+        with pytest.raises(RpcError):
+            client.complete_task(id=ids[0], lease=claims[0]["lease"], result="x" * 500000)
+        assert client.state("w")["currentTasks"] == len(claims)
+        stuffing.unlink()
+        wait_until(lambda: client.get_health()["storage"]["status"] == "ok", "it works again")
+        for claimed in claims:
+            done = client.complete_task(id=claimed["task"]["id"], lease=claimed["lease"])
+            assert done["attempt"] == 1
+        again = claim(client)["task"]
+        assert again["id"] == ids[len(claims)] and again["attempt"] == 1
+        assert client.state("w")["currentTasks"] == 1

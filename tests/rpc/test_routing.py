@@ -147,7 +147,8 @@ def test_metrics_are_right_and_the_same_after_a_restart(make_daemon):
 def test_no_sample_is_no_error(client):
     assert client.get_profile_metrics(name="coder") == {
         "throughput": 0, "successRate": 100, "averageTaskDuration": 0, "queueWaitTime": 0,
-        "errorRate": 0, "range": "1h", "sampleSize": 0, "p50TaskDuration": 0, "p95TaskDuration": 0}
+        "errorRate": 0, "range": "1h", "sampleSize": 0, "p50TaskDuration": 0, "p95TaskDuration": 0,
+        "cost": None}
     with pytest.raises(RpcError) as error:
         client.get_profile_metrics(name="coder", range="2h")
     assert error.value.data["field"] == "range"
