@@ -171,7 +171,7 @@ static void on_agent_end(struct acp *acp, const struct acp_end *end, void *data)
     if (attempt_was_stopped(attempt) && end->verdict != ACP_COMPLETED) {
         attempt->class = attempt->stop;
         attempt->message = xstrdup("acpd was stopped");
-    } else if (end->verdict == ACP_OPEN) {
+    } else if (end->verdict == ACP_OPEN && end->run) {
         judge_death(attempt, end);
     } else {
         attempt->class = class_of_verdict(end->verdict);
