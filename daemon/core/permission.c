@@ -27,11 +27,6 @@ struct permissions permissions_default(void)
     return permissions;
 }
 
-const char *permission_policy_name(enum permission_policy policy)
-{
-    return policy_names[policy];
-}
-
 const char *tool_kind_name(enum tool_kind kind)
 {
     return kind_names[kind];

@@ -27,7 +27,6 @@ struct permissions {
 
 /** Reading is allowed, the rest is asked. */
 struct permissions permissions_default(void);
-const char *permission_policy_name(enum permission_policy policy);
 /** -EINVAL for a name that is none. */
 int permission_policy_parse(const char *name, enum permission_policy *ret_policy);
 const char *tool_kind_name(enum tool_kind kind);

@@ -8,6 +8,7 @@
 #include "common/alloc.h"
 #include "common/clock.h"
 #include "common/strv.h"
+#include "run/acp_transcript.h"
 #include "run/run_log.h"
 
 #define LINE_MAX_BYTES (32 * 1024 * 1024) /* of a message */
@@ -138,7 +139,7 @@ static void report(struct acp *acp, const struct run_end *run_end)
         .run = run_end,
     };
 
-    acp_turn_flush(turn);
+    acp_transcript_flush(turn);
     run_log_flush(run_get_log(acp->run));
     if (turn->verdict == ACP_COMPLETED) {
         result = acp_turn_result(turn);

@@ -2,21 +2,16 @@
 #include "run/acp_turn.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "common/alloc.h"
 #include "common/clock.h"
+#include "run/acp_transcript.h"
 
-#define NOISE_MAX      1000
-#define QUESTIONS_MAX  64
-#define OPTIONS_MAX    64
-#define TOOL_CALLS_MAX 1000
-#define OPTION_ID_MAX  1024
-#define CHUNK_MAX      8192         /* a message is noted in pieces of this size at most */
-#define CHUNK_MS       250          /* and this soon */
-#define UPDATE_MAX     (256 * 1024) /* bytes of an update in the transcript */
-#define TEXT_MAX       (64 * 1024)  /* bytes of the result */
-#define QUOTE_MAX      500          /* bytes of an agent's own words in a message */
+#define NOISE_MAX     1000
+#define QUESTIONS_MAX 64
+#define OPTIONS_MAX   64
+#define OPTION_ID_MAX 1024
+#define QUOTE_MAX     500 /* bytes of an agent's own words in a message */
 
 void acp_turn_init(struct acp_turn *turn, const struct acp_script *script,
                    const struct acp_host *host)
@@ -25,7 +20,7 @@ void acp_turn_init(struct acp_turn *turn, const struct acp_script *script,
     acp_codec_init(&turn->codec, &turn->out);
     list_init(&turn->questions);
     turn->tool_calls = json_object_new_object();
-    turn->text.limit = TEXT_MAX;
+    turn->text.limit = ACP_TEXT_MAX;
 }
 
 static void question_free(struct acp_question *question)
@@ -57,195 +52,19 @@ void acp_turn_deinit(struct acp_turn *turn)
     json_object_put(turn->cost);
 }
 
-/* --- the transcript -----------------------------------------------------------------------------
- */
-
-static void note(struct acp_turn *turn, const char *stream, const char *text, const char *member,
-                 struct json_object *json)
-{
-    turn->host.note(turn->host.data, stream, text, strlen(text), member,
-                    member ? json_compact(json) : NULL);
-}
-
-void acp_turn_flush(struct acp_turn *turn)
-{
-    CLEANUP(json_putp) struct json_object *update = NULL, *content = NULL;
-
-    if (!turn->chunk.len)
-        return;
-    update = json_object_new_object();
-    content = json_object_new_object();
-    json_object_object_add(update, "sessionUpdate", json_object_new_string(turn->chunk_kind));
-    json_object_object_add(content, "type", json_object_new_string("text"));
-    json_object_object_add(content, "text", json_object_new_string(buf_text(&turn->chunk)));
-    json_object_object_add(update, "content", STEAL(content));
-    note(turn, "agent", buf_text(&turn->chunk), "update", update);
-    buf_clear(&turn->chunk);
-}
-
-static bool is_chunk(const char *kind)
-{
-    return strcmp(kind, "agent_message_chunk") == 0 || strcmp(kind, "agent_thought_chunk") == 0 ||
-           strcmp(kind, "user_message_chunk") == 0;
-}
-
-/* Pieces of one message are joined until something else comes, or for a moment. */
-static void take_chunk(struct acp_turn *turn, const char *kind, const char *text, int64_t now)
-{
-    size_t len = strlen(text);
-
-    if (strcmp(kind, "agent_message_chunk") == 0) {
-        if (turn->text_has_ended) {
-            tail_deinit(&turn->text);
-            turn->text = (struct tail){.limit = TEXT_MAX};
-        }
-        turn->text_has_ended = false;
-        tail_add(&turn->text, text, len);
-    }
-    if (turn->chunk.len && strcmp(turn->chunk_kind, kind) != 0)
-        acp_turn_flush(turn);
-    if (!turn->chunk.len) {
-        free(turn->chunk_kind);
-        turn->chunk_kind = xstrdup(kind);
-        turn->chunk_deadline = now + CHUNK_MS;
-    }
-    buf_add(&turn->chunk, text, len);
-    if (turn->chunk.len >= CHUNK_MAX)
-        acp_turn_flush(turn);
-}
-
-static const char *text_or(struct json_object *object, const char *key, const char *otherwise)
-{
-    struct json_object *value = json_get(object, key);
-
-    return json_object_is_type(value, json_type_string) ? json_object_get_string(value) : otherwise;
-}
-
-/* What is known of the tool call, with the news of this update in it. */
-static struct json_object *remember_tool_call(struct acp_turn *turn, struct json_object *update)
-{
-    const char *id = text_or(update, "toolCallId", "");
-    struct json_object *known = json_get(turn->tool_calls, id);
-
-    if (!known) {
-        if (json_object_object_length(turn->tool_calls) >= TOOL_CALLS_MAX) {
-            json_object_put(turn->tool_calls);
-            turn->tool_calls = json_object_new_object();
-        }
-        known = json_object_new_object();
-        json_object_object_add(turn->tool_calls, id, known);
-    }
-    for (size_t i = 0; i < 2; i++) {
-        const char *key = i ? "kind" : "title", *value = text_or(update, key, NULL);
-
-        if (value && strlen(value) < 4096)
-            json_object_object_add(known, key, json_object_new_string(value));
-    }
-    return known;
-}
-
-static void describe_plan(struct json_object *update, struct buf *text)
-{
-    struct json_object *entries = json_get(update, "entries");
-
-    buf_add_text(text, "plan:");
-    if (!json_object_is_type(entries, json_type_array))
-        return;
-    for (size_t i = 0; i < json_object_array_length(entries) && i < 100; i++) {
-        struct json_object *entry = json_object_array_get_idx(entries, i);
-
-        buf_printf(text, "%s %.200s (%.20s)", i ? ";" : "", text_or(entry, "content", ""),
-                   text_or(entry, "status", "pending"));
-    }
-}
-
-/* The update in words. */
-static void describe(struct acp_turn *turn, const char *kind, struct json_object *update,
-                     struct buf *text)
-{
-    if (strcmp(kind, "tool_call") == 0 || strcmp(kind, "tool_call_update") == 0) {
-        struct json_object *known = remember_tool_call(turn, update);
-        const char *status = text_or(update, "status", "");
-
-        buf_printf(text, "%.2000s (%.40s%s%.40s)", text_or(known, "title", "tool call"),
-                   text_or(known, "kind", "other"), status[0] ? ", " : "", status);
-        turn->text_has_ended = true;
-    } else if (strcmp(kind, "plan") == 0) {
-        describe_plan(update, text);
-    } else if (strcmp(kind, "usage_update") == 0) {
-        buf_printf(text, "context: %lld of %lld tokens",
-                   (long long)json_object_get_int64(json_get(update, "used")),
-                   (long long)json_object_get_int64(json_get(update, "size")));
-        if (turn->cost)
-            buf_printf(text, ", cost so far %g %.10s",
-                       json_object_get_double(json_get(turn->cost, "amount")),
-                       text_or(turn->cost, "currency", ""));
-    } else {
-        buf_printf(text, "%.200s", kind);
-    }
-}
-
-/* An update that would fill the transcript, without what makes it large. */
-static struct json_object *abridge(struct json_object *update)
-{
-    struct json_object *abridged = json_object_new_object();
-    static const char *const keys[] = {"sessionUpdate", "toolCallId", "title", "kind", "status"};
-
-    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-        const char *value = text_or(update, keys[i], NULL);
-
-        if (value && strlen(value) < 4096)
-            json_object_object_add(abridged, keys[i], json_object_new_string(value));
-    }
-    json_object_object_add(abridged, "truncated", json_object_new_boolean(true));
-    return abridged;
-}
-
-static void take_cost(struct acp_turn *turn, struct json_object *cost)
-{
-    struct json_object *amount = json_get(cost, "amount");
-
-    if (!json_object_is_type(amount, json_type_double) &&
-        !json_object_is_type(amount, json_type_int))
-        return;
-    json_object_put(turn->cost);
-    turn->cost = json_object_get(cost);
-}
-
-static void take_update(struct acp_turn *turn, const struct acp_message *message, int64_t now)
-{
-    CLEANUP(json_putp) struct json_object *abridged = NULL;
-    CLEANUP(buf_deinit) struct buf text = {0};
-    struct json_object *update = message->body;
-    const char *chunk = text_or(json_get(update, "content"), "text", NULL);
-
-    if (is_chunk(message->word) && chunk) {
-        take_chunk(turn, message->word, chunk, now);
-        return;
-    }
-    acp_turn_flush(turn);
-    if (strcmp(message->word, "usage_update") == 0)
-        take_cost(turn, json_get(update, "cost"));
-    describe(turn, message->word, update, &text);
-    if (strlen(json_compact(update)) > UPDATE_MAX) {
-        abridged = abridge(update);
-        update = abridged;
-    }
-    note(turn, "agent", buf_text(&text), "update", update);
-}
-
 /* --- questions ----------------------------------------------------------------------------------
  */
 
 const char *acp_question_kind(const struct acp_question *question)
 {
-    return text_or(question->tool_call, "kind", "other");
+    return acp_text_or(question->tool_call, "kind", "other");
 }
 
 const char *acp_question_option(const struct acp_question *question, const char *option)
 {
     for (size_t i = 0; i < json_object_array_length(question->options); i++) {
-        const char *id = text_or(json_object_array_get_idx(question->options, i), "optionId", NULL);
+        const char *id =
+            acp_text_or(json_object_array_get_idx(question->options, i), "optionId", NULL);
 
         if (id && strcmp(id, option) == 0)
             return id;
@@ -260,8 +79,8 @@ static const char *option_of_kind(const struct acp_question *question, const cha
         for (size_t i = 0; i < json_object_array_length(question->options); i++) {
             struct json_object *option = json_object_array_get_idx(question->options, i);
 
-            if (strcmp(text_or(option, "kind", ""), kinds[k]) == 0)
-                return text_or(option, "optionId", NULL);
+            if (strcmp(acp_text_or(option, "kind", ""), kinds[k]) == 0)
+                return acp_text_or(option, "optionId", NULL);
         }
     }
     return NULL;
@@ -284,11 +103,12 @@ static void note_question(struct acp_turn *turn, const struct acp_question *ques
 
     json_object_object_add(json, "question", json_object_new_int64(question->number));
     json_object_object_add(json, "toolCall", json_object_get(question->tool_call));
-    if (strlen(json_compact(question->tool_call)) > UPDATE_MAX)
-        json_object_object_add(json, "toolCall", abridge(question->tool_call));
+    if (strlen(json_compact(question->tool_call)) > ACP_UPDATE_MAX)
+        json_object_object_add(json, "toolCall", acp_transcript_abridge(question->tool_call));
     json_object_object_add(json, "options", json_object_get(question->options));
     buf_printf(&text, "permission for %.200s (%.40s): ",
-               text_or(question->tool_call, "title", "a tool call"), acp_question_kind(question));
+               acp_text_or(question->tool_call, "title", "a tool call"),
+               acp_question_kind(question));
     if (by) {
         json_object_object_add(json, "optionId", option ? json_object_new_string(option) : NULL);
         json_object_object_add(json, "answeredBy", json_object_new_string(by));
@@ -296,7 +116,7 @@ static void note_question(struct acp_turn *turn, const struct acp_question *ques
     } else {
         buf_add_text(&text, "asked");
     }
-    note(turn, "permission", buf_text(&text), "permission", json);
+    acp_transcript_note(turn, "permission", buf_text(&text), "permission", json);
 }
 
 /* The timers stood still while questions were open. */
@@ -311,7 +131,7 @@ void acp_turn_answer(struct acp_turn *turn, struct acp_question *question, const
                      const char *by, int64_t now)
 {
     acp_codec_select(&turn->codec, question->id, option);
-    acp_turn_flush(turn);
+    acp_transcript_flush(turn);
     note_question(turn, question, option, by);
     turn->question_count--;
     if (turn->question_count == 0)
@@ -335,9 +155,9 @@ static const char *fault_of_question(struct json_object *tool_call, struct json_
         return "options must be an array of 1 to 64 options";
     for (size_t i = 0; i < json_object_array_length(options); i++) {
         struct json_object *option = json_object_array_get_idx(options, i);
-        const char *id = text_or(option, "optionId", NULL);
+        const char *id = acp_text_or(option, "optionId", NULL);
 
-        if (!id || strlen(id) > OPTION_ID_MAX || !text_or(option, "kind", NULL))
+        if (!id || strlen(id) > OPTION_ID_MAX || !acp_text_or(option, "kind", NULL))
             return "an option must have an optionId and a kind";
     }
     return NULL;
@@ -351,10 +171,10 @@ static void take_question(struct acp_turn *turn, struct acp_message *message, in
     struct acp_question *question;
     enum acp_policy policy;
 
-    acp_turn_flush(turn);
+    acp_transcript_flush(turn);
     if (fault) {
         acp_codec_refuse(&turn->codec, message->id, fault);
-        note(turn, "acpd", fault, NULL, NULL);
+        acp_transcript_note(turn, "acpd", fault, NULL, NULL);
         return;
     }
     question = xcalloc(1, sizeof(*question));
@@ -366,7 +186,7 @@ static void take_question(struct acp_turn *turn, struct acp_message *message, in
     question->asked_at = clock_wall_ms();
     question->deadline_at = question->asked_at + turn->script->permission_ms;
     question->deadline = now + turn->script->permission_ms;
-    json_object_object_foreach(remember_tool_call(turn, tool_call), key, value)
+    json_object_object_foreach(acp_transcript_remember(turn, tool_call), key, value)
         json_object_object_add(tool_call, key, json_object_get(value));
     turn->text_has_ended = true;
 
@@ -406,7 +226,7 @@ static void end(struct acp_turn *turn, int64_t now)
     if (turn->state == ACP_OVER)
         return;
     answer_all(turn, "the end of the turn", now);
-    acp_turn_flush(turn);
+    acp_transcript_flush(turn);
     turn->state = ACP_OVER;
 }
 
@@ -493,7 +313,7 @@ static bool offers_option(struct acp_turn *turn, const char *option)
     for (size_t i = 0;
          json_object_is_type(options, json_type_array) && i < json_object_array_length(options);
          i++)
-        if (strcmp(text_or(json_object_array_get_idx(options, i), "id", ""), option) == 0)
+        if (strcmp(acp_text_or(json_object_array_get_idx(options, i), "id", ""), option) == 0)
             return true;
     return false;
 }
@@ -526,12 +346,12 @@ static void configure(struct acp_turn *turn, int64_t now)
 
 static void take_stop_reason(struct acp_turn *turn, struct json_object *result, int64_t now)
 {
-    const char *reason = text_or(result, "stopReason", NULL);
+    const char *reason = acp_text_or(result, "stopReason", NULL);
     struct json_object *usage = json_get(result, "usage");
 
     if (json_object_is_type(usage, json_type_object))
         turn->usage = json_object_get(usage);
-    take_cost(turn, json_get(result, "cost"));
+    acp_transcript_cost(turn, json_get(result, "cost"));
     if (!reason) {
         settle(turn, ACP_FAILED, xstrdup("the agent ended its turn without a stop reason"));
     } else if (strcmp(reason, "end_turn") == 0) {
@@ -576,12 +396,12 @@ static void take_answer(struct acp_turn *turn, const struct acp_message *message
         acp_codec_new_session(&turn->codec, turn->script->cwd, turn->script->mcp_servers);
         return;
     case ACP_NEW_SESSION:
-        if (!text_or(message->body, "sessionId", NULL)) {
+        if (!acp_text_or(message->body, "sessionId", NULL)) {
             settle(turn, ACP_FAILED, xstrdup("the agent opened a session without a sessionId"));
             end(turn, now);
             return;
         }
-        turn->session = xstrdup(text_or(message->body, "sessionId", NULL));
+        turn->session = xstrdup(acp_text_or(message->body, "sessionId", NULL));
         turn->session_info = json_object_get(message->body);
         __attribute__((fallthrough));
     case ACP_SET_MODEL:
@@ -598,8 +418,9 @@ static void take_answer(struct acp_turn *turn, const struct acp_message *message
 
 static void take_noise(struct acp_turn *turn, const char *line, size_t len)
 {
-    acp_turn_flush(turn);
-    turn->host.note(turn->host.data, "stdout", line, len > CHUNK_MAX ? CHUNK_MAX : len, NULL, NULL);
+    acp_transcript_flush(turn);
+    turn->host.note(turn->host.data, "stdout", line, len > ACP_CHUNK_MAX ? ACP_CHUNK_MAX : len,
+                    NULL, NULL);
     if (++turn->noise >= NOISE_MAX)
         acp_turn_break(turn, ACP_FAILED,
                        xasprintf("the agent wrote %d lines to stdout that are no messages of the "
@@ -641,15 +462,15 @@ void acp_turn_take(struct acp_turn *turn, const char *line, size_t len, int64_t 
         take_noise(turn, line, len);
         break;
     case ACP_ANSWER:
-        acp_turn_flush(turn);
+        acp_transcript_flush(turn);
         take_answer(turn, &message, now);
         break;
     case ACP_FAILURE:
-        acp_turn_flush(turn);
+        acp_transcript_flush(turn);
         take_failure(turn, &message, now);
         break;
     case ACP_UPDATE:
-        take_update(turn, &message, now);
+        acp_transcript_update(turn, &message, now);
         break;
     case ACP_PERMISSION:
         take_question(turn, &message, now);
@@ -657,8 +478,8 @@ void acp_turn_take(struct acp_turn *turn, const char *line, size_t len, int64_t 
     case ACP_DECLINED: {
         CLEANUP(freep) char *words = xasprintf("declined the agent's %.100s", message.word);
 
-        acp_turn_flush(turn);
-        note(turn, "acpd", words, NULL, NULL);
+        acp_transcript_flush(turn);
+        acp_transcript_note(turn, "acpd", words, NULL, NULL);
         break;
     }
     case ACP_IGNORED:
@@ -699,7 +520,7 @@ void acp_turn_tick(struct acp_turn *turn, int64_t now)
     const struct acp_script *script = turn->script;
 
     if (turn->chunk.len && turn->chunk_deadline <= now)
-        acp_turn_flush(turn);
+        acp_transcript_flush(turn);
     if (turn->state == ACP_OVER)
         return;
     if (turn->verdict != ACP_OPEN) {

@@ -128,8 +128,6 @@ void acp_turn_break(struct acp_turn *turn, enum acp_verdict verdict, char *messa
 /** Answers a question; `option` NULL: because the turn was cancelled. The question is freed. */
 void acp_turn_answer(struct acp_turn *turn, struct acp_question *question, const char *option,
                      const char *by, int64_t now);
-/** Notes what was kept back so that it could be joined. */
-void acp_turn_flush(struct acp_turn *turn);
 /** {text, stopReason, usage?, cost?} of a completed turn. */
 char *acp_turn_result(struct acp_turn *turn);
 
