@@ -39,8 +39,10 @@ void profile_update_health(struct profile *profile)
         profile->health = rate < UNHEALTHY_BELOW ? HEALTH_UNHEALTHY : HEALTH_DEGRADED;
         snprintf(reason, size, "%.0f%% of the last %zu attempts succeeded", 100 * rate, w->count);
     }
-    if (profile->cooldown.length && profile->health == HEALTH_HEALTHY) {
-        profile->health = HEALTH_DEGRADED;
+    /* Whatever else there is, this is why nothing runs. */
+    if (profile->cooldown.length) {
+        if (profile->health == HEALTH_HEALTHY)
+            profile->health = HEALTH_DEGRADED;
         snprintf(reason, size, "cooling down for %g s after %s",
                  (double)profile->cooldown.length / 1000, profile->cooldown.reason);
     }

@@ -924,6 +924,23 @@ START_TEST(cooldown_learns_nothing_from_a_cancelled_probe)
 }
 END_TEST
 
+START_TEST(cooldown_is_the_reason_of_health)
+{
+    CLEANUP(profile_freep) struct profile *profile = make_profile("p", "");
+
+    cool(&profile->cooldown, 10, false, 20);
+    profile_update_health(profile);
+    ck_assert_int_eq(profile->health, HEALTH_DEGRADED);
+    ck_assert_str_eq(profile->health_reason, "cooling down for 0.1 s after rate_limit: slow down");
+    metrics_window_resize(&profile->window, 100);
+    for (int i = 0; i < 5; i++)
+        metrics_window_add(&profile->window, false, 10);
+    profile_update_health(profile);
+    ck_assert_int_eq(profile->health, HEALTH_UNHEALTHY);
+    ck_assert_ptr_nonnull(strstr(profile->health_reason, "cooling down"));
+}
+END_TEST
+
 START_TEST(permissions_by_kind)
 {
     struct permissions permissions = permissions_default();
@@ -1294,6 +1311,7 @@ int main(void)
     tcase_add_test(tcase, cooldown_doubles_with_each_probe_that_fails);
     tcase_add_test(tcase, cooldown_counts_attempts_that_ran_together_once);
     tcase_add_test(tcase, cooldown_learns_nothing_from_a_cancelled_probe);
+    tcase_add_test(tcase, cooldown_is_the_reason_of_health);
     tcase_add_test(tcase, permissions_by_kind);
     tcase = add_case(suite, "router");
     tcase_add_test(tcase, router_rejects);
