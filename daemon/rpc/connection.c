@@ -20,7 +20,7 @@ bool connection_is_congested(const struct connection *connection)
            (size_t)connection->server->engine->settings.output_limit;
 }
 
-static void mark_ready(struct connection *connection)
+void connection_wake(struct connection *connection)
 {
     if (list_is_empty(&connection->ready) && !connection->is_dead)
         list_append(&connection->server->ready, &connection->ready);
@@ -31,11 +31,6 @@ bool connection_has_hung_up(const struct connection *connection)
     struct pollfd polled = {.fd = connection->fd};
 
     return poll(&polled, 1, 0) > 0 && (polled.revents & (POLLHUP | POLLERR));
-}
-
-void connection_wake(struct connection *connection)
-{
-    mark_ready(connection);
 }
 
 /* The client has heard of its claims up to here; with `all`, it will not hear of the rest. */
@@ -135,7 +130,7 @@ static void on_readable(evutil_socket_t fd, short what UNUSED, void *data)
         connection->at_eof = true;
     if (n == 0 || memchr(connection->in.data + before, '\n', (size_t)n) ||
         exceeds_line_limit(connection))
-        mark_ready(connection);
+        connection_wake(connection);
     else if (connection->in_scanned == before)
         connection->in_scanned = connection->in.len;
     update_reading(connection);
@@ -299,7 +294,7 @@ static void flush(struct connection *connection)
     }
     if (connection->is_held && !connection_is_congested(connection)) {
         connection->is_held = false;
-        mark_ready(connection);
+        connection_wake(connection);
         update_reading(connection);
     }
 }

@@ -88,7 +88,7 @@ struct rpc_server {
     struct buf ids;
 };
 
-/** Puts a call on the list of those that wait; takes one more hold on the parameters. */
+/** Puts a call on the list of those that wait; takes the parameters over. */
 void waiting_add(struct connection *connection, const char *id, size_t id_len,
                  const struct rpc_method *method, struct json_object *params, int64_t deadline);
 /** Drops the calls of a connection that is closing. */

@@ -191,7 +191,6 @@ static bool handle_request(struct connection *connection, struct json_object *re
         return false;
     if (outcome == RPC_LATER) {
         waiting_add(connection, id_text, id_len, method, call.params, call.deadline);
-        json_object_put(call.params);
         return false;
     }
     message_finish(connection, id_text, id_len, prefix, &call, outcome);

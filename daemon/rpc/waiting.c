@@ -32,7 +32,7 @@ void waiting_add(struct connection *connection, const char *id, size_t id_len,
 
     waiting->connection = connection;
     waiting->method = method;
-    waiting->params = json_object_get(params);
+    waiting->params = params;
     waiting->id = xstrndup(id, id_len);
     waiting->id_len = id_len;
     waiting->deadline = deadline;
