@@ -14,6 +14,12 @@
 #include "common/log.h"
 #include "engine/attempt.h"
 
+/* Whether `a` comes first in the order of a queue. */
+static bool is_before(const struct task *a, const struct task *b)
+{
+    return a->place != b->place ? a->place < b->place : a->id < b->id;
+}
+
 bool engine_may_claim(const struct engine *engine, const struct profile *profile)
 {
     return !profile->is_removed && profile_is_active(profile) && profile_free_slots(profile) > 0 &&
@@ -52,7 +58,7 @@ int engine_claim(struct engine *engine, struct profile *const *profiles, size_t 
         r = store_next_queued(engine->store, profiles[i]->id, &task);
         if (r < 0)
             return r;
-        if (r == 0 || (best && task.place >= first.place))
+        if (r == 0 || (best && !is_before(&task, &first)))
             continue;
         task_deinit(&first);
         first = task;

@@ -315,9 +315,14 @@ def test_a_profile_may_become_a_workers_in_the_pass_that_starts_a_task(make_daem
 def test_the_first_of_all_the_queues_is_claimed(make_daemon):
     daemon = make_daemon(worker_profile("a"), worker_profile("b"))
     with daemon.client() as client:
-        for name, priority in [("a", "low"), ("b", "medium"), ("a", "high"), ("b", "low"),
-                               ("b", "high"), ("a", "medium")]:
-            client.assign(name, title=f"{name} {priority}", priority=priority)
+        tasks = [("a", "low"), ("b", "medium"), ("a", "high"), ("b", "low"), ("b", "high"),
+                 ("a", "medium")]
+        # In one batch, so in one moment: among equals the first that was assigned comes first.
+        client.send(json.dumps([
+            {"jsonrpc": "2.0", "id": i, "method": "assign_task_to_profile",
+             "params": {"name": name, "task": {"title": f"{name} {priority}", "priority": priority}}}
+            for i, (name, priority) in enumerate(tasks)]) + "\n")
+        assert len(client.reply()) == len(tasks)
         titles = [claim(client, "b", "a", "b")["task"]["title"] for _ in range(6)]
         assert titles == ["a high", "b high", "b medium", "a medium", "a low", "b low"]
 
