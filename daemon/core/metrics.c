@@ -12,9 +12,9 @@ static size_t bin_of(int64_t duration_ms)
 {
     double bin;
 
-    if (duration_ms < 1)
+    if (duration_ms <= 1)
         return 0;
-    bin = floor(log2((double)duration_ms) * BINS_PER_OCTAVE);
+    bin = ceil(log2((double)duration_ms) * BINS_PER_OCTAVE) - 1;
     return bin >= METRICS_BINS ? METRICS_BINS - 1 : (size_t)bin;
 }
 
@@ -33,11 +33,16 @@ void metrics_bucket_add(struct metrics_bucket *bucket, const struct metrics_buck
     bucket->successes += other->successes;
     bucket->errors += other->errors;
     bucket->duration_sum_ms += other->duration_sum_ms;
+    bucket->arrived += other->arrived;
     bucket->started += other->started;
     bucket->wait_sum_ms += other->wait_sum_ms;
     metrics_cost_add(&bucket->cost, &other->cost);
-    for (size_t i = 0; i < METRICS_BINS; i++)
+    if (other->queue_max > bucket->queue_max)
+        bucket->queue_max = other->queue_max;
+    for (size_t i = 0; i < METRICS_BINS; i++) {
         bucket->durations[i] += other->durations[i];
+        bucket->waits[i] += other->waits[i];
+    }
 }
 
 void metrics_cost_add(struct metrics_cost *sum, const struct metrics_cost *cost)
@@ -53,7 +58,8 @@ void metrics_cost_add(struct metrics_cost *sum, const struct metrics_cost *cost)
 bool metrics_bucket_is_empty(const struct metrics_bucket *bucket)
 {
     return !bucket->completed && !bucket->failed && !bucket->cancelled && !bucket->retried &&
-           !bucket->successes && !bucket->errors && !bucket->started && !bucket->cost.currency[0];
+           !bucket->successes && !bucket->errors && !bucket->arrived && !bucket->started &&
+           !bucket->queue_max && !bucket->cost.currency[0];
 }
 
 void metrics_bucket_add_attempt(struct metrics_bucket *bucket, bool success, int64_t duration_ms)
@@ -66,14 +72,21 @@ void metrics_bucket_add_attempt(struct metrics_bucket *bucket, bool success, int
     bucket->durations[bin_of(duration_ms)]++;
 }
 
-/* The duration below which `fraction` of the sample lies (nearest rank). */
-static double percentile(const struct metrics_bucket *bucket, int64_t sample_size, double fraction)
+void metrics_bucket_add_start(struct metrics_bucket *bucket, int64_t wait_ms)
+{
+    bucket->started++;
+    bucket->wait_sum_ms += wait_ms;
+    bucket->waits[bin_of(wait_ms)]++;
+}
+
+/* The duration below which `fraction` of the sample lies (nearest rank), in seconds. */
+static double percentile(const uint32_t bins[METRICS_BINS], int64_t sample_size, double fraction)
 {
     double rank = ceil(fraction * (double)sample_size);
     int64_t seen = 0;
 
     for (size_t i = 0; i < METRICS_BINS; i++) {
-        seen += bucket->durations[i];
+        seen += bins[i];
         if (seen && (double)seen >= rank)
             return bin_seconds(i);
     }
@@ -93,25 +106,25 @@ void metrics_from_bucket(const struct metrics_bucket *bucket, int64_t range_ms,
         m.success_rate = 100.0 * (double)bucket->successes / (double)n;
         m.error_rate = 100.0 * (double)bucket->errors / (double)n;
         m.average_duration = (double)bucket->duration_sum_ms / (double)n / 1000;
-        m.p50_duration = percentile(bucket, n, 0.50);
-        m.p95_duration = percentile(bucket, n, 0.95);
+        m.p50_duration = percentile(bucket->durations, n, 0.50);
+        m.p95_duration = percentile(bucket->durations, n, 0.95);
     }
     *ret_metrics = m;
 }
 
-void metrics_durations_print(const struct metrics_bucket *bucket, struct buf *text)
+void metrics_histogram_print(const uint32_t bins[METRICS_BINS], struct buf *text)
 {
     const char *separator = "";
 
     for (size_t i = 0; i < METRICS_BINS; i++) {
-        if (!bucket->durations[i])
+        if (!bins[i])
             continue;
-        buf_printf(text, "%s%zu:%u", separator, i, bucket->durations[i]);
+        buf_printf(text, "%s%zu:%u", separator, i, bins[i]);
         separator = " ";
     }
 }
 
-void metrics_durations_parse(struct metrics_bucket *bucket, const char *text)
+void metrics_histogram_parse(uint32_t bins[METRICS_BINS], const char *text)
 {
     char *end;
 
@@ -122,11 +135,22 @@ void metrics_durations_parse(struct metrics_bucket *bucket, const char *text)
             return;
         count = strtoul(end + 1, &end, 10);
         if (bin < METRICS_BINS)
-            bucket->durations[bin] += (uint32_t)count;
+            bins[bin] += (uint32_t)count;
         text = end;
         while (*text == ' ')
             text++;
     }
+}
+
+uint64_t metrics_type(const char *type)
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+
+    if (!type)
+        return 0;
+    for (; *type; type++)
+        hash = (hash ^ (unsigned char)*type) * UINT64_C(1099511628211);
+    return hash;
 }
 
 void metrics_window_deinit(struct metrics_window *window)
@@ -148,12 +172,12 @@ void metrics_window_resize(struct metrics_window *window, size_t capacity)
         /* The oldest of a full ring stands at `next`. */
         size_t at = old.count == old.capacity ? (old.next + i) % old.capacity : i;
 
-        metrics_window_add(window, old.samples[at].success, old.samples[at].duration_ms);
+        metrics_window_add(window, &old.samples[at]);
     }
     metrics_window_deinit(&old);
 }
 
-void metrics_window_add(struct metrics_window *window, bool success, int64_t duration_ms)
+void metrics_window_add(struct metrics_window *window, const struct metrics_sample *sample)
 {
     struct metrics_sample *slot;
 
@@ -166,10 +190,10 @@ void metrics_window_add(struct metrics_window *window, bool success, int64_t dur
     } else {
         window->count++;
     }
-    *slot = (struct metrics_sample){.duration_ms = duration_ms, .success = success};
-    window->successes += success;
-    window->duration_sum_ms += duration_ms;
-    window->errors_in_a_row = success ? 0 : window->errors_in_a_row + 1;
+    *slot = *sample;
+    window->successes += sample->success;
+    window->duration_sum_ms += sample->duration_ms;
+    window->errors_in_a_row = sample->success ? 0 : window->errors_in_a_row + 1;
     window->next = (window->next + 1) % window->capacity;
 }
 

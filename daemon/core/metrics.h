@@ -4,8 +4,8 @@
  *
  * A bucket sums up one span of time (a minute, an hour) of one profile. Buckets add up, so any
  * range is the sum of the buckets in it, and no task is ever counted when a page loads. Durations
- * go into a histogram with bins that grow by 2^(1/4) from 1 ms: a percentile read from it is within
- * 9 % of the true one.
+ * go into a histogram with bins that grow by 2^(1/4) from 1 ms, each holding its upper edge: a
+ * percentile read from it is within 9 % of the true one.
  *
  * The window holds the last attempts one by one; routing and health look at it.
  */
@@ -29,9 +29,12 @@ struct metrics_bucket {
     int64_t retried;                      /* attempts that will be repeated */
     int64_t successes, errors;            /* attempts that count for rates */
     int64_t duration_sum_ms;              /* of those attempts */
+    int64_t arrived;                      /* tasks admitted to the queue */
     int64_t started, wait_sum_ms;         /* attempts started and how long they had been queued */
+    int64_t queue_max;                    /* the most that waited at once */
     struct metrics_cost cost;             /* in the first currency that was reported */
     uint32_t durations[METRICS_BINS];     /* of the attempts that count */
+    uint32_t waits[METRICS_BINS];         /* of the attempts started */
 };
 
 struct metrics {
@@ -44,6 +47,7 @@ struct metrics {
     int64_t sample_size; /* attempts that count */
 };
 
+/** Adds what happened; of queue_max the greater stays. */
 void metrics_bucket_add(struct metrics_bucket *bucket, const struct metrics_bucket *other);
 /** Amounts in another currency than the sum's are left out. */
 void metrics_cost_add(struct metrics_cost *sum, const struct metrics_cost *cost);
@@ -53,14 +57,22 @@ void metrics_bucket_add_attempt(struct metrics_bucket *bucket, bool success, int
 void metrics_from_bucket(const struct metrics_bucket *bucket, int64_t range_ms,
                          struct metrics *ret_metrics);
 
-/** The histogram as text, "bin:count bin:count", and back. Reading ignores what it does not know.
- */
-void metrics_durations_print(const struct metrics_bucket *bucket, struct buf *text);
-void metrics_durations_parse(struct metrics_bucket *bucket, const char *text);
+/** Notes that an attempt started after so long in the queue. */
+void metrics_bucket_add_start(struct metrics_bucket *bucket, int64_t wait_ms);
+
+/** A histogram as text, "bin:count bin:count", and back: reading adds, and ignores what it does not
+ *  know. */
+void metrics_histogram_print(const uint32_t bins[METRICS_BINS], struct buf *text);
+void metrics_histogram_parse(uint32_t bins[METRICS_BINS], const char *text);
+
+/** A number that stands for a type of task; 0 for none. (FNV-1a, 64 bits: two types that met in one
+ *  number would only share their durations.) */
+uint64_t metrics_type(const char *type);
 
 struct metrics_window {
     struct metrics_sample {
         int64_t duration_ms;
+        uint64_t type; /* metrics_type() of its task's */
         bool success;
     } * samples;
     size_t capacity, count, next;
@@ -72,6 +84,6 @@ struct metrics_window {
 void metrics_window_deinit(struct metrics_window *window);
 /** Sets how many samples are held, keeping the youngest. */
 void metrics_window_resize(struct metrics_window *window, size_t capacity);
-void metrics_window_add(struct metrics_window *window, bool success, int64_t duration_ms);
+void metrics_window_add(struct metrics_window *window, const struct metrics_sample *sample);
 /** Seconds; 0 without samples. */
 double metrics_window_average(const struct metrics_window *window);

@@ -96,7 +96,8 @@ static bool reject(struct router_candidate *candidate, const struct router_reque
             return true;
         }
     }
-    if (profile_waiting(profile) >= profile->config.queue_limit) {
+    if (request->has_room ? !request->has_room(profile, request->data)
+                          : profile_waiting(profile) >= profile->config.queue_limit) {
         snprintf(candidate->reason, size, "its queue is full");
         candidate->is_full = true;
         return true;

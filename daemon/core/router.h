@@ -12,6 +12,9 @@ enum router_term { TERM_CAPABILITY, TERM_LOAD, TERM_HISTORY, TERM_PRIORITY, TERM
 
 struct router_request {
     char *const *capabilities; /* all required; a task's type is one of them */
+    /* Whether the profile's queue takes another task; NULL: while it is below its limit. */
+    bool (*has_room)(const struct profile *profile, void *data);
+    void *data;
 };
 
 struct router_candidate {

@@ -35,6 +35,7 @@ enum task_priority { PRIORITY_LOW, PRIORITY_MEDIUM, PRIORITY_HIGH, PRIORITY_COUN
 /* How many tasks a profile has in each status. */
 struct task_counts {
     int64_t by_status[TASK_STATUS_COUNT];
+    int64_t finished_bytes; /* of those that have finished and are still there */
 };
 
 struct task {
@@ -59,10 +60,12 @@ struct task {
 
     enum error_class error_class;
     char *error_message; /* NULL: none */
+    char *type;          /* the kind of work, or NULL */
     char *key;           /* idempotency key, or NULL */
     char *result;        /* JSON, or NULL */
     char *routing;       /* JSON: the decision that chose the profile, or NULL */
-    char *body;          /* members of a JSON object that never change: title to dependsOn */
+    char *body;          /* the other members of a JSON object that never change */
+    int64_t bytes;       /* that it and its logs take on disk, once it has finished; else 0 */
 };
 
 void task_deinit(struct task *task);

@@ -110,6 +110,7 @@ struct attempt *attempt_new(struct engine *engine, struct profile *profile, cons
     attempt->profile = profile;
     attempt->task_id = task->id;
     attempt->number = task->attempt;
+    attempt->type = metrics_type(task->type);
     attempt->started_at = engine->now.wall;
     attempt->started_mono = engine->now.mono;
     attempt->timeout_ms = task->timeout_ms ? task->timeout_ms : profile->config.timeout_ms;
@@ -140,8 +141,7 @@ int attempt_claim_one(struct engine *engine, struct profile *profile, struct tas
 
     profile->staged.slots_used++;
     profile->staged.last_activity = engine->now.wall;
-    profile->staged.bucket.started++;
-    profile->staged.bucket.wait_sum_ms += engine->now.queue - task->queued_at;
+    metrics_bucket_add_start(&profile->staged.bucket, engine->now.queue - task->queued_at);
     *ret_attempt = attempt;
     return 0;
 }
@@ -341,6 +341,7 @@ int attempt_conclude(struct engine *engine, struct profile *profile, struct task
         .duration_ms = duration_ms,
         .error_class = class,
         .error_message = message,
+        .type = task->type,
         .usage = reported ? reported->usage : NULL,
         .cost = reported ? reported->cost : (struct metrics_cost){0},
     };

@@ -24,6 +24,7 @@ struct attempt {
     enum attempt_state state;
 
     int64_t task_id, number;
+    uint64_t type; /* of its task: metrics_type() */
     int64_t started_at, started_mono, ended_mono;
     int64_t timeout_ms, timeout_at;
     struct buf input; /* for stdin; gone once it was started */

@@ -321,8 +321,12 @@ void engine_commit(struct engine *engine)
         if (attempt->state != ATTEMPT_SETTLED)
             continue;
         if (!attempt->is_stale && error_class_info(attempt->class)->counts)
-            metrics_window_add(&attempt->profile->window, attempt->class == ERROR_NONE,
-                               attempt->ended_mono - attempt->started_mono);
+            metrics_window_add(&attempt->profile->window,
+                               &(struct metrics_sample){
+                                   .duration_ms = attempt->ended_mono - attempt->started_mono,
+                                   .type = attempt->type,
+                                   .success = attempt->class == ERROR_NONE,
+                               });
         attempt_free(attempt);
     }
     for (size_t i = 0; i < engine->profile_count; i++) {

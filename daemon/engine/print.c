@@ -74,6 +74,8 @@ void engine_print_task(const struct engine *engine, const struct task *task,
     print_word(out, "profile", engine_profile_name(engine, task->profile_id));
     buf_add_char(out, ',');
     buf_add_text(out, task->body);
+    print_member(out, "type");
+    buf_add_json_text(out, task->type);
     print_word(out, "priority", task_priority_name(task->priority));
     print_word(out, "status", task_status_name(task->status));
     print_member(out, "key");

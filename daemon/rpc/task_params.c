@@ -70,8 +70,6 @@ static char *print_body(struct json_object *json)
     buf_add_text(&body, ",\"description\":");
     buf_add_json_string(&body, json_object_get_string(description),
                         description ? (size_t)json_object_get_string_len(description) : 0);
-    buf_add_text(&body, ",\"type\":");
-    buf_add_json_text(&body, json_get_string(json, "type"));
     buf_add_text(&body, ",\"capabilities\":");
     buf_add_text(&body, capabilities ? json_compact(capabilities) : "[]");
     buf_add_text(&body, ",\"input\":");
@@ -84,11 +82,13 @@ void task_from_json(struct json_object *json, struct task *ret_task)
 {
     struct task task = {.priority = PRIORITY_MEDIUM};
     const char *priority = json_get_string(json, "priority"), *key = json_get_string(json, "key");
-    const char *run_at = json_get_string(json, "runAt");
+    const char *run_at = json_get_string(json, "runAt"), *type = json_get_string(json, "type");
     struct json_object *timeout = json_get(json, "timeout");
 
     if (priority)
         task_priority_parse(priority, &task.priority);
+    if (type)
+        task.type = xstrdup(type);
     if (key)
         task.key = xstrdup(key);
     if (run_at)

@@ -9,11 +9,11 @@
 #define TASK_COLUMNS                                                                               \
     "id, profile_id, status, priority, place, created_at, started_at, finished_at, run_at, "       \
     "ready_at, queued_at, timeout, max_attempts, attempt, spent, retries, interruptions, "         \
-    "error_class, error_message, key, result, routing, body"
+    "error_class, error_message, key, result, routing, body, type, bytes"
 
 #define BUCKET_COLUMNS                                                                             \
     "completed, failed, cancelled, retried, successes, errors, duration_sum, started, wait_sum, "  \
-    "durations, cost, currency"
+    "durations, cost, currency, waits, arrived, queue_max"
 
 /* The partial index task_live serves what has not finished. SQLite uses it only for queries that
  * repeat its condition. */
@@ -31,16 +31,18 @@
       "UPDATE profile SET queued = queued + ?2, scheduled = scheduled + ?3, "                      \
       "blocked = blocked + ?4, running = running + ?5, completed = completed + ?6, "               \
       "failed = failed + ?7, cancelled = cancelled + ?8, is_active = coalesce(?9, is_active), "    \
-      "last_activity = coalesce(?10, last_activity) WHERE id = ?1")                                \
+      "last_activity = coalesce(?10, last_activity), "                                             \
+      "finished_bytes = finished_bytes + ?11 WHERE id = ?1")                                       \
     X(ADD_TASK, "INSERT INTO task (" TASK_COLUMNS ") VALUES (NULL, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "   \
-                "?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)")       \
+                "?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, "       \
+                "?24, ?25)")                                                                       \
     X(GET_TASK, "SELECT " TASK_COLUMNS " FROM task WHERE id = ?1")                                 \
     X(GET_TASK_BY_KEY, "SELECT " TASK_COLUMNS " FROM task WHERE key = ?1")                         \
     X(SAVE_TASK,                                                                                   \
       "UPDATE task SET profile_id = ?2, status = ?3, priority = ?4, place = ?5, started_at = ?6, " \
       "finished_at = ?7, run_at = ?8, ready_at = ?9, queued_at = ?10, attempt = ?11, "             \
       "spent = ?12, retries = ?13, interruptions = ?14, error_class = ?15, error_message = ?16, "  \
-      "result = ?17 WHERE id = ?1 AND status = ?18 AND attempt = ?19")                             \
+      "result = ?17, bytes = ?20 WHERE id = ?1 AND status = ?18 AND attempt = ?19")                \
     X(NEXT_OF_STATUS, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE         \
                       " AND status = ?1 AND profile_id = ?2 ORDER BY place, id LIMIT 1")           \
     X(NEXT_RUNNING, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE           \
@@ -69,13 +71,15 @@
     X(LIST_RUNNING, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE           \
                     " AND status = 4 AND id < ?1 ORDER BY id DESC")                                \
     X(ADD_ATTEMPT,                                                                                 \
-      "INSERT INTO attempt VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")            \
-    X(RECENT_ATTEMPTS, "SELECT error_class, duration FROM attempt INDEXED BY attempt_recent "      \
-                       "WHERE counts AND profile_id = ?1 ORDER BY finished_at DESC LIMIT ?2")      \
+      "INSERT INTO attempt VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")       \
+    X(RECENT_ATTEMPTS,                                                                             \
+      "SELECT error_class, duration, type FROM attempt INDEXED BY attempt_recent "                 \
+      "WHERE counts AND profile_id = ?1 ORDER BY finished_at DESC LIMIT ?2")                       \
     X(GET_BUCKET, "SELECT " BUCKET_COLUMNS " FROM bucket "                                         \
                   "WHERE profile_id = ?1 AND span = ?2 AND at = ?3")                               \
     X(PUT_BUCKET, "INSERT OR REPLACE INTO bucket (profile_id, span, at, " BUCKET_COLUMNS ") "      \
-                  "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)")     \
+                  "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, "     \
+                  "?16, ?17, ?18)")                                                                \
     X(LIST_BUCKETS, "SELECT " BUCKET_COLUMNS " FROM bucket "                                       \
                     "WHERE profile_id = ?1 AND span = ?2 AND at >= ?3 AND at < ?4")                \
     X(PRUNE_BUCKETS, "DELETE FROM bucket WHERE profile_id = ?1 AND span = ?2 AND at < ?3")

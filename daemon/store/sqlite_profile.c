@@ -29,6 +29,7 @@ static void read_profile(sqlite3_stmt *stmt, struct store_profile *ret_profile)
 
     for (size_t i = 0; i < ARRAY_SIZE(counted); i++)
         profile.counts.by_status[counted[i]] = sqlite3_column_int64(stmt, 3 + (int)i);
+    profile.counts.finished_bytes = sqlite3_column_int64(stmt, 11);
     *ret_profile = profile;
 }
 
@@ -83,6 +84,7 @@ int store_update_profile(struct store *store, int64_t id, const struct task_coun
         sqlite3_bind_int(stmt, 9, is_active);
     if (last_activity)
         sqlite3_bind_int64(stmt, 10, last_activity);
+    sqlite3_bind_int64(stmt, 11, counts->finished_bytes);
     return sqlite_run(store, stmt);
 }
 
@@ -107,6 +109,7 @@ int store_add_attempt(struct store *store, const struct store_attempt *attempt)
         sqlite3_bind_double(stmt, 11, attempt->cost.amount);
         sqlite_bind_text_or_null(stmt, 12, attempt->cost.currency);
     }
+    sqlite_bind_text_or_null(stmt, 13, attempt->type);
     return sqlite_run(store, stmt);
 }
 
@@ -124,11 +127,12 @@ int store_fill_window(struct store *store, int64_t profile_id, struct metrics_wi
         samples[count++] = (struct metrics_sample){
             .success = sqlite3_column_type(stmt, 0) == SQLITE_NULL,
             .duration_ms = sqlite3_column_int64(stmt, 1),
+            .type = metrics_type((const char *)sqlite3_column_text(stmt, 2)),
         };
     if (r < 0)
         return r;
     while (count--)
-        metrics_window_add(window, samples[count].success, samples[count].duration_ms);
+        metrics_window_add(window, &samples[count]);
     return 0;
 }
 
@@ -198,17 +202,20 @@ static void add_bucket_row(sqlite3_stmt *stmt, struct metrics_bucket *sum)
         .wait_sum_ms = sqlite3_column_int64(stmt, 8),
     };
 
-    metrics_durations_parse(&bucket, (const char *)sqlite3_column_text(stmt, 9));
+    metrics_histogram_parse(bucket.durations, (const char *)sqlite3_column_text(stmt, 9));
     bucket.cost.amount = sqlite3_column_double(stmt, 10);
     snprintf(bucket.cost.currency, sizeof(bucket.cost.currency), "%s",
              (const char *)sqlite3_column_text(stmt, 11));
+    metrics_histogram_parse(bucket.waits, (const char *)sqlite3_column_text(stmt, 12));
+    bucket.arrived = sqlite3_column_int64(stmt, 13);
+    bucket.queue_max = sqlite3_column_int64(stmt, 14);
     metrics_bucket_add(sum, &bucket);
 }
 
 static int add_to_bucket(struct store *store, int64_t profile_id, int64_t span, int64_t at,
                          const struct metrics_bucket *bucket)
 {
-    CLEANUP(buf_deinit) struct buf durations = {0};
+    CLEANUP(buf_deinit) struct buf durations = {0}, waits = {0};
     struct metrics_bucket sum = *bucket;
     sqlite3_stmt *stmt;
     int r;
@@ -228,7 +235,8 @@ static int add_to_bucket(struct store *store, int64_t profile_id, int64_t span, 
     r = sqlite_use_writing(store, STMT_PUT_BUCKET, &stmt);
     if (r < 0)
         return r;
-    metrics_durations_print(&sum, &durations);
+    metrics_histogram_print(sum.durations, &durations);
+    metrics_histogram_print(sum.waits, &waits);
     sqlite3_bind_int64(stmt, 1, profile_id);
     sqlite3_bind_int64(stmt, 2, span);
     sqlite3_bind_int64(stmt, 3, at);
@@ -244,6 +252,9 @@ static int add_to_bucket(struct store *store, int64_t profile_id, int64_t span, 
     sqlite3_bind_text(stmt, 13, buf_text(&durations), -1, SQLITE_STATIC);
     sqlite3_bind_double(stmt, 14, sum.cost.amount);
     sqlite3_bind_text(stmt, 15, sum.cost.currency, -1, SQLITE_STATIC);
+    sqlite3_bind_text(stmt, 16, buf_text(&waits), -1, SQLITE_STATIC);
+    sqlite3_bind_int64(stmt, 17, sum.arrived);
+    sqlite3_bind_int64(stmt, 18, sum.queue_max);
     return sqlite_run(store, stmt);
 }
 

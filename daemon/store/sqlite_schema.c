@@ -4,11 +4,12 @@
  * a migration that has been released is never changed, only followed by another.
  *
  * profile   the counters are kept exact by the same transactions that change the tasks
- * task      times in ms; 0 and NULL mean none; `body` holds the JSON members that never change
- *           an id is the greatest plus one: whatever removes tasks must leave the newest one, so
- * that none is used again. (AUTOINCREMENT would promise that by itself and costs a tenth of all
- * that an assignment takes.) attempt   finished attempts; a running one is in its task's row bucket
- * metrics of one profile in one minute (span 60000) or one hour (span 3600000)
+ * task      times in ms; 0 and NULL mean none; `body` holds the JSON members that never change.
+ *           An id is the greatest plus one: whatever removes tasks must leave the newest one, so
+ *           that none is used again. (AUTOINCREMENT would promise that by itself and costs a tenth
+ *           of all that an assignment takes.)
+ * attempt   finished attempts; a running one is in its task's row
+ * bucket    metrics of one profile in one minute, quarter of an hour or hour (span, in ms)
  */
 #include <errno.h>
 
@@ -100,6 +101,38 @@ static const char *const migrations[] = {
     "ALTER TABLE attempt ADD COLUMN currency TEXT;"
     "ALTER TABLE bucket ADD COLUMN cost REAL NOT NULL DEFAULT 0;"
     "ALTER TABLE bucket ADD COLUMN currency TEXT NOT NULL DEFAULT '';",
+
+    "ALTER TABLE task ADD COLUMN type TEXT;"
+    "ALTER TABLE task ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;" /* once it has finished */
+    "UPDATE task SET type = json_extract('{' || body || '}', '$.type'),"
+    "  body = (SELECT substr(rest, 2, length(rest) - 2)"
+    "          FROM (SELECT json_remove('{' || body || '}', '$.type') AS rest))"
+    "  WHERE json_valid('{' || body || '}');"
+    "UPDATE task SET bytes = length(body) + ifnull(length(result), 0) WHERE status > 4;"
+    "CREATE INDEX task_age ON task (finished_at) WHERE status > 4;"
+    "ALTER TABLE profile ADD COLUMN finished_bytes INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE profile SET finished_bytes ="
+    "  (SELECT ifnull(sum(bytes), 0) FROM task WHERE profile_id = profile.id AND status > 4);"
+    "ALTER TABLE attempt ADD COLUMN type TEXT;"                     /* its task's */
+    "ALTER TABLE bucket ADD COLUMN waits TEXT NOT NULL DEFAULT '';" /* as durations */
+    "ALTER TABLE bucket ADD COLUMN arrived INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE bucket ADD COLUMN queue_max INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE dependency ("
+    "  depends_on INTEGER NOT NULL,"
+    "  task_id INTEGER NOT NULL,"
+    "  PRIMARY KEY (depends_on, task_id)"
+    ") WITHOUT ROWID;"
+    "CREATE INDEX dependency_of ON dependency (task_id);"
+    /* Finished tasks whose dependants have yet to be told, those up to `after` excepted. */
+    "CREATE TABLE release ("
+    "  task_id INTEGER PRIMARY KEY,"
+    "  after INTEGER NOT NULL"
+    ");"
+    /* Spans of wall time in which acpd ran. */
+    "CREATE TABLE uptime ("
+    "  started_at INTEGER PRIMARY KEY,"
+    "  seen_at INTEGER NOT NULL"
+    ");",
 };
 
 static int read_number(sqlite3 *db, const char *sql, int *ret_number)

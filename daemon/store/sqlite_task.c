@@ -31,6 +31,8 @@ static void read_task(sqlite3_stmt *stmt, struct task *ret_task)
         .result = sqlite_column_copy(stmt, 20),
         .routing = sqlite_column_copy(stmt, 21),
         .body = sqlite_column_copy(stmt, 22),
+        .type = sqlite_column_copy(stmt, 23),
+        .bytes = sqlite3_column_int64(stmt, 24),
     };
 }
 
@@ -63,6 +65,8 @@ int store_add_task(struct store *store, struct task *task)
     sqlite_bind_text_or_null(stmt, 21, task->result);
     sqlite_bind_text_or_null(stmt, 22, task->routing);
     sqlite_bind_text_or_null(stmt, 23, task->body);
+    sqlite_bind_text_or_null(stmt, 24, task->type);
+    sqlite3_bind_int64(stmt, 25, task->bytes);
     r = sqlite_run(store, stmt);
     if (r < 0)
         return r;
@@ -97,6 +101,7 @@ int store_save_task(struct store *store, const struct task *task, enum task_stat
     sqlite_bind_text_or_null(stmt, 17, task->result);
     sqlite3_bind_int(stmt, 18, (int)was_status);
     sqlite3_bind_int64(stmt, 19, was_attempt);
+    sqlite3_bind_int64(stmt, 20, task->bytes);
     r = sqlite_run(store, stmt);
     return r < 0 ? r : sqlite3_changes(store->db);
 }

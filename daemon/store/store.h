@@ -116,6 +116,7 @@ struct store_attempt {
     int64_t duration_ms;             /* from a clock that does not jump */
     enum error_class error_class;    /* ERROR_NONE: it completed the task */
     const char *error_message;
+    const char *type;  /* its task's, or NULL */
     const char *usage; /* JSON as the agent reported it, or NULL */
     struct metrics_cost cost;
 };

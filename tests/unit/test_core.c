@@ -602,14 +602,44 @@ END_TEST
 
 START_TEST(metrics_add_up)
 {
-    struct metrics_bucket sum = {1, 2, 3, 4, 5, 6, 7, 8, 9, {0.5, "USD"}, {10}};
-    struct metrics_bucket other = {100, 200, 300, 400,           500,   600,
-                                   700, 800, 900, {0.25, "USD"}, {1000}};
+    struct metrics_bucket sum = {
+        .completed = 1,
+        .failed = 2,
+        .cancelled = 3,
+        .retried = 4,
+        .successes = 5,
+        .errors = 6,
+        .duration_sum_ms = 7,
+        .started = 8,
+        .wait_sum_ms = 9,
+        .arrived = 10,
+        .queue_max = 11,
+        .cost = {0.5, "USD"},
+        .durations = {10},
+        .waits = {20},
+    };
+    struct metrics_bucket other = {
+        .completed = 100,
+        .failed = 200,
+        .cancelled = 300,
+        .retried = 400,
+        .successes = 500,
+        .errors = 600,
+        .duration_sum_ms = 700,
+        .started = 800,
+        .wait_sum_ms = 900,
+        .arrived = 1000,
+        .queue_max = 1100,
+        .cost = {0.25, "USD"},
+        .durations = {1000},
+        .waits = {2000},
+    };
     static const size_t not_empty[] = {
         offsetof(struct metrics_bucket, completed), offsetof(struct metrics_bucket, failed),
         offsetof(struct metrics_bucket, cancelled), offsetof(struct metrics_bucket, retried),
         offsetof(struct metrics_bucket, successes), offsetof(struct metrics_bucket, errors),
-        offsetof(struct metrics_bucket, started),
+        offsetof(struct metrics_bucket, started),   offsetof(struct metrics_bucket, arrived),
+        offsetof(struct metrics_bucket, queue_max),
     };
 
     sum.durations[METRICS_BINS - 1] = 1;
@@ -625,6 +655,9 @@ START_TEST(metrics_add_up)
     ck_assert_int_eq(sum.duration_sum_ms, 707);
     ck_assert_int_eq(sum.started, 808);
     ck_assert_int_eq(sum.wait_sum_ms, 909);
+    ck_assert_int_eq(sum.arrived, 1010);
+    ck_assert_int_eq(sum.queue_max, 1100); /* the most at once, not a sum */
+    ck_assert_uint_eq(sum.waits[0], 2020);
     ck_assert_double_eq(sum.cost.amount, 0.75);
     metrics_cost_add(&sum.cost, &(struct metrics_cost){9, "EUR"});
     ck_assert_double_eq(sum.cost.amount, 0.75);
@@ -711,11 +744,11 @@ START_TEST(metrics_take_extreme_durations)
     metrics_bucket_add_attempt(&bucket, true, 1);
     ck_assert_uint_eq(bucket.durations[0], 3);
     metrics_bucket_add_attempt(&bucket, true, 2);
-    ck_assert_uint_eq(bucket.durations[4], 1);
+    ck_assert_uint_eq(bucket.durations[3], 1); /* each bin holds its upper edge */
     metrics_bucket_add_attempt(&bucket, true, 1024);
-    ck_assert_uint_eq(bucket.durations[40], 1);
-    metrics_bucket_add_attempt(&bucket, true, 1023);
     ck_assert_uint_eq(bucket.durations[39], 1);
+    metrics_bucket_add_attempt(&bucket, true, 1025);
+    ck_assert_uint_eq(bucket.durations[40], 1);
     metrics_bucket_add_attempt(&bucket, false, INT64_C(1) << 34);
     metrics_bucket_add_attempt(&bucket, false, INT64_C(1) << 50);
     ck_assert_uint_eq(bucket.durations[METRICS_BINS - 1], 2);
@@ -730,24 +763,24 @@ static void parses_to(const char *text, size_t bin, uint32_t count, size_t other
 {
     struct metrics_bucket bucket = {0};
 
-    metrics_durations_parse(&bucket, text);
+    metrics_histogram_parse(bucket.durations, text);
     for (size_t i = 0; i < METRICS_BINS; i++)
         ck_assert_msg(bucket.durations[i] ==
                           (i == bin ? count : 0) + (i == other_bin ? other_count : 0),
                       "\"%s\": bin %zu has %u", text, i, bucket.durations[i]);
 }
 
-START_TEST(metrics_durations_text)
+START_TEST(metrics_histogram_text)
 {
     CLEANUP(buf_deinit) struct buf text = {0};
     struct metrics_bucket bucket = {0}, back;
 
-    metrics_durations_print(&bucket, &text);
+    metrics_histogram_print(bucket.durations, &text);
     ck_assert_str_eq(buf_text(&text), "");
     bucket.durations[0] = 1;
     bucket.durations[17] = 4000000000;
     bucket.durations[METRICS_BINS - 1] = 12;
-    metrics_durations_print(&bucket, &text);
+    metrics_histogram_print(bucket.durations, &text);
     ck_assert_str_eq(buf_text(&text), "0:1 17:4000000000 135:12");
 
     chance = 5;
@@ -755,9 +788,9 @@ START_TEST(metrics_durations_text)
         for (size_t i = 0; i < METRICS_BINS; i++)
             bucket.durations[i] = random_below(3) ? 0 : (uint32_t)random_below(UINT32_MAX);
         buf_clear(&text);
-        metrics_durations_print(&bucket, &text);
+        metrics_histogram_print(bucket.durations, &text);
         memset(&back, 0, sizeof(back));
-        metrics_durations_parse(&back, buf_text(&text));
+        metrics_histogram_parse(back.durations, buf_text(&text));
         ck_assert_mem_eq(back.durations, bucket.durations, sizeof(bucket.durations));
     }
 
@@ -778,32 +811,38 @@ START_TEST(metrics_durations_text)
 }
 END_TEST
 
+static void add_sample(struct metrics_window *window, bool success, int64_t duration_ms)
+{
+    metrics_window_add(window,
+                       &(struct metrics_sample){.duration_ms = duration_ms, .success = success});
+}
+
 START_TEST(window_wraps)
 {
     struct metrics_window window = {0};
 
-    metrics_window_add(&window, true, 1000); /* into no room */
+    add_sample(&window, true, 1000); /* into no room */
     ck_assert_uint_eq(window.count, 0);
     ck_assert_double_eq(metrics_window_average(&window), 0);
     metrics_window_resize(&window, 3);
     ck_assert_double_eq(metrics_window_average(&window), 0);
-    metrics_window_add(&window, true, 1000);
-    metrics_window_add(&window, false, 2000);
+    add_sample(&window, true, 1000);
+    add_sample(&window, false, 2000);
     ck_assert_uint_eq(window.count, 2);
     ck_assert_uint_eq(window.successes, 1);
     ck_assert_uint_eq(window.errors_in_a_row, 1);
     ck_assert_double_eq(metrics_window_average(&window), 1.5);
-    metrics_window_add(&window, false, 6000);
+    add_sample(&window, false, 6000);
     ck_assert_uint_eq(window.errors_in_a_row, 2);
     ck_assert_double_eq(metrics_window_average(&window), 3);
-    metrics_window_add(&window, false, 7000); /* the first one goes */
+    add_sample(&window, false, 7000); /* the first one goes */
     ck_assert_uint_eq(window.count, 3);
     ck_assert_uint_eq(window.successes, 0);
     ck_assert_uint_eq(window.errors_in_a_row, 3);
     ck_assert_double_eq(metrics_window_average(&window), 5);
-    metrics_window_add(&window, false, 8000);
+    add_sample(&window, false, 8000);
     ck_assert_uint_eq(window.errors_in_a_row, 4); /* more than the window holds */
-    metrics_window_add(&window, true, 0);
+    add_sample(&window, true, 0);
     ck_assert_uint_eq(window.errors_in_a_row, 0);
     ck_assert_uint_eq(window.successes, 1);
     ck_assert_double_eq(metrics_window_average(&window), 5);
@@ -840,29 +879,29 @@ START_TEST(window_resizes)
 
     metrics_window_resize(&window, 5);
     for (int i = 1; i <= 7; i++)
-        metrics_window_add(&window, i % 2, i);
+        add_sample(&window, i % 2, i);
     EXPECT_WINDOW(&window, 3, -4, 5, -6, 7);
     metrics_window_resize(&window, 5);
     EXPECT_WINDOW(&window, 3, -4, 5, -6, 7);
     metrics_window_resize(&window, 8);
     EXPECT_WINDOW(&window, 3, -4, 5, -6, 7);
-    metrics_window_add(&window, false, 8);
-    metrics_window_add(&window, false, 10);
+    add_sample(&window, false, 8);
+    add_sample(&window, false, 10);
     EXPECT_WINDOW(&window, 3, -4, 5, -6, 7, -8, -10);
     metrics_window_resize(&window, 3);
     EXPECT_WINDOW(&window, 7, -8, -10);
     ck_assert_uint_eq(window.errors_in_a_row, 2);
-    metrics_window_add(&window, true, 11);
+    add_sample(&window, true, 11);
     EXPECT_WINDOW(&window, -8, -10, 11);
     metrics_window_resize(&window, 2);
     metrics_window_resize(&window, 4);
-    metrics_window_add(&window, false, 12);
+    add_sample(&window, false, 12);
     EXPECT_WINDOW(&window, -10, 11, -12);
     ck_assert_uint_eq(window.errors_in_a_row, 1);
     metrics_window_resize(&window, 0);
     ck_assert_uint_eq(window.count, 0);
     ck_assert_double_eq(metrics_window_average(&window), 0);
-    metrics_window_add(&window, true, 1);
+    add_sample(&window, true, 1);
     ck_assert_uint_eq(window.count, 0);
     metrics_window_deinit(&window);
 }
@@ -934,7 +973,7 @@ START_TEST(cooldown_is_the_reason_of_health)
     ck_assert_str_eq(profile->health_reason, "cooling down for 0.1 s after rate_limit: slow down");
     metrics_window_resize(&profile->window, 100);
     for (int i = 0; i < 5; i++)
-        metrics_window_add(&profile->window, false, 10);
+        add_sample(&profile->window, false, 10);
     profile_update_health(profile);
     ck_assert_int_eq(profile->health, HEALTH_UNHEALTHY);
     ck_assert_ptr_nonnull(strstr(profile->health_reason, "cooling down"));
@@ -971,7 +1010,7 @@ static void health_after(const char *attempts, enum profile_health health, const
     strcpy(profile->health_reason, "old");
     metrics_window_resize(&profile->window, 100);
     for (; *attempts; attempts++)
-        metrics_window_add(&profile->window, *attempts == '+', 10);
+        add_sample(&profile->window, *attempts == '+', 10);
     profile_update_health(profile);
     ck_assert_str_eq(profile_health_name(profile->health), profile_health_name(health));
     ck_assert_str_eq(profile->health_reason, reason);
@@ -1125,8 +1164,8 @@ START_TEST(router_term_load)
 
     /* 30 s each: 60 s. */
     metrics_window_resize(&profile->window, 10);
-    metrics_window_add(&profile->window, true, 10000);
-    metrics_window_add(&profile->window, false, 50000);
+    add_sample(&profile->window, true, 10000);
+    add_sample(&profile->window, false, 50000);
     judge(profile, &none, &c);
     ck_assert_double_eq_tol(c.terms[TERM_LOAD], 0.5, EXACT);
 
@@ -1145,11 +1184,11 @@ START_TEST(router_term_history)
     metrics_window_resize(&profile->window, 100);
     judge(profile, &none, &c);
     ck_assert_double_eq_tol(c.terms[TERM_HISTORY], 0.8, EXACT); /* 4 of 5 */
-    metrics_window_add(&profile->window, false, 10);
+    add_sample(&profile->window, false, 10);
     judge(profile, &none, &c);
     ck_assert_double_eq_tol(c.terms[TERM_HISTORY], 4.0 / 6, EXACT);
     for (int i = 0; i < 14; i++)
-        metrics_window_add(&profile->window, true, 10);
+        add_sample(&profile->window, true, 10);
     judge(profile, &none, &c);
     ck_assert_double_eq_tol(c.terms[TERM_HISTORY], 0.9, EXACT); /* 18 of 20 */
 }
@@ -1301,7 +1340,7 @@ int main(void)
     tcase_add_test(tcase, metrics_add_up);
     tcase_add_loop_test(tcase, metrics_percentiles, 0, 6);
     tcase_add_test(tcase, metrics_take_extreme_durations);
-    tcase_add_test(tcase, metrics_durations_text);
+    tcase_add_test(tcase, metrics_histogram_text);
     tcase_add_test(tcase, window_wraps);
     tcase_add_test(tcase, window_resizes);
     tcase = add_case(suite, "health");
