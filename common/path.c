@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/alloc.h"
 
@@ -17,6 +18,27 @@ static char *user_path(const char *variable, const char *fallback, const char *t
     if (fallback && home && home[0] == '/')
         return xasprintf("%s/%s/%s", home, fallback, tail);
     return xasprintf("/tmp/acpd-%u/%s", (unsigned)geteuid(), tail);
+}
+
+char *path_find_program(const char *program, const char *path, const char *cwd)
+{
+    CLEANUP(freep) char *folders = xstrdup(path ? path : "/usr/bin:/bin");
+    char *rest = folders, *folder;
+
+    if (strchr(program, '/')) {
+        CLEANUP(freep)
+        char *file =
+            program[0] == '/' || !cwd ? xstrdup(program) : xasprintf("%s/%s", cwd, program);
+
+        return access(file, X_OK) == 0 ? STEAL(file) : NULL;
+    }
+    while ((folder = strsep(&rest, ":"))) {
+        CLEANUP(freep) char *file = xasprintf("%s/%s", folder[0] ? folder : ".", program);
+
+        if (access(file, X_OK) == 0)
+            return STEAL(file);
+    }
+    return NULL;
 }
 
 char *path_default_socket(void)

@@ -16,6 +16,10 @@ char *path_default_state(void);
 char *path_default_config(void);
 /** Makes the folder and its missing parents. Existing ones are left as they are. */
 int path_make_folder(const char *path, mode_t mode);
+/** Where a program is, as execvp() would find it: on `path` (colons between folders), or, with a
+ * slash in it, from `cwd` (NULL: the working directory) on. NULL: nowhere, or it may not be
+ * executed. */
+char *path_find_program(const char *program, const char *path, const char *cwd);
 /** Whether only this user and root can change what is in the folder that holds `path`. */
 bool path_is_guarded(const char *path);
 /** Makes the folder that holds `path`. */

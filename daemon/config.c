@@ -149,6 +149,7 @@ static int set_choice(const struct place *place, const struct config_row *row,
                       struct json_object *value)
 {
     const char *text = plain_string(value);
+    CLEANUP(buf_deinit) struct buf all = {0};
 
     for (int i = 0; row->choices[i]; i++) {
         if (!text || strcmp(text, row->choices[i]) != 0)
@@ -157,8 +158,10 @@ static int set_choice(const struct place *place, const struct config_row *row,
             memcpy((char *)place->base + row->offset, &i, sizeof(i));
         return 0;
     }
-    return refuse(place->error, place->prefix, row->key, "must be \"%s\"%s", row->choices[0],
-                  row->choices[1] ? " or another of the documented choices" : "");
+    for (int i = 0; row->choices[i]; i++)
+        buf_printf(&all, "%s\"%s\"", i ? (row->choices[i + 1] ? ", " : " or ") : "",
+                   row->choices[i]);
+    return refuse(place->error, place->prefix, row->key, "must be %s", buf_text(&all));
 }
 
 static int set_command(const struct place *place, const struct config_row *row,
@@ -504,6 +507,9 @@ static int load_profile(struct json_object *object, size_t index, struct setting
         profile->role = xstrdup(profile->name);
     if (profile->max_backoff_ms < profile->backoff_ms)
         return refuse(ret_error, prefix, "retry.maxBackoff", "must not be less than retry.backoff");
+    if (profile->min_concurrent_tasks > profile->max_concurrent_tasks)
+        return refuse(ret_error, prefix, "minConcurrentTasks",
+                      "must not be more than maxConcurrentTasks");
     if (profile->cooldown_max_ms < profile->cooldown_min_ms)
         return refuse(ret_error, prefix, "cooldown.max", "must not be less than cooldown.min");
     for (size_t i = 0; i < index; i++)

@@ -7,7 +7,12 @@
 #define NOWHERE            .offset = SIZE_MAX
 
 static const char *const store_types[] = {"sqlite", NULL};
-static const char *const overflow_policies[] = {[OVERFLOW_REJECT] = "reject", NULL};
+static const char *const overflow_policies[] = {
+    [OVERFLOW_REJECT] = "reject",
+    [OVERFLOW_REROUTE] = "reroute",
+    [OVERFLOW_EVICT] = "evict",
+    NULL,
+};
 
 static const char *const retry_classes[] = {"refusal", "limit", NULL};
 
@@ -40,6 +45,14 @@ const struct config_row config_rows[] = {
      .doc = "Weight of the success rate."},
     {"routing.priority", CONFIG_NUMBER, AT(routing.priority), 0, 1000, 0.1,
      .doc = "Weight of the profile's priority."},
+    {"health.wait", CONFIG_SECONDS, AT(health.wait_ms), 0, YEAR, 3600,
+     .doc = "Seconds that a task may be ready and not started before its profile is `degraded`; 0: "
+            "any."},
+    {"health.stuckFactor", CONFIG_NUMBER, AT(health.stuck_factor), 1, 1000, 3,
+     .doc = "An attempt is stuck once it takes this many times the 95th percentile of the last "
+            "ones."},
+    {"health.stuckMin", CONFIG_SECONDS, AT(health.stuck_min_ms), 0, YEAR, 60,
+     .doc = "Seconds below which no attempt counts as stuck."},
     {"titleLimit", CONFIG_INTEGER, AT(title_limit), 1, MIB, KIB, .doc = "Bytes of a task's title."},
     {"descriptionLimit", CONFIG_INTEGER, AT(description_limit), 1, 64 * MIB, 256 * KIB,
      .doc = "Bytes of a task's description."},
@@ -74,6 +87,10 @@ const struct config_row config_profile_rows[] = {
      .doc = "The types of tasks it supports; its own name always counts as one."},
     {"maxConcurrentTasks", CONFIG_INTEGER, PROFILE_AT(max_concurrent_tasks), 1, 1e6, 2,
      .doc = "Attempts at once."},
+    {"minConcurrentTasks", CONFIG_INTEGER, PROFILE_AT(min_concurrent_tasks), 0, 1e6, 0,
+     .doc =
+         "Turns autoscaling on: attempts at once are halved, down to this, when the profile is "
+         "told to slow down (`rate_limit`, `unavailable`), and grow again with success; 0: off."},
     {"priority", CONFIG_INTEGER, PROFILE_AT(priority), 0, 10, 3,
      .doc = "How much routing prefers it."},
     {"color", CONFIG_COLOR, PROFILE_AT(color), .text = "#10b981", .doc = "On the dashboard."},
@@ -81,7 +98,10 @@ const struct config_row config_profile_rows[] = {
     {"queueLimit", CONFIG_INTEGER, PROFILE_AT(queue_limit), 1, 1e8, 10000,
      .doc = "Waiting tasks at most: queued, scheduled and blocked."},
     {"overflow", CONFIG_CHOICE, PROFILE_AT(overflow), .choices = overflow_policies,
-     .doc = "What happens to a task for which there is no room."},
+     .doc =
+         "What happens to a task for which there is no room: it is rejected (-32003), goes to the "
+         "next best profile with room, or takes the place of the last queued one if it comes "
+         "before that."},
     {"timeout", CONFIG_SECONDS, PROFILE_AT(timeout_ms), 0.001, YEAR, 3600,
      .doc = "Seconds that an attempt may take."},
     {"retry.maxAttempts", CONFIG_INTEGER, PROFILE_AT(max_attempts), 1, 1000, 3,

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "known_agents.h"
 
-#include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 
-#include "common/alloc.h"
+#include "common/path.h"
 
 const struct known_agent known_agents[] = {
     {"claude-code-acp", "[\"claude-code-acp\"]"},
@@ -18,15 +17,5 @@ const struct known_agent known_agents[] = {
 
 char *known_agent_find(const struct known_agent *agent)
 {
-    const char *path = getenv("PATH");
-    CLEANUP(freep) char *folders = xstrdup(path ? path : "");
-    char *rest = folders, *folder;
-
-    while ((folder = strsep(&rest, ":"))) {
-        CLEANUP(freep) char *file = xasprintf("%s/%s", folder[0] ? folder : ".", agent->program);
-
-        if (access(file, X_OK) == 0)
-            return STEAL(file);
-    }
-    return NULL;
+    return path_find_program(agent->program, getenv("PATH"), NULL);
 }

@@ -15,6 +15,7 @@
 static void take_requests(struct loop *loop, bool may_block)
 {
     event_base_loop(loop->base, may_block ? EVLOOP_ONCE : EVLOOP_NONBLOCK);
+    loop->woke_us = clock_mono_us();
     engine_begin(loop->engine);
     for (int i = 0; rpc_process(loop->server) && i < EXTRA_ROUNDS; i++)
         event_base_loop(loop->base, EVLOOP_NONBLOCK);
@@ -56,6 +57,8 @@ static void commit(struct loop *loop, int r)
     struct engine *engine = loop->engine;
     bool is_writing = store_is_writing(engine->store);
 
+    int64_t began = clock_mono_us();
+
     if (r == 0)
         r = store_commit(engine->store);
     if (r == 0) {
@@ -64,6 +67,8 @@ static void commit(struct loop *loop, int r)
         if (!is_writing)
             return;
         engine->commits++;
+        engine->last_commit = engine->now.wall;
+        engine->commit_us = clock_mono_us() - began;
         if (loop->storage_is_failing)
             log_info("the storage works again");
         loop->storage_is_failing = false;
@@ -91,6 +96,7 @@ static void pass(struct loop *loop)
     engine_launch(loop->engine);             /* 5. only what is committed is started or stopped */
     rpc_reap(loop->server);                  /* 6. bury the dead, set the alarm */
     arm_timer(loop);
+    engine_note_busy(loop->engine, clock_mono_us() - loop->woke_us);
 }
 
 static void on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *data UNUSED)

@@ -13,6 +13,7 @@ struct loop {
     struct engine *engine;
     struct rpc_server *server;
     struct event *timer;
+    int64_t woke_us; /* when the pass under way began; monotonic */
     bool stop_requested, reload_requested;
     bool is_reloading; /* by the pass under way, on a signal */
     bool storage_is_failing;

@@ -1,14 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-/* Health from the last attempts: how many failed, and how many in a row. */
+/*
+ * How a profile is, in a word and a reason in plain words. A table of signs is gone through; the
+ * gravest state counts, and of several signs of it the first in the table is told.
+ *
+ * The success rate is that of the last 20 attempts and not of all that are remembered: a profile
+ * that failed for a while is well again after ten successes, and no longer unhealthy after three in
+ * a row. While it is unhealthy it gets one attempt at a time (see profile_slots()).
+ */
 #include <stdio.h>
+#include <string.h>
 
 #include "core/profile.h"
 
-#define SAMPLE_MIN       5   /* fewer attempts say nothing about a rate */
+#define LAST             20  /* attempts that are looked at */
+#define SAMPLE_MIN       5   /* fewer say nothing about a rate */
 #define DEGRADED_BELOW   0.9 /* success rate */
 #define UNHEALTHY_BELOW  0.5
+#define DEGRADED_IN_ROW  3 /* failures */
 #define UNHEALTHY_IN_ROW 5
-#define DEGRADED_IN_ROW  3
+#define RECOVERED_IN_ROW 3 /* successes */
+
+#define WORDS (sizeof(((struct profile *)NULL)->health_reason))
 
 const char *profile_health_name(enum profile_health health)
 {
@@ -21,29 +33,133 @@ const char *profile_health_name(enum profile_health health)
     return names[health];
 }
 
-void profile_update_health(struct profile *profile)
+/* A duration in the unit that a person would use. */
+static const char *words_of(int64_t ms, char text[32])
 {
-    const struct metrics_window *w = &profile->window;
-    double rate = w->count ? (double)w->successes / (double)w->count : 1;
-    char *reason = profile->health_reason;
-    size_t size = sizeof(profile->health_reason);
+    double seconds = (double)ms / 1000;
 
-    reason[0] = '\0';
-    profile->health = HEALTH_HEALTHY;
-    if (w->errors_in_a_row >= DEGRADED_IN_ROW) {
-        profile->health =
-            w->errors_in_a_row >= UNHEALTHY_IN_ROW ? HEALTH_UNHEALTHY : HEALTH_DEGRADED;
-        snprintf(reason, size, "the last %zu attempts failed", w->errors_in_a_row);
+    if (seconds < 120)
+        snprintf(text, 32, "%.3g s", seconds);
+    else if (seconds < 7200)
+        snprintf(text, 32, "%.0f min", seconds / 60);
+    else
+        snprintf(text, 32, "%.1f h", seconds / 3600);
+    return text;
+}
+
+static enum profile_health sign_missing(const struct profile *profile,
+                                        const struct health_limits *limits UNUSED,
+                                        char reason[WORDS])
+{
+    if (!profile->seen.missing[0])
+        return HEALTH_HEALTHY;
+    snprintf(reason, WORDS, "the program \"%s\" is not to be found", profile->seen.missing);
+    return HEALTH_UNHEALTHY;
+}
+
+static enum profile_health sign_cooldown(const struct profile *profile,
+                                         const struct health_limits *limits UNUSED,
+                                         char reason[WORDS])
+{
+    if (!profile->cooldown.length)
+        return HEALTH_HEALTHY;
+    snprintf(reason, WORDS, "cooling down for %g s after %s",
+             (double)profile->cooldown.length / 1000, profile->cooldown.reason);
+    return HEALTH_DEGRADED;
+}
+
+static enum profile_health sign_in_a_row(const struct profile *profile,
+                                         const struct health_limits *limits UNUSED,
+                                         char reason[WORDS])
+{
+    size_t failed = profile->window.errors_in_a_row;
+
+    if (failed < DEGRADED_IN_ROW)
+        return HEALTH_HEALTHY;
+    snprintf(reason, WORDS, "the last %zu attempts failed", failed);
+    return failed >= UNHEALTHY_IN_ROW ? HEALTH_UNHEALTHY : HEALTH_DEGRADED;
+}
+
+static enum profile_health sign_rate(const struct profile *profile,
+                                     const struct health_limits *limits UNUSED, char reason[WORDS])
+{
+    const struct metrics_window *window = &profile->window;
+    size_t count = window->count < LAST ? window->count : LAST, successes = 0, in_a_row = 0;
+    double rate;
+
+    for (size_t i = 0; i < count; i++) {
+        successes += metrics_window_at(window, i)->success;
+        in_a_row += in_a_row == i && metrics_window_at(window, i)->success;
     }
-    if (w->count >= SAMPLE_MIN && rate < DEGRADED_BELOW && profile->health != HEALTH_UNHEALTHY) {
-        profile->health = rate < UNHEALTHY_BELOW ? HEALTH_UNHEALTHY : HEALTH_DEGRADED;
-        snprintf(reason, size, "%.0f%% of the last %zu attempts succeeded", 100 * rate, w->count);
+    rate = count ? (double)successes / (double)count : 1;
+    if (count < SAMPLE_MIN || rate >= DEGRADED_BELOW)
+        return HEALTH_HEALTHY;
+    snprintf(reason, WORDS, "%zu of the last %zu attempts succeeded", successes, count);
+    return rate < UNHEALTHY_BELOW && in_a_row < RECOVERED_IN_ROW ? HEALTH_UNHEALTHY
+                                                                 : HEALTH_DEGRADED;
+}
+
+static enum profile_health sign_stuck(const struct profile *profile,
+                                      const struct health_limits *limits UNUSED, char reason[WORDS])
+{
+    const struct profile_seen *seen = &profile->seen;
+    char longest[32], usual[32];
+
+    if (!seen->stuck)
+        return HEALTH_HEALTHY;
+    words_of(seen->stuck_ms, longest);
+    words_of(seen->usual_ms, usual);
+    if (seen->stuck == 1)
+        snprintf(reason, WORDS, "an attempt has been running for %s; 95 %% end within %s", longest,
+                 usual);
+    else
+        snprintf(reason, WORDS, "%lld attempts run for too long, one for %s; 95 %% end within %s",
+                 (long long)seen->stuck, longest, usual);
+    return HEALTH_DEGRADED;
+}
+
+static enum profile_health sign_wait(const struct profile *profile,
+                                     const struct health_limits *limits, char reason[WORDS])
+{
+    char wait[32];
+
+    if (!limits->wait_ms || profile->seen.wait_ms <= limits->wait_ms ||
+        !profile_is_active(profile) || profile->is_removed)
+        return HEALTH_HEALTHY;
+    snprintf(reason, WORDS, "a task has been waiting for %s",
+             words_of(profile->seen.wait_ms, wait));
+    return HEALTH_DEGRADED;
+}
+
+static enum profile_health sign_no_worker(const struct profile *profile,
+                                          const struct health_limits *limits UNUSED,
+                                          char reason[WORDS])
+{
+    if (!profile->seen.has_no_worker)
+        return HEALTH_HEALTHY;
+    snprintf(reason, WORDS, "tasks wait and no worker asks for them");
+    return HEALTH_DEGRADED;
+}
+
+void profile_update_health(struct profile *profile, const struct health_limits *limits)
+{
+    static enum profile_health (*const signs[])(
+        const struct profile *profile, const struct health_limits *limits, char reason[WORDS]) = {
+        sign_missing, sign_cooldown, sign_in_a_row,  sign_rate,
+        sign_stuck,   sign_wait,     sign_no_worker,
+    };
+
+    profile->health = HEALTH_HEALTHY;
+    profile->health_reason[0] = '\0';
+    for (size_t i = 0; i < ARRAY_SIZE(signs); i++) {
+        char reason[WORDS];
+        enum profile_health health = signs[i](profile, limits, reason);
+
+        if (health <= profile->health)
+            continue;
+        profile->health = health;
+        memcpy(profile->health_reason, reason, sizeof(reason));
     }
     /* Whatever else there is, this is why nothing runs. */
-    if (profile->cooldown.length) {
-        if (profile->health == HEALTH_HEALTHY)
-            profile->health = HEALTH_DEGRADED;
-        snprintf(reason, size, "cooling down for %g s after %s",
-                 (double)profile->cooldown.length / 1000, profile->cooldown.reason);
-    }
+    sign_cooldown(profile, limits, profile->health_reason);
 }

@@ -197,6 +197,32 @@ void metrics_window_add(struct metrics_window *window, const struct metrics_samp
     window->next = (window->next + 1) % window->capacity;
 }
 
+const struct metrics_sample *metrics_window_at(const struct metrics_window *window, size_t age)
+{
+    return &window->samples[(window->next + window->capacity - 1 - age) % window->capacity];
+}
+
+static int compare_ms(const void *left, const void *right)
+{
+    const int64_t *a = left, *b = right;
+
+    return (*a > *b) - (*a < *b);
+}
+
+int64_t metrics_window_percentile(const struct metrics_window *window, double fraction)
+{
+    int64_t durations[1000];
+    size_t count = window->count < ARRAY_SIZE(durations) ? window->count : ARRAY_SIZE(durations);
+    size_t rank = (size_t)ceil(fraction * (double)count);
+
+    if (!count)
+        return 0;
+    for (size_t i = 0; i < count; i++)
+        durations[i] = metrics_window_at(window, i)->duration_ms;
+    qsort(durations, count, sizeof(*durations), compare_ms);
+    return durations[rank ? rank - 1 : 0];
+}
+
 double metrics_window_average(const struct metrics_window *window)
 {
     return window->count ? (double)window->duration_sum_ms / (double)window->count / 1000 : 0;

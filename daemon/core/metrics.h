@@ -85,5 +85,10 @@ void metrics_window_deinit(struct metrics_window *window);
 /** Sets how many samples are held, keeping the youngest. */
 void metrics_window_resize(struct metrics_window *window, size_t capacity);
 void metrics_window_add(struct metrics_window *window, const struct metrics_sample *sample);
+/** The sample that came `age` samples before the youngest; age < count. */
+const struct metrics_sample *metrics_window_at(const struct metrics_window *window, size_t age);
+/** The duration that this share of the samples stays within (nearest rank), in ms; 0 without any.
+ * Of large windows the youngest 1,000 samples are looked at. */
+int64_t metrics_window_percentile(const struct metrics_window *window, double fraction);
 /** Seconds; 0 without samples. */
 double metrics_window_average(const struct metrics_window *window);

@@ -69,12 +69,33 @@ int64_t profile_waiting(const struct profile *profile)
     return task_counts_waiting(&profile->counts) + task_counts_waiting(&profile->staged.counts);
 }
 
+static int64_t slots_by_config(const struct profile *profile)
+{
+    return autoscale_slots(&profile->autoscale, profile->config.min_concurrent_tasks,
+                           profile->config.max_concurrent_tasks);
+}
+
+static int64_t slots_used(const struct profile *profile)
+{
+    return profile->slots_used + profile->staged.slots_used;
+}
+
+int64_t profile_slots(const struct profile *profile)
+{
+    return profile->health == HEALTH_UNHEALTHY ? 1 : slots_by_config(profile);
+}
+
 int64_t profile_free_slots(const struct profile *profile)
 {
-    int64_t used = profile->slots_used + profile->staged.slots_used;
+    int64_t used = slots_used(profile);
 
-    return used < profile->config.max_concurrent_tasks ? profile->config.max_concurrent_tasks - used
-                                                       : 0;
+    return used < profile_slots(profile) ? profile_slots(profile) - used : 0;
+}
+
+bool profile_is_probing(const struct profile *profile)
+{
+    return profile->health == HEALTH_UNHEALTHY && slots_used(profile) > 0 &&
+           slots_used(profile) < slots_by_config(profile);
 }
 
 bool profile_is_active(const struct profile *profile)

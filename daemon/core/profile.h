@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "core/autoscale.h"
 #include "core/cooldown.h"
 #include "core/metrics.h"
 #include "core/settings.h"
@@ -24,6 +25,7 @@ struct profile {
     int64_t last_activity;     /* wall ms, 0: none yet */
     struct metrics_window window;
     struct cooldown cooldown;
+    struct autoscale autoscale;
     int64_t slots_used; /* attempts whose family is not gone yet */
     int64_t next_wake;  /* no scheduled task is due before this; wall ms */
 
@@ -38,8 +40,19 @@ struct profile {
         struct metrics_bucket bucket;
     } staged;
 
+    struct profile_seen {        /* by the last look at it */
+        bool is_new;             /* and the health does not know it yet */
+        int64_t usual_ms;        /* the 95th percentile of the last attempts */
+        int64_t stuck_after_ms;  /* what takes longer is stuck; 0: unknown */
+        int64_t stuck, stuck_ms; /* attempts that are, and for how long the longest runs */
+        int64_t wait_ms;         /* of the task that has been ready for longest */
+        bool has_no_worker;      /* none has asked for a task lately */
+        char missing[80];        /* the program that is not to be found; empty: it is there */
+    } seen;
+    int64_t last_claim; /* when a worker last asked for a task; monotonic ms */
+
     enum profile_health health;
-    char health_reason[160]; /* empty when healthy */
+    char health_reason[200]; /* empty when healthy */
 };
 
 /** Takes the configuration over and leaves zeros behind. */
@@ -53,7 +66,12 @@ void profile_freep(struct profile **profile);
 /** Tasks in this status. */
 int64_t profile_count(const struct profile *profile, enum task_status status);
 int64_t profile_waiting(const struct profile *profile);
+/** Attempts that may run at once: as configured, or less while it scales down, and one at a time,
+ * as a probe, while it is unhealthy. */
+int64_t profile_slots(const struct profile *profile);
 int64_t profile_free_slots(const struct profile *profile);
+/** Whether slots are free but for its health. */
+bool profile_is_probing(const struct profile *profile);
 bool profile_is_active(const struct profile *profile);
 /** Whether it declares the capability; its own name always counts as one. */
 bool profile_has_capability(const struct profile *profile, const char *capability);
@@ -67,6 +85,7 @@ struct task_counts *profile_stage_counts(struct profile *profile);
 void profile_commit(struct profile *profile);
 void profile_rollback(struct profile *profile);
 
-/** Works the health out from the window and the cooldown; changes health and health_reason. */
-void profile_update_health(struct profile *profile);
+/** Works the health out from the window, the cooldown and what was seen; changes health and
+ *  health_reason. */
+void profile_update_health(struct profile *profile, const struct health_limits *limits);
 const char *profile_health_name(enum profile_health health);

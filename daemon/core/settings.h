@@ -5,7 +5,7 @@
 
 #include "core/permission.h"
 
-enum overflow_policy { OVERFLOW_REJECT };
+enum overflow_policy { OVERFLOW_REJECT, OVERFLOW_REROUTE, OVERFLOW_EVICT };
 
 enum runner_type { RUNNER_COMMAND, RUNNER_ACP, RUNNER_WORKER };
 
@@ -30,6 +30,7 @@ struct profile_config {
     char *system_prompt; /* NULL: none */
     char **capabilities;
     int64_t max_concurrent_tasks;
+    int64_t min_concurrent_tasks; /* of autoscaling; 0: there is none */
     int64_t priority;
     char *color, *icon;
     int64_t queue_limit;
@@ -45,11 +46,19 @@ struct routing_weights {
     double capability, load, history, priority;
 };
 
+/* From where on a profile is not well; see core/health.c. */
+struct health_limits {
+    int64_t wait_ms; /* of the task that has been ready for longest; 0: none */
+    double stuck_factor;
+    int64_t stuck_min_ms;
+};
+
 struct settings {
     int64_t metrics_retention; /* attempts a profile */
     int64_t health_check_interval_ms, update_interval_ms, aging_interval_ms;
     int64_t retention_days, retention_bytes;
     struct routing_weights routing;
+    struct health_limits health;
 
     /* limits */
     int64_t title_limit, description_limit, input_limit; /* bytes */

@@ -28,8 +28,8 @@ static const unsigned transitions[TASK_STATUS_COUNT] = {
     [TASK_RUNNING] = TO(TASK_QUEUED) | TO(TASK_SCHEDULED) | TO(TASK_COMPLETED) | TO(TASK_FAILED) |
                      TO(TASK_CANCELLED),
     [TASK_COMPLETED] = 0,
-    [TASK_FAILED] = TO(TASK_QUEUED),
-    [TASK_CANCELLED] = TO(TASK_QUEUED),
+    [TASK_FAILED] = TO(TASK_QUEUED) | TO(TASK_BLOCKED),
+    [TASK_CANCELLED] = TO(TASK_QUEUED) | TO(TASK_BLOCKED),
 };
 
 void task_deinit(struct task *task)

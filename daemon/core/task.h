@@ -43,7 +43,7 @@ struct task {
     enum task_status status;
     enum task_priority priority;
     /* Among the tasks of the same profile and status, smallest first: the rank of a queued task,
-     * the time that a scheduled one waits for, the id of a blocked one. */
+     * the time that a scheduled one waits for; 0 for blocked ones, which go by id. */
     int64_t place;
 
     int64_t created_at, started_at, finished_at;

@@ -368,10 +368,13 @@ int attempt_conclude(struct engine *engine, struct profile *profile, struct task
         task->finished_at = engine->now.wall;
         free(task->result);
         task->result = result ? xstrdup(result) : NULL;
+        task_weigh(engine, profile, task);
     }
     r = store_save_task(engine->store, task, TASK_RUNNING, task->attempt);
     if (r >= 0)
         r = store_add_attempt(engine->store, &attempt);
+    if (r >= 0 && task_status_is_finished(to))
+        r = dependency_finish(engine, task);
     if (r < 0)
         return r;
     engine_tell_task(engine, task, TASK_RUNNING);
@@ -416,6 +419,14 @@ int attempt_settle(struct attempt *attempt)
                      (long long)task.id, (long long)task.attempt, attempt->profile->config.name,
                      error_class_info(attempt->class)->name, attempt->message,
                      task_status_name(task.status));
+    }
+    /* One that was cancelled while it ran went on writing its log until now. */
+    if (attempt->is_stale && task_status_is_finished(task.status) &&
+        task.attempt == attempt->number) {
+        task_weigh(engine, engine_profile_by_id(engine, task.profile_id), &task);
+        r = store_save_task(engine->store, &task, task.status, task.attempt);
+        if (r < 0)
+            return r;
     }
     if (attempt->lease) {
         r = store_drop_lease(engine->store, attempt->task_id);

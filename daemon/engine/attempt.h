@@ -42,6 +42,7 @@ struct attempt {
 
     bool was_asked; /* its worker ended it, and is told whether that held */
     bool is_probe;  /* of a profile that cools down */
+    bool is_stuck;  /* it takes far longer than others did */
     bool is_stale;  /* its task had been taken away: the end changes nothing */
 };
 
@@ -91,6 +92,33 @@ int attempt_conclude(struct engine *engine, struct profile *profile, struct task
 /** Puts a task into the queue, now or when it is due; saves nothing. */
 void task_enqueue(struct engine *engine, struct task *task);
 void task_schedule(struct engine *engine, struct profile *profile, struct task *task, int64_t at);
+/** Turns a task to queued, or to scheduled when its runAt lies ahead; saves nothing. */
+void task_admit(struct engine *engine, struct profile *profile, struct task *task);
+void task_block(struct profile *profile, struct task *task);
+/** Writes a task that had this status, and tells of it. */
+int task_save(struct engine *engine, const struct task *task, enum task_status was_status);
+/** Cancels a task that waits; `message` is taken over. */
+int task_cancel_waiting(struct engine *engine, struct profile *profile, struct task *task,
+                        char *message);
+
+/** Whether a profile takes the task of this admission; for struct router_request. */
+bool admission_has_room(const struct profile *profile, void *admission);
+
+/** A task has finished: those that wait for it will be told. */
+int dependency_finish(struct engine *engine, const struct task *task);
+/** Tells those whose tasks have finished, as many as a pass may. */
+int dependency_release(struct engine *engine);
+/** Why a task is cancelled: another has failed or was cancelled. The caller frees it. */
+char *dependency_message(int64_t id, enum task_status status);
+
+/** Looks at every profile, when it is time to; see core/health.c. */
+int health_check(struct engine *engine);
+
+/** Counts what a task takes on disk: something once it has finished, nothing before. Saves
+ *  nothing. */
+void task_weigh(struct engine *engine, struct profile *profile, struct task *task);
+/** Removes what is older, or more, than is to be kept; a little in each pass. */
+int retention_sweep(struct engine *engine);
 struct profile *engine_profile_by_id(const struct engine *engine, int64_t profile_id);
 
 /** Lets every agent go that is kept for another attempt. */

@@ -20,6 +20,9 @@
 /* From here on a wall clock that falls behind was set back, and is not merely being corrected. */
 #define WALL_STEP_MS 1000
 
+/* From here on a clock that leaps ahead may be a wrong one. */
+#define FAR_STEP_MS (INT64_C(3600) * 1000)
+
 #define METRICS_KEEP_MS   (INT64_C(8) * 24 * 3600 * 1000)
 #define PRUNE_INTERVAL_MS (INT64_C(3600) * 1000)
 #define STORE_RETRY_MS    1000
@@ -36,6 +39,7 @@ struct engine *engine_new(struct store *store, struct settings *settings, const 
     engine->socket_path = xstrdup(socket_path);
     engine->log_folder = xasprintf("%s/logs", state_dir);
     engine->reader = json_reader_new();
+    engine->has_releases = true;
     list_init(&engine->attempts);
     list_init(&engine->idle_agents);
     if (getrandom(engine->chance, sizeof(engine->chance), 0) < 0)
@@ -253,6 +257,9 @@ static int follow_wall_clock(struct engine *engine)
     int64_t step = engine->now.wall - engine->now.mono - engine->wall_ahead;
     int r;
 
+    /* A clock that is set forward may be wrong: what seems old is not removed at once. */
+    if (step > FAR_STEP_MS)
+        engine->next_sweep = engine->now.mono + FAR_STEP_MS;
     if (step > -WALL_STEP_MS)
         return 0;
     log_debug("the clock was set back by %lld s", (long long)(-step / 1000));
@@ -303,11 +310,17 @@ int engine_plan(struct engine *engine)
         if (r < 0)
             return r;
     }
-    r = claim(engine);
+    r = dependency_release(engine);
+    if (r == 0)
+        r = claim(engine);
     if (r == 0 && engine->serve_waiting)
         engine->serve_waiting(engine->waiting);
     if (r == 0 && store_has_failed(engine->store))
         r = -EIO;
+    if (r == 0)
+        r = health_check(engine);
+    if (r == 0)
+        r = retention_sweep(engine);
     if (r == 0)
         r = prune_metrics(engine);
     return r < 0 ? r : flush_profiles(engine);
@@ -320,6 +333,11 @@ void engine_commit(struct engine *engine)
 
         if (attempt->state != ATTEMPT_SETTLED)
             continue;
+        attempt->profile->seen.stuck -= attempt->is_stuck;
+        if (!attempt->is_stale)
+            autoscale_note(&attempt->profile->autoscale, attempt->class, attempt->started_mono,
+                           attempt->profile->config.min_concurrent_tasks,
+                           attempt->profile->config.max_concurrent_tasks, attempt->ended_mono);
         if (!attempt->is_stale && error_class_info(attempt->class)->counts)
             metrics_window_add(&attempt->profile->window,
                                &(struct metrics_sample){
@@ -334,14 +352,15 @@ void engine_commit(struct engine *engine)
         enum profile_health health;
         bool was_active, was_cooling;
         bool has_changed = profile->staged.is_dirty || profile->staged.has_cooldown ||
-                           profile->staged.is_active >= 0;
+                           profile->staged.is_active >= 0 || profile->seen.is_new;
 
         health = profile->health;
         was_active = profile->is_active;
         was_cooling = profile->cooldown.length > 0;
         profile_commit(profile);
         if (has_changed)
-            profile_update_health(profile);
+            profile_update_health(profile, &engine->settings.health);
+        profile->seen.is_new = false;
         if (health != profile->health || was_active != profile->is_active ||
             was_cooling != (profile->cooldown.length > 0))
             event_stage(&engine->events,
@@ -387,6 +406,7 @@ void engine_rollback(struct engine *engine)
     }
     engine_drop_settings(engine);
     event_rollback(&engine->events);
+    engine->has_releases = true;
     engine->next_probe = engine->now.mono + STORE_RETRY_MS;
 }
 
@@ -416,6 +436,10 @@ int64_t engine_next_deadline(const struct engine *engine)
         return engine->next_probe;
     if (engine->has_more_work)
         return engine->now.mono;
+    if (engine->next_sweep < next)
+        next = engine->next_sweep;
+    if (engine->next_health_check < next)
+        next = engine->next_health_check;
     if (engine->next_log_event < next)
         next = engine->next_log_event;
     if (top && top->key < next)

@@ -31,10 +31,12 @@ enum engine_outcome {
     ENGINE_DEDUPLICATED = 1, /* the key was known: the first task is returned */
     ENGINE_QUEUE_FULL,
     ENGINE_NOT_FOUND,
-    ENGINE_CONFLICT,  /* wrong status for this */
-    ENGINE_REMOVED,   /* its profile is no longer configured */
-    ENGINE_ENDING,    /* the last attempt's processes are still being ended */
-    ENGINE_NO_OPTION, /* a question does not offer this answer */
+    ENGINE_CONFLICT,          /* wrong status for this */
+    ENGINE_REMOVED,           /* its profile is no longer configured */
+    ENGINE_ENDING,            /* the last attempt's processes are still being ended */
+    ENGINE_NO_OPTION,         /* a question does not offer this answer */
+    ENGINE_NO_DEPENDENCY,     /* it depends on a task that is not there */
+    ENGINE_DEPENDENCY_FAILED, /* a task that it depends on failed or was cancelled */
 };
 
 /* The moment of a pass, in ms. */
@@ -81,9 +83,17 @@ struct engine {
     int (*reload)(struct engine *engine, char **ret_error);
 
     uint64_t passes, commits;
+    int64_t last_commit;                       /* wall ms, 0: none yet */
+    int64_t commit_us;                         /* what it took */
+    struct {                                   /* how long a pass kept others waiting */
+        int64_t longest_us, longest_before_us; /* since the last look, and before it */
+    } busy;
     bool is_stopping;
     bool has_more_work; /* the bounds of a pass were reached: do not block before the next */
-    int64_t next_prune; /* monotonic ms, as is: */
+    bool has_releases;  /* finished tasks whose dependants have yet to be told, perhaps */
+    int64_t next_prune; /* monotonic ms, as are: */
+    int64_t next_sweep;
+    int64_t next_health_check;
     int64_t next_probe; /* of a storage that failed */
 };
 
@@ -116,10 +126,42 @@ int64_t engine_next_deadline(const struct engine *engine);
 
 /** Takes no more work and interrupts what runs. */
 void engine_stop(struct engine *engine);
+/** A pass took so long. */
+void engine_note_busy(struct engine *engine, int64_t us);
+/** Seconds that an event had to wait at most, of late: the longest pass since the last look at the
+ *  profiles' health but one. */
+double engine_lag(const struct engine *engine);
 /** Whether no attempt is left: their processes are gone and their ends committed. */
 bool engine_is_idle(const struct engine *engine);
 /** Whether a process of an attempt is left. */
 bool engine_has_runs(const struct engine *engine);
+
+/* A task that is to come in, and what it asks for. */
+struct engine_admission {
+    /* The caller fills priority, type, run_at, timeout, max_attempts, key, routing and body; the
+     * rest is filled when it is admitted. */
+    struct task *task;
+    struct router_request request;
+    int64_t *depends_on; /* ids of tasks; freed with the rest by admission_deinit() */
+    size_t depends_on_count;
+
+    struct profile *profile; /* whose it has become */
+    size_t missing;          /* ENGINE_NO_DEPENDENCY: which of depends_on */
+
+    struct engine *engine; /* while it is routed or admitted: */
+    bool is_blocked;       /* it waits for others */
+};
+
+/* Routing (engine/routing.c) */
+
+/** Ranks the profiles for a task. The caller frees *ret_candidates; returns how many fit.
+ *  *ret_count is the number of candidates. */
+size_t engine_route(struct engine *engine, struct engine_admission *admission,
+                    struct router_candidate **ret_candidates, size_t *ret_count);
+/** Prints the members `candidates` and `reason`, each after a comma: why the first is the best, or
+ *  why there is none; and that the task comes from `full`, unless that is NULL. */
+void engine_print_decision(const struct router_candidate *candidates, size_t count, size_t fit,
+                           const struct profile *full, struct buf *out);
 
 /* Profiles (engine/profiles.c) */
 
@@ -136,16 +178,13 @@ int engine_metrics(struct engine *engine, const struct profile *profile, int64_t
 /** Seconds that the oldest queued task has been ready, -1 without any. Exact while the queue is at
  *  most 1,000 long, else that of the first 1,000. */
 int engine_oldest_queued(struct engine *engine, const struct profile *profile, double *ret_age);
-/** Ranks the profiles for a task. The caller frees *ret_candidates; returns how many fit.
- *  *ret_count is the number of candidates. */
-size_t engine_route(struct engine *engine, const struct router_request *request,
-                    struct router_candidate **ret_candidates, size_t *ret_count);
 
 /* Tasks (engine/tasks.c). A task that comes back is freed by task_deinit(). */
 
-/** Admits a new task: the caller fills priority, run_at, timeout, max_attempts, key, routing, body;
- *  the rest is filled here. ENGINE_DEDUPLICATED: *task is now the first one of its key. */
-int engine_assign(struct engine *engine, struct profile *profile, struct task *task);
+/** Admits a new task. ENGINE_DEDUPLICATED: *admission->task is now the first one of its key. When
+ *  the queue is full the profile's `overflow` decides: admission->profile is whose the task is. */
+int engine_assign(struct engine *engine, struct profile *profile,
+                  struct engine_admission *admission);
 
 struct engine_update {
     int priority; /* -1: unchanged */

@@ -53,6 +53,9 @@ int engine_claim(struct engine *engine, struct profile *const *profiles, size_t 
     for (size_t i = 0; i < count; i++) {
         CLEANUP(task_deinit) struct task task = {0};
 
+        profiles[i]->last_claim = engine->now.mono;
+        profiles[i]->seen.is_new |= profiles[i]->seen.has_no_worker;
+        profiles[i]->seen.has_no_worker = false;
         if (!engine_may_claim(engine, profiles[i]))
             continue;
         r = store_next_queued(engine->store, profiles[i]->id, &task);

@@ -60,7 +60,8 @@ static int make_profile(struct engine *engine, struct profile_config *config,
     r = store_fill_window(engine->store, row->id, &profile->window);
     if (r < 0)
         return r;
-    profile_update_health(profile);
+    profile->last_claim = engine->now.mono;
+    profile_update_health(profile, &engine->staged.settings.health);
     *ret_profile = STEAL(profile);
     return 0;
 }
@@ -204,7 +205,8 @@ void engine_apply_settings(struct engine *engine)
 
     if (!engine->staged.is_set)
         return;
-    agents_dismiss(engine);       /* they may be others now */
+    agents_dismiss(engine); /* they may be others now */
+    engine->next_health_check = 0;
     engine->has_more_work = true; /* there may be room for what waits */
     engine->profiles = NULL;
     engine->profile_count = 0;
@@ -285,18 +287,4 @@ int engine_oldest_queued(struct engine *engine, const struct profile *profile, d
         return r;
     *ret_age = r ? (double)(engine->now.queue - ready_at) / 1000 : -1;
     return 0;
-}
-
-size_t engine_route(struct engine *engine, const struct router_request *request,
-                    struct router_candidate **ret_candidates, size_t *ret_count)
-{
-    CLEANUP(freep) struct profile **visible = xcalloc(engine->profile_count, sizeof(*visible));
-    size_t count = 0;
-
-    for (size_t i = 0; i < engine->profile_count; i++)
-        if (engine_is_visible(engine->profiles[i]))
-            visible[count++] = engine->profiles[i];
-    *ret_candidates = xcalloc(count, sizeof(**ret_candidates));
-    *ret_count = count;
-    return router_rank(request, visible, count, &engine->settings.routing, *ret_candidates);
 }

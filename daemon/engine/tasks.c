@@ -21,8 +21,7 @@ void task_schedule(struct engine *engine UNUSED, struct profile *profile, struct
         profile->next_wake = at;
 }
 
-/* Queues the task, or schedules it when runAt lies ahead. */
-static void admit(struct engine *engine, struct profile *profile, struct task *task)
+void task_admit(struct engine *engine, struct profile *profile, struct task *task)
 {
     if (task->run_at > engine->now.wall) {
         task_transition(task, TASK_SCHEDULED, profile_stage_counts(profile));
@@ -33,33 +32,38 @@ static void admit(struct engine *engine, struct profile *profile, struct task *t
     }
 }
 
-int engine_assign(struct engine *engine, struct profile *profile, struct task *task)
+void task_block(struct profile *profile, struct task *task)
 {
+    task_transition(task, TASK_BLOCKED, profile_stage_counts(profile));
+    task->place = 0;
+}
+
+int task_save(struct engine *engine, const struct task *task, enum task_status was_status)
+{
+    int r = store_save_task(engine->store, task, was_status, task->attempt);
+
+    if (r > 0)
+        engine_tell_task(engine, task, was_status);
+    return r < 0 ? r : r == 0 ? ENGINE_CONFLICT : 0;
+}
+
+int task_cancel_waiting(struct engine *engine, struct profile *profile, struct task *task,
+                        char *message)
+{
+    enum task_status was = task->status;
     int r;
 
-    if (engine->is_stopping)
-        return -ESHUTDOWN;
-    if (task->key) {
-        struct task first = {0};
-
-        r = store_get_task_by_key(engine->store, task->key, &first);
-        if (r < 0)
-            return r;
-        if (r > 0) {
-            task_deinit(task);
-            *task = first;
-            return ENGINE_DEDUPLICATED;
-        }
-    }
-    if (profile_waiting(profile) >= profile->config.queue_limit)
-        return ENGINE_QUEUE_FULL;
-    task->profile_id = profile->id;
-    task->created_at = engine->now.wall;
-    admit(engine, profile, task);
-    r = store_add_task(engine->store, task);
-    if (r == 0)
-        engine_tell_task(engine, task, TASK_NEW);
-    return r;
+    task_transition(task, TASK_CANCELLED, profile_stage_counts(profile));
+    task->place = task->id;
+    task->finished_at = engine->now.wall;
+    task->error_class = ERROR_CANCELLED;
+    free(task->error_message);
+    task->error_message = message;
+    task_weigh(engine, profile, task);
+    profile->staged.bucket.cancelled++;
+    profile->staged.last_activity = engine->now.wall;
+    r = task_save(engine, task, was);
+    return r ? r : dependency_finish(engine, task);
 }
 
 /* A task that is about to be changed, and its profile. */
@@ -77,15 +81,6 @@ static int take(struct engine *engine, int64_t id, struct task *ret_task,
         return ENGINE_NOT_FOUND;
     *ret_profile = engine_profile_by_id(engine, ret_task->profile_id);
     return *ret_profile ? 0 : -EBADMSG;
-}
-
-static int save(struct engine *engine, const struct task *task, enum task_status was_status)
-{
-    int r = store_save_task(engine->store, task, was_status, task->attempt);
-
-    if (r > 0)
-        engine_tell_task(engine, task, was_status);
-    return r < 0 ? r : r == 0 ? ENGINE_CONFLICT : 0;
 }
 
 int engine_update(struct engine *engine, int64_t id, const struct engine_update *update,
@@ -111,13 +106,14 @@ int engine_update(struct engine *engine, int64_t id, const struct engine_update 
     }
     if (update->priority >= 0)
         ret_task->priority = (enum task_priority)update->priority;
-    if (update->has_run_at) {
+    if (update->has_run_at)
         ret_task->run_at = update->run_at;
-        admit(engine, profile, ret_task);
+    if (update->has_run_at && was != TASK_BLOCKED) {
+        task_admit(engine, profile, ret_task);
     } else if (was == TASK_QUEUED) {
         ret_task->place = task_rank(ret_task, engine->settings.aging_interval_ms);
     }
-    return save(engine, ret_task, was);
+    return task_save(engine, ret_task, was);
 }
 
 int engine_cancel(struct engine *engine, int64_t id, struct task *ret_task)
@@ -125,15 +121,13 @@ int engine_cancel(struct engine *engine, int64_t id, struct task *ret_task)
     static const char message[] = "cancelled on request";
     struct profile *profile;
     struct attempt *attempt;
-    enum task_status was;
     int r = take(engine, id, ret_task, &profile);
 
     if (r)
         return r;
-    was = ret_task->status;
     if (!task_may_become(ret_task, TASK_CANCELLED))
         return ENGINE_CONFLICT;
-    if (was == TASK_RUNNING) {
+    if (ret_task->status == TASK_RUNNING) {
         attempt = attempt_find(engine, id);
         r = attempt_conclude(engine, profile, ret_task, ERROR_CANCELLED, message, NULL,
                              attempt ? engine->now.mono - attempt->started_mono : 0, NULL);
@@ -141,21 +135,14 @@ int engine_cancel(struct engine *engine, int64_t id, struct task *ret_task)
             attempt_stop(attempt, ERROR_CANCELLED);
         return r;
     }
-    task_transition(ret_task, TASK_CANCELLED, profile_stage_counts(profile));
-    ret_task->place = ret_task->id;
-    ret_task->finished_at = engine->now.wall;
-    ret_task->error_class = ERROR_CANCELLED;
-    free(ret_task->error_message);
-    ret_task->error_message = xstrdup(message);
-    profile->staged.bucket.cancelled++;
-    profile->staged.last_activity = engine->now.wall;
-    return save(engine, ret_task, was);
+    return task_cancel_waiting(engine, profile, ret_task, xstrdup(message));
 }
 
 int engine_retry(struct engine *engine, int64_t id, struct task *ret_task)
 {
     struct profile *profile;
-    enum task_status was;
+    enum task_status was, blocker;
+    int64_t blocker_id;
     int r = take(engine, id, ret_task, &profile);
 
     if (r)
@@ -168,14 +155,22 @@ int engine_retry(struct engine *engine, int64_t id, struct task *ret_task)
     /* Never two at a time: what a cancel left behind must be gone first. */
     if (attempt_find(engine, id))
         return ENGINE_ENDING;
-    task_transition(ret_task, TASK_QUEUED, profile_stage_counts(profile));
+    r = store_unmet_dependency(engine->store, id, &blocker_id, &blocker);
+    if (r < 0)
+        return r;
+    if (r > 0 && task_status_is_finished(blocker))
+        return ENGINE_DEPENDENCY_FAILED;
     ret_task->spent = ret_task->retries = ret_task->interruptions = 0;
     ret_task->ready_at = ret_task->finished_at = ret_task->run_at = 0;
     ret_task->error_class = ERROR_NONE;
     free(STEAL(ret_task->error_message));
     free(STEAL(ret_task->result));
-    task_enqueue(engine, ret_task);
-    return save(engine, ret_task, was);
+    if (r > 0)
+        task_block(profile, ret_task);
+    else
+        task_admit(engine, profile, ret_task);
+    task_weigh(engine, profile, ret_task);
+    return task_save(engine, ret_task, was);
 }
 
 /* One-based, counted to ENGINE_POSITION_MAX; 0 beyond. */
@@ -212,6 +207,8 @@ static const char *reason_of(const struct engine *engine, const struct profile *
         return "paused";
     if (cooldown_blocks(profile_cooldown(profile), engine->now.mono))
         return "cooldown";
+    if (profile_is_probing(profile))
+        return "unhealthy";
     if (profile->config.runner.type == RUNNER_WORKER && profile_free_slots(profile) > 0)
         return "no_worker";
     return "slots";

@@ -24,7 +24,7 @@ static void print_profiles(struct buf *text, const struct engine *engine, const 
 
 static int64_t slots(const struct profile *profile)
 {
-    return profile->config.max_concurrent_tasks;
+    return profile_slots(profile);
 }
 
 static int64_t is_active(const struct profile *profile)

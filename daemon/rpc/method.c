@@ -121,59 +121,110 @@ static enum rpc_outcome discover(struct rpc_call *call)
 
 static const struct param no_params[] = {{.type = PARAM_END}};
 
-static enum rpc_outcome get_health(struct rpc_call *call)
-{
-    const struct engine *engine = call->engine;
-    const char *error = store_error(engine->store), *separator = "";
-    CLEANUP(buf_deinit) struct buf reasons = {0}, profiles = {0};
-    enum profile_health worst = HEALTH_HEALTHY;
+#define LAG_DEGRADED 1.0 /* seconds */
 
-    if (error[0]) {
-        worst = HEALTH_UNHEALTHY;
-        buf_add_text(&reasons, "\"the storage fails; see storage\"");
-    }
+static void add_reason(struct buf *reasons, const char *format, ...) PRINTF_LIKE(2, 3);
+
+static void add_reason(struct buf *reasons, const char *format, ...)
+{
+    char reason[320];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(reason, sizeof(reason), format, args);
+    va_end(args);
+    if (reasons->len)
+        buf_add_char(reasons, ',');
+    buf_add_json_text(reasons, reason);
+}
+
+/* What is wrong with acpd itself. */
+static enum profile_health judge_daemon(const struct engine *engine, struct buf *reasons)
+{
+    enum profile_health health = HEALTH_HEALTHY;
+
     if (!engine_can_launch(engine) && !engine->is_stopping) {
-        worst = worst == HEALTH_HEALTHY ? HEALTH_DEGRADED : worst;
-        buf_printf(&reasons,
-                   "%s\"nothing is started yet: processes of the acpd before are still "
-                   "being ended\"",
-                   reasons.len ? "," : "");
+        health = HEALTH_DEGRADED;
+        add_reason(reasons, "nothing is started yet: processes of the acpd before are still being "
+                            "ended");
     }
+    if (engine_lag(engine) > LAG_DEGRADED) {
+        health = HEALTH_DEGRADED;
+        add_reason(reasons, "the event loop was busy for %.1f s", engine_lag(engine));
+    }
+    if (store_error(engine->store)[0]) {
+        health = HEALTH_UNHEALTHY;
+        add_reason(reasons, "the storage fails; see storage");
+    }
+    return health;
+}
+
+static void print_profiles_health(const struct engine *engine, struct buf *out)
+{
+    const char *separator = "";
+
+    buf_add_text(out, ",\"profiles\":{");
     for (size_t i = 0; i < engine->profile_count; i++) {
         const struct profile *p = engine->profiles[i];
 
         if (!engine_is_visible(p))
             continue;
-        buf_printf(&profiles, "%s\"%s\":{\"health\":\"%s\",\"healthReason\":", separator,
-                   p->config.name, profile_health_name(p->health));
-        buf_add_json_text(&profiles, p->health_reason[0] ? p->health_reason : NULL);
-        buf_add_char(&profiles, '}');
+        buf_printf(out, "%s\"%s\":{\"health\":\"%s\",\"healthReason\":", separator, p->config.name,
+                   profile_health_name(p->health));
+        buf_add_json_text(out, p->health_reason[0] ? p->health_reason : NULL);
+        buf_add_char(out, '}');
         separator = ",";
-        if (p->health == HEALTH_HEALTHY)
+    }
+    buf_add_char(out, '}');
+}
+
+static void print_storage_health(const struct engine *engine, struct buf *out)
+{
+    const char *error = store_error(engine->store);
+
+    buf_printf(out, ",\"storage\":{\"type\":\"sqlite\",\"status\":\"%s\",\"error\":",
+               error[0] ? "failing" : "ok");
+    buf_add_json_text(out, error[0] ? error : NULL);
+    buf_printf(out, ",\"sizeBytes\":%lld,\"lastCommitAt\":", (long long)store_size(engine->store));
+    buf_add_json_time(out, engine->last_commit);
+    buf_add_text(out, ",\"commitDuration\":");
+    buf_add_json_number(out, (double)engine->commit_us / 1e6);
+    buf_add_char(out, '}');
+}
+
+static void print_loop_health(const struct engine *engine, struct buf *out)
+{
+    buf_printf(out, ",\"loop\":{\"passes\":%llu,\"commits\":%llu,\"lag\":",
+               (unsigned long long)engine->passes, (unsigned long long)engine->commits);
+    buf_add_json_number(out, engine_lag(engine));
+    buf_printf(out, ",\"stopping\":%s,\"canLaunch\":%s}", engine->is_stopping ? "true" : "false",
+               engine_can_launch(engine) ? "true" : "false");
+}
+
+static enum rpc_outcome get_health(struct rpc_call *call)
+{
+    const struct engine *engine = call->engine;
+    CLEANUP(buf_deinit) struct buf reasons = {0};
+    enum profile_health worst = judge_daemon(engine, &reasons);
+
+    for (size_t i = 0; i < engine->profile_count; i++) {
+        const struct profile *p = engine->profiles[i];
+
+        if (!engine_is_visible(p) || p->health == HEALTH_HEALTHY)
             continue;
-        if (worst == HEALTH_HEALTHY)
-            worst = HEALTH_DEGRADED;
-        buf_printf(&reasons, "%s\"profile %s: %s\"", reasons.len ? "," : "", p->config.name,
-                   p->health_reason);
+        worst = worst == HEALTH_HEALTHY ? HEALTH_DEGRADED : worst;
+        add_reason(&reasons, "profile %s: %s", p->config.name, p->health_reason);
     }
     buf_printf(call->out, "{\"status\":\"%s\",\"reasons\":[", profile_health_name(worst));
     buf_add(call->out, reasons.data, reasons.len);
     buf_add_text(call->out, "],\"updateInterval\":");
     buf_add_json_number(call->out, (double)engine->settings.update_interval_ms / 1000);
-    buf_add_text(call->out, ",\"version\":\"" ACPD_VERSION "\",\"demo\":");
-    buf_add_text(call->out, engine->settings.is_demo ? "true" : "false");
-    buf_add_text(call->out, ",\"profiles\":{");
-    buf_add(call->out, profiles.data, profiles.len);
-    buf_printf(call->out, "},\"storage\":{\"type\":\"sqlite\",\"status\":\"%s\",\"error\":",
-               error[0] ? "failing" : "ok");
-    buf_add_json_text(call->out, error[0] ? error : NULL);
-    buf_printf(call->out, ",\"sizeBytes\":%lld},\"loop\":{\"passes\":%llu,\"commits\":%llu,",
-               (long long)store_size(engine->store), (unsigned long long)engine->passes,
-               (unsigned long long)engine->commits);
-    buf_add_text(call->out, "\"stopping\":");
-    buf_add_text(call->out, engine->is_stopping ? "true" : "false");
-    buf_add_text(call->out, ",\"canLaunch\":");
-    buf_add_text(call->out, engine_can_launch(engine) ? "true}}" : "false}}");
+    buf_printf(call->out, ",\"version\":\"" ACPD_VERSION "\",\"demo\":%s",
+               engine->settings.is_demo ? "true" : "false");
+    print_profiles_health(engine, call->out);
+    print_storage_health(engine, call->out);
+    print_loop_health(engine, call->out);
+    buf_add_char(call->out, '}');
     return RPC_REPLY;
 }
 
@@ -205,7 +256,7 @@ static const struct param subscribe_params[] = {
     {.name = "after",
      .type = PARAM_INTEGER,
      .min = 0,
-     .max = 9007199254740991,
+     .max = RPC_ID_MAX,
      .doc = "The seq of the last event that was seen; from now on unless told."},
     {.name = "profiles", .type = PARAM_WORDS, .doc = "Only events of these profiles."},
     {.type = PARAM_END},

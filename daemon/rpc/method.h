@@ -81,7 +81,6 @@ int rpc_print_task(struct rpc_call *call, const struct task *task, int64_t posit
 void rpc_print_profile(const struct profile *profile, struct buf *out);
 int rpc_print_state(struct rpc_call *call, const struct profile *profile);
 int rpc_print_metrics(struct rpc_call *call, const struct profile *profile, const char *range);
-void rpc_print_candidates(const struct router_candidate *candidates, size_t count, struct buf *out);
 
 /** The figures for Prometheus (rpc/export.c). */
 void rpc_print_export(const struct engine *engine, struct buf *text);

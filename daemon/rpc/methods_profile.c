@@ -132,7 +132,7 @@ static const struct param queue_params[] = {
     {.name = "after",
      .type = PARAM_INTEGER,
      .min = 1,
-     .max = 9007199254740991,
+     .max = RPC_ID_MAX,
      .doc = "The id of the waiting task behind which to go on."},
     END,
 };
@@ -219,33 +219,6 @@ static enum rpc_outcome update_profile_status(struct rpc_call *call)
     return done(call, r);
 }
 
-/* Why the best is the best, or why there is none. */
-static void print_decision(const struct router_candidate *candidates, size_t count, size_t fit,
-                           struct buf *out)
-{
-    CLEANUP(buf_deinit) struct buf reason = {0};
-
-    buf_add_text(out, ",\"candidates\":");
-    rpc_print_candidates(candidates, count, out);
-    if (fit > 1 && candidates[0].profile->health != HEALTH_UNHEALTHY &&
-        candidates[fit - 1].profile->health == HEALTH_UNHEALTHY)
-        buf_printf(&reason, "%s has the best score of the healthy ones among the %zu that fit",
-                   candidates[0].profile->config.name, fit);
-    else if (fit)
-        buf_printf(&reason,
-                   fit == 1 ? "%s is the only one of %zu that fits%s"
-                            : "%s has the best score of the %zu that fit%s",
-                   candidates[0].profile->config.name, fit == 1 ? count : fit,
-                   candidates[0].profile->health == HEALTH_UNHEALTHY ? "; no healthy profile fits"
-                                                                     : "");
-    else if (count == 1)
-        buf_printf(&reason, "the only profile does not fit: %s", candidates[0].reason);
-    else
-        buf_printf(&reason, "none of %zu profiles fits", count);
-    buf_add_text(out, ",\"reason\":");
-    buf_add_json_string(out, reason.data, reason.len);
-}
-
 static const struct param best_params[] = {
     {.name = "task",
      .type = PARAM_OBJECT,
@@ -257,37 +230,48 @@ static const struct param best_params[] = {
 
 static enum rpc_outcome get_best_profile_for_task(struct rpc_call *call)
 {
-    CLEANUP(freep) char **required = task_requirements(json_get(call->params, "task"));
+    CLEANUP(task_deinit) struct task task = {0};
+    CLEANUP(admission_deinit) struct engine_admission admission = {0};
     CLEANUP(freep) struct router_candidate *candidates = NULL;
-    struct router_request request = {.capabilities = required};
     size_t count, fit;
 
-    fit = engine_route(call->engine, &request, &candidates, &count);
+    admission_from_json(json_get(call->params, "task"), &task, &admission);
+    fit = engine_route(call->engine, &admission, &candidates, &count);
     buf_add_text(call->out, "{\"bestProfile\":");
     if (fit)
         rpc_print_profile(candidates[0].profile, call->out);
     else
         buf_add_text(call->out, "null");
-    print_decision(candidates, count, fit, call->out);
+    engine_print_decision(candidates, count, fit, NULL, call->out);
     buf_add_char(call->out, '}');
     return RPC_REPLY;
 }
 
 #define SHORT_QUEUE 100 /* tasks; an assignment's reply tells the place only up to here */
 
-static enum rpc_outcome assign(struct rpc_call *call, struct profile *profile, struct task *task)
+static enum rpc_outcome assign(struct rpc_call *call, struct profile *profile,
+                               struct engine_admission *admission)
 {
-    int r = engine_assign(call->engine, profile, task);
+    int r = engine_assign(call->engine, profile, admission);
 
     if (r < 0)
         return rpc_error_storage(call, r);
     if (r == ENGINE_QUEUE_FULL)
         return rpc_error_queue_full(call, profile);
+    if (r == ENGINE_NO_DEPENDENCY) {
+        char field[48], reason[64];
+
+        snprintf(field, sizeof(field), "task.dependsOn[%zu]", admission->missing);
+        snprintf(reason, sizeof(reason), "there is no task %lld",
+                 (long long)admission->depends_on[admission->missing]);
+        return rpc_error_field(call, field, reason);
+    }
     buf_add_text(call->out, "{\"success\":true,");
     if (r == ENGINE_DEDUPLICATED)
         buf_add_text(call->out, "\"deduplicated\":true,");
     buf_add_text(call->out, "\"task\":");
-    r = rpc_print_task(call, task, profile_waiting(profile) > SHORT_QUEUE ? -1 : 0);
+    r = rpc_print_task(call, admission->task,
+                       profile_waiting(admission->profile) > SHORT_QUEUE ? -1 : 0);
     buf_add_char(call->out, '}');
     return done(call, r);
 }
@@ -311,14 +295,15 @@ static enum rpc_outcome assign_task_to_profile(struct rpc_call *call)
 {
     struct profile *profile = rpc_get_profile(call, "profileName");
     CLEANUP(task_deinit) struct task task = {0};
+    CLEANUP(admission_deinit) struct engine_admission admission = {0};
 
     if (!profile)
         return RPC_ERROR;
     if (profile->is_removed)
         return rpc_error(call, RPC_CONFLICT, "profile \"%s\" is no longer configured",
                          profile->config.name);
-    task_from_json(json_get(call->params, "task"), &task);
-    return assign(call, profile, &task);
+    admission_from_json(json_get(call->params, "task"), &task, &admission);
+    return assign(call, profile, &admission);
 }
 
 static const struct param submit_params[] = {
@@ -332,16 +317,14 @@ static const struct param submit_params[] = {
 
 static enum rpc_outcome submit_task(struct rpc_call *call)
 {
-    struct json_object *json = json_get(call->params, "task");
-    CLEANUP(freep) char **required = task_requirements(json);
-    CLEANUP(freep) struct router_candidate *candidates = NULL;
     CLEANUP(task_deinit) struct task task = {0};
-    struct router_request request = {.capabilities = required};
+    CLEANUP(admission_deinit) struct engine_admission admission = {0};
+    CLEANUP(freep) struct router_candidate *candidates = NULL;
     struct buf routing = {0};
     size_t count, fit;
     int r;
 
-    task_from_json(json, &task);
+    admission_from_json(json_get(call->params, "task"), &task, &admission);
     if (task.key) {
         /* The first task of the key stands, wherever the router would send it now. */
         CLEANUP(task_deinit) struct task first = {0};
@@ -356,7 +339,7 @@ static enum rpc_outcome submit_task(struct rpc_call *call)
             return done(call, r);
         }
     }
-    fit = engine_route(call->engine, &request, &candidates, &count);
+    fit = engine_route(call->engine, &admission, &candidates, &count);
     if (!fit) {
         for (size_t i = 0; i < count; i++)
             if (candidates[i].is_full)
@@ -366,10 +349,10 @@ static enum rpc_outcome submit_task(struct rpc_call *call)
                          count ? ": " : "", count ? candidates[0].reason : "");
     }
     buf_printf(&routing, "{\"bestProfile\":\"%s\"", candidates[0].profile->config.name);
-    print_decision(candidates, count, fit, &routing);
+    engine_print_decision(candidates, count, fit, NULL, &routing);
     buf_add_char(&routing, '}');
     task.routing = buf_take(&routing);
-    return assign(call, candidates[0].profile, &task);
+    return assign(call, candidates[0].profile, &admission);
 }
 
 const struct rpc_method rpc_profile_methods[] = {

@@ -6,11 +6,9 @@
 #include "common/clock.h"
 #include "rpc/task_params.h"
 
-#define ID_MAX 9007199254740991.0 /* the integers that every JSON reader holds exactly */
-
 #define ID                                                                                         \
     {                                                                                              \
-        .name = "id", .type = PARAM_INTEGER, .is_required = true, .min = 1, .max = ID_MAX,         \
+        .name = "id", .type = PARAM_INTEGER, .is_required = true, .min = 1, .max = RPC_ID_MAX,     \
         .doc = "The task."                                                                         \
     }
 #define END                                                                                        \
@@ -53,7 +51,7 @@ static const struct param list_params[] = {
     {.name = "before",
      .type = PARAM_INTEGER,
      .min = 1,
-     .max = ID_MAX,
+     .max = RPC_ID_MAX,
      .doc = "`next` of the page before."},
     END,
 };
@@ -134,6 +132,10 @@ static enum rpc_outcome changed(struct rpc_call *call, int r, int64_t id, const 
     case ENGINE_REMOVED:
         return rpc_error(call, RPC_CONFLICT, "the profile of task %lld is no longer configured",
                          (long long)id);
+    case ENGINE_DEPENDENCY_FAILED:
+        return rpc_error(call, RPC_CONFLICT,
+                         "a task that task %lld depends on was not completed; retry that one first",
+                         (long long)id);
     case ENGINE_ENDING:
         return rpc_error(call, RPC_CONFLICT,
                          "the processes of the last attempt of task %lld are still being ended",
@@ -204,12 +206,12 @@ static const struct param log_params[] = {
     {.name = "attempt",
      .type = PARAM_INTEGER,
      .min = 1,
-     .max = ID_MAX,
+     .max = RPC_ID_MAX,
      .doc = "The number of the attempt; the last one unless told."},
     {.name = "after",
      .type = PARAM_INTEGER,
      .min = 0,
-     .max = ID_MAX,
+     .max = RPC_ID_MAX,
      .doc = "`next` of the page before."},
     END,
 };

@@ -8,11 +8,9 @@
 
 #define WAITING_MAX 100 /* claims of one connection */
 
-#define ID_MAX 9007199254740991.0
-
 #define ID                                                                                         \
     {                                                                                              \
-        .name = "id", .type = PARAM_INTEGER, .is_required = true, .min = 1, .max = ID_MAX,         \
+        .name = "id", .type = PARAM_INTEGER, .is_required = true, .min = 1, .max = RPC_ID_MAX,     \
         .doc = "The task."                                                                         \
     }
 #define LEASE                                                                                      \

@@ -76,6 +76,25 @@ static bool check_words(struct json_object *value, const char *field, struct par
     return true;
 }
 
+static bool check_ids(struct json_object *value, const char *field, struct param_error *error)
+{
+    if (!json_object_is_type(value, json_type_array))
+        return fail(error, field, "must be an array of ids");
+    if (json_object_array_length(value) > RPC_IDS_MAX)
+        return fail(error, field, "must have at most %d ids", RPC_IDS_MAX);
+    for (size_t i = 0; i < json_object_array_length(value); i++) {
+        struct json_object *id = json_object_array_get_idx(value, i);
+
+        if (json_object_is_type(id, json_type_int) && json_object_get_int64(id) >= 1 &&
+            json_object_get_int64(id) <= RPC_ID_MAX)
+            continue;
+        fail(error, field, "must be an id: an integer from 1 on");
+        snprintf(error->field, sizeof(error->field), "%s[%zu]", field, i);
+        return false;
+    }
+    return true;
+}
+
 static bool check_number(const struct param *param, struct json_object *value, const char *field,
                          struct param_error *error)
 {
@@ -140,6 +159,8 @@ static bool check_value(const struct param *param, struct json_object *value,
         return check_word(value, field, error);
     case PARAM_WORDS:
         return check_words(value, field, error);
+    case PARAM_IDS:
+        return check_ids(value, field, error);
     case PARAM_INTEGER:
     case PARAM_NUMBER:
         return check_number(param, value, field, error);
@@ -284,6 +305,12 @@ void param_print_schema(const struct param *param, const struct settings *settin
                    "\"type\":\"array\",\"maxItems\":%d,\"items\":{\"type\":\"string\","
                    "\"pattern\":\"^" WORD_PATTERN "$\"}",
                    WORDS_MAX);
+        break;
+    case PARAM_IDS:
+        buf_printf(out,
+                   "\"type\":\"array\",\"maxItems\":%d,\"items\":{\"type\":\"integer\","
+                   "\"minimum\":1}",
+                   RPC_IDS_MAX);
         break;
     case PARAM_INTEGER:
         buf_add_text(out, "\"type\":\"integer\"");

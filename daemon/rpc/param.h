@@ -14,6 +14,7 @@ enum param_type {
     PARAM_STRING,
     PARAM_WORD,  /* see core/word.h */
     PARAM_WORDS, /* an array of words */
+    PARAM_IDS,   /* an array of integers from 1 to RPC_ID_MAX */
     PARAM_INTEGER,
     PARAM_NUMBER,
     PARAM_BOOLEAN,
@@ -22,6 +23,9 @@ enum param_type {
     PARAM_ANY,
     PARAM_OBJECT,
 };
+
+#define RPC_ID_MAX  9007199254740991 /* the integers that every JSON reader holds exactly */
+#define RPC_IDS_MAX 1000
 
 struct param {
     const char *name;

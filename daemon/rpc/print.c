@@ -56,7 +56,11 @@ static void print_bool(struct buf *out, const char *member, bool value)
 
 void rpc_print_profile(const struct profile *profile, struct buf *out)
 {
-    static const char *const policies[] = {[OVERFLOW_REJECT] = "reject"};
+    static const char *const policies[] = {
+        [OVERFLOW_REJECT] = "reject",
+        [OVERFLOW_REROUTE] = "reroute",
+        [OVERFLOW_EVICT] = "evict",
+    };
     static const char *const runners[] = {
         [RUNNER_COMMAND] = "command", [RUNNER_ACP] = "acp", [RUNNER_WORKER] = "worker"};
     const struct profile_config *c = &profile->config;
@@ -66,6 +70,8 @@ void rpc_print_profile(const struct profile *profile, struct buf *out)
     buf_add_text(out, ",\"capabilities\":");
     print_strings(c->capabilities, out);
     print_int(out, ",\"maxConcurrentTasks\":", c->max_concurrent_tasks);
+    print_int(out, ",\"minConcurrentTasks\":", c->min_concurrent_tasks);
+    print_int(out, ",\"slots\":", profile_slots(profile));
     print_int(out, ",\"priority\":", c->priority);
     print_text(out, ",\"color\":", c->color);
     print_text(out, ",\"icon\":", c->icon);
@@ -152,27 +158,4 @@ int rpc_print_metrics(struct rpc_call *call, const struct profile *profile, cons
         buf_add_text(out, ",\"cost\":null}");
     }
     return 0;
-}
-
-void rpc_print_candidates(const struct router_candidate *candidates, size_t count, struct buf *out)
-{
-    buf_add_char(out, '[');
-    for (size_t i = 0; i < count; i++) {
-        const struct router_candidate *c = &candidates[i];
-
-        print_text(out, i ? ",{\"name\":" : "{\"name\":", c->profile->config.name);
-        if (c->is_rejected) {
-            print_text(out, ",\"score\":0,\"terms\":{},\"rejected\":", c->reason);
-            buf_add_char(out, '}');
-            continue;
-        }
-        print_number(out, ",\"score\":", c->score);
-        buf_add_text(out, ",\"terms\":{");
-        for (int t = 0; t < TERM_COUNT; t++) {
-            buf_printf(out, "%s\"%s\":", t ? "," : "", router_term_name((enum router_term)t));
-            buf_add_json_number(out, c->terms[t]);
-        }
-        buf_add_text(out, "}}");
-    }
-    buf_add_char(out, ']');
 }

@@ -38,6 +38,9 @@ static const char *const priorities[] = {"low", "medium", "high", NULL};
          .max_bytes = 256,                                                                         \
          .doc = "Idempotency key: the same key again returns the first task."},                    \
         {.name = "runAt", .type = PARAM_TIME, .doc = "Not to be started before this."},            \
+        {.name = "dependsOn",                                                                      \
+         .type = PARAM_IDS,                                                                        \
+         .doc = "Tasks that must be completed before; if one fails or is cancelled, so is this."}, \
         {.name = "timeout",                                                                        \
          .type = PARAM_NUMBER,                                                                     \
          .min = 0.001,                                                                             \
@@ -62,6 +65,7 @@ static char *print_body(struct json_object *json)
     struct json_object *description = json_get(json, "description");
     struct json_object *capabilities = json_get(json, "capabilities");
     struct json_object *input = json_get(json, "input");
+    struct json_object *depends_on = json_get(json, "dependsOn");
     struct buf body = {0};
 
     buf_add_text(&body, "\"title\":");
@@ -74,11 +78,12 @@ static char *print_body(struct json_object *json)
     buf_add_text(&body, capabilities ? json_compact(capabilities) : "[]");
     buf_add_text(&body, ",\"input\":");
     buf_add_text(&body, input ? json_compact(input) : "null");
-    buf_add_text(&body, ",\"dependsOn\":[]");
+    buf_add_text(&body, ",\"dependsOn\":");
+    buf_add_text(&body, depends_on ? json_compact(depends_on) : "[]");
     return buf_take(&body);
 }
 
-void task_from_json(struct json_object *json, struct task *ret_task)
+static void task_from_json(struct json_object *json, struct task *ret_task)
 {
     struct task task = {.priority = PRIORITY_MEDIUM};
     const char *priority = json_get_string(json, "priority"), *key = json_get_string(json, "key");
@@ -100,7 +105,9 @@ void task_from_json(struct json_object *json, struct task *ret_task)
     *ret_task = task;
 }
 
-char **task_requirements(struct json_object *json)
+/* What the task requires: its type and its capabilities, each once. The strings belong to `json`.
+ */
+static char **requirements_of(struct json_object *json)
 {
     struct json_object *capabilities = json_get(json, "capabilities");
     size_t count = capabilities ? json_object_array_length(capabilities) : 0, n = 0;
@@ -115,4 +122,29 @@ char **task_requirements(struct json_object *json)
             required[n++] = (char *)word;
     }
     return required;
+}
+
+void admission_from_json(struct json_object *json, struct task *ret_task,
+                         struct engine_admission *ret_admission)
+{
+    struct json_object *ids = json_get(json, "dependsOn");
+    size_t count = ids ? json_object_array_length(ids) : 0;
+    struct engine_admission admission = {
+        .task = ret_task,
+        .request.capabilities = requirements_of(json),
+        .depends_on = xcalloc(count + 1, sizeof(*admission.depends_on)),
+        .depends_on_count = count,
+        .is_blocked = count > 0,
+    };
+
+    for (size_t i = 0; i < count; i++)
+        admission.depends_on[i] = json_object_get_int64(json_object_array_get_idx(ids, i));
+    task_from_json(json, ret_task);
+    *ret_admission = admission;
+}
+
+void admission_deinit(struct engine_admission *admission)
+{
+    free((void *)admission->request.capabilities);
+    free(admission->depends_on);
 }

@@ -9,8 +9,8 @@ extern const struct param task_params[];
 /** The same where the task is only asked about: nothing is required. */
 extern const struct param task_query_params[];
 
-/** Fills what engine_assign() wants from a checked request. */
-void task_from_json(struct json_object *json, struct task *ret_task);
-/** What the task requires: its type and its capabilities, each once. The strings belong to `json`;
- *  the caller frees the vector alone. */
-char **task_requirements(struct json_object *json);
+/** Fills what engine_route() and engine_assign() want from a checked request. The admission borrows
+ *  from both others; CLEANUP(admission_deinit). */
+void admission_from_json(struct json_object *json, struct task *ret_task,
+                         struct engine_admission *ret_admission);
+void admission_deinit(struct engine_admission *admission);

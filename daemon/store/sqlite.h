@@ -43,6 +43,27 @@
       "finished_at = ?7, run_at = ?8, ready_at = ?9, queued_at = ?10, attempt = ?11, "             \
       "spent = ?12, retries = ?13, interruptions = ?14, error_class = ?15, error_message = ?16, "  \
       "result = ?17, bytes = ?20 WHERE id = ?1 AND status = ?18 AND attempt = ?19")                \
+    X(GET_STATUS, "SELECT status FROM task WHERE id = ?1")                                         \
+    X(LAST_QUEUED, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE            \
+                   " AND status = 1 AND profile_id = ?1 ORDER BY place DESC, id DESC LIMIT 1")     \
+    X(OLDEST_FINISHED, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_age WHERE status > 4 "   \
+                       "AND id < (SELECT max(id) FROM task) ORDER BY finished_at LIMIT 1")         \
+    X(REMOVE_TASK, "DELETE FROM task WHERE id = ?1 AND status > 4")                                \
+    X(REMOVE_ATTEMPTS, "DELETE FROM attempt WHERE task_id = ?1")                                   \
+    X(REMOVE_DEPENDENCIES, "DELETE FROM dependency WHERE task_id = ?1")                            \
+    X(REMOVE_DEPENDANTS, "DELETE FROM dependency WHERE depends_on = ?1")                           \
+    X(ADD_DEPENDENCY, "INSERT OR IGNORE INTO dependency VALUES (?2, ?1)")                          \
+    X(UNMET_DEPENDENCY, /* a bare column is that of the row with the maximum */                    \
+      "SELECT depends_on, max(CASE status WHEN 5 THEN 0 ELSE status END) FROM dependency "         \
+      "INDEXED BY dependency_of CROSS JOIN task ON id = depends_on WHERE task_id = ?1")            \
+    X(ADD_RELEASE, "INSERT OR REPLACE INTO release SELECT ?1, 0 "                                  \
+                   "WHERE EXISTS (SELECT 1 FROM dependency WHERE depends_on = ?1)")                \
+    X(NEXT_RELEASE, "SELECT task_id, after FROM release LIMIT 1")                                  \
+    X(MOVE_RELEASE, "UPDATE release SET after = ?2 WHERE task_id = ?1")                            \
+    X(DROP_RELEASE, "DELETE FROM release WHERE task_id = ?1")                                      \
+    X(NEXT_DEPENDANT, "SELECT " TASK_COLUMNS " FROM dependency CROSS JOIN task ON id = task_id "   \
+                      "WHERE depends_on = ?1 AND task_id > ?2 AND status = 3 "                     \
+                      "ORDER BY task_id LIMIT 1")                                                  \
     X(NEXT_OF_STATUS, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE         \
                       " AND status = ?1 AND profile_id = ?2 ORDER BY place, id LIMIT 1")           \
     X(NEXT_RUNNING, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE           \

@@ -134,6 +134,48 @@ int store_get_task_by_key(struct store *store, const char *key, struct task *ret
     return take_one(store, stmt, ret_task);
 }
 
+/* A writing statement whose only parameter is an id. */
+static int run_for_id(struct store *store, enum statement statement, int64_t id)
+{
+    sqlite3_stmt *stmt;
+    int r = sqlite_use_writing(store, statement, &stmt);
+
+    if (r < 0)
+        return r;
+    sqlite3_bind_int64(stmt, 1, id);
+    return sqlite_run(store, stmt);
+}
+
+int store_get_status(struct store *store, int64_t id, enum task_status *ret_status)
+{
+    sqlite3_stmt *stmt = sqlite_use(store, STMT_GET_STATUS);
+    int r;
+
+    sqlite3_bind_int64(stmt, 1, id);
+    r = sqlite_step(store, stmt);
+    if (r <= 0)
+        return r;
+    *ret_status = (enum task_status)sqlite3_column_int(stmt, 0);
+    sqlite3_reset(stmt);
+    return 1;
+}
+
+int store_oldest_finished(struct store *store, struct task *ret_task)
+{
+    return take_one(store, sqlite_use(store, STMT_OLDEST_FINISHED), ret_task);
+}
+
+int store_remove_task(struct store *store, int64_t id)
+{
+    static const enum statement parts[] = {STMT_REMOVE_TASK, STMT_REMOVE_ATTEMPTS,
+                                           STMT_REMOVE_DEPENDENCIES, STMT_REMOVE_DEPENDANTS};
+    int r = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(parts) && r == 0; i++)
+        r = run_for_id(store, parts[i], id);
+    return r;
+}
+
 static int next_of_status(struct store *store, enum task_status status, int64_t profile_id,
                           struct task *ret_task)
 {
@@ -147,6 +189,14 @@ static int next_of_status(struct store *store, enum task_status status, int64_t 
 int store_next_queued(struct store *store, int64_t profile_id, struct task *ret_task)
 {
     return next_of_status(store, TASK_QUEUED, profile_id, ret_task);
+}
+
+int store_last_queued(struct store *store, int64_t profile_id, struct task *ret_task)
+{
+    sqlite3_stmt *stmt = sqlite_use(store, STMT_LAST_QUEUED);
+
+    sqlite3_bind_int64(stmt, 1, profile_id);
+    return take_one(store, stmt, ret_task);
 }
 
 int store_next_scheduled(struct store *store, int64_t profile_id, struct task *ret_task)
@@ -302,4 +352,81 @@ int store_list_tasks(struct store *store, const struct store_filter *filter, sto
     sqlite3_reset(stmt);
     *ret_next = next;
     return ended;
+}
+
+int store_add_dependency(struct store *store, int64_t task_id, int64_t depends_on)
+{
+    sqlite3_stmt *stmt;
+    int r = sqlite_use_writing(store, STMT_ADD_DEPENDENCY, &stmt);
+
+    if (r < 0)
+        return r;
+    sqlite3_bind_int64(stmt, 1, task_id);
+    sqlite3_bind_int64(stmt, 2, depends_on);
+    return sqlite_run(store, stmt);
+}
+
+int store_unmet_dependency(struct store *store, int64_t task_id, int64_t *ret_id,
+                           enum task_status *ret_status)
+{
+    sqlite3_stmt *stmt = sqlite_use(store, STMT_UNMET_DEPENDENCY);
+    int r;
+
+    sqlite3_bind_int64(stmt, 1, task_id);
+    r = sqlite_step(store, stmt);
+    if (r <= 0)
+        return r;
+    r = sqlite3_column_int(stmt, 1) != 0;
+    if (r) {
+        *ret_id = sqlite3_column_int64(stmt, 0);
+        *ret_status = (enum task_status)sqlite3_column_int(stmt, 1);
+    }
+    sqlite3_reset(stmt);
+    return r;
+}
+
+int store_add_release(struct store *store, int64_t id)
+{
+    int r = run_for_id(store, STMT_ADD_RELEASE, id);
+
+    return r < 0 ? r : sqlite3_changes(store->db);
+}
+
+int store_next_release(struct store *store, int64_t *ret_id, int64_t *ret_after)
+{
+    sqlite3_stmt *stmt = sqlite_use(store, STMT_NEXT_RELEASE);
+    int r = sqlite_step(store, stmt);
+
+    if (r <= 0)
+        return r;
+    *ret_id = sqlite3_column_int64(stmt, 0);
+    *ret_after = sqlite3_column_int64(stmt, 1);
+    sqlite3_reset(stmt);
+    return 1;
+}
+
+int store_move_release(struct store *store, int64_t id, int64_t after)
+{
+    sqlite3_stmt *stmt;
+    int r = sqlite_use_writing(store, STMT_MOVE_RELEASE, &stmt);
+
+    if (r < 0)
+        return r;
+    sqlite3_bind_int64(stmt, 1, id);
+    sqlite3_bind_int64(stmt, 2, after);
+    return sqlite_run(store, stmt);
+}
+
+int store_drop_release(struct store *store, int64_t id)
+{
+    return run_for_id(store, STMT_DROP_RELEASE, id);
+}
+
+int store_next_dependant(struct store *store, int64_t id, int64_t after, struct task *ret_task)
+{
+    sqlite3_stmt *stmt = sqlite_use(store, STMT_NEXT_DEPENDANT);
+
+    sqlite3_bind_int64(stmt, 1, id);
+    sqlite3_bind_int64(stmt, 2, after);
+    return take_one(store, stmt, ret_task);
 }

@@ -67,12 +67,23 @@ int store_get_task_by_key(struct store *store, const char *key, struct task *ret
 int store_save_task(struct store *store, const struct task *task, enum task_status was_status,
                     int64_t was_attempt);
 
+/** The status of a task, without reading it whole. 1: found. */
+int store_get_status(struct store *store, int64_t id, enum task_status *ret_status);
+
 /** The first queued task of the profile. 1: found. */
 int store_next_queued(struct store *store, int64_t profile_id, struct task *ret_task);
+/** The last queued task of the profile. 1: found. */
+int store_last_queued(struct store *store, int64_t profile_id, struct task *ret_task);
 /** The scheduled task of the profile that is due first. 1: found. */
 int store_next_scheduled(struct store *store, int64_t profile_id, struct task *ret_task);
 /** Any task that is running according to the store, and by no lease. 1: found. */
 int store_next_running(struct store *store, struct task *ret_task);
+
+/** The task that finished first of those that may be removed: any but the newest of all, whose id
+ *  keeps the next one from being used again. 1: found. */
+int store_oldest_finished(struct store *store, struct task *ret_task);
+/** Removes a finished task with its attempts and dependencies. */
+int store_remove_task(struct store *store, int64_t id);
 
 /** How many tasks of the same profile and status come before this one, counting to `limit`. */
 int store_count_before(struct store *store, const struct task *task, int64_t limit,
@@ -107,6 +118,25 @@ struct store_filter {
  *  scan limit was reached, else 0. */
 int store_list_tasks(struct store *store, const struct store_filter *filter, store_row row,
                      void *data, int64_t *ret_next);
+
+/* Dependencies: which task waits for which. Kept as long as both tasks are. */
+
+int store_add_dependency(struct store *store, int64_t task_id, int64_t depends_on);
+/** The dependency that decides: one that failed or was cancelled, else one that has not finished.
+ *  1: there is one; 0: all are completed. */
+int store_unmet_dependency(struct store *store, int64_t task_id, int64_t *ret_id,
+                           enum task_status *ret_status);
+/** Remembers that a task has finished and those that wait for it have yet to be told. Nothing is
+ *  written when none does; 1: it was. */
+int store_add_release(struct store *store, int64_t id);
+/** A finished task that has dependants to be told, from behind `*ret_after` on. 1: found. */
+int store_next_release(struct store *store, int64_t *ret_id, int64_t *ret_after);
+/** Dependants up to the id `after` have been told. */
+int store_move_release(struct store *store, int64_t id, int64_t after);
+/** All have been told. */
+int store_drop_release(struct store *store, int64_t id);
+/** The next blocked task that waits for `id`, by its id. 1: found. */
+int store_next_dependant(struct store *store, int64_t id, int64_t after, struct task *ret_task);
 
 /* Attempts */
 

@@ -157,11 +157,13 @@ static char *document(const struct config_row *row, bool is_profile, const char 
         with = ", 'max': 31536000";
     else if (strcmp(row->key, "cooldown.max") == 0)
         with = ", 'min': 0.01";
+    else if (strcmp(row->key, "minConcurrentTasks") == 0)
+        with = ", 'maxConcurrentTasks': 1000000";
     if (inner) {
         *inner++ = '\0';
         member = xasprintf("'%s': {'%s': %s%s}", outer, inner, value, with);
     } else {
-        member = xasprintf("'%s': %s", outer, value);
+        member = xasprintf("'%s': %s%s", outer, value, with);
     }
     if (!is_profile)
         return xasprintf("{%s}", member);
@@ -358,6 +360,7 @@ static void check_number_is_read(const struct config_row *row, bool is_profile, 
     CLEANUP(freep) char *whole = document(row, is_profile, text);
     bool is_backoff = strncmp(row->key, "retry.", 6) == 0;
     bool is_cooldown = strncmp(row->key, "cooldown.", 9) == 0;
+    bool is_scale = strcmp(row->key, "minConcurrentTasks") == 0;
     const void *base;
 
     load(whole);
@@ -367,6 +370,7 @@ static void check_number_is_read(const struct config_row *row, bool is_profile, 
     for (const struct config_row *other = tables[is_profile]; other->key; other++)
         if (is_number(other) && other != row && !(is_backoff && strstr(other->key, "ackoff")) &&
             !(is_cooldown && strncmp(other->key, "cooldown.", 9) == 0) &&
+            !(is_scale && strcmp(other->key, "maxConcurrentTasks") == 0) &&
             value_of(other, base) != other->number)
             ck_abort_msg("%s changes %s too", row->key, other->key);
 }
@@ -554,6 +558,7 @@ static const char everything[] =
     " 'metricsRetention': 101, 'healthCheckInterval': 61.5, 'updateInterval': 6,"
     " 'agingInterval': 3601, 'taskRetention': {'days': 31, 'bytes': 1073741825},"
     " 'routing': {'capability': 0.41, 'load': 0.31, 'history': 0.21, 'priority': 0.11},"
+    " 'health': {'wait': 3603, 'stuckFactor': 3.5, 'stuckMin': 63},"
     " 'titleLimit': 1025, 'descriptionLimit': 262145, 'inputLimit': 1048577,"
     " 'lineLimit': 4194305, 'outputLimit': 8388609, 'connectionLimit': 4097,"
     " 'linesPerPass': 257, 'batchLimit': 1001, 'logLimit': 16777217, 'killGrace': 5.5, "
@@ -564,8 +569,8 @@ static const char everything[] =
     "              'command': ['prog', 'arg', ''], 'type': 'command'},"
     "   'retry': {'maxAttempts': 4, 'backoff': 1.5, 'maxBackoff': 302, 'on': ['limit']},"
     "   'cooldown': {'min': 5.5, 'max': 602},"
-    "   'timeout': 3602.25, 'overflow': 'reject', 'queueLimit': 10001, 'icon': 'é',"
-    "   'color': '#aBc', 'priority': 9, 'maxConcurrentTasks': 12,"
+    "   'timeout': 3602.25, 'overflow': 'evict', 'queueLimit': 10001, 'icon': 'é',"
+    "   'color': '#aBc', 'priority': 9, 'maxConcurrentTasks': 12, 'minConcurrentTasks': 11,"
     "   'systemPrompt': 'Be brief.',"
     "   'capabilities': ['coding', 'x.y_z-0', 'coding', '7'], 'role': 'Rôle', 'name': 'first'},"
     "  " NAMED("second", ", 'color': '#A0b1C2', 'capabilities': []") "]}";
@@ -585,6 +590,9 @@ START_TEST(file_with_everything)
     ck_assert_double_eq(settings.routing.load, 0.31);
     ck_assert_double_eq(settings.routing.history, 0.21);
     ck_assert_double_eq(settings.routing.priority, 0.11);
+    ck_assert_int_eq(settings.health.wait_ms, 3603000);
+    ck_assert_double_eq(settings.health.stuck_factor, 3.5);
+    ck_assert_int_eq(settings.health.stuck_min_ms, 63000);
     ck_assert_int_eq(settings.title_limit, 1025);
     ck_assert_int_eq(settings.description_limit, 262145);
     ck_assert_int_eq(settings.input_limit, 1048577);
@@ -606,11 +614,12 @@ START_TEST(file_with_everything)
     ck_assert_str_eq(profile->system_prompt, "Be brief.");
     check_list(profile->capabilities, "coding", "x.y_z-0", "7");
     ck_assert_int_eq(profile->max_concurrent_tasks, 12);
+    ck_assert_int_eq(profile->min_concurrent_tasks, 11);
     ck_assert_int_eq(profile->priority, 9);
     ck_assert_str_eq(profile->color, "#aBc");
     ck_assert_str_eq(profile->icon, "é");
     ck_assert_int_eq(profile->queue_limit, 10001);
-    ck_assert_int_eq(profile->overflow, OVERFLOW_REJECT);
+    ck_assert_int_eq(profile->overflow, OVERFLOW_EVICT);
     ck_assert_int_eq(profile->timeout_ms, 3602250);
     ck_assert_int_eq(profile->max_attempts, 4);
     ck_assert_int_eq(profile->backoff_ms, 1500);

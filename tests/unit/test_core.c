@@ -48,8 +48,8 @@ static const char *const may_become[TASK_STATUS_COUNT] = {
     /* blocked   */ ".QSB...X",
     /* running   */ ".QS..CFX",
     /* completed */ "........",
-    /* failed    */ ".Q......",
-    /* cancelled */ ".Q......",
+    /* failed    */ ".Q.B....",
+    /* cancelled */ ".Q.B....",
 };
 
 START_TEST(task_transitions)
@@ -380,6 +380,8 @@ END_TEST
 /* Profiles */
 
 /* Capabilities are separated by spaces. */
+static const struct health_limits limits = {.wait_ms = 3600000};
+
 static struct profile *make_profile(const char *name, const char *capabilities)
 {
     CLEANUP(freep) char *words = xstrdup(capabilities);
@@ -510,7 +512,7 @@ START_TEST(profile_commits)
 }
 END_TEST
 
-START_TEST(profile_slots)
+START_TEST(profile_counts_slots)
 {
     CLEANUP(profile_freep) struct profile *profile = make_profile("p", "");
 
@@ -521,6 +523,76 @@ START_TEST(profile_slots)
     ck_assert_int_eq(profile_free_slots(profile), 1);
     profile->slots_used = 5; /* the limit was lowered */
     ck_assert_int_eq(profile_free_slots(profile), 0);
+}
+END_TEST
+
+START_TEST(profile_probes_while_unhealthy)
+{
+    CLEANUP(profile_freep) struct profile *profile = make_profile("p", "");
+
+    profile->health = HEALTH_UNHEALTHY;
+    ck_assert_int_eq(profile_slots(profile), 1);
+    ck_assert_int_eq(profile_free_slots(profile), 1);
+    ck_assert(!profile_is_probing(profile));
+    profile->staged.slots_used = 1;
+    ck_assert_int_eq(profile_free_slots(profile), 0);
+    ck_assert(profile_is_probing(profile));
+    profile->staged.slots_used = 2; /* from before it was unhealthy: it is full in any case */
+    ck_assert(!profile_is_probing(profile));
+    profile->health = HEALTH_DEGRADED;
+    ck_assert_int_eq(profile_slots(profile), 2);
+}
+END_TEST
+
+START_TEST(autoscale_hand_computed)
+{
+    struct autoscale scale = {0};
+
+    ck_assert_int_eq(autoscale_slots(&scale, 2, 8), 8);
+    autoscale_note(&scale, ERROR_RATE_LIMIT, 10, 2, 8, 20);
+    ck_assert_int_eq(autoscale_slots(&scale, 2, 8), 4);
+    /* A round of four adds about one: 4.25, 4.485, 4.708, 4.921, then 5.124. */
+    for (int i = 0; i < 4; i++)
+        autoscale_note(&scale, ERROR_NONE, 30, 2, 8, 40);
+    ck_assert_double_eq_tol(scale.limit, 4.9206, 0.0001);
+    ck_assert_int_eq(autoscale_slots(&scale, 2, 8), 4);
+    autoscale_note(&scale, ERROR_NONE, 30, 2, 8, 40);
+    ck_assert_int_eq(autoscale_slots(&scale, 2, 8), 5);
+    autoscale_note(&scale, ERROR_EXIT, 50, 2, 8, 60); /* no sign of congestion */
+    ck_assert_int_eq(autoscale_slots(&scale, 2, 8), 5);
+    autoscale_note(&scale, ERROR_UNAVAILABLE, 50, 2, 8, 60);
+    ck_assert_double_eq_tol(scale.limit, 2.562, 0.001);
+    autoscale_note(&scale, ERROR_UNAVAILABLE, 70, 2, 8, 80);
+    ck_assert_double_eq(scale.limit, 2); /* never below the minimum */
+    for (int i = 0; i < 100; i++)
+        autoscale_note(&scale, ERROR_NONE, 90, 2, 8, 100);
+    ck_assert_int_eq(autoscale_slots(&scale, 2, 8), 8); /* nor above the maximum */
+    ck_assert_int_eq(autoscale_slots(&scale, 2, 3), 3); /* which may have been lowered */
+}
+END_TEST
+
+START_TEST(autoscale_halves_once)
+{
+    struct autoscale scale = {0};
+
+    /* Eight that ran together are told together. */
+    for (int i = 0; i < 8; i++)
+        autoscale_note(&scale, ERROR_RATE_LIMIT, 10 + i, 1, 8, 20 + i);
+    ck_assert_int_eq(autoscale_slots(&scale, 1, 8), 4);
+    autoscale_note(&scale, ERROR_RATE_LIMIT, 20, 1, 8, 40); /* begun after the cut */
+    ck_assert_int_eq(autoscale_slots(&scale, 1, 8), 2);
+}
+END_TEST
+
+START_TEST(autoscale_is_off)
+{
+    struct autoscale scale = {0};
+
+    autoscale_note(&scale, ERROR_RATE_LIMIT, 10, 0, 8, 20);
+    ck_assert_int_eq(autoscale_slots(&scale, 0, 8), 8);
+    autoscale_note(&scale, ERROR_RATE_LIMIT, 10, 1, 8, 20);
+    ck_assert_int_eq(autoscale_slots(&scale, 1, 8), 4);
+    ck_assert_int_eq(autoscale_slots(&scale, 0, 8), 8); /* turned off again */
 }
 END_TEST
 
@@ -851,6 +923,23 @@ START_TEST(window_wraps)
 }
 END_TEST
 
+START_TEST(window_percentiles)
+{
+    CLEANUP(metrics_window_deinit) struct metrics_window window = {0};
+
+    metrics_window_resize(&window, 20);
+    ck_assert_int_eq(metrics_window_percentile(&window, 0.95), 0);
+    for (int i = 0; i < 30; i++) /* 10 to 29 stay, in another order */
+        add_sample(&window, true, 10 + (i * 7 + 3) % 20);
+    ck_assert_int_eq(metrics_window_at(&window, 0)->duration_ms, 10 + (29 * 7 + 3) % 20);
+    ck_assert_int_eq(metrics_window_at(&window, 19)->duration_ms, 10 + (10 * 7 + 3) % 20);
+    ck_assert_int_eq(metrics_window_percentile(&window, 0.95), 28); /* the 19th of twenty */
+    ck_assert_int_eq(metrics_window_percentile(&window, 0.5), 19);
+    ck_assert_int_eq(metrics_window_percentile(&window, 1), 29);
+    ck_assert_int_eq(metrics_window_percentile(&window, 0), 10);
+}
+END_TEST
+
 /* The samples from the oldest, as durations in ms; negative when they failed. */
 static void window_expect(const struct metrics_window *window, const int *expected, size_t count)
 {
@@ -968,13 +1057,13 @@ START_TEST(cooldown_is_the_reason_of_health)
     CLEANUP(profile_freep) struct profile *profile = make_profile("p", "");
 
     cool(&profile->cooldown, 10, false, 20);
-    profile_update_health(profile);
+    profile_update_health(profile, &limits);
     ck_assert_int_eq(profile->health, HEALTH_DEGRADED);
     ck_assert_str_eq(profile->health_reason, "cooling down for 0.1 s after rate_limit: slow down");
     metrics_window_resize(&profile->window, 100);
     for (int i = 0; i < 5; i++)
         add_sample(&profile->window, false, 10);
-    profile_update_health(profile);
+    profile_update_health(profile, &limits);
     ck_assert_int_eq(profile->health, HEALTH_UNHEALTHY);
     ck_assert_ptr_nonnull(strstr(profile->health_reason, "cooling down"));
 }
@@ -1001,6 +1090,13 @@ END_TEST
 
 /* Health */
 
+static void health_is(struct profile *profile, enum profile_health health, const char *reason)
+{
+    profile_update_health(profile, &limits);
+    ck_assert_str_eq(profile_health_name(profile->health), profile_health_name(health));
+    ck_assert_str_eq(profile->health_reason, reason);
+}
+
 /* The health after attempts, '+' or '-' each, the oldest first. */
 static void health_after(const char *attempts, enum profile_health health, const char *reason)
 {
@@ -1011,9 +1107,7 @@ static void health_after(const char *attempts, enum profile_health health, const
     metrics_window_resize(&profile->window, 100);
     for (; *attempts; attempts++)
         add_sample(&profile->window, *attempts == '+', 10);
-    profile_update_health(profile);
-    ck_assert_str_eq(profile_health_name(profile->health), profile_health_name(health));
-    ck_assert_str_eq(profile->health_reason, reason);
+    health_is(profile, health, reason);
 }
 
 START_TEST(health_thresholds)
@@ -1031,17 +1125,60 @@ START_TEST(health_thresholds)
     health_after("+++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++-----",
                  HEALTH_UNHEALTHY, "the last 5 attempts failed");
     health_after("+++++", HEALTH_HEALTHY, "");
-    health_after("-++++", HEALTH_DEGRADED, "80% of the last 5 attempts succeeded");
+    health_after("-++++", HEALTH_DEGRADED, "4 of the last 5 attempts succeeded");
     health_after("-+++++++++", HEALTH_HEALTHY, ""); /* nine tenths */
-    health_after("--+++++++++++++++++", HEALTH_DEGRADED, "89% of the last 19 attempts succeeded");
-    health_after("-----+++++", HEALTH_DEGRADED, "50% of the last 10 attempts succeeded");
-    health_after("------+++++", HEALTH_UNHEALTHY, "45% of the last 11 attempts succeeded");
-    health_after("++---", HEALTH_UNHEALTHY, "40% of the last 5 attempts succeeded");
-    health_after("+++++++---", HEALTH_DEGRADED, "70% of the last 10 attempts succeeded");
-    health_after("----------+", HEALTH_UNHEALTHY, "9% of the last 11 attempts succeeded");
+    health_after("--+++++++++++++++++", HEALTH_DEGRADED, "17 of the last 19 attempts succeeded");
+    health_after("-----+++++", HEALTH_DEGRADED, "5 of the last 10 attempts succeeded");
+    health_after("------++", HEALTH_UNHEALTHY, "2 of the last 8 attempts succeeded");
+    /* Three in a row: it is on its way back. */
+    health_after("------+++", HEALTH_DEGRADED, "3 of the last 9 attempts succeeded");
+    health_after("------+-++", HEALTH_UNHEALTHY, "3 of the last 10 attempts succeeded");
+    health_after("++---", HEALTH_UNHEALTHY, "2 of the last 5 attempts succeeded");
+    health_after("+++++++---", HEALTH_DEGRADED, "the last 3 attempts failed");
+    /* What lies farther back than twenty attempts is past. */
+    health_after("----------------------++++++++++++++++++++", HEALTH_HEALTHY, "");
+    health_after("----------------------++++++++++++++++++", HEALTH_HEALTHY, "");
+    health_after("---------------------+++++++++++++++++", HEALTH_DEGRADED,
+                 "17 of the last 20 attempts succeeded");
+    health_after("----------+", HEALTH_UNHEALTHY, "1 of the last 11 attempts succeeded");
     ck_assert_str_eq(profile_health_name(HEALTH_HEALTHY), "healthy");
     ck_assert_str_eq(profile_health_name(HEALTH_DEGRADED), "degraded");
     ck_assert_str_eq(profile_health_name(HEALTH_UNHEALTHY), "unhealthy");
+}
+END_TEST
+
+START_TEST(health_signs)
+{
+    CLEANUP(profile_freep) struct profile *profile = make_profile("p", "");
+
+    profile->seen.wait_ms = 3600000;
+    health_is(profile, HEALTH_HEALTHY, "");
+    profile->seen.wait_ms = 3600001;
+    health_is(profile, HEALTH_DEGRADED, "a task has been waiting for 60 min");
+    profile->is_active = false; /* as its owner wants it */
+    health_is(profile, HEALTH_HEALTHY, "");
+    profile->is_active = true;
+    profile->seen.wait_ms = 3 * 3600000;
+    health_is(profile, HEALTH_DEGRADED, "a task has been waiting for 3.0 h");
+
+    profile->seen.stuck = 1;
+    profile->seen.stuck_ms = 95400;
+    profile->seen.usual_ms = 12340;
+    health_is(profile, HEALTH_DEGRADED,
+              "an attempt has been running for 95.4 s; 95 % end within 12.3 s");
+    profile->seen.stuck = 3;
+    profile->seen.stuck_ms = 600000;
+    health_is(profile, HEALTH_DEGRADED,
+              "3 attempts run for too long, one for 10 min; 95 % end within 12.3 s");
+    profile->seen.stuck = profile->seen.wait_ms = 0;
+
+    profile->seen.has_no_worker = true;
+    health_is(profile, HEALTH_DEGRADED, "tasks wait and no worker asks for them");
+    strcpy(profile->seen.missing, "goose");
+    health_is(profile, HEALTH_UNHEALTHY, "the program \"goose\" is not to be found");
+    profile->seen.missing[0] = '\0';
+    profile->seen.has_no_worker = false;
+    health_is(profile, HEALTH_HEALTHY, "");
 }
 END_TEST
 
@@ -1332,7 +1469,11 @@ int main(void)
     tcase_add_test(tcase, profile_shows_what_is_staged);
     tcase_add_test(tcase, profile_rolls_back);
     tcase_add_test(tcase, profile_commits);
-    tcase_add_test(tcase, profile_slots);
+    tcase_add_test(tcase, profile_counts_slots);
+    tcase_add_test(tcase, profile_probes_while_unhealthy);
+    tcase_add_test(tcase, autoscale_hand_computed);
+    tcase_add_test(tcase, autoscale_halves_once);
+    tcase_add_test(tcase, autoscale_is_off);
     tcase_add_test(tcase, profile_capabilities);
     tcase = add_case(suite, "metrics");
     tcase_add_test(tcase, metrics_hand_computed);
@@ -1342,9 +1483,11 @@ int main(void)
     tcase_add_test(tcase, metrics_take_extreme_durations);
     tcase_add_test(tcase, metrics_histogram_text);
     tcase_add_test(tcase, window_wraps);
+    tcase_add_test(tcase, window_percentiles);
     tcase_add_test(tcase, window_resizes);
     tcase = add_case(suite, "health");
     tcase_add_test(tcase, health_thresholds);
+    tcase_add_test(tcase, health_signs);
 
     tcase = add_case(suite, "cooldown");
     tcase_add_test(tcase, cooldown_doubles_with_each_probe_that_fails);

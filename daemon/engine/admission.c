@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How a task comes in: its key, what it waits for, and room for it.
+ *
+ * A full queue does what its owner chose: it rejects the task, sends it to the next best profile
+ * with room, or makes room by cancelling its last queued task, if that comes after the new one.
+ * That is decided here and never again: retries and moves neither evict nor reroute.
+ */
+#include <errno.h>
+
+#include "common/alloc.h"
+#include "engine/attempt.h"
+
+/* The task among those of the queue: only one that is queued at once can be ahead of another. */
+static bool comes_before(const struct engine *engine, const struct engine_admission *admission,
+                         const struct task *last)
+{
+    const struct task *task = admission->task;
+    struct task ready = {.ready_at = engine->now.queue, .priority = task->priority};
+
+    return task->run_at <= engine->now.wall && !admission->is_blocked &&
+           task_rank(&ready, engine->settings.aging_interval_ms) < last->place;
+}
+
+/* 1: the profile has room. 0: it has not, and *ret_last, if it is given, is the task to be evicted
+ * or has the id 0. */
+static int find_room(struct engine *engine, const struct profile *profile,
+                     const struct engine_admission *admission, struct task *ret_last)
+{
+    int r;
+
+    if (profile_waiting(profile) < profile->config.queue_limit)
+        return 1;
+    if (profile->config.overflow != OVERFLOW_EVICT)
+        return 0;
+    r = store_last_queued(engine->store, profile->id, ret_last);
+    if (r > 0 && !comes_before(engine, admission, ret_last))
+        task_deinit(ret_last);
+    return r < 0 ? r : 0;
+}
+
+bool admission_has_room(const struct profile *profile, void *data)
+{
+    struct engine_admission *admission = data;
+    CLEANUP(task_deinit) struct task last = {0};
+
+    return find_room(admission->engine, profile, admission, &last) == 1 || last.id;
+}
+
+/* Which of the tasks that it depends on decides: one that failed, else one that has not finished;
+ * *ret_status is TASK_COMPLETED when none is left. */
+static int check_dependencies(struct engine *engine, struct engine_admission *admission,
+                              int64_t *ret_id, enum task_status *ret_status)
+{
+    *ret_status = TASK_COMPLETED;
+    for (size_t i = 0; i < admission->depends_on_count; i++) {
+        enum task_status status;
+        int r = store_get_status(engine->store, admission->depends_on[i], &status);
+
+        if (r < 0)
+            return r;
+        if (r == 0) {
+            admission->missing = i;
+            return ENGINE_NO_DEPENDENCY;
+        }
+        if (status == TASK_COMPLETED ||
+            (!task_status_is_finished(status) && *ret_status != TASK_COMPLETED))
+            continue;
+        *ret_id = admission->depends_on[i];
+        *ret_status = status;
+        if (task_status_is_finished(status))
+            break;
+    }
+    admission->is_blocked = *ret_status != TASK_COMPLETED;
+    return 0;
+}
+
+/* The profile that takes the task instead of a full one, with the decision. */
+static int reroute(struct engine *engine, struct engine_admission *admission)
+{
+    CLEANUP(freep) struct router_candidate *candidates = NULL;
+    const struct profile *full = admission->profile;
+    size_t count, fit = engine_route(engine, admission, &candidates, &count);
+    struct buf routing = {0};
+
+    if (!fit)
+        return ENGINE_QUEUE_FULL;
+    admission->profile = candidates[0].profile;
+    buf_printf(&routing, "{\"bestProfile\":\"%s\",\"reroutedFrom\":\"%s\"",
+               admission->profile->config.name, full->config.name);
+    engine_print_decision(candidates, count, fit, full, &routing);
+    buf_add_char(&routing, '}');
+    free(admission->task->routing);
+    admission->task->routing = buf_take(&routing);
+    return 0;
+}
+
+/* Finds room for the task, in another queue if need be; *ret_last is to be evicted, if its id is
+ * not 0. */
+static int make_room(struct engine *engine, struct engine_admission *admission,
+                     struct task *ret_last)
+{
+    int r = find_room(engine, admission->profile, admission, ret_last);
+
+    if (r || ret_last->id)
+        return r < 0 ? r : 0;
+    if (admission->profile->config.overflow != OVERFLOW_REROUTE)
+        return ENGINE_QUEUE_FULL;
+    r = reroute(engine, admission);
+    if (r)
+        return r;
+    r = find_room(engine, admission->profile, admission, ret_last); /* whom does that cost? */
+    return r < 0 ? r : 0;
+}
+
+static int evict(struct engine *engine, struct profile *profile, struct task *last,
+                 const struct task *by)
+{
+    return task_cancel_waiting(
+        engine, profile, last,
+        xasprintf("evicted by task %lld, which comes before it: the queue of \"%s\" was full "
+                  "(queueLimit %lld)",
+                  (long long)by->id, profile->config.name, (long long)profile->config.queue_limit));
+}
+
+static int add(struct engine *engine, struct engine_admission *admission)
+{
+    struct profile *profile = admission->profile;
+    struct task *task = admission->task;
+    int r;
+
+    task->profile_id = profile->id;
+    task->created_at = engine->now.wall;
+    if (admission->is_blocked)
+        task_block(profile, task);
+    else
+        task_admit(engine, profile, task);
+    r = store_add_task(engine->store, task);
+    for (size_t i = 0; i < admission->depends_on_count && r == 0; i++)
+        r = store_add_dependency(engine->store, task->id, admission->depends_on[i]);
+    if (r == 0)
+        engine_tell_task(engine, task, TASK_NEW);
+    return r;
+}
+
+int engine_assign(struct engine *engine, struct profile *profile,
+                  struct engine_admission *admission)
+{
+    CLEANUP(task_deinit) struct task last = {0};
+    struct task *task = admission->task;
+    enum task_status worst;
+    int64_t id = 0;
+    int r;
+
+    if (engine->is_stopping)
+        return -ESHUTDOWN;
+    admission->profile = profile;
+    if (task->key) {
+        struct task first = {0};
+
+        r = store_get_task_by_key(engine->store, task->key, &first);
+        if (r < 0)
+            return r;
+        if (r > 0) {
+            task_deinit(task);
+            *task = first;
+            return ENGINE_DEDUPLICATED;
+        }
+    }
+    r = check_dependencies(engine, admission, &id, &worst);
+    if (r == 0)
+        r = make_room(engine, admission, &last);
+    if (r == 0)
+        r = add(engine, admission);
+    if (r == 0 && last.id)
+        r = evict(engine, admission->profile, &last, task);
+    if (r == 0 && task_status_is_finished(worst) && worst != TASK_COMPLETED)
+        r = task_cancel_waiting(engine, admission->profile, task, dependency_message(id, worst));
+    return r;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Looks at what no single attempt shows: attempts that do not end, tasks that do not begin,
+ * programs that are not there, workers that do not come, and a loop that is busy for too long.
+ * core/health.c makes a state of it. Every healthCheckInterval; what the end of an attempt changes
+ * is known at once.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/alloc.h"
+#include "common/path.h"
+#include "engine/attempt.h"
+
+#define STUCK_SAMPLE_MIN 10 /* attempts, before there is a usual */
+
+static void look_at_attempt(struct attempt *attempt)
+{
+    struct profile *profile = attempt->profile;
+    int64_t elapsed = attempt->engine->now.mono - attempt->started_mono;
+
+    attempt->is_stuck = attempt->state == ATTEMPT_RUNNING && profile->seen.stuck_after_ms &&
+                        elapsed > profile->seen.stuck_after_ms;
+    if (!attempt->is_stuck)
+        return;
+    profile->seen.stuck++;
+    if (elapsed > profile->seen.stuck_ms)
+        profile->seen.stuck_ms = elapsed;
+}
+
+/* How long an attempt may take before it is taken to be stuck; 0: nobody knows. */
+static int64_t stuck_after(const struct engine *engine, const struct profile *profile)
+{
+    const struct health_limits *limits = &engine->settings.health;
+    int64_t ms = (int64_t)(limits->stuck_factor * (double)profile->seen.usual_ms);
+
+    if (profile->window.count < STUCK_SAMPLE_MIN)
+        return 0;
+    return ms < limits->stuck_min_ms ? limits->stuck_min_ms : ms;
+}
+
+static bool has_no_worker(const struct engine *engine, const struct profile *profile)
+{
+    return profile->config.runner.type == RUNNER_WORKER && engine_may_claim(engine, profile) &&
+           engine->now.mono - profile->last_claim > engine->settings.health_check_interval_ms;
+}
+
+static void find_program(struct profile *profile)
+{
+    const struct runner_config *runner = &profile->config.runner;
+    const char *path = getenv("PATH");
+    CLEANUP(freep) char *found = NULL;
+
+    profile->seen.missing[0] = '\0';
+    if (!runner->command || profile->is_removed)
+        return;
+    for (size_t i = 0; runner->env && runner->env[i]; i++)
+        if (strncmp(runner->env[i], "PATH=", 5) == 0)
+            path = runner->env[i] + 5;
+    found = path_find_program(runner->command[0], path, runner->cwd);
+    if (!found)
+        snprintf(profile->seen.missing, sizeof(profile->seen.missing), "%s", runner->command[0]);
+}
+
+static int look_at_profile(struct engine *engine, struct profile *profile)
+{
+    double age;
+    int r = engine_oldest_queued(engine, profile, &age);
+
+    if (r < 0)
+        return r;
+    profile->seen.is_new = true;
+    profile->seen.wait_ms = age > 0 ? (int64_t)(1000 * age) : 0;
+    profile->seen.usual_ms = metrics_window_percentile(&profile->window, 0.95);
+    profile->seen.stuck_after_ms = stuck_after(engine, profile);
+    profile->seen.stuck = profile->seen.stuck_ms = 0;
+    profile->seen.has_no_worker = has_no_worker(engine, profile);
+    find_program(profile);
+    return 0;
+}
+
+int health_check(struct engine *engine)
+{
+    if (engine->now.mono < engine->next_health_check)
+        return 0;
+    for (size_t i = 0; i < engine->profile_count; i++) {
+        int r = look_at_profile(engine, engine->profiles[i]);
+
+        if (r < 0)
+            return r;
+    }
+    list_for_each (link, &engine->attempts)
+        look_at_attempt(list_entry(link, struct attempt, link));
+    engine->busy.longest_before_us = engine->busy.longest_us;
+    engine->busy.longest_us = 0;
+    engine->next_health_check = engine->now.mono + engine->settings.health_check_interval_ms;
+    return 0;
+}
+
+void engine_note_busy(struct engine *engine, int64_t us)
+{
+    if (us > engine->busy.longest_us)
+        engine->busy.longest_us = us;
+}
+
+double engine_lag(const struct engine *engine)
+{
+    const int64_t now = engine->busy.longest_us, before = engine->busy.longest_before_us;
+
+    return (double)(now > before ? now : before) / 1e6;
+}

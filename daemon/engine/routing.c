@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* Where a task goes, and the words for it. */
+#include "common/alloc.h"
+#include "engine/attempt.h"
+
+size_t engine_route(struct engine *engine, struct engine_admission *admission,
+                    struct router_candidate **ret_candidates, size_t *ret_count)
+{
+    CLEANUP(freep) struct profile **visible = xcalloc(engine->profile_count, sizeof(*visible));
+    size_t count = 0;
+
+    for (size_t i = 0; i < engine->profile_count; i++)
+        if (engine_is_visible(engine->profiles[i]))
+            visible[count++] = engine->profiles[i];
+    admission->engine = engine;
+    admission->request.has_room = admission_has_room;
+    admission->request.data = admission;
+    *ret_candidates = xcalloc(count, sizeof(**ret_candidates));
+    *ret_count = count;
+    return router_rank(&admission->request, visible, count, &engine->settings.routing,
+                       *ret_candidates);
+}
+
+static void print_candidate(const struct router_candidate *candidate, struct buf *out)
+{
+    buf_printf(out, "{\"name\":\"%s\",\"score\":", candidate->profile->config.name);
+    buf_add_json_number(out, candidate->score);
+    buf_add_text(out, ",\"terms\":{");
+    for (int t = 0; t < TERM_COUNT && !candidate->is_rejected; t++) {
+        buf_printf(out, "%s\"%s\":", t ? "," : "", router_term_name((enum router_term)t));
+        buf_add_json_number(out, candidate->terms[t]);
+    }
+    buf_add_char(out, '}');
+    if (candidate->is_rejected) {
+        buf_add_text(out, ",\"rejected\":");
+        buf_add_json_text(out, candidate->reason);
+    }
+    buf_add_char(out, '}');
+}
+
+static void print_reason(const struct router_candidate *candidates, size_t count, size_t fit,
+                         struct buf *out)
+{
+    const char *best = fit ? candidates[0].profile->config.name : "";
+    bool is_unhealthy = fit && candidates[0].profile->health == HEALTH_UNHEALTHY;
+
+    if (!fit && count == 1)
+        buf_printf(out, "the only profile does not fit: %s", candidates[0].reason);
+    else if (!fit)
+        buf_printf(out, "none of %zu profiles fits", count);
+    else if (fit == 1)
+        buf_printf(out, "%s is the only one of %zu that fits", best, count);
+    else if (!is_unhealthy && candidates[fit - 1].profile->health == HEALTH_UNHEALTHY)
+        buf_printf(out, "%s has the best score of the healthy ones among the %zu that fit", best,
+                   fit);
+    else
+        buf_printf(out, "%s has the best score of the %zu that fit", best, fit);
+    if (is_unhealthy)
+        buf_add_text(out, "; no healthy profile fits");
+}
+
+void engine_print_decision(const struct router_candidate *candidates, size_t count, size_t fit,
+                           const struct profile *full, struct buf *out)
+{
+    CLEANUP(buf_deinit) struct buf reason = {0};
+
+    buf_add_text(out, ",\"candidates\":[");
+    for (size_t i = 0; i < count; i++) {
+        if (i)
+            buf_add_char(out, ',');
+        print_candidate(&candidates[i], out);
+    }
+    if (full)
+        buf_printf(&reason, "the queue of %s was full (queueLimit %lld); ", full->config.name,
+                   (long long)full->config.queue_limit);
+    print_reason(candidates, count, fit, &reason);
+    buf_add_text(out, "],\"reason\":");
+    buf_add_json_string(out, reason.data, reason.len);
+}
