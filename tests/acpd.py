@@ -220,6 +220,18 @@ def assert_counters_are_right(daemon):
             counted = dict(database.execute(
                 "SELECT status, count(*) FROM task WHERE profile_id = ? GROUP BY status", [id]))
             assert kept == [counted.get(status, 0) for status in range(1, 8)]
+    assert_bytes_are_right(daemon)
+
+
+def assert_bytes_are_right(daemon):
+    """Of a stopped daemon: what finished tasks weigh is summed up beside them, and the others weigh
+    nothing."""
+    with contextlib.closing(sqlite3.connect(daemon.state / "acpd.db")) as database:
+        assert not database.execute(
+            "SELECT * FROM profile WHERE finished_bytes <> (SELECT ifnull(sum(bytes), 0) FROM task "
+            "WHERE profile_id = profile.id)").fetchall()
+        assert not database.execute(
+            "SELECT id FROM task WHERE (status > 4) <> (bytes > 0)").fetchall()
 
 
 SECURITY_HEADERS = {
