@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+"""Databases that an earlier acpd wrote: tests/fixtures has one of each schema."""
+
+import contextlib
+import pathlib
+import sqlite3
+
+import pytest
+
+from acpd import assert_bytes_are_right, assert_counters_are_right, profile, wait_until
+
+FIXTURES = pathlib.Path(__file__).parents[1] / "fixtures"
+
+
+@pytest.mark.parametrize("schema", sorted(p.stem for p in FIXTURES.glob("schema-*.sql")))
+def test_an_older_database_is_taken_over(make_daemon, schema):
+    daemon = make_daemon(profile("coder"), {"name": "w", "runner": {"type": "worker"}},
+                         start=False, taskRetention={"days": 36500})
+    daemon.state.mkdir(mode=0o700)
+    with contextlib.closing(sqlite3.connect(daemon.state / "acpd.db")) as database:
+        database.executescript((FIXTURES / f"{schema}.sql").read_text())
+    daemon.start()
+    with daemon.client() as client:
+        tasks = {t["id"]: t for t in client.list_tasks()["tasks"]}
+        assert [(tasks[id]["status"], tasks[id]["type"]) for id in sorted(tasks)] == [
+            ("completed", "coding"), ("failed", "testing"), ("cancelled", None),
+            ("scheduled", "coding"), ("queued", "docs"), ("queued", None), ("running", "work")]
+        first = tasks[1]
+        assert first["title"] == "Write it" and first["key"] == "k1"
+        assert first["description"] == 'A "quoted" {text}\nin lines'
+        assert first["input"] == {"a": [1, {"b": "}"}], "type": "no"}
+        assert first["result"] == {"output": "done\n"} and first["dependsOn"] == []
+        assert tasks[4]["capabilities"] == ["x", "y"] and tasks[5]["title"] == "Queued, é"
+        assert tasks[2]["error"] == {"class": "exit", "message": "exited with status 1"}
+        state = client.state("coder")
+        assert (state["completedTasks"], state["failedTasks"], state["queueSize"]) == (1, 1, 3)
+        assert not state["isActive"] and state["averageProcessingTime"] == pytest.approx(0.004)
+        assert client.state("w")["currentTasks"] == 1, "the worker's lease holds"
+        # It goes on from there.
+        assert client.assign("coder", dependsOn=[1])["id"] == 8
+        client.update_profile_status(name="coder", isActive=True)
+        for id in (5, 6, 8):
+            assert client.finish(id)["status"] == "completed"
+        wait_until(lambda: client.state("coder")["queueSize"] == 1)
+    daemon.stop()
+    assert_counters_are_right(daemon)
+    assert_bytes_are_right(daemon)
