@@ -52,9 +52,12 @@ class Worker(threading.Thread):
             else:
                 self.counter += 1
                 key = f"{self.number}.{self.counter}"
+                depends_on = self.random.choices(list(self.keys), k=self.random.randrange(3)) if (
+                    self.keys and self.random.random() < 0.3) else []
                 calls.append(("assign_task_to_profile", {
                     "name": self.random.choice(["quick", "slow", "held"]),
-                    "task": {"title": "t", "key": key, "input": "x" * self.random.randrange(2000)}}))
+                    "task": {"title": "t", "key": key, "input": "x" * self.random.randrange(2000),
+                             "dependsOn": depends_on}}))
         for method, params in calls:
             client.send_call(method, **params)
         # Once every call of the round was answered, what a change did is known; what an earlier
@@ -72,6 +75,27 @@ class Worker(threading.Thread):
         self.unsure = was_unsure - set(done)
         for id, method in done.items():
             (self.cancelled.add if method == "cancel_task" else self.cancelled.discard)(id)
+
+
+def assert_dependencies_hold(tasks):
+    """Of all tasks by id, once nothing moves any more."""
+    for task in tasks.values():
+        statuses = {tasks[id]["status"] for id in task["dependsOn"]}
+        if task["status"] == "blocked":
+            assert statuses & {"queued", "running", "blocked"}, (task, statuses)
+            assert not statuses & {"failed", "cancelled"}, (task, statuses)
+        elif task["status"] != "cancelled":
+            assert statuses <= {"completed"}, (task, statuses)
+
+
+def all_tasks(client):
+    tasks, before = {}, None
+    while True:
+        page = client.list_tasks(limit=1000, before=before)
+        tasks.update((task["id"], task) for task in page["tasks"])
+        before = page["next"]
+        if before is None:
+            return tasks
 
 
 def test_kill_9_loses_nothing_acknowledged_and_leaves_nothing_behind(make_daemon):
@@ -96,13 +120,7 @@ def test_kill_9_loses_nothing_acknowledged_and_leaves_nothing_behind(make_daemon
         worker.join()
 
     with daemon.client() as client:
-        tasks, before = {}, None
-        while True:
-            page = client.list_tasks(limit=1000, before=before)
-            tasks.update((task["id"], task) for task in page["tasks"])
-            before = page["next"]
-            if before is None:
-                break
+        tasks = all_tasks(client)
         keys = [task["key"] for task in tasks.values()]
         assert len(keys) == len(set(keys)), "no task is there twice"
         acknowledged = 0
@@ -115,10 +133,14 @@ def test_kill_9_loses_nothing_acknowledged_and_leaves_nothing_behind(make_daemon
         assert acknowledged > KILLS
         assert client.state("held")["isActive"] is False
         # What can end does.
-        wait_until(lambda: client.state("quick")["queueSize"] == 0, "the queue drains", 300)
-        for task in tasks.values():
-            if task["profile"] == "quick" and task["status"] != "cancelled":
-                client.wait_status(task["id"], "completed")
+        wait_until(lambda: {t["status"] for t in client.get_profile_task_queue(
+            name="quick", limit=1)} <= {"blocked"}, "the queue drains", 300)
+        wait_until(lambda: client.state("quick")["currentTasks"] == 0, "the last ones end")
+        client.update_profile_status(name="slow", isActive=False)
+        tasks = all_tasks(client)
+        assert {t["status"] for t in tasks.values() if t["profile"] == "quick"} <= {
+            "completed", "cancelled", "blocked"}
+        assert_dependencies_hold(tasks)
     daemon.stop()
     assert not daemon.processes()
     assert_counters_are_right(daemon)
