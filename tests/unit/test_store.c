@@ -1841,6 +1841,148 @@ START_TEST(plans_sort_nothing)
 }
 END_TEST
 
+/* Dependencies */
+
+static void expect_unmet(int64_t task_id, int64_t id, enum task_status status)
+{
+    enum task_status got = TASK_NEW;
+    int64_t got_id = 0;
+
+    EXPECT(store_unmet_dependency(store, task_id, &got_id, &got), id != 0);
+    expect(got_id, id, "the dependency that decides");
+    expect(got, status, "its status");
+}
+
+static void depend(int64_t task_id, int64_t on)
+{
+    MUST(store_add_dependency(store, task_id, on));
+}
+
+START_TEST(dependencies_decide)
+{
+    const int64_t completed = add(alpha, TASK_COMPLETED, 1), running = add(beta, TASK_RUNNING, 2);
+    const int64_t queued = add(beta, TASK_QUEUED, 3), failed = add(alpha, TASK_FAILED, 4);
+    const int64_t cancelled = add(alpha, TASK_CANCELLED, 5), task = add(alpha, TASK_BLOCKED, 0);
+
+    expect_unmet(task, 0, TASK_NEW);
+    depend(task, completed);
+    expect_unmet(task, 0, TASK_NEW);
+    depend(task, queued);
+    expect_unmet(task, queued, TASK_QUEUED);
+    depend(task, running);
+    expect_unmet(task, running, TASK_RUNNING);
+    depend(task, failed); /* that decides, whatever else there is */
+    expect_unmet(task, failed, TASK_FAILED);
+    depend(task, cancelled);
+    expect_unmet(task, cancelled, TASK_CANCELLED);
+    depend(task, cancelled);                                  /* once is enough */
+    EXPECT(ask_number("SELECT count(*) FROM dependency"), 0); /* not committed yet */
+    MUST(store_commit(store));
+    EXPECT(ask_number("SELECT count(*) FROM dependency"), 5);
+    expect_unmet(completed, 0, TASK_NEW);
+}
+END_TEST
+
+START_TEST(dependants_are_told_one_after_the_other)
+{
+    const int64_t first = add(alpha, TASK_COMPLETED, 1), lone = add(alpha, TASK_COMPLETED, 1);
+    const int64_t a = add(alpha, TASK_BLOCKED, 0), b = add(beta, TASK_QUEUED, 0);
+    const int64_t c = add(beta, TASK_BLOCKED, 0);
+    struct task task = {0};
+    int64_t id = 0, after = -1;
+
+    EXPECT(store_next_release(store, &id, &after), 0);
+    depend(a, first);
+    depend(b, first);
+    depend(c, first);
+    EXPECT(store_add_release(store, lone), 0); /* nobody waits for it */
+    EXPECT(store_next_release(store, &id, &after), 0);
+    EXPECT(store_add_release(store, first), 1);
+    EXPECT(store_next_release(store, &id, &after), 1);
+    expect(id, first, "the release");
+    expect(after, 0, "from the start");
+    EXPECT(store_next_dependant(store, first, after, &task), 1);
+    expect(task.id, a, "the first");
+    task_deinit(&task);
+    MUST(store_move_release(store, first, a));
+    MUST(store_commit(store));
+    reopen_store();
+    EXPECT(store_next_release(store, &id, &after), 1);
+    expect(after, a, "where it had come to");
+    EXPECT(store_next_dependant(store, first, after, &task), 1);
+    expect(task.id, c, "only those that are blocked");
+    task_deinit(&task);
+    EXPECT(store_next_dependant(store, first, c, &task), 0);
+    MUST(store_drop_release(store, first));
+    EXPECT(store_next_release(store, &id, &after), 0);
+}
+END_TEST
+
+/* Removal */
+
+START_TEST(oldest_finished_goes_first)
+{
+    static const int64_t finished_at[] = {NOW, NOW - 2, NOW - 1, 0, NOW - 9};
+    int64_t ids[ARRAY_SIZE(finished_at)];
+    struct task task = {0};
+
+    EXPECT(store_oldest_finished(store, &task), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
+        struct task one = new_task(alpha, finished_at[i] ? TASK_FAILED : TASK_QUEUED, 1);
+
+        one.finished_at = finished_at[i];
+        MUST(store_add_task(store, &one));
+        ids[i] = one.id;
+    }
+    add_attempt(ids[1], 1, alpha, NOW, ERROR_EXIT);
+    add_attempt(ids[2], 1, alpha, NOW, ERROR_EXIT);
+    depend(ids[3], ids[1]);
+    depend(ids[1], ids[0]);
+    depend(ids[3], ids[2]);
+    /* The newest, though it finished first, stays: its id must not be used again. */
+    EXPECT(store_oldest_finished(store, &task), 1);
+    expect(task.id, ids[1], "the oldest");
+    task_deinit(&task);
+    MUST(store_remove_task(store, ids[1]));
+    MUST(store_commit(store));
+    EXPECT(store_get_task(store, ids[1], &task), 0);
+    EXPECT(ask_number("SELECT count(*) FROM attempt"), 1);
+    EXPECT(ask_number("SELECT count(*) FROM dependency"), 1);
+    EXPECT(store_oldest_finished(store, &task), 1);
+    expect(task.id, ids[2], "the next");
+    task_deinit(&task);
+    MUST(store_remove_task(store, ids[3])); /* not finished: it stays */
+    MUST(store_remove_task(store, ids[2]));
+    MUST(store_remove_task(store, ids[0]));
+    EXPECT(store_oldest_finished(store, &task), 0);
+    EXPECT(store_get_task(store, ids[3], &task), 1);
+    task_deinit(&task);
+    expect(add(alpha, TASK_QUEUED, 1), ids[4] + 1, "the next id");
+}
+END_TEST
+
+START_TEST(last_queued_and_statuses)
+{
+    enum task_status status;
+    struct task task = {0};
+    int64_t last;
+
+    EXPECT(store_last_queued(store, alpha, &task), 0);
+    add(alpha, TASK_QUEUED, 5);
+    add(alpha, TASK_QUEUED, 7);
+    last = add(alpha, TASK_QUEUED, 7); /* of equals the newest */
+    add(alpha, TASK_QUEUED, 6);
+    add(alpha, TASK_SCHEDULED, 99);
+    add(beta, TASK_QUEUED, 99);
+    EXPECT(store_last_queued(store, alpha, &task), 1);
+    expect(task.id, last, "the last");
+    task_deinit(&task);
+    EXPECT(store_get_status(store, last, &status), 1);
+    expect(status, TASK_QUEUED, "its status");
+    EXPECT(store_get_status(store, last + 100, &status), 0);
+}
+END_TEST
+
 /* Opening */
 
 START_TEST(open_makes_a_database)
@@ -2510,6 +2652,12 @@ int main(void)
     tcase_add_test(tcase, size_is_that_of_the_files);
     tcase = add_case(suite, "model", setup, teardown);
     tcase_add_loop_test(tcase, counters_follow_a_long_run, 0, 3);
+    tcase = add_case(suite, "dependencies", setup, teardown);
+    tcase_add_test(tcase, dependencies_decide);
+    tcase_add_test(tcase, dependants_are_told_one_after_the_other);
+    tcase = add_case(suite, "removal", setup, teardown);
+    tcase_add_test(tcase, oldest_finished_goes_first);
+    tcase_add_test(tcase, last_queued_and_statuses);
     tcase = add_case(suite, "plans", setup, teardown);
     tcase_add_test(tcase, plans_use_the_indexes);
     tcase_add_test(tcase, plans_sort_nothing);
