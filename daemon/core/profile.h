@@ -27,6 +27,9 @@ struct profile {
     int64_t slots_used; /* attempts whose family is not gone yet */
     int64_t next_wake;  /* no scheduled task is due before this; wall ms */
 
+    struct metrics_bucket total; /* since acpd's start */
+    struct metrics_peak peak;    /* of its queue */
+
     struct {           /* by the pass under way */
         bool is_dirty; /* counters to be written */
         bool has_cooldown;
@@ -36,6 +39,7 @@ struct profile {
         struct task_counts counts;
         int64_t last_activity;
         struct metrics_bucket bucket;
+        struct metrics_peak peak;
     } staged;
 
     enum profile_health health;

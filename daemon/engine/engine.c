@@ -20,10 +20,8 @@
 /* From here on a wall clock that falls behind was set back, and is not merely being corrected. */
 #define WALL_STEP_MS 1000
 
-#define METRICS_KEEP_MS   (INT64_C(8) * 24 * 3600 * 1000)
-#define PRUNE_INTERVAL_MS (INT64_C(3600) * 1000)
-#define STORE_RETRY_MS    1000
-#define LOG_EVENT_MS      500
+#define STORE_RETRY_MS 1000
+#define LOG_EVENT_MS   500
 
 struct engine *engine_new(struct store *store, struct settings *settings, const char *state_dir,
                           const char *socket_path)
@@ -231,21 +229,6 @@ static int flush_profiles(struct engine *engine)
     return 0;
 }
 
-static int prune_metrics(struct engine *engine)
-{
-    if (engine->now.mono < engine->next_prune)
-        return 0;
-    for (size_t i = 0; i < engine->profile_count; i++) {
-        int r = store_prune_metrics(engine->store, engine->profiles[i]->id,
-                                    engine->now.wall - METRICS_KEEP_MS);
-
-        if (r < 0)
-            return r;
-    }
-    engine->next_prune = engine->now.mono + PRUNE_INTERVAL_MS;
-    return 0;
-}
-
 /* A retry waits for a moment of the wall clock; when someone sets that back, the wait must not grow
  * by as much. */
 static int follow_wall_clock(struct engine *engine)
@@ -309,7 +292,7 @@ int engine_plan(struct engine *engine)
     if (r == 0 && store_has_failed(engine->store))
         r = -EIO;
     if (r == 0)
-        r = prune_metrics(engine);
+        r = metrics_note(engine);
     return r < 0 ? r : flush_profiles(engine);
 }
 
@@ -329,6 +312,7 @@ void engine_commit(struct engine *engine)
                                });
         attempt_free(attempt);
     }
+    metrics_commit(engine);
     for (size_t i = 0; i < engine->profile_count; i++) {
         struct profile *profile = engine->profiles[i];
         enum profile_health health;
@@ -385,6 +369,7 @@ void engine_rollback(struct engine *engine)
         profile_rollback(engine->profiles[i]);
         engine->profiles[i]->next_wake = 0;
     }
+    metrics_rollback(engine);
     engine_drop_settings(engine);
     event_rollback(&engine->events);
     engine->next_probe = engine->now.mono + STORE_RETRY_MS;
@@ -409,7 +394,7 @@ void engine_launch(struct engine *engine)
 int64_t engine_next_deadline(const struct engine *engine)
 {
     const struct heap_node *top = heap_top(&engine->deadlines);
-    int64_t next = engine->next_prune;
+    int64_t next = metrics_deadline(engine);
 
     /* While the storage fails, what could not be written is tried again, but not at once. */
     if (store_error(engine->store)[0])

@@ -257,20 +257,6 @@ int engine_set_active(struct engine *engine, struct profile *profile, bool is_ac
     return store_update_profile(engine->store, profile->id, &(struct task_counts){0}, is_active, 0);
 }
 
-int engine_metrics(struct engine *engine, const struct profile *profile, int64_t range_ms,
-                   struct metrics *ret_metrics)
-{
-    const int64_t minute = 60000;
-    struct metrics_bucket sum;
-    int64_t to = (engine->now.wall / minute + 1) * minute;
-    int r = store_sum_metrics(engine->store, profile->id, to - range_ms, to, &sum);
-
-    if (r < 0)
-        return r;
-    metrics_from_bucket(&sum, range_ms, ret_metrics);
-    return 0;
-}
-
 int engine_oldest_queued(struct engine *engine, const struct profile *profile, double *ret_age)
 {
     int64_t ready_at;

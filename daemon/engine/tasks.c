@@ -56,6 +56,7 @@ int engine_assign(struct engine *engine, struct profile *profile, struct task *t
     task->profile_id = profile->id;
     task->created_at = engine->now.wall;
     admit(engine, profile, task);
+    profile->staged.bucket.arrived++;
     r = store_add_task(engine->store, task);
     if (r == 0)
         engine_tell_task(engine, task, TASK_NEW);
@@ -106,6 +107,7 @@ int engine_update(struct engine *engine, int64_t id, const struct engine_update 
         task_move(ret_task, update->profile->id, profile_stage_counts(profile),
                   profile_stage_counts(update->profile));
         profile = update->profile;
+        profile->staged.bucket.arrived++;
         if (was == TASK_SCHEDULED)
             task_schedule(engine, profile, ret_task, ret_task->place);
     }
@@ -175,6 +177,7 @@ int engine_retry(struct engine *engine, int64_t id, struct task *ret_task)
     free(STEAL(ret_task->error_message));
     free(STEAL(ret_task->result));
     task_enqueue(engine, ret_task);
+    profile->staged.bucket.arrived++;
     return save(engine, ret_task, was);
 }
 

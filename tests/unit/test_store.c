@@ -173,12 +173,12 @@ static void check_answer(const char *sql, const char *expected)
 /* All that has been committed. */
 static char *dump(void)
 {
-    static const char *const tables[] = {"profile", "task", "attempt", "bucket"};
+    static const char *const tables[] = {"profile", "task", "attempt", "bucket", "uptime"};
     CLEANUP(buf_deinit) struct buf out = {0};
     sqlite3 *db = open_file();
 
     for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
-        CLEANUP(freep) char *sql = xasprintf("SELECT * FROM %s ORDER BY 1, 2, 3", tables[i]);
+        CLEANUP(freep) char *sql = xasprintf("SELECT * FROM %s ORDER BY 1, 2", tables[i]);
 
         buf_printf(&out, "%s\n", tables[i]);
         print_rows(db, sql, &out);
@@ -1309,8 +1309,8 @@ START_TEST(metrics_know_the_minute)
 }
 END_TEST
 
-/* A week is read by the hour. */
-START_TEST(metrics_have_hours)
+/* A day is read by the quarter of an hour, a week by the hour. */
+START_TEST(metrics_have_quarters_and_hours)
 {
     const struct metrics_bucket one = {.completed = 1};
 
@@ -1321,6 +1321,8 @@ START_TEST(metrics_have_hours)
     EXPECT(ask_number("SELECT min(completed) FROM bucket WHERE span = 3600000"), 60);
     EXPECT(ask_number("SELECT max(completed) FROM bucket WHERE span = 3600000"), 60);
     EXPECT(ask_number("SELECT count(*) FROM bucket WHERE span = 60000"), 180);
+    EXPECT(ask_number("SELECT count(*) FROM bucket WHERE span = 900000"), 12);
+    EXPECT(ask_number("SELECT sum(completed = 15) FROM bucket WHERE span = 900000"), 12);
 }
 END_TEST
 
@@ -1337,7 +1339,8 @@ START_TEST(metrics_are_pruned)
             minutes[i] = one;
     }
     /* In the middle of an hour: what is younger is still whole. */
-    MUST(store_prune_metrics(store, alpha, origin + 150 * MINUTE));
+    MUST(store_prune_metrics(store, alpha, MINUTE, origin + 150 * MINUTE));
+    MUST(store_prune_metrics(store, alpha, HOUR, origin + 150 * MINUTE));
     MUST(store_commit(store));
     check_sum(alpha, minutes, 0, 120);
     check_sum(alpha, minutes, 150, 300);
@@ -1361,7 +1364,7 @@ static void write_everything(void)
     EXPECT(claim(alpha) > 0, true);
     add_attempt(task.id, 1, alpha, NOW, ERROR_EXIT);
     MUST(store_add_metrics(store, alpha, NOW, &one));
-    MUST(store_prune_metrics(store, beta, NOW));
+    MUST(store_prune_metrics(store, beta, MINUTE, NOW));
     MUST(store_update_profile(store, alpha, &(struct task_counts){.by_status = {0, 1}}, 0, NOW));
 }
 
@@ -1455,7 +1458,7 @@ START_TEST(pass_that_failed_can_only_be_rolled_back)
     EXPECT(store_update_profile(store, alpha, &(struct task_counts){0}, 0, 1), r);
     EXPECT(store_add_attempt(store, &(struct store_attempt){.task_id = 1}), r);
     EXPECT(store_add_metrics(store, alpha, NOW, &one), r);
-    EXPECT(store_prune_metrics(store, alpha, NOW), r);
+    EXPECT(store_prune_metrics(store, alpha, MINUTE, NOW), r);
     EXPECT(store_commit(store), r);
     EXPECT(store_commit(store), r);
     EXPECT(store_get_task(store, task.id, &got), 1); /* reads go on */
@@ -1810,6 +1813,8 @@ START_TEST(plans_use_the_indexes)
         {STMT_LIST_BUCKETS,
          "SEARCH bucket USING PRIMARY KEY (profile_id=? AND span=? AND at>? AND at<?)"},
         {STMT_PRUNE_BUCKETS, "SEARCH bucket USING PRIMARY KEY (profile_id=? AND span=? AND at<?)"},
+        {STMT_LIST_UPTIME, "SEARCH uptime USING INTEGER PRIMARY KEY (rowid<?)"},
+        {STMT_PRUNE_UPTIME, "SEARCH uptime USING INTEGER PRIMARY KEY (rowid<?)"},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -1833,7 +1838,8 @@ START_TEST(plans_sort_nothing)
         if (strstr(plan, "TEMP B-TREE") && i != STMT_LIST_RUNNING) /* as many as there are slots */
             ck_abort_msg("%s:\n%s", statement_texts[i], plan);
         if ((strstr(plan, "SCAN task") && i != STMT_LAST_CLOCK) || /* the newest hundred */
-            strstr(plan, "SCAN attempt") || strstr(plan, "SCAN bucket"))
+            strstr(plan, "SCAN attempt") || strstr(plan, "SCAN bucket") ||
+            strstr(plan, "SCAN uptime"))
             ck_abort_msg("%s:\n%s", statement_texts[i], plan);
     }
 }
@@ -2497,7 +2503,7 @@ int main(void)
     tcase = add_case(suite, "metrics", setup, teardown);
     tcase_add_test(tcase, metrics_add_up);
     tcase_add_test(tcase, metrics_know_the_minute);
-    tcase_add_test(tcase, metrics_have_hours);
+    tcase_add_test(tcase, metrics_have_quarters_and_hours);
     tcase_add_test(tcase, metrics_are_pruned);
     tcase = add_case(suite, "pass", setup, teardown);
     tcase_add_test(tcase, pass_commits_as_one);
