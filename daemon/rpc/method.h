@@ -87,8 +87,8 @@ int rpc_print_metrics(struct rpc_call *call, const struct profile *profile,
                       const struct metrics_range *range);
 void rpc_print_candidates(const struct router_candidate *candidates, size_t count, struct buf *out);
 
-/** The figures for Prometheus (rpc/export.c). */
-void rpc_print_export(const struct engine *engine, struct buf *text);
+/** The figures for Prometheus (rpc/export.c), or the storage's error. */
+int rpc_print_export(struct engine *engine, struct buf *text);
 
 /* The bound of one reply that lists things. */
 #define RPC_LIST_BYTES (4 * 1024 * 1024)

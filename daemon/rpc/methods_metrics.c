@@ -126,8 +126,10 @@ static enum rpc_outcome get_metrics_history(struct rpc_call *call)
 static enum rpc_outcome get_metrics_export(struct rpc_call *call)
 {
     CLEANUP(buf_deinit) struct buf text = {0};
+    int r = rpc_print_export(call->engine, &text);
 
-    rpc_print_export(call->engine, &text);
+    if (r < 0)
+        return rpc_error_storage(call, r);
     buf_add_json_string(call->out, text.data, text.len);
     return RPC_REPLY;
 }

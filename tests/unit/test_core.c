@@ -758,6 +758,84 @@ START_TEST(metrics_take_extreme_durations)
 }
 END_TEST
 
+/* What takes as long as an edge says is counted below it, what takes longer is not. */
+START_TEST(metrics_edges_are_exact)
+{
+    for (size_t edge = 7; edge < METRICS_BINS - 1; edge += 8) {
+        struct metrics_bucket bucket = {0};
+        int64_t ms = INT64_C(1) << ((edge + 1) / 4);
+
+        ck_assert_double_eq(metrics_bin_edge(edge), (double)ms / 1000);
+        metrics_bucket_add_attempt(&bucket, true, ms);
+        metrics_bucket_add_start(&bucket, ms + 1);
+        ck_assert_uint_eq(bucket.durations[edge], 1);
+        for (size_t i = 0; i <= edge; i++)
+            ck_assert_uint_eq(bucket.waits[i], 0);
+    }
+}
+END_TEST
+
+START_TEST(metrics_waits_hand_computed)
+{
+    struct metrics_bucket bucket = {0};
+    struct metrics m;
+
+    for (int64_t i = 1; i <= 20; i++)
+        metrics_bucket_add_start(&bucket, 1000 * i);
+    metrics_from_bucket(&bucket, METRICS_HOUR, &m);
+    ck_assert_double_eq_tol(m.average_wait, 10.5, EXACT);
+    ck_assert_double_eq_tol(m.p50_wait, 10, 10 * 0.09);
+    ck_assert_double_eq_tol(m.p95_wait, 19, 19 * 0.09);
+}
+END_TEST
+
+START_TEST(metrics_ranges_end_with_the_present)
+{
+    const int64_t now = INT64_C(1795357930125); /* 2026-11-22T14:32:10.125Z */
+    static const struct {
+        const char *name;
+        int64_t span, start; /* minutes */
+    } rows[] = {
+        {"1h", 1, 14 * 60 + 33 - 60},
+        {"24h", 15, 14 * 60 + 45 - 24 * 60},
+        {"7d", 60, 15 * 60 - 7 * 24 * 60},
+    };
+    const int64_t midnight = now - now % (24 * METRICS_HOUR);
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        const struct metrics_range *range = metrics_range_find(rows[i].name);
+
+        ck_assert_str_eq(range->name, rows[i].name);
+        ck_assert_str_eq(range->name, metrics_range_names[i]);
+        ck_assert_int_eq(range->span, rows[i].span * METRICS_MINUTE);
+        ck_assert_int_eq(metrics_range_start(range, now),
+                         midnight + rows[i].start * METRICS_MINUTE);
+        /* A moment on an edge belongs to the bucket that it begins. */
+        ck_assert_int_eq(metrics_range_start(range, midnight) + metrics_range_ms(range),
+                         midnight + range->span);
+    }
+    ck_assert_str_eq(metrics_range_find(NULL)->name, "1h");
+}
+END_TEST
+
+START_TEST(metrics_peak_of_a_minute)
+{
+    struct metrics_peak peak = {0};
+
+    ck_assert(!metrics_peak_note(&peak, 7, 0, 0));
+    ck_assert(metrics_peak_note(&peak, 7, 0, 3));
+    ck_assert(!metrics_peak_note(&peak, 7, 3, 3));
+    ck_assert(!metrics_peak_note(&peak, 7, 3, 1));
+    ck_assert(metrics_peak_note(&peak, 7, 1, 5));
+    ck_assert_int_eq(peak.size, 5);
+    /* What stood when the minute began counts, even if it is gone at once. */
+    ck_assert(metrics_peak_note(&peak, 8, 5, 0));
+    ck_assert_int_eq(peak.size, 5);
+    ck_assert(!metrics_peak_note(&peak, 8, 0, 4));
+    ck_assert(!metrics_peak_note(&peak, 9, 0, 0));
+}
+END_TEST
+
 static void parses_to(const char *text, size_t bin, uint32_t count, size_t other_bin,
                       uint32_t other_count)
 {
@@ -1340,6 +1418,10 @@ int main(void)
     tcase_add_test(tcase, metrics_add_up);
     tcase_add_loop_test(tcase, metrics_percentiles, 0, 6);
     tcase_add_test(tcase, metrics_take_extreme_durations);
+    tcase_add_test(tcase, metrics_edges_are_exact);
+    tcase_add_test(tcase, metrics_waits_hand_computed);
+    tcase_add_test(tcase, metrics_ranges_end_with_the_present);
+    tcase_add_test(tcase, metrics_peak_of_a_minute);
     tcase_add_test(tcase, metrics_histogram_text);
     tcase_add_test(tcase, window_wraps);
     tcase_add_test(tcase, window_resizes);
