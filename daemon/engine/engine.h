@@ -169,6 +169,20 @@ int engine_history(struct engine *engine, const struct profile *profile,
                    const struct metrics_range *range, struct engine_history *ret_history);
 void engine_history_deinit(struct engine_history *history);
 
+struct engine_capacity {
+    int64_t sample_size; /* attempts that were measured; 0: nothing else but arrivals is known */
+    double arrival_rate; /* attempts that are needed, a second */
+    double average_duration;   /* seconds */
+    double utilization;        /* offered load over slots */
+    double predicted_wait;     /* seconds, INFINITY: the queue grows without bound */
+    int64_t recommended_slots; /* 0: no number that a profile may have suffices */
+};
+
+/** What the profile's slots are up to, and how many keep the wait at `target_wait` seconds. */
+int engine_capacity(struct engine *engine, const struct profile *profile,
+                    const struct metrics_range *range, double target_wait,
+                    struct engine_capacity *ret_capacity);
+
 /* Tasks (engine/tasks.c). A task that comes back is freed by task_deinit(). */
 
 /** Admits a new task: the caller fills priority, run_at, timeout, max_attempts, key, routing, body;

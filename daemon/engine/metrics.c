@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "common/alloc.h"
+#include "core/capacity.h"
 #include "engine/attempt.h"
 
 #define DAY_MS (24 * METRICS_HOUR)
@@ -199,6 +200,24 @@ static bool spans_touch(const struct spans *spans, int64_t from, int64_t to)
     return false;
 }
 
+/* How much of it the spans cover together, in ms. */
+static int64_t spans_cover(const struct spans *spans, int64_t from, int64_t to)
+{
+    int64_t covered = 0, reached = from;
+
+    for (size_t i = 0; i < spans->count; i++) {
+        const struct span *span = &spans->spans[i];
+        int64_t begin = span->from > reached ? span->from : reached;
+        int64_t end = span->to < to ? span->to : to;
+
+        if (end <= begin)
+            continue;
+        covered += end - begin;
+        reached = end;
+    }
+    return covered;
+}
+
 struct history_reader {
     struct engine_history *history;
     bool is_whole; /* of all profiles together: their own maxima do not count */
@@ -272,4 +291,37 @@ int engine_history(struct engine *engine, const struct profile *profile,
 void engine_history_deinit(struct engine_history *history)
 {
     free(history->buckets);
+}
+
+int engine_capacity(struct engine *engine, const struct profile *profile,
+                    const struct metrics_range *range, double target_wait,
+                    struct engine_capacity *ret_capacity)
+{
+    int64_t now = engine->now.wall, slots = profile->config.max_concurrent_tasks, ran;
+    int64_t to = (minute_of(now) + 1) * METRICS_MINUTE, from = to - metrics_range_ms(range);
+    CLEANUP(spans_deinit) struct spans spans = {0};
+    struct engine_capacity capacity = {0};
+    struct metrics_bucket sum;
+    struct metrics m;
+    double offered;
+    int r = store_sum_metrics(engine->store, profile->id, from, to, &sum);
+
+    if (r == 0)
+        r = list_spans(engine, from, to, &spans);
+    if (r < 0)
+        return r;
+    ran = spans_cover(&spans, from, now);
+    /* A few seconds say nothing about a rate. */
+    if (ran < METRICS_MINUTE)
+        ran = METRICS_MINUTE;
+    metrics_from_bucket(&sum, ran, &m);
+    capacity.arrival_rate = (double)(sum.arrived + sum.retried) / ((double)ran / 1000);
+    capacity.sample_size = m.sample_size;
+    capacity.average_duration = m.average_duration;
+    offered = capacity.arrival_rate * m.average_duration;
+    capacity.utilization = offered / (double)slots;
+    capacity.predicted_wait = capacity_wait(offered, m.average_duration, slots);
+    capacity.recommended_slots = capacity_slots(offered, m.average_duration, target_wait);
+    *ret_capacity = capacity;
+    return 0;
 }

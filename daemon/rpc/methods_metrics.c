@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The past in figures, and what follows from them. */
+#include <math.h>
+
 #include "rpc/method.h"
 
 #define NAME(text)                                                                                 \
@@ -123,6 +125,69 @@ static enum rpc_outcome get_metrics_history(struct rpc_call *call)
     return RPC_REPLY;
 }
 
+static const struct param capacity_params[] = {
+    NAME("The profile; every one unless told."),
+    {.name = "targetWait",
+     .type = PARAM_NUMBER,
+     .min = 0.001,
+     .max = 31536000,
+     .doc = "Seconds that tasks may wait in the mean; 60 unless told."},
+    RANGE("The time that is looked at; 1h unless told."),
+    END,
+};
+
+static int print_capacity(struct rpc_call *call, const struct profile *profile, double target_wait)
+{
+    const struct metrics_range *range = rpc_get_range(call);
+    struct buf *out = call->out;
+    struct engine_capacity c;
+    int r = engine_capacity(call->engine, profile, range, target_wait, &c);
+    bool is_measured;
+
+    if (r < 0)
+        return r;
+    is_measured = c.sample_size > 0;
+    buf_printf(out, "{\"name\":\"%s\"", profile->config.name);
+    print_int(out, ",\"slots\":", profile->config.max_concurrent_tasks);
+    print_measured(out, ",\"arrivalRate\":", true, 3600 * c.arrival_rate);
+    print_measured(out, ",\"averageTaskDuration\":", is_measured, c.average_duration);
+    print_measured(out, ",\"utilization\":", is_measured, c.utilization);
+    print_measured(out, ",\"predictedWait\":", is_measured && isfinite(c.predicted_wait),
+                   c.predicted_wait);
+    print_measured(out, ",\"targetWait\":", true, target_wait);
+    print_measured(out, ",\"recommendedConcurrentTasks\":", is_measured && c.recommended_slots,
+                   (double)c.recommended_slots);
+    print_int(out, ",\"sampleSize\":", c.sample_size);
+    buf_printf(out, ",\"range\":\"%s\"}", range->name);
+    return 0;
+}
+
+static enum rpc_outcome get_capacity(struct rpc_call *call)
+{
+    struct json_object *target = json_get(call->params, "targetWait");
+    double target_wait = target ? json_object_get_double(target) : 60;
+    const char *separator = "";
+    struct profile *only;
+
+    if (!get_optional_profile(call, &only))
+        return RPC_ERROR;
+    buf_add_char(call->out, '[');
+    for (size_t i = 0; i < call->engine->profile_count; i++) {
+        const struct profile *profile = call->engine->profiles[i];
+        int r;
+
+        if (only ? profile != only : !engine_is_visible(profile))
+            continue;
+        buf_add_text(call->out, separator);
+        r = print_capacity(call, profile, target_wait);
+        if (r < 0)
+            return rpc_error_storage(call, r);
+        separator = ",";
+    }
+    buf_add_char(call->out, ']');
+    return RPC_REPLY;
+}
+
 static enum rpc_outcome get_metrics_export(struct rpc_call *call)
 {
     CLEANUP(buf_deinit) struct buf text = {0};
@@ -137,6 +202,10 @@ static enum rpc_outcome get_metrics_export(struct rpc_call *call)
 const struct rpc_method rpc_metrics_methods[] = {
     {"get_metrics_history", "The past of a profile, or of all, as a series of equal spans of time.",
      history_params, get_metrics_history},
+    {"get_capacity",
+     "How busy the slots of profiles are, how long tasks will wait, and how many slots "
+     "keep that short.",
+     capacity_params, get_capacity},
     {"get_metrics_export", "The figures as Prometheus reads them: text, as one string.", no_params,
      get_metrics_export},
     {0},

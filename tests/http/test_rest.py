@@ -13,7 +13,8 @@ from acpd import profile, shell
 from middle import Middle
 
 # What two calls in a row may tell differently.
-VOLATILE = {"oldestQueuedAge", "loop", "storage", "eta"}
+VOLATILE = {"oldestQueuedAge", "loop", "storage", "eta", "arrivalRate", "utilization",
+            "predictedWait"}
 
 
 def settled(value):
@@ -64,6 +65,9 @@ READS = [
     ("/api/metrics/history", "get_metrics_history", {}),
     ("/api/metrics/history?range=7d&name=done", "get_metrics_history",
      {"range": "7d", "name": "done"}),
+    ("/api/capacity", "get_capacity", {}),
+    ("/api/capacity?name=done&targetWait=1.5&range=7d", "get_capacity",
+     {"name": "done", "targetWait": 1.5, "range": "7d"}),
     ("/api/permissions", "list_permissions", {}),
     ("/api/health", "get_health", {}),
 ]

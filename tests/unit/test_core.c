@@ -9,6 +9,7 @@
 #include "common/buf.h"
 #include "common/strv.h"
 #include "core/error_class.h"
+#include "core/capacity.h"
 #include "core/metrics.h"
 #include "core/profile.h"
 #include "core/retry.h"
@@ -836,6 +837,97 @@ START_TEST(metrics_peak_of_a_minute)
 }
 END_TEST
 
+/* Capacity */
+
+/* B(k) and C(k) as fractions, worked out by hand from the sums of a^i / i!. */
+START_TEST(capacity_of_the_tables)
+{
+    static const struct {
+        double offered;
+        int64_t slots;
+        double b, c;
+    } rows[] = {
+        {1, 1, 1.0 / 2, 1},
+        {1, 2, 1.0 / 5, 1.0 / 3},
+        {2, 3, 4.0 / 19, 4.0 / 9},
+        {4, 5, 0.199066874027994, 128.0 / 231},
+        {8, 10, 0.121661064252952, 0.409180150796443},
+        {90, 100, 0.0269573804, 0.2169404809},
+        {0, 3, 0, 0},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        ck_assert_double_eq_tol(capacity_erlang_b(rows[i].offered, rows[i].slots), rows[i].b,
+                                1e-10);
+        ck_assert_double_eq_tol(capacity_erlang_c(rows[i].offered, rows[i].slots), rows[i].c,
+                                1e-10);
+    }
+    /* Two slots, 1 Erlang, 30 s a task: W = 1/3 * 30 / (2 - 1). */
+    ck_assert_double_eq_tol(capacity_wait(1, 30, 2), 10, 1e-12);
+    /* Three slots, 2 Erlangs, 9 s a task: W = 4/9 * 9 / 1. */
+    ck_assert_double_eq_tol(capacity_wait(2, 9, 3), 4, 1e-12);
+}
+END_TEST
+
+/* With one slot it is M/M/1: C = rho, W = rho / (1 - rho) * duration. */
+START_TEST(capacity_of_one_slot)
+{
+    for (int i = 0; i < 100; i++) {
+        double rho = i / 100.0;
+
+        ck_assert_double_eq_tol(capacity_erlang_c(rho, 1), rho, 1e-12);
+        ck_assert_double_eq_tol(capacity_wait(rho, 7, 1), rho / (1 - rho) * 7, 1e-9);
+    }
+}
+END_TEST
+
+START_TEST(capacity_at_its_limits)
+{
+    double wait;
+
+    ck_assert_double_eq(capacity_wait(0, 5, 1), 0);
+    ck_assert_double_eq(capacity_erlang_c(3, 3), 1);
+    ck_assert_double_eq(capacity_erlang_c(30, 3), 1);
+    ck_assert(isinf(capacity_wait(3, 5, 3)));
+    ck_assert(isinf(capacity_wait(3.5, 5, 3)));
+    ck_assert_double_gt(capacity_wait(2.999999, 5, 3), 1e6);
+    /* A million slots: nothing overflows, and heavy traffic is as the normal approximation says. */
+    wait = capacity_wait(999000, 60, CAPACITY_SLOTS_MAX);
+    ck_assert_double_eq_tol(wait, 0.22330339 * 60 / 1000, 1e-7);
+    ck_assert_double_eq(capacity_wait(1, 60, CAPACITY_SLOTS_MAX), 0);
+    ck_assert(isinf(capacity_wait(1e300, 60, CAPACITY_SLOTS_MAX)));
+}
+END_TEST
+
+START_TEST(capacity_recommends_the_least_that_suffices)
+{
+    static const double loads[] = {0.01, 0.5, 1, 2, 7.3, 90, 1000.5};
+    static const double targets[] = {0.001, 1, 60, 3600};
+
+    ck_assert_int_eq(capacity_slots(0, 10, 60), 1);
+    ck_assert_int_eq(capacity_slots(0, 0, 60), 1);
+    /* 1 Erlang of 30 s: one slot never suffices, two wait for 10 s, three for 30/22. */
+    ck_assert_int_eq(capacity_slots(1, 30, 60), 2);
+    ck_assert_int_eq(capacity_slots(1, 30, 10.0001), 2);
+    ck_assert_int_eq(capacity_slots(1, 30, 9.9999), 3);
+    ck_assert_int_eq(capacity_slots(1, 30, 30.0 / 22 + 1e-9), 3);
+    ck_assert_int_eq(capacity_slots(1, 30, 30.0 / 22 - 1e-9), 4);
+    for (size_t i = 0; i < ARRAY_SIZE(loads); i++) {
+        for (size_t j = 0; j < ARRAY_SIZE(targets); j++) {
+            int64_t slots = capacity_slots(loads[i], 45, targets[j]);
+
+            ck_assert_double_le(capacity_wait(loads[i], 45, slots), targets[j]);
+            if (slots > 1)
+                ck_assert_double_gt(capacity_wait(loads[i], 45, slots - 1), targets[j]);
+        }
+    }
+    ck_assert_int_eq(capacity_slots(CAPACITY_SLOTS_MAX, 45, 60), 0);
+    ck_assert_int_eq(capacity_slots(1e300, 45, 60), 0);
+    ck_assert_int_eq(capacity_slots(999999.9, 1e6, 0.001), 0);
+    ck_assert_int_le(capacity_slots(999000, 60, 60), CAPACITY_SLOTS_MAX);
+}
+END_TEST
+
 static void parses_to(const char *text, size_t bin, uint32_t count, size_t other_bin,
                       uint32_t other_count)
 {
@@ -1425,6 +1517,11 @@ int main(void)
     tcase_add_test(tcase, metrics_histogram_text);
     tcase_add_test(tcase, window_wraps);
     tcase_add_test(tcase, window_resizes);
+    tcase = add_case(suite, "capacity");
+    tcase_add_test(tcase, capacity_of_the_tables);
+    tcase_add_test(tcase, capacity_of_one_slot);
+    tcase_add_test(tcase, capacity_at_its_limits);
+    tcase_add_test(tcase, capacity_recommends_the_least_that_suffices);
     tcase = add_case(suite, "health");
     tcase_add_test(tcase, health_thresholds);
 
