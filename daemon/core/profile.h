@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "core/anomaly.h"
 #include "core/cooldown.h"
 #include "core/metrics.h"
 #include "core/settings.h"
@@ -27,6 +28,8 @@ struct profile {
     int64_t slots_used; /* attempts whose family is not gone yet */
     int64_t next_wake;  /* no scheduled task is due before this; wall ms */
 
+    struct anomaly_charts charts;
+    int64_t arrivals;            /* in this minute */
     struct metrics_bucket total; /* since acpd's start */
     struct metrics_peak peak;    /* of its queue */
 

@@ -98,6 +98,8 @@ struct profile *engine_profile_by_id(const struct engine *engine, int64_t profil
 /** Notes that acpd runs, how long the queues are, and forgets what is old: rows of the pass. */
 int metrics_note(struct engine *engine);
 void metrics_commit(struct engine *engine);
+/** At the start: the arrivals of the last hours, for the charts. */
+int metrics_recall(struct engine *engine);
 void metrics_rollback(struct engine *engine);
 /** The monotonic ms at which there is something to note. */
 int64_t metrics_deadline(const struct engine *engine);

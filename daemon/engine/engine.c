@@ -114,6 +114,8 @@ int engine_recover(struct engine *engine)
     }
     if (r == 0)
         r = lease_adopt_all(engine);
+    if (r == 0)
+        r = metrics_recall(engine);
     if (count)
         log_info("%lld attempts were interrupted; their tasks are queued again", (long long)count);
     return r;
@@ -296,6 +298,20 @@ int engine_plan(struct engine *engine)
     return r < 0 ? r : flush_profiles(engine);
 }
 
+/* An attempt that counts. */
+static void note_attempt(const struct attempt *attempt)
+{
+    struct profile *profile = attempt->profile;
+    struct metrics_sample sample = {
+        .duration_ms = attempt->ended_mono - attempt->started_mono,
+        .type = attempt->type,
+        .success = attempt->class == ERROR_NONE,
+    };
+
+    metrics_window_add(&profile->window, &sample);
+    anomaly_add_attempt(&profile->charts, sample.success, sample.duration_ms);
+}
+
 void engine_commit(struct engine *engine)
 {
     list_for_each_safe (link, &engine->attempts) {
@@ -304,12 +320,7 @@ void engine_commit(struct engine *engine)
         if (attempt->state != ATTEMPT_SETTLED)
             continue;
         if (!attempt->is_stale && error_class_info(attempt->class)->counts)
-            metrics_window_add(&attempt->profile->window,
-                               &(struct metrics_sample){
-                                   .duration_ms = attempt->ended_mono - attempt->started_mono,
-                                   .type = attempt->type,
-                                   .success = attempt->class == ERROR_NONE,
-                               });
+            note_attempt(attempt);
         attempt_free(attempt);
     }
     metrics_commit(engine);

@@ -18,6 +18,8 @@
 #define PRUNE_INTERVAL_MS METRICS_HOUR
 #define PRUNE_STEP_MS     100 /* while there is more to forget */
 
+#define RECALL_MINUTES 240 /* as far as the charts remember */
+
 /* How long buckets are kept: a range and the one before it, and for 7d the minutes at its ends. */
 static const struct {
     int64_t span, keep_ms;
@@ -123,10 +125,27 @@ int metrics_note(struct engine *engine)
     return r == 0 && store_is_writing(engine->store) ? note_queues(engine) : r;
 }
 
+/* A minute is over: how much arrived in it, unless the clock was set. */
+static void chart_arrivals(struct engine *engine, const struct engine_uptime *was,
+                           const struct engine_uptime *is)
+{
+    if (!was->started_at || minute_of(is->seen_at) == minute_of(was->seen_at))
+        return;
+    for (size_t i = 0; i < engine->profile_count; i++) {
+        struct profile *p = engine->profiles[i];
+
+        if (is->started_at == was->started_at)
+            anomaly_add(&p->charts, ANOMALY_ARRIVALS, (double)p->arrivals);
+        p->arrivals = 0;
+    }
+}
+
 void metrics_commit(struct engine *engine)
 {
-    if (engine->staged_uptime.started_at)
+    if (engine->staged_uptime.started_at) {
+        chart_arrivals(engine, &engine->uptime, &engine->staged_uptime);
         engine->uptime = engine->staged_uptime;
+    }
     if (engine->staged_peak.minute)
         engine->peak = engine->staged_peak;
     metrics_rollback(engine);
@@ -186,10 +205,13 @@ static void add_span(int64_t started_at, int64_t seen_at, void *data)
 
 static int list_spans(struct engine *engine, int64_t from, int64_t to, struct spans *spans)
 {
-    int64_t seen_at = engine->uptime.seen_at; /* of the present span, as stored */
+    const struct engine_uptime *up = &engine->uptime;
 
     spans->engine = engine;
-    return store_list_uptime(engine->store, seen_at < from ? seen_at : from, to, add_span, spans);
+    /* Of the present span the store knows what was seen of it last. */
+    if (up->started_at && up->seen_at < from)
+        from = up->seen_at;
+    return store_list_uptime(engine->store, from, to, add_span, spans);
 }
 
 static bool spans_touch(const struct spans *spans, int64_t from, int64_t to)
@@ -324,4 +346,54 @@ int engine_capacity(struct engine *engine, const struct profile *profile,
     capacity.recommended_slots = capacity_slots(offered, m.average_duration, target_wait);
     *ret_capacity = capacity;
     return 0;
+}
+
+/* The minutes that are charted again at a start, and the present one. */
+struct recent {
+    int64_t from;
+    struct {
+        bool has_run;
+        int64_t arrived;
+    } minutes[RECALL_MINUTES + 1];
+};
+
+static void recall_minute(int64_t at, const struct metrics_bucket *bucket, void *data)
+{
+    struct recent *recent = data;
+    int64_t i = (at - recent->from) / METRICS_MINUTE;
+
+    recent->minutes[i].has_run = true;
+    recent->minutes[i].arrived = bucket->arrived;
+}
+
+static int recall_profile(struct engine *engine, struct profile *profile, struct recent recent)
+{
+    int64_t to = recent.from + (RECALL_MINUTES + 1) * METRICS_MINUTE;
+    int r = store_list_metrics(engine->store, profile->id, METRICS_MINUTE, recent.from, to,
+                               recall_minute, &recent);
+
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < RECALL_MINUTES; i++)
+        if (recent.minutes[i].has_run)
+            anomaly_add(&profile->charts, ANOMALY_ARRIVALS, (double)recent.minutes[i].arrived);
+    profile->arrivals = recent.minutes[RECALL_MINUTES].arrived;
+    return 0;
+}
+
+int metrics_recall(struct engine *engine)
+{
+    int64_t now = minute_of(engine->now.wall) * METRICS_MINUTE;
+    struct recent recent = {.from = now - RECALL_MINUTES * METRICS_MINUTE};
+    CLEANUP(spans_deinit) struct spans spans = {0};
+    int r = list_spans(engine, recent.from, now, &spans);
+
+    for (size_t i = 0; i < RECALL_MINUTES; i++) {
+        int64_t at = recent.from + (int64_t)i * METRICS_MINUTE;
+
+        recent.minutes[i].has_run = spans_touch(&spans, at, at + METRICS_MINUTE);
+    }
+    for (size_t i = 0; r == 0 && i < engine->profile_count; i++)
+        r = recall_profile(engine, engine->profiles[i], recent);
+    return r;
 }

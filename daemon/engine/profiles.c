@@ -60,6 +60,11 @@ static int make_profile(struct engine *engine, struct profile_config *config,
     r = store_fill_window(engine->store, row->id, &profile->window);
     if (r < 0)
         return r;
+    for (size_t i = 0; i < profile->window.count; i++) {
+        const struct metrics_sample *sample = metrics_window_at(&profile->window, i);
+
+        anomaly_add_attempt(&profile->charts, sample->success, sample->duration_ms);
+    }
     profile_update_health(profile);
     *ret_profile = STEAL(profile);
     return 0;

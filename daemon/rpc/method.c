@@ -152,6 +152,8 @@ static enum rpc_outcome get_health(struct rpc_call *call)
         buf_printf(&profiles, "%s\"%s\":{\"health\":\"%s\",\"healthReason\":", separator,
                    p->config.name, profile_health_name(p->health));
         buf_add_json_text(&profiles, p->health_reason[0] ? p->health_reason : NULL);
+        buf_add_text(&profiles, ",\"anomalies\":");
+        rpc_print_anomalies(p, &profiles);
         buf_add_char(&profiles, '}');
         separator = ",";
         if (p->health == HEALTH_HEALTHY)

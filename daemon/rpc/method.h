@@ -87,6 +87,8 @@ int rpc_print_metrics(struct rpc_call *call, const struct profile *profile,
                       const struct metrics_range *range);
 void rpc_print_candidates(const struct router_candidate *candidates, size_t count, struct buf *out);
 
+/** What of the profile is unlike the usual, as an array (rpc/methods_metrics.c). */
+void rpc_print_anomalies(const struct profile *profile, struct buf *out);
 /** The figures for Prometheus (rpc/export.c), or the storage's error. */
 int rpc_print_export(struct engine *engine, struct buf *text);
 

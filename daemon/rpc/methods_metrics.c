@@ -188,6 +188,26 @@ static enum rpc_outcome get_capacity(struct rpc_call *call)
     return RPC_REPLY;
 }
 
+void rpc_print_anomalies(const struct profile *profile, struct buf *out)
+{
+    const char *separator = "";
+    struct anomaly a;
+
+    buf_add_char(out, '[');
+    for (int metric = 0; metric < ANOMALY_METRIC_COUNT; metric++) {
+        if (!anomaly_find(&profile->charts, (enum anomaly_metric)metric, &a))
+            continue;
+        buf_printf(out, "%s{\"metric\":\"%s\",\"direction\":\"%s\"", separator, a.metric,
+                   a.is_high ? "high" : "low");
+        print_measured(out, ",\"value\":", true, a.value);
+        print_measured(out, ",\"usual\":", true, a.usual);
+        print_measured(out, ",\"limit\":", true, a.limit);
+        buf_printf(out, ",\"text\":\"%s\"}", a.text);
+        separator = ",";
+    }
+    buf_add_char(out, ']');
+}
+
 static enum rpc_outcome get_metrics_export(struct rpc_call *call)
 {
     CLEANUP(buf_deinit) struct buf text = {0};
