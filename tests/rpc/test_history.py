@@ -275,3 +275,54 @@ def test_an_unknown_profile_and_an_unknown_range_are_refused(client):
     with pytest.raises(RpcError) as error:
         client.get_metrics_history(range="2h")
     assert error.value.code == -32602 and error.value.data["field"] == "range"
+
+
+def fill_year(database):
+    """An hour, a quarter and a minute have one completed task each, for a year, and for every day
+    there is a span of running from noon to midnight."""
+    database.executescript(f"""
+        BEGIN;
+        WITH spans (span, length) AS (VALUES ({MINUTE}, 20000), ({QUARTER}, 2000), ({HOUR}, 8760)),
+          n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 19999)
+        INSERT INTO bucket (profile_id, span, at, completed, failed, cancelled, retried, successes,
+          errors, duration_sum, started, wait_sum, durations)
+        SELECT p.id, span, ({NOW} / span - 1 - i) * span, 1, 0, 0, 0, 1, 0, 2000, 1, 5, '43:1'
+        FROM profile p, spans, n WHERE i < length;
+        WITH n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 364)
+        INSERT INTO uptime SELECT {NOW} - (i + 1) * 86400000, {NOW} - i * 86400000 - 43200000 FROM n;
+        COMMIT""")
+
+
+def test_a_year_is_read_right_and_forgotten_in_time(make):
+    daemon = make(profile("p"), profile("q"))
+    daemon.stop()
+    with contextlib.closing(daemon.database()) as database:
+        fill_year(database)
+    daemon.start()
+    with daemon.client() as client:
+        for span, (_, count) in RANGES.items():
+            answer = client.get_metrics_history(range=span, name="p")
+            # The present bucket is empty, and all before it have one.
+            assert [b["completed"] for b in answer["buckets"]] == [1] * (count - 1) + [0]
+            assert (answer["total"]["completed"], answer["previous"]["completed"]) == (count - 1, count)
+            assert answer["total"]["averageTaskDuration"] == 2
+            assert client.get_metrics_history(range=span)["total"]["completed"] == 2 * (count - 1)
+        # 27 minutes from 14:33, 167 hours, and 32 minutes that are over.
+        metrics = client.get_profile_metrics(name="p", range="7d")
+        assert metrics["sampleSize"] == 27 + 167 + 32
+
+        def left():
+            with contextlib.closing(daemon.database()) as database:
+                return dict(database.execute("SELECT span, count(*) FROM bucket WHERE profile_id > 0 "
+                                             "GROUP BY span")), \
+                    database.execute("SELECT count(*) FROM uptime").fetchone()[0]
+
+        # What begins within the time that is kept, 8 or 15 days: of two profiles.
+        days = 24 * HOUR
+        kept = {span: 2 * sum(NOW - keep <= (NOW // span - 1 - i) * span for i in range(20000))
+                for span, keep in ((MINUTE, 8 * days), (QUARTER, 8 * days), (HOUR, 15 * days))}
+        # A span of every day, the last of which ended just within; and the one of this test.
+        wait_until(lambda: left() == (kept, 15 + 1), "what is old is forgotten")
+        for span, (_, count) in RANGES.items():
+            answer = client.get_metrics_history(range=span, name="p")
+            assert (answer["total"]["completed"], answer["previous"]["completed"]) == (count - 1, count)
