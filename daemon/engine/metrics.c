@@ -129,12 +129,14 @@ int metrics_note(struct engine *engine)
 static void chart_arrivals(struct engine *engine, const struct engine_uptime *was,
                            const struct engine_uptime *is)
 {
-    if (!was->started_at || minute_of(is->seen_at) == minute_of(was->seen_at))
+    bool was_set = is->started_at != was->started_at;
+
+    if (!was->started_at || (!was_set && minute_of(is->seen_at) <= minute_of(was->seen_at)))
         return;
     for (size_t i = 0; i < engine->profile_count; i++) {
         struct profile *p = engine->profiles[i];
 
-        if (is->started_at == was->started_at)
+        if (!was_set)
             anomaly_add(&p->charts, ANOMALY_ARRIVALS, (double)p->arrivals);
         p->arrivals = 0;
     }

@@ -53,11 +53,12 @@ static void print_measured(struct buf *out, const char *member, bool is_measured
 /* The members of a sum, without the braces. */
 static void print_sum(struct buf *out, const struct metrics_bucket *sum)
 {
-    bool has_attempts, has_waits = sum->started > 0;
+    bool has_attempts, has_waits = sum->started > 0, has_wait_bins;
     struct metrics m;
 
     metrics_from_bucket(sum, METRICS_HOUR, &m);
     has_attempts = m.sample_size > 0;
+    has_wait_bins = m.p50_wait > 0; /* which buckets of an older acpd lack */
     print_int(out, "\"completed\":", sum->completed);
     print_int(out, ",\"failed\":", sum->failed);
     print_int(out, ",\"cancelled\":", sum->cancelled);
@@ -69,8 +70,8 @@ static void print_sum(struct buf *out, const struct metrics_bucket *sum)
     print_measured(out, ",\"p50TaskDuration\":", has_attempts, m.p50_duration);
     print_measured(out, ",\"p95TaskDuration\":", has_attempts, m.p95_duration);
     print_measured(out, ",\"queueWaitTime\":", has_waits, m.average_wait);
-    print_measured(out, ",\"p50QueueWaitTime\":", has_waits, m.p50_wait);
-    print_measured(out, ",\"p95QueueWaitTime\":", has_waits, m.p95_wait);
+    print_measured(out, ",\"p50QueueWaitTime\":", has_wait_bins, m.p50_wait);
+    print_measured(out, ",\"p95QueueWaitTime\":", has_wait_bins, m.p95_wait);
     print_int(out, ",\"maxQueueSize\":", sum->queue_max);
 }
 

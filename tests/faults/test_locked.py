@@ -75,6 +75,20 @@ def test_a_reload_by_signal_waits_for_the_storage(make_daemon):
         wait_until(lambda: len(client.get_profile_states()) == 2, "the newcomer is there")
 
 
+def test_figures_fall_with_their_pass(daemon):
+    with daemon.client() as client:
+        client.assign("p")
+        with locked(daemon):
+            for _ in range(3):
+                refused(client, "assign_task_to_profile", name="p", task={"title": "t"})
+        wait_until(lambda: client.get_health()["storage"]["status"] == "ok")
+        client.assign("p")
+        for name in ({}, {"name": "p"}):
+            total = client.get_metrics_history(range="1h", **name)["total"]
+            assert (total["arrived"], total["maxQueueSize"]) == (2, 2)
+        assert 'acpd_tasks_arrived_total{profile="p"} 2\n' in client.get_metrics_export()
+
+
 def worker_profile(**settings):
     return {"name": "w", "runner": {"type": "worker"}, "maxConcurrentTasks": 2, **settings}
 

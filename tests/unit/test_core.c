@@ -435,6 +435,8 @@ static struct profile *staged_profile(void)
     profile->staged.slots_used = 1;
     profile->staged.is_active = 0;
     profile->staged.last_activity = 2000;
+    profile->staged.bucket.arrived = 3;
+    profile->staged.peak = (struct metrics_peak){.minute = 7, .size = 6};
     metrics_bucket_add_attempt(&profile->staged.bucket, true, 100);
     return profile;
 }
@@ -503,8 +505,19 @@ START_TEST(profile_commits)
         ck_assert_int_eq(profile->counts.by_status[TASK_CANCELLED], 1);
         ck_assert_int_eq(profile->slots_used, 2);
         ck_assert_int_eq(profile->last_activity, 2000);
+        ck_assert_int_eq(profile->total.successes, 1);
+        ck_assert_int_eq(profile->total.duration_sum_ms, 100);
+        ck_assert_int_eq(profile->arrivals, 3);
+        ck_assert_int_eq(profile->peak.size, 6);
         profile_commit(profile); /* of nothing changes nothing */
     }
+    profile->staged.bucket.arrived = 2;
+    profile->staged.peak.minute = 8;
+    profile_rollback(profile);
+    profile_commit(profile);
+    ck_assert_int_eq(profile->arrivals, 3);
+    ck_assert_int_eq(profile->total.arrived, 3);
+    ck_assert_int_eq(profile->peak.minute, 7);
     profile->staged.is_active = 1;
     ck_assert(profile_is_active(profile));
     profile_commit(profile);
