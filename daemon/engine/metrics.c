@@ -15,6 +15,7 @@
 
 #define DAY_MS (24 * METRICS_HOUR)
 
+#define LONGEST_KEEP_MS   (15 * DAY_MS)
 #define PRUNE_INTERVAL_MS METRICS_HOUR
 #define PRUNE_STEP_MS     100 /* while there is more to forget */
 
@@ -26,7 +27,7 @@ static const struct {
 } retention[] = {
     {METRICS_MINUTE, 8 * DAY_MS},
     {METRICS_QUARTER, 8 * DAY_MS},
-    {METRICS_HOUR, 15 * DAY_MS},
+    {METRICS_HOUR, LONGEST_KEEP_MS},
 };
 
 static int64_t minute_of(int64_t wall)
@@ -49,7 +50,7 @@ static int prune_step(struct engine *engine)
                 return r;
         }
     }
-    return store_prune_uptime(engine->store, now - 15 * DAY_MS);
+    return store_prune_uptime(engine->store, now - LONGEST_KEEP_MS);
 }
 
 static int prune(struct engine *engine)
