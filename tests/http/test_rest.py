@@ -62,7 +62,7 @@ READS = [
     ("/api/tasks/%31", "get_task", {"id": 1}),
     ("/api/tasks/1/log", "get_task_log", {"id": 1}),
     ("/api/tasks/1/log?attempt=1&after=0", "get_task_log", {"id": 1, "attempt": 1, "after": 0}),
-    ("/api/metrics/history", "get_metrics_history", {}),
+    ("/api/metrics/history?range=24h", "get_metrics_history", {"range": "24h"}),
     ("/api/metrics/history?range=7d&name=done", "get_metrics_history",
      {"range": "7d", "name": "done"}),
     ("/api/capacity", "get_capacity", {}),
