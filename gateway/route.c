@@ -25,6 +25,8 @@ const struct route routes[] = {
     {"POST", "/api/tasks/:id/cancel", "cancel_task", 200, ROUTE_JSON},
     {"POST", "/api/tasks/:id/retry", "retry_task", 200, ROUTE_JSON},
     {"GET", "/api/tasks/:id/log", "get_task_log", 200, ROUTE_JSON},
+    {"GET", "/api/metrics/history", "get_metrics_history", 200, ROUTE_JSON},
+    {"GET", "/api/capacity", "get_capacity", 200, ROUTE_JSON},
     {"GET", "/api/permissions", "list_permissions", 200, ROUTE_JSON},
     {"POST", "/api/permissions/:id/answer", "answer_permission", 200, ROUTE_JSON},
     {"GET", "/api/health", "get_health", 200, ROUTE_JSON},

@@ -140,6 +140,7 @@ class Daemon:
         self.config = self.folder / "config.json"
         self.log = self.folder / "acpd.log"
         self.process = None
+        self.environment = {}
         self.has_config = config is not None
         if config is not None:
             self.configure(config)
@@ -158,7 +159,8 @@ class Daemon:
         return arguments + (["--config", str(self.config)] if self.has_config else [])
 
     def spawn(self, **options):
-        environment = dict(os.environ, XDG_CONFIG_HOME=str(self.folder / "none"), HOME="/nonexistent")
+        environment = dict(os.environ, XDG_CONFIG_HOME=str(self.folder / "none"), HOME="/nonexistent",
+                           **self.environment)
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.arguments(), stderr=log, stdout=log,
                                             stdin=subprocess.DEVNULL, env=environment, **options)
@@ -195,6 +197,10 @@ class Daemon:
     def restart(self):
         self.stop()
         return self.start()
+
+    def database(self):
+        """What it has written; to be closed, as by contextlib.closing()."""
+        return sqlite3.connect(self.state / "acpd.db")
 
     def processes(self, **variables):
         """Process ids of its children, of all or of those with these variables too: by environment,

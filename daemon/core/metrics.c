@@ -8,6 +8,32 @@
 
 #define BINS_PER_OCTAVE 4
 
+const char *const metrics_range_names[] = {"1h", "24h", "7d", NULL};
+
+static const struct metrics_range ranges[] = {
+    {"1h", METRICS_MINUTE, 60},
+    {"24h", METRICS_QUARTER, 96},
+    {"7d", METRICS_HOUR, 168},
+};
+
+const struct metrics_range *metrics_range_find(const char *name)
+{
+    for (size_t i = 0; name && i < ARRAY_SIZE(ranges); i++)
+        if (strcmp(ranges[i].name, name) == 0)
+            return &ranges[i];
+    return &ranges[0];
+}
+
+int64_t metrics_range_ms(const struct metrics_range *range)
+{
+    return range->span * (int64_t)range->count;
+}
+
+int64_t metrics_range_start(const struct metrics_range *range, int64_t now)
+{
+    return (now / range->span + 1) * range->span - metrics_range_ms(range);
+}
+
 static size_t bin_of(int64_t duration_ms)
 {
     double bin;
@@ -16,6 +42,11 @@ static size_t bin_of(int64_t duration_ms)
         return 0;
     bin = ceil(log2((double)duration_ms) * BINS_PER_OCTAVE) - 1;
     return bin >= METRICS_BINS ? METRICS_BINS - 1 : (size_t)bin;
+}
+
+double metrics_bin_edge(size_t bin)
+{
+    return exp2((double)(bin + 1) / BINS_PER_OCTAVE) / 1000;
 }
 
 /* The geometric middle of the bin, in seconds. */
@@ -79,6 +110,17 @@ void metrics_bucket_add_start(struct metrics_bucket *bucket, int64_t wait_ms)
     bucket->waits[bin_of(wait_ms)]++;
 }
 
+bool metrics_peak_note(struct metrics_peak *peak, int64_t minute, int64_t before, int64_t after)
+{
+    bool is_new = minute != peak->minute;
+    int64_t size = is_new && before > after ? before : after;
+
+    if (!is_new && size <= peak->size)
+        return false;
+    *peak = (struct metrics_peak){.minute = minute, .size = size};
+    return size > 0;
+}
+
 /* The duration below which `fraction` of the sample lies (nearest rank), in seconds. */
 static double percentile(const uint32_t bins[METRICS_BINS], int64_t sample_size, double fraction)
 {
@@ -100,8 +142,11 @@ void metrics_from_bucket(const struct metrics_bucket *bucket, int64_t range_ms,
     struct metrics m = {.success_rate = 100, .sample_size = n, .cost = bucket->cost};
 
     m.throughput = (double)(bucket->completed + bucket->failed) / ((double)range_ms / 3600000);
-    if (bucket->started)
+    if (bucket->started) {
         m.average_wait = (double)bucket->wait_sum_ms / (double)bucket->started / 1000;
+        m.p50_wait = percentile(bucket->waits, bucket->started, 0.50);
+        m.p95_wait = percentile(bucket->waits, bucket->started, 0.95);
+    }
     if (n) {
         m.success_rate = 100.0 * (double)bucket->successes / (double)n;
         m.error_rate = 100.0 * (double)bucket->errors / (double)n;
@@ -168,12 +213,8 @@ void metrics_window_resize(struct metrics_window *window, size_t capacity)
         return;
     *window = (struct metrics_window){.capacity = capacity};
     window->samples = xcalloc(capacity, sizeof(*window->samples));
-    for (size_t i = old.count - keep; i < old.count; i++) {
-        /* The oldest of a full ring stands at `next`. */
-        size_t at = old.count == old.capacity ? (old.next + i) % old.capacity : i;
-
-        metrics_window_add(window, &old.samples[at]);
-    }
+    while (keep--)
+        metrics_window_add(window, metrics_window_at(&old, keep));
     metrics_window_deinit(&old);
 }
 

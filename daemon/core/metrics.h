@@ -2,10 +2,10 @@
 /*
  * What profiles did, in figures.
  *
- * A bucket sums up one span of time (a minute, an hour) of one profile. Buckets add up, so any
- * range is the sum of the buckets in it, and no task is ever counted when a page loads. Durations
- * go into a histogram with bins that grow by 2^(1/4) from 1 ms, each holding its upper edge: a
- * percentile read from it is within 9 % of the true one.
+ * A bucket sums up one span of time (a minute, a quarter of an hour, an hour) of one profile.
+ * Buckets add up, so any range is the sum of the buckets in it, and no task is ever counted when a
+ * page loads. Durations go into a histogram with bins that grow by 2^(1/4) from 1 ms, each holding
+ * its upper edge: a percentile read from it is within 9 % of the true one.
  *
  * The window holds the last attempts one by one; routing and health look at it.
  */
@@ -15,6 +15,26 @@
 #include "core/error_class.h"
 
 #define METRICS_BINS 136 /* up to 2^34 ms, half a year */
+
+/* The spans of buckets, in ms. */
+#define METRICS_MINUTE  INT64_C(60000)
+#define METRICS_QUARTER (15 * METRICS_MINUTE)
+#define METRICS_HOUR    (60 * METRICS_MINUTE)
+
+/* What users may look back at: so many buckets, the last being the present one. */
+struct metrics_range {
+    const char *name;
+    int64_t span;
+    size_t count;
+};
+
+extern const char *const metrics_range_names[]; /* ended by NULL; the first is the default */
+
+/** NULL stands for the default. */
+const struct metrics_range *metrics_range_find(const char *name);
+int64_t metrics_range_ms(const struct metrics_range *range);
+/** When the range that ends with the present bucket begins. */
+int64_t metrics_range_start(const struct metrics_range *range, int64_t now);
 
 #define CURRENCY_SIZE 8 /* of a currency's code, e.g. USD */
 
@@ -42,9 +62,15 @@ struct metrics {
     double success_rate; /* percent of the attempts that count; 100 without any */
     double error_rate;   /* percent; 0 without any */
     double average_duration, p50_duration, p95_duration; /* seconds */
-    double average_wait;                                 /* seconds in the queue before a start */
+    double average_wait, p50_wait, p95_wait;             /* seconds in the queue before a start */
     struct metrics_cost cost;
     int64_t sample_size; /* attempts that count */
+};
+
+/* The most that waited at once within a minute. */
+struct metrics_peak {
+    int64_t minute; /* of the wall clock, since 1970; 0: none yet */
+    int64_t size;
 };
 
 /** Adds what happened; of queue_max the greater stays. */
@@ -59,6 +85,12 @@ void metrics_from_bucket(const struct metrics_bucket *bucket, int64_t range_ms,
 
 /** Notes that an attempt started after so long in the queue. */
 void metrics_bucket_add_start(struct metrics_bucket *bucket, int64_t wait_ms);
+
+/** Seconds up to which this bin and those below it reach. */
+double metrics_bin_edge(size_t bin);
+
+/** Notes how many waited before and after a pass. Whether that makes the minute's peak greater. */
+bool metrics_peak_note(struct metrics_peak *peak, int64_t minute, int64_t before, int64_t after);
 
 /** A histogram as text, "bin:count bin:count", and back: reading adds, and ignores what it does not
  *  know. */

@@ -140,6 +140,11 @@ void profile_commit(struct profile *profile)
         profile->is_active = profile->staged.is_active;
     if (profile->staged.last_activity)
         profile->last_activity = profile->staged.last_activity;
+    profile->arrivals += profile->staged.bucket.arrived;
+    if (!metrics_bucket_is_empty(&profile->staged.bucket))
+        metrics_bucket_add(&profile->total, &profile->staged.bucket);
+    if (profile->staged.peak.minute)
+        profile->peak = profile->staged.peak;
     profile_rollback(profile);
 }
 

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "core/anomaly.h"
 #include "core/autoscale.h"
 #include "core/cooldown.h"
 #include "core/metrics.h"
@@ -29,6 +30,11 @@ struct profile {
     int64_t slots_used; /* attempts whose family is not gone yet */
     int64_t next_wake;  /* no scheduled task is due before this; wall ms */
 
+    struct anomaly_charts charts;
+    int64_t arrivals;            /* in this minute */
+    struct metrics_bucket total; /* since acpd's start */
+    struct metrics_peak peak;    /* of its queue */
+
     struct {           /* by the pass under way */
         bool is_dirty; /* counters to be written */
         bool has_cooldown;
@@ -38,6 +44,7 @@ struct profile {
         struct task_counts counts;
         int64_t last_activity;
         struct metrics_bucket bucket;
+        struct metrics_peak peak;
     } staged;
 
     struct profile_seen {        /* by the last look at it */

@@ -135,6 +135,7 @@ static int add(struct engine *engine, struct engine_admission *admission)
         task_block(profile, task);
     else
         task_admit(engine, profile, task);
+    profile->staged.bucket.arrived++;
     r = store_add_task(engine->store, task);
     for (size_t i = 0; i < admission->depends_on_count && r == 0; i++)
         r = store_add_dependency(engine->store, task->id, admission->depends_on[i]);

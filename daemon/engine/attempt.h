@@ -121,6 +121,17 @@ void task_weigh(struct engine *engine, struct profile *profile, struct task *tas
 int retention_sweep(struct engine *engine);
 struct profile *engine_profile_by_id(const struct engine *engine, int64_t profile_id);
 
+/* Metrics (engine/metrics.c) */
+
+/** Notes that acpd runs, how long the queues are, and forgets what is old: rows of the pass. */
+int metrics_note(struct engine *engine);
+void metrics_commit(struct engine *engine);
+/** At the start: the arrivals of the last hours, for the charts. */
+int metrics_recall(struct engine *engine);
+void metrics_rollback(struct engine *engine);
+/** The monotonic ms at which there is something to note. */
+int64_t metrics_deadline(const struct engine *engine);
+
 /** Lets every agent go that is kept for another attempt. */
 void agents_dismiss(struct engine *engine);
 /** Forgets them; their processes are the supervisor's to end. */

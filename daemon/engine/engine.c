@@ -23,10 +23,8 @@
 /* From here on a clock that leaps ahead may be a wrong one. */
 #define FAR_STEP_MS (INT64_C(3600) * 1000)
 
-#define METRICS_KEEP_MS   (INT64_C(8) * 24 * 3600 * 1000)
-#define PRUNE_INTERVAL_MS (INT64_C(3600) * 1000)
-#define STORE_RETRY_MS    1000
-#define LOG_EVENT_MS      500
+#define STORE_RETRY_MS 1000
+#define LOG_EVENT_MS   500
 
 struct engine *engine_new(struct store *store, struct settings *settings, const char *state_dir,
                           const char *socket_path)
@@ -120,6 +118,8 @@ int engine_recover(struct engine *engine)
     }
     if (r == 0)
         r = lease_adopt_all(engine);
+    if (r == 0)
+        r = metrics_recall(engine);
     if (count)
         log_info("%lld attempts were interrupted; their tasks are queued again", (long long)count);
     return r;
@@ -235,21 +235,6 @@ static int flush_profiles(struct engine *engine)
     return 0;
 }
 
-static int prune_metrics(struct engine *engine)
-{
-    if (engine->now.mono < engine->next_prune)
-        return 0;
-    for (size_t i = 0; i < engine->profile_count; i++) {
-        int r = store_prune_metrics(engine->store, engine->profiles[i]->id,
-                                    engine->now.wall - METRICS_KEEP_MS);
-
-        if (r < 0)
-            return r;
-    }
-    engine->next_prune = engine->now.mono + PRUNE_INTERVAL_MS;
-    return 0;
-}
-
 /* A retry waits for a moment of the wall clock; when someone sets that back, the wait must not grow
  * by as much. */
 static int follow_wall_clock(struct engine *engine)
@@ -259,7 +244,7 @@ static int follow_wall_clock(struct engine *engine)
 
     /* A clock that is set forward may be wrong: what seems old is not removed at once. */
     if (step > FAR_STEP_MS)
-        engine->next_sweep = engine->now.mono + FAR_STEP_MS;
+        engine->next_sweep = engine->next_prune = engine->now.mono + FAR_STEP_MS;
     if (step > -WALL_STEP_MS)
         return 0;
     log_debug("the clock was set back by %lld s", (long long)(-step / 1000));
@@ -322,8 +307,22 @@ int engine_plan(struct engine *engine)
     if (r == 0)
         r = retention_sweep(engine);
     if (r == 0)
-        r = prune_metrics(engine);
+        r = metrics_note(engine);
     return r < 0 ? r : flush_profiles(engine);
+}
+
+/* An attempt that counts. */
+static void note_attempt(const struct attempt *attempt)
+{
+    struct profile *profile = attempt->profile;
+    struct metrics_sample sample = {
+        .duration_ms = attempt->ended_mono - attempt->started_mono,
+        .type = attempt->type,
+        .success = attempt->class == ERROR_NONE,
+    };
+
+    metrics_window_add(&profile->window, &sample);
+    anomaly_add_attempt(&profile->charts, sample.success, sample.duration_ms);
 }
 
 void engine_commit(struct engine *engine)
@@ -339,14 +338,10 @@ void engine_commit(struct engine *engine)
                            attempt->profile->config.min_concurrent_tasks,
                            attempt->profile->config.max_concurrent_tasks, attempt->ended_mono);
         if (!attempt->is_stale && error_class_info(attempt->class)->counts)
-            metrics_window_add(&attempt->profile->window,
-                               &(struct metrics_sample){
-                                   .duration_ms = attempt->ended_mono - attempt->started_mono,
-                                   .type = attempt->type,
-                                   .success = attempt->class == ERROR_NONE,
-                               });
+            note_attempt(attempt);
         attempt_free(attempt);
     }
+    metrics_commit(engine);
     for (size_t i = 0; i < engine->profile_count; i++) {
         struct profile *profile = engine->profiles[i];
         enum profile_health health;
@@ -404,6 +399,7 @@ void engine_rollback(struct engine *engine)
         profile_rollback(engine->profiles[i]);
         engine->profiles[i]->next_wake = 0;
     }
+    metrics_rollback(engine);
     engine_drop_settings(engine);
     event_rollback(&engine->events);
     engine->has_releases = true;
@@ -429,7 +425,7 @@ void engine_launch(struct engine *engine)
 int64_t engine_next_deadline(const struct engine *engine)
 {
     const struct heap_node *top = heap_top(&engine->deadlines);
-    int64_t next = engine->next_prune;
+    int64_t next = metrics_deadline(engine);
 
     /* While the storage fails, what could not be written is tried again, but not at once. */
     if (store_error(engine->store)[0])

@@ -46,6 +46,12 @@ struct engine_now {
     int64_t queue; /* orders the queue: wall time that never steps back, restarts included */
 };
 
+/* A span of time in which acpd runs: this one, since its start or since the wall clock was set. */
+struct engine_uptime {
+    int64_t started_at, seen_at; /* wall ms, 0: none yet */
+    int64_t wall_ahead;          /* of the monotonic clock, at seen_at */
+};
+
 struct engine {
     struct settings settings;
     struct store *store;
@@ -81,6 +87,10 @@ struct engine {
 
     /* Reads the configuration again; -EINVAL with a message, to be freed, when it is refused. */
     int (*reload)(struct engine *engine, char **ret_error);
+
+    /* As committed, and by the pass under way when it is set. */
+    struct engine_uptime uptime, staged_uptime;
+    struct metrics_peak peak, staged_peak; /* of all queues together */
 
     uint64_t passes, commits;
     int64_t last_commit;                       /* wall ms, 0: none yet */
@@ -173,11 +183,43 @@ struct profile *engine_find_known_profile(const struct engine *engine, const cha
 bool engine_is_visible(const struct profile *profile);
 const char *engine_profile_name(const struct engine *engine, int64_t profile_id);
 int engine_set_active(struct engine *engine, struct profile *profile, bool is_active);
-int engine_metrics(struct engine *engine, const struct profile *profile, int64_t range_ms,
-                   struct metrics *ret_metrics);
 /** Seconds that the oldest queued task has been ready, -1 without any. Exact while the queue is at
  *  most 1,000 long, else that of the first 1,000. */
 int engine_oldest_queued(struct engine *engine, const struct profile *profile, double *ret_age);
+
+/* Metrics (engine/metrics.c) */
+
+int engine_metrics(struct engine *engine, const struct profile *profile,
+                   const struct metrics_range *range, struct metrics *ret_metrics);
+
+struct engine_history {
+    const struct metrics_range *range;
+    int64_t start; /* of the first bucket, wall ms */
+    struct engine_history_bucket {
+        bool has_run; /* acpd, at some moment of it */
+        struct metrics_bucket sum;
+    } * buckets;                           /* as many as the range has */
+    struct metrics_bucket total, previous; /* the range, and the one before it */
+};
+
+/** The past of one profile, or of all together (NULL). The caller ends it. */
+int engine_history(struct engine *engine, const struct profile *profile,
+                   const struct metrics_range *range, struct engine_history *ret_history);
+void engine_history_deinit(struct engine_history *history);
+
+struct engine_capacity {
+    int64_t sample_size; /* attempts that were measured; 0: nothing else but arrivals is known */
+    double arrival_rate; /* attempts that are needed, a second */
+    double average_duration;   /* seconds */
+    double utilization;        /* offered load over slots */
+    double predicted_wait;     /* seconds, INFINITY: the queue grows without bound */
+    int64_t recommended_slots; /* 0: no number that a profile may have suffices */
+};
+
+/** What the profile's slots are up to, and how many keep the wait at `target_wait` seconds. */
+int engine_capacity(struct engine *engine, const struct profile *profile,
+                    const struct metrics_range *range, double target_wait,
+                    struct engine_capacity *ret_capacity);
 
 /* Tasks (engine/tasks.c). A task that comes back is freed by task_deinit(). */
 

@@ -60,6 +60,11 @@ static int make_profile(struct engine *engine, struct profile_config *config,
     r = store_fill_window(engine->store, row->id, &profile->window);
     if (r < 0)
         return r;
+    for (size_t i = profile->window.count; i--;) {
+        const struct metrics_sample *sample = metrics_window_at(&profile->window, i);
+
+        anomaly_add_attempt(&profile->charts, sample->success, sample->duration_ms);
+    }
     profile->last_claim = engine->now.mono;
     profile_update_health(profile, &engine->staged.settings.health);
     *ret_profile = STEAL(profile);
@@ -257,20 +262,6 @@ int engine_set_active(struct engine *engine, struct profile *profile, bool is_ac
     /* The row is written by engine_plan; the transaction is opened here, so that this reply, too,
      * falls with the pass. */
     return store_update_profile(engine->store, profile->id, &(struct task_counts){0}, is_active, 0);
-}
-
-int engine_metrics(struct engine *engine, const struct profile *profile, int64_t range_ms,
-                   struct metrics *ret_metrics)
-{
-    const int64_t minute = 60000;
-    struct metrics_bucket sum;
-    int64_t to = (engine->now.wall / minute + 1) * minute;
-    int r = store_sum_metrics(engine->store, profile->id, to - range_ms, to, &sum);
-
-    if (r < 0)
-        return r;
-    metrics_from_bucket(&sum, range_ms, ret_metrics);
-    return 0;
 }
 
 int engine_oldest_queued(struct engine *engine, const struct profile *profile, double *ret_age)

@@ -101,6 +101,7 @@ int engine_update(struct engine *engine, int64_t id, const struct engine_update 
         task_move(ret_task, update->profile->id, profile_stage_counts(profile),
                   profile_stage_counts(update->profile));
         profile = update->profile;
+        profile->staged.bucket.arrived++;
         if (was == TASK_SCHEDULED)
             task_schedule(engine, profile, ret_task, ret_task->place);
     }
@@ -169,6 +170,7 @@ int engine_retry(struct engine *engine, int64_t id, struct task *ret_task)
         task_block(profile, ret_task);
     else
         task_admit(engine, profile, ret_task);
+    profile->staged.bucket.arrived++;
     task_weigh(engine, profile, ret_task);
     return task_save(engine, ret_task, was);
 }

@@ -1,7 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Figures as Prometheus reads them: its text format, version 0.0.4
- * (https://prometheus.io/docs/instrumenting/exposition_formats/). */
+/*
+ * Figures as Prometheus reads them: its text format, version 0.0.4
+ * (https://prometheus.io/docs/instrumenting/exposition_formats/).
+ *
+ * Counters begin at acpd's start, as those of any process, and hold what has been committed.
+ */
+#include <stddef.h>
+#include <stdio.h>
+
 #include "rpc/method.h"
+
+/* Edges that are told of a histogram: every eighth, a factor of four apart, from 4 ms to 50 days.
+ * The last bin holds whatever is longer, so its edge is none. */
+#define EDGE_STEP 8
 
 /* Profile names are words: nothing in them needs to be escaped. */
 static void print_head(struct buf *text, const char *name, const char *type, const char *help)
@@ -9,66 +20,230 @@ static void print_head(struct buf *text, const char *name, const char *type, con
     buf_printf(text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-static void print_profiles(struct buf *text, const struct engine *engine, const char *name,
-                           const char *help, int64_t (*value)(const struct profile *profile))
+static void print_sample(struct buf *text, const char *name, const struct profile *profile,
+                         const char *labels, double value)
 {
-    print_head(text, name, "gauge", help);
-    for (size_t i = 0; i < engine->profile_count; i++) {
-        const struct profile *p = engine->profiles[i];
+    buf_printf(text, "%s{profile=\"%s\"%s} ", name, profile->config.name, labels);
+    buf_add_json_number(text, value);
+    buf_add_char(text, '\n');
+}
 
-        if (engine_is_visible(p))
-            buf_printf(text, "%s{profile=\"%s\"} %lld\n", name, p->config.name,
-                       (long long)value(p));
+/* The visible profile behind this one; NULL: the first. */
+static const struct profile *next_profile(const struct engine *engine,
+                                          const struct profile *previous)
+{
+    bool is_behind = !previous;
+
+    for (size_t i = 0; i < engine->profile_count; i++) {
+        if (is_behind && engine_is_visible(engine->profiles[i]))
+            return engine->profiles[i];
+        is_behind |= engine->profiles[i] == previous;
+    }
+    return NULL;
+}
+
+#define for_each_profile(p, engine)                                                                \
+    for (const struct profile *p = next_profile(engine, NULL); p; p = next_profile(engine, p))
+
+/* What is counted of a profile: a member of its total. */
+#define OF(member) offsetof(struct metrics_bucket, member)
+
+static const struct counter {
+    const char *name, *help;
+    struct {
+        const char *labels;
+        size_t member;
+    } series[4];
+} counters[] = {
+    {"acpd_tasks_arrived_total",
+     "Tasks that came into the queue: assigned, moved here or retried by a user.",
+     {{"", OF(arrived)}}},
+    {"acpd_tasks_finished_total",
+     "Tasks by their final outcome.",
+     {{",outcome=\"completed\"", OF(completed)},
+      {",outcome=\"failed\"", OF(failed)},
+      {",outcome=\"cancelled\"", OF(cancelled)}}},
+    {"acpd_attempts_total",
+     "Attempts that count for the rates, by result.",
+     {{",result=\"success\"", OF(successes)}, {",result=\"error\"", OF(errors)}}},
+    {"acpd_attempts_retried_total", "Attempts that acpd repeats.", {{"", OF(retried)}}},
+};
+
+static int64_t member_of(const struct profile *profile, size_t member)
+{
+    return *(const int64_t *)((const char *)&profile->total + member);
+}
+
+static void print_counters(struct buf *text, const struct engine *engine)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(counters); i++) {
+        const struct counter *c = &counters[i];
+
+        print_head(text, c->name, "counter", c->help);
+        for_each_profile (p, engine)
+            for (size_t s = 0; c->series[s].labels; s++)
+                print_sample(text, c->name, p, c->series[s].labels,
+                             (double)member_of(p, c->series[s].member));
     }
 }
 
-static int64_t slots(const struct profile *profile)
+static void print_bins(struct buf *text, const char *name, const struct profile *profile,
+                       const uint32_t bins[METRICS_BINS], double sum)
 {
-    return profile_slots(profile);
+    int64_t count = 0;
+
+    for (size_t i = 0; i < METRICS_BINS; i++) {
+        count += bins[i];
+        if ((i + 1) % EDGE_STEP || i + 1 == METRICS_BINS)
+            continue;
+        buf_printf(text, "%s_bucket{profile=\"%s\",le=\"", name, profile->config.name);
+        buf_add_json_number(text, metrics_bin_edge(i));
+        buf_printf(text, "\"} %lld\n", (long long)count);
+    }
+    buf_printf(text, "%s_bucket{profile=\"%s\",le=\"+Inf\"} %lld\n", name, profile->config.name,
+               (long long)count);
+    buf_printf(text, "%s_sum{profile=\"%s\"} ", name, profile->config.name);
+    buf_add_json_number(text, sum);
+    buf_printf(text, "\n%s_count{profile=\"%s\"} %lld\n", name, profile->config.name,
+               (long long)count);
 }
 
-static int64_t is_active(const struct profile *profile)
+static void print_histograms(struct buf *text, const struct engine *engine)
+{
+    static const char durations[] = "acpd_attempt_duration_seconds";
+    static const char waits[] = "acpd_queue_wait_seconds";
+
+    print_head(text, durations, "histogram", "How long attempts took that count for the rates.");
+    for_each_profile (p, engine)
+        print_bins(text, durations, p, p->total.durations, (double)p->total.duration_sum_ms / 1000);
+    print_head(text, waits, "histogram", "How long tasks had been queued when an attempt started.");
+    for_each_profile (p, engine)
+        print_bins(text, waits, p, p->total.waits, (double)p->total.wait_sum_ms / 1000);
+}
+
+static double running(const struct engine *engine UNUSED, const struct profile *profile)
+{
+    return (double)profile_count(profile, TASK_RUNNING);
+}
+
+static double queue_size(const struct engine *engine UNUSED, const struct profile *profile)
+{
+    return (double)profile_waiting(profile);
+}
+
+static double queue_limit(const struct engine *engine UNUSED, const struct profile *profile)
+{
+    return (double)profile->config.queue_limit;
+}
+
+static double slots(const struct engine *engine UNUSED, const struct profile *profile)
+{
+    return (double)profile_slots(profile);
+}
+
+static double is_active(const struct engine *engine UNUSED, const struct profile *profile)
 {
     return profile_is_active(profile) && !profile->is_removed;
 }
 
-static int64_t queue_limit(const struct profile *profile)
+static double cooldown(const struct engine *engine, const struct profile *profile)
 {
-    return profile->config.queue_limit;
+    int64_t left = profile_cooldown(profile)->until - engine->now.mono;
+
+    return left > 0 ? (double)left / 1000 : 0;
 }
 
-static void print_tasks(struct buf *text, const struct engine *engine)
-{
-    print_head(text, "acpd_tasks", "gauge", "Tasks by their present status.");
-    for (size_t i = 0; i < engine->profile_count; i++) {
-        const struct profile *p = engine->profiles[i];
+static const struct gauge {
+    const char *name, *help;
+    double (*value)(const struct engine *engine, const struct profile *profile);
+} gauges[] = {
+    {"acpd_profile_running", "Tasks that run.", running},
+    {"acpd_profile_queue_size", "Tasks that wait: queued, scheduled and blocked.", queue_size},
+    {"acpd_profile_queue_limit", "Waiting tasks at most.", queue_limit},
+    {"acpd_profile_slots", "Attempts that may run at once.", slots},
+    {"acpd_profile_active", "1 unless the profile is paused.", is_active},
+    {"acpd_profile_cooldown_seconds", "Until something may be started again; 0 without a cooldown.",
+     cooldown},
+};
 
-        for (int s = TASK_QUEUED; engine_is_visible(p) && s < TASK_STATUS_COUNT; s++)
-            buf_printf(text, "acpd_tasks{profile=\"%s\",status=\"%s\"} %lld\n", p->config.name,
-                       task_status_name((enum task_status)s),
-                       (long long)profile_count(p, (enum task_status)s));
+static void print_gauges(struct buf *text, const struct engine *engine)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(gauges); i++) {
+        print_head(text, gauges[i].name, "gauge", gauges[i].help);
+        for_each_profile (p, engine)
+            print_sample(text, gauges[i].name, p, "", gauges[i].value(engine, p));
     }
 }
 
-static void print_counter(struct buf *text, const char *name, const char *help, uint64_t value)
+/* Of finished tasks there is a counter: they are not kept for ever. */
+static void print_tasks(struct buf *text, const struct engine *engine)
 {
-    print_head(text, name, "counter", help);
-    buf_printf(text, "%s %llu\n", name, (unsigned long long)value);
+    static const enum task_status statuses[] = {TASK_QUEUED, TASK_SCHEDULED, TASK_BLOCKED,
+                                                TASK_RUNNING};
+    char labels[64];
+
+    print_head(text, "acpd_tasks", "gauge", "Unfinished tasks by their present status.");
+    for_each_profile (p, engine) {
+        for (size_t i = 0; i < ARRAY_SIZE(statuses); i++) {
+            snprintf(labels, sizeof(labels), ",status=\"%s\"", task_status_name(statuses[i]));
+            print_sample(text, "acpd_tasks", p, labels, (double)profile_count(p, statuses[i]));
+        }
+    }
 }
 
-void rpc_print_export(const struct engine *engine, struct buf *text)
+static void print_health(struct buf *text, const struct engine *engine)
+{
+    char labels[64];
+
+    print_head(text, "acpd_profile_health", "gauge", "1 for the state that the profile is in.");
+    for_each_profile (p, engine) {
+        for (int h = HEALTH_HEALTHY; h <= HEALTH_UNHEALTHY; h++) {
+            snprintf(labels, sizeof(labels), ",state=\"%s\"",
+                     profile_health_name((enum profile_health)h));
+            print_sample(text, "acpd_profile_health", p, labels, (int)p->health == h);
+        }
+    }
+}
+
+static int print_ages(struct buf *text, struct engine *engine)
+{
+    static const char name[] = "acpd_profile_oldest_queued_age_seconds";
+
+    print_head(text, name, "gauge", "How long the oldest queued task has been ready; 0 without.");
+    for_each_profile (p, engine) {
+        double age;
+        int r = engine_oldest_queued(engine, p, &age);
+
+        if (r < 0)
+            return r;
+        print_sample(text, name, p, "", age < 0 ? 0 : age);
+    }
+    return 0;
+}
+
+static void print_one(struct buf *text, const char *name, const char *type, const char *help,
+                      double value)
+{
+    print_head(text, name, type, help);
+    buf_printf(text, "%s ", name);
+    buf_add_json_number(text, value);
+    buf_add_char(text, '\n');
+}
+
+int rpc_print_export(struct engine *engine, struct buf *text)
 {
     print_head(text, "acpd_build_info", "gauge", "The version that runs.");
     buf_add_text(text, "acpd_build_info{version=\"" ACPD_VERSION "\"} 1\n");
+    print_counters(text, engine);
+    print_histograms(text, engine);
     print_tasks(text, engine);
-    print_profiles(text, engine, "acpd_profile_active", "1 unless the profile is paused.",
-                   is_active);
-    print_profiles(text, engine, "acpd_profile_slots", "Attempts that may run at once.", slots);
-    print_profiles(text, engine, "acpd_profile_queue_limit", "Waiting tasks at most.", queue_limit);
-    print_counter(text, "acpd_passes_total", "Passes of the loop since the start.", engine->passes);
-    print_counter(text, "acpd_commits_total", "Commits since the start.", engine->commits);
-    print_head(text, "acpd_storage_bytes", "gauge", "Bytes of the database.");
-    buf_printf(text, "acpd_storage_bytes %lld\n", (long long)store_size(engine->store));
-    print_head(text, "acpd_storage_failing", "gauge", "1 while writes fail.");
-    buf_printf(text, "acpd_storage_failing %d\n", store_error(engine->store)[0] != '\0');
+    print_gauges(text, engine);
+    print_health(text, engine);
+    print_one(text, "acpd_passes_total", "counter", "Passes of the loop.", (double)engine->passes);
+    print_one(text, "acpd_commits_total", "counter", "Commits.", (double)engine->commits);
+    print_one(text, "acpd_storage_bytes", "gauge", "Bytes of the database.",
+              (double)store_size(engine->store));
+    print_one(text, "acpd_storage_failing", "gauge", "1 while writes fail.",
+              store_error(engine->store)[0] != '\0');
+    return print_ages(text, engine);
 }

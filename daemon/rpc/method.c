@@ -10,8 +10,8 @@
 #include "common/alloc.h"
 
 static const struct rpc_method *const tables[] = {
-    rpc_profile_methods, rpc_task_methods,   rpc_permission_methods,
-    rpc_worker_methods,  rpc_system_methods,
+    rpc_profile_methods,    rpc_task_methods,   rpc_metrics_methods,
+    rpc_permission_methods, rpc_worker_methods, rpc_system_methods,
 };
 
 const struct rpc_method *rpc_method_find(const char *name)
@@ -83,6 +83,11 @@ int64_t rpc_get_int(struct rpc_call *call, const char *param, int64_t otherwise)
     struct json_object *value = json_get(call->params, param);
 
     return value ? json_object_get_int64(value) : otherwise;
+}
+
+const struct metrics_range *rpc_get_range(struct rpc_call *call)
+{
+    return metrics_range_find(json_get_string(call->params, "range"));
 }
 
 static void print_method(const struct rpc_method *method, const struct settings *settings,
@@ -172,6 +177,8 @@ static void print_profiles_health(const struct engine *engine, struct buf *out)
         buf_printf(out, "%s\"%s\":{\"health\":\"%s\",\"healthReason\":", separator, p->config.name,
                    profile_health_name(p->health));
         buf_add_json_text(out, p->health_reason[0] ? p->health_reason : NULL);
+        buf_add_text(out, ",\"anomalies\":");
+        rpc_print_anomalies(p, out);
         buf_add_char(out, '}');
         separator = ",";
     }
@@ -228,15 +235,6 @@ static enum rpc_outcome get_health(struct rpc_call *call)
     return RPC_REPLY;
 }
 
-static enum rpc_outcome get_metrics_export(struct rpc_call *call)
-{
-    CLEANUP(buf_deinit) struct buf text = {0};
-
-    rpc_print_export(call->engine, &text);
-    buf_add_json_string(call->out, text.data, text.len);
-    return RPC_REPLY;
-}
-
 static enum rpc_outcome reload_config(struct rpc_call *call)
 {
     CLEANUP(freep) char *error = NULL;
@@ -287,8 +285,6 @@ static enum rpc_outcome subscribe(struct rpc_call *call)
 
 const struct rpc_method rpc_system_methods[] = {
     {"get_health", "How acpd and its profiles are.", no_params, get_health},
-    {"get_metrics_export", "The figures as Prometheus reads them: text, as one string.", no_params,
-     get_metrics_export},
     {"reload_config", "Reads the configuration file again; a bad one changes nothing.", no_params,
      reload_config, .is_guarded = true},
     {"subscribe", "Events on this connection, as they are committed.", subscribe_params, subscribe},

@@ -52,6 +52,7 @@ struct rpc_method {
 /* One table a file, ended by a row without a name. */
 extern const struct rpc_method rpc_profile_methods[];
 extern const struct rpc_method rpc_task_methods[];
+extern const struct rpc_method rpc_metrics_methods[];
 extern const struct rpc_method rpc_permission_methods[];
 extern const struct rpc_method rpc_worker_methods[];
 extern const struct rpc_method rpc_system_methods[];
@@ -73,6 +74,8 @@ enum rpc_outcome rpc_error_queue_full(struct rpc_call *call, const struct profil
 /** The profile that a parameter names, or NULL with the call's error set. */
 struct profile *rpc_get_profile(struct rpc_call *call, const char *param);
 int64_t rpc_get_int(struct rpc_call *call, const char *param, int64_t otherwise);
+/** The range that the parameter `range` names. */
+const struct metrics_range *rpc_get_range(struct rpc_call *call);
 
 /* Printing (rpc/print.c) */
 
@@ -80,10 +83,13 @@ int64_t rpc_get_int(struct rpc_call *call, const char *param, int64_t otherwise)
 int rpc_print_task(struct rpc_call *call, const struct task *task, int64_t position);
 void rpc_print_profile(const struct profile *profile, struct buf *out);
 int rpc_print_state(struct rpc_call *call, const struct profile *profile);
-int rpc_print_metrics(struct rpc_call *call, const struct profile *profile, const char *range);
+int rpc_print_metrics(struct rpc_call *call, const struct profile *profile,
+                      const struct metrics_range *range);
 
-/** The figures for Prometheus (rpc/export.c). */
-void rpc_print_export(const struct engine *engine, struct buf *text);
+/** What of the profile is unlike the usual, as an array (rpc/methods_metrics.c). */
+void rpc_print_anomalies(const struct profile *profile, struct buf *out);
+/** The figures for Prometheus (rpc/export.c), or the storage's error. */
+int rpc_print_export(struct engine *engine, struct buf *text);
 
 /* The bound of one reply that lists things. */
 #define RPC_LIST_BYTES (4 * 1024 * 1024)

@@ -6,8 +6,6 @@
 #include "common/alloc.h"
 #include "rpc/task_params.h"
 
-static const char *const ranges[] = {"1h", "24h", "7d", NULL};
-
 #define NAME                                                                                       \
     {                                                                                              \
         .name = "name", .alias = "profileName", .type = PARAM_STRING, .is_required = true,         \
@@ -15,7 +13,7 @@ static const char *const ranges[] = {"1h", "24h", "7d", NULL};
     }
 #define RANGE                                                                                      \
     {                                                                                              \
-        .name = "range", .type = PARAM_ENUM, .values = ranges,                                     \
+        .name = "range", .type = PARAM_ENUM, .values = metrics_range_names,                        \
         .doc = "How far back the figures go; 1h unless told."                                      \
     }
 #define END                                                                                        \
@@ -77,13 +75,13 @@ static enum rpc_outcome get_profile_metrics(struct rpc_call *call)
 
     if (!profile)
         return RPC_ERROR;
-    return done(call, rpc_print_metrics(call, profile, json_get_string(call->params, "range")));
+    return done(call, rpc_print_metrics(call, profile, rpc_get_range(call)));
 }
 
 static int print_named_metrics(struct rpc_call *call, const struct profile *profile)
 {
     buf_printf(call->out, "\"%s\":", profile->config.name);
-    return rpc_print_metrics(call, profile, json_get_string(call->params, "range"));
+    return rpc_print_metrics(call, profile, rpc_get_range(call));
 }
 
 static enum rpc_outcome get_all_profile_metrics(struct rpc_call *call)
@@ -107,7 +105,7 @@ static int print_with_state(struct rpc_call *call, const struct profile *profile
     if (r < 0)
         return r;
     buf_add_text(call->out, ",\"metrics\":");
-    r = rpc_print_metrics(call, profile, json_get_string(call->params, "range"));
+    r = rpc_print_metrics(call, profile, rpc_get_range(call));
     buf_add_char(call->out, '}');
     return r;
 }

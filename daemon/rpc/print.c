@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Profiles, their states and their metrics as users see them. */
-#include <string.h>
-
 #include "rpc/method.h"
 
 int rpc_print_task(struct rpc_call *call, const struct task *task, int64_t position)
@@ -122,23 +120,13 @@ int rpc_print_state(struct rpc_call *call, const struct profile *profile)
     return 0;
 }
 
-static int64_t range_ms(const char *range)
-{
-    const int64_t hour = INT64_C(3600000);
-
-    if (strcmp(range, "24h") == 0)
-        return 24 * hour;
-    return strcmp(range, "7d") == 0 ? 7 * 24 * hour : hour;
-}
-
-int rpc_print_metrics(struct rpc_call *call, const struct profile *profile, const char *range)
+int rpc_print_metrics(struct rpc_call *call, const struct profile *profile,
+                      const struct metrics_range *range)
 {
     struct buf *out = call->out;
     struct metrics m;
-    int r;
+    int r = engine_metrics(call->engine, profile, range, &m);
 
-    range = range ? range : "1h";
-    r = engine_metrics(call->engine, profile, range_ms(range), &m);
     if (r < 0)
         return r;
     print_number(out, "{\"throughput\":", m.throughput);
@@ -146,7 +134,7 @@ int rpc_print_metrics(struct rpc_call *call, const struct profile *profile, cons
     print_number(out, ",\"averageTaskDuration\":", m.average_duration);
     print_number(out, ",\"queueWaitTime\":", m.average_wait);
     print_number(out, ",\"errorRate\":", m.error_rate);
-    print_text(out, ",\"range\":", range);
+    print_text(out, ",\"range\":", range->name);
     print_int(out, ",\"sampleSize\":", m.sample_size);
     print_number(out, ",\"p50TaskDuration\":", m.p50_duration);
     print_number(out, ",\"p95TaskDuration\":", m.p95_duration);

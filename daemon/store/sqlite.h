@@ -96,14 +96,27 @@
     X(RECENT_ATTEMPTS,                                                                             \
       "SELECT error_class, duration, type FROM attempt INDEXED BY attempt_recent "                 \
       "WHERE counts AND profile_id = ?1 ORDER BY finished_at DESC LIMIT ?2")                       \
+    X(ADD_ARRIVALS,                                                                                \
+      "INSERT INTO bucket (profile_id, span, at, " BUCKET_COLUMNS ") VALUES (?1, ?2, ?3, 0, 0, "   \
+      "0, 0, 0, 0, 0, 0, 0, '', 0, '', '', ?4, ?5) ON CONFLICT (profile_id, span, at) DO UPDATE "  \
+      "SET arrived = arrived + excluded.arrived, queue_max = max(queue_max, excluded.queue_max)")  \
     X(GET_BUCKET, "SELECT " BUCKET_COLUMNS " FROM bucket "                                         \
                   "WHERE profile_id = ?1 AND span = ?2 AND at = ?3")                               \
     X(PUT_BUCKET, "INSERT OR REPLACE INTO bucket (profile_id, span, at, " BUCKET_COLUMNS ") "      \
                   "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, "     \
                   "?16, ?17, ?18)")                                                                \
-    X(LIST_BUCKETS, "SELECT " BUCKET_COLUMNS " FROM bucket "                                       \
+    X(LIST_BUCKETS, "SELECT " BUCKET_COLUMNS ", at FROM bucket "                                   \
                     "WHERE profile_id = ?1 AND span = ?2 AND at >= ?3 AND at < ?4")                \
-    X(PRUNE_BUCKETS, "DELETE FROM bucket WHERE profile_id = ?1 AND span = ?2 AND at < ?3")
+    X(PRUNE_BUCKETS,                                                                               \
+      "DELETE FROM bucket WHERE profile_id = ?2 AND span = ?3 AND at <= (SELECT max(at) FROM "     \
+      "(SELECT at FROM bucket WHERE profile_id = ?2 AND span = ?3 AND at < ?4 ORDER BY at "        \
+      "LIMIT ?1))")                                                                                \
+    X(PUT_UPTIME, "INSERT INTO uptime VALUES (?1, ?2) ON CONFLICT (started_at) DO UPDATE SET "     \
+                  "seen_at = max(seen_at, excluded.seen_at)")                                      \
+    X(LIST_UPTIME, "SELECT started_at, seen_at FROM uptime WHERE started_at < ?2 AND "             \
+                   "seen_at >= ?1 ORDER BY started_at")                                            \
+    X(PRUNE_UPTIME, "DELETE FROM uptime WHERE started_at IN (SELECT started_at FROM uptime "       \
+                    "WHERE started_at < ?2 AND seen_at < ?2 ORDER BY started_at LIMIT ?1)")
 
 #define X(name, sql) STMT_##name,
 enum statement { STATEMENTS(X) STATEMENT_COUNT };

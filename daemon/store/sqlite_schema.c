@@ -9,7 +9,8 @@
  *           that none is used again. (AUTOINCREMENT would promise that by itself and costs a tenth
  *           of all that an assignment takes.)
  * attempt   finished attempts; a running one is in its task's row
- * bucket    metrics of one profile in one minute, quarter of an hour or hour (span, in ms)
+ * bucket    metrics of one profile in one minute, quarter of an hour or hour (span, in ms); of
+ *           profile 0, which is all of them together, queue_max alone
  */
 #include <errno.h>
 
@@ -84,7 +85,7 @@ static const char *const migrations[] = {
     "  duration_sum INTEGER NOT NULL,"
     "  started INTEGER NOT NULL,"
     "  wait_sum INTEGER NOT NULL,"
-    "  durations TEXT NOT NULL," /* see metrics_durations_print() */
+    "  durations TEXT NOT NULL," /* see metrics_histogram_print() */
     "  PRIMARY KEY (profile_id, span, at)"
     ") WITHOUT ROWID;",
 
@@ -117,6 +118,12 @@ static const char *const migrations[] = {
     "ALTER TABLE bucket ADD COLUMN waits TEXT NOT NULL DEFAULT '';" /* as durations */
     "ALTER TABLE bucket ADD COLUMN arrived INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE bucket ADD COLUMN queue_max INTEGER NOT NULL DEFAULT 0;"
+    /* Quarters of the minutes that there are: histograms that stand in a row are read as a sum. */
+    "INSERT INTO bucket"
+    "  SELECT profile_id, 900000, at - at % 900000, sum(completed), sum(failed), sum(cancelled),"
+    "    sum(retried), sum(successes), sum(errors), sum(duration_sum), sum(started), sum(wait_sum),"
+    "    group_concat(durations, ' '), sum(cost), max(currency), '', 0, 0"
+    "  FROM bucket WHERE span = 60000 GROUP BY 1, 3;"
     "CREATE TABLE dependency ("
     "  depends_on INTEGER NOT NULL,"
     "  task_id INTEGER NOT NULL,"

@@ -172,11 +172,30 @@ int store_list_leases(struct store *store, void (*row)(struct store_lease *lease
 
 /* Metrics */
 
-/** Adds to the bucket of the minute, and of the hour, that holds `at`. */
+/** Adds to the buckets of the minute, the quarter and the hour that hold `at`. Profile 0 is all of
+ *  them together, and has queue_max alone: the profiles' maxima do not add up. */
 int store_add_metrics(struct store *store, int64_t profile_id, int64_t at,
                       const struct metrics_bucket *bucket);
 /** Adds up the minutes from `from` to `to` (wall ms, whole minutes). */
 int store_sum_metrics(struct store *store, int64_t profile_id, int64_t from, int64_t to,
                       struct metrics_bucket *ret_sum);
-/** Removes the profile's buckets from before `before`. */
-int store_prune_metrics(struct store *store, int64_t profile_id, int64_t before);
+typedef void (*store_bucket_row)(int64_t at, const struct metrics_bucket *bucket, void *data);
+
+/** Calls `row` for each bucket of this span (METRICS_MINUTE and so on) from `from` to before `to`.
+ */
+int store_list_metrics(struct store *store, int64_t profile_id, int64_t span, int64_t from,
+                       int64_t to, store_bucket_row row, void *data);
+/** Removes the profile's buckets of this span from before `before`, a bounded number at a time. 1:
+ *  there may be more. */
+int store_prune_metrics(struct store *store, int64_t profile_id, int64_t span, int64_t before);
+
+/** Notes that acpd has run from started_at to seen_at (wall ms): a new span, or more of one. */
+int store_put_uptime(struct store *store, int64_t started_at, int64_t seen_at);
+
+typedef void (*store_span_row)(int64_t started_at, int64_t seen_at, void *data);
+
+/** Calls `row` for each span of running that touches from..to, by its start. */
+int store_list_uptime(struct store *store, int64_t from, int64_t to, store_span_row row,
+                      void *data);
+/** Removes spans that ended before `before`, as store_prune_metrics() does. */
+int store_prune_uptime(struct store *store, int64_t before);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Pages of the gateway in Debian's Chromium, and its API's document under a real validator."""
+"""The dashboard in Debian's Chromium, and the API's document under a real validator. What is done in
+the page stands in scenarios.mjs; what happens around it, here."""
 
 import http.server
 import json
@@ -7,13 +8,47 @@ import pathlib
 import subprocess
 import threading
 
+import pytest
+
+from acpd import profile, shell, wait_until
+
 HERE = pathlib.Path(__file__).parent
+LATER = "2100-01-01T00:00:00Z"
 
 
-def node(*arguments):
-    run = subprocess.run(["node", *arguments], cwd=HERE, capture_output=True, text=True, timeout=180)
-    assert run.returncode == 0, run.stdout + run.stderr
-    return run.stdout
+def play(name, url, *extra, **actions):
+    """Plays a scenario. An action that it asks for, `is on`, is done by the function is_on; what that
+    returns is waited for, when it is a function itself."""
+    process = subprocess.Popen(["node", "scenarios.mjs", name, url, *extra], cwd=HERE, text=True,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE)
+    watchdog = threading.Timer(300, process.kill)
+    watchdog.start()
+    seen = None
+    try:
+        for line in process.stdout:
+            said = json.loads(line)
+            if "seen" in said:
+                seen = said["seen"]
+                continue
+            condition = actions[said["action"].replace(" ", "_")]()
+            if callable(condition):
+                wait_until(condition, said["action"])
+            process.stdin.write("{}\n")
+            process.stdin.flush()
+        errors = process.stderr.read()
+        assert process.wait(60) == 0, errors
+    finally:
+        watchdog.cancel()
+        process.kill()
+        process.wait()
+    return seen
+
+
+@pytest.fixture
+def demo(make_daemon):
+    """The built-in profiles."""
+    return make_daemon()
 
 
 class Stranger(http.server.BaseHTTPRequestHandler):
@@ -29,41 +64,168 @@ class Stranger(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def test_a_page_uses_the_api_without_naming_a_content_type(make_daemon, make_gateway):
-    daemon = make_daemon()
-    gateway = make_gateway(daemon)
-    seen = json.loads(node("scenarios.mjs", "fetches", gateway.url))
+def test_a_page_uses_the_api_without_naming_a_content_type(demo, make_gateway):
+    seen = play("fetches", make_gateway(demo).url)
     assert seen["metrics"]["status"] == 200
     assert set(seen["metrics"]["body"]) == {"product-manager", "refinement", "development"}
     assert seen["best"]["body"]["bestProfile"]["name"] == "development"
     assert seen["status"]["body"]["success"] is True
-    with daemon.client() as client:
+    with demo.client() as client:
         assert client.state("development")["isActive"] is False
 
 
-def test_the_page_shows_switches_and_assigns(make_daemon, make_gateway):
-    daemon = make_daemon()
-    node("scenarios.mjs", "page", make_gateway(daemon).url)
-    with daemon.client() as client:
-        assert client.state("refinement")["isActive"] is False
-        assert client.task(1)["title"] == "From the <b>page</b>"
-
-
-def test_a_page_of_another_origin_can_change_nothing(make_daemon, make_gateway):
-    daemon = make_daemon()
-    target = make_gateway(daemon)
+def test_a_page_of_another_origin_can_change_nothing(demo, make_gateway):
     with http.server.HTTPServer(("127.0.0.1", 0), Stranger) as stranger:
         threading.Thread(target=stranger.serve_forever, daemon=True).start()
         other = f"http://127.0.0.1:{stranger.server_port}"
-        seen = json.loads(node("scenarios.mjs", "strangers", target.url, other))
+        seen = play("strangers", make_gateway(demo).url, other)
         stranger.shutdown()
     # The browser asks first and is refused, or hides the answer; the request itself did nothing.
     assert seen == {"json": "blocked", "simple": "blocked"}
-    with daemon.client() as client:
+    with demo.client() as client:
         assert client.list_tasks()["tasks"] == []
 
 
-def test_the_openapi_document_is_valid(make_daemon, make_gateway, folder):
+def test_the_openapi_document_is_valid(demo, make_gateway, folder):
     path = folder / "openapi.json"
-    path.write_bytes(make_gateway(make_daemon()).request("GET", "/api/openapi.json").body)
-    print(node("node_modules/@seriousme/openapi-schema-validator/bin/validate-api-cli.js", str(path)))
+    path.write_bytes(make_gateway(demo).request("GET", "/api/openapi.json").body)
+    validator = "node_modules/@seriousme/openapi-schema-validator/bin/validate-api-cli.js"
+    run = subprocess.run(["node", validator, str(path)], cwd=HERE, capture_output=True, text=True,
+                         timeout=180)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_a_switch_acts_at_once_and_can_be_taken_back(demo, make_gateway):
+    with demo.client() as client:
+        def is_active(expected):
+            return lambda: client.state("refinement")["isActive"] is expected
+
+        play("switches", make_gateway(demo).url,
+             is_off=lambda: is_active(False), is_on=lambda: is_active(True),
+             turn_on=lambda: client.update_profile_status(name="refinement", isActive=True) and None)
+
+
+def test_assign_by_hand(demo, make_gateway):
+    play("assigns", make_gateway(demo).url)
+    with demo.client() as client:
+        task = client.task(1)
+        assert (task["title"], task["type"], task["priority"]) == (
+            "From the <b>page</b>", "coding", "high")
+        # What was typed is a time in the viewer's zone.
+        assert (task["status"], task["runAt"]) == ("scheduled", "2099-12-31T23:00:00.000Z")
+
+
+def test_assign_by_best_match(demo, make_gateway):
+    play("matches", make_gateway(demo).url)
+    with demo.client() as client:
+        assert client.task(1)["routing"]["bestProfile"] == "refinement"
+
+
+def test_a_failing_profile_is_told(make_daemon, make_gateway):
+    daemon = make_daemon(shell("exit 1", "bad", retry={"maxAttempts": 1}), profile("good"))
+    with daemon.client() as client:
+        def fail():
+            for _ in range(5):
+                client.finish(client.assign("bad", title="it fails")["id"])
+
+        play("fails", make_gateway(daemon).url, fail=fail,
+             was_retried=lambda: lambda: client.task(5)["attempt"] == 2)
+
+
+def test_a_permission_is_answered(demo, make_gateway):
+    with demo.client() as client:
+        def ask():
+            client.assign("development", title="Write it, demo:ask")
+            return lambda: client.list_permissions()
+
+        play("answers", make_gateway(demo).url, ask=ask)
+        assert client.task(1)["status"] == "completed"
+
+
+def test_a_log_is_followed(make_daemon, make_gateway, folder):
+    pipe = folder / "more"
+    script = f"mkfifo {pipe}; echo line 1; n=1; while :; do cat {pipe} >/dev/null; " \
+             "for i in $(seq 200); do n=$((n + 1)); echo line $n; done; done"
+    daemon = make_daemon(shell(script))
+    with daemon.client() as client:
+        client.assign("p", title="It writes")
+        wait_until(lambda: pipe.exists() and "line 1" in client.log(1), "it writes")
+        play("follows", make_gateway(daemon).url, write=lambda: pipe.write_text("more") and None)
+        assert client.task(1)["status"] == "cancelled"
+
+
+def test_a_daemon_and_a_gateway_that_go_away(demo, make_gateway):
+    gateway = make_gateway(demo)
+
+    def assign():
+        with demo.client() as client:
+            client.assign("development", title="demo:ask")
+
+    play("survives", gateway.url, kill_acpd=demo.kill, start_acpd=lambda: demo.start() and None,
+         kill_the_gateway=gateway.kill, start_the_gateway=lambda: gateway.start() and None,
+         assign=assign)
+
+
+def test_thousands_of_tasks(make_daemon, make_gateway):
+    daemon = make_daemon(profile("p"), profile("other"))
+    with daemon.client() as client:
+        client.update_profile_status(name="p", isActive=False)
+        for i in range(1, 3001):
+            client.send_call("assign_task_to_profile", name="p", task={"title": f"task {i}"})
+        for _ in range(3000):
+            client.reply()
+        client.cancel_task(id=7)
+        play("lists", make_gateway(daemon).url, assign=lambda: client.assign("p") and None)
+
+
+def test_a_queue_is_managed(make_daemon, make_gateway):
+    daemon = make_daemon(profile("busy", ["sleep", "1000"], maxConcurrentTasks=1),
+                         profile("spare", ["sleep", "1000"]))
+    with daemon.client() as client:
+        client.wait_status(client.assign("busy", title="running")["id"], "running")
+        client.assign("busy", title="first")
+        client.assign("busy", title="second")
+        client.assign("busy", title="third", runAt=LATER)
+        client.assign("busy", title="fourth", dependsOn=[1])
+        play("queues", make_gateway(daemon).url,
+             is_high=lambda: lambda: client.task(3)["priority"] == "high",
+             was_moved=lambda: lambda: client.task(3)["profile"] == "spare",
+             was_cancelled=lambda: lambda: client.task(2)["status"] == "cancelled",
+             was_taken_back=lambda: lambda: client.task(2)["status"] == "queued")
+
+
+def test_keyboard_only(demo, make_gateway):
+    with demo.client() as client:
+        play("keyboard", make_gateway(demo).url,
+             is_off=lambda: lambda: not client.state("refinement")["isActive"])
+        assert client.task(1)["title"] == "Typed"
+
+
+def test_the_figures(make_daemon, make_gateway):
+    daemon = make_daemon(shell("grep -q fail && exit 64; exit 0"))
+    with daemon.client() as client:
+        for title in ("a", "b", "c", "fail"):
+            client.finish(client.assign("p", title=title)["id"])
+    play("analytics", make_gateway(daemon).url)
+
+
+def test_every_view_in_dark_on_a_phone(demo, make_gateway):
+    with demo.client() as client:
+        client.assign("development", title="A title of some length that does not fit on a phone, "
+                      "demo:ask", description="word " * 200, type="coding")
+        for _ in range(5):
+            client.assign("development", title="Another-long-word-without-any-place-to-break" * 3)
+        wait_until(lambda: client.list_permissions(), "a question")
+    play("narrow", make_gateway(demo).url)
+
+
+def test_a_token_is_asked_for(demo, make_gateway, folder):
+    token = folder / "token"
+    token.write_text("0123456789abcdef0123456789abcdef\n")
+    with demo.client() as client:
+        play("token", make_gateway(demo, "--token-file", token).url, token.read_text().strip(),
+             assign=lambda: client.assign("development", title="demo:ask") and None)
+
+
+def test_views_without_anything(demo, make_gateway):
+    play("empty", make_gateway(demo).url)

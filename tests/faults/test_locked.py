@@ -75,6 +75,38 @@ def test_a_reload_by_signal_waits_for_the_storage(make_daemon):
         wait_until(lambda: len(client.get_profile_states()) == 2, "the newcomer is there")
 
 
+def test_figures_fall_with_their_pass(daemon):
+    with daemon.client() as client:
+        client.assign("p")
+        with locked(daemon):
+            for _ in range(3):
+                refused(client, "assign_task_to_profile", name="p", task={"title": "t"})
+        wait_until(lambda: client.get_health()["storage"]["status"] == "ok")
+        client.assign("p")
+        for name in ({}, {"name": "p"}):
+            total = client.get_metrics_history(range="1h", **name)["total"]
+            assert (total["arrived"], total["maxQueueSize"]) == (2, 2)
+        assert 'acpd_tasks_arrived_total{profile="p"} 2\n' in client.get_metrics_export()
+
+
+def test_an_end_that_cannot_be_written_counts_once_it_is(make_daemon, folder):
+    daemon = make_daemon(shell(f"until [ -e {folder}/go ]; do sleep 0.02; done"))
+    with daemon.client() as client:
+        id = client.wait_status(client.assign("p")["id"], "running")["id"]
+        with locked(daemon):
+            (folder / "go").touch()
+            wait_until(lambda: client.get_health()["storage"]["status"] == "failing")
+            figures = client.get_metrics_export()
+            assert 'acpd_attempts_total{profile="p",result="success"} 0\n' in figures
+            assert 'acpd_tasks_finished_total{profile="p",outcome="completed"} 0\n' in figures
+        client.finish(id)
+        figures = client.get_metrics_export()
+        assert 'acpd_attempts_total{profile="p",result="success"} 1\n' in figures
+        assert 'acpd_attempt_duration_seconds_count{profile="p"} 1\n' in figures
+        total = client.get_metrics_history(name="p")["total"]
+        assert (total["completed"], total["sampleSize"]) == (1, 1)
+
+
 def worker_profile(**settings):
     return {"name": "w", "runner": {"type": "worker"}, "maxConcurrentTasks": 2, **settings}
 

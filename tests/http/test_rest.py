@@ -13,7 +13,8 @@ from acpd import profile, shell
 from middle import Middle
 
 # What two calls in a row may tell differently.
-VOLATILE = {"oldestQueuedAge", "loop", "storage", "eta"}
+VOLATILE = {"oldestQueuedAge", "loop", "storage", "eta", "arrivalRate", "utilization",
+            "predictedWait"}
 
 
 def settled(value):
@@ -61,6 +62,12 @@ READS = [
     ("/api/tasks/%31", "get_task", {"id": 1}),
     ("/api/tasks/1/log", "get_task_log", {"id": 1}),
     ("/api/tasks/1/log?attempt=1&after=0", "get_task_log", {"id": 1, "attempt": 1, "after": 0}),
+    ("/api/metrics/history?range=24h", "get_metrics_history", {"range": "24h"}),
+    ("/api/metrics/history?range=7d&name=done", "get_metrics_history",
+     {"range": "7d", "name": "done"}),
+    ("/api/capacity", "get_capacity", {}),
+    ("/api/capacity?name=done&targetWait=1.5&range=7d", "get_capacity",
+     {"name": "done", "targetWait": 1.5, "range": "7d"}),
     ("/api/permissions", "list_permissions", {}),
     ("/api/health", "get_health", {}),
 ]

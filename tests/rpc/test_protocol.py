@@ -239,7 +239,8 @@ def test_discover_lists_every_method_and_each_refuses_what_it_does_not_know(clie
         "get_profiles_with_states", "get_profile_task_queue", "update_profile_status",
         "get_best_profile_for_task", "assign_task_to_profile", "submit_task", "get_task",
         "list_tasks", "update_task", "list_permissions", "answer_permission", "subscribe", "claim_task", "extend_lease", "complete_task", "fail_task", "cancel_task", "retry_task", "get_task_log", "get_health",
-        "get_metrics_export", "reload_config", "rpc.discover",
+        "get_metrics_export", "get_metrics_history", "get_capacity", "reload_config",
+        "rpc.discover",
     }
     for name, method in methods.items():
         with pytest.raises(RpcError) as unknown:

@@ -173,12 +173,12 @@ static void check_answer(const char *sql, const char *expected)
 /* All that has been committed. */
 static char *dump(void)
 {
-    static const char *const tables[] = {"profile", "task", "attempt", "bucket"};
+    static const char *const tables[] = {"profile", "task", "attempt", "bucket", "uptime"};
     CLEANUP(buf_deinit) struct buf out = {0};
     sqlite3 *db = open_file();
 
     for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
-        CLEANUP(freep) char *sql = xasprintf("SELECT * FROM %s ORDER BY 1, 2, 3", tables[i]);
+        CLEANUP(freep) char *sql = xasprintf("SELECT * FROM %s ORDER BY 1, 2", tables[i]);
 
         buf_printf(&out, "%s\n", tables[i]);
         print_rows(db, sql, &out);
@@ -1309,8 +1309,8 @@ START_TEST(metrics_know_the_minute)
 }
 END_TEST
 
-/* A week is read by the hour. */
-START_TEST(metrics_have_hours)
+/* A day is read by the quarter of an hour, a week by the hour. */
+START_TEST(metrics_have_quarters_and_hours)
 {
     const struct metrics_bucket one = {.completed = 1};
 
@@ -1321,6 +1321,8 @@ START_TEST(metrics_have_hours)
     EXPECT(ask_number("SELECT min(completed) FROM bucket WHERE span = 3600000"), 60);
     EXPECT(ask_number("SELECT max(completed) FROM bucket WHERE span = 3600000"), 60);
     EXPECT(ask_number("SELECT count(*) FROM bucket WHERE span = 60000"), 180);
+    EXPECT(ask_number("SELECT count(*) FROM bucket WHERE span = 900000"), 12);
+    EXPECT(ask_number("SELECT sum(completed = 15) FROM bucket WHERE span = 900000"), 12);
 }
 END_TEST
 
@@ -1337,7 +1339,8 @@ START_TEST(metrics_are_pruned)
             minutes[i] = one;
     }
     /* In the middle of an hour: what is younger is still whole. */
-    MUST(store_prune_metrics(store, alpha, origin + 150 * MINUTE));
+    MUST(store_prune_metrics(store, alpha, MINUTE, origin + 150 * MINUTE));
+    MUST(store_prune_metrics(store, alpha, HOUR, origin + 150 * MINUTE));
     MUST(store_commit(store));
     check_sum(alpha, minutes, 0, 120);
     check_sum(alpha, minutes, 150, 300);
@@ -1345,6 +1348,232 @@ START_TEST(metrics_are_pruned)
     check_sum(alpha, minutes, 160, 250);
     check_sum(beta, all, 0, 300);
     EXPECT(ask_number("SELECT count(*) FROM bucket WHERE span = 60000"), 450);
+}
+END_TEST
+
+struct listed {
+    int64_t at[64];
+    struct metrics_bucket buckets[64];
+    size_t count;
+};
+
+static void list_bucket(int64_t at, const struct metrics_bucket *bucket, void *data)
+{
+    struct listed *listed = data;
+
+    ck_assert_uint_lt(listed->count, ARRAY_SIZE(listed->at));
+    listed->at[listed->count] = at;
+    listed->buckets[listed->count++] = *bucket;
+}
+
+/* What the queue adds, and what attempts add, stand in one row. */
+START_TEST(metrics_of_the_queue_leave_the_rest_alone)
+{
+    static struct listed listed;
+    struct metrics_bucket attempts = {.completed = 1, .queue_max = 4, .cost = {0.5, "USD"}};
+    const struct metrics_bucket queue = {.arrived = 2, .queue_max = 3};
+    const struct metrics_bucket longer = {.arrived = 1, .queue_max = 9};
+    struct metrics_bucket expected;
+
+    metrics_bucket_add_attempt(&attempts, true, 1000);
+    metrics_bucket_add_start(&attempts, 20);
+    MUST(store_add_metrics(store, alpha, NOW, &queue));
+    MUST(store_add_metrics(store, alpha, NOW, &attempts));
+    MUST(store_add_metrics(store, alpha, NOW, &queue));
+    MUST(store_add_metrics(store, alpha, NOW, &longer));
+    expected = attempts;
+    expected.arrived = 5;
+    expected.queue_max = 9;
+    for (size_t i = 0; i < 3; i++) {
+        static const int64_t spans[] = {METRICS_MINUTE, METRICS_QUARTER, METRICS_HOUR};
+        int64_t at = NOW - NOW % spans[i];
+
+        listed.count = 0;
+        MUST(store_list_metrics(store, alpha, spans[i], at, at + 1, list_bucket, &listed));
+        EXPECT((int64_t)listed.count, 1);
+        EXPECT(listed.at[0], at);
+        EXPECT(memcmp(&listed.buckets[0], &expected, sizeof(expected)), 0);
+        MUST(store_list_metrics(store, alpha, spans[i], at - spans[i], at, list_bucket, &listed));
+        MUST(store_list_metrics(store, alpha, spans[i], at + 1, at + 9 * spans[i], list_bucket,
+                                &listed));
+        MUST(store_list_metrics(store, beta, spans[i], 0, INT64_MAX, list_bucket, &listed));
+        EXPECT((int64_t)listed.count, 1);
+    }
+}
+END_TEST
+
+START_TEST(metrics_are_pruned_in_small_steps)
+{
+    const struct metrics_bucket one = {.arrived = 1};
+
+    for (int64_t i = 0; i < 1100; i++)
+        MUST(store_add_metrics(store, alpha, origin + i * MINUTE, &one));
+    EXPECT(store_prune_metrics(store, alpha, MINUTE, origin + 1050 * MINUTE), 1);
+    EXPECT(store_prune_metrics(store, alpha, MINUTE, origin + 1050 * MINUTE), 1);
+    EXPECT(store_prune_metrics(store, alpha, MINUTE, origin + 1050 * MINUTE), 0);
+    EXPECT(store_prune_metrics(store, alpha, MINUTE, origin + 1050 * MINUTE), 0);
+    MUST(store_commit(store));
+    EXPECT(ask_number("SELECT count(*) FROM bucket WHERE span = 60000"), 50);
+    EXPECT(ask_number("SELECT min(at) FROM bucket WHERE span = 60000"), origin + 1050 * MINUTE);
+    EXPECT(ask_number("SELECT sum(arrived) FROM bucket WHERE span = 3600000"), 1100);
+}
+END_TEST
+
+static void print_span(int64_t started_at, int64_t seen_at, void *data)
+{
+    buf_printf(data, "%lld-%lld ", (long long)started_at, (long long)seen_at);
+}
+
+static void check_spans(int64_t from, int64_t to, const char *expected)
+{
+    CLEANUP(buf_deinit) struct buf spans = {0};
+
+    MUST(store_list_uptime(store, from, to, print_span, &spans));
+    ck_assert_str_eq(buf_text(&spans), expected);
+}
+
+START_TEST(uptime_is_a_row_a_span)
+{
+    MUST(store_put_uptime(store, 500, 500));
+    MUST(store_put_uptime(store, 100, 150));
+    MUST(store_put_uptime(store, 200, 200));
+    MUST(store_put_uptime(store, 200, 260));
+    MUST(store_put_uptime(store, 200, 240)); /* it was seen longer before */
+    check_spans(0, 1000, "100-150 200-260 500-500 ");
+    check_spans(150, 200, "100-150 ");
+    check_spans(151, 201, "200-260 ");
+    check_spans(261, 500, "");
+    check_spans(500, 501, "500-500 ");
+    /* What still ran then stays, whenever it began. */
+    MUST(store_put_uptime(store, 50, 900));
+    EXPECT(store_prune_uptime(store, 260), 0);
+    check_spans(0, 1000, "50-900 200-260 500-500 ");
+    for (int64_t i = 1000; i < 2200; i++)
+        MUST(store_put_uptime(store, i, i));
+    EXPECT(store_prune_uptime(store, 2100), 1);
+    EXPECT(store_prune_uptime(store, 2100), 1);
+    EXPECT(store_prune_uptime(store, 2100), 0);
+    MUST(store_commit(store));
+    EXPECT(ask_number("SELECT count(*) FROM uptime"), 100);
+}
+END_TEST
+
+/* A year */
+
+static int64_t rows_seen;
+
+static void count_bucket(int64_t at UNUSED, const struct metrics_bucket *bucket UNUSED,
+                         void *data UNUSED)
+{
+    rows_seen++;
+}
+
+static void count_span(int64_t started_at UNUSED, int64_t seen_at UNUSED, void *data UNUSED)
+{
+    rows_seen++;
+}
+
+static void count_profile(struct store_profile *profile UNUSED, void *data UNUSED)
+{
+    rows_seen++;
+}
+
+/* How many instructions of SQLite's machine ran since the last call: some twenty for each row that
+ * is looked at, and the same on every machine. */
+static int64_t take_steps(void)
+{
+    int64_t steps = 0;
+
+    for (int i = 0; i < STATEMENT_COUNT; i++)
+        steps += sqlite3_stmt_status(store->statements[i], SQLITE_STMTSTATUS_VM_STEP, true);
+    return steps;
+}
+
+static void check_steps(const char *what, int64_t most)
+{
+    int64_t steps = take_steps();
+
+    if (steps > most)
+        ck_abort_msg("%s: %lld steps, more than %lld", what, (long long)steps, (long long)most);
+}
+
+#define YEAR_TASKS "200000"
+
+/* 200,000 finished tasks, an attempt each, a bucket for every hour, and minutes and quarters for as
+ * long as they are kept; a start a day. */
+static void fill_year(void)
+{
+    CLEANUP(freep)
+    char *sql = xasprintf(
+        "BEGIN;"
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < " YEAR_TASKS ")"
+        "INSERT INTO task (id, profile_id, status, priority, place, created_at, started_at,"
+        "  finished_at, run_at, ready_at, queued_at, timeout, max_attempts, attempt, spent,"
+        "  retries, interruptions, body, bytes)"
+        "SELECT i, 1 + i %% 2, 5 + i %% 2, 1, i, %2$lld + i * 157000, %2$lld + i * 157000,"
+        "  %2$lld + i * 157000, 0, %2$lld + i * 157000, %2$lld + i * 157000, 0, 0, 1, 1, 0, 0,"
+        "  '\"title\":\"t\"', 11 FROM n;"
+        "INSERT INTO attempt (task_id, number, profile_id, started_at, finished_at, duration,"
+        "  error_class, counts)"
+        "SELECT id, 1, profile_id, started_at, finished_at, 1000,"
+        "  CASE status WHEN 6 THEN 'exit' END, 1 FROM task;"
+        "WITH spans (span, length) AS (VALUES (60000, 11520), (900000, 768), (3600000, 8760)),"
+        "  n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 11519)"
+        "INSERT INTO bucket (profile_id, span, at, completed, failed, cancelled, retried, "
+        "successes,"
+        "  errors, duration_sum, started, wait_sum, durations, waits)"
+        "SELECT p.id, span, (%1$lld / span - i) * span, 1, 0, 0, 0, 1, 0, 1000, 1, 5, '39:1',"
+        "  '9:1' FROM profile p, spans, n WHERE i < length;"
+        "WITH n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 364)"
+        "INSERT INTO uptime SELECT %1$lld - i * 86400000 - 80000000, %1$lld - i * 86400000 FROM n;"
+        "COMMIT",
+        (long long)NOW, (long long)(NOW - 365 * 24 * HOUR));
+
+    run_sql(sql);
+}
+
+/* What is read at a start and for the pages takes as many steps after a year as after a week. */
+START_TEST(a_year_costs_no_more_than_a_week)
+{
+    CLEANUP(metrics_window_deinit) struct metrics_window window = {0};
+    struct task task = {0};
+    struct metrics_bucket sum;
+    int64_t last;
+
+    close_store();
+    open_store();
+    fill_year();
+    EXPECT(ask_number("SELECT count(*) FROM task"), strtoll(YEAR_TASKS, NULL, 10));
+    take_steps();
+
+    metrics_window_resize(&window, 100);
+    ensure("alpha");
+    MUST(store_list_profiles(store, count_profile, NULL));
+    MUST(store_fill_window(store, alpha, &window));
+    EXPECT((int64_t)window.count, 100);
+    MUST(store_last_clock(store, &last));
+    EXPECT(store_next_running(store, &task), 0);
+    rows_seen = 0;
+    MUST(store_list_metrics(store, alpha, MINUTE, NOW - 4 * HOUR, NOW, count_bucket, NULL));
+    MUST(store_list_uptime(store, NOW - 7 * 24 * HOUR, NOW, count_span, NULL));
+    EXPECT(rows_seen, 240 + 8);
+    check_steps("a start", 20000);
+
+    rows_seen = 0;
+    MUST(store_list_metrics(store, alpha, HOUR, NOW - 2 * 168 * HOUR, NOW, count_bucket, NULL));
+    EXPECT(rows_seen, 2 * 168);
+    MUST(store_list_metrics(store, alpha, METRICS_QUARTER, NOW - 192 * METRICS_QUARTER, NOW,
+                            count_bucket, NULL));
+    EXPECT(rows_seen, 2 * 168 + 192);
+    check_steps("a history", 20000);
+
+    MUST(store_sum_metrics(store, alpha, NOW - 7 * 24 * HOUR - NOW % MINUTE, NOW - NOW % MINUTE,
+                           &sum));
+    check_steps("the figures of a week", 10000);
+
+    EXPECT(store_prune_metrics(store, alpha, HOUR, NOW - 15 * 24 * HOUR), 1);
+    EXPECT(store_prune_uptime(store, NOW - 15 * 24 * HOUR), 0);
+    check_steps("a step of forgetting", 40000);
 }
 END_TEST
 
@@ -1361,7 +1590,7 @@ static void write_everything(void)
     EXPECT(claim(alpha) > 0, true);
     add_attempt(task.id, 1, alpha, NOW, ERROR_EXIT);
     MUST(store_add_metrics(store, alpha, NOW, &one));
-    MUST(store_prune_metrics(store, beta, NOW));
+    MUST(store_prune_metrics(store, beta, MINUTE, NOW));
     MUST(store_update_profile(store, alpha, &(struct task_counts){.by_status = {0, 1}}, 0, NOW));
 }
 
@@ -1455,7 +1684,7 @@ START_TEST(pass_that_failed_can_only_be_rolled_back)
     EXPECT(store_update_profile(store, alpha, &(struct task_counts){0}, 0, 1), r);
     EXPECT(store_add_attempt(store, &(struct store_attempt){.task_id = 1}), r);
     EXPECT(store_add_metrics(store, alpha, NOW, &one), r);
-    EXPECT(store_prune_metrics(store, alpha, NOW), r);
+    EXPECT(store_prune_metrics(store, alpha, MINUTE, NOW), r);
     EXPECT(store_commit(store), r);
     EXPECT(store_commit(store), r);
     EXPECT(store_get_task(store, task.id, &got), 1); /* reads go on */
@@ -1810,6 +2039,8 @@ START_TEST(plans_use_the_indexes)
         {STMT_LIST_BUCKETS,
          "SEARCH bucket USING PRIMARY KEY (profile_id=? AND span=? AND at>? AND at<?)"},
         {STMT_PRUNE_BUCKETS, "SEARCH bucket USING PRIMARY KEY (profile_id=? AND span=? AND at<?)"},
+        {STMT_LIST_UPTIME, "SEARCH uptime USING INTEGER PRIMARY KEY (rowid<?)"},
+        {STMT_PRUNE_UPTIME, "SEARCH uptime USING INTEGER PRIMARY KEY (rowid<?)"},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -1835,7 +2066,7 @@ START_TEST(plans_sort_nothing)
         if ((strstr(plan, "SCAN task") && i != STMT_LAST_CLOCK && /* the newest hundred */
              i != STMT_OLDEST_FINISHED) || /* the first, or second, of an index */
             strstr(plan, "SCAN attempt") ||
-            strstr(plan, "SCAN bucket"))
+            strstr(plan, "SCAN bucket") || strstr(plan, "SCAN uptime"))
             ck_abort_msg("%s:\n%s", statement_texts[i], plan);
     }
 }
@@ -2013,6 +2244,81 @@ START_TEST(open_takes_an_empty_file)
     open_store();
     ensure("alpha");
     MUST(store_commit(store));
+}
+END_TEST
+
+/* The third schema, and some of a life under it. */
+static const char third_schema[] =
+    "CREATE TABLE profile (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, "
+    "is_active INTEGER NOT NULL DEFAULT 1, queued INTEGER NOT NULL DEFAULT 0, scheduled "
+    "INTEGER NOT NULL DEFAULT 0, blocked INTEGER NOT NULL DEFAULT 0, running INTEGER NOT "
+    "NULL DEFAULT 0, completed INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT "
+    "0, cancelled INTEGER NOT NULL DEFAULT 0, last_activity INTEGER NOT NULL DEFAULT 0);"
+    "CREATE TABLE task (id INTEGER PRIMARY KEY, profile_id INTEGER NOT NULL, status INTEGER "
+    "NOT NULL, priority INTEGER NOT NULL, place INTEGER NOT NULL, created_at INTEGER NOT "
+    "NULL, started_at INTEGER NOT NULL, finished_at INTEGER NOT NULL, run_at INTEGER NOT "
+    "NULL, ready_at INTEGER NOT NULL, queued_at INTEGER NOT NULL, timeout INTEGER NOT NULL, "
+    "max_attempts INTEGER NOT NULL, attempt INTEGER NOT NULL, spent INTEGER NOT NULL, "
+    "retries INTEGER NOT NULL, interruptions INTEGER NOT NULL, error_class TEXT, "
+    "error_message TEXT, key TEXT, result TEXT, routing TEXT, body TEXT NOT NULL);"
+    "CREATE INDEX task_live ON task (status, profile_id, place) WHERE status <= 4;"
+    "CREATE INDEX task_finished ON task (status) WHERE status > 4;"
+    "CREATE UNIQUE INDEX task_key ON task (key) WHERE key IS NOT NULL;"
+    "CREATE TABLE attempt (task_id INTEGER NOT NULL, number INTEGER NOT NULL, profile_id "
+    "INTEGER NOT NULL, started_at INTEGER NOT NULL, finished_at INTEGER NOT NULL, duration "
+    "INTEGER NOT NULL, error_class TEXT, error_message TEXT, counts INTEGER NOT NULL, "
+    "PRIMARY KEY (task_id, number)) WITHOUT ROWID;"
+    "CREATE INDEX attempt_recent ON attempt (profile_id, finished_at) WHERE counts;"
+    "CREATE TABLE bucket (profile_id INTEGER NOT NULL, span INTEGER NOT NULL, at INTEGER "
+    "NOT NULL, completed INTEGER NOT NULL, failed INTEGER NOT NULL, cancelled INTEGER NOT "
+    "NULL, retried INTEGER NOT NULL, successes INTEGER NOT NULL, errors INTEGER NOT NULL, "
+    "duration_sum INTEGER NOT NULL, started INTEGER NOT NULL, wait_sum INTEGER NOT NULL, "
+    "durations TEXT NOT NULL, PRIMARY KEY (profile_id, span, at)) WITHOUT ROWID;"
+    "CREATE TABLE lease (task_id INTEGER PRIMARY KEY, attempt INTEGER NOT NULL, token TEXT "
+    "NOT NULL, length INTEGER NOT NULL, worker TEXT NOT NULL);"
+    "ALTER TABLE attempt ADD COLUMN usage TEXT;"
+    "ALTER TABLE attempt ADD COLUMN cost REAL;"
+    "ALTER TABLE attempt ADD COLUMN currency TEXT;"
+    "ALTER TABLE bucket ADD COLUMN cost REAL NOT NULL DEFAULT 0;"
+    "ALTER TABLE bucket ADD COLUMN currency TEXT NOT NULL DEFAULT '';"
+    "PRAGMA user_version = 3;";
+
+static const char third_life[] =
+    "INSERT INTO profile (id, name, completed) VALUES (1, 'alpha', 3);"
+    /* Three minutes, two of them in one quarter of an hour. */
+    "INSERT INTO bucket VALUES (1, 60000, 1795356000000, 1, 0, 0, 0, 1, 0, 1000, 1, 5, '39:1', 0.5,"
+    "  'USD');"
+    "INSERT INTO bucket VALUES (1, 60000, 1795356060000, 2, 1, 0, 0, 2, 1, 9000, 3, 7, '39:2 53:1',"
+    "  0.25, 'USD');"
+    "INSERT INTO bucket VALUES (1, 60000, 1795356900000, 0, 0, 4, 0, 0, 0, 0, 0, 0, '', 0, '');";
+
+START_TEST(open_gives_an_older_database_its_quarters)
+{
+    static struct listed listed;
+    struct metrics_bucket expected = {
+        .completed = 3,
+        .failed = 1,
+        .successes = 3,
+        .errors = 1,
+        .duration_sum_ms = 10000,
+        .started = 4,
+        .wait_sum_ms = 12,
+        .cost = {0.75, "USD"},
+    };
+
+    expected.durations[39] = 3;
+    expected.durations[53] = 1;
+    run_sql(third_schema);
+    run_sql(third_life);
+    open_store();
+    listed.count = 0;
+    MUST(store_list_metrics(store, 1, METRICS_QUARTER, 0, INT64_MAX, list_bucket, &listed));
+    EXPECT((int64_t)listed.count, 2);
+    EXPECT(listed.at[0], 1795356000000);
+    EXPECT(memcmp(&listed.buckets[0], &expected, sizeof(expected)), 0);
+    EXPECT(listed.at[1], 1795356900000);
+    EXPECT(listed.buckets[1].cancelled, 4);
+    EXPECT(listed.buckets[1].successes, 0);
 }
 END_TEST
 
@@ -2641,8 +2947,14 @@ int main(void)
     tcase = add_case(suite, "metrics", setup, teardown);
     tcase_add_test(tcase, metrics_add_up);
     tcase_add_test(tcase, metrics_know_the_minute);
-    tcase_add_test(tcase, metrics_have_hours);
+    tcase_add_test(tcase, metrics_have_quarters_and_hours);
     tcase_add_test(tcase, metrics_are_pruned);
+    tcase_add_test(tcase, metrics_of_the_queue_leave_the_rest_alone);
+    tcase_add_test(tcase, metrics_are_pruned_in_small_steps);
+    tcase_add_test(tcase, uptime_is_a_row_a_span);
+    tcase = add_case(suite, "year", setup, teardown);
+    tcase_set_timeout(tcase, 120);
+    tcase_add_test(tcase, a_year_costs_no_more_than_a_week);
     tcase = add_case(suite, "pass", setup, teardown);
     tcase_add_test(tcase, pass_commits_as_one);
     tcase_add_test(tcase, pass_rolls_back);
@@ -2664,6 +2976,7 @@ int main(void)
     tcase = add_case(suite, "open", setup_folder, teardown);
     tcase_add_test(tcase, open_makes_a_database);
     tcase_add_test(tcase, open_takes_an_empty_file);
+    tcase_add_test(tcase, open_gives_an_older_database_its_quarters);
     tcase_add_test(tcase, open_refuses_a_newer_database);
     tcase_add_test(tcase, open_refuses_a_senseless_version);
     tcase_add_test(tcase, open_refuses_what_is_no_database);

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/anomaly.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#define L           4  /* standard deviations: charts are many, and a false alarm is a nuisance */
+#define SAMPLES_MIN 30 /* fewer are no baseline */
+
+static const struct row {
+    const char *name, *subject, *unit;
+    double lambda;
+    double memory;       /* samples over which the baseline forgets */
+    double variance_min; /* of a sample */
+    double distance_min; /* of a limit from the mean */
+} rows[] = {
+    /* Durations spread by factors, so their logarithms are charted: half as long again matters. */
+    [ANOMALY_DURATION] = {"duration", "attempts take", " s", 0.2, 100, 0,
+                          0.4054651081081644 /* ln 1.5 */},
+    /* Two failures in a row are none too many, three are. */
+    [ANOMALY_FAILURES] = {"failureRate", "attempts that fail are", " %", 0.1, 100, 0, 0.2},
+    /* A Poisson process has its mean for variance; see variance_of(). */
+    [ANOMALY_ARRIVALS] = {"arrivalRate", "tasks that arrive are", " a minute", 0.1, 240, 1, 0},
+};
+
+/* West's incremental mean and variance ("Updating mean and variance estimates", 1979), the weight
+ * of the new sample never falling below that of a moving average. */
+static void learn(struct anomaly_chart *chart, double x, double memory)
+{
+    double n = (double)chart->count, weight = 1 / (n < memory ? n : memory),
+           delta = x - chart->mean;
+
+    chart->mean += weight * delta;
+    chart->variance = (1 - weight) * (chart->variance + weight * delta * delta);
+}
+
+void anomaly_add(struct anomaly_charts *charts, enum anomaly_metric metric, double x)
+{
+    const struct row *row = &rows[metric];
+    struct anomaly_chart *chart = &charts->charts[metric];
+
+    chart->count++;
+    learn(chart, x, row->memory);
+    if (chart->count <= SAMPLES_MIN)
+        chart->z = chart->mean;
+    else
+        chart->z += row->lambda * (x - chart->z);
+}
+
+void anomaly_add_attempt(struct anomaly_charts *charts, bool success, int64_t duration_ms)
+{
+    anomaly_add(charts, ANOMALY_DURATION, log(duration_ms > 1 ? (double)duration_ms : 1));
+    anomaly_add(charts, ANOMALY_FAILURES, !success);
+}
+
+static double variance_of(const struct anomaly_chart *chart, enum anomaly_metric metric)
+{
+    double least = rows[metric].variance_min;
+
+    if (metric == ANOMALY_ARRIVALS && chart->mean > least)
+        least = chart->mean;
+    return chart->variance > least ? chart->variance : least;
+}
+
+static double distance_of(const struct anomaly_chart *chart, enum anomaly_metric metric)
+{
+    const struct row *row = &rows[metric];
+    double distance = L * sqrt(variance_of(chart, metric)) * sqrt(row->lambda / (2 - row->lambda));
+
+    return distance > row->distance_min ? distance : row->distance_min;
+}
+
+/* The charted figure in the unit of users. */
+static double shown(enum anomaly_metric metric, double figure)
+{
+    switch (metric) {
+    case ANOMALY_DURATION:
+        return exp(figure) / 1000;
+    case ANOMALY_FAILURES:
+        return 100 * figure;
+    case ANOMALY_ARRIVALS:
+    case ANOMALY_METRIC_COUNT:
+        break;
+    }
+    return figure;
+}
+
+/* Three digits or so, and no exponent. */
+static int decimals(double figure)
+{
+    return figure >= 100 || figure == 0 ? 0 : figure >= 10 ? 1 : figure >= 1 ? 2 : 3;
+}
+
+static void describe(enum anomaly_metric metric, struct anomaly *a)
+{
+    const char *unit = rows[metric].unit;
+
+    snprintf(a->text, sizeof(a->text), "%s %.*f%s lately, usually %.*f%s: %s the limit of %.*f%s",
+             rows[metric].subject, decimals(a->value), a->value, unit, decimals(a->usual), a->usual,
+             unit, a->is_high ? "above" : "below", decimals(a->limit), a->limit, unit);
+}
+
+bool anomaly_find(const struct anomaly_charts *charts, enum anomaly_metric metric,
+                  struct anomaly *ret_anomaly)
+{
+    const struct anomaly_chart *chart = &charts->charts[metric];
+    double off = chart->z - chart->mean, distance = distance_of(chart, metric);
+    struct anomaly anomaly = {.metric = rows[metric].name, .is_high = off > 0};
+
+    if (chart->count <= SAMPLES_MIN || fabs(off) <= distance)
+        return false;
+    anomaly.value = shown(metric, chart->z);
+    anomaly.usual = shown(metric, chart->mean);
+    anomaly.limit = shown(metric, chart->mean + (off > 0 ? distance : -distance));
+    describe(metric, &anomaly);
+    *ret_anomaly = anomaly;
+    return true;
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/* The past in figures, and what follows from them. */
+#include <math.h>
+
+#include "rpc/method.h"
+
+#define NAME(text)                                                                                 \
+    {                                                                                              \
+        .name = "name", .alias = "profileName", .type = PARAM_STRING, .max_bytes = 256,            \
+        .doc = text                                                                                \
+    }
+#define RANGE(text)                                                                                \
+    {                                                                                              \
+        .name = "range", .type = PARAM_ENUM, .values = metrics_range_names, .doc = text            \
+    }
+#define END                                                                                        \
+    {                                                                                              \
+        .type = PARAM_END                                                                          \
+    }
+
+static const struct param no_params[] = {END};
+
+/* NULL: of all together. False: there is no profile of this name. */
+static bool get_optional_profile(struct rpc_call *call, struct profile **ret_profile)
+{
+    struct profile *profile = NULL;
+
+    if (json_get(call->params, "name")) {
+        profile = rpc_get_profile(call, "name");
+        if (!profile)
+            return false;
+    }
+    *ret_profile = profile;
+    return true;
+}
+
+static void print_int(struct buf *out, const char *member, int64_t number)
+{
+    buf_add_text(out, member);
+    buf_add_int(out, number);
+}
+
+/* null where nothing was measured. */
+static void print_measured(struct buf *out, const char *member, bool is_measured, double number)
+{
+    buf_add_text(out, member);
+    if (is_measured)
+        buf_add_json_number(out, number);
+    else
+        buf_add_text(out, "null");
+}
+
+/* The members of a sum, without the braces. */
+static void print_sum(struct buf *out, const struct metrics_bucket *sum)
+{
+    bool has_attempts, has_waits = sum->started > 0, has_wait_bins;
+    struct metrics m;
+
+    metrics_from_bucket(sum, METRICS_HOUR, &m);
+    has_attempts = m.sample_size > 0;
+    has_wait_bins = m.p50_wait > 0; /* which buckets of an older acpd lack */
+    print_int(out, "\"completed\":", sum->completed);
+    print_int(out, ",\"failed\":", sum->failed);
+    print_int(out, ",\"cancelled\":", sum->cancelled);
+    print_int(out, ",\"retried\":", sum->retried);
+    print_int(out, ",\"arrived\":", sum->arrived);
+    print_measured(out, ",\"successRate\":", has_attempts, m.success_rate);
+    print_int(out, ",\"sampleSize\":", m.sample_size);
+    print_measured(out, ",\"averageTaskDuration\":", has_attempts, m.average_duration);
+    print_measured(out, ",\"p50TaskDuration\":", has_attempts, m.p50_duration);
+    print_measured(out, ",\"p95TaskDuration\":", has_attempts, m.p95_duration);
+    print_measured(out, ",\"queueWaitTime\":", has_waits, m.average_wait);
+    print_measured(out, ",\"p50QueueWaitTime\":", has_wait_bins, m.p50_wait);
+    print_measured(out, ",\"p95QueueWaitTime\":", has_wait_bins, m.p95_wait);
+    print_int(out, ",\"maxQueueSize\":", sum->queue_max);
+}
+
+static void print_buckets(struct buf *out, const struct engine_history *history)
+{
+    const struct metrics_range *range = history->range;
+
+    for (size_t i = 0; i < range->count; i++) {
+        const struct engine_history_bucket *bucket = &history->buckets[i];
+
+        if (i)
+            buf_add_char(out, ',');
+        if (!bucket->has_run && metrics_bucket_is_empty(&bucket->sum)) {
+            buf_add_text(out, "null");
+            continue;
+        }
+        buf_add_text(out, "{\"at\":");
+        buf_add_json_time(out, history->start + (int64_t)i * range->span);
+        buf_add_char(out, ',');
+        print_sum(out, &bucket->sum);
+        buf_add_char(out, '}');
+    }
+}
+
+static const struct param history_params[] = {
+    NAME("The profile; all of them together unless told."),
+    RANGE("1h by the minute (unless told), 24h by the quarter of an hour, 7d by the hour."),
+    END,
+};
+
+static enum rpc_outcome get_metrics_history(struct rpc_call *call)
+{
+    CLEANUP(engine_history_deinit) struct engine_history history = {0};
+    const struct metrics_range *range = rpc_get_range(call);
+    struct buf *out = call->out;
+    struct profile *profile;
+    int r;
+
+    if (!get_optional_profile(call, &profile))
+        return RPC_ERROR;
+    r = engine_history(call->engine, profile, range, &history);
+    if (r < 0)
+        return rpc_error_storage(call, r);
+    buf_printf(out, "{\"range\":\"%s\",\"bucketSeconds\":%lld,\"buckets\":[", range->name,
+               (long long)(range->span / 1000));
+    print_buckets(out, &history);
+    buf_add_text(out, "],\"total\":{");
+    print_sum(out, &history.total);
+    buf_add_text(out, "},\"previous\":{");
+    print_sum(out, &history.previous);
+    buf_add_text(out, "}}");
+    return RPC_REPLY;
+}
+
+static const struct param capacity_params[] = {
+    NAME("The profile; every one unless told."),
+    {.name = "targetWait",
+     .type = PARAM_NUMBER,
+     .min = 0.001,
+     .max = 31536000,
+     .doc = "Seconds that tasks may wait in the mean; 60 unless told."},
+    RANGE("The time that is looked at; 1h unless told."),
+    END,
+};
+
+static int print_capacity(struct rpc_call *call, const struct profile *profile, double target_wait)
+{
+    const struct metrics_range *range = rpc_get_range(call);
+    struct buf *out = call->out;
+    struct engine_capacity c;
+    int r = engine_capacity(call->engine, profile, range, target_wait, &c);
+    bool is_measured;
+
+    if (r < 0)
+        return r;
+    is_measured = c.sample_size > 0;
+    buf_printf(out, "{\"name\":\"%s\"", profile->config.name);
+    print_int(out, ",\"slots\":", profile->config.max_concurrent_tasks);
+    print_measured(out, ",\"arrivalRate\":", true, 3600 * c.arrival_rate);
+    print_measured(out, ",\"averageTaskDuration\":", is_measured, c.average_duration);
+    print_measured(out, ",\"utilization\":", is_measured, c.utilization);
+    print_measured(out, ",\"predictedWait\":", is_measured && isfinite(c.predicted_wait),
+                   c.predicted_wait);
+    print_measured(out, ",\"targetWait\":", true, target_wait);
+    print_measured(out, ",\"recommendedConcurrentTasks\":", is_measured && c.recommended_slots,
+                   (double)c.recommended_slots);
+    print_int(out, ",\"sampleSize\":", c.sample_size);
+    buf_printf(out, ",\"range\":\"%s\"}", range->name);
+    return 0;
+}
+
+static enum rpc_outcome get_capacity(struct rpc_call *call)
+{
+    struct json_object *target = json_get(call->params, "targetWait");
+    double target_wait = target ? json_object_get_double(target) : 60;
+    const char *separator = "";
+    struct profile *only;
+
+    if (!get_optional_profile(call, &only))
+        return RPC_ERROR;
+    buf_add_char(call->out, '[');
+    for (size_t i = 0; i < call->engine->profile_count; i++) {
+        const struct profile *profile = call->engine->profiles[i];
+        int r;
+
+        if (only ? profile != only : !engine_is_visible(profile))
+            continue;
+        buf_add_text(call->out, separator);
+        r = print_capacity(call, profile, target_wait);
+        if (r < 0)
+            return rpc_error_storage(call, r);
+        separator = ",";
+    }
+    buf_add_char(call->out, ']');
+    return RPC_REPLY;
+}
+
+void rpc_print_anomalies(const struct profile *profile, struct buf *out)
+{
+    const char *separator = "";
+    struct anomaly a;
+
+    buf_add_char(out, '[');
+    for (int metric = 0; metric < ANOMALY_METRIC_COUNT; metric++) {
+        if (!anomaly_find(&profile->charts, (enum anomaly_metric)metric, &a))
+            continue;
+        buf_printf(out, "%s{\"metric\":\"%s\",\"direction\":\"%s\"", separator, a.metric,
+                   a.is_high ? "high" : "low");
+        print_measured(out, ",\"value\":", true, a.value);
+        print_measured(out, ",\"usual\":", true, a.usual);
+        print_measured(out, ",\"limit\":", true, a.limit);
+        buf_printf(out, ",\"text\":\"%s\"}", a.text);
+        separator = ",";
+    }
+    buf_add_char(out, ']');
+}
+
+static enum rpc_outcome get_metrics_export(struct rpc_call *call)
+{
+    CLEANUP(buf_deinit) struct buf text = {0};
+    int r = rpc_print_export(call->engine, &text);
+
+    if (r < 0)
+        return rpc_error_storage(call, r);
+    buf_add_json_string(call->out, text.data, text.len);
+    return RPC_REPLY;
+}
+
+const struct rpc_method rpc_metrics_methods[] = {
+    {"get_metrics_history", "The past of a profile, or of all, as a series of equal spans of time.",
+     history_params, get_metrics_history},
+    {"get_capacity",
+     "How busy the slots of profiles are, how long tasks will wait, and how many slots "
+     "keep that short.",
+     capacity_params, get_capacity},
+    {"get_metrics_export", "The figures as Prometheus reads them: text, as one string.", no_params,
+     get_metrics_export},
+    {0},
+};
