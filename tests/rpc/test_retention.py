@@ -138,8 +138,9 @@ def test_inputs_and_results_weigh_too(make_daemon):
 
 
 def test_a_cancelled_task_weighs_what_it_wrote_to_its_end(make_daemon):
-    daemon = make_daemon(shell("trap 'head -c 100000 /dev/zero | tr \"\\0\" x | fold -w 1000; exit' TERM;"
-                               "echo ready; while :; do sleep 0.01; done"), killGrace=30)
+    script = """write() { trap '' TERM; head -c 100000 /dev/zero | tr '\\0' x | fold -w 1000; exit; }
+        trap write TERM; echo ready; while :; do sleep 0.01; done"""
+    daemon = make_daemon(shell(script), killGrace=30)
     with daemon.client() as client:
         id = client.assign("p")["id"]
         wait_until(lambda: "ready" in "".join(client.log(id)), "it runs")
