@@ -197,6 +197,11 @@ void metrics_window_add(struct metrics_window *window, const struct metrics_samp
     window->next = (window->next + 1) % window->capacity;
 }
 
+const struct metrics_sample *metrics_window_youngest(const struct metrics_window *window, size_t i)
+{
+    return &window->samples[(window->next + window->capacity - 1 - i) % window->capacity];
+}
+
 double metrics_window_average(const struct metrics_window *window)
 {
     return window->count ? (double)window->duration_sum_ms / (double)window->count / 1000 : 0;

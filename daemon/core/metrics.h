@@ -69,6 +69,9 @@ void metrics_histogram_parse(uint32_t bins[METRICS_BINS], const char *text);
  *  number would only share their durations.) */
 uint64_t metrics_type(const char *type);
 
+/* Who looks at each of the last attempts looks at these at most, whatever `metricsRetention` is. */
+#define METRICS_RECENT 1000
+
 struct metrics_window {
     struct metrics_sample {
         int64_t duration_ms;
@@ -85,5 +88,7 @@ void metrics_window_deinit(struct metrics_window *window);
 /** Sets how many samples are held, keeping the youngest. */
 void metrics_window_resize(struct metrics_window *window, size_t capacity);
 void metrics_window_add(struct metrics_window *window, const struct metrics_sample *sample);
+/** The sample before which `i` younger ones were added. */
+const struct metrics_sample *metrics_window_youngest(const struct metrics_window *window, size_t i);
 /** Seconds; 0 without samples. */
 double metrics_window_average(const struct metrics_window *window);

@@ -41,6 +41,7 @@ struct profile *profile_new(struct profile_config *config)
     profile->config = *config;
     *config = (struct profile_config){0};
     profile->is_active = true;
+    list_init(&profile->running);
     profile->staged.is_active = -1;
     return profile;
 }
@@ -51,6 +52,7 @@ void profile_free(struct profile *profile)
         return;
     profile_config_deinit(&profile->config);
     metrics_window_deinit(&profile->window);
+    forecast_deinit(&profile->forecast);
     free(profile);
 }
 
@@ -69,12 +71,16 @@ int64_t profile_waiting(const struct profile *profile)
     return task_counts_waiting(&profile->counts) + task_counts_waiting(&profile->staged.counts);
 }
 
+int64_t profile_slots(const struct profile *profile)
+{
+    return profile->config.max_concurrent_tasks;
+}
+
 int64_t profile_free_slots(const struct profile *profile)
 {
     int64_t used = profile->slots_used + profile->staged.slots_used;
 
-    return used < profile->config.max_concurrent_tasks ? profile->config.max_concurrent_tasks - used
-                                                       : 0;
+    return used < profile_slots(profile) ? profile_slots(profile) - used : 0;
 }
 
 bool profile_is_active(const struct profile *profile)

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "core/cooldown.h"
+#include "core/forecast.h"
 #include "core/metrics.h"
 #include "core/settings.h"
 #include "core/task.h"
@@ -24,8 +25,11 @@ struct profile {
     int64_t last_activity;     /* wall ms, 0: none yet */
     struct metrics_window window;
     struct cooldown cooldown;
-    int64_t slots_used; /* attempts whose family is not gone yet */
-    int64_t next_wake;  /* no scheduled task is due before this; wall ms */
+    int64_t slots_used;  /* attempts whose family is not gone yet */
+    struct list running; /* struct forecast_run: the same attempts */
+    size_t running_count;
+    struct forecast forecast; /* of the moment at which it was last asked for */
+    int64_t next_wake;        /* no scheduled task is due before this; wall ms */
 
     struct {           /* by the pass under way */
         bool is_dirty; /* counters to be written */
@@ -53,6 +57,8 @@ void profile_freep(struct profile **profile);
 /** Tasks in this status. */
 int64_t profile_count(const struct profile *profile, enum task_status status);
 int64_t profile_waiting(const struct profile *profile);
+/** How many attempts may run at once. */
+int64_t profile_slots(const struct profile *profile);
 int64_t profile_free_slots(const struct profile *profile);
 bool profile_is_active(const struct profile *profile);
 /** Whether it declares the capability; its own name always counts as one. */
