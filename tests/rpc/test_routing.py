@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Routing and metrics, as users see them."""
 
+import datetime
+import time
+
 import pytest
 
 from acpd import RpcError, profile, shell
@@ -83,6 +86,42 @@ def test_work_moves_to_who_is_free(make_daemon):
     with daemon.client() as client:
         chosen = [client.submit_task(task={"title": "t"})["task"]["profile"] for _ in range(6)]
         assert chosen.count("a") == chosen.count("b") == 3
+
+
+def moment(iso):
+    return datetime.datetime.fromisoformat(iso).timestamp()
+
+
+def test_the_eta_is_never_past_and_grows_with_the_place(make_daemon):
+    daemon = make_daemon(shell("case $(cat) in *'\"input\":1,'*) sleep 1000;; esac",
+                               maxConcurrentTasks=1))
+    with daemon.client() as client:
+        client.wait_status(client.assign("p", input=1)["id"], "running")
+        assert client.assign("p")["pending"]["eta"] is None, "nothing was measured"
+        for task in client.list_tasks()["tasks"]:
+            client.cancel_task(id=task["id"])
+        client.finish(client.assign("p")["id"])
+        client.wait_status(client.assign("p", input=1)["id"], "running")
+        ids = [client.assign("p")["id"] for _ in range(5)]
+        before = time.time()
+        tasks = client.get_profile_task_queue(name="p")
+        assert [task["id"] for task in tasks] == ids
+        etas = [moment(task["pending"]["eta"]) for task in tasks]
+        assert etas == sorted(etas) and etas[0] >= int(before * 1000) / 1000
+        client.update_profile_status(name="p", isActive=False)
+        assert client.task(ids[0])["pending"] == {"reason": "paused", "position": 1, "eta": None}
+
+
+def test_the_eta_of_a_cooldown_is_not_before_its_end(make_daemon):
+    daemon = make_daemon(shell("case $(cat) in *'\"input\":1,'*) exit 75;; esac",
+                               cooldown={"min": 1000, "max": 1000}, maxConcurrentTasks=2))
+    with daemon.client() as client:
+        client.finish(client.assign("p")["id"])
+        began = time.time()
+        client.wait_status(client.assign("p", input=1)["id"], "scheduled")
+        pending = client.assign("p")["pending"]
+        assert pending["reason"] == "cooldown"
+        assert began + 999 < moment(pending["eta"]) < time.time() + 1001
 
 
 def test_submit_stores_its_decision(client):
