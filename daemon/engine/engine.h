@@ -136,8 +136,8 @@ int engine_metrics(struct engine *engine, const struct profile *profile, int64_t
 /** Seconds that the oldest queued task has been ready, -1 without any. Exact while the queue is at
  *  most 1,000 long, else that of the first 1,000. */
 int engine_oldest_queued(struct engine *engine, const struct profile *profile, double *ret_age);
-/** Ranks the profiles for a task. The caller frees *ret_candidates; returns how many fit.
- *  *ret_count is the number of candidates. */
+/** Ranks the profiles for a task; `now` of the request is filled here. The caller frees
+ * *ret_candidates; returns how many fit. *ret_count is the number of candidates. */
 size_t engine_route(struct engine *engine, const struct router_request *request,
                     struct router_candidate **ret_candidates, size_t *ret_count);
 

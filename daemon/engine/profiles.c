@@ -291,6 +291,7 @@ size_t engine_route(struct engine *engine, const struct router_request *request,
                     struct router_candidate **ret_candidates, size_t *ret_count)
 {
     CLEANUP(freep) struct profile **visible = xcalloc(engine->profile_count, sizeof(*visible));
+    struct router_request now = *request;
     size_t count = 0;
 
     for (size_t i = 0; i < engine->profile_count; i++)
@@ -298,5 +299,6 @@ size_t engine_route(struct engine *engine, const struct router_request *request,
             visible[count++] = engine->profiles[i];
     *ret_candidates = xcalloc(count, sizeof(**ret_candidates));
     *ret_count = count;
-    return router_rank(request, visible, count, &engine->settings.routing, *ret_candidates);
+    now.now = engine->now.mono;
+    return router_rank(&now, visible, count, &engine->settings.routing, *ret_candidates);
 }

@@ -88,6 +88,21 @@ def test_work_moves_to_who_is_free(make_daemon):
         assert chosen.count("a") == chosen.count("b") == 3
 
 
+def test_waiting_work_lowers_the_load(make_daemon):
+    daemon = make_daemon(shell("sleep 1000", maxConcurrentTasks=1))
+    with daemon.client() as client:
+        loads = []
+        for _ in range(4):
+            candidate = best(client)["candidates"][0]
+            loads.append(candidate["terms"]["load"])
+            assert candidate["score"] == sum(WEIGHTS[t] * v for t, v in candidate["terms"].items())
+            id = client.assign("p")["id"]
+            if len(loads) == 1:
+                client.wait_status(id, "running")
+        assert loads[0] == 1 and loads == sorted(loads, reverse=True)
+        assert len(set(loads)) == 4 and loads[3] > 0
+
+
 def moment(iso):
     return datetime.datetime.fromisoformat(iso).timestamp()
 
@@ -122,6 +137,8 @@ def test_the_eta_of_a_cooldown_is_not_before_its_end(make_daemon):
         pending = client.assign("p")["pending"]
         assert pending["reason"] == "cooldown"
         assert began + 999 < moment(pending["eta"]) < time.time() + 1001
+        # Routing knows it too.
+        assert best(client)["candidates"][0]["terms"]["load"] < 1
 
 
 def test_submit_stores_its_decision(client):
@@ -143,7 +160,9 @@ def test_failures_cost_a_profile_its_rank_and_its_health(make_daemon):
         answer = best(client)
         assert answer["bestProfile"]["name"] == "good"
         history = {c["name"]: c["terms"]["history"] for c in answer["candidates"]}
-        assert history == {"good": 0.8, "bad": 0.4}
+        # Five failures, each weighing 2^(-1/20) of the one after it, beside the prior's 4 of 5.
+        assert history["good"] == 0.8
+        assert history["bad"] == pytest.approx(4 / (5 + sum(2 ** (-i / 20) for i in range(5))))
         state = client.state("bad")
         assert state["health"] == "unhealthy" and "5 attempts failed" in state["healthReason"]
         health = client.get_health()

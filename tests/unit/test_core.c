@@ -1327,6 +1327,7 @@ START_TEST(router_rejects)
 {
     CLEANUP(profile_freep) struct profile *profile = make_profile("dev", "coding debugging");
     const struct router_request two = request_for(2), one = request_for(1), none = {0};
+    char *avoided[] = {"dev", "developer", NULL};
     struct router_candidate c;
 
     ck_assert_uint_eq(judge(profile, &one, &c), 1);
@@ -1349,6 +1350,13 @@ START_TEST(router_rejects)
     ck_assert_uint_eq(judge(profile, &none, &c), 0);
     ck_assert(c.is_rejected && c.is_full);
     ck_assert_str_eq(c.reason, "its queue is full");
+
+    /* Avoided, whatever it is capable of. */
+    ck_assert_uint_eq(judge(profile, &(struct router_request){.avoid = avoided}, &c), 0);
+    ck_assert(c.is_rejected && !c.is_full);
+    ck_assert_str_eq(c.reason, "the task avoids it");
+    ck_assert_uint_eq(judge(profile, &(struct router_request){.avoid = avoided + 1}, &c), 0);
+    ck_assert(c.is_full);
 
     /* Full is said only when nothing else stands against it. */
     ck_assert_uint_eq(judge(profile, &two, &c), 0);
@@ -1399,34 +1407,165 @@ START_TEST(router_term_capability)
 }
 END_TEST
 
-START_TEST(router_term_load)
+START_TEST(router_term_capability_of_what_is_preferred)
 {
-    CLEANUP(profile_freep) struct profile *profile = make_profile("dev", "");
-    const struct router_request none = {0};
+    CLEANUP(profile_freep) struct profile *profile = make_profile("dev", "coding testing");
+    char *coding[] = {"coding", NULL}, *some[] = {"testing", "rust", NULL}, *own[] = {"dev", NULL};
     struct router_candidate c;
 
-    judge(profile, &none, &c);
-    ck_assert_double_eq_tol(c.terms[TERM_LOAD], 1, EXACT); /* idle */
+    /* Wanted: coding, testing, rust; offered: coding, testing. */
+    ck_assert_uint_eq(judge(profile, &(struct router_request){.capabilities = coding}, &c), 1);
+    ck_assert_double_eq_tol(c.terms[TERM_CAPABILITY], 1.0 / 2, EXACT);
+    judge(profile, &(struct router_request){.capabilities = coding, .prefers = some}, &c);
+    ck_assert_double_eq_tol(c.terms[TERM_CAPABILITY], 2.0 / 3, EXACT);
+    judge(profile, &(struct router_request){.prefers = some}, &c);
+    ck_assert_double_eq_tol(c.terms[TERM_CAPABILITY], 1.0 / 3, EXACT);
+    /* Its name counts as offered once someone wants it. */
+    judge(profile, &(struct router_request){.capabilities = coding, .prefers = own}, &c);
+    ck_assert_double_eq_tol(c.terms[TERM_CAPABILITY], 2.0 / 3, EXACT);
+    judge(profile, &(struct router_request){.prefers = some + 1}, &c);
+    ck_assert_double_eq(c.terms[TERM_CAPABILITY], 0);
+}
+END_TEST
 
-    /* 1 running and 3 waiting; without a sample 60 s each; 2 slots: 120 s, or twice 60 s. */
-    profile->counts.by_status[TASK_RUNNING] = 1;
-    profile->counts.by_status[TASK_QUEUED] = 1;
-    profile->counts.by_status[TASK_SCHEDULED] = 1;
-    profile->staged.counts.by_status[TASK_BLOCKED] = 1;
-    profile->counts.by_status[TASK_COMPLETED] = 1000;
-    judge(profile, &none, &c);
-    ck_assert_double_eq_tol(c.terms[TERM_LOAD], 1.0 / 3, EXACT);
+/* Attempts that have just begun. */
+static void begin_runs(struct profile *profile, struct forecast_run *runs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        forecast_begin_run(profile, &runs[i], 0, 0);
+    profile->slots_used = (int64_t)count;
+    profile->counts.by_status[TASK_RUNNING] = (int64_t)count;
+}
 
-    /* 30 s each: 60 s. */
-    metrics_window_resize(&profile->window, 10);
-    add_sample(&profile->window, true, 10000);
-    add_sample(&profile->window, false, 50000);
-    judge(profile, &none, &c);
-    ck_assert_double_eq_tol(c.terms[TERM_LOAD], 0.5, EXACT);
+static void add_typed(struct profile *profile, const char *type, bool success, int64_t duration_ms)
+{
+    if (!profile->window.capacity)
+        metrics_window_resize(&profile->window, 100);
+    metrics_window_add(&profile->window, &(struct metrics_sample){.duration_ms = duration_ms,
+                                                                  .type = metrics_type(type),
+                                                                  .success = success});
+    profile->forecast.is_current = false;
+}
 
-    profile->config.max_concurrent_tasks = 8; /* 15 s */
-    judge(profile, &none, &c);
-    ck_assert_double_eq_tol(c.terms[TERM_LOAD], 0.8, EXACT);
+static double load_among(struct profile *const *profiles, size_t count, const char *type,
+                         const struct profile *of)
+{
+    const struct router_request request = {.type = metrics_type(type)};
+    struct router_candidate candidates[4];
+
+    router_rank(&request, profiles, count, &weights, candidates);
+    for (size_t i = 0; i < count; i++)
+        if (candidates[i].profile == of)
+            return candidates[i].terms[TERM_LOAD];
+    ck_abort();
+    return 0;
+}
+
+START_TEST(router_term_load)
+{
+    CLEANUP(profile_freep) struct profile *idle = make_profile("idle", "");
+    CLEANUP(profile_freep) struct profile *busy = make_profile("busy", "");
+    struct profile *both[] = {idle, busy};
+    struct forecast_run runs[2];
+    const double stretch = 1 - 1.25 * log(13.0 / 16); /* the mean, not the median */
+    double before, lone;
+
+    /* Without history, idle: as good as can be, with others or alone. */
+    ck_assert_double_eq(load_among(both, 2, NULL, idle), 1);
+    ck_assert_double_eq(load_among(both, 2, NULL, busy), 1);
+    ck_assert_double_eq(load_among(&busy, 1, NULL, busy), 1);
+
+    /* Both of its slots have just been taken, for a minute as far as anybody knows. The second of
+     * the eight parts of each makes half a start together: the quantile 3/16. */
+    begin_runs(busy, runs, 2);
+    ck_assert_double_eq(load_among(both, 2, NULL, idle), 1);
+    ck_assert_double_eq_tol(load_among(both, 2, NULL, busy), pow(stretch, -6), EXACT);
+    ck_assert_double_eq_tol(load_among(&busy, 1, NULL, busy), pow(stretch, -0.1), EXACT);
+
+    /* What waits for a moment or for others is not in the way; what is queued is. */
+    before = lone = load_among(&busy, 1, NULL, busy);
+    busy->counts.by_status[TASK_SCHEDULED] = busy->counts.by_status[TASK_BLOCKED] = 4;
+    ck_assert_double_eq(load_among(&busy, 1, NULL, busy), before);
+    busy->counts.by_status[TASK_SCHEDULED] = busy->counts.by_status[TASK_BLOCKED] = 0;
+    for (int i = 1; i < 10; i++) {
+        busy->counts.by_status[TASK_QUEUED] = i;
+        lone = load_among(&busy, 1, NULL, busy);
+        ck_assert_double_lt(lone, before);
+        before = lone;
+    }
+    ck_assert_double_gt(lone, 0);
+    forecast_end_run(busy, &runs[0]);
+    forecast_end_run(busy, &runs[1]);
+}
+END_TEST
+
+START_TEST(router_term_load_by_type)
+{
+    CLEANUP(profile_freep) struct profile *a = make_profile("a", "");
+    CLEANUP(profile_freep) struct profile *b = make_profile("b", "");
+    struct profile *both[] = {a, b};
+
+    add_typed(a, "x", true, 10000);
+    add_typed(a, "y", true, 40000);
+    add_typed(b, "x", true, 40000);
+    add_typed(b, "y", true, 10000);
+    /* 10 s against (40 + 10) / 2 = 25 s: (10 / 25)^6. */
+    ck_assert_double_eq(load_among(both, 2, "x", a), 1);
+    ck_assert_double_eq_tol(load_among(both, 2, "x", b), 0.004096, EXACT);
+    ck_assert_double_eq_tol(load_among(both, 2, "y", a), 0.004096, EXACT);
+    ck_assert_double_eq(load_among(both, 2, "y", b), 1);
+    /* Nobody knows: nobody is better. */
+    ck_assert_double_eq(load_among(both, 2, "z", a), 1);
+    ck_assert_double_eq(load_among(both, 2, "z", b), 1);
+}
+END_TEST
+
+START_TEST(router_term_load_ignores_how_fast_one_fails)
+{
+    CLEANUP(profile_freep) struct profile *steady = make_profile("a", "");
+    CLEANUP(profile_freep) struct profile *failing = make_profile("b", "");
+    struct profile *both[] = {steady, failing};
+
+    add_typed(steady, "x", true, 10000);
+    add_typed(failing, "x", false, 1);
+    ck_assert_double_eq(load_among(both, 2, "x", steady), 1);
+    ck_assert_double_eq(load_among(both, 2, "x", failing), 1); /* it is hoped to need 10 s too */
+    add_typed(failing, "x", true, 40000);
+    ck_assert_double_eq_tol(load_among(both, 2, "x", failing), 0.004096, EXACT);
+}
+END_TEST
+
+START_TEST(router_term_load_measures_by_the_healthy)
+{
+    CLEANUP(profile_freep) struct profile *sick = make_profile("sick", "");
+    CLEANUP(profile_freep) struct profile *busy = make_profile("busy", "");
+    struct profile *both[] = {sick, busy};
+    const double stretch = 1 - 1.25 * log(13.0 / 16); /* the mean, not the median */
+    struct forecast_run runs[2];
+
+    /* The idle one is no yardstick as long as there is a healthy one. */
+    begin_runs(busy, runs, 2);
+    sick->health = HEALTH_UNHEALTHY;
+    for (int turn = 0; turn < 2; turn++) {
+        both[turn] = sick;
+        both[1 - turn] = busy;
+        ck_assert_double_eq_tol(load_among(both, 2, NULL, busy), pow(stretch, -0.1), EXACT);
+        ck_assert_double_eq_tol(load_among(both, 2, NULL, sick), pow(stretch, -0.1), EXACT);
+    }
+    busy->health = HEALTH_UNHEALTHY;
+    ck_assert_double_eq_tol(load_among(both, 2, NULL, busy), pow(stretch, -6), EXACT);
+    forecast_end_run(busy, &runs[0]);
+    forecast_end_run(busy, &runs[1]);
+}
+END_TEST
+
+START_TEST(router_term_load_waits_for_a_cooldown)
+{
+    CLEANUP(profile_freep) struct profile *profile = make_profile("dev", "");
+
+    /* 48 s until it may start, taken for 60 s: a stretch of 2. */
+    profile->cooldown = (struct cooldown){.length = 60000, .until = 48000};
+    ck_assert_double_eq_tol(load_among(&profile, 1, NULL, profile), 0.9330329915368074, EXACT);
 }
 END_TEST
 
@@ -1438,14 +1577,21 @@ START_TEST(router_term_history)
 
     metrics_window_resize(&profile->window, 100);
     judge(profile, &none, &c);
-    ck_assert_double_eq_tol(c.terms[TERM_HISTORY], 0.8, EXACT); /* 4 of 5 */
+    ck_assert_double_eq(c.terms[TERM_HISTORY], 0.8); /* 4 of 5 */
     add_sample(&profile->window, false, 10);
     judge(profile, &none, &c);
     ck_assert_double_eq_tol(c.terms[TERM_HISTORY], 4.0 / 6, EXACT);
-    for (int i = 0; i < 14; i++)
+    /* With 20 younger ones it weighs half, and those S = 0.5 / (1 - 2^(-1/20)) = 14.67 together:
+     * (4 + S) / (5.5 + S). */
+    for (int i = 0; i < 20; i++)
         add_sample(&profile->window, true, 10);
     judge(profile, &none, &c);
-    ck_assert_double_eq_tol(c.terms[TERM_HISTORY], 0.9, EXACT); /* 18 of 20 */
+    ck_assert_double_eq_tol(c.terms[TERM_HISTORY], 0.9256630647838534, 1e-12);
+    /* The same attempts the other way round. */
+    metrics_window_resize(&profile->window, 20);
+    add_sample(&profile->window, false, 10);
+    judge(profile, &none, &c);
+    ck_assert_double_lt(c.terms[TERM_HISTORY], 0.91);
 }
 END_TEST
 
@@ -1475,10 +1621,10 @@ START_TEST(router_score_is_the_sum)
     const struct router_request one = request_for(1);
     struct router_candidate c;
 
-    profile->counts.by_status[TASK_QUEUED] = 2; /* at 60 s on 2 slots: 60 s */
+    profile->counts.by_status[TASK_QUEUED] = 2; /* the third waits 45 s: see forecast_free_slots */
     judge(profile, &one, &c);
-    /* 0.4 / 3 + 0.3 * 0.5 + 0.2 * 0.8 + 0.1 * 0.3 */
-    ck_assert_double_eq_tol(c.score, 0.47333333333333333, EXACT);
+    /* 0.4 / 3 + 0.3 * (60 / 116.25)^0.1 + 0.2 * 0.8 + 0.1 * 0.3 */
+    ck_assert_double_eq_tol(c.score, 0.6041333204951601, EXACT);
     for (size_t i = 0; i < ARRAY_SIZE(each); i++) {
         double sum;
 
@@ -1621,7 +1767,12 @@ int main(void)
     tcase = add_case(suite, "router");
     tcase_add_test(tcase, router_rejects);
     tcase_add_test(tcase, router_term_capability);
+    tcase_add_test(tcase, router_term_capability_of_what_is_preferred);
     tcase_add_test(tcase, router_term_load);
+    tcase_add_test(tcase, router_term_load_by_type);
+    tcase_add_test(tcase, router_term_load_ignores_how_fast_one_fails);
+    tcase_add_test(tcase, router_term_load_measures_by_the_healthy);
+    tcase_add_test(tcase, router_term_load_waits_for_a_cooldown);
     tcase_add_test(tcase, router_term_history);
     tcase_add_test(tcase, router_term_priority);
     tcase_add_test(tcase, router_score_is_the_sum);
