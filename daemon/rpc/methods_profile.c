@@ -251,18 +251,18 @@ static const struct param best_params[] = {
      .type = PARAM_OBJECT,
      .is_required = true,
      .fields = task_query_params,
-     .doc = "The task; what matters is its type and its capabilities."},
+     .doc = "The task; what matters is its type, its capabilities and whom it prefers and avoids."},
     END,
 };
 
 static enum rpc_outcome get_best_profile_for_task(struct rpc_call *call)
 {
-    CLEANUP(freep) char **required = task_requirements(json_get(call->params, "task"));
+    CLEANUP(task_wishes_deinit) struct task_wishes wishes = {0};
     CLEANUP(freep) struct router_candidate *candidates = NULL;
-    struct router_request request = {.capabilities = required};
     size_t count, fit;
 
-    fit = engine_route(call->engine, &request, &candidates, &count);
+    task_wishes_from_json(json_get(call->params, "task"), &wishes);
+    fit = engine_route(call->engine, &wishes.request, &candidates, &count);
     buf_add_text(call->out, "{\"bestProfile\":");
     if (fit)
         rpc_print_profile(candidates[0].profile, call->out);
@@ -333,10 +333,9 @@ static const struct param submit_params[] = {
 static enum rpc_outcome submit_task(struct rpc_call *call)
 {
     struct json_object *json = json_get(call->params, "task");
-    CLEANUP(freep) char **required = task_requirements(json);
+    CLEANUP(task_wishes_deinit) struct task_wishes wishes = {0};
     CLEANUP(freep) struct router_candidate *candidates = NULL;
     CLEANUP(task_deinit) struct task task = {0};
-    struct router_request request = {.capabilities = required};
     struct buf routing = {0};
     size_t count, fit;
     int r;
@@ -356,7 +355,8 @@ static enum rpc_outcome submit_task(struct rpc_call *call)
             return done(call, r);
         }
     }
-    fit = engine_route(call->engine, &request, &candidates, &count);
+    task_wishes_from_json(json, &wishes);
+    fit = engine_route(call->engine, &wishes.request, &candidates, &count);
     if (!fit) {
         for (size_t i = 0; i < count; i++)
             if (candidates[i].is_full)

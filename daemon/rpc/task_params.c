@@ -25,6 +25,12 @@ static const char *const priorities[] = {"low", "medium", "high", NULL};
         {.name = "capabilities",                                                                   \
          .type = PARAM_WORDS,                                                                      \
          .doc = "What the profile must be capable of; asked for when the task is routed."},        \
+        {.name = "prefers",                                                                        \
+         .type = PARAM_WORDS,                                                                      \
+         .doc = "What the profile had better be capable of, too."},                                \
+        {.name = "avoid",                                                                          \
+         .type = PARAM_WORDS,                                                                      \
+         .doc = "Profiles that the task is not to be routed to."},                                 \
         {.name = "priority",                                                                       \
          .type = PARAM_ENUM,                                                                       \
          .values = priorities,                                                                     \
@@ -55,12 +61,18 @@ static const char *const priorities[] = {"low", "medium", "high", NULL};
 const struct param task_params[] = {{TITLE, .is_required = true}, REST};
 const struct param task_query_params[] = {{TITLE, .may_be_empty = true}, REST};
 
+static void print_words(struct json_object *json, const char *member, struct buf *body)
+{
+    struct json_object *words = json_get(json, member);
+
+    buf_printf(body, ",\"%s\":%s", member, words ? json_compact(words) : "[]");
+}
+
 /* The members that never change, in the order of the documentation. */
 static char *print_body(struct json_object *json)
 {
     struct json_object *title = json_get(json, "title");
     struct json_object *description = json_get(json, "description");
-    struct json_object *capabilities = json_get(json, "capabilities");
     struct json_object *input = json_get(json, "input");
     struct buf body = {0};
 
@@ -70,8 +82,9 @@ static char *print_body(struct json_object *json)
     buf_add_text(&body, ",\"description\":");
     buf_add_json_string(&body, json_object_get_string(description),
                         description ? (size_t)json_object_get_string_len(description) : 0);
-    buf_add_text(&body, ",\"capabilities\":");
-    buf_add_text(&body, capabilities ? json_compact(capabilities) : "[]");
+    print_words(json, "capabilities", &body);
+    print_words(json, "prefers", &body);
+    print_words(json, "avoid", &body);
     buf_add_text(&body, ",\"input\":");
     buf_add_text(&body, input ? json_compact(input) : "null");
     buf_add_text(&body, ",\"dependsOn\":[]");
@@ -100,19 +113,51 @@ void task_from_json(struct json_object *json, struct task *ret_task)
     *ret_task = task;
 }
 
-char **task_requirements(struct json_object *json)
+/* Appends the words of the member that are not in `known`, each once. */
+static char **add_words(char **words, struct json_object *json, const char *member,
+                        char *const *known)
 {
-    struct json_object *capabilities = json_get(json, "capabilities");
-    size_t count = capabilities ? json_object_array_length(capabilities) : 0, n = 0;
-    char **required = xcalloc(count + 2, sizeof(*required));
+    struct json_object *array = json_get(json, member);
+    size_t count = array ? json_object_array_length(array) : 0, n = strv_length(words);
 
-    if (json_get(json, "type"))
-        required[n++] = (char *)json_get_string(json, "type");
+    words = xrealloc(words, (n + count + 1) * sizeof(*words));
+    words[n] = NULL;
     for (size_t i = 0; i < count; i++) {
-        const char *word = json_object_get_string(json_object_array_get_idx(capabilities, i));
+        char *word = (char *)json_object_get_string(json_object_array_get_idx(array, i));
 
-        if (!strv_contains(required, word))
-            required[n++] = (char *)word;
+        if (strv_contains(words, word) || strv_contains(known, word))
+            continue;
+        words[n++] = word;
+        words[n] = NULL;
     }
-    return required;
+    return words;
+}
+
+void task_wishes_from_json(struct json_object *json, struct task_wishes *ret_wishes)
+{
+    const char *type = json_get_string(json, "type");
+    struct task_wishes wishes = {0};
+
+    if (type) {
+        wishes.capabilities = xcalloc(2, sizeof(*wishes.capabilities));
+        wishes.capabilities[0] = (char *)type;
+    }
+    wishes.capabilities = add_words(wishes.capabilities, json, "capabilities", NULL);
+    wishes.prefers = add_words(NULL, json, "prefers", wishes.capabilities);
+    wishes.avoid = add_words(NULL, json, "avoid", NULL);
+    wishes.request = (struct router_request){
+        .capabilities = wishes.capabilities,
+        .prefers = wishes.prefers,
+        .avoid = wishes.avoid,
+        .type = metrics_type(type),
+    };
+    *ret_wishes = wishes;
+}
+
+void task_wishes_deinit(struct task_wishes *wishes)
+{
+    free(wishes->capabilities);
+    free(wishes->prefers);
+    free(wishes->avoid);
+    *wishes = (struct task_wishes){0};
 }

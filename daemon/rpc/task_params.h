@@ -11,6 +11,13 @@ extern const struct param task_query_params[];
 
 /** Fills what engine_assign() wants from a checked request. */
 void task_from_json(struct json_object *json, struct task *ret_task);
-/** What the task requires: its type and its capabilities, each once. The strings belong to `json`;
- *  the caller frees the vector alone. */
-char **task_requirements(struct json_object *json);
+
+/* What the task wants of the profile that gets it. The strings belong to the JSON object. */
+struct task_wishes {
+    char **capabilities, **prefers, **avoid; /* the type is one of the capabilities */
+    struct router_request request;           /* made of them */
+};
+
+void task_wishes_from_json(struct json_object *json, struct task_wishes *ret_wishes);
+/** CLEANUP(task_wishes_deinit) */
+void task_wishes_deinit(struct task_wishes *wishes);

@@ -88,6 +88,62 @@ def test_work_moves_to_who_is_free(make_daemon):
         assert chosen.count("a") == chosen.count("b") == 3
 
 
+def test_what_is_preferred_decides_between_those_that_fit(make_daemon):
+    daemon = make_daemon(profile("crab", capabilities=["coding", "rust"]),
+                         profile("snake", capabilities=["coding", "python"]))
+    with daemon.client() as client:
+        def capability(**task):
+            return {c["name"]: c["terms"]["capability"]
+                    for c in best(client, type="coding", **task)["candidates"]}
+
+        assert capability() == {"crab": 1 / 2, "snake": 1 / 2}
+        # Wanted: coding, python, sql. Offered by both: coding and one more.
+        assert capability(prefers=["python", "sql"]) == {"crab": 1 / 4, "snake": 2 / 3}
+        assert best(client, type="coding", prefers=["python"])["bestProfile"]["name"] == "snake"
+        assert best(client, type="coding", prefers=["rust"])["bestProfile"]["name"] == "crab"
+        # What is required already is not wanted twice.
+        assert capability(prefers=["coding", "rust"]) == {"crab": 1, "snake": 1 / 3}
+        task = client.submit_task(task={"title": "t", "type": "coding", "prefers": ["python"]})["task"]
+        assert task["profile"] == "snake"
+        assert client.task(task["id"])["prefers"] == ["python"]
+
+
+def test_what_is_avoided_is_rejected(make_daemon):
+    daemon = make_daemon(profile("a", priority=10), profile("b"))
+    with daemon.client() as client:
+        assert best(client)["bestProfile"]["name"] == "a"
+        answer = best(client, avoid=["a", "unknown"])
+        assert answer["bestProfile"]["name"] == "b"
+        assert answer["candidates"][1]["rejected"] == "the task avoids it"
+        task = client.submit_task(task={"title": "t", "avoid": ["a"]})["task"]
+        assert task["profile"] == "b" and client.task(task["id"])["avoid"] == ["a"]
+        with pytest.raises(RpcError) as error:
+            client.submit_task(task={"title": "t", "avoid": ["a", "b"]})
+        assert error.value.code == -32001 and "avoids" in error.value.message
+        # Whoever names the profile means it.
+        assert client.assign("a", avoid=["a"])["profile"] == "a"
+        with pytest.raises(RpcError) as error:
+            best(client, avoid=["A"])
+        assert error.value.data["field"] == "task.avoid[0]"
+
+
+def test_load_knows_what_a_type_takes(make_daemon):
+    script = 'case $(cat) in *\'"type":"%s"\'*) sleep 1;; esac'
+    kinds = ["heavy", "light"]
+    daemon = make_daemon(shell(script % "heavy", "a", capabilities=kinds),
+                         shell(script % "light", "b", capabilities=kinds))
+    with daemon.client() as client:
+        for name in "ab":
+            for kind in kinds:
+                client.finish(client.assign(name, type=kind)["id"])
+
+        def load(kind):
+            return {c["name"]: c["terms"]["load"] for c in best(client, type=kind)["candidates"]}
+
+        assert load("light")["a"] == 1 > load("light")["b"]
+        assert load("heavy")["b"] == 1 > load("heavy")["a"]
+
+
 def test_waiting_work_lowers_the_load(make_daemon):
     daemon = make_daemon(shell("sleep 1000", maxConcurrentTasks=1))
     with daemon.client() as client:
