@@ -101,6 +101,9 @@ void metrics_histogram_parse(uint32_t bins[METRICS_BINS], const char *text);
  *  number would only share their durations.) */
 uint64_t metrics_type(const char *type);
 
+/* Who looks at each of the last attempts looks at these at most, whatever `metricsRetention` is. */
+#define METRICS_RECENT 1000
+
 struct metrics_window {
     struct metrics_sample {
         int64_t duration_ms;

@@ -41,6 +41,7 @@ struct profile *profile_new(struct profile_config *config)
     profile->config = *config;
     *config = (struct profile_config){0};
     profile->is_active = true;
+    list_init(&profile->running);
     profile->staged.is_active = -1;
     return profile;
 }
@@ -51,6 +52,7 @@ void profile_free(struct profile *profile)
         return;
     profile_config_deinit(&profile->config);
     metrics_window_deinit(&profile->window);
+    forecast_deinit(&profile->forecast);
     free(profile);
 }
 

@@ -10,6 +10,7 @@
 #include "core/anomaly.h"
 #include "core/autoscale.h"
 #include "core/cooldown.h"
+#include "core/forecast.h"
 #include "core/metrics.h"
 #include "core/settings.h"
 #include "core/task.h"
@@ -27,8 +28,11 @@ struct profile {
     struct metrics_window window;
     struct cooldown cooldown;
     struct autoscale autoscale;
-    int64_t slots_used; /* attempts whose family is not gone yet */
-    int64_t next_wake;  /* no scheduled task is due before this; wall ms */
+    int64_t slots_used;  /* attempts whose family is not gone yet */
+    struct list running; /* struct forecast_run: the same attempts */
+    size_t running_count;
+    struct forecast forecast; /* of the moment at which it was last asked for */
+    int64_t next_wake;        /* no scheduled task is due before this; wall ms */
 
     struct anomaly_charts charts;
     int64_t arrivals;            /* in this minute */

@@ -1,66 +1,117 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/router.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "common/alloc.h"
 #include "common/strv.h"
-
-/* Without any attempt to go by, one is taken to last this long. It is also the wait at which the
- * load term has fallen to one half. */
-#define TYPICAL_SECONDS 60.0
 
 /* The prior of the success rate: Beta(4, 1), as if four attempts had succeeded and one failed, so
  * that the first few outcomes do not decide. */
 #define PRIOR_SUCCESSES 4.0
 #define PRIOR_FAILURES  1.0
 
+/* After so many younger attempts, one weighs half. */
+#define HISTORY_HALF_LIFE  20.0
+#define HISTORY_WEIGHT_MIN 1e-6
+
+/* A forecast is a median; the mean of waits that vary as agents' attempts do is greater by about so
+ * much. */
+#define MEAN_OVER_MEDIAN 1.25
+
+/* The exponents of term_load(). */
+#define LOAD_SHARPNESS 6.0
+#define LOAD_LEVEL     0.1
+
 /* The bound of the setting `priority`. */
 #define PRIORITY_BEST 10.0
 
-/* How specialised: the required capabilities over those that the profile offers. */
-static double term_capability(const struct profile *profile, const struct router_request *request)
-{
-    size_t required = strv_length(request->capabilities);
-    size_t offered = strv_length(profile->config.capabilities);
+/* What the terms are worked out from: the candidate, the task, and the least that any of those need
+ * that come first by health. */
+struct judgement {
+    const struct router_candidate *candidate;
+    const struct router_request *request;
+    double best_duration, best_time; /* seconds */
+};
 
-    if (strv_contains(request->capabilities, profile->config.name) &&
+/* How specialised: the Jaccard index |W and O| / |W or O| of what is wanted, required or preferred,
+ * and what the profile offers (Jaccard, "The distribution of the flora in the alpine zone", 1912).
+ * What is required is offered, else the profile would not be a candidate. */
+static double term_capability(const struct judgement *j)
+{
+    const struct profile *profile = j->candidate->profile;
+    size_t shared = strv_length(j->request->capabilities);
+    size_t all = strv_length(profile->config.capabilities);
+
+    if (strv_contains(j->request->capabilities, profile->config.name) &&
         !strv_contains(profile->config.capabilities, profile->config.name))
-        offered++;
-    return offered ? (double)required / (double)offered : 0;
+        all++;
+    for (size_t i = 0; j->request->prefers && j->request->prefers[i]; i++) {
+        const char *word = j->request->prefers[i];
+        bool is_offered = profile_has_capability(profile, word);
+
+        shared += is_offered;
+        all += !is_offered || !strv_contains(profile->config.capabilities, word);
+    }
+    return all ? (double)shared / (double)all : 0;
 }
 
-/* The expected wait W = (running + waiting) * average duration / slots, as 1 / (1 + W / 60 s). */
-static double term_load(const struct profile *profile, const struct router_request *request UNUSED)
+/* The expected seconds until the task would be done. */
+static double time_of(const struct router_candidate *candidate)
 {
-    double work = (double)(profile_count(profile, TASK_RUNNING) + profile_waiting(profile));
-    double average =
-        profile->window.count ? metrics_window_average(&profile->window) : TYPICAL_SECONDS;
-    double wait = work * average / (double)profile->config.max_concurrent_tasks;
-
-    return 1 / (1 + wait / TYPICAL_SECONDS);
+    return candidate->wait + candidate->estimate.seconds;
 }
 
-/* The success rate of the last attempts, as the mean of a Beta posterior. */
-static double term_history(const struct profile *profile,
-                           const struct router_request *request UNUSED)
+/*
+ * How soon the task would be done. For each candidate, W is the expected wait (core/forecast.c), D
+ * the duration of an attempt (core/estimate.c) and T = W + D; T* and D* are the least T and D of
+ * all. Then
+ *
+ *     load = min(1, T* / T)^6 * (D* / T*)^0.1
+ *
+ * The first factor compares: it is 1 for the one that would be done first and falls steeply, so
+ * that a wait that matters outweighs the other terms. The second says how busy even that one is, by
+ * its stretch T* over D*: how much longer the task takes than on an idle profile (Bender,
+ * Chakrabarti, Muthukrishnan, "Flow and Stretch Metrics", 1998). It falls slowly, since it takes
+ * from the differences between all of them; a term such as 1 / (1 + W / 60 s) makes long queues
+ * look alike.
+ *
+ * The constants were chosen by ./dev bench routing; from 4 to 20 the first exponent makes little
+ * difference.
+ */
+static double term_load(const struct judgement *j)
 {
-    const struct metrics_window *w = &profile->window;
+    return pow(fmin(1, j->best_time / time_of(j->candidate)), LOAD_SHARPNESS) *
+           pow(j->best_duration / j->best_time, LOAD_LEVEL);
+}
 
-    return ((double)w->successes + PRIOR_SUCCESSES) /
-           ((double)w->count + PRIOR_SUCCESSES + PRIOR_FAILURES);
+/* The success rate as the mean of a Beta posterior of the last attempts, the youngest with the
+ * weight 1, each older one with a little less. */
+static double term_history(const struct judgement *j)
+{
+    const struct metrics_window *window = &j->candidate->profile->window;
+    const double decay = exp2(-1 / HISTORY_HALF_LIFE);
+    double weight = 1, successes = PRIOR_SUCCESSES, attempts = PRIOR_SUCCESSES + PRIOR_FAILURES;
+
+    for (size_t i = 0; i < window->count && weight > HISTORY_WEIGHT_MIN; i++) {
+        successes += metrics_window_at(window, i)->success ? weight : 0;
+        attempts += weight;
+        weight *= decay;
+    }
+    return successes / attempts;
 }
 
 /* The profile's configured priority. */
-static double term_priority(const struct profile *profile,
-                            const struct router_request *request UNUSED)
+static double term_priority(const struct judgement *j)
 {
-    return (double)profile->config.priority / PRIORITY_BEST;
+    return (double)j->candidate->profile->config.priority / PRIORITY_BEST;
 }
 
 static const struct {
     const char *name;
-    double (*value)(const struct profile *profile, const struct router_request *request);
+    double (*value)(const struct judgement *judgement);
     size_t weight; /* offset in struct routing_weights */
 } terms[TERM_COUNT] = {
     [TERM_CAPABILITY] = {"capability", term_capability,
@@ -87,6 +138,10 @@ static bool reject(struct router_candidate *candidate, const struct router_reque
     }
     if (!profile_is_active(profile)) {
         snprintf(candidate->reason, size, "it is not active");
+        return true;
+    }
+    if (strv_contains(request->avoid, profile->config.name)) {
+        snprintf(candidate->reason, size, "the task avoids it");
         return true;
     }
     for (size_t i = 0; request->capabilities && request->capabilities[i]; i++) {
@@ -121,10 +176,67 @@ static int compare(const void *left, const void *right)
     return strcmp(a->profile->config.name, b->profile->config.name);
 }
 
+static void score(struct router_candidate *candidate, const struct judgement *judgement,
+                  const struct routing_weights *weights)
+{
+    for (int t = 0; t < TERM_COUNT; t++) {
+        double weight;
+
+        memcpy(&weight, (const char *)weights + terms[t].weight, sizeof(weight));
+        candidate->terms[t] = terms[t].value(judgement);
+        candidate->score += weight * candidate->terms[t];
+    }
+}
+
+/* What each of those that fit would need. */
+static void measure(struct router_candidate *candidates, size_t count,
+                    const struct router_request *request)
+{
+    CLEANUP(freep) struct estimate **estimates = xcalloc(count + 1, sizeof(*estimates));
+    size_t fit = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        struct router_candidate *candidate = &candidates[i];
+        struct profile *profile = candidate->profile;
+
+        if (candidate->is_rejected)
+            continue;
+        candidate->wait =
+            MEAN_OVER_MEDIAN *
+            forecast_wait(profile, profile_count(profile, TASK_QUEUED) + 1, request->now);
+        estimate_init(&candidate->estimate, &profile->window, request->type);
+        estimates[fit++] = &candidate->estimate;
+    }
+    estimate_compare(estimates, fit);
+}
+
+/* What is best is found among those that come first by health: an idle profile that is to have
+ * nothing is no measure for the others. */
+static void find_best(struct judgement *judgement, const struct router_candidate *candidates,
+                      size_t count)
+{
+    bool is_healthy_found = false;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct router_candidate *candidate = &candidates[i];
+        bool is_healthy = candidate->profile->health != HEALTH_UNHEALTHY;
+
+        if (candidate->is_rejected || (is_healthy_found && !is_healthy))
+            continue;
+        if (is_healthy && !is_healthy_found)
+            judgement->best_duration = judgement->best_time = INFINITY;
+        is_healthy_found |= is_healthy;
+        judgement->best_duration = fmin(judgement->best_duration, candidate->estimate.seconds);
+        judgement->best_time = fmin(judgement->best_time, time_of(candidate));
+    }
+}
+
 size_t router_rank(const struct router_request *request, struct profile *const *profiles,
                    size_t count, const struct routing_weights *weights,
                    struct router_candidate *ret_candidates)
 {
+    struct judgement judgement = {
+        .request = request, .best_duration = INFINITY, .best_time = INFINITY};
     size_t fit = 0;
 
     for (size_t i = 0; i < count; i++) {
@@ -132,16 +244,14 @@ size_t router_rank(const struct router_request *request, struct profile *const *
 
         *candidate = (struct router_candidate){.profile = profiles[i]};
         candidate->is_rejected = reject(candidate, request);
-        if (candidate->is_rejected)
-            continue;
-        fit++;
-        for (int t = 0; t < TERM_COUNT; t++) {
-            double weight;
-
-            memcpy(&weight, (const char *)weights + terms[t].weight, sizeof(weight));
-            candidate->terms[t] = terms[t].value(profiles[i], request);
-            candidate->score += weight * candidate->terms[t];
-        }
+        fit += !candidate->is_rejected;
+    }
+    measure(ret_candidates, count, request);
+    find_best(&judgement, ret_candidates, count);
+    for (size_t i = 0; i < count; i++) {
+        judgement.candidate = &ret_candidates[i];
+        if (!ret_candidates[i].is_rejected)
+            score(&ret_candidates[i], &judgement, weights);
     }
     qsort(ret_candidates, count, sizeof(*ret_candidates), compare);
     return fit;

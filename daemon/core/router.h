@@ -2,16 +2,21 @@
 /*
  * Routing: which profile is best for a task. Filter, then score, as schedulers do: profiles that
  * cannot take the task are rejected with the reason; each other one gets the weighted sum of four
- * terms in [0, 1]. docs/architecture.md explains the terms; router.c has the table.
+ * terms in [0, 1]. docs/protocol.md explains the terms; router.c has the table.
  */
 #pragma once
 
+#include "core/estimate.h"
 #include "core/profile.h"
 
 enum router_term { TERM_CAPABILITY, TERM_LOAD, TERM_HISTORY, TERM_PRIORITY, TERM_COUNT };
 
 struct router_request {
     char *const *capabilities; /* all required; a task's type is one of them */
+    char *const *prefers;      /* wanted too, none of them in `capabilities` */
+    char *const *avoid;        /* names of profiles that are not to have it */
+    uint64_t type;             /* metrics_type() of the task's */
+    int64_t now;               /* monotonic ms */
     /* Whether the profile's queue takes another task; NULL: while it is below its limit. */
     bool (*has_room)(const struct profile *profile, void *data);
     void *data;
@@ -22,6 +27,8 @@ struct router_candidate {
     bool is_rejected;
     bool is_full;     /* rejected only because its queue is full */
     char reason[120]; /* why it is rejected */
+    struct estimate estimate;
+    double wait; /* expected seconds until it would start there */
     double terms[TERM_COUNT];
     double score; /* the weighted sum of the terms, 0 when rejected */
 };

@@ -93,6 +93,7 @@ void attempt_resume(struct attempt *attempt)
 void attempt_free(struct attempt *attempt)
 {
     list_remove(&attempt->link);
+    forecast_end_run(attempt->profile, &attempt->slot);
     heap_remove(&attempt->engine->deadlines, &attempt->deadline);
     buf_deinit(&attempt->input);
     free(attempt->message);
@@ -116,6 +117,7 @@ struct attempt *attempt_new(struct engine *engine, struct profile *profile, cons
     attempt->timeout_ms = task->timeout_ms ? task->timeout_ms : profile->config.timeout_ms;
     attempt->timeout_at = engine->now.mono + attempt->timeout_ms;
     list_append(&engine->attempts, &attempt->link);
+    forecast_begin_run(profile, &attempt->slot, attempt->type, engine->now.mono);
     return attempt;
 }
 

@@ -178,6 +178,7 @@ static void adopt(struct store_lease *lease, void *data)
     /* Only durations are told from this; what the wall clock did meanwhile expires nothing. */
     if (task.started_at < engine->now.wall)
         attempt->started_mono -= engine->now.wall - task.started_at;
+    attempt->slot.started = attempt->started_mono;
     attempt->lease = STEAL(lease->token);
     attempt->lease_ms = lease->lease_ms;
     attempt->lease_until = engine->now.mono + attempt->lease_ms;

@@ -13,6 +13,7 @@ size_t engine_route(struct engine *engine, struct engine_admission *admission,
         if (engine_is_visible(engine->profiles[i]))
             visible[count++] = engine->profiles[i];
     admission->engine = engine;
+    admission->request.now = engine->now.mono;
     admission->request.has_room = admission_has_room;
     admission->request.data = admission;
     *ret_candidates = xcalloc(count, sizeof(**ret_candidates));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What users do with tasks: assign, change, cancel, retry, and ask why one waits. */
 #include <errno.h>
+#include <math.h>
 
 #include "common/alloc.h"
 #include "engine/attempt.h"
@@ -198,6 +199,13 @@ static int position_of(struct engine *engine, const struct profile *profile,
     return 0;
 }
 
+/* Whether a worker could claim, and none does. */
+static bool lacks_worker(const struct engine *engine, const struct profile *profile)
+{
+    return profile->config.runner.type == RUNNER_WORKER && profile_free_slots(profile) > 0 &&
+           !cooldown_blocks(profile_cooldown(profile), engine->now.mono);
+}
+
 static const char *reason_of(const struct engine *engine, const struct profile *profile,
                              const struct task *task)
 {
@@ -211,38 +219,30 @@ static const char *reason_of(const struct engine *engine, const struct profile *
         return "cooldown";
     if (profile_is_probing(profile))
         return "unhealthy";
-    if (profile->config.runner.type == RUNNER_WORKER && profile_free_slots(profile) > 0)
+    if (lacks_worker(engine, profile))
         return "no_worker";
     return "slots";
 }
 
-/* When a task at this place starts: a scheduled one when it is due; a queued one once as many tasks
- * have ended as stand in its way, the slots ending one each in an average duration. */
-static int64_t eta_of(const struct engine *engine, const struct profile *profile,
-                      const struct task *task, int64_t position)
+/* When a task at this place starts, or 0: a scheduled one when it is due, a queued one when its
+ * turn is expected, which needs some attempt to go by and somebody who runs it. */
+static int64_t eta_of(const struct engine *engine, struct profile *profile, const struct task *task,
+                      int64_t position)
 {
-    double ahead;
-    int64_t start;
+    int64_t now = engine->now.wall;
 
     if (task->status == TASK_SCHEDULED)
-        return task->place;
+        return task->place > now ? task->place : now;
     if (task->status != TASK_QUEUED || position <= 0 || !profile->window.count ||
-        profile->is_removed || !profile_is_active(profile))
+        profile->is_removed || !profile_is_active(profile) || lacks_worker(engine, profile))
         return 0;
-    ahead = (double)(position - profile_free_slots(profile));
-    start = engine->now.wall;
-    if (profile->cooldown.until > engine->now.mono)
-        start += profile->cooldown.until - engine->now.mono;
-    if (ahead <= 0)
-        return start;
-    return start + (int64_t)(1000 * ahead * metrics_window_average(&profile->window) /
-                             (double)profile->config.max_concurrent_tasks);
+    return now + (int64_t)ceil(1000 * forecast_wait(profile, position, engine->now.mono));
 }
 
 int engine_pending(struct engine *engine, const struct task *task, int64_t position,
                    struct engine_pending *ret_pending)
 {
-    const struct profile *profile = engine_profile_by_id(engine, task->profile_id);
+    struct profile *profile = engine_profile_by_id(engine, task->profile_id);
     int r;
 
     if (!profile)

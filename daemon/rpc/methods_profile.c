@@ -222,7 +222,7 @@ static const struct param best_params[] = {
      .type = PARAM_OBJECT,
      .is_required = true,
      .fields = task_query_params,
-     .doc = "The task; what matters is its type and its capabilities."},
+     .doc = "The task; what matters is its type, its capabilities and whom it prefers and avoids."},
     END,
 };
 

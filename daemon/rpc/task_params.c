@@ -25,6 +25,12 @@ static const char *const priorities[] = {"low", "medium", "high", NULL};
         {.name = "capabilities",                                                                   \
          .type = PARAM_WORDS,                                                                      \
          .doc = "What the profile must be capable of; asked for when the task is routed."},        \
+        {.name = "prefers",                                                                        \
+         .type = PARAM_WORDS,                                                                      \
+         .doc = "What the profile had better be capable of, too."},                                \
+        {.name = "avoid",                                                                          \
+         .type = PARAM_WORDS,                                                                      \
+         .doc = "Profiles that the task is not to be routed to."},                                 \
         {.name = "priority",                                                                       \
          .type = PARAM_ENUM,                                                                       \
          .values = priorities,                                                                     \
@@ -58,12 +64,18 @@ static const char *const priorities[] = {"low", "medium", "high", NULL};
 const struct param task_params[] = {{TITLE, .is_required = true}, REST};
 const struct param task_query_params[] = {{TITLE, .may_be_empty = true}, REST};
 
+static void print_words(struct json_object *json, const char *member, struct buf *body)
+{
+    struct json_object *words = json_get(json, member);
+
+    buf_printf(body, ",\"%s\":%s", member, words ? json_compact(words) : "[]");
+}
+
 /* The members that never change, in the order of the documentation. */
 static char *print_body(struct json_object *json)
 {
     struct json_object *title = json_get(json, "title");
     struct json_object *description = json_get(json, "description");
-    struct json_object *capabilities = json_get(json, "capabilities");
     struct json_object *input = json_get(json, "input");
     struct json_object *depends_on = json_get(json, "dependsOn");
     struct buf body = {0};
@@ -74,8 +86,9 @@ static char *print_body(struct json_object *json)
     buf_add_text(&body, ",\"description\":");
     buf_add_json_string(&body, json_object_get_string(description),
                         description ? (size_t)json_object_get_string_len(description) : 0);
-    buf_add_text(&body, ",\"capabilities\":");
-    buf_add_text(&body, capabilities ? json_compact(capabilities) : "[]");
+    print_words(json, "capabilities", &body);
+    print_words(json, "prefers", &body);
+    print_words(json, "avoid", &body);
     buf_add_text(&body, ",\"input\":");
     buf_add_text(&body, input ? json_compact(input) : "null");
     buf_add_text(&body, ",\"dependsOn\":");
@@ -105,23 +118,24 @@ static void task_from_json(struct json_object *json, struct task *ret_task)
     *ret_task = task;
 }
 
-/* What the task requires: its type and its capabilities, each once. The strings belong to `json`.
- */
-static char **requirements_of(struct json_object *json)
+/* Appends the words of the member that are not in `known`, each once. */
+static char **add_words(char **words, struct json_object *json, const char *member,
+                        char *const *known)
 {
-    struct json_object *capabilities = json_get(json, "capabilities");
-    size_t count = capabilities ? json_object_array_length(capabilities) : 0, n = 0;
-    char **required = xcalloc(count + 2, sizeof(*required));
+    struct json_object *array = json_get(json, member);
+    size_t count = array ? json_object_array_length(array) : 0, n = strv_length(words);
 
-    if (json_get(json, "type"))
-        required[n++] = (char *)json_get_string(json, "type");
+    words = xrealloc(words, (n + count + 1) * sizeof(*words));
+    words[n] = NULL;
     for (size_t i = 0; i < count; i++) {
-        const char *word = json_object_get_string(json_object_array_get_idx(capabilities, i));
+        char *word = (char *)json_object_get_string(json_object_array_get_idx(array, i));
 
-        if (!strv_contains(required, word))
-            required[n++] = (char *)word;
+        if (strv_contains(words, word) || strv_contains(known, word))
+            continue;
+        words[n++] = word;
+        words[n] = NULL;
     }
-    return required;
+    return words;
 }
 
 void admission_from_json(struct json_object *json, struct task *ret_task,
@@ -129,14 +143,24 @@ void admission_from_json(struct json_object *json, struct task *ret_task,
 {
     struct json_object *ids = json_get(json, "dependsOn");
     size_t count = ids ? json_object_array_length(ids) : 0;
+    const char *type = json_get_string(json, "type");
+    char **capabilities = NULL;
     struct engine_admission admission = {
         .task = ret_task,
-        .request.capabilities = requirements_of(json),
+        .request.type = metrics_type(type),
         .depends_on = xcalloc(count + 1, sizeof(*admission.depends_on)),
         .depends_on_count = count,
         .is_blocked = count > 0,
     };
 
+    if (type) {
+        capabilities = xcalloc(2, sizeof(*capabilities));
+        capabilities[0] = (char *)type;
+    }
+    capabilities = add_words(capabilities, json, "capabilities", NULL);
+    admission.request.capabilities = capabilities;
+    admission.request.prefers = add_words(NULL, json, "prefers", capabilities);
+    admission.request.avoid = add_words(NULL, json, "avoid", NULL);
     for (size_t i = 0; i < count; i++)
         admission.depends_on[i] = json_object_get_int64(json_object_array_get_idx(ids, i));
     task_from_json(json, ret_task);
@@ -146,5 +170,7 @@ void admission_from_json(struct json_object *json, struct task *ret_task,
 void admission_deinit(struct engine_admission *admission)
 {
     free((void *)admission->request.capabilities);
+    free((void *)admission->request.prefers);
+    free((void *)admission->request.avoid);
     free(admission->depends_on);
 }

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Routing and metrics, as users see them."""
 
+import datetime
+import time
+
 import pytest
 
 from acpd import RpcError, profile, shell
@@ -85,6 +88,115 @@ def test_work_moves_to_who_is_free(make_daemon):
         assert chosen.count("a") == chosen.count("b") == 3
 
 
+def test_what_is_preferred_decides_between_those_that_fit(make_daemon):
+    daemon = make_daemon(profile("crab", capabilities=["coding", "rust"]),
+                         profile("snake", capabilities=["coding", "python"]))
+    with daemon.client() as client:
+        def capability(**task):
+            return {c["name"]: c["terms"]["capability"]
+                    for c in best(client, type="coding", **task)["candidates"]}
+
+        assert capability() == {"crab": 1 / 2, "snake": 1 / 2}
+        # Wanted: coding, python, sql. Offered by both: coding and one more.
+        assert capability(prefers=["python", "sql"]) == {"crab": 1 / 4, "snake": 2 / 3}
+        assert best(client, type="coding", prefers=["python"])["bestProfile"]["name"] == "snake"
+        assert best(client, type="coding", prefers=["rust"])["bestProfile"]["name"] == "crab"
+        # What is required already is not wanted twice.
+        assert capability(prefers=["coding", "rust"]) == {"crab": 1, "snake": 1 / 3}
+        task = client.submit_task(task={"title": "t", "type": "coding", "prefers": ["python"]})["task"]
+        assert task["profile"] == "snake"
+        assert client.task(task["id"])["prefers"] == ["python"]
+
+
+def test_what_is_avoided_is_rejected(make_daemon):
+    daemon = make_daemon(profile("a", priority=10), profile("b"))
+    with daemon.client() as client:
+        assert best(client)["bestProfile"]["name"] == "a"
+        answer = best(client, avoid=["a", "unknown"])
+        assert answer["bestProfile"]["name"] == "b"
+        assert answer["candidates"][1]["rejected"] == "the task avoids it"
+        task = client.submit_task(task={"title": "t", "avoid": ["a"]})["task"]
+        assert task["profile"] == "b" and client.task(task["id"])["avoid"] == ["a"]
+        with pytest.raises(RpcError) as error:
+            client.submit_task(task={"title": "t", "avoid": ["a", "b"]})
+        assert error.value.code == -32001 and "avoids" in error.value.message
+        # Whoever names the profile means it.
+        assert client.assign("a", avoid=["a"])["profile"] == "a"
+        with pytest.raises(RpcError) as error:
+            best(client, avoid=["A"])
+        assert error.value.data["field"] == "task.avoid[0]"
+
+
+def test_load_knows_what_a_type_takes(make_daemon):
+    script = 'case $(cat) in *\'"type":"%s"\'*) sleep 1;; esac'
+    kinds = ["heavy", "light"]
+    daemon = make_daemon(shell(script % "heavy", "a", capabilities=kinds),
+                         shell(script % "light", "b", capabilities=kinds))
+    with daemon.client() as client:
+        for name in "ab":
+            for kind in kinds:
+                client.finish(client.assign(name, type=kind)["id"])
+
+        def load(kind):
+            return {c["name"]: c["terms"]["load"] for c in best(client, type=kind)["candidates"]}
+
+        assert load("light")["a"] == 1 > load("light")["b"]
+        assert load("heavy")["b"] == 1 > load("heavy")["a"]
+
+
+def test_waiting_work_lowers_the_load(make_daemon):
+    daemon = make_daemon(shell("sleep 1000", maxConcurrentTasks=1))
+    with daemon.client() as client:
+        loads = []
+        for _ in range(4):
+            candidate = best(client)["candidates"][0]
+            loads.append(candidate["terms"]["load"])
+            assert candidate["score"] == sum(WEIGHTS[t] * v for t, v in candidate["terms"].items())
+            id = client.assign("p")["id"]
+            if len(loads) == 1:
+                client.wait_status(id, "running")
+        assert loads[0] == 1 and loads == sorted(loads, reverse=True)
+        assert len(set(loads)) == 4 and loads[3] > 0
+
+
+def moment(iso):
+    return datetime.datetime.fromisoformat(iso).timestamp()
+
+
+def test_the_eta_is_never_past_and_grows_with_the_place(make_daemon):
+    daemon = make_daemon(shell("case $(cat) in *'\"input\":1,'*) sleep 1000;; esac",
+                               maxConcurrentTasks=1))
+    with daemon.client() as client:
+        client.wait_status(client.assign("p", input=1)["id"], "running")
+        assert client.assign("p")["pending"]["eta"] is None, "nothing was measured"
+        for task in client.list_tasks()["tasks"]:
+            client.cancel_task(id=task["id"])
+        client.finish(client.assign("p")["id"])
+        client.wait_status(client.assign("p", input=1)["id"], "running")
+        ids = [client.assign("p")["id"] for _ in range(5)]
+        before = time.time()
+        tasks = client.get_profile_task_queue(name="p")
+        assert [task["id"] for task in tasks] == ids
+        etas = [moment(task["pending"]["eta"]) for task in tasks]
+        assert etas == sorted(etas) and etas[0] >= int(before * 1000) / 1000
+        client.update_profile_status(name="p", isActive=False)
+        assert client.task(ids[0])["pending"] == {"reason": "paused", "position": 1, "eta": None}
+
+
+def test_the_eta_of_a_cooldown_is_not_before_its_end(make_daemon):
+    daemon = make_daemon(shell("case $(cat) in *'\"input\":1,'*) exit 75;; esac",
+                               cooldown={"min": 1000, "max": 1000}, maxConcurrentTasks=2))
+    with daemon.client() as client:
+        client.finish(client.assign("p")["id"])
+        began = time.time()
+        client.wait_status(client.assign("p", input=1)["id"], "scheduled")
+        pending = client.assign("p")["pending"]
+        assert pending["reason"] == "cooldown"
+        assert began + 999 < moment(pending["eta"]) < time.time() + 1001
+        # Routing knows it too.
+        assert best(client)["candidates"][0]["terms"]["load"] < 1
+
+
 def test_submit_stores_its_decision(client):
     task = client.submit_task(task={"title": "t", "type": "coding"})["task"]
     assert task["profile"] == "coder"
@@ -104,7 +216,9 @@ def test_failures_cost_a_profile_its_rank_and_its_health(make_daemon):
         answer = best(client)
         assert answer["bestProfile"]["name"] == "good"
         history = {c["name"]: c["terms"]["history"] for c in answer["candidates"]}
-        assert history == {"good": 0.8, "bad": 0.4}
+        # Five failures, each weighing 2^(-1/20) of the one after it, beside the prior's 4 of 5.
+        assert history["good"] == 0.8
+        assert history["bad"] == pytest.approx(4 / (5 + sum(2 ** (-i / 20) for i in range(5))))
         state = client.state("bad")
         assert state["health"] == "unhealthy" and "5 attempts failed" in state["healthReason"]
         health = client.get_health()

@@ -14,8 +14,8 @@ def refused(code, call, *args, **params):
 
 
 TASK = {"id", "profile", "title", "description", "type", "capabilities", "priority", "status",
-        "input", "key", "runAt", "timeout", "maxAttempts", "dependsOn", "attempt", "createdAt",
-        "startedAt", "finishedAt", "result", "error", "pending", "routing"}
+        "input", "key", "runAt", "timeout", "maxAttempts", "dependsOn", "prefers", "avoid",
+        "attempt", "createdAt", "startedAt", "finishedAt", "result", "error", "pending", "routing"}
 
 
 def test_a_task_has_just_the_documented_members(client):

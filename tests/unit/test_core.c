@@ -11,6 +11,8 @@
 #include "core/anomaly.h"
 #include "core/capacity.h"
 #include "core/error_class.h"
+#include "core/estimate.h"
+#include "core/forecast.h"
 #include "core/metrics.h"
 #include "core/profile.h"
 #include "core/retry.h"
@@ -1555,6 +1557,259 @@ START_TEST(health_signs)
 }
 END_TEST
 
+/* Estimates and forecasts */
+
+static struct estimate estimate_from(const char *type, const int64_t *seconds, size_t count)
+{
+    CLEANUP(profile_freep) struct profile *profile = make_profile("p", "");
+    struct estimate estimate;
+
+    metrics_window_resize(&profile->window, 100);
+    for (size_t i = 0; i < count; i++)
+        metrics_window_add(&profile->window,
+                           &(struct metrics_sample){.type = metrics_type(type),
+                                                    .success = true,
+                                                    .duration_ms = 1000 * seconds[i]});
+    /* Neither what fails nor what is of another type says anything. */
+    metrics_window_add(&profile->window, &(struct metrics_sample){.type = metrics_type(type)});
+    metrics_window_add(&profile->window, &(struct metrics_sample){.success = true});
+    estimate_init(&estimate, &profile->window, metrics_type(type));
+    return estimate;
+}
+
+START_TEST(estimate_of_one_profile)
+{
+    struct estimate known = estimate_from("x", (int64_t[]){8, 12}, 2), unknown = {0};
+    struct estimate *both[] = {&known, &unknown};
+
+    ck_assert_double_eq(known.count, 2);
+    ck_assert_double_eq(known.mean, 10);
+    ck_assert_double_eq_tol(known.scatter, 0.08, EXACT); /* 0.2^2 twice */
+    estimate_compare(both, 2);
+    ck_assert_double_eq_tol(known.seconds, 10, EXACT * 10);
+    ck_assert_double_eq_tol(unknown.seconds, 10, EXACT * 10); /* hoped for */
+    unknown = (struct estimate){0};
+    estimate_compare(both + 1, 1);
+    ck_assert_double_eq(unknown.seconds, 60);
+    estimate_compare(both, 0);
+}
+END_TEST
+
+START_TEST(estimates_differ_by_more_than_chance)
+{
+    struct estimate a = estimate_from("x", (int64_t[]){8, 12}, 2);
+    struct estimate b = estimate_from("x", (int64_t[]){16, 24}, 2);
+    struct estimate *both[] = {&a, &b};
+
+    /* s^2 = 0.16 / 2; around 15 s: Q = 2 ln(10/15)^2 + 2 ln(20/15)^2 = 0.4943; t^2 = (Q - s^2) / 2
+     * = 0.2072; the share t^2 / (t^2 + s^2 / 2) = 0.8382; so 10.68 s and 19.09 s. Then one attempt
+     * of 10.68 s more for each. */
+    estimate_compare(both, 2);
+    ck_assert_double_eq_tol(a.seconds, 10.678198871723305, 1e-12);
+    ck_assert_double_eq_tol(b.seconds, 16.286195551824587, 1e-12);
+}
+END_TEST
+
+START_TEST(estimates_differ_by_chance)
+{
+    struct estimate a = estimate_from("x", (int64_t[]){5, 15}, 2);
+    struct estimate b = estimate_from("x", (int64_t[]){6, 18}, 2);
+    struct estimate *both[] = {&a, &b};
+
+    estimate_compare(both, 2); /* 10 s and 12 s, but either may be three times the other */
+    ck_assert_double_eq_tol(a.seconds, 11, 1e-12);
+    ck_assert_double_eq_tol(b.seconds, 11, 1e-12);
+}
+END_TEST
+
+/* An attempt that began so many seconds ago, of a forecast for the moment 100 s. */
+#define NOW 100000
+
+static void begin_run(struct profile *profile, struct forecast_run *run, const char *type,
+                      int64_t seconds_ago)
+{
+    forecast_begin_run(profile, run, metrics_type(type), NOW - 1000 * seconds_ago);
+    profile->slots_used++;
+}
+
+static void add_seconds(struct profile *profile, const char *type, int64_t seconds)
+{
+    if (!profile->window.capacity)
+        metrics_window_resize(&profile->window, 100);
+    metrics_window_add(&profile->window, &(struct metrics_sample){.type = metrics_type(type),
+                                                                  .success = true,
+                                                                  .duration_ms = 1000 * seconds});
+}
+
+static void waits(struct profile *profile, int64_t position, double seconds)
+{
+    ck_assert_double_eq_tol(forecast_wait(profile, position, NOW), seconds, 1e-6);
+}
+
+START_TEST(forecast_free_slots)
+{
+    CLEANUP(profile_freep) struct profile *profile = make_profile("p", "");
+
+    /* Two slots, a minute each as nobody knows better. Between 30 s and 90 s both are expected to
+     * start their next one: 2 + 2 (t / 60 - 1/2) = 3 - 1/2. */
+    waits(profile, 1, 0);
+    waits(profile, 2, 0);
+    waits(profile, 3, 45);
+    waits(profile, 4, 75);
+    waits(profile, 1003, 45 + 500 * 60);
+}
+END_TEST
+
+START_TEST(forecast_of_equal_durations)
+{
+    CLEANUP(profile_freep) struct profile *profile = make_profile("p", "");
+    struct forecast_run runs[2];
+
+    profile->config.max_concurrent_tasks = 1;
+    add_seconds(profile, "x", 10);
+    begin_run(profile, &runs[0], "x", 4);
+    for (int position = 1; position <= 1000; position++)
+        waits(profile, position, 6 + 10 * (position - 1));
+
+    profile->config.max_concurrent_tasks = 2;
+    begin_run(profile, &runs[1], "x", 9);
+    waits(profile, 1, 1);
+    waits(profile, 2, 6);
+    /* And as time goes by. */
+    ck_assert_double_eq_tol(forecast_wait(profile, 2, NOW + 500), 5.5, 1e-6);
+    waits(profile, 2, 6);
+    forecast_end_run(profile, &runs[0]);
+    profile->slots_used--;
+    waits(profile, 1, 0);
+    forecast_end_run(profile, &runs[1]);
+}
+END_TEST
+
+START_TEST(forecast_of_what_is_left)
+{
+    CLEANUP(profile_freep) struct profile *profile = make_profile("p", "");
+    struct forecast_run run;
+
+    profile->config.max_concurrent_tasks = 1;
+    for (int64_t seconds = 10; seconds <= 40; seconds += 10)
+        add_seconds(profile, "x", seconds);
+    add_seconds(profile, "y", 480);
+    add_seconds(profile, "y", 20);
+
+    /* Those longer than 15 s leave 5, 15 or 25 s. */
+    begin_run(profile, &run, "x", 15);
+    waits(profile, 1, 15);
+    forecast_end_run(profile, &run);
+    begin_run(profile, &run, "x", 0);
+    waits(profile, 1, 20);
+    forecast_end_run(profile, &run);
+    /* One that outlasts all, or has no like, is expected to last as long again, and an average one,
+     * 100 s, at least. The fourth of eight parts makes one half: the quantile 7/16. */
+    begin_run(profile, &run, "x", 41);
+    waits(profile, 1, -100 * log(9.0 / 16));
+    ck_assert_double_gt(forecast_wait(profile, 1, NOW + 200000), 120);
+    forecast_end_run(profile, &run);
+    begin_run(profile, &run, "z", 30);
+    waits(profile, 1, -100 * log(9.0 / 16));
+    forecast_end_run(profile, &run);
+}
+END_TEST
+
+START_TEST(forecast_of_many_slots)
+{
+    CLEANUP(profile_freep) struct profile *profile = make_profile("p", "");
+    struct forecast_run *runs = xcalloc(1000, sizeof(*runs));
+    double before = 0;
+
+    /* The first of ten ends before an average one does. */
+    for (int64_t seconds = 1; seconds <= 100; seconds++)
+        add_seconds(profile, "x", seconds);
+    profile->config.max_concurrent_tasks = 10;
+    for (int i = 0; i < 10; i++)
+        begin_run(profile, &runs[i], "x", 0);
+    ck_assert_double_lt(forecast_wait(profile, 1, NOW), 15);
+    ck_assert_double_gt(forecast_wait(profile, 10, NOW), 40);
+
+    profile->config.max_concurrent_tasks = 1000000;
+    waits(profile, 999990, 0);
+    ck_assert_double_gt(forecast_wait(profile, 999991, NOW), 0);
+
+    profile->config.max_concurrent_tasks = 1000;
+    for (int i = 10; i < 1000; i++)
+        begin_run(profile, &runs[i], "x", i % 50);
+    for (int position = 1; position <= 3000; position++) {
+        double wait = forecast_wait(profile, position, NOW);
+
+        ck_assert_double_ge(wait, before);
+        before = wait;
+    }
+    ck_assert(before > 50 && before < 200); /* three rounds of 50 s, the first one half over */
+    for (int i = 0; i < 1000; i++)
+        forecast_end_run(profile, &runs[i]);
+    free(runs);
+}
+END_TEST
+
+START_TEST(forecast_without_workers)
+{
+    CLEANUP(profile_freep) struct profile *profile = make_profile("p", "");
+    struct forecast_run run;
+
+    profile->config.runner.type = RUNNER_WORKER;
+    add_seconds(profile, "x", 10);
+    waits(profile, 1, 0);
+    profile->counts.by_status[TASK_QUEUED] = 1; /* and nobody claims it */
+    waits(profile, 1, 10);
+    waits(profile, 2, 20);
+    begin_run(profile, &run, "x", 7); /* the only worker that is known */
+    waits(profile, 1, 3);
+    forecast_end_run(profile, &run);
+}
+END_TEST
+
+START_TEST(forecast_of_a_lowered_limit)
+{
+    CLEANUP(profile_freep) struct profile *profile = make_profile("p", "");
+    struct forecast_run runs[3];
+
+    add_seconds(profile, "x", 30);
+    profile->config.max_concurrent_tasks = 1;
+    for (int i = 0; i < 3; i++)
+        begin_run(profile, &runs[i], "x", 10 * i);
+    waits(profile, 1, 30); /* when the last of the three has ended */
+    for (int i = 0; i < 3; i++)
+        forecast_end_run(profile, &runs[i]);
+}
+END_TEST
+
+START_TEST(forecast_of_a_cooldown)
+{
+    CLEANUP(profile_freep) struct profile *profile = make_profile("p", "");
+    struct forecast_run run;
+
+    profile->cooldown = (struct cooldown){.length = 20000, .until = NOW + 10000};
+    waits(profile, 1, 10); /* the probe */
+    waits(profile, 2, 70); /* and the others behind it */
+
+    /* An attempt from before the cooldown makes no room while it lasts. */
+    profile->config.max_concurrent_tasks = 1;
+    add_seconds(profile, "x", 30);
+    begin_run(profile, &run, "x", 29);
+    waits(profile, 1, 10);
+    profile->cooldown.until = NOW;
+    profile->forecast.is_current = false;
+    waits(profile, 1, 1);
+
+    /* While the probe runs, nothing else starts. */
+    profile->config.max_concurrent_tasks = 2;
+    profile->cooldown.is_probing = true;
+    forecast_end_run(profile, &run);
+    forecast_begin_run(profile, &run, metrics_type("x"), NOW);
+    waits(profile, 1, 30);
+    forecast_end_run(profile, &run);
+}
+END_TEST
+
 /* Routing */
 
 static const struct routing_weights weights = {
@@ -1582,6 +1837,7 @@ START_TEST(router_rejects)
 {
     CLEANUP(profile_freep) struct profile *profile = make_profile("dev", "coding debugging");
     const struct router_request two = request_for(2), one = request_for(1), none = {0};
+    char *avoided[] = {"dev", "developer", NULL};
     struct router_candidate c;
 
     ck_assert_uint_eq(judge(profile, &one, &c), 1);
@@ -1604,6 +1860,13 @@ START_TEST(router_rejects)
     ck_assert_uint_eq(judge(profile, &none, &c), 0);
     ck_assert(c.is_rejected && c.is_full);
     ck_assert_str_eq(c.reason, "its queue is full");
+
+    /* Avoided, whatever it is capable of. */
+    ck_assert_uint_eq(judge(profile, &(struct router_request){.avoid = avoided}, &c), 0);
+    ck_assert(c.is_rejected && !c.is_full);
+    ck_assert_str_eq(c.reason, "the task avoids it");
+    ck_assert_uint_eq(judge(profile, &(struct router_request){.avoid = avoided + 1}, &c), 0);
+    ck_assert(c.is_full);
 
     /* Full is said only when nothing else stands against it. */
     ck_assert_uint_eq(judge(profile, &two, &c), 0);
@@ -1654,34 +1917,165 @@ START_TEST(router_term_capability)
 }
 END_TEST
 
-START_TEST(router_term_load)
+START_TEST(router_term_capability_of_what_is_preferred)
 {
-    CLEANUP(profile_freep) struct profile *profile = make_profile("dev", "");
-    const struct router_request none = {0};
+    CLEANUP(profile_freep) struct profile *profile = make_profile("dev", "coding testing");
+    char *coding[] = {"coding", NULL}, *some[] = {"testing", "rust", NULL}, *own[] = {"dev", NULL};
     struct router_candidate c;
 
-    judge(profile, &none, &c);
-    ck_assert_double_eq_tol(c.terms[TERM_LOAD], 1, EXACT); /* idle */
+    /* Wanted: coding, testing, rust; offered: coding, testing. */
+    ck_assert_uint_eq(judge(profile, &(struct router_request){.capabilities = coding}, &c), 1);
+    ck_assert_double_eq_tol(c.terms[TERM_CAPABILITY], 1.0 / 2, EXACT);
+    judge(profile, &(struct router_request){.capabilities = coding, .prefers = some}, &c);
+    ck_assert_double_eq_tol(c.terms[TERM_CAPABILITY], 2.0 / 3, EXACT);
+    judge(profile, &(struct router_request){.prefers = some}, &c);
+    ck_assert_double_eq_tol(c.terms[TERM_CAPABILITY], 1.0 / 3, EXACT);
+    /* Its name counts as offered once someone wants it. */
+    judge(profile, &(struct router_request){.capabilities = coding, .prefers = own}, &c);
+    ck_assert_double_eq_tol(c.terms[TERM_CAPABILITY], 2.0 / 3, EXACT);
+    judge(profile, &(struct router_request){.prefers = some + 1}, &c);
+    ck_assert_double_eq(c.terms[TERM_CAPABILITY], 0);
+}
+END_TEST
 
-    /* 1 running and 3 waiting; without a sample 60 s each; 2 slots: 120 s, or twice 60 s. */
-    profile->counts.by_status[TASK_RUNNING] = 1;
-    profile->counts.by_status[TASK_QUEUED] = 1;
-    profile->counts.by_status[TASK_SCHEDULED] = 1;
-    profile->staged.counts.by_status[TASK_BLOCKED] = 1;
-    profile->counts.by_status[TASK_COMPLETED] = 1000;
-    judge(profile, &none, &c);
-    ck_assert_double_eq_tol(c.terms[TERM_LOAD], 1.0 / 3, EXACT);
+/* Attempts that have just begun. */
+static void begin_runs(struct profile *profile, struct forecast_run *runs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        forecast_begin_run(profile, &runs[i], 0, 0);
+    profile->slots_used = (int64_t)count;
+    profile->counts.by_status[TASK_RUNNING] = (int64_t)count;
+}
 
-    /* 30 s each: 60 s. */
-    metrics_window_resize(&profile->window, 10);
-    add_sample(&profile->window, true, 10000);
-    add_sample(&profile->window, false, 50000);
-    judge(profile, &none, &c);
-    ck_assert_double_eq_tol(c.terms[TERM_LOAD], 0.5, EXACT);
+static void add_typed(struct profile *profile, const char *type, bool success, int64_t duration_ms)
+{
+    if (!profile->window.capacity)
+        metrics_window_resize(&profile->window, 100);
+    metrics_window_add(&profile->window, &(struct metrics_sample){.duration_ms = duration_ms,
+                                                                  .type = metrics_type(type),
+                                                                  .success = success});
+    profile->forecast.is_current = false;
+}
 
-    profile->config.max_concurrent_tasks = 8; /* 15 s */
-    judge(profile, &none, &c);
-    ck_assert_double_eq_tol(c.terms[TERM_LOAD], 0.8, EXACT);
+static double load_among(struct profile *const *profiles, size_t count, const char *type,
+                         const struct profile *of)
+{
+    const struct router_request request = {.type = metrics_type(type)};
+    struct router_candidate candidates[4];
+
+    router_rank(&request, profiles, count, &weights, candidates);
+    for (size_t i = 0; i < count; i++)
+        if (candidates[i].profile == of)
+            return candidates[i].terms[TERM_LOAD];
+    ck_abort();
+    return 0;
+}
+
+START_TEST(router_term_load)
+{
+    CLEANUP(profile_freep) struct profile *idle = make_profile("idle", "");
+    CLEANUP(profile_freep) struct profile *busy = make_profile("busy", "");
+    struct profile *both[] = {idle, busy};
+    struct forecast_run runs[2];
+    const double stretch = 1 - 1.25 * log(13.0 / 16); /* the mean, not the median */
+    double before, lone;
+
+    /* Without history, idle: as good as can be, with others or alone. */
+    ck_assert_double_eq(load_among(both, 2, NULL, idle), 1);
+    ck_assert_double_eq(load_among(both, 2, NULL, busy), 1);
+    ck_assert_double_eq(load_among(&busy, 1, NULL, busy), 1);
+
+    /* Both of its slots have just been taken, for a minute as far as anybody knows. The second of
+     * the eight parts of each makes half a start together: the quantile 3/16. */
+    begin_runs(busy, runs, 2);
+    ck_assert_double_eq(load_among(both, 2, NULL, idle), 1);
+    ck_assert_double_eq_tol(load_among(both, 2, NULL, busy), pow(stretch, -6), EXACT);
+    ck_assert_double_eq_tol(load_among(&busy, 1, NULL, busy), pow(stretch, -0.1), EXACT);
+
+    /* What waits for a moment or for others is not in the way; what is queued is. */
+    before = lone = load_among(&busy, 1, NULL, busy);
+    busy->counts.by_status[TASK_SCHEDULED] = busy->counts.by_status[TASK_BLOCKED] = 4;
+    ck_assert_double_eq(load_among(&busy, 1, NULL, busy), before);
+    busy->counts.by_status[TASK_SCHEDULED] = busy->counts.by_status[TASK_BLOCKED] = 0;
+    for (int i = 1; i < 10; i++) {
+        busy->counts.by_status[TASK_QUEUED] = i;
+        lone = load_among(&busy, 1, NULL, busy);
+        ck_assert_double_lt(lone, before);
+        before = lone;
+    }
+    ck_assert_double_gt(lone, 0);
+    forecast_end_run(busy, &runs[0]);
+    forecast_end_run(busy, &runs[1]);
+}
+END_TEST
+
+START_TEST(router_term_load_by_type)
+{
+    CLEANUP(profile_freep) struct profile *a = make_profile("a", "");
+    CLEANUP(profile_freep) struct profile *b = make_profile("b", "");
+    struct profile *both[] = {a, b};
+
+    add_typed(a, "x", true, 10000);
+    add_typed(a, "y", true, 40000);
+    add_typed(b, "x", true, 40000);
+    add_typed(b, "y", true, 10000);
+    /* 10 s against (40 + 10) / 2 = 25 s: (10 / 25)^6. */
+    ck_assert_double_eq(load_among(both, 2, "x", a), 1);
+    ck_assert_double_eq_tol(load_among(both, 2, "x", b), 0.004096, EXACT);
+    ck_assert_double_eq_tol(load_among(both, 2, "y", a), 0.004096, EXACT);
+    ck_assert_double_eq(load_among(both, 2, "y", b), 1);
+    /* Nobody knows: nobody is better. */
+    ck_assert_double_eq(load_among(both, 2, "z", a), 1);
+    ck_assert_double_eq(load_among(both, 2, "z", b), 1);
+}
+END_TEST
+
+START_TEST(router_term_load_ignores_how_fast_one_fails)
+{
+    CLEANUP(profile_freep) struct profile *steady = make_profile("a", "");
+    CLEANUP(profile_freep) struct profile *failing = make_profile("b", "");
+    struct profile *both[] = {steady, failing};
+
+    add_typed(steady, "x", true, 10000);
+    add_typed(failing, "x", false, 1);
+    ck_assert_double_eq(load_among(both, 2, "x", steady), 1);
+    ck_assert_double_eq(load_among(both, 2, "x", failing), 1); /* it is hoped to need 10 s too */
+    add_typed(failing, "x", true, 40000);
+    ck_assert_double_eq_tol(load_among(both, 2, "x", failing), 0.004096, EXACT);
+}
+END_TEST
+
+START_TEST(router_term_load_measures_by_the_healthy)
+{
+    CLEANUP(profile_freep) struct profile *sick = make_profile("sick", "");
+    CLEANUP(profile_freep) struct profile *busy = make_profile("busy", "");
+    struct profile *both[] = {sick, busy};
+    const double stretch = 1 - 1.25 * log(9.0 / 16); /* the mean, not the median */
+    struct forecast_run run;
+
+    /* The idle one is no yardstick as long as there is a healthy one. */
+    busy->config.max_concurrent_tasks = 1;
+    begin_runs(busy, &run, 1);
+    sick->health = HEALTH_UNHEALTHY;
+    for (int turn = 0; turn < 2; turn++) {
+        both[turn] = sick;
+        both[1 - turn] = busy;
+        ck_assert_double_eq_tol(load_among(both, 2, NULL, busy), pow(stretch, -0.1), EXACT);
+        ck_assert_double_eq_tol(load_among(both, 2, NULL, sick), pow(stretch, -0.1), EXACT);
+    }
+    busy->health = HEALTH_UNHEALTHY;
+    ck_assert_double_eq_tol(load_among(both, 2, NULL, busy), pow(stretch, -6), EXACT);
+    forecast_end_run(busy, &run);
+}
+END_TEST
+
+START_TEST(router_term_load_waits_for_a_cooldown)
+{
+    CLEANUP(profile_freep) struct profile *profile = make_profile("dev", "");
+
+    /* 48 s until it may start, taken for 60 s: a stretch of 2. */
+    profile->cooldown = (struct cooldown){.length = 60000, .until = 48000};
+    ck_assert_double_eq_tol(load_among(&profile, 1, NULL, profile), 0.9330329915368074, EXACT);
 }
 END_TEST
 
@@ -1693,14 +2087,21 @@ START_TEST(router_term_history)
 
     metrics_window_resize(&profile->window, 100);
     judge(profile, &none, &c);
-    ck_assert_double_eq_tol(c.terms[TERM_HISTORY], 0.8, EXACT); /* 4 of 5 */
+    ck_assert_double_eq(c.terms[TERM_HISTORY], 0.8); /* 4 of 5 */
     add_sample(&profile->window, false, 10);
     judge(profile, &none, &c);
     ck_assert_double_eq_tol(c.terms[TERM_HISTORY], 4.0 / 6, EXACT);
-    for (int i = 0; i < 14; i++)
+    /* With 20 younger ones it weighs half, and those S = 0.5 / (1 - 2^(-1/20)) = 14.67 together:
+     * (4 + S) / (5.5 + S). */
+    for (int i = 0; i < 20; i++)
         add_sample(&profile->window, true, 10);
     judge(profile, &none, &c);
-    ck_assert_double_eq_tol(c.terms[TERM_HISTORY], 0.9, EXACT); /* 18 of 20 */
+    ck_assert_double_eq_tol(c.terms[TERM_HISTORY], 0.9256630647838534, 1e-12);
+    /* The same attempts the other way round. */
+    metrics_window_resize(&profile->window, 20);
+    add_sample(&profile->window, false, 10);
+    judge(profile, &none, &c);
+    ck_assert_double_lt(c.terms[TERM_HISTORY], 0.91);
 }
 END_TEST
 
@@ -1730,10 +2131,10 @@ START_TEST(router_score_is_the_sum)
     const struct router_request one = request_for(1);
     struct router_candidate c;
 
-    profile->counts.by_status[TASK_QUEUED] = 2; /* at 60 s on 2 slots: 60 s */
+    profile->counts.by_status[TASK_QUEUED] = 2; /* the third waits 45 s: see forecast_free_slots */
     judge(profile, &one, &c);
-    /* 0.4 / 3 + 0.3 * 0.5 + 0.2 * 0.8 + 0.1 * 0.3 */
-    ck_assert_double_eq_tol(c.score, 0.47333333333333333, EXACT);
+    /* 0.4 / 3 + 0.3 * (60 / 116.25)^0.1 + 0.2 * 0.8 + 0.1 * 0.3 */
+    ck_assert_double_eq_tol(c.score, 0.6041333204951601, EXACT);
     for (size_t i = 0; i < ARRAY_SIZE(each); i++) {
         double sum;
 
@@ -1884,10 +2285,26 @@ int main(void)
     tcase_add_test(tcase, cooldown_learns_nothing_from_a_cancelled_probe);
     tcase_add_test(tcase, cooldown_is_the_reason_of_health);
     tcase_add_test(tcase, permissions_by_kind);
+    tcase = add_case(suite, "forecast");
+    tcase_add_test(tcase, estimate_of_one_profile);
+    tcase_add_test(tcase, estimates_differ_by_more_than_chance);
+    tcase_add_test(tcase, estimates_differ_by_chance);
+    tcase_add_test(tcase, forecast_free_slots);
+    tcase_add_test(tcase, forecast_of_equal_durations);
+    tcase_add_test(tcase, forecast_of_what_is_left);
+    tcase_add_test(tcase, forecast_of_many_slots);
+    tcase_add_test(tcase, forecast_without_workers);
+    tcase_add_test(tcase, forecast_of_a_lowered_limit);
+    tcase_add_test(tcase, forecast_of_a_cooldown);
     tcase = add_case(suite, "router");
     tcase_add_test(tcase, router_rejects);
     tcase_add_test(tcase, router_term_capability);
+    tcase_add_test(tcase, router_term_capability_of_what_is_preferred);
     tcase_add_test(tcase, router_term_load);
+    tcase_add_test(tcase, router_term_load_by_type);
+    tcase_add_test(tcase, router_term_load_ignores_how_fast_one_fails);
+    tcase_add_test(tcase, router_term_load_measures_by_the_healthy);
+    tcase_add_test(tcase, router_term_load_waits_for_a_cooldown);
     tcase_add_test(tcase, router_term_history);
     tcase_add_test(tcase, router_term_priority);
     tcase_add_test(tcase, router_score_is_the_sum);

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The wait of the task at a place p of a queue is the time by which p tasks will have started. How
+ * many start by the time t is a sum over the slots, each of which starts a task when it becomes
+ * free at b, and then again and again. The expected number of renewals of a source with the mean
+ * duration D tends to u/D - 1/2 after the time u (exactly so for equal durations in the long run,
+ * see Cox, "Renewal Theory", 1962), so
+ *
+ *     N(t) = sum over the slots with b <= t of 1 + max(0, (t - b) / D - 1/2)
+ *
+ * and the wait is the first t with N(t) >= p - 1/2, which is about the median. For one slot and
+ * equal durations that is exactly b, b + D, b + 2D...
+ *
+ * A free slot has b = 0. When a running attempt ends is not known but learnt: the attempts of the
+ * window that lasted longer than it has until now are an empirical distribution of what is left
+ * (their mean is the mean residual life). So such a slot counts by parts: quantiles of that
+ * distribution, each with its share of the slot. It is N's shape that matters when many slots are
+ * busy: the first of ten ends long before an average one does.
+ */
+#include "core/forecast.h"
+
+#include <math.h>
+
+#include "common/alloc.h"
+#include "core/estimate.h"
+#include "core/profile.h"
+
+/* Into how many parts an attempt's remaining time is divided; less when many run. */
+#define PARTS_MAX 8
+#define PARTS_SUM 512
+
+#define ROUNDING 1e-9 /* of sums of parts */
+
+void forecast_deinit(struct forecast *forecast)
+{
+    free(forecast->steps);
+    *forecast = (struct forecast){0};
+}
+
+void forecast_begin_run(struct profile *profile, struct forecast_run *run, uint64_t type,
+                        int64_t now)
+{
+    run->type = type;
+    run->started = now;
+    list_append(&profile->running, &run->link);
+    profile->running_count++;
+    profile->forecast.is_current = false;
+}
+
+void forecast_end_run(struct profile *profile, struct forecast_run *run)
+{
+    list_remove(&run->link);
+    profile->running_count--;
+    profile->forecast.is_current = false;
+}
+
+/* The samples in the order of their types, then durations. */
+struct samples {
+    struct metrics_sample *array;
+    size_t count;
+};
+
+static int compare_samples(const void *left, const void *right)
+{
+    const struct metrics_sample *a = left, *b = right;
+
+    if (a->type != b->type)
+        return a->type < b->type ? -1 : 1;
+    return (a->duration_ms > b->duration_ms) - (a->duration_ms < b->duration_ms);
+}
+
+static struct samples sort_samples(const struct metrics_window *window)
+{
+    struct samples samples = {.count =
+                                  window->count < METRICS_RECENT ? window->count : METRICS_RECENT};
+
+    samples.array = xcalloc(samples.count + 1, sizeof(*samples.array));
+    for (size_t i = 0; i < samples.count; i++)
+        samples.array[i] = *metrics_window_at(window, i);
+    qsort(samples.array, samples.count, sizeof(*samples.array), compare_samples);
+    return samples;
+}
+
+/* The first of the samples that comes behind all of the type up to this duration. */
+static size_t first_behind(const struct samples *samples, uint64_t type, int64_t duration_ms)
+{
+    const struct metrics_sample limit = {.type = type, .duration_ms = duration_ms};
+    size_t low = 0, high = samples->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (compare_samples(&samples->array[middle], &limit) <= 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* What is left of a run, in seconds: the quantile among those of its type that lasted longer. Of
+ * one that outlasts them all, or has no like, nothing is known but that whatever has lasted, lasts:
+ * it is taken to last as long again, and an average attempt at least, by the distribution that
+ * assumes least, the exponential one. */
+static double remaining(const struct samples *samples, const struct forecast_run *run,
+                        const struct forecast *forecast, double quantile)
+{
+    int64_t elapsed = forecast->now - run->started;
+    size_t first = first_behind(samples, run->type, elapsed);
+    size_t end = first_behind(samples, run->type, INT64_MAX);
+
+    if (first == end)
+        return -log1p(-quantile) * fmax(forecast->average, (double)elapsed / 1000);
+    first += (size_t)(quantile * (double)(end - first));
+    return (double)(samples->array[first].duration_ms - elapsed) / 1000;
+}
+
+static size_t parts_of(const struct profile *profile)
+{
+    size_t parts = PARTS_SUM / (profile->running_count + 1);
+
+    return parts < 1 ? 1 : parts > PARTS_MAX ? PARTS_MAX : parts;
+}
+
+static int compare_steps(const void *left, const void *right)
+{
+    const struct forecast_step *a = left, *b = right;
+
+    return (a->at > b->at) - (a->at < b->at);
+}
+
+/* The seconds for which nothing may start. */
+static double cooldown_rest(const struct profile *profile, int64_t now)
+{
+    int64_t until = profile_cooldown(profile)->until;
+
+    return profile_cooldown(profile)->length && until > now ? (double)(until - now) / 1000 : 0;
+}
+
+/* A worker's slot is worth nothing while tasks wait that nobody claims. */
+static int64_t free_slots(const struct profile *profile)
+{
+    if (profile->config.runner.type == RUNNER_WORKER && profile_count(profile, TASK_QUEUED) > 0)
+        return 0;
+    return profile_free_slots(profile);
+}
+
+/* A source of starts: so many at once, and so many again in every average duration. */
+static void add_source(struct forecast *forecast, double at, double starts, double renewed)
+{
+    forecast->steps[forecast->count++] = (struct forecast_step){.at = at, .starts = starts};
+    forecast->steps[forecast->count++] = (struct forecast_step){
+        .at = at + forecast->average / 2,
+        .rate = renewed / forecast->average,
+    };
+}
+
+/* A cooldown lets one probe through, and the others when that has ended. */
+static void add_free_slots(struct forecast *forecast, const struct profile *profile)
+{
+    const struct cooldown *cooldown = profile_cooldown(profile);
+    double slots = (double)forecast->free_slots, rest = forecast->rest;
+
+    if (slots > 0 && cooldown->length && !cooldown->is_probing) {
+        add_source(forecast, rest, 1, 1);
+        slots--;
+    }
+    if (slots > 0)
+        add_source(forecast, cooldown->length ? rest + forecast->average : rest, slots, slots);
+}
+
+/* When more run than may, as after the limit was lowered, the first ones to end make no room. */
+static void add_runs(struct forecast *forecast, const struct profile *profile)
+{
+    struct samples samples = sort_samples(&profile->window);
+    double runs = (double)profile->running_count, slots = (double)forecast->slots;
+    double renewed = runs > slots ? slots / runs : 1;
+    size_t parts = parts_of(profile);
+
+    list_for_each (link, &profile->running) {
+        const struct forecast_run *run = list_entry(link, struct forecast_run, link);
+
+        for (size_t i = 0; i < parts; i++) {
+            double share = 1 / (double)parts;
+            double left = remaining(&samples, run, forecast, ((double)i + 0.5) * share);
+
+            add_source(forecast, fmax(left, forecast->rest), share, renewed * share);
+        }
+    }
+    free(samples.array);
+}
+
+static void sum_up(struct forecast *forecast)
+{
+    struct forecast_step *steps = forecast->steps;
+
+    qsort(steps, forecast->count, sizeof(*steps), compare_steps);
+    for (size_t i = 1; i < forecast->count; i++) {
+        steps[i].starts +=
+            steps[i - 1].starts + steps[i - 1].rate * (steps[i].at - steps[i - 1].at);
+        steps[i].rate += steps[i - 1].rate;
+    }
+}
+
+/* Makes the profile's forecast one of this moment. */
+static void update(struct profile *profile, int64_t now)
+{
+    struct forecast *forecast = &profile->forecast, old = *forecast;
+    size_t sources = 3 + parts_of(profile) * profile->running_count;
+    double average =
+        profile->window.count ? metrics_window_average(&profile->window) : ESTIMATE_TYPICAL_SECONDS;
+
+    *forecast = (struct forecast){
+        .is_current = true,
+        .now = now,
+        .slots = profile_slots(profile),
+        .free_slots = free_slots(profile),
+        .rest = cooldown_rest(profile, now),
+        .average = fmax(average, 0.001),
+        .steps = old.steps,
+        .count = old.count,
+    };
+    if (old.is_current && old.now == now && old.slots == forecast->slots &&
+        old.free_slots == forecast->free_slots && old.rest == forecast->rest)
+        return;
+    forecast->count = 0;
+    forecast->steps = xrealloc(forecast->steps, 2 * sources * sizeof(*forecast->steps));
+    add_free_slots(forecast, profile);
+    add_runs(forecast, profile);
+    if (!forecast->count) /* there is no slot; there may be one after an attempt's time */
+        add_source(forecast, forecast->rest + forecast->average, 1, 1);
+    sum_up(forecast);
+}
+
+double forecast_wait(struct profile *profile, int64_t position, int64_t now)
+{
+    const struct forecast *forecast = &profile->forecast;
+    const struct forecast_step *steps;
+    double target, at;
+    size_t low = 0, high;
+
+    update(profile, now);
+    steps = forecast->steps;
+    target = (double)position - 0.5;
+    if ((int64_t)profile->running_count > forecast->slots)
+        target += (double)((int64_t)profile->running_count - forecast->slots);
+    for (high = forecast->count; low < high;) {
+        size_t middle = low + (high - low) / 2;
+
+        if (steps[middle].starts < target - ROUNDING)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == 0)
+        return steps[0].at;
+    /* On the straight line before that step, or with it. */
+    at = steps[low - 1].at + (target - steps[low - 1].starts) / steps[low - 1].rate;
+    return low < forecast->count ? fmin(at, steps[low].at) : at;
+}
