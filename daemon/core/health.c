@@ -5,7 +5,8 @@
  *
  * The success rate is that of the last 20 attempts and not of all that are remembered: a profile
  * that failed for a while is well again after ten successes, and no longer unhealthy after three in
- * a row. While it is unhealthy it gets one attempt at a time (see profile_slots()).
+ * a row. While it is unhealthy it gets one attempt at a time (see profile_slots()); once it
+ * has had none for a while it is given the benefit of the doubt.
  */
 #include <stdio.h>
 #include <string.h>
@@ -141,7 +142,7 @@ static enum profile_health sign_no_worker(const struct profile *profile,
     return HEALTH_DEGRADED;
 }
 
-void profile_update_health(struct profile *profile, const struct health_limits *limits)
+void profile_update_health(struct profile *profile, const struct health_limits *limits, int64_t now)
 {
     static enum profile_health (*const signs[])(
         const struct profile *profile, const struct health_limits *limits, char reason[WORDS]) = {
@@ -160,6 +161,10 @@ void profile_update_health(struct profile *profile, const struct health_limits *
         profile->health = health;
         memcpy(profile->health_reason, reason, sizeof(reason));
     }
+    /* The router sends it nothing while others are well, so it cannot recover by itself. */
+    if (profile->health == HEALTH_UNHEALTHY && !profile->seen.missing[0] && !profile->slots_used &&
+        now - profile->last_end >= limits->lapse_ms)
+        profile->health = HEALTH_DEGRADED;
     /* Whatever else there is, this is why nothing runs. */
     sign_cooldown(profile, limits, profile->health_reason);
 }

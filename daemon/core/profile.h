@@ -60,7 +60,8 @@ struct profile {
         bool has_no_worker;      /* none has asked for a task lately */
         char missing[80];        /* the program that is not to be found; empty: it is there */
     } seen;
-    int64_t last_claim; /* when a worker last asked for a task; monotonic ms */
+    int64_t last_claim; /* when a worker last asked for a task; monotonic ms, as is: */
+    int64_t last_end;   /* when an attempt last ended that counts for health */
 
     enum profile_health health;
     char health_reason[200]; /* empty when healthy */
@@ -97,6 +98,7 @@ void profile_commit(struct profile *profile);
 void profile_rollback(struct profile *profile);
 
 /** Works the health out from the window, the cooldown and what was seen; changes health and
- *  health_reason. */
-void profile_update_health(struct profile *profile, const struct health_limits *limits);
+ *  health_reason. now: monotonic ms. */
+void profile_update_health(struct profile *profile, const struct health_limits *limits,
+                           int64_t now);
 const char *profile_health_name(enum profile_health health);

@@ -322,6 +322,7 @@ static void note_attempt(const struct attempt *attempt)
     };
 
     metrics_window_add(&profile->window, &sample);
+    profile->last_end = attempt->ended_mono;
     anomaly_add_attempt(&profile->charts, sample.success, sample.duration_ms);
 }
 
@@ -354,7 +355,7 @@ void engine_commit(struct engine *engine)
         was_cooling = profile->cooldown.length > 0;
         profile_commit(profile);
         if (has_changed)
-            profile_update_health(profile, &engine->settings.health);
+            profile_update_health(profile, &engine->settings.health, engine->now.mono);
         profile->seen.is_new = false;
         if (health != profile->health || was_active != profile->is_active ||
             was_cooling != (profile->cooldown.length > 0))

@@ -66,7 +66,8 @@ static int make_profile(struct engine *engine, struct profile_config *config,
         anomaly_add_attempt(&profile->charts, sample->success, sample->duration_ms);
     }
     profile->last_claim = engine->now.mono;
-    profile_update_health(profile, &engine->staged.settings.health);
+    profile->last_end = engine->now.mono;
+    profile_update_health(profile, &engine->staged.settings.health, engine->now.mono);
     *ret_profile = STEAL(profile);
     return 0;
 }

@@ -25,7 +25,8 @@
 #define SEEDS_MAX   1000
 
 static double spread = 0.5; /* sigma of the log-normal sizes of the tasks of a type */
-static struct routing_weights weights = {0.4, 0.3, 0.2, 0.1}; /* acpd's defaults */
+static struct routing_weights weights = {0.3, 0.4, 0.2, 0.1}; /* acpd's defaults */
+static const struct health_limits limits = {.lapse_ms = 300000};
 
 /* The kinds of work: mean size in seconds at speed 1, and their share of the arrivals. */
 enum { CODING, TESTING, DOCS, ANALYSIS, TYPES };
@@ -354,8 +355,10 @@ static struct place *choose_acpd(struct world *world, const struct job *job)
     struct router_candidate candidates[PROFILES_MAX];
     struct profile *profiles[PROFILES_MAX];
 
-    for (size_t i = 0; i < world->place_count; i++)
+    for (size_t i = 0; i < world->place_count; i++) {
         profiles[i] = world->places[i].profile;
+        profile_update_health(profiles[i], &limits, world->now);
+    }
     router_rank(&request, profiles, world->place_count, &weights, candidates);
     for (size_t i = 0; i < world->place_count; i++)
         if (profiles[i] == candidates[0].profile)
@@ -612,11 +615,13 @@ static void end(struct world *world, struct job *job)
                                                  .type = job->run.type,
                                                  .success = job->class == ERROR_NONE,
                                              });
+    if (error_class_info(job->class)->counts)
+        profile->last_end = world->now;
     forecast_end_run(profile, &job->run);
     profile->slots_used--;
     cooldown_note(&profile->cooldown, job->class, "", began, job->is_probe,
                   profile->config.cooldown_min_ms, profile->config.cooldown_max_ms, world->now);
-    profile_update_health(profile);
+    profile_update_health(profile, &limits, world->now);
     task_transition(&job->task, to, &profile->counts);
     if (to == TASK_SCHEDULED) {
         job->event.type = EVENT_WAKE;

@@ -8,7 +8,7 @@ import pytest
 
 from acpd import RpcError, profile, shell
 
-WEIGHTS = {"capability": 0.4, "load": 0.3, "history": 0.2, "priority": 0.1}
+WEIGHTS = {"capability": 0.3, "load": 0.4, "history": 0.2, "priority": 0.1}
 
 
 @pytest.fixture

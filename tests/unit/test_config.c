@@ -207,8 +207,8 @@ static void check_default_settings(void)
     ck_assert_int_eq(settings.aging_interval_ms, 3600000);
     ck_assert_int_eq(settings.retention_days, 30);
     ck_assert_int_eq(settings.retention_bytes, 1073741824);
-    ck_assert_double_eq(settings.routing.capability, 0.4);
-    ck_assert_double_eq(settings.routing.load, 0.3);
+    ck_assert_double_eq(settings.routing.capability, 0.3);
+    ck_assert_double_eq(settings.routing.load, 0.4);
     ck_assert_double_eq(settings.routing.history, 0.2);
     ck_assert_double_eq(settings.routing.priority, 0.1);
     ck_assert_int_eq(settings.title_limit, 1024);
@@ -558,7 +558,7 @@ static const char everything[] =
     " 'metricsRetention': 101, 'healthCheckInterval': 61.5, 'updateInterval': 6,"
     " 'agingInterval': 3601, 'taskRetention': {'days': 31, 'bytes': 1073741825},"
     " 'routing': {'capability': 0.41, 'load': 0.31, 'history': 0.21, 'priority': 0.11},"
-    " 'health': {'wait': 3603, 'stuckFactor': 3.5, 'stuckMin': 63},"
+    " 'health': {'wait': 3603, 'stuckFactor': 3.5, 'stuckMin': 63, 'lapse': 303},"
     " 'titleLimit': 1025, 'descriptionLimit': 262145, 'inputLimit': 1048577,"
     " 'lineLimit': 4194305, 'outputLimit': 8388609, 'connectionLimit': 4097,"
     " 'linesPerPass': 257, 'batchLimit': 1001, 'logLimit': 16777217, 'killGrace': 5.5, "
@@ -593,6 +593,7 @@ START_TEST(file_with_everything)
     ck_assert_int_eq(settings.health.wait_ms, 3603000);
     ck_assert_double_eq(settings.health.stuck_factor, 3.5);
     ck_assert_int_eq(settings.health.stuck_min_ms, 63000);
+    ck_assert_int_eq(settings.health.lapse_ms, 303000);
     ck_assert_int_eq(settings.title_limit, 1025);
     ck_assert_int_eq(settings.description_limit, 262145);
     ck_assert_int_eq(settings.input_limit, 1048577);

@@ -384,7 +384,7 @@ END_TEST
 /* Profiles */
 
 /* Capabilities are separated by spaces. */
-static const struct health_limits limits = {.wait_ms = 3600000};
+static const struct health_limits limits = {.wait_ms = 3600000, .lapse_ms = 300000};
 
 static struct profile *make_profile(const char *name, const char *capabilities)
 {
@@ -1432,13 +1432,13 @@ START_TEST(cooldown_is_the_reason_of_health)
     CLEANUP(profile_freep) struct profile *profile = make_profile("p", "");
 
     cool(&profile->cooldown, 10, false, 20);
-    profile_update_health(profile, &limits);
+    profile_update_health(profile, &limits, 0);
     ck_assert_int_eq(profile->health, HEALTH_DEGRADED);
     ck_assert_str_eq(profile->health_reason, "cooling down for 0.1 s after rate_limit: slow down");
     metrics_window_resize(&profile->window, 100);
     for (int i = 0; i < 5; i++)
         add_sample(&profile->window, false, 10);
-    profile_update_health(profile, &limits);
+    profile_update_health(profile, &limits, 0);
     ck_assert_int_eq(profile->health, HEALTH_UNHEALTHY);
     ck_assert_ptr_nonnull(strstr(profile->health_reason, "cooling down"));
 }
@@ -1467,7 +1467,7 @@ END_TEST
 
 static void health_is(struct profile *profile, enum profile_health health, const char *reason)
 {
-    profile_update_health(profile, &limits);
+    profile_update_health(profile, &limits, 0);
     ck_assert_str_eq(profile_health_name(profile->health), profile_health_name(health));
     ck_assert_str_eq(profile->health_reason, reason);
 }
@@ -1519,6 +1519,29 @@ START_TEST(health_thresholds)
     ck_assert_str_eq(profile_health_name(HEALTH_HEALTHY), "healthy");
     ck_assert_str_eq(profile_health_name(HEALTH_DEGRADED), "degraded");
     ck_assert_str_eq(profile_health_name(HEALTH_UNHEALTHY), "unhealthy");
+}
+END_TEST
+
+START_TEST(health_lapses)
+{
+    CLEANUP(profile_freep) struct profile *profile = make_profile("p", "");
+
+    metrics_window_resize(&profile->window, 100);
+    for (int i = 0; i < 5; i++)
+        add_sample(&profile->window, false, 10);
+    profile->last_end = 1000;
+    profile_update_health(profile, &limits, 300999);
+    ck_assert_int_eq(profile->health, HEALTH_UNHEALTHY);
+    profile->slots_used = 1; /* while a probe runs nothing has changed */
+    profile_update_health(profile, &limits, 301000);
+    ck_assert_int_eq(profile->health, HEALTH_UNHEALTHY);
+    profile->slots_used = 0;
+    profile_update_health(profile, &limits, 301000);
+    ck_assert_int_eq(profile->health, HEALTH_DEGRADED);
+    ck_assert_str_eq(profile->health_reason, "the last 5 attempts failed");
+    strcpy(profile->seen.missing, "goose"); /* that does not pass by itself */
+    profile_update_health(profile, &limits, 301000);
+    ck_assert_int_eq(profile->health, HEALTH_UNHEALTHY);
 }
 END_TEST
 
@@ -2277,6 +2300,7 @@ int main(void)
     tcase_add_test(tcase, anomaly_finds_a_shift_and_gets_used_to_it);
     tcase = add_case(suite, "health");
     tcase_add_test(tcase, health_thresholds);
+    tcase_add_test(tcase, health_lapses);
     tcase_add_test(tcase, health_signs);
 
     tcase = add_case(suite, "cooldown");
