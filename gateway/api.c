@@ -154,7 +154,7 @@ static int call(struct mg_connection *connection, struct upstream *upstream,
 }
 
 int api_handle(struct mg_connection *connection, const struct http_policy *policy,
-               struct upstream *upstream, const char *path)
+               struct upstream *upstream, struct events *events, const char *path)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
     CLEANUP(json_putp) struct json_object *params = json_object_new_object();
@@ -186,6 +186,10 @@ int api_handle(struct mg_connection *connection, const struct http_policy *polic
         return 401;
     if (route->format == ROUTE_OPENAPI)
         return reply_openapi(connection, upstream);
+    if (route->format == ROUTE_EVENTS)
+        return strcmp(info->request_method, "HEAD") == 0
+                   ? http_reply(connection, 200, "text/event-stream", NULL, NULL, 0)
+                   : events_handle(connection, events);
     if (route_add_query(params, info->query_string, &message) < 0)
         return http_error(connection, 400, RPC_INVALID_PARAMS, NULL, NULL, "%s", message);
     typing = (struct typing){.method = route->method, .params = params};

@@ -26,8 +26,21 @@ struct assets {
     size_t count;
 };
 
-/* Addresses of the single page. */
-static const char *const pages[] = {"/profiles", "/profile-analytics"};
+/* Addresses of the single page; "/tasks/" stands for those below it. */
+static const char *const pages[] = {"/profiles", "/profile-analytics", "/tasks", "/tasks/",
+                                    "/permissions"};
+
+static bool is_page(const char *path)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(pages); i++) {
+        size_t len = strlen(pages[i]);
+
+        if (strcmp(path, pages[i]) == 0 ||
+            (pages[i][len - 1] == '/' && strncmp(path, pages[i], len) == 0))
+            return true;
+    }
+    return strcmp(path, "/") == 0;
+}
 
 static const struct {
     const char *suffix, *type;
@@ -218,11 +231,8 @@ int assets_handle(struct mg_connection *connection, const struct assets *assets,
     static const char allow[] = "Allow: GET, HEAD, OPTIONS\r\n";
     const char *verb = mg_get_request_info(connection)->request_method;
     const struct asset *asset;
-    bool is_page = strcmp(path, "/") == 0;
 
-    for (size_t i = 0; i < ARRAY_SIZE(pages); i++)
-        is_page |= strcmp(path, pages[i]) == 0;
-    asset = find(assets, is_page ? "/index.html" : path);
+    asset = find(assets, is_page(path) ? "/index.html" : path);
     if (!asset)
         return http_error(connection, 404, RPC_METHOD_NOT_FOUND, NULL, NULL,
                           "there is nothing at %.200s", path);

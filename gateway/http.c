@@ -113,6 +113,20 @@ int http_reply(struct mg_connection *connection, int status, const char *content
     return status;
 }
 
+void http_stream(struct mg_connection *connection, const char *content_type)
+{
+    CLEANUP(buf_deinit) struct buf head = {0};
+
+    buf_add_text(&head, "HTTP/1.1 200 OK\r\n");
+    add_date(&head);
+    buf_add_text(&head, common_headers);
+    buf_printf(&head,
+               "Content-Type: %s\r\nCache-Control: no-store\r\nConnection: close\r\n"
+               "X-Accel-Buffering: no\r\n\r\n",
+               content_type);
+    mg_write(connection, head.data, head.len);
+}
+
 static void print_error(struct buf *body, int code, const char *data, const char *message)
 {
     buf_add_text(body, "{\"error\":");

@@ -35,6 +35,8 @@ int http_reply(struct mg_connection *connection, int status, const char *content
 /** Sends {"error", "code", "data"?}. data: JSON, or NULL. Returns the status. */
 int http_error(struct mg_connection *connection, int status, int code, const char *headers,
                const char *data, const char *format, ...) PRINTF_LIKE(6, 7);
+/** Begins an answer whose body is written by the caller and ends with the connection. */
+void http_stream(struct mg_connection *connection, const char *content_type);
 /** Reads the body. False: it was answered, with 413 or 400. */
 bool http_read_body(struct mg_connection *connection, struct buf *ret_body);
 

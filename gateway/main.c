@@ -53,6 +53,7 @@ struct options {
 struct gateway {
     struct http_policy *policy;
     struct upstream *upstream;
+    struct events *events;
     struct assets *assets;
     atomic_int in_flight;
     atomic_bool is_stopping;
@@ -137,7 +138,7 @@ static char *find_dashboard(void)
         n = slash ? slash - self : 0;
     }
     if (n > 0) {
-        CLEANUP(freep) char *beside = xasprintf("%.*s/dashboard", (int)n, self);
+        CLEANUP(freep) char *beside = xasprintf("%.*s/dashboard/dist", (int)n, self);
         CLEANUP(freep) char *index = xasprintf("%s/index.html", beside);
 
         if (access(index, R_OK) == 0)
@@ -199,7 +200,7 @@ static int handle(struct mg_connection *connection, struct gateway *gateway)
         return 400;
     path = xstrndup(info->request_uri, strcspn(info->request_uri, "?"));
     if (strncmp(path, "/api/", 5) == 0 || strcmp(path, "/metrics") == 0)
-        return api_handle(connection, gateway->policy, gateway->upstream, path);
+        return api_handle(connection, gateway->policy, gateway->upstream, gateway->events, path);
     return assets_handle(connection, gateway->assets, path);
 }
 
@@ -295,6 +296,7 @@ static void stop(struct gateway *gateway, struct mg_context *context, const char
     bool is_started = false;
 
     gateway->is_stopping = true;
+    events_stop(gateway->events);
     for (int ms = 0; ms < STOP_MS; ms += 10) {
         if (!is_started && (!gateway->in_flight || ms > STOP_MS * 3 / 4)) {
             if (pthread_create(&stopper, NULL, stop_server, context) != 0)
@@ -376,7 +378,9 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
     gateway.upstream = upstream_new(options.socket);
+    gateway.events = events_new(options.socket);
     status = serve(&gateway, options.policy.listen_host, port, options.socket);
+    events_free(gateway.events);
     upstream_free(gateway.upstream);
     assets_free(gateway.assets);
     return status;

@@ -56,6 +56,7 @@ static void print_response(const struct route *route, struct buf *out)
         [ROUTE_JSON] = "application/json",
         [ROUTE_TEXT] = "text/plain",
         [ROUTE_OPENAPI] = "application/json",
+        [ROUTE_EVENTS] = "text/event-stream",
     };
 
     buf_printf(out,
@@ -71,8 +72,10 @@ static void print_operation(const struct route *route, struct json_object *metho
     bool has_body = strcmp(route->verb, "GET") != 0;
     CLEANUP(buf_deinit) struct buf parameters = {0}, properties = {0}, required = {0};
 
-    /* The document itself takes no parameters, whatever its method does. */
-    for (size_t i = 0; i < count && route->format != ROUTE_OPENAPI; i++) {
+    /* The gateway's own take no parameters, whatever their method does. */
+    if (route->format == ROUTE_OPENAPI || route->format == ROUTE_EVENTS)
+        count = 0;
+    for (size_t i = 0; i < count; i++) {
         struct json_object *param = json_object_array_get_idx(params, i);
         const char *name = json_get_string(param, "name");
         bool in_path = is_in_path(route->pattern, param, &name);

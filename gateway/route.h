@@ -12,6 +12,7 @@ enum route_format {
     ROUTE_JSON,    /* the method's result */
     ROUTE_TEXT,    /* the method's result, a string, as Prometheus reads it */
     ROUTE_OPENAPI, /* this gateway's document */
+    ROUTE_EVENTS,  /* a stream of events; see events.h */
 };
 
 struct route {

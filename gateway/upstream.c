@@ -62,7 +62,7 @@ void upstream_free(struct upstream *upstream)
     free(upstream);
 }
 
-static int open_connection(const char *path)
+int upstream_connect(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct timeval patience = {.tv_sec = CONNECT_SECONDS};
@@ -120,7 +120,7 @@ static int take(struct upstream *upstream, bool is_fresh)
     pthread_mutex_unlock(&upstream->lock);
     if (fd >= 0)
         return fd;
-    fd = open_connection(upstream->path);
+    fd = upstream_connect(upstream->path);
     if (fd >= 0)
         return fd;
     pthread_mutex_lock(&upstream->lock);

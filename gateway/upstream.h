@@ -27,6 +27,9 @@ struct upstream_reply {
     struct json_object *error; /* {code, message, data?} of UPSTREAM_REFUSED */
 };
 
+/** A connection of one's own to the daemon's socket, or a negative errno. */
+int upstream_connect(const char *socket_path);
+
 struct upstream *upstream_new(const char *socket_path);
 void upstream_free(struct upstream *upstream);
 

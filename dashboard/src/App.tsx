@@ -1,0 +1,80 @@
+import { useEffect, useRef } from 'preact/hooks';
+import { Help } from './components/Help';
+import { Icon } from './components/Icon';
+import { Toasts } from './components/Toasts';
+import { TokenCard } from './components/TokenCard';
+import { AwayCard, Blank } from './components/Blank';
+import { Top } from './components/Top';
+import { exact } from './format';
+import { AnalyticsPage } from './pages/analytics/AnalyticsPage';
+import { AssignDialog } from './pages/assign/AssignDialog';
+import { PermissionsPage } from './pages/permissions/PermissionsPage';
+import { ProfilesPage } from './pages/profiles/ProfilesPage';
+import { TaskPage } from './pages/tasks/TaskPage';
+import { TasksPage } from './pages/tasks/TasksPage';
+import { go, path, taskId } from './router';
+import { isAway, needsToken, profiles, updatedAt } from './store';
+
+function page(): { title: string; body: preact.ComponentChildren } {
+  if (needsToken.value) return { title: 'Token', body: <TokenCard /> };
+  if (isAway.value && !profiles.value) return { title: 'Not connected', body: <AwayCard /> };
+  if (taskId.value !== null) return { title: `Task ${taskId.value}`, body: <TaskPage key={taskId.value} id={taskId.value} /> };
+  switch (path.value) {
+    case '/':
+    case '/profiles':
+      return { title: 'Profiles', body: <ProfilesPage /> };
+    case '/profile-analytics':
+      return { title: 'Analytics', body: <AnalyticsPage /> };
+    case '/tasks':
+      return { title: 'Tasks', body: <TasksPage /> };
+    case '/permissions':
+      return { title: 'Inbox', body: <PermissionsPage /> };
+    default:
+      return {
+        title: 'Not found',
+        body: <Blank icon="search" title="There is nothing here"><a href="/profiles">Go to the profiles</a></Blank>,
+      };
+  }
+}
+
+/** On navigation the title changes, the focus goes to the heading, and the page starts at its top. */
+function useArrival(title: string): void {
+  const here = path.value;
+  const before = useRef(here);
+  useEffect(() => {
+    document.title = `${title} · acpd`;
+  }, [title]);
+  useEffect(() => {
+    if (before.current === here) return;
+    before.current = here;
+    scrollTo(0, 0);
+    document.querySelector<HTMLElement>('main h1')?.focus();
+  }, [here]);
+}
+
+export function App() {
+  const { title, body } = page();
+  useArrival(title);
+  useEffect(() => {
+    if (path.value === '/') go('/profiles', { replace: true });
+  }, []);
+  const isStale = isAway.value && profiles.value !== null;
+  return (
+    <>
+      <Top />
+      {isStale && (
+        <div class="banner bad is-strip" role="status">
+          <Icon name="plug" />
+          <span>
+            <b>Connection lost.</b> Showing what was known at {exact(updatedAt.value)}. Controls are off until the
+            daemon answers.
+          </span>
+        </div>
+      )}
+      <main id="main" class={isStale ? 'is-stale' : ''}>{body}</main>
+      <AssignDialog />
+      <Help />
+      <Toasts />
+    </>
+  );
+}

@@ -1,0 +1,26 @@
+import type { ComponentChildren } from 'preact';
+import { failure } from '../store';
+import { reconnect } from '../live';
+import { Icon, type IconName } from './Icon';
+
+/** Where there is nothing to show: what that means, and what to do. */
+export function Blank(props: { icon: IconName; title: string; isBad?: boolean; children: ComponentChildren }) {
+  return (
+    <div class={`card blank ${props.isBad ? 'is-bad' : ''}`} role={props.isBad ? 'alert' : undefined}>
+      <span class="blank-icon"><Icon name={props.icon} size={22} /></span>
+      <h2>{props.title}</h2>
+      {props.children}
+    </div>
+  );
+}
+
+/** Nothing has been loaded yet, and it cannot be. */
+export function AwayCard() {
+  return (
+    <Blank icon="plug" title="The daemon is not answering" isBad>
+      <p>{failure.value?.message}</p>
+      <p class="sub">Is <code>acpd</code> running? It is tried again every few seconds.</p>
+      <button type="button" class="button" onClick={reconnect}>Try now</button>
+    </Blank>
+  );
+}

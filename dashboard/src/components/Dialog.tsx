@@ -1,0 +1,24 @@
+import type { ComponentChildren } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
+
+interface Props {
+  isOpen: boolean;
+  titleId: string;
+  onClose: () => void;
+  children: ComponentChildren;
+}
+
+/** A modal dialog: the browser's own keeps the focus in it and gives it back. */
+export function Dialog({ isOpen, titleId, onClose, children }: Props) {
+  const ref = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    const dialog = ref.current!;
+    if (isOpen && !dialog.open) dialog.showModal();
+    if (!isOpen && dialog.open) dialog.close();
+  }, [isOpen]);
+  return (
+    <dialog ref={ref} class="dialog" aria-labelledby={titleId} onClose={onClose}>
+      {isOpen && children}
+    </dialog>
+  );
+}

@@ -1,0 +1,27 @@
+import { useState } from 'preact/hooks';
+import { token } from '../api';
+import { reconnect } from '../live';
+import { Blank } from './Blank';
+
+/** The gateway asks for a token. It is kept for this tab only. */
+export function TokenCard() {
+  const [value, setValue] = useState('');
+  const submit = (event: Event) => {
+    event.preventDefault();
+    token.set(value.trim());
+    reconnect();
+  };
+  return (
+    <Blank icon="key" title="A token is needed">
+      <p>It is in the file that the gateway's <code>--token-file</code> names.</p>
+      <form class="token-form" onSubmit={submit}>
+        <label class="search">
+          <span class="sr-only">Token</span>
+          <input type="password" required autocomplete="current-password" value={value}
+            onInput={(e) => setValue(e.currentTarget.value)} />
+        </label>
+        <button class="button is-primary">Continue</button>
+      </form>
+    </Blank>
+  );
+}

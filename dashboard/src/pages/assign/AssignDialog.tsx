@@ -1,0 +1,142 @@
+import { useState } from 'preact/hooks';
+import { api, ApiError, type NewTask, type Priority } from '../../api';
+import { Dialog } from '../../components/Dialog';
+import { Swatch } from '../../components/marks';
+import { plural } from '../../format';
+import { assigning, isAway, poke, profiles, roleOf, toast } from '../../store';
+import { priorityWords } from '../../words';
+import { BestMatch } from './BestMatch';
+import { Field } from './Field';
+
+interface Draft {
+  title: string;
+  description: string;
+  type: string;
+  priority: Priority;
+  capabilities: string;
+  runAt: string;
+  profile: string; // '': the best match
+}
+
+const empty: Draft = { title: '', description: '', type: '', priority: 'medium', capabilities: '', runAt: '', profile: '' };
+
+/** The draft as acpd takes it: what was left empty is left out. */
+export function taskOf(draft: Draft): NewTask {
+  const capabilities = draft.capabilities.split(/[\s,]+/).filter(Boolean);
+  return {
+    title: draft.title.trim(),
+    priority: draft.priority,
+    ...(draft.description && { description: draft.description }),
+    ...(draft.type && { type: draft.type }),
+    ...(capabilities.length && { capabilities }),
+    ...(draft.runAt && { runAt: new Date(draft.runAt).toISOString() }),
+  };
+}
+
+/** The field of the form that an error is about, by the name that the daemon gives it. */
+const fieldOf = (error: ApiError | null): string | null => error?.field?.replace(/^task\./, '').replace(/\[.*/, '') ?? null;
+
+function ProfileChoice({ draft, set }: { draft: Draft; set: (change: Partial<Draft>) => void }) {
+  const choices = (profiles.value ?? []).filter((view) => !view.profile.isRemoved);
+  return (
+    <fieldset class="choices">
+      <legend>Profile</legend>
+      <label class="choice">
+        <input type="radio" name="profile" checked={draft.profile === ''} onChange={() => set({ profile: '' })} />
+        <b>Best match</b>
+        <span class="sub">by capability, load and past success</span>
+      </label>
+      {choices.map(({ profile, state }) => (
+        <label class="choice" key={profile.name}>
+          <input type="radio" name="profile" checked={draft.profile === profile.name}
+            onChange={() => set({ profile: profile.name })} />
+          <b><Swatch color={profile.color} isOff={!state.isActive} />{profile.role}</b>
+          <span class="sub">
+            {state.isActive ? `${state.currentTasks}/${profile.slots} slots, ${plural(state.queueSize, 'waiting', 'waiting')}`
+              : 'disabled: it will wait'}
+          </span>
+        </label>
+      ))}
+    </fieldset>
+  );
+}
+
+function Form({ close }: { close: () => void }) {
+  const [draft, setDraft] = useState<Draft>({ ...empty, profile: assigning.value ?? '' });
+  const [error, setError] = useState<ApiError | null>(null);
+  const [isSending, setSending] = useState(false);
+  const set = (change: Partial<Draft>) => setDraft((old) => ({ ...old, ...change }));
+  const wrong = fieldOf(error);
+  const types = [...new Set((profiles.value ?? []).flatMap((view) => view.profile.capabilities))].sort();
+  const known = ['title', 'description', 'type', 'priority', 'capabilities', 'runAt'];
+  const fault = (name: string) => (wrong === name ? (error!.reason ?? error!.message) : null);
+
+  const submit = async (event: Event) => {
+    event.preventDefault();
+    setSending(true);
+    setError(null);
+    try {
+      const { task } = draft.profile ? await api.assign(draft.profile, taskOf(draft)) : await api.submit(taskOf(draft));
+      const place = task.pending?.position;
+      toast.value = { text: `#${task.id} went to ${roleOf(task.profile)}${place ? `, place ${place} in its queue` : ''}.` };
+      poke();
+      close();
+    } catch (fault) {
+      setError(fault as ApiError);
+    } finally {
+      setSending(false);
+    }
+  };
+
+  return (
+    <form onSubmit={(event) => void submit(event)} noValidate>
+      <h2 id="assign-title">Assign task</h2>
+      <Field name="title" label="Title" fault={fault('title')}>
+        {(props) => <input {...props} autofocus required placeholder="What is to be done, in a line" value={draft.title}
+          onInput={(e) => set({ title: e.currentTarget.value })} />}
+      </Field>
+      <Field name="description" label="Description" isOptional fault={fault('description')}>
+        {(props) => <textarea {...props} rows={3} value={draft.description}
+          onInput={(e) => set({ description: e.currentTarget.value })} />}
+      </Field>
+      <div class="two">
+        <Field name="type" label="Type" isOptional fault={fault('type')}>
+          {(props) => <input {...props} list="types" placeholder="coding" value={draft.type}
+            onInput={(e) => set({ type: e.currentTarget.value.trim() })} />}
+        </Field>
+        <Field name="priority" label="Priority" fault={fault('priority')}>
+          {(props) => (
+            <select {...props} value={draft.priority} onChange={(e) => set({ priority: e.currentTarget.value as Priority })}>
+              {Object.entries(priorityWords).map(([key, word]) => <option key={key} value={key}>{word}</option>)}
+            </select>
+          )}
+        </Field>
+        <Field name="capabilities" label="Also needs" isOptional fault={fault('capabilities')}>
+          {(props) => <input {...props} placeholder="testing, documentation" value={draft.capabilities}
+            onInput={(e) => set({ capabilities: e.currentTarget.value })} />}
+        </Field>
+        <Field name="runAt" label="Not before" isOptional fault={fault('runAt')}>
+          {(props) => <input {...props} type="datetime-local" value={draft.runAt}
+            onInput={(e) => set({ runAt: e.currentTarget.value })} />}
+        </Field>
+      </div>
+      <datalist id="types">{types.map((type) => <option key={type} value={type} />)}</datalist>
+      <ProfileChoice draft={draft} set={set} />
+      {!draft.profile && <BestMatch task={taskOf(draft)} />}
+      {error && !known.includes(wrong ?? '') && <p class="banner bad" role="alert"><span>{error.message}</span></p>}
+      <footer>
+        <button type="button" class="button" onClick={close}>Cancel</button>
+        <button class="button is-primary" disabled={isSending || isAway.value}>Assign task</button>
+      </footer>
+    </form>
+  );
+}
+
+export function AssignDialog() {
+  const close = () => (assigning.value = null);
+  return (
+    <Dialog isOpen={assigning.value !== null} titleId="assign-title" onClose={close}>
+      <Form close={close} />
+    </Dialog>
+  );
+}

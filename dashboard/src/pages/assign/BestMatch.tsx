@@ -1,0 +1,43 @@
+import { useEffect, useState } from 'preact/hooks';
+import { api, ApiError, type Candidate, type NewTask } from '../../api';
+import { RoutingTable } from '../../components/RoutingTable';
+import { roleOf } from '../../store';
+
+const TYPING_MS = 250;
+
+interface Answer {
+  best: string | null;
+  candidates: Candidate[];
+  reason: string;
+}
+
+/** Where the task would go now, and why: asked while it is typed. */
+export function BestMatch({ task }: { task: NewTask }) {
+  const [answer, setAnswer] = useState<Answer | null>(null);
+  const { title: _title, description: _description, ...asked } = task;
+  const key = JSON.stringify(asked);
+
+  useEffect(() => {
+    let isCurrent = true;
+    const timer = setTimeout(() => {
+      api.best(asked).then(
+        ({ bestProfile, candidates, reason }) =>
+          isCurrent && setAnswer({ best: bestProfile?.name ?? null, candidates, reason }),
+        (error: ApiError) => isCurrent && setAnswer({ best: null, candidates: [], reason: error.reason ?? error.message }));
+    }, TYPING_MS);
+    return () => {
+      isCurrent = false;
+      clearTimeout(timer);
+    };
+  }, [key]);
+
+  if (!answer) return null;
+  return (
+    <section class="best-match" aria-live="polite">
+      <p>
+        {answer.best ? <>It would go to <b>{roleOf(answer.best)}</b>: {answer.reason}.</> : <>No profile fits: {answer.reason}.</>}
+      </p>
+      {answer.candidates.length > 0 && <RoutingTable candidates={answer.candidates} best={answer.best} />}
+    </section>
+  );
+}

@@ -1,0 +1,61 @@
+import { api, type Permission } from '../../api';
+import { Blank } from '../../components/Blank';
+import { Swatch, When } from '../../components/marks';
+import { PageHead } from '../../components/PageHead';
+import { attempt, colorOf, isAway, permissions, roleOf } from '../../store';
+
+const rejects = (kind: string): boolean => kind.startsWith('reject');
+
+/** What the agent wants to do, as it says it. */
+function ToolCall({ call }: { call: Permission['toolCall'] }) {
+  const raw = call.rawInput === undefined ? null
+    : typeof call.rawInput === 'string' ? call.rawInput : JSON.stringify(call.rawInput, null, 2);
+  return (
+    <>
+      <p class="question-title">{call.title ?? 'use a tool'} {call.kind && <span class="pill off">{call.kind}</span>}</p>
+      {call.locations?.map(({ path }) => <code key={path}>{path}</code>)}
+      {raw && raw !== '{}' && <pre tabIndex={0}>{raw}</pre>}
+    </>
+  );
+}
+
+export function Question({ question }: { question: Permission }) {
+  return (
+    <li class="card question">
+      <p class="who">
+        <Swatch color={colorOf(question.profile)} />
+        <b>{roleOf(question.profile)}</b>
+        <span class="muted">asks in</span>
+        <a href={`/tasks/${question.taskId}`}>#{question.taskId}</a>
+        <span class="muted"><When at={question.askedAt} />; rejected <When at={question.deadline} /></span>
+      </p>
+      <ToolCall call={question.toolCall} />
+      <div class="question-options">
+        {question.options.map((option) => (
+          <button type="button" key={option.optionId} disabled={isAway.value}
+            class={`button ${rejects(option.kind) ? '' : 'is-primary'}`}
+            onClick={() => void attempt(() => api.answer(question.id, option.optionId))}>
+            {option.name}
+          </button>
+        ))}
+      </div>
+    </li>
+  );
+}
+
+/** What agents ask before they may go on. */
+export function PermissionsPage() {
+  const questions = permissions.value;
+  return (
+    <>
+      <PageHead title="Inbox" />
+      {questions.length ? (
+        <ul class="questions">{questions.map((question) => <Question key={question.id} question={question} />)}</ul>
+      ) : (
+        <Blank icon="inbox" title="No questions">
+          <p>When an agent needs a permission that its profile leaves open, it waits here for your answer.</p>
+        </Blank>
+      )}
+    </>
+  );
+}

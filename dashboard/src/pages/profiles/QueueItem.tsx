@@ -1,0 +1,71 @@
+import { useState } from 'preact/hooks';
+import { api, type Priority, type Task } from '../../api';
+import { PriorityMark } from '../../components/marks';
+import { exact, parse, relative } from '../../format';
+import { attempt, isAway, now, profiles, roleOf, toast } from '../../store';
+import { priorityWords, reasonWords } from '../../words';
+
+/** When it is likely to start, or what is known of that. */
+function Eta({ task }: { task: Task }) {
+  const eta = task.pending?.eta;
+  if (!eta) return null;
+  return <time class="item-time" dateTime={eta} title={`starts about ${exact(parse(eta))}`}>{relative(parse(eta), now.value)}</time>;
+}
+
+function Controls({ task }: { task: Task }) {
+  const others = (profiles.value ?? []).filter((v) => v.profile.name !== task.profile && !v.profile.isRemoved);
+  const change = (what: Parameters<typeof api.update>[1]) => void attempt(() => api.update(task.id, what));
+  const cancel = async () => {
+    if (await attempt(() => api.cancel(task.id)))
+      toast.value = { text: `#${task.id} is cancelled.`, undo: () => void attempt(() => api.retry(task.id)) };
+  };
+  return (
+    <div class="item-controls">
+      <label>
+        <span class="sr-only">Priority of #{task.id}</span>
+        <select class="select is-small" value={task.priority} disabled={isAway.value}
+          onChange={(e) => change({ priority: e.currentTarget.value as Priority })}>
+          {Object.entries(priorityWords).map(([key, word]) => <option key={key} value={key}>{word} priority</option>)}
+        </select>
+      </label>
+      {others.length > 0 && (
+        <label>
+          <span class="sr-only">Move #{task.id} to another profile</span>
+          <select class="select is-small" value="" disabled={isAway.value}
+            onChange={(e) => change({ profile: e.currentTarget.value })}>
+            <option value="">Move to…</option>
+            {others.map((v) => <option key={v.profile.name} value={v.profile.name}>{v.profile.role}</option>)}
+          </select>
+        </label>
+      )}
+      {task.runAt && parse(task.runAt) > now.value && (
+        <button type="button" class="button is-small" disabled={isAway.value} onClick={() => change({ runAt: null })}>Run now</button>
+      )}
+      <button type="button" class="button is-small is-danger" disabled={isAway.value} onClick={() => void cancel()}>Cancel</button>
+    </div>
+  );
+}
+
+/** A task that waits: why, for how long, and what can be done about it. */
+export function QueueItem({ task }: { task: Task }) {
+  const [isOpen, setOpen] = useState(false);
+  const { pending } = task;
+  const depends = pending?.reason === 'dependency'
+    ? `waits for ${task.dependsOn.map((id) => `#${id}`).join(', ')}` : null;
+  return (
+    <li class="item">
+      <div class="item-line">
+        <PriorityMark priority={task.priority} />
+        <a class="title-link" href={`/tasks/${task.id}`}>{task.title}</a>
+        <Eta task={task} />
+        <button type="button" class="text-button item-menu" aria-expanded={isOpen}
+          aria-label={`Change #${task.id} in the queue of ${roleOf(task.profile)}`} onClick={() => setOpen(!isOpen)}>⋯</button>
+      </div>
+      <div class="item-more">
+        {pending?.position && <span>{pending.position}.</span>}
+        <span>{depends ?? (pending ? reasonWords[pending.reason] : '')}</span>
+      </div>
+      {isOpen && <Controls task={task} />}
+    </li>
+  );
+}

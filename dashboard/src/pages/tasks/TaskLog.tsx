@@ -1,0 +1,105 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { api, type LogEntry, type LogPage, type Task } from '../../api';
+import { clock, exact, parse } from '../../format';
+import { pulse } from '../../store';
+
+const KEPT = 5000; // entries in the page; a long log's beginning gives way
+
+interface Log {
+  attempt: number;
+  entries: LogEntry[];
+  next: number;
+  isCut: boolean;
+  dropped: number;
+}
+
+const emptyLog = (attempt: number): Log => ({ attempt, entries: [], next: 0, isCut: false, dropped: 0 });
+
+function append(log: Log, page: LogPage): Log {
+  const entries = [...log.entries, ...page.entries];
+  const extra = Math.max(0, entries.length - KEPT);
+  return { ...log, entries: entries.slice(extra), next: page.next, isCut: page.truncated, dropped: log.dropped + extra };
+}
+
+/** The log of one attempt, read on as it grows. */
+function useLog(id: number, attempt: number): Log {
+  const [log, setLog] = useState(emptyLog(attempt));
+  const reader = useRef({ log, isReading: false });
+  if (reader.current.log.attempt !== attempt) reader.current = { log: emptyLog(attempt), isReading: false };
+  const beat = pulse.value;
+
+  useEffect(() => {
+    const mine = reader.current;
+    const read = async () => {
+      for (;;) {
+        const page = await api.log(id, attempt, mine.log.next);
+        if (reader.current !== mine) return; // another attempt is looked at now
+        mine.log = append(mine.log, page);
+        setLog(mine.log);
+        if (!page.entries.length) return;
+      }
+    };
+    if (!attempt || mine.isReading) return;
+    mine.isReading = true;
+    // What fails now is read with the next pulse.
+    read().catch(() => {}).finally(() => (mine.isReading = false));
+  }, [id, attempt, beat]);
+  return log.attempt === attempt ? log : reader.current.log;
+}
+
+function Entry({ entry }: { entry: LogEntry }) {
+  const at = parse(entry.at);
+  return (
+    <li class={`log-entry ${entry.stream}`}>
+      <time dateTime={entry.at} title={exact(at)}>{clock(at)}:{String(new Date(at).getSeconds()).padStart(2, '0')}</time>
+      <span class="log-stream">{entry.update?.sessionUpdate?.replaceAll('_', ' ') ?? entry.stream}</span>
+      <span class="log-text">{entry.text}</span>
+    </li>
+  );
+}
+
+export function TaskLog({ task }: { task: Task }) {
+  const [chosen, setChosen] = useState<number | null>(null);
+  const [follows, setFollows] = useState(true);
+  const box = useRef<HTMLOListElement>(null);
+  const attempt = chosen ?? task.attempt;
+  const log = useLog(task.id, attempt);
+
+  useEffect(() => {
+    if (follows && box.current) box.current.scrollTop = box.current.scrollHeight;
+  }, [log, follows]);
+  // Whoever scrolls up wants to read; at the end again, the log is followed again.
+  const onScroll = () => {
+    const { scrollTop, scrollHeight, clientHeight } = box.current!;
+    setFollows(scrollHeight - scrollTop - clientHeight < 24);
+  };
+
+  if (!task.attempt) return null;
+  return (
+    <section class="card log-card">
+      <header>
+        <h2>Log</h2>
+        {task.attempt > 1 && (
+          <label>
+            <span class="sr-only">Attempt</span>
+            <select class="select is-small" value={attempt} onChange={(e) => setChosen(Number(e.currentTarget.value))}>
+              {Array.from({ length: Math.min(task.attempt, 50) }, (_, i) => task.attempt - i).map((n) => (
+                <option key={n} value={n}>Attempt {n}</option>
+              ))}
+            </select>
+          </label>
+        )}
+        <label class="follow">
+          <input type="checkbox" checked={follows} onChange={(e) => setFollows(e.currentTarget.checked)} /> Follow
+        </label>
+      </header>
+      {log.dropped > 0 && <p class="card-text sub">{log.dropped} earlier entries are not shown.</p>}
+      {log.entries.length ? (
+        <ol class="log" ref={box} tabIndex={0} aria-label="Log entries" onScroll={onScroll}>
+          {log.entries.map((entry, i) => <Entry key={log.dropped + i} entry={entry} />)}
+        </ol>
+      ) : <p class="card-text sub">Nothing has been written yet.</p>}
+      {log.isCut && <p class="card-foot">The log reached its limit; what came later was dropped.</p>}
+    </section>
+  );
+}

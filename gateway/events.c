@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+#include "gateway/events.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "common/alloc.h"
+#include "gateway/upstream.h"
+
+#define STREAMS_MAX       64 /* each holds one of civetweb's threads */
+#define RING              1024
+#define HEARTBEAT_SECONDS 15
+#define CHUNK_MAX         (64 * 1024) /* bytes of one write */
+#define RETRY_MS          1000        /* while the daemon is away */
+#define TICK_MS           200         /* how soon an end is noticed */
+#define LINE_MAX          (1024 * 1024)
+
+struct entry {
+    int64_t seq; /* the daemon's, 0: the gateway's own */
+    char *text;  /* as it is sent */
+};
+
+struct events {
+    char *socket_path;
+    pthread_t reader;
+    bool has_reader;
+    atomic_bool is_stopping;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct entry ring[RING];
+    uint64_t first, next; /* positions; an entry stands at its position modulo RING */
+    int64_t seen;         /* the last seq; 0: none yet */
+    bool is_up;
+    size_t streams;
+};
+
+/* Under the lock. Takes the text over. */
+static void append(struct events *events, int64_t seq, char *text)
+{
+    struct entry *entry = &events->ring[events->next % RING];
+
+    free(entry->text);
+    *entry = (struct entry){.seq = seq, .text = text};
+    events->next++;
+    if (events->next - events->first > RING)
+        events->first = events->next - RING;
+    if (seq)
+        events->seen = seq;
+    pthread_cond_broadcast(&events->changed);
+}
+
+static void set_up(struct events *events, bool is_up)
+{
+    pthread_mutex_lock(&events->lock);
+    if (events->is_up != is_up) {
+        events->is_up = is_up;
+        append(events, 0, xasprintf("event: %s\ndata: {}\n\n", is_up ? "up" : "down"));
+    }
+    pthread_mutex_unlock(&events->lock);
+}
+
+/* An event notification; false: a line that is none, e.g. an error. */
+static bool take_line(struct events *events, struct json_reader *json, const char *line, size_t len)
+{
+    CLEANUP(json_putp) struct json_object *message = NULL;
+    struct json_object *params;
+    const char *reason, *type;
+    size_t offset;
+    int64_t seq;
+
+    if (json_reader_parse(json, line, len, &message, &reason, &offset) < 0 ||
+        !json_object_is_type(message, json_type_object))
+        return false;
+    if (json_get(message, "result"))
+        return true; /* the subscription stands */
+    params = json_get(message, "params");
+    type = params ? json_get_string(params, "type") : NULL;
+    if (!type)
+        return false;
+    seq = json_object_get_int64(json_get(params, "seq"));
+    pthread_mutex_lock(&events->lock);
+    append(events, seq,
+           seq ? xasprintf("id: %lld\nevent: %s\ndata: %s\n\n", (long long)seq, type,
+                           json_compact(params))
+               : xasprintf("event: %s\ndata: %s\n\n", type, json_compact(params)));
+    pthread_mutex_unlock(&events->lock);
+    return true;
+}
+
+/* Reads until the daemon is gone or the gateway ends. */
+static void follow(struct events *events, int fd)
+{
+    CLEANUP(buf_deinit) struct buf input = {0};
+    struct json_reader *json = json_reader_new();
+    bool is_good = true;
+
+    while (is_good && !events->is_stopping && input.len < LINE_MAX) {
+        struct pollfd polled = {.fd = fd, .events = POLLIN};
+        char *end;
+        ssize_t n;
+
+        if (poll(&polled, 1, TICK_MS) <= 0)
+            continue;
+        n = recv(fd, buf_reserve(&input, 65536), 65536, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        input.len += (size_t)n;
+        while (is_good && (end = memchr(input.data, '\n', input.len))) {
+            size_t len = (size_t)(end - input.data);
+
+            is_good = take_line(events, json, input.data, len);
+            buf_consume(&input, len + 1);
+        }
+    }
+    json_reader_free(json);
+}
+
+static bool subscribe(struct events *events, int fd)
+{
+    CLEANUP(buf_deinit) struct buf request = {0};
+
+    buf_add_text(&request, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"subscribe\",\"params\":{");
+    pthread_mutex_lock(&events->lock);
+    if (events->seen)
+        buf_printf(&request, "\"after\":%lld", (long long)events->seen);
+    pthread_mutex_unlock(&events->lock);
+    buf_add_text(&request, "}}\n");
+    return send(fd, request.data, request.len, MSG_NOSIGNAL) == (ssize_t)request.len;
+}
+
+static void *read_events(void *data)
+{
+    struct events *events = data;
+    const struct timespec tick = {.tv_nsec = TICK_MS * 1000000L};
+
+    while (!events->is_stopping) {
+        CLEANUP(closep) int fd = upstream_connect(events->socket_path);
+
+        if (fd >= 0 && subscribe(events, fd)) {
+            set_up(events, true);
+            follow(events, fd);
+        }
+        set_up(events, false);
+        for (int ms = 0; ms < RETRY_MS && !events->is_stopping; ms += TICK_MS)
+            nanosleep(&tick, NULL);
+    }
+    return NULL;
+}
+
+struct events *events_new(const char *socket_path)
+{
+    struct events *events = xcalloc(1, sizeof(*events));
+    pthread_condattr_t monotonic;
+
+    events->socket_path = xstrdup(socket_path);
+    events->is_up = true; /* until it is known to be away */
+    pthread_mutex_init(&events->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&events->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    return events;
+}
+
+void events_stop(struct events *events)
+{
+    events->is_stopping = true;
+    pthread_mutex_lock(&events->lock);
+    pthread_cond_broadcast(&events->changed);
+    pthread_mutex_unlock(&events->lock);
+}
+
+void events_free(struct events *events)
+{
+    if (!events)
+        return;
+    events_stop(events);
+    if (events->has_reader)
+        pthread_join(events->reader, NULL);
+    for (size_t i = 0; i < RING; i++)
+        free(events->ring[i].text);
+    pthread_cond_destroy(&events->changed);
+    pthread_mutex_destroy(&events->lock);
+    free(events->socket_path);
+    free(events);
+}
+
+/* Admits a stream: where it begins, and what it is told first. The first one ever starts the
+ * reader. False: there are too many. */
+static bool enter(struct events *events, int64_t last_seen, uint64_t *ret_position,
+                  struct buf *greeting)
+{
+    bool may_enter;
+
+    buf_printf(greeting, "retry: %d\n\n", 2 * RETRY_MS);
+    pthread_mutex_lock(&events->lock);
+    may_enter = events->streams < STREAMS_MAX && !events->is_stopping;
+    if (may_enter && !events->has_reader) {
+        events->seen = last_seen; /* the daemon holds more than the ring does */
+        events->has_reader = pthread_create(&events->reader, NULL, read_events, events) == 0;
+        last_seen = 0;
+    }
+    events->streams += may_enter;
+    *ret_position = events->next;
+    if (last_seen) {
+        uint64_t at = events->first;
+
+        while (at < events->next && events->ring[at % RING].seq != last_seen)
+            at++;
+        if (at < events->next)
+            *ret_position = at + 1;
+        else if (last_seen != events->seen)
+            buf_add_text(greeting, "event: gap\ndata: {}\n\n");
+    }
+    if (!events->is_up)
+        buf_add_text(greeting, "event: down\ndata: {}\n\n");
+    pthread_mutex_unlock(&events->lock);
+    return may_enter;
+}
+
+static void leave(struct events *events)
+{
+    pthread_mutex_lock(&events->lock);
+    events->streams--;
+    pthread_mutex_unlock(&events->lock);
+}
+
+/* Waits for what comes behind the position and copies it; a heartbeat when nothing does. */
+static void next_chunk(struct events *events, uint64_t *position, struct buf *chunk)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += HEARTBEAT_SECONDS;
+    pthread_mutex_lock(&events->lock);
+    while (*position == events->next && !events->is_stopping)
+        if (pthread_cond_timedwait(&events->changed, &events->lock, &until) == ETIMEDOUT)
+            break;
+    if (*position < events->first) { /* it was too slow */
+        *position = events->next;
+        buf_add_text(chunk, "event: gap\ndata: {}\n\n");
+    }
+    while (*position < events->next && chunk->len < CHUNK_MAX)
+        buf_add_text(chunk, events->ring[(*position)++ % RING].text);
+    pthread_mutex_unlock(&events->lock);
+    if (!chunk->len)
+        buf_add_text(chunk, ": still here\n\n");
+}
+
+/* What the browser saw last; 0: it says nothing, or nothing that is a number. */
+static int64_t last_event_id(struct mg_connection *connection)
+{
+    const char *given = mg_get_header(connection, "Last-Event-ID");
+
+    return given && given[0] && strlen(given) <= 18 && !given[strspn(given, "0123456789")]
+               ? strtoll(given, NULL, 10)
+               : 0;
+}
+
+int events_handle(struct mg_connection *connection, struct events *events)
+{
+    CLEANUP(buf_deinit) struct buf chunk = {0};
+    uint64_t position;
+
+    if (!enter(events, last_event_id(connection), &position, &chunk))
+        return http_error(connection, 503, RPC_UNAVAILABLE, "Retry-After: 5\r\n", NULL,
+                          "there are %d event streams already", STREAMS_MAX);
+    http_stream(connection, "text/event-stream");
+    while (mg_write(connection, chunk.data, chunk.len) > 0 && !events->is_stopping) {
+        buf_clear(&chunk);
+        next_chunk(events, &position, &chunk);
+    }
+    leave(events);
+    mg_close_connection(connection);
+    return 200;
+}
