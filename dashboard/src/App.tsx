@@ -1,6 +1,7 @@
 import { useEffect, useRef } from 'preact/hooks';
 import { Help } from './components/Help';
 import { Icon } from './components/Icon';
+import { PageHead } from './components/PageHead';
 import { Toasts } from './components/Toasts';
 import { TokenCard } from './components/TokenCard';
 import { AwayCard, Blank } from './components/Blank';
@@ -16,8 +17,9 @@ import { go, path, taskId } from './router';
 import { isAway, needsToken, profiles, updatedAt } from './store';
 
 function page(): { title: string; body: preact.ComponentChildren } {
-  if (needsToken.value) return { title: 'Token', body: <TokenCard /> };
-  if (isAway.value && !profiles.value) return { title: 'Not connected', body: <AwayCard /> };
+  const card = (title: string, body: preact.ComponentChildren) => ({ title, body: <><PageHead title={title} />{body}</> });
+  if (needsToken.value) return card('Sign in', <TokenCard />);
+  if (isAway.value && !profiles.value) return card('Not connected', <AwayCard />);
   if (taskId.value !== null) return { title: `Task ${taskId.value}`, body: <TaskPage key={taskId.value} id={taskId.value} /> };
   switch (path.value) {
     case '/':
@@ -30,10 +32,8 @@ function page(): { title: string; body: preact.ComponentChildren } {
     case '/permissions':
       return { title: 'Inbox', body: <PermissionsPage /> };
     default:
-      return {
-        title: 'Not found',
-        body: <Blank icon="search" title="There is nothing here"><a href="/profiles">Go to the profiles</a></Blank>,
-      };
+      return card('Not found',
+        <Blank icon="search" title="There is nothing here"><a href="/profiles">Go to the profiles</a></Blank>);
   }
 }
 

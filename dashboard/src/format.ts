@@ -2,10 +2,11 @@
 
 export const NONE = '–';
 
-/** "0.4s", "47s", "2m 05s", "3h 07m", "2d 4h". */
+/** "<0.1s", "0.4s", "47s", "2m 05s", "3h 07m", "2d 4h". */
 export function duration(seconds: number | null): string {
   if (seconds === null) return NONE;
-  if (seconds > 0 && seconds < 9.95) return `${Number(seconds.toPrecision(seconds < 1 ? 1 : 2))}s`;
+  if (seconds > 0 && seconds < 0.05) return '<0.1s';
+  if (seconds > 0 && seconds < 9.95) return `${Number(seconds.toFixed(1))}s`;
   const s = Math.round(seconds);
   if (s < 60) return `${s}s`;
   if (s < 3600) return `${Math.floor(s / 60)}m ${pad(s % 60)}s`;
@@ -39,8 +40,8 @@ export function percent(value: number | null): string {
 
 /** A count: "1,234", "12.3k", "1.2M". */
 export function count(value: number): string {
-  if (value >= 1e6) return `${(value / 1e6).toFixed(1)}M`;
-  if (value >= 1e4) return `${(value / 1e3).toFixed(1)}k`;
+  if (value >= 1e6) return `${Number((value / 1e6).toFixed(1))}M`;
+  if (value >= 1e4) return `${Number((value / 1e3).toFixed(1))}k`;
   return value.toLocaleString('en', { maximumFractionDigits: value < 10 ? 1 : 0 });
 }
 
@@ -70,7 +71,7 @@ export function clock(ms: number): string {
 
 /** "22 Nov", in the viewer's zone. */
 export function day(ms: number): string {
-  return new Date(ms).toLocaleDateString('en', { day: 'numeric', month: 'short' });
+  return new Date(ms).toLocaleDateString('en-GB', { day: 'numeric', month: 'short' });
 }
 
 export const parse = (iso: string): number => Date.parse(iso);

@@ -3,7 +3,7 @@ import { count, duration, money, percent, plural, relative } from '../src/format
 
 describe('durations', () => {
   it.each([
-    [null, '–'], [0, '0s'], [0.004, '0.004s'], [0.43, '0.4s'], [1.04, '1s'], [5.55, '5.5s'], [9.96, '10s'],
+    [null, '–'], [0, '0s'], [0.004, '<0.1s'], [0.43, '0.4s'], [1.04, '1s'], [5.56, '5.6s'], [9.96, '10s'],
     [47.4, '47s'], [59.6, '1m 00s'], [125, '2m 05s'], [3599.6, '1h 00m'], [11220, '3h 07m'], [187200, '2d 4h'],
   ])('%s is %s', (seconds, text) => expect(duration(seconds)).toBe(text));
 });
@@ -17,7 +17,7 @@ describe('percent', () => {
 });
 
 describe('counts', () => {
-  it.each([[0, '0'], [7.25, '7.3'], [1234, '1,234'], [12345, '12.3k'], [1234567, '1.2M']])(
+  it.each([[0, '0'], [7.25, '7.3'], [1234, '1,234'], [12345, '12.3k'], [10000, '10k'], [1234567, '1.2M']])(
     '%s is %s', (value, text) => expect(count(value)).toBe(text));
 
   it('has a plural', () => {

@@ -19,7 +19,7 @@ export function AwayCard() {
   return (
     <Blank icon="plug" title="The daemon is not answering" isBad>
       <p>{failure.value?.message}</p>
-      <p class="sub">Is <code>acpd</code> running? It is tried again every few seconds.</p>
+      <p class="sub">Is <code>acpd</code> running?</p>
       <button type="button" class="button" onClick={reconnect}>Try now</button>
     </Blank>
   );

@@ -21,7 +21,12 @@ export function Spark({ buckets, label, width = 132, height = 26, bars = 30 }: P
       <line class="base" x1="0" x2={width} y1={height - 0.5} y2={height - 0.5} />
       {groups.map((group, i) => {
         const x = i * step;
-        if (!group) return <rect key={i} class="gap" x={x} y={2} width={step} height={room} />;
+        if (!group) {
+          // One shape for a whole gap: side by side their edges would show.
+          if (i > 0 && groups[i - 1] === null) return null;
+          const end = groups.findIndex((g, k) => k > i && g !== null);
+          return <rect key={i} class="gap" x={x} y={2} width={(end < 0 ? groups.length : end) * step - x} height={room} />;
+        }
         const failed = (group.failed / most) * room;
         const completed = (group.completed / most) * room;
         const bar = { x: x + 0.5, width: Math.max(1, step - 1.2) };

@@ -96,7 +96,7 @@ function Form({ close }: { close: () => void }) {
           onInput={(e) => set({ title: e.currentTarget.value })} />}
       </Field>
       <Field name="description" label="Description" isOptional fault={fault('description')}>
-        {(props) => <textarea {...props} rows={3} value={draft.description}
+        {(props) => <textarea {...props} rows={2} value={draft.description}
           onInput={(e) => set({ description: e.currentTarget.value })} />}
       </Field>
       <div class="two">

@@ -63,7 +63,7 @@ function Facts({ task }: { task: Task }) {
     ['Profile', <a class="who plain" href={`/profiles?profile=${task.profile}`}><Swatch color={colorOf(task.profile)} />{roleOf(task.profile)}</a>],
     ['Priority', <span class="who"><PriorityMark priority={task.priority} />{priorityWords[task.priority]}</span>],
     ['Type', task.type ?? 'none'],
-    ['Attempt', `${task.attempt}${most ? `, ${most} may be spent` : ''}`],
+    ['Attempt', most ? `${task.attempt} (${most} at most)` : task.attempt],
     ['Created', <When at={task.createdAt} />],
     ['Started', <When at={task.startedAt} none="not yet" />],
     [task.finishedAt ? 'Took' : 'Running for', task.status === 'running' || task.finishedAt ? duration(took) : 'not running'],
