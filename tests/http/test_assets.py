@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-PAGES = ["/profiles", "/profile-analytics"]
+PAGES = ["/profiles", "/profile-analytics", "/tasks", "/tasks/12", "/permissions"]
 SCRIPT = "console.log('é');\n" * 1000
 
 
