@@ -149,7 +149,8 @@ static void *read_events(void *data)
             set_up(events, true);
             follow(events, fd);
         }
-        set_up(events, false);
+        if (!events->is_stopping)
+            set_up(events, false);
         for (int ms = 0; ms < RETRY_MS && !events->is_stopping; ms += TICK_MS)
             nanosleep(&tick, NULL);
     }

@@ -156,7 +156,7 @@ def test_no_route_is_missing_here(gateway):
     assert document["openapi"].startswith("3.1")
     routes = {(verb.upper(), path) for path, item in document["paths"].items() for verb in item}
     tested = set(WRITES) | {("GET", "/metrics"), ("GET", "/api/openapi.json"),
-                            ("GET", "/api/events")}  # see test_events.py
+                            ("GET", "/api/events")}  # see test_streams.py
     names = {"p": "{name}", "done": "{name}", "1": "{id}"}
     for path, _, _ in READS:
         segments = urllib.parse.unquote(path.split("?")[0]).split("/")
