@@ -253,7 +253,7 @@ static void next_chunk(struct events *events, uint64_t *position, struct buf *ch
     while (*position < events->next && chunk->len < CHUNK_MAX)
         buf_add_text(chunk, events->ring[(*position)++ % RING].text);
     pthread_mutex_unlock(&events->lock);
-    if (!chunk->len)
+    if (!chunk->len && !events->is_stopping)
         buf_add_text(chunk, ": still here\n\n");
 }
 
