@@ -360,6 +360,42 @@ const scenarios = {
     complaints.length = 0; // the browser notes each 401
   },
 
+  // Hours of work in a minute: what the page holds does not grow, and whoever reads is left alone.
+  async steady(page, url) {
+    await page.setViewportSize({ width: 1440, height: 420 });
+    await page.goto(`${url}/profiles?profile=p`);
+    await live(page);
+    const panel = page.getByRole('complementary');
+    await panel.getByText('Nothing runs.').waitFor();
+    const session = await page.context().newCDPSession(page);
+    await session.send('Performance.enable');
+    const measure = async () => {
+      await session.send('HeapProfiler.collectGarbage');
+      const { metrics } = await session.send('Performance.getMetrics');
+      const value = (name) => metrics.find((metric) => metric.name === name).value;
+      return { nodes: value('Nodes'), listeners: value('JSEventListeners'), heap: value('JSHeapUsedSize') };
+    };
+    const button = panel.getByRole('button', { name: 'Assign task' });
+    await button.focus();
+    await page.evaluate(() => scrollTo(0, 60));
+    const work = async (rounds) => {
+      for (let i = 0; i < rounds; i++) {
+        const { id } = await outside('work');
+        await panel.locator(`a[href="/tasks/${id}"]`).waitFor({ state: 'attached' });
+      }
+    };
+    await work(20);
+    const before = await measure();
+    await work(60);
+    const after = await measure();
+    assert.ok(after.nodes <= before.nodes * 1.2 + 200, `nodes: ${before.nodes}, then ${after.nodes}`);
+    assert.ok(after.listeners <= before.listeners * 1.2 + 50, `listeners: ${before.listeners}, then ${after.listeners}`);
+    assert.ok(after.heap < before.heap * 1.5 + 1e6, `heap: ${before.heap}, then ${after.heap}`);
+    assert.ok(await button.evaluate((element) => element === document.activeElement), 'the focus stays');
+    assert.equal(await page.evaluate(() => scrollY), 60, 'the place stays');
+    return { before, after };
+  },
+
   // No profiles that fit, no tasks, no questions: each says so.
   async empty(page, url) {
     await openProfiles(page, url);

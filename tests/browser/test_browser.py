@@ -5,6 +5,7 @@ the page stands in scenarios.mjs; what happens around it, here."""
 import http.server
 import json
 import pathlib
+import re
 import subprocess
 import threading
 
@@ -17,8 +18,8 @@ LATER = "2100-01-01T00:00:00Z"
 
 
 def play(name, url, *extra, **actions):
-    """Plays a scenario. An action that it asks for, `is on`, is done by the function is_on; what that
-    returns is waited for, when it is a function itself."""
+    """Plays a scenario. An action that it asks for, `is on`, is done by the function is_on. When that
+    returns a function, it is waited for until that is true; anything else is told to the scenario."""
     process = subprocess.Popen(["node", "scenarios.mjs", name, url, *extra], cwd=HERE, text=True,
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE)
@@ -31,10 +32,10 @@ def play(name, url, *extra, **actions):
             if "seen" in said:
                 seen = said["seen"]
                 continue
-            condition = actions[said["action"].replace(" ", "_")]()
-            if callable(condition):
-                wait_until(condition, said["action"])
-            process.stdin.write("{}\n")
+            done = actions[said["action"].replace(" ", "_")]()
+            if callable(done):
+                done = wait_until(done, said["action"]) and None
+            process.stdin.write(json.dumps(done or {}) + "\n")
             process.stdin.flush()
         errors = process.stderr.read()
         assert process.wait(60) == 0, errors
@@ -225,6 +226,22 @@ def test_a_token_is_asked_for(demo, make_gateway, folder):
     with demo.client() as client:
         play("token", make_gateway(demo, "--token-file", token).url, token.read_text().strip(),
              assign=lambda: client.assign("development", title="demo:ask") and None)
+
+
+def test_nothing_grows_and_nothing_jumps(make_daemon, make_gateway):
+    daemon = make_daemon(profile())
+    with daemon.client() as client:
+        play("steady", make_gateway(daemon).url,
+             work=lambda: {"id": client.finish(client.assign("p")["id"])["id"]})
+
+
+def test_the_page_is_small(make_daemon, make_gateway):
+    gateway = make_gateway(make_daemon())
+    page = gateway.get("/profiles").body.decode()
+    scripts = re.findall(r'src="(/assets/[^"]*\.js)"', page)
+    packed = [gateway.get(path, headers={"Accept-Encoding": "gzip"}) for path in scripts]
+    assert packed and all(answer.headers["content-encoding"] == "gzip" for answer in packed)
+    assert sum(len(answer.body) for answer in packed) < 70_000
 
 
 def test_views_without_anything(demo, make_gateway):

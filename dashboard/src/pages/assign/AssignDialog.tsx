@@ -52,7 +52,7 @@ function ProfileChoice({ draft, set }: { draft: Draft; set: (change: Partial<Dra
             onChange={() => set({ profile: profile.name })} />
           <b><Swatch color={profile.color} isOff={!state.isActive} />{profile.role}</b>
           <span class="sub">
-            {state.isActive ? `${state.currentTasks}/${profile.slots} slots, ${plural(state.queueSize, 'waiting', 'waiting')}`
+            {state.isActive ? `${state.currentTasks}/${profile.maxConcurrentTasks} slots, ${plural(state.queueSize, 'waiting', 'waiting')}`
               : 'disabled: it will wait'}
           </span>
         </label>

@@ -61,7 +61,7 @@ function Facts({ view }: { view: ProfileView }) {
   const { profile, metrics } = view;
   const facts: [string, preact.ComponentChildren][] = [
     ['Runner', profile.runner.type],
-    ['Slots', profile.slots === profile.maxConcurrentTasks ? profile.slots : `${profile.slots} of ${profile.maxConcurrentTasks}`],
+    ['Slots', profile.slots === profile.maxConcurrentTasks ? profile.slots : `${profile.slots} of ${profile.maxConcurrentTasks} for now`],
     ['Queue limit', `${count(profile.queueLimit)}, then ${profile.overflow}`],
     ['Timeout', duration(profile.timeout)],
     ['Attempts', `${profile.retry.maxAttempts} at most`],
@@ -104,7 +104,7 @@ export function ProfilePanel({ view }: { view: ProfileView }) {
             <Icon name={state.isActive ? 'pause' : 'play'} size={14} />{state.isActive ? 'Disable' : 'Enable'}
           </button>
         </div>
-        <Section title="Running" count={`${state.currentTasks} of ${profile.slots}`}
+        <Section title="Running" count={`${state.currentTasks} of ${profile.maxConcurrentTasks}`}
           items={mine.slice(0, SHOWN).map((task) => <RunningItem key={task.id} task={task} />)}
           none={state.isActive ? 'Nothing runs.' : 'Disabled: what ran has finished.'}
           more={mine.length > SHOWN && <p class="sub"><a href={`/tasks?profile=${profile.name}&status=running`}>{mine.length - SHOWN} more</a></p>} />

@@ -91,7 +91,7 @@ function Row({ view }: { view: ProfileView }) {
         </div>
         {state.healthReason && <div class="sub reason" title={state.healthReason}>{state.healthReason}</div>}
       </td>
-      <td class="slots-cell"><Slots used={state.currentTasks} slots={profile.slots} /></td>
+      <td class="slots-cell"><Slots used={state.currentTasks} slots={profile.maxConcurrentTasks} /></td>
       <QueueCell view={view} />
       <td class="hour">
         <Spark buckets={history?.buckets ?? []}

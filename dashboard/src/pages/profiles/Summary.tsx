@@ -12,7 +12,7 @@ const sum = (views: ProfileView[], value: (view: ProfileView) => number): number
 export function Summary({ views }: { views: ProfileView[] }) {
   const active = views.filter((view) => view.state.isActive);
   const running = sum(views, (view) => view.state.currentTasks);
-  const slots = sum(active, (view) => view.profile.slots);
+  const slots = sum(active, (view) => view.profile.maxConcurrentTasks);
   const queued = sum(views, (view) => view.state.queueSize);
   const oldest = Math.max(0, ...views.map((view) => view.state.oldestQueuedAge ?? 0));
   const known = views.map((view) => histories.value[view.profile.name]).filter((history) => !!history);
