@@ -26,7 +26,7 @@ double capacity_erlang_b(double offered, int64_t slots)
 {
     double b = 1;
 
-    for (int64_t k = 1; k <= slots; k++)
+    for (int64_t k = 1; k <= slots && b > 0; k++)
         b = next_b(b, offered, k);
     return b;
 }

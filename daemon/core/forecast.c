@@ -202,10 +202,12 @@ static void sum_up(struct forecast *forecast)
     }
 }
 
-/* Makes the profile's forecast one of this moment. */
+/* Makes the profile's forecast one of this moment. With a great many runs one more or less makes no
+ * difference, but the forecast costs something: it is made once a moment. */
 static void update(struct profile *profile, int64_t now)
 {
     struct forecast *forecast = &profile->forecast, old = *forecast;
+    bool is_large = old.count > 4 * PARTS_SUM;
     size_t sources = 3 + parts_of(profile) * profile->running_count;
     double average =
         profile->window.count ? metrics_window_average(&profile->window) : ESTIMATE_TYPICAL_SECONDS;
@@ -220,8 +222,9 @@ static void update(struct profile *profile, int64_t now)
         .steps = old.steps,
         .count = old.count,
     };
-    if (old.is_current && old.now == now && old.slots == forecast->slots &&
-        old.free_slots == forecast->free_slots && old.rest == forecast->rest)
+    if (old.now == now && old.count > 0 &&
+        (is_large || (old.is_current && old.slots == forecast->slots &&
+                      old.free_slots == forecast->free_slots && old.rest == forecast->rest)))
         return;
     forecast->count = 0;
     forecast->steps = xrealloc(forecast->steps, 2 * sources * sizeof(*forecast->steps));

@@ -161,8 +161,13 @@ void profile_update_health(struct profile *profile, const struct health_limits *
         profile->health = health;
         memcpy(profile->health_reason, reason, sizeof(reason));
     }
-    /* The router sends it nothing while others are well, so it cannot recover by itself. */
-    if (profile->health == HEALTH_UNHEALTHY && !profile->seen.missing[0] && !profile->slots_used &&
+    if (profile->health != HEALTH_UNHEALTHY)
+        profile->probes_since = -1;
+    else if (profile->probes_since < 0)
+        profile->probes_since = now;
+    /* The router sends it nothing while others are well, so it cannot recover by itself. Only the
+     * router takes it for better: it still gets one attempt at a time. */
+    if (profile->health == HEALTH_UNHEALTHY && !profile->seen.missing[0] && !profile_has_probe(profile) &&
         now - profile->last_end >= limits->lapse_ms)
         profile->health = HEALTH_DEGRADED;
     /* Whatever else there is, this is why nothing runs. */

@@ -122,11 +122,14 @@ bool metrics_peak_note(struct metrics_peak *peak, int64_t minute, int64_t before
 }
 
 /* The duration below which `fraction` of the sample lies (nearest rank), in seconds. */
-static double percentile(const uint32_t bins[METRICS_BINS], int64_t sample_size, double fraction)
+static double percentile(const uint32_t bins[METRICS_BINS], double fraction)
 {
-    double rank = ceil(fraction * (double)sample_size);
-    int64_t seen = 0;
+    int64_t size = 0, seen = 0;
+    double rank;
 
+    for (size_t i = 0; i < METRICS_BINS; i++)
+        size += bins[i];
+    rank = ceil(fraction * (double)size);
     for (size_t i = 0; i < METRICS_BINS; i++) {
         seen += bins[i];
         if (seen && (double)seen >= rank)
@@ -144,15 +147,15 @@ void metrics_from_bucket(const struct metrics_bucket *bucket, int64_t range_ms,
     m.throughput = (double)(bucket->completed + bucket->failed) / ((double)range_ms / 3600000);
     if (bucket->started) {
         m.average_wait = (double)bucket->wait_sum_ms / (double)bucket->started / 1000;
-        m.p50_wait = percentile(bucket->waits, bucket->started, 0.50);
-        m.p95_wait = percentile(bucket->waits, bucket->started, 0.95);
+        m.p50_wait = percentile(bucket->waits, 0.50);
+        m.p95_wait = percentile(bucket->waits, 0.95);
     }
     if (n) {
         m.success_rate = 100.0 * (double)bucket->successes / (double)n;
         m.error_rate = 100.0 * (double)bucket->errors / (double)n;
         m.average_duration = (double)bucket->duration_sum_ms / (double)n / 1000;
-        m.p50_duration = percentile(bucket->durations, n, 0.50);
-        m.p95_duration = percentile(bucket->durations, n, 0.95);
+        m.p50_duration = percentile(bucket->durations, 0.50);
+        m.p95_duration = percentile(bucket->durations, 0.95);
     }
     *ret_metrics = m;
 }

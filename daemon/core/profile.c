@@ -43,6 +43,7 @@ struct profile *profile_new(struct profile_config *config)
     profile->is_active = true;
     list_init(&profile->running);
     profile->staged.is_active = -1;
+    profile->probes_since = -1;
     return profile;
 }
 
@@ -84,19 +85,30 @@ static int64_t slots_used(const struct profile *profile)
 
 int64_t profile_slots(const struct profile *profile)
 {
-    return profile->health == HEALTH_UNHEALTHY ? 1 : slots_by_config(profile);
+    return profile->probes_since >= 0 ? 1 : slots_by_config(profile);
+}
+
+/* The runs stand in the order in which they began. */
+bool profile_has_probe(const struct profile *profile)
+{
+    return !list_is_empty(&profile->running) &&
+           list_entry(profile->running.prev, struct forecast_run, link)->started >=
+               profile->probes_since;
 }
 
 int64_t profile_free_slots(const struct profile *profile)
 {
-    int64_t used = slots_used(profile);
+    int64_t used = slots_used(profile), slots = slots_by_config(profile);
 
-    return used < profile_slots(profile) ? profile_slots(profile) - used : 0;
+    if (used >= slots)
+        return 0;
+    /* What ran before it became unhealthy does not stand in the way of a probe. */
+    return profile->probes_since < 0 ? slots - used : !profile_has_probe(profile);
 }
 
 bool profile_is_probing(const struct profile *profile)
 {
-    return profile->health == HEALTH_UNHEALTHY && slots_used(profile) > 0 &&
+    return profile->probes_since >= 0 && profile_has_probe(profile) &&
            slots_used(profile) < slots_by_config(profile);
 }
 

@@ -63,6 +63,7 @@ struct profile {
     int64_t last_claim; /* when a worker last asked for a task; monotonic ms, as is: */
     int64_t last_end;   /* when an attempt last ended that counts for health */
 
+    int64_t probes_since; /* it is unhealthy, or was until it lapsed: monotonic ms; -1: it is not */
     enum profile_health health;
     char health_reason[200]; /* empty when healthy */
 };
@@ -82,6 +83,8 @@ int64_t profile_waiting(const struct profile *profile);
  * as a probe, while it is unhealthy. */
 int64_t profile_slots(const struct profile *profile);
 int64_t profile_free_slots(const struct profile *profile);
+/** Whether an attempt runs that began since the profile became unhealthy. */
+bool profile_has_probe(const struct profile *profile);
 /** Whether slots are free but for its health. */
 bool profile_is_probing(const struct profile *profile);
 bool profile_is_active(const struct profile *profile);

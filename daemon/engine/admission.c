@@ -63,13 +63,13 @@ static int check_dependencies(struct engine *engine, struct engine_admission *ad
             admission->missing = i;
             return ENGINE_NO_DEPENDENCY;
         }
+        /* One that failed decides; until then, the first that has not finished. */
         if (status == TASK_COMPLETED ||
-            (!task_status_is_finished(status) && *ret_status != TASK_COMPLETED))
+            (*ret_status != TASK_COMPLETED &&
+             (task_status_is_finished(*ret_status) || !task_status_is_finished(status))))
             continue;
         *ret_id = admission->depends_on[i];
         *ret_status = status;
-        if (task_status_is_finished(status))
-            break;
     }
     admission->is_blocked = *ret_status != TASK_COMPLETED;
     return 0;

@@ -89,8 +89,10 @@ int dependency_release(struct engine *engine)
             engine->has_releases = false;
         if (r > 0)
             r = tell_dependants(engine, id, after, &budget);
-        if (r > 0)
+        if (r > 0) {
+            budget -= budget > 0; /* it costs something even when nobody waits any more */
             r = store_drop_release(engine->store, id);
+        }
         if (r < 0)
             return r;
         if (budget == 0) {

@@ -100,6 +100,9 @@ int engine_recover(struct engine *engine)
     engine->queue_base = clock_wall_ms() > last ? clock_wall_ms() : last;
     engine_begin(engine);
     engine->wall_ahead = engine->now.wall - engine->now.mono;
+    /* A clock may be wrong at a start, too: see follow_wall_clock(). */
+    if (last && engine->now.wall - last > FAR_STEP_MS)
+        engine->next_sweep = engine->next_prune = engine->now.mono + FAR_STEP_MS;
     for (;;) {
         CLEANUP(task_deinit) struct task task = {0};
         struct profile *profile;

@@ -25,7 +25,7 @@ enum param_type {
 };
 
 #define RPC_ID_MAX  9007199254740991 /* the integers that every JSON reader holds exactly */
-#define RPC_IDS_MAX 1000
+#define RPC_IDS_MAX 100
 
 struct param {
     const char *name;

@@ -112,8 +112,9 @@ static const char *const migrations[] = {
     "UPDATE task SET bytes = length(body) + ifnull(length(result), 0) WHERE status > 4;"
     "CREATE INDEX task_age ON task (finished_at) WHERE status > 4;"
     "ALTER TABLE profile ADD COLUMN finished_bytes INTEGER NOT NULL DEFAULT 0;"
-    "UPDATE profile SET finished_bytes ="
-    "  (SELECT ifnull(sum(bytes), 0) FROM task WHERE profile_id = profile.id AND status > 4);"
+    "UPDATE profile SET finished_bytes = finished.total FROM"
+    "  (SELECT profile_id, sum(bytes) AS total FROM task WHERE status > 4 GROUP BY profile_id)"
+    "  AS finished WHERE finished.profile_id = profile.id;"
     "ALTER TABLE attempt ADD COLUMN type TEXT;"                     /* its task's */
     "ALTER TABLE bucket ADD COLUMN waits TEXT NOT NULL DEFAULT '';" /* as durations */
     "ALTER TABLE bucket ADD COLUMN arrived INTEGER NOT NULL DEFAULT 0;"

@@ -85,7 +85,7 @@ def test_a_cancelled_one_cancels_too(work):
 @pytest.mark.parametrize("ids, field", [
     ([99], "task.dependsOn[0]"), ([1, 0], "task.dependsOn[1]"), (["1"], "task.dependsOn[0]"),
     ([1, 99], "task.dependsOn[1]"), ([1.5], "task.dependsOn[0]"), (1, "task.dependsOn"),
-    ([1] * 1001, "task.dependsOn"), ([9007199254740992], "task.dependsOn[0]"), ([-1],
+    ([1] * 101, "task.dependsOn"), ([9007199254740992], "task.dependsOn[0]"), ([-1],
                                                                               "task.dependsOn[0]")])
 def test_what_cannot_be_depended_on_is_refused(work, ids, field):
     assert work.assign("p")["id"] == 1
@@ -97,7 +97,7 @@ def test_what_cannot_be_depended_on_is_refused(work, ids, field):
                 work.submit_task(task={"title": "t", "dependsOn": ids})
         assert error.value.code == -32602 and error.value.data["field"] == field
         assert error.value.data["reason"]
-    assert work.state("p")["queueSize"] == 1 and work.assign("p", dependsOn=[1] * 1000)["id"] == 2
+    assert work.state("p")["queueSize"] == 1 and work.assign("p", dependsOn=[1] * 100)["id"] == 2
 
 
 def test_a_blocked_task_can_be_changed(work):

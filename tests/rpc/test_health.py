@@ -102,6 +102,33 @@ def test_an_unhealthy_profile_gets_one_probe_at_a_time(make_daemon, folder):
         assert client.task(hanging[3])["pending"]["reason"] == "slots"
 
 
+def test_an_attempt_from_before_is_not_in_the_way_of_a_probe(make_daemon):
+    daemon = make_daemon(shell("read line; case $line in *hang*) sleep 1000;; *fail*) exit 1;; esac",
+                               maxConcurrentTasks=10, retry={"maxAttempts": 1}))
+    with daemon.client() as client:
+        client.wait_status(client.assign("p", title="hang")["id"], "running")
+        for _ in range(5):
+            client.finish(client.assign("p", title="fail")["id"])
+        assert client.state("p")["health"] == "unhealthy"
+        for _ in range(3):
+            assert client.finish(client.assign("p")["id"])["status"] == "completed"
+        assert client.state("p")["health"] == "degraded"
+
+
+def test_what_is_unhealthy_no_longer_for_the_router_still_gets_one_attempt(make_daemon):
+    daemon = make_daemon(shell("read line; case $line in *hang*) sleep 1000;; esac; exit 1",
+                               maxConcurrentTasks=8, retry={"maxAttempts": 1}),
+                         health={"lapse": 0.1}, **OFTEN)
+    with daemon.client() as client:
+        for _ in range(5):
+            client.finish(client.assign("p")["id"])
+        wait_health(client, "p", "degraded", "failed")
+        hanging = [client.assign("p", title="hang")["id"] for _ in range(3)]
+        client.wait_status(hanging[0], "running")
+        assert [client.task(id)["status"] for id in hanging[1:]] == ["queued", "queued"]
+        assert client.get_profiles_with_states()[0]["profile"]["slots"] == 1
+
+
 def test_one_probe_at_a_time_for_workers(make_daemon):
     daemon = make_daemon({"name": "w", "runner": {"type": "worker"}, "maxConcurrentTasks": 3,
                           "retry": {"maxAttempts": 1}})

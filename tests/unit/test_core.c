@@ -546,18 +546,27 @@ END_TEST
 START_TEST(profile_probes_while_unhealthy)
 {
     CLEANUP(profile_freep) struct profile *profile = make_profile("p", "");
+    struct forecast_run before, probe;
 
-    profile->health = HEALTH_UNHEALTHY;
-    ck_assert_int_eq(profile_slots(profile), 1);
-    ck_assert_int_eq(profile_free_slots(profile), 1);
-    ck_assert(!profile_is_probing(profile));
+    profile->config.max_concurrent_tasks = 3;
+    forecast_begin_run(profile, &before, 0, 10);
     profile->staged.slots_used = 1;
+    profile->probes_since = 20;
+    ck_assert_int_eq(profile_slots(profile), 1);
+    ck_assert_int_eq(profile_free_slots(profile), 1); /* what ran before is not in its way */
+    ck_assert(!profile_is_probing(profile));
+    forecast_begin_run(profile, &probe, 0, 20);
+    profile->staged.slots_used = 2;
     ck_assert_int_eq(profile_free_slots(profile), 0);
     ck_assert(profile_is_probing(profile));
-    profile->staged.slots_used = 2; /* from before it was unhealthy: it is full in any case */
+    profile->staged.slots_used = 3; /* it is full in any case */
     ck_assert(!profile_is_probing(profile));
-    profile->health = HEALTH_DEGRADED;
-    ck_assert_int_eq(profile_slots(profile), 2);
+    profile->staged.slots_used = 2;
+    profile->probes_since = -1;
+    ck_assert_int_eq(profile_slots(profile), 3);
+    ck_assert_int_eq(profile_free_slots(profile), 1);
+    forecast_end_run(profile, &before);
+    forecast_end_run(profile, &probe);
 }
 END_TEST
 
@@ -1525,6 +1534,7 @@ END_TEST
 START_TEST(health_lapses)
 {
     CLEANUP(profile_freep) struct profile *profile = make_profile("p", "");
+    struct forecast_run probe;
 
     metrics_window_resize(&profile->window, 100);
     for (int i = 0; i < 5; i++)
@@ -1532,12 +1542,13 @@ START_TEST(health_lapses)
     profile->last_end = 1000;
     profile_update_health(profile, &limits, 300999);
     ck_assert_int_eq(profile->health, HEALTH_UNHEALTHY);
-    profile->slots_used = 1; /* while a probe runs nothing has changed */
+    forecast_begin_run(profile, &probe, 0, 300999); /* while a probe runs nothing has changed */
     profile_update_health(profile, &limits, 301000);
     ck_assert_int_eq(profile->health, HEALTH_UNHEALTHY);
-    profile->slots_used = 0;
+    forecast_end_run(profile, &probe);
     profile_update_health(profile, &limits, 301000);
     ck_assert_int_eq(profile->health, HEALTH_DEGRADED);
+    ck_assert_int_eq(profile_slots(profile), 1); /* it is better for the router alone */
     ck_assert_str_eq(profile->health_reason, "the last 5 attempts failed");
     strcpy(profile->seen.missing, "goose"); /* that does not pass by itself */
     profile_update_health(profile, &limits, 301000);
