@@ -15,7 +15,7 @@
 
 #define STREAMS_MAX       64 /* each holds one of civetweb's threads */
 #define RING              1024
-#define HEARTBEAT_SECONDS 15
+#define HEARTBEAT_SECONDS 5           /* how long a browser that is gone holds one */
 #define CHUNK_MAX         (64 * 1024) /* bytes of one write */
 #define RETRY_MS          1000        /* while the daemon is away */
 #define TICK_MS           200         /* how soon an end is noticed */
@@ -47,7 +47,8 @@ static void append(struct events *events, int64_t seq, char *text)
     struct entry *entry = &events->ring[events->next % RING];
 
     free(entry->text);
-    *entry = (struct entry){.seq = seq, .text = text};
+    entry->seq = seq;
+    entry->text = text;
     events->next++;
     if (events->next - events->first > RING)
         events->first = events->next - RING;
@@ -78,8 +79,10 @@ static bool take_line(struct events *events, struct json_reader *json, const cha
     if (json_reader_parse(json, line, len, &message, &reason, &offset) < 0 ||
         !json_object_is_type(message, json_type_object))
         return false;
-    if (json_get(message, "result"))
-        return true; /* the subscription stands */
+    if (json_get(message, "result")) { /* the subscription stands */
+        set_up(events, true);
+        return true;
+    }
     params = json_get(message, "params");
     type = params ? json_get_string(params, "type") : NULL;
     if (!type)
@@ -145,10 +148,8 @@ static void *read_events(void *data)
     while (!events->is_stopping) {
         CLEANUP(closep) int fd = upstream_connect(events->socket_path);
 
-        if (fd >= 0 && subscribe(events, fd)) {
-            set_up(events, true);
+        if (fd >= 0 && subscribe(events, fd))
             follow(events, fd);
-        }
         if (!events->is_stopping)
             set_up(events, false);
         for (int ms = 0; ms < RETRY_MS && !events->is_stopping; ms += TICK_MS)

@@ -167,8 +167,8 @@ void profile_update_health(struct profile *profile, const struct health_limits *
         profile->probes_since = now;
     /* The router sends it nothing while others are well, so it cannot recover by itself. Only the
      * router takes it for better: it still gets one attempt at a time. */
-    if (profile->health == HEALTH_UNHEALTHY && !profile->seen.missing[0] && !profile_has_probe(profile) &&
-        now - profile->last_end >= limits->lapse_ms)
+    if (profile->health == HEALTH_UNHEALTHY && !profile->seen.missing[0] &&
+        !profile_has_probe(profile) && now - profile->last_end >= limits->lapse_ms)
         profile->health = HEALTH_DEGRADED;
     /* Whatever else there is, this is why nothing runs. */
     sign_cooldown(profile, limits, profile->health_reason);

@@ -222,6 +222,8 @@ export function authorization(): Record<string, string> {
   return value ? { Authorization: `Bearer ${value}` } : {};
 }
 
+const READ_MS = 20_000; // what takes longer is asked again
+
 async function call<T>(verb: string, path: string, body?: unknown): Promise<T> {
   const headers = { ...authorization(), ...(verb === 'GET' ? {} : { 'Content-Type': 'application/json' }) };
   let response: Response;
@@ -229,6 +231,7 @@ async function call<T>(verb: string, path: string, body?: unknown): Promise<T> {
     response = await fetch(`/api${path}`, {
       method: verb,
       headers,
+      ...(verb === 'GET' && { signal: AbortSignal.timeout(READ_MS) }),
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
   } catch {
@@ -246,6 +249,12 @@ function query(values: Record<string, string | number | null | undefined>): stri
 }
 
 const name = encodeURIComponent;
+
+export interface TaskChange {
+  priority?: Priority;
+  profile?: string;
+  runAt?: string | null;
+}
 
 export interface TaskFilter {
   profile?: string | null;
@@ -277,8 +286,7 @@ export const api = {
   assign: (profile: string, task: NewTask) =>
     call<{ task: Task }>('POST', `/profiles/${name(profile)}/assign-task`, { task }),
   submit: (task: NewTask) => call<{ task: Task }>('POST', '/tasks', { task }),
-  update: (id: number, change: { priority?: Priority; profile?: string; runAt?: string | null }) =>
-    call<Task>('PATCH', `/tasks/${id}`, change),
+  update: (id: number, change: TaskChange) => call<Task>('PATCH', `/tasks/${id}`, change),
   cancel: (id: number) => call<Task>('POST', `/tasks/${id}/cancel`, {}),
   retry: (id: number) => call<Task>('POST', `/tasks/${id}/retry`, {}),
   answer: (id: string, optionId: string) =>

@@ -1,6 +1,7 @@
 // The keyboard, for everything that a pointer does often.
+import { toggleUpdates } from './live';
 import { go, path, selected } from './router';
-import { assigning, isHelpOpen, isPaused, profiles, select, setActive } from './store';
+import { assigning, isHelpOpen, profiles, rowButton, select, setActive, undo } from './store';
 
 export const shortcuts: [keys: string[], words: string][] = [
   [['1', '2', '3', '4'], 'Profiles, Analytics, Tasks, Inbox'],
@@ -8,6 +9,7 @@ export const shortcuts: [keys: string[], words: string][] = [
   [['j', 'k'], 'Next, previous profile'],
   [['e'], 'Enable or disable the profile'],
   [['a'], 'Assign a task'],
+  [['u'], 'Undo, while it is offered'],
   [['p'], 'Pause or resume live updates'],
   [['←', '→'], 'Read a chart, once it has the focus'],
   [['Esc'], 'Close'],
@@ -25,7 +27,7 @@ function move(step: number): void {
   const next = views[Math.max(0, Math.min(views.length - 1, at + step))];
   if (!next) return;
   select(next.profile.name);
-  document.querySelector<HTMLElement>(`[data-profile="${CSS.escape(next.profile.name)}"] button`)?.focus();
+  rowButton(next.profile.name)?.focus();
 }
 
 function press(key: string): boolean {
@@ -38,7 +40,8 @@ function press(key: string): boolean {
   else if (key === 'k' && onProfiles) move(-1);
   else if (key === 'e' && onProfiles && view) void setActive(view, !view.state.isActive);
   else if (key === 'a') assigning.value = onProfiles ? (selected.value ?? '') : '';
-  else if (key === 'p') isPaused.value = !isPaused.value;
+  else if (key === 'p') toggleUpdates();
+  else if (key === 'u') undo();
   else if (key === '?') isHelpOpen.value = true;
   else return false;
   return true;
@@ -47,7 +50,7 @@ function press(key: string): boolean {
 export function startKeys(): void {
   addEventListener('keydown', (event) => {
     const target = event.target as HTMLElement;
-    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || document.querySelector('dialog[open]')) return;
     if (event.key === 'Escape') {
       if (isTyping(target)) target.blur();
       else if (path.value === '/profiles' && selected.value) select(null);

@@ -3,7 +3,9 @@
 import { effect } from '@preact/signals';
 import { api, ApiError } from './api';
 import { readEvents } from './events';
-import { failure, health, histories, isPaused, now, onPoke, permissions, profiles, pulse, running, updatedAt } from './store';
+import {
+  asWanted, connection, failure, health, histories, isPaused, now, onPoke, permissions, profiles, pulse, running, updatedAt, wrote,
+} from './store';
 
 const SOON_MS = 200; // events come in swarms: what they are about is read once
 const HISTORY_MS = 15_000;
@@ -11,19 +13,26 @@ const RETRY_MS = 2_000;
 const RUNNING_MAX = 100;
 
 let refreshing: Promise<void> | null = null;
-let isDue = false;
+let asked = Infinity; // ms until another round, asked for while one is under way
+let dueAt = Infinity; // when the next round begins
 let timer: ReturnType<typeof setTimeout> | undefined;
+let wroteTimer: ReturnType<typeof setTimeout> | undefined;
 let historiesAt = 0;
 let stream: AbortController | null = null;
 let lastEvent = '';
 
 const interval = (): number => 1000 * (health.value?.updateInterval ?? 5);
-const isWatched = (): boolean => document.visibilityState === 'visible' && !isPaused.value;
+/** What cannot be reached is tried even while paused. */
+const isWatched = (): boolean => document.visibilityState === 'visible' && (!isPaused.value || failure.value !== null);
 
 async function loadHistories(): Promise<void> {
   const names = profiles.value!.map((view) => view.profile.name);
-  const loaded = await Promise.all(names.map((name) => api.history('1h', name)));
-  histories.value = Object.fromEntries(names.map((name, i) => [name, loaded[i]!]));
+  const known = (error: ApiError): null => {
+    if (error.status !== 404) throw error;
+    return null; // it was removed a moment ago
+  };
+  const loaded = await Promise.all(names.map((name) => api.history('1h', name).catch(known)));
+  histories.value = Object.fromEntries(names.flatMap((name, i) => (loaded[i] ? [[name, loaded[i]]] : [])));
   historiesAt = Date.now();
 }
 
@@ -32,7 +41,7 @@ async function load(): Promise<void> {
     const [views, tasks, questions, state] = await Promise.all([
       api.profiles(), api.tasks({ status: 'running', limit: RUNNING_MAX }), api.permissions(), api.health(),
     ]);
-    profiles.value = views;
+    profiles.value = views.map(asWanted);
     running.value = tasks.tasks;
     permissions.value = questions;
     health.value = state;
@@ -49,28 +58,36 @@ async function load(): Promise<void> {
 /** Reads everything again; whoever asks while that is under way gets another round. */
 function refresh(): void {
   if (refreshing) {
-    isDue = true;
+    asked = 0;
     return;
   }
   clearTimeout(timer);
   refreshing = load().then(() => {
+    const ms = asked;
     refreshing = null;
-    if (isDue) {
-      isDue = false;
-      return refresh();
-    }
-    plan(failure.value ? RETRY_MS : interval());
+    asked = Infinity;
+    if (ms === 0) return refresh();
+    plan(Math.min(ms, failure.value ? RETRY_MS : interval()));
   });
 }
 
 function plan(ms: number): void {
   clearTimeout(timer);
+  dueAt = Date.now() + ms;
   timer = setTimeout(() => (isWatched() ? refresh() : undefined), ms);
 }
 
 function soon(): void {
-  if (!refreshing) plan(SOON_MS);
-  else isDue = true;
+  if (refreshing) asked = Math.min(asked, SOON_MS);
+  else if (dueAt - Date.now() > SOON_MS) plan(SOON_MS); // one that comes sooner stays: events never put it off
+}
+
+/** A log grew: that is for whoever shows it, and changes nothing else. */
+function noteLog(): void {
+  wroteTimer ??= setTimeout(() => {
+    wroteTimer = undefined;
+    wrote.value++;
+  }, SOON_MS);
 }
 
 /** Follows the daemon's events until the page is hidden or paused. */
@@ -79,7 +96,8 @@ async function follow(controller: AbortController): Promise<void> {
     try {
       await readEvents(lastEvent, (event) => {
         if (event.id) lastEvent = event.id;
-        soon();
+        if (event.type === 'log') noteLog();
+        else soon();
       }, controller.signal);
     } catch {
       // The next round says whether anything is wrong.
@@ -113,6 +131,13 @@ export function startLive(): void {
 
 /** After a token was given, or when the user does not want to wait. */
 export function reconnect(): void {
-  failure.value = null;
+  isPaused.value = false;
+  refresh();
   watch();
+}
+
+/** Pauses or resumes; what cannot be reached is tried at once. */
+export function toggleUpdates(): void {
+  if (connection.value === 'reconnecting') reconnect();
+  else isPaused.value = !isPaused.value;
 }

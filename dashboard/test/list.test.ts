@@ -25,6 +25,13 @@ describe('a list of tasks', () => {
   it('drops what no longer fits', () =>
     expect(ids(refreshed(longer, { tasks: tasks(9, 7, 6), next: 6 }))).toEqual([9, 7, 6, 5, 4]));
 
+  it('begins anew when the newest page does not reach what is known', () =>
+    expect(refreshed(longer, { tasks: tasks(30, 29, 28), next: 28 }))
+      .toEqual({ tasks: tasks(30, 29, 28), next: 28, isExtended: false }));
+
+  it('keeps what a page without a match did not look at', () =>
+    expect(ids(refreshed(longer, { tasks: [], next: 6 }))).toEqual([5, 4]));
+
   it('drops what is gone behind the last page', () =>
     expect(ids(refreshed(longer, { tasks: tasks(9), next: null }))).toEqual([9]));
 });

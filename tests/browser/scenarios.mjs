@@ -249,11 +249,13 @@ const scenarios = {
     await outside('is high');
     await second.getByLabel('Move #3 to another profile').selectOption('spare');
     await outside('was moved');
+    await page.getByText('#3 went to').waitFor();
     await second.waitFor({ state: 'detached' });
     const first = panel.getByRole('listitem').filter({ hasText: 'first' });
     await first.getByRole('button', { name: /Change #2/ }).click();
     await first.getByRole('button', { name: 'Cancel' }).click();
     await outside('was cancelled');
+    await page.getByText('#2 is cancelled.').waitFor();
     await page.getByRole('button', { name: 'Undo' }).click();
     await outside('was taken back');
   },

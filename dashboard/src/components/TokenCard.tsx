@@ -6,9 +6,11 @@ import { Blank } from './Blank';
 /** The gateway asks for a token. It is kept for this tab only. */
 export function TokenCard() {
   const [value, setValue] = useState('');
+  const [isWrong, setWrong] = useState(false);
   const submit = (event: Event) => {
     event.preventDefault();
     token.set(value.trim());
+    setWrong(true); // for as long as this card stays
     reconnect();
   };
   return (
@@ -18,10 +20,11 @@ export function TokenCard() {
         <label class="search">
           <span class="sr-only">Token</span>
           <input type="password" required autocomplete="current-password" value={value}
-            onInput={(e) => setValue(e.currentTarget.value)} />
+            onInput={(e) => { setValue(e.currentTarget.value); setWrong(false); }} />
         </label>
         <button class="button is-primary">Continue</button>
       </form>
+      {isWrong && <p class="field-error" role="alert">That token was not accepted.</p>}
     </Blank>
   );
 }

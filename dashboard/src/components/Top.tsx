@@ -1,4 +1,5 @@
-import { health, connection, isHelpOpen, isPaused, permissions } from '../store';
+import { health, connection, isHelpOpen, permissions } from '../store';
+import { toggleUpdates } from '../live';
 import { path } from '../router';
 import { nextTheme, theme } from '../theme';
 import { Icon } from './Icon';
@@ -12,7 +13,7 @@ const tabs: [address: string, text: string][] = [
 
 function Tab({ address, text }: { address: string; text: string }) {
   const isHere = path.value === address || (address === '/tasks' && path.value.startsWith('/tasks/'));
-  const questions = address === '/permissions' ? permissions.value.length : 0;
+  const questions = address === '/permissions' ? (permissions.value?.length ?? 0) : 0;
   return (
     <a href={address} aria-current={isHere ? 'page' : undefined}>
       {text}
@@ -24,7 +25,7 @@ function Tab({ address, text }: { address: string; text: string }) {
 const states = {
   live: ['Live', 'Pause live updates'],
   paused: ['Paused', 'Resume live updates'],
-  reconnecting: ['Reconnecting', 'The daemon is away; it is tried again'],
+  reconnecting: ['Reconnecting', 'Try again now'],
 };
 
 function ConnectionButton() {
@@ -32,12 +33,14 @@ function ConnectionButton() {
   const [text, hint] = states[state]!;
   const aside = { live: `every ${health.value?.updateInterval ?? 5} s`, paused: 'resume', reconnecting: '' }[state];
   return (
-    <button type="button" class={`connection is-${state}`} title={hint}
-      onClick={() => (isPaused.value = !isPaused.value)}>
-      <span class="dot" />
-      <span role="status">{text}</span>
-      {aside && <span class="muted">{aside}</span>}
-    </button>
+    <>
+      <button type="button" class={`connection is-${state}`} title={hint} onClick={toggleUpdates}>
+        <span class="dot" />
+        <span>{text}</span>
+        {aside && <span class="muted">{aside}</span>}
+      </button>
+      <span class="sr-only" role="status">{text}</span>
+    </>
   );
 }
 

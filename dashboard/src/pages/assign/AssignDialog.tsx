@@ -83,6 +83,7 @@ function Form({ close }: { close: () => void }) {
       close();
     } catch (fault) {
       setError(fault as ApiError);
+      document.getElementById(`field-${fieldOf(fault as ApiError)}`)?.focus();
     } finally {
       setSending(false);
     }

@@ -9,6 +9,7 @@ interface Answer {
   best: string | null;
   candidates: Candidate[];
   reason: string;
+  error?: string;
 }
 
 /** Where the task would go now, and why: asked while it is typed. */
@@ -23,7 +24,7 @@ export function BestMatch({ task }: { task: NewTask }) {
       api.best(asked).then(
         ({ bestProfile, candidates, reason }) =>
           isCurrent && setAnswer({ best: bestProfile?.name ?? null, candidates, reason }),
-        (error: ApiError) => isCurrent && setAnswer({ best: null, candidates: [], reason: error.reason ?? error.message }));
+        (error: ApiError) => isCurrent && setAnswer({ best: null, candidates: [], reason: '', error: error.message }));
     }, TYPING_MS);
     return () => {
       isCurrent = false;
@@ -32,6 +33,7 @@ export function BestMatch({ task }: { task: NewTask }) {
   }, [key]);
 
   if (!answer) return null;
+  if (answer.error) return <p class="sub">It cannot be said where it would go: {answer.error}</p>;
   return (
     <section class="best-match" aria-live="polite">
       <p>

@@ -1,8 +1,12 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { api, type Permission } from '../../api';
 import { Blank } from '../../components/Blank';
 import { Swatch, When } from '../../components/marks';
 import { PageHead } from '../../components/PageHead';
+import { SkeletonRows } from '../../components/Skeleton';
 import { attempt, colorOf, isAway, permissions, roleOf } from '../../store';
+
+const SETTLE_MS = 700;
 
 const rejects = (kind: string): boolean => kind.startsWith('reject');
 
@@ -19,7 +23,15 @@ function ToolCall({ call }: { call: Permission['toolCall'] }) {
   );
 }
 
+const isOpen = (question: Permission, among: Permission[] | null): boolean =>
+  among?.some(({ id }) => id === question.id) ?? false;
+
 export function Question({ question }: { question: Permission }) {
+  const [isAnswering, setAnswering] = useState(false);
+  const answer = async (optionId: string) => {
+    setAnswering(true);
+    if (!(await attempt(() => api.answer(question.id, optionId)))) setAnswering(false);
+  };
   return (
     <li class="card question">
       <p class="who">
@@ -32,9 +44,9 @@ export function Question({ question }: { question: Permission }) {
       <ToolCall call={question.toolCall} />
       <div class="question-options">
         {question.options.map((option) => (
-          <button type="button" key={option.optionId} disabled={isAway.value}
+          <button type="button" key={option.optionId} disabled={isAway.value || isAnswering || !isOpen(question, permissions.value)}
             class={`button ${rejects(option.kind) ? '' : 'is-primary'}`}
-            onClick={() => void attempt(() => api.answer(question.id, option.optionId))}>
+            onClick={() => void answer(option.optionId)}>
             {option.name}
           </button>
         ))}
@@ -43,13 +55,31 @@ export function Question({ question }: { question: Permission }) {
   );
 }
 
+/** The questions; one that is gone leaves when no pointer can be meant for it, so that the second
+ *  click of two does not answer the next. */
+function useSettled(questions: Permission[] | null): Permission[] | null {
+  const [shown, setShown] = useState(questions);
+  const latest = useRef(questions);
+  latest.current = questions;
+  const isShort = shown?.some((old) => !isOpen(old, questions)) ?? false;
+  useEffect(() => {
+    if (!isShort) setShown(questions);
+  }, [questions, isShort]);
+  useEffect(() => {
+    if (!isShort) return;
+    const timer = setTimeout(() => setShown(latest.current), SETTLE_MS);
+    return () => clearTimeout(timer);
+  }, [isShort]);
+  return shown;
+}
+
 /** What agents ask before they may go on. */
 export function PermissionsPage() {
-  const questions = permissions.value;
+  const questions = useSettled(permissions.value);
   return (
     <>
       <PageHead title="Inbox" />
-      {questions.length ? (
+      {!questions ? <SkeletonRows label="Loading questions" rows={3} /> : questions.length ? (
         <ul class="questions">{questions.map((question) => <Question key={question.id} question={question} />)}</ul>
       ) : (
         <Blank icon="inbox" title="No questions">

@@ -1,9 +1,10 @@
+import { useEffect, useRef } from 'preact/hooks';
 import { api, type ProfileView, type Task } from '../../api';
 import { Icon } from '../../components/Icon';
 import { PriorityMark, Swatch, When } from '../../components/marks';
 import { HealthPill, StatusPill } from '../../components/Pill';
 import { count, duration, money, plural } from '../../format';
-import { assigning, isAway, running, select, setActive } from '../../store';
+import { assigning, isAway, rowButton, running, select, setActive } from '../../store';
 import { useLive } from '../../useLive';
 import { QueueItem } from './QueueItem';
 import { runOf } from './RunningNow';
@@ -71,20 +72,34 @@ function Facts({ view }: { view: ProfileView }) {
   return <dl class="facts">{facts.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>;
 }
 
+/** A panel that lies over the page takes the focus; it goes back to the row that opened it. */
+function useFocus(name: string) {
+  const panel = useRef<HTMLElement>(null);
+  useEffect(() => {
+    const { current } = panel;
+    if (getComputedStyle(current!).position === 'fixed') current!.querySelector('h2')!.focus();
+    return () => {
+      if (current!.contains(document.activeElement)) rowButton(name)?.focus();
+    };
+  }, []);
+  return panel;
+}
+
 /** What happens in one profile, and what can be done about it. */
 export function ProfilePanel({ view }: { view: ProfileView }) {
   const { profile, state } = view;
   const { data: queue } = useLive(`queue ${profile.name}`, () => api.queue(profile.name, QUEUE));
   const { data: recent } = useLive(`recent ${profile.name}`, () => api.tasks({ profile: profile.name, limit: 30 }));
+  const panel = useFocus(profile.name);
   const mine = running.value.filter((task) => task.profile === profile.name);
   const finished = (recent?.tasks ?? []).filter((task) => task.finishedAt !== null)
     .sort((a, b) => b.finishedAt!.localeCompare(a.finishedAt!)).slice(0, SHOWN);
   const waiting = queue ?? [];
   return (
-    <aside class="card panel" aria-label={`${profile.role}: details`}>
+    <aside class="card panel" ref={panel} aria-label={`${profile.role}: details`}>
       <header>
         <Swatch color={profile.color} isOff={!state.isActive} />
-        <h2>{profile.role}</h2>
+        <h2 tabIndex={-1}>{profile.role}</h2>
         <button type="button" class="icon-button" aria-label="Close details" onClick={() => select(null)}>
           <Icon name="x" />
         </button>

@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks';
-import { api, type Priority, type Task } from '../../api';
+import { api, type Priority, type Task, type TaskChange } from '../../api';
 import { PriorityMark } from '../../components/marks';
 import { exact, parse, relative } from '../../format';
 import { attempt, isAway, now, profiles, roleOf, toast } from '../../store';
@@ -14,7 +14,13 @@ function Eta({ task }: { task: Task }) {
 
 function Controls({ task }: { task: Task }) {
   const others = (profiles.value ?? []).filter((v) => v.profile.name !== task.profile && !v.profile.isRemoved);
-  const change = (what: Parameters<typeof api.update>[1]) => void attempt(() => api.update(task.id, what));
+  const change = async (what: TaskChange, done: string, back: TaskChange) => {
+    if (await attempt(() => api.update(task.id, what)))
+      toast.value = { text: `#${task.id} ${done}.`, undo: () => void attempt(() => api.update(task.id, back)) };
+  };
+  const setPriority = (priority: Priority) =>
+    change({ priority }, `has ${priorityWords[priority]} priority`, { priority: task.priority });
+  const move = (profile: string) => change({ profile }, `went to ${roleOf(profile)}`, { profile: task.profile });
   const cancel = async () => {
     if (await attempt(() => api.cancel(task.id)))
       toast.value = { text: `#${task.id} is cancelled.`, undo: () => void attempt(() => api.retry(task.id)) };
@@ -24,7 +30,7 @@ function Controls({ task }: { task: Task }) {
       <label>
         <span class="sr-only">Priority of #{task.id}</span>
         <select class="select is-small" value={task.priority} disabled={isAway.value}
-          onChange={(e) => change({ priority: e.currentTarget.value as Priority })}>
+          onChange={(e) => void setPriority(e.currentTarget.value as Priority)}>
           {Object.entries(priorityWords).map(([key, word]) => <option key={key} value={key}>{word} priority</option>)}
         </select>
       </label>
@@ -32,14 +38,14 @@ function Controls({ task }: { task: Task }) {
         <label>
           <span class="sr-only">Move #{task.id} to another profile</span>
           <select class="select is-small" value="" disabled={isAway.value}
-            onChange={(e) => change({ profile: e.currentTarget.value })}>
+            onChange={(e) => void move(e.currentTarget.value)}>
             <option value="">Move to…</option>
             {others.map((v) => <option key={v.profile.name} value={v.profile.name}>{v.profile.role}</option>)}
           </select>
         </label>
       )}
       {task.runAt && parse(task.runAt) > now.value && (
-        <button type="button" class="button is-small" disabled={isAway.value} onClick={() => change({ runAt: null })}>Run now</button>
+        <button type="button" class="button is-small" disabled={isAway.value} onClick={() => void change({ runAt: null }, 'starts as soon as it can', { runAt: task.runAt })}>Run now</button>
       )}
       <button type="button" class="button is-small is-danger" disabled={isAway.value} onClick={() => void cancel()}>Cancel</button>
     </div>

@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { api, type LogEntry, type LogPage, type Task } from '../../api';
 import { clock, exact, parse } from '../../format';
-import { pulse } from '../../store';
+import { pulse, wrote } from '../../store';
 
 const KEPT = 5000; // entries in the page; a long log's beginning gives way
 
@@ -10,10 +10,11 @@ interface Log {
   entries: LogEntry[];
   next: number;
   isCut: boolean;
+  isRead: boolean; // to its end, once at least
   dropped: number;
 }
 
-const emptyLog = (attempt: number): Log => ({ attempt, entries: [], next: 0, isCut: false, dropped: 0 });
+const emptyLog = (attempt: number): Log => ({ attempt, entries: [], next: 0, isCut: false, isRead: false, dropped: 0 });
 
 function append(log: Log, page: LogPage): Log {
   const entries = [...log.entries, ...page.entries];
@@ -26,7 +27,7 @@ function useLog(id: number, attempt: number): Log {
   const [log, setLog] = useState(emptyLog(attempt));
   const reader = useRef({ log, isReading: false });
   if (reader.current.log.attempt !== attempt) reader.current = { log: emptyLog(attempt), isReading: false };
-  const beat = pulse.value;
+  const beat = pulse.value + wrote.value;
 
   useEffect(() => {
     const mine = reader.current;
@@ -34,7 +35,7 @@ function useLog(id: number, attempt: number): Log {
       for (;;) {
         const page = await api.log(id, attempt, mine.log.next);
         if (reader.current !== mine) return; // another attempt is looked at now
-        mine.log = append(mine.log, page);
+        mine.log = { ...append(mine.log, page), isRead: mine.log.isRead || !page.entries.length };
         setLog(mine.log);
         if (!page.entries.length) return;
       }
@@ -98,7 +99,7 @@ export function TaskLog({ task }: { task: Task }) {
         <ol class="log" ref={box} tabIndex={0} aria-label="Log entries" onScroll={onScroll}>
           {log.entries.map((entry, i) => <Entry key={log.dropped + i} entry={entry} />)}
         </ol>
-      ) : <p class="card-text sub">Nothing has been written yet.</p>}
+      ) : <p class="card-text sub">{log.isRead ? 'Nothing has been written yet.' : 'Loading…'}</p>}
       {log.isCut && <p class="card-foot">The log reached its limit; what came later was dropped.</p>}
     </section>
   );

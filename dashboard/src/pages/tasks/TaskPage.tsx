@@ -117,7 +117,7 @@ export function TaskPage({ id }: { id: number }) {
   if (error && !task)
     return <><PageHead title={`Task ${id}`} /><Blank icon="search" title={error.status === 404 ? 'There is no such task' : 'The task cannot be shown'}><p>{error.message}</p><a href="/tasks">All tasks</a></Blank></>;
   if (!task) return <><PageHead title={`Task ${id}`} /><SkeletonRows label="Loading the task" /></>;
-  const questions = permissions.value.filter((question) => question.taskId === id);
+  const questions = (permissions.value ?? []).filter((question) => question.taskId === id);
   return (
     <>
       <PageHead title={<><span class="muted">#{task.id}</span> {task.title}</>}>

@@ -14,13 +14,15 @@ import { reasonWords, statusWords } from '../../words';
 import { extended, refreshed, type TaskList } from './list';
 
 const PAGE = 50;
+const REFRESH_MAX = 1000; // as many as the daemon lists at once
 
 /** The tasks that fit, kept up to date. */
 function useTasks(profile: string | null, status: Status | null) {
   const key = `tasks ${profile} ${status}`;
-  const { data, error } = useLive(key, () => api.tasks({ profile, status, limit: PAGE }));
   const [list, setList] = useState<{ key: string; list: TaskList } | null>(null);
   const known = list?.key === key ? list.list : null;
+  const limit = Math.min(REFRESH_MAX, Math.max(PAGE, known?.tasks.length ?? 0));
+  const { data, error } = useLive(key, () => api.tasks({ profile, status, limit }));
   useEffect(() => {
     if (data) setList((old) => ({ key, list: refreshed(old?.key === key ? old.list : null, data) }));
   }, [key, data]);

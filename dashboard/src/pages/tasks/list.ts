@@ -10,11 +10,12 @@ export interface TaskList extends TaskPageData {
   isExtended: boolean; // by older pages
 }
 
-/** The newest page came again. What it covers is as it says; what lies behind it stays. */
+/** The newest page came again. What it covers is as it says; what lies behind it stays, unless so
+ *  many are new that some between would be missing. */
 export function refreshed(list: TaskList | null, page: TaskPageData): TaskList {
-  if (!list?.isExtended) return { ...page, isExtended: false };
-  const oldest = page.next === null ? 0 : (page.tasks.at(-1)?.id ?? 0);
-  return { ...list, tasks: [...page.tasks, ...list.tasks.filter((task) => task.id < oldest)] };
+  const cursor = page.next ?? 0;
+  if (!list?.isExtended || cursor > (list.tasks[0]?.id ?? 0)) return { ...page, isExtended: false };
+  return { ...list, tasks: [...page.tasks, ...list.tasks.filter((task) => task.id < cursor)] };
 }
 
 /** Another page, of older tasks. */
