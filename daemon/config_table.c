@@ -54,8 +54,9 @@ const struct config_row config_rows[] = {
     {"health.stuckMin", CONFIG_SECONDS, AT(health.stuck_min_ms), 0, YEAR, 60,
      .doc = "Seconds below which no attempt counts as stuck."},
     {"health.lapse", CONFIG_SECONDS, AT(health.lapse_ms), 0, YEAR, 300,
-     .doc = "Seconds without an attempt after which an `unhealthy` profile is `degraded`, so that it "
-            "gets another chance."},
+     .doc =
+         "Seconds without an attempt after which an `unhealthy` profile is `degraded`, so that it "
+         "gets another chance."},
     {"titleLimit", CONFIG_INTEGER, AT(title_limit), 1, MIB, KIB, .doc = "Bytes of a task's title."},
     {"descriptionLimit", CONFIG_INTEGER, AT(description_limit), 1, 64 * MIB, 256 * KIB,
      .doc = "Bytes of a task's description."},
