@@ -21,13 +21,14 @@ const isTyping = (target: HTMLElement): boolean =>
   target.isContentEditable || /^(TEXTAREA|SELECT)$/.test(target.tagName) ||
   (target.tagName === 'INPUT' && (target as HTMLInputElement).type !== 'radio');
 
+/** Along the rows that are shown. */
 function move(step: number): void {
-  const views = profiles.value ?? [];
-  const at = views.findIndex((view) => view.profile.name === selected.value);
-  const next = views[Math.max(0, Math.min(views.length - 1, at + step))];
+  const names = [...document.querySelectorAll<HTMLElement>('tr[data-profile]')].map((row) => row.dataset.profile!);
+  const at = names.indexOf(selected.value ?? '') + step;
+  const next = names[Math.max(0, Math.min(names.length - 1, at))];
   if (!next) return;
-  select(next.profile.name);
-  rowButton(next.profile.name)?.focus();
+  select(next);
+  rowButton(next)?.focus();
 }
 
 function press(key: string): boolean {

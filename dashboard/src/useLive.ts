@@ -8,24 +8,43 @@ export interface Live<T> {
   error: ApiError | null;
 }
 
-/** `key` says what is loaded: another key drops the data. Keeps showing the old data while it loads. */
-export function useLive<T>(key: string, load: () => Promise<T>): Live<T> {
+/** Of figures over an hour or more. */
+export const FIGURES_MS = 15_000;
+
+const newRounds = (key: string) => ({ key, isLoading: false, isDue: false, at: -Infinity });
+
+/** `key` says what is loaded: another key drops the data. Keeps showing the old data while it loads.
+ *  What is loaded for long, or seldom changes, need not follow every pulse: `everyMs`. */
+export function useLive<T>(key: string, load: () => Promise<T>, everyMs = 0): Live<T> {
   const [live, setLive] = useState<Live<T> & { key: string }>({ key, data: null, error: null });
   const loader = useRef(load);
   loader.current = load;
+  const rounds = useRef(newRounds(key));
+  if (rounds.current.key !== key) rounds.current = newRounds(key);
   const beat = pulse.value;
 
   useEffect(() => {
-    let isCurrent = true;
-    loader.current().then(
-      (data) => isCurrent && setLive({ key, data, error: null }),
-      (error: unknown) => {
-        if (!isCurrent) return;
+    const mine = rounds.current;
+    const isCurrent = () => rounds.current === mine;
+    const round = async (): Promise<void> => {
+      Object.assign(mine, { isLoading: true, isDue: false, at: Date.now() });
+      try {
+        const data = await loader.current();
+        if (isCurrent()) setLive({ key, data, error: null });
+      } catch (error) {
         const said = error instanceof ApiError ? error : new ApiError(0, String(error));
+        mine.at = -Infinity;
         // What is away comes back: its data stays.
-        setLive((old) => ({ key, data: said.isAway && old.key === key ? old.data : null, error: said }));
-      });
-    return () => void (isCurrent = false);
+        if (isCurrent())
+          setLive((old) => ({ key, data: said.isAway && old.key === key ? old.data : null, error: said }));
+      }
+      mine.isLoading = false;
+      if (mine.isDue && isCurrent()) await round();
+    };
+    // A pulse while it loads asks for another round: it never cuts one short.
+    if (mine.isLoading) mine.isDue = everyMs === 0;
+    else if (Date.now() - mine.at >= everyMs) void round();
   }, [key, beat]);
+  useEffect(() => () => void (rounds.current = newRounds('')), []);
   return live.key === key ? live : { data: null, error: null };
 }

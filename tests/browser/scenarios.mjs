@@ -195,6 +195,7 @@ const scenarios = {
     await page.goto(`${url}/profiles`);
     await page.getByRole('heading', { name: 'The daemon is not answering' }).waitFor();
     await assertAccessible(page, 'a first visit without a daemon');
+    await page.getByRole('button', { name: 'Reconnecting' }).click(); // tries, and goes on trying
     await outside('start acpd');
     await live(page);
     await outside('kill the gateway');
@@ -286,6 +287,9 @@ const scenarios = {
     await page.keyboard.press('/');
     await page.keyboard.type('coding');
     await row(page, /Product Manager/).waitFor({ state: 'detached' });
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('j');
+    assert.equal(new URL(page.url()).searchParams.get('profile'), 'development'); // the first that is shown
     await page.keyboard.press('Escape');
     await page.keyboard.press('p');
     await page.getByRole('status').filter({ hasText: 'Paused' }).waitFor();
@@ -353,6 +357,9 @@ const scenarios = {
     await page.goto(`${url}/profiles`);
     await page.getByRole('heading', { name: 'A token is needed' }).waitFor();
     await assertAccessible(page, 'the question for a token');
+    await page.getByLabel('Token').fill('not it');
+    await page.keyboard.press('Enter');
+    await page.getByText('That token was not accepted.').waitFor();
     await page.getByLabel('Token').fill(token);
     await page.getByRole('button', { name: 'Continue' }).click();
     await live(page);

@@ -59,6 +59,7 @@ const sets = {
     await shoot(page, 'narrow-tasks', '/tasks', { size: narrow });
     await shoot(page, 'narrow-task', `/tasks/${task}`, { size: narrow, full: true });
     await shoot(page, 'narrow-assign', '/profiles', { size: narrow, act: assignDialog });
+    await shoot(page, 'laptop-panel', '/profiles?profile=review', { size: { width: 1280, height: 800 } });
     await shoot(page, 'middle-profiles', '/profiles?profile=review', { size: { width: 1000, height: 900 } });
   },
   async away(page) {

@@ -6,7 +6,7 @@ import { SkeletonRows, SkeletonStats } from '../../components/Skeleton';
 import { download } from '../../csv';
 import { go, range, withParams } from '../../router';
 import { profiles } from '../../store';
-import { useLive } from '../../useLive';
+import { FIGURES_MS, useLive } from '../../useLive';
 import { Attention } from './Attention';
 import { CapacityTable } from './CapacityTable';
 import { FinishedChart } from './FinishedChart';
@@ -70,7 +70,7 @@ function Body({ analytics }: { analytics: Analytics }) {
 export function AnalyticsPage() {
   const chosen = range.value;
   const isReady = profiles.value !== null;
-  const { data, error } = useLive(`analytics ${chosen} ${isReady}`, () => load(chosen));
+  const { data, error } = useLive(`analytics ${chosen} ${isReady}`, () => load(chosen), FIGURES_MS);
   const head = (
     <PageHead title="Analytics">
       <Segmented label="Time range" value={chosen} onChange={(value) => go(withParams({ range: value }), { replace: true })}

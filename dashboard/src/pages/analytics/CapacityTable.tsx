@@ -2,7 +2,7 @@ import { api, type Capacity, type Range } from '../../api';
 import { Bar, Swatch } from '../../components/marks';
 import { count, duration, NONE, percent } from '../../format';
 import { colorOf, roleOf } from '../../store';
-import { useLive } from '../../useLive';
+import { FIGURES_MS, useLive } from '../../useLive';
 
 function Row({ capacity }: { capacity: Capacity }) {
   const { utilization, recommendedConcurrentTasks: recommended, slots } = capacity;
@@ -31,7 +31,7 @@ function Row({ capacity }: { capacity: Capacity }) {
 
 /** How many slots the work that arrives needs: M/M/c, by Erlang's formula. */
 export function CapacityTable({ range }: { range: Range }) {
-  const { data } = useLive(`capacity ${range}`, () => api.capacity(range));
+  const { data } = useLive(`capacity ${range}`, () => api.capacity(range), FIGURES_MS);
   if (!data?.length) return null;
   return (
     <section class="card table-wrap" tabIndex={0} role="region" aria-label="Capacity">

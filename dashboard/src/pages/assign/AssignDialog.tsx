@@ -125,6 +125,9 @@ function Form({ close }: { close: () => void }) {
       <ProfileChoice draft={draft} set={set} />
       {!draft.profile && <BestMatch task={taskOf(draft)} />}
       {error && !known.includes(wrong ?? '') && <p class="banner bad" role="alert"><span>{error.message}</span></p>}
+      {isAway.value && (
+        <p class="banner bad" role="status"><span>The daemon is away. What you typed stays until it answers.</span></p>
+      )}
       <footer>
         <button type="button" class="button" onClick={close}>Cancel</button>
         <button class="button is-primary" disabled={isSending || isAway.value}>Assign task</button>

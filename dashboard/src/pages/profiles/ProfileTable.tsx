@@ -119,7 +119,7 @@ export function ProfileTable({ views, onClear }: { views: ProfileView[]; onClear
             <th scope="col">Status</th>
             <th scope="col">Slots</th>
             <th scope="col" class="number">Queue</th>
-            <th scope="col">Last hour</th>
+            <th scope="col" class="hour">Last hour</th>
             <th scope="col" class="number">Success</th>
             <th scope="col" class="number is-optional">Avg time</th>
             <th scope="col" class="number is-optional">Last activity</th>
