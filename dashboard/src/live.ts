@@ -4,7 +4,8 @@ import { effect } from '@preact/signals';
 import { api, ApiError } from './api';
 import { readEvents } from './events';
 import {
-  asWanted, connection, failure, health, histories, isPaused, now, onPoke, permissions, profiles, pulse, running, updatedAt, wrote,
+  asWanted, connection, failure, health, histories, isPaused, now, onPoke, permissions, profiles, pulse, running,
+  updatedAt, wrote,
 } from './store';
 
 const SOON_MS = 200; // events come in swarms: what they are about is read once
@@ -132,7 +133,6 @@ export function startLive(): void {
 /** After a token was given, or when the user does not want to wait. */
 export function reconnect(): void {
   isPaused.value = false;
-  refresh();
   watch();
 }
 
