@@ -38,6 +38,7 @@ struct events {
     uint64_t first, next; /* positions; an entry stands at its position modulo RING */
     int64_t seen;         /* the last seq; 0: none yet */
     bool is_up;
+    bool has_tried; /* whether is_up has been found out yet */
     size_t streams;
 };
 
@@ -64,6 +65,8 @@ static void set_up(struct events *events, bool is_up)
         events->is_up = is_up;
         append(events, 0, xasprintf("event: %s\ndata: {}\n\n", is_up ? "up" : "down"));
     }
+    events->has_tried = true;
+    pthread_cond_broadcast(&events->changed);
     pthread_mutex_unlock(&events->lock);
 }
 
@@ -196,6 +199,19 @@ void events_free(struct events *events)
     free(events);
 }
 
+/* Under the lock. Who has the answer's head is told of everything from then on, so the head waits
+ * for the subscription, or for the news that there is none. */
+static void await_subscription(struct events *events)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += HEARTBEAT_SECONDS;
+    while (!events->has_tried && !events->is_stopping)
+        if (pthread_cond_timedwait(&events->changed, &events->lock, &until) == ETIMEDOUT)
+            break;
+}
+
 /* Admits a stream: where it begins, and what it is told first. The first one ever starts the
  * reader. False: there are too many. */
 static bool enter(struct events *events, int64_t last_seen, uint64_t *ret_position,
@@ -225,6 +241,8 @@ static bool enter(struct events *events, int64_t last_seen, uint64_t *ret_positi
     }
     if (!events->is_up)
         buf_add_text(greeting, "event: down\ndata: {}\n\n");
+    if (may_enter)
+        await_subscription(events);
     pthread_mutex_unlock(&events->lock);
     return may_enter;
 }

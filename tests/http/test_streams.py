@@ -3,6 +3,10 @@
 
 import http.client
 import json
+import os
+import signal
+import threading
+import time
 
 import pytest
 
@@ -26,8 +30,10 @@ class Stream:
         self.connection.close()
 
     def blocks(self):
-        fields = {}
+        """Each block of fields. Heartbeats come however long one waits, so time is kept here."""
+        fields, end = {}, time.monotonic() + DEADLINE
         while True:
+            assert time.monotonic() < end, "it did not come"
             line = self.answer.readline()
             if not line:
                 return
@@ -68,6 +74,27 @@ def test_events_come_as_they_are_committed(quick, make_gateway):
         assert ids == sorted(ids) and all(e["data"]["seq"] == int(e["id"]) for e in seen)
         client.update_profile_status(name="p", isActive=False)
         assert stream.until("profile", profile="p")["data"]["isActive"] is False
+
+
+def test_a_stream_begins_when_its_subscription_does(quick, make_gateway):
+    """Who was answered is told of everything that follows; so a daemon that is slow to subscribe the
+    gateway makes the first stream wait."""
+    gateway = make_gateway(quick)
+    resumed = threading.Event()
+
+    def resume():
+        resumed.set()
+        os.kill(quick.process.pid, signal.SIGCONT)
+
+    os.kill(quick.process.pid, signal.SIGSTOP)
+    timer = threading.Timer(1, resume)
+    timer.start()
+    with Stream(gateway) as stream:
+        assert resumed.is_set()
+        with quick.client() as client:
+            client.assign("p")
+        stream.until("task", id=1, status="queued")
+    timer.join(DEADLINE)
 
 
 def test_who_comes_back_is_told_what_was_missed(quick, make_gateway):
