@@ -81,9 +81,15 @@ static enum error_class class_of_verdict(enum acp_verdict verdict)
 }
 
 /* The agent ended before its turn did. At its start its exit status means what a command's does; in
- * mid-turn it proves nothing. */
+ * mid-turn it proves nothing. One that was kept for another turn and is found dead has done nothing
+ * for this task yet, which gets another agent. */
 static void judge_death(struct attempt *attempt, const struct acp_end *end)
 {
+    if (attempt->has_idle_agent && !end->was_prompted) {
+        attempt->class = ERROR_INTERRUPTED;
+        attempt->message = xstrdup("the idle agent ended before it took the task up");
+        return;
+    }
     if (end->run->outcome != RUN_EXITED || !(end->was_prompted || end->run->code == 0)) {
         attempt_judge(attempt, end->run);
         return;
@@ -259,6 +265,7 @@ void attempt_launch_agent(struct attempt *attempt, const struct run_spec *run)
     };
 
     attempt->acp = runner->reuse ? take_idle(attempt->engine, attempt->profile) : NULL;
+    attempt->has_idle_agent = attempt->acp;
     if (attempt->acp)
         acp_again(attempt->acp, &spec, &handler);
     else

@@ -37,9 +37,10 @@ struct attempt {
     char *message, *result;
     char *usage; /* JSON as an agent reported it, or NULL */
     struct metrics_cost cost;
-    bool is_outdated;   /* its agent is not to be kept: the configuration was read again */
-    bool log_has_grown; /* and nobody was told since */
-    int64_t log_told;   /* when, monotonic ms */
+    bool is_outdated;    /* its agent is not to be kept: the configuration was read again */
+    bool has_idle_agent; /* its agent had served an attempt before */
+    bool log_has_grown;  /* and nobody was told since */
+    int64_t log_told;    /* when, monotonic ms */
 
     bool was_asked; /* its worker ended it, and is told whether that held */
     bool is_probe;  /* of a profile that cools down */

@@ -107,6 +107,16 @@ def test_one_process_serves_many_tasks_when_told(make_daemon):
     # The fixture sees that no idle agent outlives acpd.
 
 
+def test_an_idle_agent_that_dies_as_it_is_asked_again_costs_the_task_nothing(make_daemon):
+    """It had not been given the work: another is, though the task has one attempt only."""
+    daemon = make_daemon(agent("say(str(os.getpid())); end(); read(); sys.exit(3)",
+                               runner={"reuse": True}))
+    with daemon.client() as client:
+        assert client.finish(client.assign("p")["id"])["status"] == "completed"
+        task = client.finish(client.assign("p")["id"])
+        assert (task["status"], task["attempt"]) == ("completed", 2), task["error"]
+
+
 def test_an_agent_that_failed_is_not_reused(make_daemon):
     script = "say(str(os.getpid()))\nend('refusal' if 'no' in str(prompt) else 'end_turn')\nread()"
     daemon = make_daemon(agent(script, runner={"reuse": True}))
