@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -306,6 +307,54 @@ static int set_permissions(const struct place *place, const struct config_row *r
     return 0;
 }
 
+static int find_user(const char *name, struct role_entry *ret_entry)
+{
+    const struct passwd *user;
+    char *end;
+
+    if (strcmp(name, "*") == 0) {
+        ret_entry->is_everyone = true;
+        return 0;
+    }
+    if (isdigit((unsigned char)name[0])) {
+        unsigned long uid = strtoul(name, &end, 10);
+
+        ret_entry->uid = (uid_t)uid;
+        return *end || uid >= UINT32_MAX ? -EINVAL : 0;
+    }
+    user = getpwnam(name);
+    if (!user)
+        return -ESRCH;
+    ret_entry->uid = user->pw_uid;
+    return 0;
+}
+
+static int set_roles(const struct place *place, const struct config_row *row,
+                     struct json_object *value)
+{
+    struct roles *roles = (struct roles *)((char *)place->base + row->offset);
+
+    if (!json_object_is_type(value, json_type_object))
+        return refuse(place->error, place->prefix, row->key, "must be an object of roles by user");
+    json_object_object_foreach(value, name, member)
+    {
+        struct role_entry entry = {0};
+        const char *role = plain_string(member);
+        int r = find_user(name, &entry);
+
+        if (r == -ESRCH)
+            return refuse(place->error, place->prefix, row->key, "there is no user \"%s\"", name);
+        if (r < 0)
+            return refuse(place->error, place->prefix, row->key, "\"%s\" is no user's number",
+                          name);
+        if (!role || role_parse(role, &entry.role) < 0)
+            return refuse(place->error, place->prefix, row->key,
+                          "must be \"read\", \"operate\" or \"none\" for each user");
+        roles_add(roles, &entry);
+    }
+    return 0;
+}
+
 static int set_value(const struct place *place, const struct config_row *row,
                      struct json_object *value);
 static void set_defaults(void *base, const struct config_row *rows);
@@ -376,6 +425,8 @@ static int set_value(const struct place *place, const struct config_row *row,
         return set_words(place, row, value);
     case CONFIG_CHOICE:
         return set_choice(place, row, value);
+    case CONFIG_ROLES:
+        return set_roles(place, row, value);
     case CONFIG_RUNNER:
         return set_runner(place, row, value);
     case CONFIG_PATH:
@@ -428,6 +479,7 @@ static void set_defaults(void *base, const struct config_row *rows)
         case CONFIG_NAME:
         case CONFIG_WORDS:
         case CONFIG_CHOICE:
+        case CONFIG_ROLES:
         case CONFIG_RUNNER:
         case CONFIG_PATH:
         case CONFIG_COMMAND:

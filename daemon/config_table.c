@@ -80,6 +80,13 @@ const struct config_row config_rows[] = {
      .doc = "Seconds between SIGTERM and SIGKILL when an attempt is stopped."},
     {"socketGroup", CONFIG_TEXT, AT(socket_group), .max = 64,
      .doc = "A group whose members may use the socket too; nobody else unless told."},
+    {"roles", CONFIG_ROLES, AT(roles),
+     .doc =
+         "What they may do: an object of `read`, `operate` or `none` by user name or number, `*` "
+         "for the rest. Without it all of them operate; with it, who has no entry may nothing. "
+         "root and acpd's own user always operate."},
+    {"auditLimit", CONFIG_INTEGER, AT(audit_limit), 64 * KIB, 1024 * GIB, 256 * MIB,
+     .doc = "Bytes of the audit log; then it becomes audit.log.1 and another is begun."},
     {0},
 };
 

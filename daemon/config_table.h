@@ -14,6 +14,7 @@ enum config_type {
     CONFIG_COLOR,   /* char *, #rgb or #rrggbb */
     CONFIG_WORDS,   /* char ** */
     CONFIG_CHOICE,  /* int-sized enum, or nothing when there is no place for it */
+    CONFIG_ROLES,   /* struct roles, by user */
     CONFIG_RUNNER,  /* struct runner_config, by config_runner_rows */
     /* of a runner */
     CONFIG_PATH,        /* char *, absolute */

@@ -31,6 +31,7 @@ void settings_deinit(struct settings *settings)
         profile_config_deinit(&settings->profiles[i]);
     free(settings->profiles);
     free(settings->socket_group);
+    roles_deinit(&settings->roles);
     *settings = (struct settings){0};
 }
 

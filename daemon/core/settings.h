@@ -4,6 +4,7 @@
 #pragma once
 
 #include "core/permission.h"
+#include "core/role.h"
 
 enum overflow_policy { OVERFLOW_REJECT, OVERFLOW_REROUTE, OVERFLOW_EVICT };
 
@@ -68,7 +69,9 @@ struct settings {
     int64_t log_limit; /* bytes an attempt */
     int64_t event_buffer;
     int64_t kill_grace_ms;
-    char *socket_group; /* may use the socket too; NULL: none */
+    int64_t audit_limit; /* bytes of the audit log before another is begun */
+    char *socket_group;  /* may use the socket too; NULL: none */
+    struct roles roles;  /* of its members, and of root's and acpd's own user never asked for */
 
     struct profile_config *profiles;
     size_t profile_count;

@@ -30,12 +30,14 @@ struct engine *engine_new(struct store *store, struct settings *settings, const 
                           const char *socket_path)
 {
     struct engine *engine = xcalloc(1, sizeof(*engine));
+    CLEANUP(freep) char *audit_path = xasprintf("%s/audit.log", state_dir);
 
     engine->store = store;
     engine->settings = *settings;
     *settings = (struct settings){0};
     engine->socket_path = xstrdup(socket_path);
     engine->log_folder = xasprintf("%s/logs", state_dir);
+    audit_init(&engine->audit, audit_path);
     engine->reader = json_reader_new();
     engine->has_releases = true;
     list_init(&engine->attempts);
@@ -58,6 +60,7 @@ void engine_free(struct engine *engine)
     agents_free(engine);
     heap_deinit(&engine->deadlines);
     event_log_deinit(&engine->events);
+    audit_deinit(&engine->audit);
     json_reader_free(engine->reader);
     settings_deinit(&engine->settings);
     free(engine->socket_path);
@@ -371,6 +374,7 @@ void engine_commit(struct engine *engine)
         event_log_init(&engine->events, (size_t)engine->settings.event_buffer,
                        clock_wall_ms() * 1000);
     event_commit(&engine->events, engine->now.wall);
+    audit_commit(&engine->audit, engine->settings.audit_limit);
 }
 
 void engine_rollback(struct engine *engine)
@@ -406,6 +410,7 @@ void engine_rollback(struct engine *engine)
     metrics_rollback(engine);
     engine_drop_settings(engine);
     event_rollback(&engine->events);
+    audit_rollback(&engine->audit);
     engine->has_releases = true;
     engine->next_probe = engine->now.mono + STORE_RETRY_MS;
 }

@@ -22,6 +22,7 @@
 #include "common/list.h"
 #include "core/profile.h"
 #include "core/router.h"
+#include "engine/audit.h"
 #include "engine/event.h"
 #include "store/store.h"
 
@@ -74,6 +75,7 @@ struct engine {
     } staged;
 
     struct event_log events;
+    struct audit audit;
     int64_t next_log_event;  /* monotonic ms: growth of logs that is still to be told */
     struct list attempts;    /* struct attempt: claimed, running, or ended and not yet settled */
     struct list idle_agents; /* struct idle_agent: kept for another attempt */

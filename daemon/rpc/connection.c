@@ -26,6 +26,13 @@ void connection_wake(struct connection *connection)
         list_append(&connection->server->ready, &connection->ready);
 }
 
+enum role connection_role(const struct engine *engine, uid_t uid)
+{
+    if (uid == 0 || uid == geteuid())
+        return ROLE_OPERATE;
+    return engine->settings.socket_group ? roles_find(&engine->settings.roles, uid) : ROLE_NONE;
+}
+
 bool connection_has_hung_up(const struct connection *connection)
 {
     struct pollfd polled = {.fd = connection->fd};

@@ -88,9 +88,9 @@ struct rpc_server {
     struct buf ids;
 };
 
-/** Puts a call on the list of those that wait; takes the parameters over. */
+/** Puts a call on the list of those that wait, until its deadline; takes its parameters over. */
 void waiting_add(struct connection *connection, const char *id, size_t id_len,
-                 const struct rpc_method *method, struct json_object *params, int64_t deadline);
+                 const struct rpc_method *method, const struct rpc_call *call);
 /** Drops the calls of a connection that is closing. */
 void waiting_drop(struct connection *connection);
 /** Of a pass that failed: those whose time is over hear of it. */
@@ -111,6 +111,8 @@ bool connection_has_hung_up(const struct connection *connection);
 void connection_kill(struct connection *connection);
 /** Looks at it in the next pass. */
 void connection_wake(struct connection *connection);
+/** What the peer may do, as the settings are now. */
+enum role connection_role(const struct engine *engine, uid_t uid);
 /** Adopts an accepted socket. */
 struct connection *connection_new(struct rpc_server *server, int fd, const struct rpc_peer *peer);
 void connection_free(struct connection *connection);
@@ -121,6 +123,9 @@ void connection_release(struct connection *connection);
 /** Whether the replies that wait for the client have passed the bound. */
 bool connection_is_congested(const struct connection *connection);
 
+/** Runs the handler of a call whose parameters have been checked, and notes in the audit log what
+ * it wrote (rpc/message.c). */
+enum rpc_outcome message_run(const struct rpc_method *method, struct rpc_call *call);
 /** Handles one message and stages its replies (rpc/message.c); returns how many requests it had. */
 size_t message_handle(struct connection *connection, const char *line, size_t len);
 /** Stages the end of a call: its result, which stands in server.result, or its error; takes over

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "common/alloc.h"
+#include "core/word.h"
 #include "rpc/connection.h"
 #include "rpc/method.h"
 
@@ -78,6 +79,42 @@ void message_refuse(struct connection *connection, enum rpc_code code, const cha
     message_punctuate(connection, "\n");
 }
 
+enum rpc_outcome message_run(const struct rpc_method *method, struct rpc_call *call)
+{
+    struct engine *engine = call->engine;
+    uint64_t writes = store_writes(engine->store);
+    enum rpc_outcome outcome = method->handler(call);
+
+    if (outcome == RPC_REPLY && !method->is_reading &&
+        (method->is_guarded || store_writes(engine->store) != writes))
+        audit_stage(&engine->audit, &(struct audit_entry){
+                                        .at = engine->now.wall,
+                                        .uid = call->peer->uid,
+                                        .pid = call->peer->pid,
+                                        .actor = call->actor,
+                                        .method = method->name,
+                                        .task_id = call->task_id,
+                                        .params = call->params,
+                                    });
+    return outcome;
+}
+
+/* Whether the peer may call this at all. */
+static bool admit(const struct rpc_method *method, struct rpc_call *call)
+{
+    enum role role = connection_role(call->engine, call->peer->uid);
+    enum role needed = method->is_reading ? ROLE_READ : ROLE_OPERATE;
+
+    if (method->is_guarded && call->peer->is_descendant)
+        rpc_error(call, RPC_FORBIDDEN, "%s is not for the processes of attempts", method->name);
+    else if (role < needed)
+        rpc_error(call, RPC_FORBIDDEN, "%s needs the role \"%s\"; user %u has \"%s\"", method->name,
+                  role_name(needed), (unsigned)call->peer->uid, role_name(role));
+    else
+        return true;
+    return false;
+}
+
 /* Checks the parameters and runs the handler; the result is in server.result. */
 static enum rpc_outcome run(struct rpc_server *server, const struct rpc_method *method,
                             struct json_object *params, struct rpc_call *call)
@@ -86,9 +123,8 @@ static enum rpc_outcome run(struct rpc_server *server, const struct rpc_method *
     enum rpc_outcome outcome;
     struct param_error error;
 
-    if (method->is_guarded && call->peer->is_descendant)
-        return rpc_error(call, RPC_FORBIDDEN, "%s is not for the processes of attempts",
-                         method->name);
+    if (!admit(method, call))
+        return RPC_ERROR;
     if (json_object_is_type(params, json_type_array)) {
         if (!param_from_array(method->params, params, &named, &error))
             return rpc_error_field(call, error.field, error.reason);
@@ -98,7 +134,7 @@ static enum rpc_outcome run(struct rpc_server *server, const struct rpc_method *
     if (!param_check(method->params, named, &server->engine->settings, &error))
         return rpc_error_field(call, error.field, error.reason);
     call->params = named;
-    outcome = method->handler(call);
+    outcome = message_run(method, call);
     if (outcome == RPC_LATER)
         named = NULL; /* the caller's now */
     return outcome;
@@ -128,6 +164,19 @@ void message_finish(struct connection *connection, const char *id, size_t id_len
     grant->token = STEAL(call->claimed_token);
     grant->end = connection->out_moved + staged->len;
     list_append(&connection->grants, &grant->link);
+}
+
+/* On whose behalf the caller calls: a member beside the method, which a gateway sets. */
+static bool read_actor(struct json_object *request, const char **ret_actor)
+{
+    struct json_object *actor = json_get(request, "actor");
+
+    if (!actor)
+        return true;
+    *ret_actor = json_object_get_string(actor);
+    return json_object_is_type(actor, json_type_string) &&
+           strlen(*ret_actor) == (size_t)json_object_get_string_len(actor) &&
+           word_is_valid(*ret_actor);
 }
 
 /* Handles one request. Returns whether a reply was staged: not for notifications. */
@@ -179,6 +228,9 @@ static bool handle_request(struct connection *connection, struct json_object *re
         !json_object_is_type(params, json_type_array))
         outcome = rpc_error(&call, RPC_INVALID_REQUEST,
                             "invalid request: params must be an object or an array");
+    else if (!read_actor(request, &call.actor))
+        outcome = rpc_error(&call, RPC_INVALID_REQUEST,
+                            "invalid request: actor must be a word of the form " WORD_PATTERN);
     else if (!method)
         outcome = rpc_error(&call, RPC_METHOD_NOT_FOUND, "method \"%s\" not found", name);
     else if (prefix && has_id && connection_is_congested(connection))
@@ -190,7 +242,7 @@ static bool handle_request(struct connection *connection, struct json_object *re
     if (!has_id)
         return false;
     if (outcome == RPC_LATER) {
-        waiting_add(connection, id_text, id_len, method, call.params, call.deadline);
+        waiting_add(connection, id_text, id_len, method, &call);
         return false;
     }
     message_finish(connection, id_text, id_len, prefix, &call, outcome);

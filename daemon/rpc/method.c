@@ -95,7 +95,8 @@ static void print_method(const struct rpc_method *method, const struct settings 
 {
     buf_printf(out, "{\"name\":\"%s\",\"summary\":", method->name);
     buf_add_json_text(out, method->summary);
-    buf_add_text(out, ",\"paramStructure\":\"either\",\"params\":[");
+    buf_printf(out, ",\"x-role\":\"%s\",\"paramStructure\":\"either\",\"params\":[",
+               role_name(method->is_reading ? ROLE_READ : ROLE_OPERATE));
     for (const struct param *p = method->params; p->type != PARAM_END; p++) {
         buf_printf(out, "%s{\"name\":\"%s\",", p == method->params ? "" : ",", p->name);
         if (p->alias)
@@ -160,6 +161,11 @@ static enum profile_health judge_daemon(const struct engine *engine, struct buf 
     if (store_error(engine->store)[0]) {
         health = HEALTH_UNHEALTHY;
         add_reason(reasons, "the storage fails; see storage");
+    }
+    if (engine->audit.failure) {
+        health = HEALTH_UNHEALTHY;
+        add_reason(reasons, "the audit log cannot be written: %s",
+                   strerror(-engine->audit.failure));
     }
     return health;
 }
@@ -284,11 +290,12 @@ static enum rpc_outcome subscribe(struct rpc_call *call)
 }
 
 const struct rpc_method rpc_system_methods[] = {
-    {"get_health", "How acpd and its profiles are.", no_params, get_health},
+    {"get_health", "How acpd and its profiles are.", no_params, get_health, .is_reading = true},
     {"reload_config", "Reads the configuration file again; a bad one changes nothing.", no_params,
      reload_config, .is_guarded = true},
-    {"subscribe", "Events on this connection, as they are committed.", subscribe_params, subscribe},
+    {"subscribe", "Events on this connection, as they are committed.", subscribe_params, subscribe,
+     .is_reading = true},
     {"rpc.discover", "This document: every method and its parameters, as OpenRPC.", no_params,
-     discover},
+     discover, .is_reading = true},
     {0},
 };

@@ -21,8 +21,11 @@ struct rpc_peer {
 struct rpc_call {
     struct engine *engine;
     const struct rpc_peer *peer;
+    const char *actor;          /* on whose behalf the peer says that it calls; NULL: its own */
     struct json_object *params; /* an object that has passed the checks */
     struct buf *out;            /* where the result is printed */
+
+    int64_t task_id; /* set by the handler: what the call was about; 0: no task */
 
     /* of claim_task */
     struct connection *connection; /* where the reply goes; NULL: it is a notification */
@@ -47,6 +50,7 @@ struct rpc_method {
     const struct param *params;
     enum rpc_outcome (*handler)(struct rpc_call *call);
     bool is_guarded; /* not for processes of attempts */
+    bool is_reading; /* changes nothing: the role `read` may call it */
 };
 
 /* One table a file, ended by a row without a name. */

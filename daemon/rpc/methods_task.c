@@ -239,14 +239,16 @@ static enum rpc_outcome get_task_log(struct rpc_call *call)
 }
 
 const struct rpc_method rpc_task_methods[] = {
-    {"get_task", "One task.", id_params, get_task},
-    {"list_tasks", "Tasks, the newest first, a page at a time.", list_params, list_tasks},
+    {"get_task", "One task.", id_params, get_task, .is_reading = true},
+    {"list_tasks", "Tasks, the newest first, a page at a time.", list_params, list_tasks,
+     .is_reading = true},
     {"update_task", "Changes a waiting task's priority, time or profile.", update_params,
      update_task},
     {"cancel_task", "Cancels a task that has not finished; what runs of it is stopped.", id_params,
      cancel_task},
     {"retry_task", "Queues a failed or cancelled task again, with a new budget of attempts.",
      id_params, retry_task},
-    {"get_task_log", "What an attempt wrote, a page at a time.", log_params, get_task_log},
+    {"get_task_log", "What an attempt wrote, a page at a time.", log_params, get_task_log,
+     .is_reading = true},
     {0},
 };

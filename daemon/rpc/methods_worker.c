@@ -103,7 +103,7 @@ static enum rpc_outcome claim_task(struct rpc_call *call)
         buf_add_text(call->out, "{\"task\":null}");
         return RPC_REPLY;
     }
-    call->claimed_id = task.id;
+    call->claimed_id = call->task_id = task.id;
     call->claimed_token = STEAL(token);
     buf_add_text(call->out, "{\"task\":");
     engine_print_task(engine, &task, NULL, call->out);

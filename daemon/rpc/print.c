@@ -13,6 +13,7 @@ int rpc_print_task(struct rpc_call *call, const struct task *task, int64_t posit
         if (r < 0)
             return r;
     }
+    call->task_id = task->id;
     engine_print_task(call->engine, task, waits ? &pending : NULL, call->out);
     return 0;
 }

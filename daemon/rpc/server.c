@@ -17,7 +17,8 @@
 #define ACCEPTS_AT_ONCE 64
 #define BACKLOG         1024
 
-/* The owner and root may talk; others only where the socket's group was opened to them. */
+/* The owner and root may talk; others only where the socket's group was opened to them, and they
+ * have a role. */
 static bool may_talk(const struct rpc_server *server, int fd, struct rpc_peer *ret_peer)
 {
     struct ucred peer;
@@ -25,7 +26,7 @@ static bool may_talk(const struct rpc_server *server, int fd, struct rpc_peer *r
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
         return false;
-    if (peer.uid == geteuid() || peer.uid == 0 || server->engine->settings.socket_group) {
+    if (connection_role(server->engine, peer.uid) != ROLE_NONE) {
         *ret_peer = (struct rpc_peer){
             .uid = peer.uid,
             .pid = peer.pid,

@@ -11,7 +11,7 @@ struct waiting {
     struct connection *connection;
     const struct rpc_method *method;
     struct json_object *params;
-    char *id;
+    char *id, *actor;
     size_t id_len;
     int64_t deadline;
 };
@@ -22,20 +22,22 @@ static void waiting_free(struct waiting *waiting)
     waiting->connection->waiting--;
     json_object_put(waiting->params);
     free(waiting->id);
+    free(waiting->actor);
     free(waiting);
 }
 
 void waiting_add(struct connection *connection, const char *id, size_t id_len,
-                 const struct rpc_method *method, struct json_object *params, int64_t deadline)
+                 const struct rpc_method *method, const struct rpc_call *call)
 {
     struct waiting *waiting = xcalloc(1, sizeof(*waiting));
 
     waiting->connection = connection;
     waiting->method = method;
-    waiting->params = params;
+    waiting->params = call->params;
+    waiting->actor = call->actor ? xstrdup(call->actor) : NULL;
     waiting->id = xstrndup(id, id_len);
     waiting->id_len = id_len;
-    waiting->deadline = deadline;
+    waiting->deadline = call->deadline;
     list_append(&connection->server->waiting, &waiting->link);
     connection->waiting++;
 }
@@ -58,6 +60,7 @@ static void ask_again(struct rpc_server *server, struct waiting *waiting)
     struct rpc_call call = {
         .engine = server->engine,
         .peer = &connection->peer,
+        .actor = waiting->actor,
         .params = waiting->params,
         .out = &server->result,
         .connection = connection,
@@ -66,7 +69,7 @@ static void ask_again(struct rpc_server *server, struct waiting *waiting)
     enum rpc_outcome outcome;
 
     buf_clear(&server->result);
-    outcome = waiting->method->handler(&call);
+    outcome = message_run(waiting->method, &call);
     if (outcome == RPC_LATER)
         return;
     message_finish(connection, waiting->id, waiting->id_len, 0, &call, outcome);

@@ -69,6 +69,7 @@ int sqlite_use_writing(struct store *store, enum statement statement, sqlite3_st
             return store->failure = r;
         store->in_transaction = true;
     }
+    store->writes++;
     *ret_stmt = sqlite_use(store, statement);
     return 0;
 }
@@ -187,6 +188,11 @@ void store_close(struct store *store)
 bool store_is_writing(const struct store *store)
 {
     return store->in_transaction || store->failure;
+}
+
+uint64_t store_writes(const struct store *store)
+{
+    return store->writes;
 }
 
 bool store_has_failed(const struct store *store)

@@ -127,6 +127,7 @@ struct store {
     sqlite3_stmt *statements[STATEMENT_COUNT];
     char *path;
     bool in_transaction;
+    uint64_t writes;
     bool log_has_remains; /* of a commit that failed */
     int failure;          /* errno of the verb that failed in this transaction, or 0 */
     char error[256];

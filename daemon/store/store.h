@@ -25,6 +25,8 @@ void store_close(struct store *store);
 
 /** Whether a transaction is open: what is read now may not be committed yet. */
 bool store_is_writing(const struct store *store);
+/** Verbs that wrote, since it was opened: by it a call can tell whether it did. */
+uint64_t store_writes(const struct store *store);
 /** Whether a verb has failed since the last rollback. */
 bool store_has_failed(const struct store *store);
 /** What failed last; empty when nothing has since the last commit. */

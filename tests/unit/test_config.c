@@ -563,7 +563,8 @@ static const char everything[] =
     " 'lineLimit': 4194305, 'outputLimit': 8388609, 'connectionLimit': 4097,"
     " 'linesPerPass': 257, 'batchLimit': 1001, 'logLimit': 16777217, 'killGrace': 5.5, "
     "'eventBuffer': 10001,"
-    " 'socketGroup': 'wheel',"
+    " 'socketGroup': 'wheel', 'roles': {'7': 'read', '*': 'none', '8': 'operate'},"
+    " 'auditLimit': 65537,"
     " 'profiles': ["
     "  {'runner': {'env': {'K': 'V', 'EMPTY': '', 'TWO': 'a=b c'}, 'cwd': '/some where',"
     "              'command': ['prog', 'arg', ''], 'type': 'command'},"
@@ -606,6 +607,11 @@ START_TEST(file_with_everything)
     ck_assert_int_eq(settings.kill_grace_ms, 5500);
     ck_assert_int_eq(settings.event_buffer, 10001);
     ck_assert_str_eq(settings.socket_group, "wheel");
+    ck_assert_int_eq(roles_find(&settings.roles, 7), ROLE_READ);
+    ck_assert_int_eq(roles_find(&settings.roles, 8), ROLE_OPERATE);
+    ck_assert_int_eq(roles_find(&settings.roles, 9), ROLE_NONE);
+    ck_assert_int_eq(roles_find(&(struct roles){0}, 9), ROLE_OPERATE);
+    ck_assert_int_eq(settings.audit_limit, 65537);
     ck_assert(!settings.is_demo);
 
     ck_assert_uint_eq(settings.profile_count, 2);
@@ -1093,6 +1099,7 @@ static void print_doc_row(const struct config_row *row, struct buf *out)
         [CONFIG_WORDS] = "words",     [CONFIG_CHOICE] = "choice",      [CONFIG_RUNNER] = "object",
         [CONFIG_PATH] = "path",       [CONFIG_COMMAND] = "array",      [CONFIG_ENV] = "object",
         [CONFIG_SERVERS] = "array",   [CONFIG_PERMISSIONS] = "policy", [CONFIG_BOOLEAN] = "boolean",
+        [CONFIG_ROLES] = "object",
     };
 
     buf_printf(out, "| `%s` | %s | ", row->key, types[row->type]);
@@ -1132,6 +1139,7 @@ static void print_doc_row(const struct config_row *row, struct buf *out)
         for (size_t i = 0; row->choices[i]; i++)
             buf_printf(out, "%s`%s`", i ? ", " : "", row->choices[i]);
         break;
+    case CONFIG_ROLES:
     case CONFIG_RUNNER:
     case CONFIG_PATH:
     case CONFIG_COMMAND:

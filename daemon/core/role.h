@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* What the users of this machine may do through the socket. */
+#pragma once
+
+#include <sys/types.h>
+
+#include "common/macros.h"
+
+enum role { ROLE_NONE, ROLE_READ, ROLE_OPERATE };
+
+struct role_entry {
+    bool is_everyone; /* whoever has no entry of his own */
+    uid_t uid;
+    enum role role;
+};
+
+struct roles {
+    struct role_entry *entries;
+    size_t count;
+};
+
+void roles_deinit(struct roles *roles);
+void roles_add(struct roles *roles, const struct role_entry *entry);
+/** The user's role: his own entry, else everyone's; ROLE_OPERATE where there are no entries,
+ * because then the file's mode alone decides. */
+enum role roles_find(const struct roles *roles, uid_t uid);
+/** -EINVAL for a name that is none. */
+int role_parse(const char *name, enum role *ret_role);
+const char *role_name(enum role role);

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/audit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/alloc.h"
+#include "common/log.h"
+#include "common/strv.h"
+
+#define TEXT_MAX    128           /* bytes of a value */
+#define PENDING_MAX (1024 * 1024) /* bytes that wait for a file that cannot be written */
+
+/* What somebody handed in to be worked on, which may be secret and is kept with the task; and the
+ * tokens of leases. */
+static const char *const left_out[] = {"description", "input", "result", "lease", NULL};
+
+void audit_init(struct audit *audit, const char *path)
+{
+    *audit = (struct audit){.path = xstrdup(path), .fd = -1};
+}
+
+void audit_deinit(struct audit *audit)
+{
+    if (audit->path && audit->fd >= 0)
+        close(audit->fd);
+    free(audit->path);
+    buf_deinit(&audit->staged);
+    buf_deinit(&audit->pending);
+    *audit = (struct audit){.fd = -1};
+}
+
+static void add_value(struct buf *line, struct json_object *value)
+{
+    size_t len;
+
+    if (!json_object_is_type(value, json_type_string)) {
+        buf_add_text(line, json_compact(value));
+        return;
+    }
+    len = (size_t)json_object_get_string_len(value);
+    buf_add_json_string(line, json_object_get_string(value), len < TEXT_MAX ? len : TEXT_MAX);
+}
+
+/* The members of an object that are short, and those of objects in it. */
+static void add_members(struct buf *line, struct json_object *object, bool is_inner)
+{
+    const char *separator = "";
+
+    buf_add_char(line, '{');
+    json_object_object_foreach(object, name, value)
+    {
+        bool is_object = json_object_is_type(value, json_type_object);
+
+        if (strv_contains((char *const *)left_out, name) || (is_object && is_inner) ||
+            json_object_is_type(value, json_type_array))
+            continue;
+        buf_add_text(line, separator);
+        buf_add_json_text(line, name);
+        buf_add_char(line, ':');
+        if (is_object)
+            add_members(line, value, true);
+        else
+            add_value(line, value);
+        separator = ",";
+    }
+    buf_add_char(line, '}');
+}
+
+void audit_stage(struct audit *audit, const struct audit_entry *entry)
+{
+    struct buf *line = &audit->staged;
+
+    buf_add_text(line, "{\"at\":");
+    buf_add_json_time(line, entry->at);
+    buf_add_text(line, ",\"uid\":");
+    buf_add_int(line, entry->uid);
+    buf_add_text(line, ",\"pid\":");
+    buf_add_int(line, entry->pid);
+    if (entry->actor) {
+        buf_add_text(line, ",\"actor\":");
+        buf_add_json_text(line, entry->actor);
+    }
+    buf_add_text(line, ",\"method\":\"");
+    buf_add_text(line, entry->method);
+    buf_add_char(line, '"');
+    if (entry->task_id) {
+        buf_add_text(line, ",\"task\":");
+        buf_add_int(line, entry->task_id);
+    }
+    buf_add_text(line, ",\"params\":");
+    add_members(line, entry->params, false);
+    buf_add_text(line, "}\n");
+}
+
+static int open_file(struct audit *audit)
+{
+    char last = '\n';
+    struct stat st;
+
+    if (audit->fd >= 0)
+        return 0;
+    audit->fd =
+        open(audit->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, (mode_t)0600);
+    if (audit->fd < 0 || fstat(audit->fd, &st) < 0)
+        return -errno;
+    audit->size = st.st_size;
+    /* A crash may have cut the last line. */
+    if (st.st_size && pread(audit->fd, &last, 1, st.st_size - 1) == 1 && last != '\n' &&
+        write(audit->fd, "\n", 1) != 1)
+        return -errno;
+    return 0;
+}
+
+static int begin_another(struct audit *audit)
+{
+    CLEANUP(freep) char *older = xasprintf("%s.1", audit->path);
+
+    if (rename(audit->path, older) < 0 && errno != ENOENT)
+        return -errno;
+    close(audit->fd);
+    audit->fd = -1;
+    return open_file(audit);
+}
+
+/* A line that was cut by a full disk is gone on with, from where it was cut. */
+static int write_pending(struct audit *audit, int64_t limit)
+{
+    int r = open_file(audit);
+
+    if (r == 0 && audit->size >= limit)
+        r = begin_another(audit);
+    while (r == 0 && audit->pending.len) {
+        ssize_t n = write(audit->fd, audit->pending.data, audit->pending.len);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -EIO;
+        audit->size += n;
+        buf_consume(&audit->pending, (size_t)n);
+    }
+    return r;
+}
+
+static void take_staged(struct audit *audit)
+{
+    if (audit->pending.len > PENDING_MAX) {
+        for (size_t i = 0; i < audit->staged.len; i++)
+            audit->dropped += audit->staged.data[i] == '\n';
+    } else {
+        buf_add(&audit->pending, audit->staged.data, audit->staged.len);
+    }
+    buf_clear(&audit->staged);
+}
+
+void audit_commit(struct audit *audit, int64_t limit)
+{
+    int r;
+
+    take_staged(audit);
+    if (!audit->pending.len)
+        return;
+    r = write_pending(audit, limit);
+    if (r < 0 && !audit->failure)
+        log_error("cannot write the audit log %s: %s; its lines wait in memory", audit->path,
+                  strerror(-r));
+    else if (r == 0 && audit->failure)
+        log_info("the audit log is written again; %lld lines were lost", (long long)audit->dropped);
+    if (r == 0)
+        audit->dropped = 0;
+    audit->failure = r;
+}
+
+void audit_rollback(struct audit *audit)
+{
+    buf_clear(&audit->staged);
+}
