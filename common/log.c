@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "common/clock.h"
+#include "common/utf8.h"
 
 static const struct {
     const char *name;
@@ -41,6 +42,19 @@ void log_setup(const char *program, enum log_level level)
     log_to_journal = getenv("JOURNAL_STREAM") != NULL;
 }
 
+/* A message may quote what a stranger sent: it stays one line of text. */
+static void make_printable(char *text, size_t len)
+{
+    for (size_t i = 0; i < len;) {
+        unsigned char c = (unsigned char)text[i];
+        size_t width = c < 0x80 ? 1 : utf8_width(text + i, len - i);
+
+        if (c < ' ' || c == 0x7f || !width)
+            text[i] = '?';
+        i += width ? width : 1;
+    }
+}
+
 void log_write(enum log_level level, const char *format, ...)
 {
     char line[2048];
@@ -66,6 +80,7 @@ void log_write(enum log_level level, const char *format, ...)
         len += (size_t)n;
     if (len > sizeof(line) - 2)
         len = sizeof(line) - 2;
+    make_printable(line, len);
     line[len++] = '\n';
     /* One write a line, so that lines of several processes never mix. A log that cannot be written
      * must not stop the work. */

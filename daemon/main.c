@@ -22,7 +22,7 @@
 enum { EXIT_CONFIG = 78, EXIT_IN_USE = 75 }; /* sysexits.h */
 
 static const char usage[] =
-    "Usage: acpd [OPTION]...\n"
+    "Usage: acpd [OPTION]... [COMMAND]\n"
     "Hands work to profiles of AI agents and programs, and loses none of it.\n"
     "\n"
     "  --config FILE     the configuration; without it, and without a file in the default\n"
@@ -31,14 +31,21 @@ static const char usage[] =
     "                    for root /run/acpd/acpd.sock)\n"
     "  --state-dir DIR   the database and the logs (default: ~/.local/state/acpd,\n"
     "                    for root /var/lib/acpd)\n"
-    "  --check           check the configuration and exit\n"
+    "  --check           check the configuration and the database, and exit\n"
     "  --log-level L     error, warning, info (default) or debug\n"
     "  --version         print the version and exit\n"
-    "  --help            print this and exit\n";
+    "  --help            print this and exit\n"
+    "\n"
+    "Commands:\n"
+    "  backup FILE       copy the database into a new file, while acpd runs or not\n"
+    "  recover FILE      save what can be read of a damaged database into a new file\n"
+    "  restore FILE      put a copy in the place of the database, while acpd does not run;\n"
+    "                    what is there stays beside it as acpd.db.replaced\n";
 
 struct options {
     char *config, *socket, *state_dir;
     bool config_is_default, socket_is_default, check;
+    const char *command, *file; /* NULL: none, the daemon is to run */
 };
 
 static void options_deinit(struct options *options)
@@ -122,6 +129,8 @@ static void parse_options(int argc, char **argv, struct options *options)
             exit(EXIT_FAILURE);
         }
     }
+    options->command = optind < argc ? argv[optind++] : NULL;
+    options->file = optind < argc ? argv[optind++] : NULL;
     if (optind < argc) {
         fprintf(stderr, "acpd: unexpected argument '%s'\n", argv[optind]);
         exit(EXIT_FAILURE);
@@ -244,11 +253,16 @@ static void on_supervisor_lost(void *data)
     loop->exit_status = EXIT_FAILURE;
 }
 
+static char *database_path(const struct options *options)
+{
+    return xasprintf("%s/acpd.db", options->state_dir);
+}
+
 /* Opens the database and makes the profiles; then recovers what ran. */
 static int open_engine(const struct options *options, struct settings *settings,
                        struct store **ret_store, struct engine **ret_engine)
 {
-    CLEANUP(freep) char *database = xasprintf("%s/acpd.db", options->state_dir);
+    CLEANUP(freep) char *database = database_path(options);
     CLEANUP(freep) char *error = NULL;
     struct settings empty = {0};
     struct engine *engine;
@@ -372,6 +386,84 @@ out:
     return status;
 }
 
+/* The configuration is good; the database, where there is one, is looked at too. */
+static int check(const struct options *options, const struct settings *settings)
+{
+    CLEANUP(freep) char *database = database_path(options), *info = NULL, *error = NULL;
+
+    printf("%s: good, %zu profiles\n", config_path(options) ? options->config : "built-in defaults",
+           settings->profile_count);
+    tell_agents(settings, say_on_stdout);
+    if (access(database, F_OK) < 0)
+        return EXIT_SUCCESS;
+    if (store_verify(database, &info, &error) < 0) {
+        log_error("%s", error);
+        return EXIT_FAILURE;
+    }
+    printf("%s: %s\n", database, info);
+    return EXIT_SUCCESS;
+}
+
+/* What makes a new file of the database. */
+static int copy(const struct options *options,
+                int (*make)(const char *path, const char *to, char **ret_info, char **ret_error))
+{
+    CLEANUP(freep) char *database = database_path(options), *info = NULL, *error = NULL;
+
+    umask(0077);
+    if (make(database, options->file, &info, &error) < 0) {
+        log_error("%s", error);
+        return EXIT_FAILURE;
+    }
+    printf("%s: %s\n", options->file, info);
+    return EXIT_SUCCESS;
+}
+
+static int backup(const struct options *options)
+{
+    return copy(options, store_backup);
+}
+
+static int recover(const struct options *options)
+{
+    return copy(options, store_recover);
+}
+
+static int restore(const struct options *options)
+{
+    CLEANUP(freep) char *database = database_path(options), *info = NULL, *error = NULL;
+    CLEANUP(closep) int lock = lock_state(options->state_dir);
+
+    if (lock < 0)
+        return lock == -EADDRINUSE ? EXIT_IN_USE : EXIT_FAILURE;
+    umask(0077);
+    if (store_restore(database, options->file, &info, &error) < 0) {
+        log_error("%s", error);
+        return EXIT_FAILURE;
+    }
+    printf("%s: %s\n", database, info);
+    return EXIT_SUCCESS;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(const struct options *options);
+} commands[] = {{"backup", backup}, {"restore", restore}, {"recover", recover}};
+
+static int run_command(const struct options *options)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+        if (strcmp(commands[i].name, options->command) != 0)
+            continue;
+        if (options->file)
+            return commands[i].run(options);
+        fprintf(stderr, "acpd: %s needs a file\n", options->command);
+        return EXIT_FAILURE;
+    }
+    fprintf(stderr, "acpd: unexpected argument '%s'\n", options->command);
+    return EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
     CLEANUP(options_deinit) struct options options = {0};
@@ -384,18 +476,15 @@ int main(int argc, char **argv)
     parse_options(argc, argv, &options);
     source.options = &options;
     source.demo_path = demo_path;
+    if (options.command)
+        return run_command(&options);
     r = config_load(config_path(&options), source.demo_path, &settings, &error);
     if (r < 0) {
         log_error("%s", error);
         return EXIT_CONFIG;
     }
-    if (options.check) {
-        printf("%s: good, %zu profiles\n",
-               config_path(&options) ? options.config : "built-in defaults",
-               settings.profile_count);
-        tell_agents(&settings, say_on_stdout);
-        return EXIT_SUCCESS;
-    }
+    if (options.check)
+        return check(&options, &settings);
     signal(SIGPIPE, SIG_IGN);
     lock_fd = lock_state(options.state_dir);
     if (lock_fd < 0)

@@ -48,6 +48,15 @@ int sqlite_fail(struct store *store)
     return r;
 }
 
+int sqlite_fail_damaged(struct store *store, int64_t task_id)
+{
+    snprintf(store->error, sizeof(store->error), "the row of task %lld is damaged",
+             (long long)task_id);
+    if (store->in_transaction)
+        store->failure = -EBADMSG;
+    return -EBADMSG;
+}
+
 sqlite3_stmt *sqlite_use(struct store *store, enum statement statement)
 {
     sqlite3_stmt *stmt = store->statements[statement];
@@ -124,11 +133,28 @@ enum error_class sqlite_class_parse(const char *name)
     return ERROR_NONE;
 }
 
+int sqlite_number(sqlite3 *db, const char *sql, int64_t *ret_number)
+{
+    sqlite3_stmt *stmt;
+
+    if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) != SQLITE_OK)
+        return -EIO;
+    if (sqlite3_step(stmt) == SQLITE_ROW)
+        *ret_number = sqlite3_column_int64(stmt, 0);
+    return sqlite3_finalize(stmt) == SQLITE_OK ? 0 : -EIO;
+}
+
+/* *ret_error may hold the reason already: damage that was found. */
 static int open_failed(struct store *store, char **ret_error)
 {
-    int r = errno_of(sqlite3_extended_errcode(store->db));
+    int r = *ret_error ? -EBADMSG : errno_of(sqlite3_extended_errcode(store->db));
+    CLEANUP(freep) char *reason = *ret_error ? *ret_error : xstrdup(sqlite3_errmsg(store->db));
 
-    *ret_error = xasprintf("database %s: %s", store->path, sqlite3_errmsg(store->db));
+    *ret_error =
+        xasprintf("database %s: %s%s", store->path, reason,
+                  r == -EBADMSG ? "; nothing was changed: \"acpd recover\" saves what can be read, "
+                                  "\"acpd restore\" puts a backup in its place"
+                                : "");
     store_close(store);
     return r;
 }
@@ -143,6 +169,7 @@ int store_open(const char *path, struct store **ret_store, char **ret_error)
     struct store *store = xcalloc(1, sizeof(*store));
     int r;
 
+    *ret_error = NULL;
     store->path = xstrdup(path);
     if (sqlite3_open_v2(path, &store->db,
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
@@ -153,6 +180,8 @@ int store_open(const char *path, struct store **ret_store, char **ret_error)
     sqlite3_busy_timeout(store->db, 2000);
     /* Before the journal mode is set, which would change the file. */
     r = sqlite_check_version(store->db, ret_error);
+    if (r == 0)
+        r = sqlite_check_damage(store->db, path, ret_error);
     if (r < 0)
         return open_failed(store, ret_error);
     if (r > 0) {
@@ -161,7 +190,7 @@ int store_open(const char *path, struct store **ret_store, char **ret_error)
     }
     if (sqlite3_exec(store->db, pragmas, NULL, NULL, NULL) != SQLITE_OK)
         return open_failed(store, ret_error);
-    r = sqlite_migrate(store->db, ret_error);
+    r = sqlite_migrate(store->db, SCHEMA_NEWEST, ret_error);
     if (r < 0) {
         store_close(store);
         return r;

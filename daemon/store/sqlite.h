@@ -122,6 +122,8 @@
 enum statement { STATEMENTS(X) STATEMENT_COUNT };
 #undef X
 
+#define SCHEMA_NEWEST INT64_MAX
+
 struct store {
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENT_COUNT];
@@ -133,10 +135,25 @@ struct store {
     char error[256];
 };
 
+/* Databases as files */
+
+/** CLEANUP(sqlite_closep) */
+static inline void sqlite_closep(sqlite3 **db)
+{
+    sqlite3_close(*db);
+}
+
+int sqlite_open_file(const char *path, int flags, sqlite3 **ret_db, char **ret_error);
+/** The one number that a statement answers. */
+int sqlite_number(sqlite3 *db, const char *sql, int64_t *ret_number);
+/** Reads only: whether the database is whole, as far as that can be told quickly: all of it up to
+ * 64 MiB, else whether its end is there. *ret_error says what was found. */
+int sqlite_check_damage(sqlite3 *db, const char *path, char **ret_error);
 /** Reads only. 1: a newer acpd, or something else, wrote the database, and *ret_error says so. */
 int sqlite_check_version(sqlite3 *db, char **ret_error);
-/** The schema, brought up to date. *ret_error as for store_open(). */
-int sqlite_migrate(sqlite3 *db, char **ret_error);
+/** The schema, brought up to the version `to`, or the newest: SCHEMA_NEWEST. *ret_error as for
+ *  store_open(). */
+int sqlite_migrate(sqlite3 *db, int64_t to, char **ret_error);
 
 /** The statement, its old bindings gone. */
 sqlite3_stmt *sqlite_use(struct store *store, enum statement statement);
@@ -146,6 +163,8 @@ int sqlite_use_writing(struct store *store, enum statement statement, sqlite3_st
 int sqlite_step(struct store *store, sqlite3_stmt *stmt);
 /** Notes the failure of the last call; returns its errno, negative. */
 int sqlite_fail(struct store *store);
+/** Notes that the row of a task holds what acpd never wrote; returns -EBADMSG. */
+int sqlite_fail_damaged(struct store *store, int64_t task_id);
 /** Steps a statement that returns no rows. */
 int sqlite_run(struct store *store, sqlite3_stmt *stmt);
 

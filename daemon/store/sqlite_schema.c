@@ -143,20 +143,9 @@ static const char *const migrations[] = {
     ");",
 };
 
-static int read_number(sqlite3 *db, const char *sql, int *ret_number)
+static int read_version(sqlite3 *db, int64_t *ret_version)
 {
-    sqlite3_stmt *stmt;
-
-    if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) != SQLITE_OK)
-        return -EIO;
-    if (sqlite3_step(stmt) == SQLITE_ROW)
-        *ret_number = sqlite3_column_int(stmt, 0);
-    return sqlite3_finalize(stmt) == SQLITE_OK ? 0 : -EIO;
-}
-
-static int read_version(sqlite3 *db, int *ret_version)
-{
-    return read_number(db, "PRAGMA user_version", ret_version);
+    return sqlite_number(db, "PRAGMA user_version", ret_version);
 }
 
 static int migrate_failed(sqlite3 *db, char **ret_error)
@@ -168,41 +157,42 @@ static int migrate_failed(sqlite3 *db, char **ret_error)
 int sqlite_check_version(sqlite3 *db, char **ret_error)
 {
     const int known = (int)ARRAY_SIZE(migrations);
-    int version = 0, tables = 0, ours = 0;
+    int64_t version = 0, tables = 0, ours = 0;
 
     if (read_version(db, &version) < 0 ||
-        read_number(db, "SELECT count(*) FROM sqlite_master", &tables) < 0 ||
-        read_number(db,
-                    "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN "
-                    "('profile', 'task', 'attempt', 'bucket')",
-                    &ours) < 0)
+        sqlite_number(db, "SELECT count(*) FROM sqlite_master", &tables) < 0 ||
+        sqlite_number(db,
+                      "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN "
+                      "('profile', 'task', 'attempt', 'bucket')",
+                      &ours) < 0)
         return -EIO;
     if (version < 0 || (version == 0 && tables) || (version > 0 && version <= known && ours < 4)) {
-        *ret_error = xasprintf("the database is not one of acpd's (schema %d, %d tables and "
-                               "indexes); nothing was changed",
-                               version, tables);
+        *ret_error = xasprintf("the database is not one of acpd's (schema %lld, %lld tables "
+                               "and indexes); nothing was changed",
+                               (long long)version, (long long)tables);
         return 1;
     }
     if (version > known) {
-        *ret_error = xasprintf("the database was written by a newer acpd (schema %d; this program "
-                               "knows %d); nothing was changed",
-                               version, known);
+        *ret_error =
+            xasprintf("the database was written by a newer acpd (schema %lld; this program "
+                      "knows %d); nothing was changed",
+                      (long long)version, known);
         return 1;
     }
     return 0;
 }
 
-int sqlite_migrate(sqlite3 *db, char **ret_error)
+int sqlite_migrate(sqlite3 *db, int64_t to, char **ret_error)
 {
-    const int known = (int)ARRAY_SIZE(migrations);
-    int version = 0;
+    const int64_t known = (int64_t)ARRAY_SIZE(migrations);
+    int64_t version = 0;
 
     if (read_version(db, &version) < 0)
         return migrate_failed(db, ret_error);
-    for (; version < known; version++) {
+    for (; version < (to < known ? to : known); version++) {
         CLEANUP(freep)
-        char *sql = xasprintf("BEGIN IMMEDIATE; %s PRAGMA user_version = %d; COMMIT;",
-                              migrations[version], version + 1);
+        char *sql = xasprintf("BEGIN IMMEDIATE; %s PRAGMA user_version = %lld; COMMIT;",
+                              migrations[version], (long long)version + 1);
 
         if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) {
             migrate_failed(db, ret_error);

@@ -2,16 +2,50 @@
 /* Tasks in SQLite. */
 #include <string.h>
 
+#include "common/utf8.h"
 #include "store/sqlite.h"
 
-/* A row of TASK_COLUMNS. */
-static void read_task(sqlite3_stmt *stmt, struct task *ret_task)
+/* SQLite finds damage in its own structures; what stands in a row it takes as it is. */
+static int check_status(struct store *store, int64_t id, int status)
 {
+    return status >= TASK_QUEUED && status < TASK_STATUS_COUNT ? 0 : sqlite_fail_damaged(store, id);
+}
+
+/* Whether a column of compact JSON holds one line of UTF-8, or NULL: what is printed into replies
+ * must not end them. */
+static bool is_line(sqlite3_stmt *stmt, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(stmt, column);
+    size_t len = (size_t)sqlite3_column_bytes(stmt, column), i = 0;
+
+    while (i < len) {
+        unsigned char c = (unsigned char)text[i];
+        size_t width = c < 0x80 ? c >= ' ' : utf8_width(text + i, len - i);
+
+        if (!width)
+            return false;
+        i += width;
+    }
+    return true;
+}
+
+/* A row of TASK_COLUMNS. */
+static int read_task(struct store *store, sqlite3_stmt *stmt, struct task *ret_task)
+{
+    int64_t id = sqlite3_column_int64(stmt, 0);
+    int priority = sqlite3_column_int(stmt, 3);
+    int r = check_status(store, id, sqlite3_column_int(stmt, 2));
+
+    if (r < 0)
+        return r;
+    if (priority < 0 || priority >= PRIORITY_COUNT || !sqlite3_column_text(stmt, 22) ||
+        !is_line(stmt, 20) || !is_line(stmt, 21) || !is_line(stmt, 22))
+        return sqlite_fail_damaged(store, id);
     *ret_task = (struct task){
-        .id = sqlite3_column_int64(stmt, 0),
+        .id = id,
         .profile_id = sqlite3_column_int64(stmt, 1),
         .status = (enum task_status)sqlite3_column_int(stmt, 2),
-        .priority = (enum task_priority)sqlite3_column_int(stmt, 3),
+        .priority = (enum task_priority)priority,
         .place = sqlite3_column_int64(stmt, 4),
         .created_at = sqlite3_column_int64(stmt, 5),
         .started_at = sqlite3_column_int64(stmt, 6),
@@ -34,6 +68,7 @@ static void read_task(sqlite3_stmt *stmt, struct task *ret_task)
         .type = sqlite_column_copy(stmt, 23),
         .bytes = sqlite3_column_int64(stmt, 24),
     };
+    return 0;
 }
 
 int store_add_task(struct store *store, struct task *task)
@@ -113,9 +148,9 @@ static int take_one(struct store *store, sqlite3_stmt *stmt, struct task *ret_ta
 
     if (r <= 0)
         return r;
-    read_task(stmt, ret_task);
+    r = read_task(store, stmt, ret_task);
     sqlite3_reset(stmt);
-    return 1;
+    return r < 0 ? r : 1;
 }
 
 int store_get_task(struct store *store, int64_t id, struct task *ret_task)
@@ -155,9 +190,11 @@ int store_get_status(struct store *store, int64_t id, enum task_status *ret_stat
     r = sqlite_step(store, stmt);
     if (r <= 0)
         return r;
-    *ret_status = (enum task_status)sqlite3_column_int(stmt, 0);
+    r = check_status(store, id, sqlite3_column_int(stmt, 0));
+    if (r == 0)
+        *ret_status = (enum task_status)sqlite3_column_int(stmt, 0);
     sqlite3_reset(stmt);
-    return 1;
+    return r < 0 ? r : 1;
 }
 
 int store_oldest_finished(struct store *store, struct task *ret_task)
@@ -276,12 +313,12 @@ static int list_rows(struct store *store, sqlite3_stmt *stmt, store_row row, voi
     int r;
 
     while ((r = sqlite_step(store, stmt)) > 0) {
-        CLEANUP(task_deinit) struct task task;
+        CLEANUP(task_deinit) struct task task = {0};
 
-        read_task(stmt, &task);
-        if (row(&task, data)) {
+        r = read_task(store, stmt, &task);
+        if (r < 0 || row(&task, data)) {
             sqlite3_reset(stmt);
-            return 1;
+            return r < 0 ? r : 1;
         }
     }
     return r;
@@ -335,10 +372,10 @@ int store_list_tasks(struct store *store, const struct store_filter *filter, sto
             (filter->status == TASK_NEW || sqlite3_column_int(stmt, 2) == (int)filter->status);
 
         if (matches) {
-            CLEANUP(task_deinit) struct task task;
+            CLEANUP(task_deinit) struct task task = {0};
 
-            read_task(stmt, &task);
-            if (row(&task, data)) {
+            r = read_task(store, stmt, &task);
+            if (r < 0 || row(&task, data)) {
                 ended = true;
                 break;
             }
@@ -347,9 +384,9 @@ int store_list_tasks(struct store *store, const struct store_filter *filter, sto
             break;
         }
     }
+    sqlite3_reset(stmt);
     if (r < 0)
         return r;
-    sqlite3_reset(stmt);
     *ret_next = next;
     return ended;
 }

@@ -23,6 +23,21 @@ struct store;
 int store_open(const char *path, struct store **ret_store, char **ret_error);
 void store_close(struct store *store);
 
+/* The database as a file; these need no struct store, and work beside an acpd that uses it unless
+ * they say otherwise. On success *ret_info is a line for people, on failure *ret_error a message;
+ * both are to be freed. */
+
+/** Whether it is one of acpd's that this acpd can use, and whole: reads all of it. */
+int store_verify(const char *path, char **ret_info, char **ret_error);
+/** Copies what is committed into a new file, one snapshot of it. -EEXIST: there is such a file. */
+int store_backup(const char *path, const char *to, char **ret_info, char **ret_error);
+/** Saves what can be read of a damaged database into a new file, for store_restore(). */
+int store_recover(const char *path, const char *to, char **ret_info, char **ret_error);
+/** Puts a copy of `from` in the place of the database, which nobody may use meanwhile and which
+ * stays beside it as PATH.replaced. Its schema is brought up to date, and its counters are those of
+ * a count. */
+int store_restore(const char *path, const char *from, char **ret_info, char **ret_error);
+
 /** Whether a transaction is open: what is read now may not be committed yet. */
 bool store_is_writing(const struct store *store);
 /** Verbs that wrote, since it was opened: by it a call can tell whether it did. */

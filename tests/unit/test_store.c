@@ -389,7 +389,7 @@ START_TEST(task_with_the_most)
 
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
         for (size_t k = 0; k < sizeof(texts[i]) - 1; k++)
-            texts[i][k] = (char)(1 + (i + k * 7) % 127);
+            texts[i][k] = (char)(' ' + (i + k * 7) % 95);
     task.error_message = texts[0];
     task.result = texts[1];
     task.routing = texts[2];

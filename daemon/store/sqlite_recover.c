@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Saving what can be read of a damaged database.
+ *
+ * A table is a tree of pages, and damage is of pages: rows are read in the order of their ids;
+ * where that fails, reading goes on behind the last good one, one id further, then two, four and so
+ * on, until it meets a page that is whole. A table without ids is read from both ends. Indexes hold
+ * nothing of their own and are made anew.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/alloc.h"
+#include "store/sqlite.h"
+
+static const struct {
+    const char *name;
+    const char *key; /* an id to go on from, or the columns of its order */
+    bool has_ids;
+    const char *is_sound; /* of a row; SQLite takes what stands in one as it is */
+} tables[] = {
+    {"profile", "id", true, "typeof(name) = 'text'"},
+    {"task", "id", true,
+     "status BETWEEN 1 AND 7 AND priority BETWEEN 0 AND 2 AND typeof(place) = 'integer' AND "
+     "typeof(body) = 'text' AND json_valid('{' || body || '}') AND "
+     "(result IS NULL OR json_valid(result)) AND (routing IS NULL OR json_valid(routing))"},
+    {"attempt", "task_id, number", false, "1"},
+    {"bucket", "profile_id, span, at", false, "1"},
+    {"lease", "task_id", true, "1"},
+    {"dependency", "depends_on, task_id", false, "1"},
+    {"release", "task_id", true, "1"},
+    {"uptime", "started_at", true, "1"},
+};
+
+struct recovery {
+    sqlite3 *from, *to;
+    bool has_gaps;
+};
+
+static void finalizep(sqlite3_stmt **stmt)
+{
+    sqlite3_finalize(*stmt);
+}
+
+static sqlite3_stmt *prepare(sqlite3 *db, char *sql)
+{
+    sqlite3_stmt *stmt = NULL;
+
+    sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+    free(sql);
+    return stmt;
+}
+
+/* INSERT INTO TABLE VALUES (?, …) for as many columns as the statement reads. */
+static sqlite3_stmt *prepare_insert(sqlite3 *db, const char *table, int columns)
+{
+    CLEANUP(buf_deinit) struct buf sql = {0};
+
+    buf_printf(&sql, "INSERT OR IGNORE INTO \"%s\" VALUES (", table);
+    for (int i = 0; i < columns; i++)
+        buf_add_text(&sql, i ? ", ?" : "?");
+    buf_add_char(&sql, ')');
+    return prepare(db, xstrdup(buf_text(&sql)));
+}
+
+/* The last column says whether the row is sound. */
+static int put_row(sqlite3_stmt *read, sqlite3_stmt *insert)
+{
+    int columns = sqlite3_column_count(read) - 1, rc;
+
+    if (!sqlite3_column_int(read, columns))
+        return SQLITE_CORRUPT;
+    for (int i = 0; i < columns; i++)
+        sqlite3_bind_value(insert, i + 1, sqlite3_column_value(read, i));
+    rc = sqlite3_step(insert);
+    sqlite3_reset(insert);
+    /* A column that must not be null, and is: the row is torn. */
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+/* Whether the new database cannot be written, which is no fault of the old one's. */
+static bool has_failed(const struct recovery *recovery)
+{
+    int rc = sqlite3_errcode(recovery->to) & 0xff;
+
+    return rc == SQLITE_FULL || rc == SQLITE_IOERR || rc == SQLITE_CANTOPEN;
+}
+
+static void save_by_id(struct recovery *recovery, size_t t)
+{
+    CLEANUP(finalizep)
+    sqlite3_stmt *read =
+        prepare(recovery->from,
+                xasprintf("SELECT *, %s FROM \"%s\" NOT INDEXED WHERE \"%s\" > ?1 ORDER BY \"%s\"",
+                          tables[t].is_sound, tables[t].name, tables[t].key, tables[t].key));
+    CLEANUP(finalizep) sqlite3_stmt *insert = NULL;
+    int64_t after = INT64_MIN, step = 1;
+
+    if (!read) {
+        recovery->has_gaps = true;
+        return;
+    }
+    insert = prepare_insert(recovery->to, tables[t].name, sqlite3_column_count(read) - 1);
+    while (insert && !has_failed(recovery)) {
+        int rc;
+
+        sqlite3_bind_int64(read, 1, after);
+        while ((rc = sqlite3_step(read)) == SQLITE_ROW) {
+            int64_t id = sqlite3_column_int64(read, 0);
+
+            if (id <= after) /* a page that points back */
+                break;
+            after = id;
+            step = 1;
+            if (put_row(read, insert) != SQLITE_OK)
+                recovery->has_gaps = true;
+        }
+        sqlite3_reset(read);
+        if (rc == SQLITE_DONE)
+            return;
+        recovery->has_gaps = true;
+        if (after == INT64_MIN)
+            after = 0; /* ids are counted from 1 */
+        if (after > INT64_MAX - step || step > INT64_MAX / 2)
+            return;
+        after += step;
+        step *= 2;
+    }
+}
+
+static bool save_from_one_end(struct recovery *recovery, size_t t, const char *order)
+{
+    CLEANUP(buf_deinit) struct buf keys = {0};
+    CLEANUP(freep) char *columns = xstrdup(tables[t].key);
+    CLEANUP(finalizep) sqlite3_stmt *read = NULL, *insert = NULL;
+    char *place = NULL;
+    int rc = SQLITE_ERROR;
+
+    for (char *name = strtok_r(columns, ", ", &place); name; name = strtok_r(NULL, ", ", &place))
+        buf_printf(&keys, "%s\"%s\" %s", keys.len ? ", " : "", name, order);
+    read = prepare(recovery->from, xasprintf("SELECT *, %s FROM \"%s\" ORDER BY %s",
+                                             tables[t].is_sound, tables[t].name, buf_text(&keys)));
+    if (read)
+        insert = prepare_insert(recovery->to, tables[t].name, sqlite3_column_count(read) - 1);
+    while (insert && !has_failed(recovery) && (rc = sqlite3_step(read)) == SQLITE_ROW)
+        if (put_row(read, insert) != SQLITE_OK)
+            recovery->has_gaps = true;
+    return rc == SQLITE_DONE;
+}
+
+static bool has_table(sqlite3 *db, const char *name)
+{
+    CLEANUP(finalizep)
+    sqlite3_stmt *stmt = prepare(db, xasprintf("SELECT 1 FROM \"%s\" LIMIT 0", name));
+
+    return stmt;
+}
+
+static void save_table(struct recovery *recovery, size_t t)
+{
+    if (!has_table(recovery->to, tables[t].name)) /* an older schema */
+        return;
+    if (tables[t].has_ids) {
+        save_by_id(recovery, t);
+    } else if (!save_from_one_end(recovery, t, "ASC")) {
+        recovery->has_gaps = true;
+        save_from_one_end(recovery, t, "DESC");
+    }
+}
+
+static int save(struct recovery *recovery, char **ret_error)
+{
+    int64_t version = 0, tasks = 0;
+    int r;
+
+    /* Else a file that is shorter than it says is not read at all. */
+    sqlite3_exec(recovery->from, "PRAGMA writable_schema = ON", NULL, NULL, NULL);
+    r = sqlite_number(recovery->from, "PRAGMA user_version", &version);
+
+    /* The first page has the version and where the tables are. */
+    if (r < 0 || version < 1 || !has_table(recovery->from, "task")) {
+        *ret_error = xstrdup("its first page is gone, and with it where everything is");
+        return -EBADMSG;
+    }
+    r = sqlite_check_version(recovery->from, ret_error);
+    if (r > 0)
+        return -ENOTSUP;
+    r = sqlite_migrate(recovery->to, version, ret_error);
+    if (r < 0)
+        return r;
+    sqlite3_exec(recovery->to, "BEGIN", NULL, NULL, NULL);
+    for (size_t t = 0; t < ARRAY_SIZE(tables); t++)
+        save_table(recovery, t);
+    if (sqlite3_exec(recovery->to, "COMMIT", NULL, NULL, NULL) != SQLITE_OK ||
+        sqlite_number(recovery->to, "SELECT count(*) FROM task", &tasks) < 0) {
+        *ret_error = xstrdup(sqlite3_errmsg(recovery->to));
+        return -EIO;
+    }
+    return 0;
+}
+
+int store_recover(const char *path, const char *to, char **ret_info, char **ret_error)
+{
+    CLEANUP(sqlite_closep) sqlite3 *from_db = NULL, *to_db = NULL;
+    CLEANUP(freep) char *reason = NULL, *info = NULL;
+    struct recovery recovery = {0};
+    struct stat st;
+    int r;
+
+    if (lstat(to, &st) == 0) {
+        *ret_error = xasprintf("%s: is there already; a recovery replaces nothing", to);
+        return -EEXIST;
+    }
+    r = sqlite_open_file(path, SQLITE_OPEN_READONLY, &from_db, ret_error);
+    if (r == 0)
+        r = sqlite_open_file(to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &to_db, ret_error);
+    if (r < 0)
+        return r;
+    recovery.from = from_db;
+    recovery.to = to_db;
+    r = save(&recovery, &reason);
+    if (r == 0)
+        r = store_verify(to, &info, &reason);
+    if (r < 0) {
+        unlink(to);
+        *ret_error = xasprintf("%s: %s", path, reason ? reason : "cannot be read");
+        return r;
+    }
+    *ret_info = xasprintf("%s%s", info,
+                          recovery.has_gaps ? "; some of what was there could not be read" : "");
+    return 0;
+}
