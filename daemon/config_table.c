@@ -128,6 +128,17 @@ const struct config_row config_profile_rows[] = {
             "doubled while it goes on."},
     {"cooldown.max", CONFIG_SECONDS, PROFILE_AT(cooldown_max_ms), 0.01, YEAR, 600,
      .doc = "Seconds that it is left alone at most."},
+    {"limits.memory", CONFIG_INTEGER, PROFILE_AT(limits.memory), 0, 1024 * GIB, 0,
+     .doc = "Bytes of memory: of an attempt's whole family where acpd has a control group, else of "
+            "the "
+            "addresses of each of its processes; 0: any."},
+    {"limits.processes", CONFIG_INTEGER, PROFILE_AT(limits.processes), 0, 1e6, 0,
+     .doc = "Processes and threads of the family; needs a control group; 0: any."},
+    {"limits.cpuTime", CONFIG_SECONDS, PROFILE_AT(limits.cpu_ms), 0, YEAR, 0,
+     .doc = "Seconds of processor time of each of its processes, rounded up to whole ones; then "
+            "SIGXCPU, 5 seconds later SIGKILL; 0: any."},
+    {"limits.openFiles", CONFIG_INTEGER, PROFILE_AT(limits.open_files), 0, 1e6, 0,
+     .doc = "Open files of each of its processes, 32 or more; 0: what acpd was started with."},
     {"systemPrompt", CONFIG_TEXT, PROFILE_AT(system_prompt), .max = 256 * KIB,
      .doc = "What an agent is told before each task."},
     {"runner", CONFIG_RUNNER, PROFILE_AT(runner), .is_required = true,

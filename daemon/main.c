@@ -17,6 +17,7 @@
 #include "config.h"
 #include "known_agents.h"
 #include "loop.h"
+#include "run/cgroup.h"
 #include "run/run.h"
 
 enum { EXIT_CONFIG = 78, EXIT_IN_USE = 75 }; /* sysexits.h */
@@ -71,6 +72,7 @@ static void occupy_standard_streams(void)
 static struct {
     const struct options *options;
     const char *demo_path;
+    struct cgroup cgroup;
 } source;
 
 static void make_absolute(char **path)
@@ -177,10 +179,25 @@ static char *find_demo(void)
     return xstrdup(ACPD_LIBEXECDIR "/acpd-demo");
 }
 
+/* The configuration, of which everything can be kept here. */
+static int load_settings(struct settings *settings, char **ret_error)
+{
+    const char *path = config_path(source.options);
+    CLEANUP(freep) char *error = NULL;
+    int r = config_load(path, source.demo_path, settings, ret_error);
+
+    if (r < 0)
+        return r;
+    r = engine_check_limits(settings, &source.cgroup, &error);
+    if (r < 0)
+        *ret_error = xasprintf("%s: %s", path, error);
+    return r;
+}
+
 static int reload(struct engine *engine, char **ret_error)
 {
     CLEANUP(settings_deinit) struct settings settings = {0};
-    int r = config_load(config_path(source.options), source.demo_path, &settings, ret_error);
+    int r = load_settings(&settings, ret_error);
 
     if (r < 0)
         return r;
@@ -478,7 +495,8 @@ int main(int argc, char **argv)
     source.demo_path = demo_path;
     if (options.command)
         return run_command(&options);
-    r = config_load(config_path(&options), source.demo_path, &settings, &error);
+    cgroup_find(&source.cgroup);
+    r = load_settings(&settings, &error);
     if (r < 0) {
         log_error("%s", error);
         return EXIT_CONFIG;
@@ -500,7 +518,8 @@ int main(int argc, char **argv)
     }
     /* Forked now, while this process is small. */
     lock_path = xasprintf("%s/supervisor.lock", options.state_dir);
-    r = supervisor_new(lock_path, raise_file_limit(), &supervisor);
+    cgroup_divide(&source.cgroup);
+    r = supervisor_new(lock_path, raise_file_limit(), &source.cgroup, &supervisor);
     if (r < 0) {
         log_error("cannot start the supervisor: %s", strerror(-r));
         return EXIT_FAILURE;
@@ -508,5 +527,6 @@ int main(int argc, char **argv)
     umask(0077); /* not the supervisor's: children have their user's */
     status = serve(&options, &settings, supervisor);
     close(lock_fd);
+    cgroup_deinit(&source.cgroup);
     return status;
 }

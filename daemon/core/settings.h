@@ -10,6 +10,14 @@ enum overflow_policy { OVERFLOW_REJECT, OVERFLOW_REROUTE, OVERFLOW_EVICT };
 
 enum runner_type { RUNNER_COMMAND, RUNNER_ACP, RUNNER_WORKER };
 
+/* Of what an attempt uses; 0: none. Which of them hold where: run/run.h. */
+struct limits {
+    int64_t memory; /* bytes */
+    int64_t processes;
+    int64_t cpu_ms;
+    int64_t open_files;
+};
+
 struct runner_config {
     enum runner_type type;
     char **command; /* argv */
@@ -40,6 +48,7 @@ struct profile_config {
     int64_t max_attempts, backoff_ms, max_backoff_ms;
     char **retry_on; /* of the classes that are retried only if configured: their names */
     int64_t cooldown_min_ms, cooldown_max_ms;
+    struct limits limits;
     struct runner_config runner;
 };
 

@@ -225,6 +225,7 @@ void attempt_judge(struct attempt *attempt, const struct run_end *end)
 {
     bool succeeded = end->outcome == RUN_EXITED && end->code == 0;
     bool was_stopped = attempt_was_stopped(attempt);
+    const char *colon = end->message ? ": " : "", *limit = end->message ? end->message : "";
 
     if (was_stopped && attempt->stop == ERROR_TIMEOUT) {
         end_as(
@@ -243,11 +244,12 @@ void attempt_judge(struct attempt *attempt, const struct run_end *end)
         if (succeeded)
             attempt->result = result_of(attempt, end);
         else
-            attempt->message = xasprintf("exited with status %d", end->code);
+            attempt->message = xasprintf("exited with status %d%s%s", end->code, colon, limit);
         break;
     case RUN_SIGNALED:
         end_as(attempt, ERROR_SIGNAL,
-               xasprintf("killed by signal %d (%s)", end->code, strsignal(end->code)));
+               xasprintf("killed by signal %d (%s)%s%s", end->code, strsignal(end->code), colon,
+                         limit));
         break;
     case RUN_NOT_STARTED:
         end_as(attempt, ERROR_UNAVAILABLE, xstrdup(end->message));
@@ -278,6 +280,31 @@ static void on_run_end(struct run *run UNUSED, const struct run_end *end, void *
     attempt->run = NULL;
     attempt_judge(attempt, end);
     attempt_end(attempt);
+}
+
+static struct run_limits attempt_limits(const struct limits *limits)
+{
+    return (struct run_limits){
+        .memory = limits->memory,
+        .processes = limits->processes,
+        .cpu_s = (limits->cpu_ms + 999) / 1000,
+        .open_files = limits->open_files,
+    };
+}
+
+int engine_check_limits(const struct settings *settings, const struct cgroup *cgroup,
+                        char **ret_error)
+{
+    for (size_t i = 0; i < settings->profile_count; i++) {
+        struct run_limits limits = attempt_limits(&settings->profiles[i].limits);
+        const char *reason, *name = run_limits_check(&limits, cgroup, &reason);
+
+        if (!name)
+            continue;
+        *ret_error = xasprintf("profiles[%zu].limits.%s: cannot be kept here: %s", i, name, reason);
+        return -EINVAL;
+    }
+    return 0;
 }
 
 void attempt_launch(struct attempt *attempt)
@@ -316,6 +343,7 @@ void attempt_launch(struct attempt *attempt)
         .log_limit = engine->settings.log_limit,
         .tail_limit = OUTPUT_TAIL,
         .grace_ms = engine->settings.kill_grace_ms,
+        .limits = attempt_limits(&config->limits),
     };
     if (config->runner.type == RUNNER_ACP)
         attempt_launch_agent(attempt, &spec);

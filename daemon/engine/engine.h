@@ -26,6 +26,7 @@
 #include "engine/event.h"
 #include "store/store.h"
 
+struct cgroup;
 struct supervisor;
 
 enum engine_outcome {
@@ -138,6 +139,10 @@ int64_t engine_next_deadline(const struct engine *engine);
 
 /** Takes no more work and interrupts what runs. */
 void engine_stop(struct engine *engine);
+/** Whether the limits of every profile can be kept in this group; -EINVAL with a message, to be freed,
+ *  that names one that cannot. */
+int engine_check_limits(const struct settings *settings, const struct cgroup *cgroup,
+                        char **ret_error);
 /** A pass took so long. */
 void engine_note_busy(struct engine *engine, int64_t us);
 /** Seconds that an event had to wait at most, of late: the longest pass since the last look at the

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -29,7 +30,13 @@
 #include "common/log.h"
 #include "run/family.h"
 
+/* Seconds that a process has between SIGXCPU and SIGKILL. */
+#define CPU_GRACE_S 5
+
 struct keeper {
+    const struct cgroup *cgroup;
+    bool has_leaf;
+    struct run_limits limits;
     int control, signals;
     pid_t supervisor;
     pid_t child; /* the command, 0 when it was reaped */
@@ -60,6 +67,7 @@ static __attribute__((noreturn)) void keeper_fail(const struct keeper *keeper, i
 }
 
 struct command {
+    struct run_limits limits;
     char **argv, **env; /* both NULL-terminated */
     const char *cwd;
     int64_t grace_ms;
@@ -94,6 +102,7 @@ static int command_load(int fd, struct command *ret_command)
     ret_command->env = take_strings(&at, map + info.st_size, spec.envc);
     ret_command->cwd = spec.has_cwd ? at : NULL;
     ret_command->grace_ms = spec.grace_ms;
+    ret_command->limits = spec.limits;
     return 0;
 }
 
@@ -127,6 +136,48 @@ static int command_spawn(const struct command *command, const int fds[START_FDS]
     return -r;
 }
 
+static int set_rlimit(__rlimit_resource_t resource, int64_t soft, int64_t hard)
+{
+    struct rlimit limit = {.rlim_cur = (rlim_t)soft, .rlim_max = (rlim_t)hard};
+
+    return soft && setrlimit(resource, &limit) < 0 ? -errno : 0;
+}
+
+/* The keeper's own from now on, since what it starts inherits them without a gap; it needs little.
+ */
+static void keeper_limit(const struct keeper *keeper)
+{
+    const struct run_limits *limits = &keeper->limits;
+    bool by_group = keeper->has_leaf && keeper->cgroup->has_memory;
+    int r = set_rlimit(RLIMIT_NOFILE, limits->open_files, limits->open_files);
+
+    if (r == 0)
+        r = set_rlimit(RLIMIT_CPU, limits->cpu_s, limits->cpu_s + CPU_GRACE_S);
+    if (r == 0 && !by_group)
+        r = set_rlimit(RLIMIT_AS, limits->memory, limits->memory);
+    if (r < 0)
+        keeper_fail(keeper, -r, "set", "limits");
+}
+
+static void keeper_enter_leaf(struct keeper *keeper)
+{
+    const struct run_limits *limits = &keeper->limits;
+    int r;
+
+    if (!keeper->cgroup->path)
+        return;
+    r = cgroup_enter_leaf(keeper->cgroup, limits->memory, limits->processes);
+    if (r < 0 && (limits->memory || limits->processes))
+        keeper_fail(keeper, -r, "make the control group in", keeper->cgroup->path);
+    keeper->has_leaf = r == 0;
+}
+
+static void keeper_leave_leaf(const struct keeper *keeper)
+{
+    if (keeper->has_leaf && cgroup_leave_leaf(keeper->cgroup, keeper->limits.processes) < 0)
+        log_error("a keeper cannot leave its control group");
+}
+
 /* Whether acpd still holds the other end. */
 static bool control_is_open(int control)
 {
@@ -151,7 +202,13 @@ static void keeper_start(struct keeper *keeper, const int fds[START_FDS], int64_
             putenv(*entry);
     if (!control_is_open(keeper->control))
         _exit(EXIT_FAILURE);
+    keeper->limits = command.limits;
+    keeper_enter_leaf(keeper);
+    keeper_limit(keeper);
     r = command_spawn(&command, fds, &keeper->child);
+    keeper_leave_leaf(keeper);
+    if (r < 0 && keeper->has_leaf)
+        cgroup_remove_leaf(keeper->cgroup);
     if (r < 0)
         keeper_fail(keeper, -r, "start", command.argv[0]);
     for (int i = START_SPEC; i < START_FDS; i++)
@@ -281,6 +338,8 @@ static void keeper_kill(struct keeper *keeper)
 {
     int64_t pause_ms = 1;
 
+    if (keeper->has_leaf)
+        cgroup_kill_leaf(keeper->cgroup);
     /* While the command is not reaped its id cannot be anyone else's, and so its group is the
      * family's; a group is killed in one step that no fork escapes. */
     if (keeper->child)
@@ -303,9 +362,10 @@ static void keeper_kill(struct keeper *keeper)
     }
 }
 
-void keeper_main(const int fds[START_FDS], pid_t supervisor)
+void keeper_main(const int fds[START_FDS], pid_t supervisor, const struct cgroup *cgroup)
 {
-    struct keeper keeper = {.control = fds[START_CONTROL], .supervisor = supervisor};
+    struct keeper keeper = {
+        .cgroup = cgroup, .control = fds[START_CONTROL], .supervisor = supervisor};
     struct keeper_message message = {.word = KEEPER_GONE};
     int64_t grace_ms;
     sigset_t watched;
@@ -327,6 +387,9 @@ void keeper_main(const int fds[START_FDS], pid_t supervisor)
     keeper_kill(&keeper);
     message.word = keeper.orphaned ? KEEPER_ORPHANED : KEEPER_GONE;
     message.value = keeper.status;
+    if (keeper.has_leaf && cgroup_remove_leaf(cgroup))
+        snprintf(message.text, sizeof(message.text),
+                 "its limit of memory, %lld bytes, was exceeded", (long long)keeper.limits.memory);
     keeper_send(&keeper, &message);
     _exit(EXIT_SUCCESS);
 }

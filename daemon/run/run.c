@@ -12,9 +12,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "common/alloc.h"
+#include "run/cgroup.h"
 #include "run/run_impl.h"
 
 /* A callback reads this much at a time and this often, so that a flood does not starve others. */
@@ -228,6 +230,8 @@ static void run_take_word(struct run *run, const struct keeper_message *message)
         run_settle(run, RUN_NOT_STARTED, message->value);
         return;
     case KEEPER_GONE:
+        if (message->text[0] && !run->has_ended)
+            run->message = xstrdup(message->text);
         if (WIFSIGNALED(status))
             run_settle(run, RUN_SIGNALED, WTERMSIG(status));
         else
@@ -301,7 +305,8 @@ static uint32_t add_strings(struct buf *buf, const char *const *strings)
 
 static int spec_file(const struct run_spec *spec, int *ret_fd)
 {
-    struct wire_spec header = {.grace_ms = spec->grace_ms, .has_cwd = spec->cwd != NULL};
+    struct wire_spec header = {
+        .limits = spec->limits, .grace_ms = spec->grace_ms, .has_cwd = spec->cwd != NULL};
     struct buf strings = {0};
     int r;
 
@@ -375,6 +380,21 @@ static int run_open(struct run *run, const struct run_spec *spec)
     if (r == 0)
         r = spec_file(spec, &run->start_fds[START_SPEC]);
     return r;
+}
+
+const char *run_limits_check(const struct run_limits *limits, const struct cgroup *cgroup,
+                             const char **ret_reason)
+{
+    struct rlimit files = {0};
+
+    *ret_reason =
+        "it needs a control group (cgroup v2) that acpd may divide, with the controller pids";
+    if (limits->processes && !(cgroup->path && cgroup->has_pids))
+        return "processes";
+    *ret_reason = "it is above the hard limit of this system";
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || (rlim_t)limits->open_files > files.rlim_max)
+        return "openFiles";
+    return NULL;
 }
 
 struct run *run_start(struct supervisor *supervisor, const struct run_spec *spec,

@@ -20,10 +20,20 @@
 #include "common/buf.h"
 #include "common/macros.h"
 
+struct cgroup;
 struct event_base;
 struct supervisor;
 struct run;
 struct run_log;
+
+/* Bounds of what a command and its family use; 0: none. Which of them hold where:
+ * run_limits_check(). */
+struct run_limits {
+    int64_t memory; /* bytes: of the family in a control group, else of each process's addresses */
+    int64_t processes;  /* and threads, of the family */
+    int64_t cpu_s;      /* seconds of processor time of each process */
+    int64_t open_files; /* of each process */
+};
 
 struct run_spec {
     const char *const *argv; /* NULL-terminated; argv[0] is looked up on PATH */
@@ -35,7 +45,8 @@ struct run_spec {
     const char *log_path; /* the run's log, created anew; its folder is made if need be */
     int64_t log_limit;    /* bytes of log; the cut is marked, later output is dropped */
     size_t tail_limit;    /* bytes of the end of stdout that run_end.output holds */
-    int64_t grace_ms;     /* between SIGTERM and SIGKILL when the run is stopped */
+    struct run_limits limits;
+    int64_t grace_ms; /* between SIGTERM and SIGKILL when the run is stopped */
 };
 
 enum run_outcome {
@@ -48,7 +59,8 @@ enum run_outcome {
 struct run_end {
     enum run_outcome outcome;
     int code;
-    const char *message; /* for RUN_NOT_STARTED: which step failed, and why */
+    const char *message; /* for RUN_NOT_STARTED: which step failed, and why; for the others NULL, or
+                          * that a limit was exceeded */
     const char *output;  /* the tail of stdout, valid UTF-8, not terminated */
     size_t output_len;
 };
@@ -69,10 +81,14 @@ struct run_handler {
  * The supervisor is forked by this call: call it before threads, before the event loop and before
  * memory grows. `lock_path` is a file that the supervisor and its keepers hold locked (flock) until
  * the last descendant is reaped; a new supervisor waits for it without blocking the caller.
- * `children_nofile` is the soft RLIMIT_NOFILE that children get back.
+ * `children_nofile` is the soft RLIMIT_NOFILE that children get back. The group, divided, has a
+ * leaf for each run; one without a path is none.
  */
-int supervisor_new(const char *lock_path, uint64_t children_nofile,
+int supervisor_new(const char *lock_path, uint64_t children_nofile, const struct cgroup *cgroup,
                    struct supervisor **ret_supervisor);
+/** NULL when the limits can be kept here, else the name of the first that cannot, and why. */
+const char *run_limits_check(const struct run_limits *limits, const struct cgroup *cgroup,
+                             const char **ret_reason);
 /** Lets the supervisor report to this loop. `on_lost` is called when the supervisor itself died:
  *  nothing can be started any more. */
 int supervisor_attach(struct supervisor *supervisor, struct event_base *base,

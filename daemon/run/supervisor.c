@@ -12,7 +12,7 @@
 /* How soon to try again when the kernel holds as many descriptors in flight as it likes. */
 #define RETRY_US 10000
 
-int supervisor_new(const char *lock_path, uint64_t children_nofile,
+int supervisor_new(const char *lock_path, uint64_t children_nofile, const struct cgroup *cgroup,
                    struct supervisor **ret_supervisor)
 {
     CLEANUP(closep) int lock = -1;
@@ -27,7 +27,7 @@ int supervisor_new(const char *lock_path, uint64_t children_nofile,
         return -errno;
     pid = fork();
     if (pid == 0)
-        supervisor_main(pair[1], lock, children_nofile);
+        supervisor_main(pair[1], lock, children_nofile, cgroup);
     close(pair[1]);
     if (pid < 0) {
         int error = errno;

@@ -39,6 +39,7 @@ struct home {
     int command; /* -1 when acpd is gone */
     int signals;
     pid_t self;
+    const struct cgroup *cgroup;
     struct keeper_entry *keepers;
     size_t count, capacity;
     uint64_t *lost; /* runs whose keeper was killed and whose family may still be alive */
@@ -163,7 +164,7 @@ static void home_fork_keeper(struct home *home, uint64_t id, const int fds[START
     if (pid == 0) {
         close(home->command);
         close(home->signals);
-        keeper_main(fds, home->self);
+        keeper_main(fds, home->self, home->cgroup);
     }
     if (pid < 0)
         home_send(home, SUPERVISOR_NOT_FORKED, id, errno);
@@ -270,9 +271,9 @@ static int home_patience(const struct home *home)
     return home->scans < 100 ? 2 : 200;
 }
 
-void supervisor_main(int command, int lock, uint64_t children_nofile)
+void supervisor_main(int command, int lock, uint64_t children_nofile, const struct cgroup *cgroup)
 {
-    struct home home = {.self = getpid()};
+    struct home home = {.self = getpid(), .cgroup = cgroup};
     bool has_children = true;
     sigset_t watched;
 

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "common/macros.h"
+#include "run/run.h"
 
 /* acpd -> supervisor: fork a keeper. It travels with these descriptors (SCM_RIGHTS). */
 enum {
@@ -26,6 +27,7 @@ struct start_message {
 
 /* Followed by the NUL-terminated strings: argv, env, and the folder when there is one. */
 struct wire_spec {
+    struct run_limits limits;
     int64_t grace_ms;
     uint32_t argc, envc;
     uint32_t has_cwd;
@@ -51,8 +53,9 @@ enum { ORDER_STOP = 's', ORDER_KILL = 'k' };
 enum keeper_word {
     KEEPER_STARTED = 1, /* value: the command's process id */
     KEEPER_NOT_STARTED, /* value: an errno; the text says what failed. Nothing follows. */
-    KEEPER_GONE,        /* value: the command's wait status; no descendant is left */
-    KEEPER_ORPHANED,    /* the supervisor died and the family was killed; none is left */
+    KEEPER_GONE,     /* value: the command's wait status; no descendant is left. The text, if any,
+                      * says which limit was exceeded. */
+    KEEPER_ORPHANED, /* the supervisor died and the family was killed; none is left */
 };
 
 struct keeper_message {

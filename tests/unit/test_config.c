@@ -227,6 +227,10 @@ static void check_default_limits(const struct profile_config *profile)
     ck_assert_int_eq(profile->max_attempts, 3);
     ck_assert_int_eq(profile->backoff_ms, 1000);
     ck_assert_int_eq(profile->max_backoff_ms, 300000);
+    ck_assert_int_eq(profile->limits.memory, 0);
+    ck_assert_int_eq(profile->limits.processes, 0);
+    ck_assert_int_eq(profile->limits.cpu_ms, 0);
+    ck_assert_int_eq(profile->limits.open_files, 0);
 }
 
 static void check_demo_profiles(void)
@@ -399,7 +403,7 @@ START_TEST(bounds_of_numbers)
             continue;
         check_number_is_read(row, is_profile, row->min);
         check_number_is_read(row, is_profile, row->max);
-        if (is_integer)
+        if (is_integer && strncmp(row->key, "limits.", 7) != 0) /* small ones are refused */
             check_number_is_read(row, is_profile, row->min + 1);
         check_number_is_refused(row, is_profile,
                                 is_integer ? row->min - 1 : nextafter(row->min, -INFINITY));
@@ -570,6 +574,7 @@ static const char everything[] =
     "              'command': ['prog', 'arg', ''], 'type': 'command'},"
     "   'retry': {'maxAttempts': 4, 'backoff': 1.5, 'maxBackoff': 302, 'on': ['limit']},"
     "   'cooldown': {'min': 5.5, 'max': 602},"
+    "   'limits': {'memory': 16777217, 'processes': 7, 'cpuTime': 1.5, 'openFiles': 33},"
     "   'timeout': 3602.25, 'overflow': 'evict', 'queueLimit': 10001, 'icon': 'é',"
     "   'color': '#aBc', 'priority': 9, 'maxConcurrentTasks': 12, 'minConcurrentTasks': 11,"
     "   'systemPrompt': 'Be brief.',"
@@ -634,6 +639,10 @@ START_TEST(file_with_everything)
     check_list(profile->retry_on, "limit");
     ck_assert_int_eq(profile->cooldown_min_ms, 5500);
     ck_assert_int_eq(profile->cooldown_max_ms, 602000);
+    ck_assert_int_eq(profile->limits.memory, 16777217);
+    ck_assert_int_eq(profile->limits.processes, 7);
+    ck_assert_int_eq(profile->limits.cpu_ms, 1500);
+    ck_assert_int_eq(profile->limits.open_files, 33);
     ck_assert_int_eq(profile->runner.type, RUNNER_COMMAND);
     check_list(profile->runner.command, "prog", "arg", "");
     check_list(profile->runner.env, "K=V", "EMPTY=", "TWO=a=b c");

@@ -14,6 +14,7 @@
 #include "common/alloc.h"
 #include "common/buf.h"
 #include "common/clock.h"
+#include "run/cgroup.h"
 #include "run/run.h"
 
 #define DEADLINE_MS    60000
@@ -153,11 +154,13 @@ static void on_lost(void *data UNUSED)
     was_lost = true;
 }
 
+static const struct cgroup no_group;
+
 static struct supervisor *new_supervisor(void)
 {
     struct supervisor *made;
 
-    ck_assert_int_eq(supervisor_new(in_folder("lock"), CHILDREN_FILES, &made), 0);
+    ck_assert_int_eq(supervisor_new(in_folder("lock"), CHILDREN_FILES, &no_group, &made), 0);
     ck_assert_int_eq(supervisor_attach(made, base, NULL, on_lost, NULL), 0);
     ck_assert(!supervisor_is_ready(made));
     return made;

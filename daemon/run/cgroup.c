@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+#include "run/cgroup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/alloc.h"
+#include "common/log.h"
+
+#define LEAF "run-"
+
+static int write_text(const char *folder, const char *name, const char *text)
+{
+    CLEANUP(freep) char *path = xasprintf("%s/%s", folder, name);
+    CLEANUP(closep) int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0 || write(fd, text, strlen(text)) < 0)
+        return -errno;
+    return 0;
+}
+
+/* The file's first bytes, as text. */
+static void read_text(const char *folder, const char *name, char *text, size_t size)
+{
+    CLEANUP(freep) char *path = xasprintf("%s/%s", folder, name);
+    CLEANUP(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
+
+    text[n < 0 ? 0 : n] = '\0';
+}
+
+/* Where the second kind is mounted. */
+static char *find_mount(void)
+{
+    FILE *mounts = fopen("/proc/self/mountinfo", "re");
+    char *line = NULL, *mount = NULL;
+    size_t capacity = 0;
+
+    while (mounts && !mount && getline(&line, &capacity, mounts) > 0) {
+        char *type = strstr(line, " - cgroup2 ");
+        char at[4096];
+
+        /* "36 35 0:30 ROOT MOUNTPOINT options - type …"; a mount of a part of it is of no use. */
+        if (type && sscanf(line, "%*s %*s %*s / %4095s", at) == 1)
+            mount = xstrdup(at);
+    }
+    free(line);
+    if (mounts)
+        fclose(mounts);
+    return mount;
+}
+
+/* The group of this process below the mount, as "/a/b"; NULL: it is in none. */
+static char *find_own(void)
+{
+    FILE *groups = fopen("/proc/self/cgroup", "re");
+    char *line = NULL, *own = NULL;
+    size_t capacity = 0;
+
+    while (groups && !own && getline(&line, &capacity, groups) > 0)
+        if (strncmp(line, "0::", 3) == 0)
+            own = xstrndup(line + 3, strcspn(line + 3, "\n"));
+    free(line);
+    if (groups)
+        fclose(groups);
+    return own;
+}
+
+static bool has_word(const char *text, const char *word)
+{
+    const char *at = strstr(text, word);
+    size_t len = strlen(word);
+
+    return at && (at == text || at[-1] == ' ') && (!at[len] || strchr(" \n", at[len]));
+}
+
+/* Given to acpd is what acpd may change and is alone in: a login session has others in it. */
+void cgroup_find(struct cgroup *ret_cgroup)
+{
+    CLEANUP(freep) char *mount = find_mount(), *own = find_own();
+    CLEANUP(freep) char *path = NULL, *procs = NULL, *self = xasprintf("%d\n", (int)getpid());
+    char text[4096];
+
+    *ret_cgroup = (struct cgroup){0};
+    if (!mount || !own || strcmp(own, "/") == 0)
+        return;
+    path = xasprintf("%s%s", mount, own);
+    procs = xasprintf("%s/cgroup.procs", path);
+    read_text(path, "cgroup.procs", text, sizeof(text));
+    if (access(path, W_OK) < 0 || access(procs, W_OK) < 0 || strcmp(text, self) != 0)
+        return;
+    ret_cgroup->path = STEAL(path);
+    read_text(ret_cgroup->path, "cgroup.controllers", text, sizeof(text));
+    ret_cgroup->has_memory = has_word(text, "memory");
+    ret_cgroup->has_pids = has_word(text, "pids");
+}
+
+/* What keepers that were killed have left. */
+static void remove_leaves(const struct cgroup *cgroup)
+{
+    DIR *dir = opendir(cgroup->path);
+    const struct dirent *entry;
+
+    while (dir && (entry = readdir(dir)))
+        if (strncmp(entry->d_name, LEAF, strlen(LEAF)) == 0)
+            unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR);
+    if (dir)
+        closedir(dir);
+}
+
+void cgroup_divide(struct cgroup *cgroup)
+{
+    CLEANUP(freep) char *main_group = NULL;
+    int r;
+
+    if (!cgroup->path)
+        return;
+    main_group = xasprintf("%s/acpd", cgroup->path);
+    r = mkdir(main_group, 0755) < 0 && errno != EEXIST ? -errno : 0;
+    if (r == 0)
+        r = write_text(main_group, "cgroup.procs", "0");
+    if (r < 0) {
+        log_warning("cannot divide the control group %s: %s", cgroup->path, strerror(-r));
+        cgroup_deinit(cgroup);
+        return;
+    }
+    remove_leaves(cgroup);
+    cgroup->has_memory &= write_text(cgroup->path, "cgroup.subtree_control", "+memory") == 0;
+    cgroup->has_pids &= write_text(cgroup->path, "cgroup.subtree_control", "+pids") == 0;
+}
+
+void cgroup_deinit(struct cgroup *cgroup)
+{
+    free(cgroup->path);
+    *cgroup = (struct cgroup){0};
+}
+
+static char *leaf_path(const struct cgroup *cgroup)
+{
+    return xasprintf("%s/" LEAF "%d", cgroup->path, (int)getpid());
+}
+
+static int set_limit(const char *leaf, const char *name, int64_t value)
+{
+    CLEANUP(freep) char *text = xasprintf("%lld", (long long)value);
+
+    return write_text(leaf, name, text);
+}
+
+int cgroup_enter_leaf(const struct cgroup *cgroup, int64_t memory, int64_t processes)
+{
+    CLEANUP(freep) char *leaf = leaf_path(cgroup);
+    int r = mkdir(leaf, 0755) < 0 && errno != EEXIST ? -errno : 0;
+
+    if (r == 0 && memory && cgroup->has_memory) {
+        r = set_limit(leaf, "memory.max", memory);
+        set_limit(leaf, "memory.swap.max", 0);  /* not there on a system without swap */
+        set_limit(leaf, "memory.oom.group", 1); /* all of the family goes, or none */
+    }
+    if (r == 0 && processes)
+        r = set_limit(leaf, "pids.max", processes + 1); /* the keeper is one while it starts */
+    if (r == 0)
+        r = write_text(leaf, "cgroup.procs", "0");
+    if (r < 0)
+        rmdir(leaf);
+    return r;
+}
+
+int cgroup_leave_leaf(const struct cgroup *cgroup, int64_t processes)
+{
+    CLEANUP(freep) char *leaf = leaf_path(cgroup), *home = xasprintf("%s/acpd", cgroup->path);
+    int r = write_text(home, "cgroup.procs", "0");
+
+    if (r == 0 && processes)
+        r = set_limit(leaf, "pids.max", processes);
+    return r;
+}
+
+void cgroup_kill_leaf(const struct cgroup *cgroup)
+{
+    CLEANUP(freep) char *leaf = leaf_path(cgroup);
+
+    write_text(leaf, "cgroup.kill", "1"); /* since Linux 5.14; else the family is looked for */
+}
+
+bool cgroup_remove_leaf(const struct cgroup *cgroup)
+{
+    CLEANUP(freep) char *leaf = leaf_path(cgroup);
+    const char *killed;
+    char text[4096];
+
+    read_text(leaf, "memory.events", text, sizeof(text));
+    killed = strstr(text, "oom_kill ");
+    rmdir(leaf);
+    return killed && strtoll(killed + strlen("oom_kill "), NULL, 10) > 0;
+}
