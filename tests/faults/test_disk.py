@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: MIT
+"""
+A disk that fails at any call: what was acknowledged is there, what was refused is not, reads go on, and
+service resumes by itself.
+
+ACPD_FAULTS=N sets how many spells of failure each kind has (./dev faults N); ACPD_SEED=S repeats a run.
+"""
+
+import ctypes
+import mmap
+import os
+import random
+import threading
+
+import pytest
+
+from acpd import RpcError, assert_counters_are_right, profile, wait_until
+from preload import preload
+
+SPELLS = int(os.environ.get("ACPD_FAULTS", "8"))
+SEED = int(os.environ.get("ACPD_SEED", str(random.randrange(1 << 32))))
+
+WRITE, SYNC, TRUNCATE, READ = 1, 2, 4, 8
+IOERR, FULL = 10, 13
+IOERR_READ, IOERR_WRITE, IOERR_FSYNC = (IOERR | n << 8 for n in (1, 3, 4))
+
+KINDS = {
+    "EIO on write": (WRITE, IOERR_WRITE),
+    "short write, no space": (WRITE, FULL),
+    "EIO on fsync": (SYNC, IOERR_FSYNC),
+    "no space at any call": (WRITE | SYNC | TRUNCATE, FULL),
+    "EIO on read": (READ, IOERR_READ),
+}
+
+
+class Disk(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int) for name in ("ops", "error", "after", "times", "injected")]
+
+    def fail(self, ops, error, after, times):
+        self.error, self.after, self.times = error, after, times
+        self.ops = ops
+
+    def heal(self):
+        self.ops = 0
+
+
+@pytest.fixture
+def disk(folder):
+    path = folder / "faulty_disk"
+    path.write_bytes(bytes(mmap.PAGESIZE))
+    with open(path, "r+b") as file:
+        disk = Disk.from_buffer(mmap.mmap(file.fileno(), mmap.PAGESIZE))
+    disk.environment = {**preload(folder, "faulty_disk", "-lsqlite3"), "FAULTY_DISK": str(path)}
+    return disk
+
+
+class Client(threading.Thread):
+    """Assigns, cancels and retries, and remembers what it was told."""
+
+    def __init__(self, daemon, number):
+        super().__init__(daemon=True)
+        self.acpd = daemon
+        self.number = number
+        self.random = random.Random(SEED + number)
+        self.there, self.refused = {}, set()  # id -> key; keys
+        self.cancelled = {}                   # id -> whether it is
+        self.calls = 0
+        self.ended, self.fault = False, None
+
+    def run(self):
+        try:
+            with self.acpd.client() as client:
+                while not self.ended:
+                    self.step(client)
+        except Exception as fault:
+            self.fault = fault
+
+    def step(self, client):
+        self.calls += 1
+        if self.there and self.random.random() < 0.4:
+            id = self.random.choice(list(self.there))
+            is_cancelled = self.cancelled.get(id, False)
+            try:
+                (client.retry_task if is_cancelled else client.cancel_task)(id=id)
+                self.cancelled[id] = not is_cancelled
+            except RpcError as error:
+                assert error.code == -32004, error
+            return
+        key = f"{self.number}.{self.calls}"
+        try:
+            task = client.assign("p", key=key, input="x" * self.random.randrange(5000))
+            self.there[task["id"]] = key
+        except RpcError as error:
+            assert error.code == -32004, error
+            self.refused.add(key)
+
+    def check(self, client):
+        for id, key in self.there.items():
+            task = client.task(id)
+            assert task["key"] == key
+            assert (task["status"] == "cancelled") == self.cancelled.get(id, False), task
+
+
+class Worker(threading.Thread):
+    """Claims and completes tasks of another profile."""
+
+    def __init__(self, daemon):
+        super().__init__(daemon=True)
+        self.acpd = daemon
+        self.done = {}
+        self.ended, self.fault = False, None
+
+    def run(self):
+        try:
+            with self.acpd.client() as client:
+                while not self.ended:
+                    self.step(client)
+        except Exception as fault:
+            self.fault = fault
+
+    def step(self, client):
+        try:
+            client.assign("w")
+            claimed = client.claim_task(profiles=["w"], worker="x")
+        except RpcError as error:
+            assert error.code == -32004, error
+            return
+        while claimed["task"] and not self.ended:
+            id = claimed["task"]["id"]
+            try:
+                assert client.complete_task(id=id, lease=claimed["lease"], result=id)["result"] == id
+                self.done[id] = True
+                return
+            except RpcError as error:
+                assert error.code == -32004, error
+
+
+def reads(client, id):
+    """A read that comes behind a write which fails falls with it."""
+    try:
+        return client.task(id)["id"] == id
+    except RpcError as error:
+        assert error.code == -32004
+        return False
+
+
+def everything(client):
+    tasks, before = [], None
+    while True:
+        page = client.list_tasks(limit=1000, before=before)
+        tasks += page["tasks"]
+        before = page["next"]
+        if before is None:
+            return tasks
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_acknowledged_is_lost_and_nothing_refused_is_kept(make_daemon, disk, kind):
+    chance = random.Random(SEED)
+    daemon = make_daemon(profile("p", queueLimit=10**6),
+                         {"name": "w", "runner": {"type": "worker"}, "queueLimit": 10**6,
+                          "maxConcurrentTasks": 100}, start=False)
+    daemon.environment = disk.environment
+    daemon.start()
+    with daemon.client() as client:
+        client.update_profile_status(name="p", isActive=False)
+        clients = [Client(daemon, i) for i in range(3)]
+        workers = [*clients, Worker(daemon)]
+        for worker in workers:
+            worker.start()
+
+        def has_worked():
+            assert not any(w.fault for w in workers), [w.fault for w in workers]
+            return sum(len(c.there) for c in clients) > before + 5
+
+        for _ in range(SPELLS):
+            before = sum(len(c.there) for c in clients)
+            wait_until(has_worked, "it goes on")
+            injected = disk.injected
+            endless = chance.random() < 0.5
+            disk.fail(*KINDS[kind], after=chance.randrange(30),
+                      times=-1 if endless else chance.choice([1, 2, 7]))
+            # Reading is rare: a checkpoint, a page that is not in memory.
+            calls = sum(c.calls for c in clients)
+            wait_until(lambda: disk.injected > injected or sum(c.calls for c in clients) > calls + 200)
+            if endless and not KINDS[kind][0] & READ:
+                known = [id for c in clients for id in list(c.there)[:5]]
+                for id in known:
+                    wait_until(lambda: reads(client, id), "reads go on")
+            disk.heal()
+            wait_until(lambda: client.get_health()["storage"]["status"] == "ok", "it works again")
+        for worker in workers:
+            worker.ended = True
+        for worker in workers:
+            worker.join(60)
+            assert not worker.is_alive() and not worker.fault, worker.fault
+        print(f"{kind}: {disk.injected} failures, {sum(len(c.there) for c in clients)} acknowledged, "
+              f"{sum(len(c.refused) for c in clients)} refused, ACPD_SEED={SEED}")
+
+    def check():
+        with daemon.client() as client:
+            for one in clients:
+                one.check(client)
+            keys = {task["key"] for task in everything(client)}
+            assert not keys & set().union(*(one.refused for one in clients))
+            for id in workers[-1].done:
+                assert client.task(id)["result"] == id
+
+    check()
+    daemon.kill()
+    daemon.start()
+    check()
+    daemon.stop()
+    assert_counters_are_right(daemon)
