@@ -234,6 +234,20 @@ const char *store_error(const struct store *store)
     return store->error;
 }
 
+/* Somebody has removed the file or put another in its place: what is written now nobody would find.
+ */
+static int check_place(struct store *store)
+{
+    int has_moved = 0;
+
+    sqlite3_file_control(store->db, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved);
+    if (!has_moved)
+        return 0;
+    snprintf(store->error, sizeof(store->error), "%s was removed or replaced under acpd",
+             store->path);
+    return store->failure = -ENOENT;
+}
+
 int store_commit(struct store *store)
 {
     int r;
@@ -242,6 +256,9 @@ int store_commit(struct store *store)
         return store->failure;
     if (!store->in_transaction)
         return 0;
+    r = check_place(store);
+    if (r < 0)
+        return r;
     r = sqlite_run(store, sqlite_use(store, STMT_COMMIT));
     store->log_has_remains = r < 0;
     if (r < 0)

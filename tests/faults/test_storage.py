@@ -119,3 +119,4 @@ def test_workers_on_a_full_disk(make_daemon, small_disk):
         again = claim(client)["task"]
         assert again["id"] == ids[len(claims)] and again["attempt"] == 1
         assert client.state("w")["currentTasks"] == 1
+    daemon.stop()
