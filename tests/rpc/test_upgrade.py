@@ -14,6 +14,7 @@ FIXTURES = pathlib.Path(__file__).parents[1] / "fixtures"
 
 @pytest.mark.parametrize("schema", sorted(p.stem for p in FIXTURES.glob("schema-*.sql")))
 def test_an_older_database_is_taken_over(make_daemon, schema):
+    has_leases = schema != "schema-1"  # what ran then was acpd's child, and is queued again
     daemon = make_daemon(profile("coder"), {"name": "w", "runner": {"type": "worker"}},
                          start=False, taskRetention={"days": 36500})
     daemon.state.mkdir(mode=0o700)
@@ -24,7 +25,8 @@ def test_an_older_database_is_taken_over(make_daemon, schema):
         tasks = {t["id"]: t for t in client.list_tasks()["tasks"]}
         assert [(tasks[id]["status"], tasks[id]["type"]) for id in sorted(tasks)] == [
             ("completed", "coding"), ("failed", "testing"), ("cancelled", None),
-            ("scheduled", "coding"), ("queued", "docs"), ("queued", None), ("running", "work")]
+            ("scheduled", "coding"), ("queued", "docs"), ("queued", None),
+            ("running" if has_leases else "queued", "work")]
         first = tasks[1]
         assert first["title"] == "Write it" and first["key"] == "k1"
         assert first["description"] == 'A "quoted" {text}\nin lines'
@@ -34,8 +36,8 @@ def test_an_older_database_is_taken_over(make_daemon, schema):
         assert tasks[2]["error"] == {"class": "exit", "message": "exited with status 1"}
         state = client.state("coder")
         assert (state["completedTasks"], state["failedTasks"], state["queueSize"]) == (1, 1, 3)
-        assert not state["isActive"] and state["averageProcessingTime"] == pytest.approx(0.004)
-        assert client.state("w")["currentTasks"] == 1, "the worker's lease holds"
+        assert not state["isActive"] and 0 < state["averageProcessingTime"] < 0.1
+        assert client.state("w")["currentTasks"] == has_leases, "the worker's lease holds"
         # It goes on from there.
         assert client.assign("coder", dependsOn=[1])["id"] == 8
         client.update_profile_status(name="coder", isActive=True)
