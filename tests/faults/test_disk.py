@@ -6,10 +6,13 @@ service resumes by itself.
 ACPD_FAULTS=N sets how many spells of failure each kind has (./dev faults N); ACPD_SEED=S repeats a run.
 """
 
+import contextlib
 import ctypes
 import mmap
 import os
+import pathlib
 import random
+import sqlite3
 import threading
 
 import pytest
@@ -17,6 +20,7 @@ import pytest
 from acpd import RpcError, assert_counters_are_right, profile, wait_until
 from preload import preload
 
+FIXTURES = pathlib.Path(__file__).parents[1] / "fixtures"
 SPELLS = int(os.environ.get("ACPD_FAULTS", "8"))
 SEED = int(os.environ.get("ACPD_SEED", str(random.randrange(1 << 32))))
 
@@ -210,5 +214,38 @@ def test_nothing_acknowledged_is_lost_and_nothing_refused_is_kept(make_daemon, d
     daemon.kill()
     daemon.start()
     check()
+    daemon.stop()
+    assert_counters_are_right(daemon)
+
+
+@pytest.mark.parametrize("schema", ["schema-1", "schema-3"])
+def test_an_upgrade_that_fails_changes_nothing(make_daemon, disk, schema):
+    """Whichever of its writes does: the next start with a healthy disk finds the database as it was."""
+    daemon = make_daemon(profile("coder"), {"name": "w", "runner": {"type": "worker"}}, start=False,
+                         taskRetention={"days": 36500})
+    daemon.environment = disk.environment
+    daemon.state.mkdir(mode=0o700)
+    file = daemon.state / "acpd.db"
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        database.executescript((FIXTURES / f"{schema}.sql").read_text())
+        before = "\n".join(database.iterdump())
+    failures = 0
+    for after in range(0, 40, 2):
+        disk.fail(WRITE | SYNC, FULL, after=after, times=-1)
+        daemon.spawn()
+        with contextlib.suppress(OSError):
+            wait_until(lambda: daemon.process.poll() is not None or daemon.socket.exists())
+        disk.heal()
+        if daemon.process.poll() is None:
+            daemon.kill()  # the upgrade was over by then
+            break
+        failures += 1
+        assert daemon.process.returncode == 1
+        with contextlib.closing(sqlite3.connect(file)) as database:
+            if database.execute("PRAGMA user_version").fetchone() == (int(schema[-1]),):
+                assert "\n".join(database.iterdump()) == before
+    assert failures > 2
+    with daemon.start().client() as client:
+        assert [task["id"] for task in client.list_tasks()["tasks"]] == list(range(7, 0, -1))
     daemon.stop()
     assert_counters_are_right(daemon)

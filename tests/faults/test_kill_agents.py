@@ -2,7 +2,7 @@
 """
 kill -9 on acpd while agents work: no task is lost, none is owned twice, no process is left.
 
-ACPD_AGENT_KILLS=N sets how often the daemon is killed; ACPD_SEED=S repeats a run.
+ACPD_FAULTS=N sets how often the daemon is killed; ACPD_SEED=S repeats a run.
 """
 
 import os
@@ -12,7 +12,7 @@ import time
 
 from acpd import assert_counters_are_right, wait_until
 
-KILLS = int(os.environ.get("ACPD_AGENT_KILLS", "50"))
+KILLS = int(os.environ.get("ACPD_FAULTS", "50"))
 SEED = int(os.environ.get("ACPD_SEED", str(random.randrange(1 << 32))))
 HOSTILE = str(pathlib.Path(__file__).parents[1] / "agents" / "hostile.py")
 
@@ -36,7 +36,7 @@ end()
 
 
 def test_kill_9_while_agents_work(make_daemon, folder):
-    print(f"ACPD_SEED={SEED} ACPD_AGENT_KILLS={KILLS}")
+    print(f"ACPD_SEED={SEED} ACPD_FAULTS={KILLS}")
     chance = random.Random(SEED)
     locks = folder / "locks"
     locks.mkdir()
