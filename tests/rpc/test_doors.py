@@ -128,6 +128,26 @@ def test_senseless_roles_are_refused(make_daemon, roles, words):
     assert "roles: " in daemon.log.read_text() and words in daemon.log.read_text()
 
 
+def test_no_call_can_name_a_program(daemon, client):
+    """Commands come from the configuration alone."""
+    def names(value):
+        if isinstance(value, dict):
+            for name, member in value.items():
+                yield name if name != "name" else member
+                yield from names(member)
+        elif isinstance(value, list):
+            for member in value:
+                yield from names(member)
+
+    methods = client.call("rpc.discover")["methods"]
+    assert not {"command", "argv", "program", "runner", "env", "cwd", "shell", "mcpServers"} & {
+        name for method in methods for name in names(method["params"]) if isinstance(name, str)}
+    for method in ("assign_task_to_profile", "submit_task"):
+        params = {"task": {"title": "t", "command": ["sh"]}}
+        assert code_of(client.call, method, **params,
+                       **({"name": "p"} if method != "submit_task" else {})) == -32602
+
+
 def test_secrets_of_the_configuration_are_told_to_nobody(make_daemon):
     secret = "hunter2-hunter2"
     runner = {"env": {"API_KEY": secret}}
