@@ -491,10 +491,10 @@ int main(int argc, char **argv)
 
     occupy_standard_streams();
     parse_options(argc, argv, &options);
-    source.options = &options;
-    source.demo_path = demo_path;
     if (options.command)
         return run_command(&options);
+    source.options = &options;
+    source.demo_path = demo_path;
     cgroup_find(&source.cgroup);
     r = load_settings(&settings, &error);
     if (r < 0) {

@@ -225,7 +225,7 @@ void attempt_judge(struct attempt *attempt, const struct run_end *end)
 {
     bool succeeded = end->outcome == RUN_EXITED && end->code == 0;
     bool was_stopped = attempt_was_stopped(attempt);
-    const char *colon = end->message ? ": " : "", *limit = end->message ? end->message : "";
+    const char *colon = end->message ? ": " : "", *more = end->message ? end->message : "";
 
     if (was_stopped && attempt->stop == ERROR_TIMEOUT) {
         end_as(
@@ -244,15 +244,15 @@ void attempt_judge(struct attempt *attempt, const struct run_end *end)
         if (succeeded)
             attempt->result = result_of(attempt, end);
         else
-            attempt->message = xasprintf("exited with status %d%s%s", end->code, colon, limit);
+            attempt->message = xasprintf("exited with status %d%s%s", end->code, colon, more);
         break;
     case RUN_SIGNALED:
         end_as(attempt, ERROR_SIGNAL,
                xasprintf("killed by signal %d (%s)%s%s", end->code, strsignal(end->code), colon,
-                         limit));
+                         more));
         break;
     case RUN_NOT_STARTED:
-        end_as(attempt, ERROR_UNAVAILABLE, xstrdup(end->message));
+        end_as(attempt, ERROR_UNAVAILABLE, xstrdup(more));
         break;
     case RUN_LOST:
         end_as(attempt, ERROR_INTERRUPTED, xstrdup("its keeper process was killed"));

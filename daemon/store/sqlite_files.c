@@ -178,13 +178,9 @@ int store_backup(const char *path, const char *to, char **ret_info, char **ret_e
     if (r < 0)
         return r;
     /* link(), not rename(): what has appeared there meanwhile stays. */
-    if (link(part, to) < 0 || (r = sync_folder(to)) < 0) {
-        r = -errno;
-        unlink(part);
-        return refuse(ret_error, r, to, strerror(-r));
-    }
+    r = link(part, to) < 0 ? -errno : sync_folder(to);
     unlink(part);
-    return 0;
+    return r < 0 ? refuse(ret_error, r, to, strerror(-r)) : 0;
 }
 
 /* The counters that are kept beside the tasks are those of a count: a database that was put
