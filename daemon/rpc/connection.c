@@ -90,7 +90,6 @@ static void update_reading(struct connection *connection)
 /* Whether a whole line, or the rest at the end of input, stands in the buffer. */
 static bool find_line(struct connection *connection, size_t *ret_len, size_t *ret_next)
 {
-    const char *start = connection->in.data + connection->in_at;
     size_t available = connection->in.len - connection->in_at;
     const char *newline;
 
@@ -101,7 +100,7 @@ static bool find_line(struct connection *connection, size_t *ret_len, size_t *re
                            connection->in.len - connection->in_scanned)
                   : NULL;
     if (newline) {
-        *ret_len = (size_t)(newline - start);
+        *ret_len = (size_t)(newline - connection->in.data) - connection->in_at;
         *ret_next = connection->in_at + *ret_len + 1;
         return true;
     }
