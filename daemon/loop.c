@@ -85,17 +85,14 @@ static void commit(struct loop *loop, int r)
     rpc_fail(loop->server);
 }
 
-static void pass(struct loop *loop)
+void loop_pass(struct loop *loop, bool may_block)
 {
-    bool may_block = !rpc_has_backlog(loop->server);
-
     take_requests(loop, may_block);
     handle_signals(loop);
     commit(loop, engine_plan(loop->engine)); /* 2. and 3. */
     rpc_release(loop->server);               /* 4. staged replies leave */
     engine_launch(loop->engine);             /* 5. only what is committed is started or stopped */
-    rpc_reap(loop->server);                  /* 6. bury the dead, set the alarm */
-    arm_timer(loop);
+    rpc_reap(loop->server);                  /* 6. bury the dead */
     engine_note_busy(loop->engine, clock_mono_us() - loop->woke_us);
 }
 
@@ -108,9 +105,9 @@ int loop_run(struct loop *loop)
 {
     loop->timer = evtimer_new(loop->base, on_timer, NULL);
     engine_begin(loop->engine);
-    arm_timer(loop);
     while (!loop->engine->is_stopping || !engine_is_idle(loop->engine)) {
-        pass(loop);
+        arm_timer(loop);
+        loop_pass(loop, !rpc_has_backlog(loop->server));
         /* Ends that the storage does not take are told by the next start: as interruptions. */
         if (loop->engine->is_stopping && loop->storage_is_failing && !engine_has_runs(loop->engine))
             break;

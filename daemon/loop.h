@@ -20,6 +20,8 @@ struct loop {
     int exit_status;
 };
 
+/** One pass; `may_block`: it may wait for an event. */
+void loop_pass(struct loop *loop, bool may_block);
 /** Runs passes until a stop was requested and every attempt has ended and is committed. -EIO: the
  *  storage did not take the last ones. */
 int loop_run(struct loop *loop);
