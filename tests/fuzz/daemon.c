@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "common/alloc.h"
+#include "common/log.h"
+#include "config.h"
+#include "fuzz.h"
+#include "rpc/connection.h"
+
+/* reload_config alternates between them. */
+static const char *const configs[2] = {FUZZ_FOLDER "/daemon-1.json", FUZZ_FOLDER "/daemon-2.json"};
+
+static char folder[] = "/tmp/acpd-fuzz-XXXXXX";
+static char *socket_path;
+static struct loop loop;
+static struct store *store;
+static size_t reloads;
+
+static int reload(struct engine *engine, char **ret_error)
+{
+    CLEANUP(settings_deinit) struct settings settings = {0};
+
+    PROMISE(config_load(configs[reloads++ % 2], "/bin/true", &settings, ret_error) == 0, "%s",
+            *ret_error);
+    return engine_configure(engine, &settings);
+}
+
+static void remove_folder(void)
+{
+    CLEANUP(freep) char *lock = xasprintf("%s.lock", socket_path);
+
+    unlink(socket_path);
+    unlink(lock);
+    rmdir(folder);
+}
+
+static void make_folder(void)
+{
+    PROMISE(mkdtemp(folder));
+    socket_path = xasprintf("%s/acpd.sock", folder);
+    atexit(remove_folder);
+    log_setup("acpd", LOG_LEVEL_ERROR);
+}
+
+static void commit(void)
+{
+    PROMISE(store_commit(store) == 0, "%s", store_error(store));
+    engine_commit(loop.engine);
+}
+
+/* As main.c does it. */
+static void start(void)
+{
+    struct settings empty = {0};
+    char *error = NULL;
+
+    reloads = 0;
+    loop = (struct loop){.base = event_base_new()};
+    PROMISE(store_open(":memory:", &store, &error) == 0, "%s", error);
+    loop.engine = engine_new(store, &empty, folder, socket_path);
+    loop.engine->reload = reload;
+    PROMISE(reload(loop.engine, &error) == 0);
+    commit();
+    PROMISE(engine_recover(loop.engine) == 0);
+    PROMISE(engine_plan(loop.engine) == 0);
+    commit();
+    PROMISE(rpc_server_new(loop.base, loop.engine, socket_path, &loop.server, &error) == 0, "%s",
+            error);
+}
+
+static void stop(void)
+{
+    rpc_server_free(loop.server);
+    engine_free(loop.engine);
+    store_close(store);
+    event_base_free(loop.base);
+}
+
+static int count_task(struct task *task, void *data)
+{
+    int64_t *counts = data;
+
+    counts[task->status]++;
+    return 0;
+}
+
+/* The counters beside the tasks are those of a count. */
+static void check_counters(void)
+{
+    for (size_t i = 0; i < loop.engine->profile_count; i++) {
+        const struct profile *profile = loop.engine->profiles[i];
+        struct store_filter filter = {.profile_id = profile->id, .scan_limit = INT64_MAX};
+        int64_t counts[TASK_STATUS_COUNT] = {0}, next;
+
+        PROMISE(store_list_tasks(store, &filter, count_task, counts, &next) == 0);
+        for (int status = TASK_QUEUED; status < TASK_STATUS_COUNT; status++)
+            PROMISE(profile_count(profile, (enum task_status)status) == counts[status],
+                    "profile %s: %lld in status %d, counted %lld", profile->config.name,
+                    (long long)profile_count(profile, (enum task_status)status), status,
+                    (long long)counts[status]);
+    }
+}
+
+bool daemon_prepare(void)
+{
+    static size_t inputs;
+
+    if (inputs++ % DAEMON_INPUTS)
+        return false;
+    if (!loop.engine) {
+        make_folder();
+    } else {
+        check_counters();
+        stop();
+    }
+    start();
+    return true;
+}
+
+const struct settings *daemon_settings(void)
+{
+    return &loop.engine->settings;
+}
+
+bool daemon_pass(void)
+{
+    loop_pass(&loop, false);
+    PROMISE(!loop.storage_is_failing, "%s", store_error(store));
+    PROMISE(list_is_empty(&loop.server->dead));
+    return rpc_has_backlog(loop.server) || loop.engine->has_more_work;
+}
+
+size_t daemon_connections(void)
+{
+    for (int i = 0; i < 10 && loop.server->connection_count; i++)
+        daemon_pass();
+    return loop.server->connection_count;
+}
+
+int daemon_connect(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    strcpy(address.sun_path, socket_path);
+    PROMISE(fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0, "%s",
+            strerror(errno));
+    return fd;
+}
+
+bool daemon_receive(int fd, struct buf *received)
+{
+    static char data[65536];
+
+    for (;;) {
+        ssize_t n = recv(fd, data, sizeof(data), 0);
+
+        if (n <= 0)
+            return n < 0 && errno == EAGAIN;
+        buf_add(received, data, (size_t)n);
+    }
+}

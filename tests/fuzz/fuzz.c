@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+#include "fuzz.h"
+
+struct json_object *fuzz_parse(const char *text, size_t len, bool *ret_is_json)
+{
+    static struct json_reader *reader;
+    struct json_object *value = NULL;
+    const char *reason;
+    size_t offset;
+
+    if (!reader)
+        reader = json_reader_new();
+    *ret_is_json = json_reader_parse(reader, text, len, &value, &reason, &offset) == 0;
+    return value;
+}
+
+struct json_object *fuzz_must_parse(const char *text, size_t len)
+{
+    bool is_json;
+    struct json_object *value = fuzz_parse(text, len, &is_json);
+
+    PROMISE(is_json, "%.*s", (int)len, text);
+    return value;
+}
