@@ -67,6 +67,14 @@ static int64_t get_ms(struct rpc_call *call, const char *param)
     return (int64_t)(1000 * json_object_get_double(json_get(call->params, param)));
 }
 
+static bool may_claim(const struct engine *engine, struct profile *const *profiles, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (engine_may_claim(engine, profiles[i]))
+            return true;
+    return false;
+}
+
 static enum rpc_outcome claim_task(struct rpc_call *call)
 {
     struct engine *engine = call->engine;
@@ -82,8 +90,8 @@ static enum rpc_outcome claim_task(struct rpc_call *call)
         return RPC_ERROR;
     if (!call->connection)
         return rpc_error(call, RPC_INVALID_REQUEST, "a claim needs an id: nobody would hear of it");
-    /* Whoever came before comes first. */
-    if (!call->deadline) {
+    /* Whoever came before comes first, where there is something to come for. */
+    if (!call->deadline && may_claim(engine, profiles, count)) {
         waiting_serve(call->connection->server);
         buf_clear(call->out);
     }
