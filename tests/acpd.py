@@ -2,6 +2,7 @@
 """A real daemon, a real gateway and their clients, for the tests: everything goes through the
 sockets."""
 
+import concurrent.futures
 import contextlib
 import http.client
 import json
@@ -30,6 +31,22 @@ def wait_until(condition, what="the condition", deadline=DEADLINE):
         if time.monotonic() > end:
             raise AssertionError(f"{what} did not come true within {deadline} s")
         time.sleep(0.01)
+
+
+def resident_bytes(pid):
+    """What a process has in memory."""
+    with open(f"/proc/{pid}/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def open_files(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def in_threads(count, work):
+    """Calls work(0), work(1), … each in a thread of its own; what one raises is raised."""
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        list(pool.map(work, range(count)))
 
 
 class RpcError(Exception):

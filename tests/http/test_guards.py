@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from acpd import DEADLINE, wait_until
+from acpd import DEADLINE, in_threads, open_files, profile, resident_bytes, wait_until
 
 TOKEN = "0123456789abcdef-_.~+/"
 ON = '{"isActive": true}'
@@ -472,6 +472,26 @@ def test_five_hundred_silent_connections_keep_no_one_out(gateway):
         assert time.monotonic() - began < 3, "the issue's bound"
         for _ in range(20):
             assert gateway.is_answering()
+    assert_unharmed(gateway)
+
+
+def test_ten_thousand_connections_leak_nothing(make_daemon, make_gateway, monkeypatch):
+    monkeypatch.setenv("ASAN_OPTIONS", "quarantine_size_mb=1")  # freed memory counts as free
+    daemon = make_daemon(profile("p"))
+    gateway = make_gateway(daemon)
+    pids = [gateway.process.pid, daemon.process.pid]
+
+    def come_and_go(number, count):
+        for _ in range(count):
+            [answer] = exchange(gateway, get_request(gateway, "/api/profiles/p/state"))
+            assert answer.json["name"] == "p"
+
+    in_threads(4, lambda number: come_and_go(number, 2500))  # each of its threads has worked
+    files, memory = [open_files(pid) for pid in pids], [resident_bytes(pid) for pid in pids]
+    in_threads(4, lambda number: come_and_go(number, 2500))
+    wait_until(lambda: [open_files(pid) for pid in pids] <= files, "descriptors are given back")
+    for pid, before in zip(pids, memory):
+        assert resident_bytes(pid) - before < 32 << 20
     assert_unharmed(gateway)
 
 

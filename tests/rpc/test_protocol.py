@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from acpd import RpcError, profile, shell, wait_until
+from acpd import RpcError, open_files, profile, resident_bytes, shell, wait_until
 
 CALL = '{"jsonrpc":"2.0","id":%s,"method":"get_profile_state","params":{"name":"p"}}'
 
@@ -154,11 +154,6 @@ def cpu_seconds(daemon):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def resident_bytes(daemon):
-    pages = int(open(f"/proc/{daemon.process.pid}/statm").read().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
 def test_a_line_over_the_limit_is_refused_and_the_connection_closed(make_daemon):
     daemon = make_daemon(profile(), lineLimit=2000)
     with daemon.client() as client:
@@ -204,14 +199,14 @@ def test_a_client_that_never_reads_costs_bounded_memory_and_no_one_else(make_dae
     # Requests are taken until the daemon no longer reads from this connection.
     with daemon.client() as deaf, daemon.client() as other:
         deaf.socket.settimeout(1)
-        before = resident_bytes(daemon)
+        before = resident_bytes(daemon.process.pid)
         line = ('{"jsonrpc":"2.0","id":1,"method":"rpc.discover"}\n' * 100).encode()
         sent = 0
         with pytest.raises(socket.timeout):
             while sent < 1 << 30:
                 deaf.socket.sendall(line)
                 sent += len(line)
-        assert resident_bytes(daemon) - before < 64 << 20
+        assert resident_bytes(daemon.process.pid) - before < 64 << 20
         assert other.get_health()
         # Once it reads, it gets what it asked for.
         deaf.socket.settimeout(60)
@@ -226,8 +221,7 @@ def test_a_client_that_vanishes_in_mid_line_or_before_its_reply_harms_no_one(dae
                 client.send(data)
     with daemon.client() as client:
         assert client.get_health()
-    pid = daemon.process.pid
-    wait_until(lambda: len(os.listdir(f"/proc/{pid}/fd")) < 40, "descriptors are given back")
+    wait_until(lambda: open_files(daemon.process.pid) < 40, "descriptors are given back")
 
 
 def test_discover_lists_every_method_and_each_refuses_what_it_does_not_know(client):
@@ -302,12 +296,6 @@ def test_text_comes_back_as_it_was_sent(client):
     assert again["title"] == title and again["description"] == title and again["input"] == given
 
 
-def memory(daemon):
-    """Bytes that it has in memory."""
-    with open(f"/proc/{daemon.process.pid}/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 def test_a_client_that_always_leaves_something_unread_costs_bounded_memory(make_daemon, monkeypatch):
     monkeypatch.setenv("ASAN_OPTIONS", "quarantine_size_mb=1")  # freed memory counts as free
     daemon = make_daemon(profile("p"))
@@ -316,14 +304,14 @@ def test_a_client_that_always_leaves_something_unread_costs_bounded_memory(make_
         id = client.assign("p", input="y" * 900000)["id"]
         request = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "get_task", "params": {"id": id}})
         client.send((request + "\n") * 10)
-        before, left = memory(daemon), 10
+        before, left = resident_bytes(daemon.process.pid), 10
         for _ in range(400):
             while left < 10:
                 client.send(request + "\n")
                 left += 1
             assert client.line()
             left -= 1
-        assert memory(daemon) - before < 100 << 20
+        assert resident_bytes(daemon.process.pid) - before < 100 << 20
 
 
 def test_one_batch_costs_bounded_memory(daemon):
