@@ -17,6 +17,8 @@
 /** Before each input: a new daemon when it is time for one. True: it is new. */
 bool daemon_prepare(void);
 const struct settings *daemon_settings(void);
+/** From now on commits fail, as on a full disk; or no longer. */
+void daemon_set_failing(bool is_failing);
 /** One pass without waiting; returns whether lines are left for the next. */
 bool daemon_pass(void);
 /** Of those that are open at both ends, after the passes that this takes. */

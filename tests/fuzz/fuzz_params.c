@@ -8,8 +8,9 @@
  *   assign_task_to_profile name=work task.title=x task.runAt="2030-01-01T00:00:00Z"
  *   update_task ["$id", "high"]
  *
- * A first word that is no method stands for some method. A value that is no JSON stands for itself
- * as a string. $id is the last task that a reply named, $lease the last token.
+ * In a line that begins with "!" the commit of the call fails. A first word that is no method
+ * stands for some method. A value that is no JSON stands for itself as a string. $id is the last
+ * task that a reply named, $lease the last token.
  */
 #include <string.h>
 #include <sys/socket.h>
@@ -116,9 +117,11 @@ static struct json_object *params_of(const char *text, size_t len)
 /* --- the call and its reply ----------------------------------------------------------------------
  */
 
-static bool is_expected(int code)
+static bool is_expected(int code, bool is_failing)
 {
     switch (code) {
+    case RPC_UNAVAILABLE:
+        return is_failing;
     case RPC_INVALID_REQUEST:
     case RPC_INVALID_PARAMS:
     case RPC_NOT_FOUND:
@@ -130,12 +133,12 @@ static bool is_expected(int code)
     }
 }
 
-static void check_error(struct json_object *error)
+static void check_error(struct json_object *error, bool is_failing)
 {
     int code = json_object_get_int(json_get(error, "code"));
     struct json_object *data = json_get(error, "data");
 
-    PROMISE(is_expected(code), "%s", json_compact(error));
+    PROMISE(is_expected(code, is_failing), "%s", json_compact(error));
     PROMISE(json_object_get_string_len(json_get(error, "message")) > 5);
     if (code == RPC_QUEUE_FULL)
         PROMISE(json_object_get_int(json_get(data, "retryAfter")) > 0);
@@ -219,7 +222,7 @@ static bool is_taken(const struct buf *request)
 }
 
 /* What is no UTF-8 would be refused by the parser, which is the socket target's to try. */
-static void play_line(char *line, size_t len)
+static void play_call(char *line, size_t len, bool is_failing)
 {
     const char *space = memchr(line, ' ', len);
     size_t width = space ? (size_t)(space - line) : len;
@@ -243,9 +246,18 @@ static void play_line(char *line, size_t len)
         return;
     reply = call(&request);
     if (json_get(reply, "error"))
-        check_error(json_get(reply, "error"));
+        check_error(json_get(reply, "error"), is_failing);
     else
         take_result(json_get(reply, "result"));
+}
+
+static void play_line(char *line, size_t len)
+{
+    bool is_failing = *line == '!';
+
+    daemon_set_failing(is_failing);
+    play_call(line + is_failing, len - is_failing, is_failing);
+    daemon_set_failing(false);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -2,12 +2,13 @@
 /*
  * The socket: what two clients send, byte for byte, against what they must get back.
  *
- * An input is what the clients send. Four control characters are moves instead:
+ * An input is what the clients send. Some control characters are moves instead:
  *
  *   0x1e (RS)   a pass of the daemon
  *   0x1d (GS)   the other client's turn
  *   0x04 (EOT)  this client closes its writing half
  *   0x18 (CAN)  this client vanishes
+ *   0x15 (NAK)  commits fail from now on, or no longer
  */
 #include <string.h>
 #include <sys/socket.h>
@@ -16,7 +17,7 @@
 #include "daemon.h"
 #include "fuzz.h"
 
-enum { PASS = 0x1e, OTHER = 0x1d, HALF_CLOSE = 0x04, VANISH = 0x18 };
+enum { PASS = 0x1e, OTHER = 0x1d, HALF_CLOSE = 0x04, VANISH = 0x18, FAIL = 0x15 };
 
 struct client {
     int fd;
@@ -261,15 +262,27 @@ static void send_bytes(struct client *client, const uint8_t *data, size_t len)
         buf_add(&client->sent, data, len);
 }
 
+static bool is_move(int c)
+{
+    return c == PASS || c == OTHER || c == HALF_CLOSE || c == VANISH || c == FAIL;
+}
+
+static void half_close(struct client *client)
+{
+    if (!client->has_vanished)
+        client->has_half_closed = shutdown(client->fd, SHUT_WR) == 0;
+}
+
 static void play(struct client clients[2], const uint8_t *data, size_t size)
 {
     struct client *current = &clients[0];
+    bool is_failing = false;
     size_t start = 0;
 
     for (size_t i = 0; i <= size; i++) {
         int move = i < size ? data[i] : PASS;
 
-        if (move != PASS && move != OTHER && move != HALF_CLOSE && move != VANISH)
+        if (!is_move(move))
             continue;
         send_bytes(current, data + start, i - start);
         start = i + 1;
@@ -279,9 +292,12 @@ static void play(struct client clients[2], const uint8_t *data, size_t size)
             current = &clients[current == &clients[0]];
         else if (move == VANISH)
             vanish(current);
-        else if (!current->has_vanished)
-            current->has_half_closed = shutdown(current->fd, SHUT_WR) == 0;
+        else if (move == HALF_CLOSE)
+            half_close(current);
+        else
+            daemon_set_failing(is_failing = !is_failing);
     }
+    daemon_set_failing(false);
     for (int quiet = 0; quiet < 3; quiet++)
         if (pass(clients))
             quiet = -1;
