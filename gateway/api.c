@@ -130,17 +130,19 @@ static bool take_body(struct mg_connection *connection, struct json_object *para
 }
 
 static int call(struct mg_connection *connection, struct upstream *upstream,
-                const struct route *route, struct json_object *params, bool reads)
+                const struct route *route, const struct token_holder *holder,
+                struct json_object *params)
 {
     CLEANUP(upstream_reply_deinit) struct upstream_reply reply = {0};
+    const char *actor = holder->name[0] ? holder->name : NULL;
 
-    switch (upstream_call(upstream, route->method, params, &reply)) {
+    switch (upstream_call(upstream, route->method, actor, params, &reply)) {
     case UPSTREAM_REFUSED:
         return reply_refused(connection, reply.error);
     case UPSTREAM_AWAY:
         return reply_away(connection);
     case UPSTREAM_LOST:
-        if (reads)
+        if (!route->writes)
             return reply_away(connection);
         return http_error(connection, 504, RPC_UNAVAILABLE, NULL, NULL,
                           "acpd went away before it answered: it may or may not have done this");
@@ -162,6 +164,7 @@ int api_handle(struct mg_connection *connection, const struct http_policy *polic
     const struct route *route = NULL;
     char allow[64], headers[96];
     bool reads = is_read(info->request_method);
+    struct token_holder holder;
     struct typing typing;
 
     switch (route_find(info->request_method, path, params, &route, allow)) {
@@ -182,8 +185,11 @@ int api_handle(struct mg_connection *connection, const struct http_policy *polic
     }
     if (!reads && !http_admit_write(connection))
         return 403;
-    if (!http_authorize(connection, policy))
+    if (!http_authorize(connection, policy, &holder))
         return 401;
+    if (route->writes && !holder.may_write)
+        return http_error(connection, 403, RPC_FORBIDDEN, NULL, NULL,
+                          "the token \"%s\" may only read", holder.name);
     if (route->format == ROUTE_OPENAPI)
         return reply_openapi(connection, upstream);
     if (route->format == ROUTE_EVENTS)
@@ -197,5 +203,5 @@ int api_handle(struct mg_connection *connection, const struct http_policy *polic
         return reply_away(connection);
     if (!reads && !take_body(connection, params))
         return 400;
-    return call(connection, upstream, route, params, reads);
+    return call(connection, upstream, route, &holder, params);
 }

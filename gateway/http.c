@@ -28,7 +28,7 @@ void http_policy_deinit(struct http_policy *policy)
 {
     free(policy->listen_host);
     strv_free(policy->allow_hosts);
-    free(policy->token);
+    tokens_free(policy->tokens);
     *policy = (struct http_policy){0};
 }
 
@@ -340,29 +340,39 @@ bool http_admit(struct mg_connection *connection, const struct http_policy *poli
     return true;
 }
 
-/* In a time that does not tell how much of it was right. */
-static bool is_token(const char *given, const char *wanted)
+/* Of "Bearer TOKEN"; NULL: there is none. */
+static const char *bearer(const char *authorization)
 {
-    size_t len = strlen(wanted);
-    unsigned char difference = (unsigned char)(strlen(given) != len);
-
-    for (size_t i = 0; i < len && given[0]; i++)
-        difference |= (unsigned char)(given[i % strlen(given)] ^ wanted[i]);
-    return !difference && given[0];
+    if (!authorization || strncasecmp(authorization, "Bearer ", 7) != 0)
+        return NULL;
+    return authorization + 7 + strspn(authorization + 7, " ");
 }
 
-bool http_authorize(struct mg_connection *connection, const struct http_policy *policy)
+bool http_authorize(struct mg_connection *connection, const struct http_policy *policy,
+                    struct token_holder *ret_holder)
 {
-    const char *given = header(mg_get_request_info(connection), "Authorization");
+    const struct mg_request_info *info = mg_get_request_info(connection);
+    const char *given = bearer(header(info, "Authorization"));
+    char headers[48];
+    int wait;
 
-    if (!policy->token)
+    if (!policy->tokens) {
+        *ret_holder = (struct token_holder){.may_write = true};
         return true;
-    if (given && strncasecmp(given, "Bearer ", 7) == 0 &&
-        is_token(given + 7 + strspn(given + 7, " "), policy->token))
+    }
+    switch (tokens_check(policy->tokens, given, info->remote_addr, ret_holder, &wait)) {
+    case TOKEN_REFUSED:
+        http_error(connection, 401, RPC_FORBIDDEN, "WWW-Authenticate: Bearer\r\n", NULL,
+                   "a bearer token is needed; it is in the file that --token-file names");
+        return false;
+    case TOKEN_THROTTLED:
+        snprintf(headers, sizeof(headers), "Retry-After: %d\r\n", wait);
+        http_error(connection, 429, RPC_FORBIDDEN, headers, NULL,
+                   "too many wrong tokens came; a right one is taken at any time");
+        return false;
+    default:
         return true;
-    http_error(connection, 401, RPC_FORBIDDEN, "WWW-Authenticate: Bearer\r\n", NULL,
-               "a bearer token is needed; it is in the file that --token-file names");
-    return false;
+    }
 }
 
 bool http_read_body(struct mg_connection *connection, struct buf *ret_body)

@@ -9,13 +9,14 @@
 
 #include "common/buf.h"
 #include "common/json.h"
+#include "gateway/tokens.h"
 
 #define HTTP_BODY_MAX (16 * 1024 * 1024) /* bytes */
 
 struct http_policy {
-    char *listen_host;  /* the address that it listens on */
-    char **allow_hosts; /* names beyond it and those of loopback that Host may have */
-    char *token;        /* of "Authorization: Bearer"; NULL: none is asked for */
+    char *listen_host;     /* the address that it listens on */
+    char **allow_hosts;    /* names beyond it and those of loopback that Host may have */
+    struct tokens *tokens; /* of "Authorization: Bearer"; NULL: none is asked for */
 };
 
 void http_policy_deinit(struct http_policy *policy);
@@ -25,8 +26,9 @@ bool http_admit(struct mg_connection *connection, const struct http_policy *poli
 /** Checks that a write does not come from a page of another site, which may send whatever a form
  *  can. False: it was answered with 403 or 415. */
 bool http_admit_write(struct mg_connection *connection);
-/** Checks the bearer token; false: answered with 401. */
-bool http_authorize(struct mg_connection *connection, const struct http_policy *policy);
+/** Checks the bearer token, and says whose it is. False: answered with 401 or 429. */
+bool http_authorize(struct mg_connection *connection, const struct http_policy *policy,
+                    struct token_holder *ret_holder);
 
 /** Sends an answer. `headers`: more of them, each ended by CRLF, or NULL. Without the body when the
  *  verb is HEAD. Returns the status. */

@@ -5,7 +5,6 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <pthread.h>
 #include <signal.h>
@@ -13,7 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "common/alloc.h"
@@ -29,7 +27,6 @@
 #define THREADS         "600"
 #define REQUEST_TIMEOUT "3000" /* ms */
 #define STOP_MS         1700   /* what is in flight may take so long at the end */
-#define TOKEN_MAX       4096   /* bytes of the token's file */
 
 static const char usage[] =
     "Usage: acp-gateway [OPTION]...\n"
@@ -40,7 +37,8 @@ static const char usage[] =
     "  --listen HOST:PORT where to listen (default: 127.0.0.1:8080); beyond loopback\n"
     "                     only with a token\n"
     "  --dashboard DIR    the built dashboard (default: found by itself)\n"
-    "  --token-file FILE  ask for the bearer token that this file holds\n"
+    "  --token-file FILE  ask for one of the bearer tokens that this file holds, a line each:\n"
+    "                     TOKEN [NAME [read|operate]]; SIGHUP reads it again\n"
     "  --allow-host H     a further name that requests may use for this host\n"
     "  --version          print the version and exit\n"
     "  --help             print this and exit\n";
@@ -170,27 +168,6 @@ static int parse_listen(const char *text, char **ret_host, int *ret_port)
     return 0;
 }
 
-static int read_token(const char *path, char **ret_token)
-{
-    CLEANUP(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    char text[TOKEN_MAX];
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
-    size_t len;
-
-    if (n < 0) {
-        log_error("cannot read the token from %s: %s", path, strerror(errno));
-        return -errno;
-    }
-    for (len = 0; len < (size_t)n && text[len] > ' ' && text[len] < 127; len++)
-        ;
-    if (len < 16 || (size_t)n == sizeof(text)) {
-        log_error("%s must start with a token of 16 or more printable characters", path);
-        return -EINVAL;
-    }
-    *ret_token = xstrndup(text, len);
-    return 0;
-}
-
 static int handle(struct mg_connection *connection, struct gateway *gateway)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
@@ -314,6 +291,18 @@ static void stop(struct gateway *gateway, struct mg_context *context, const char
     _exit(EXIT_SUCCESS);
 }
 
+static void reload(struct tokens *tokens)
+{
+    CLEANUP(freep) char *error = NULL;
+
+    if (!tokens)
+        return;
+    if (tokens_reload(tokens, &error) < 0)
+        log_error("the tokens stay as they were: %s", error);
+    else
+        log_info("the tokens were read again");
+}
+
 static int serve(struct gateway *gateway, const char *host, int port, const char *socket_path)
 {
     struct mg_context *context;
@@ -340,9 +329,8 @@ static int serve(struct gateway *gateway, const char *host, int port, const char
     log_info("acp-gateway " ACPD_VERSION " is ready on http://%s:%d, acpd's socket is %s", host,
              port, socket_path);
     notify_systemd("READY=1");
-    do {
-        sigwait(&signals, &received);
-    } while (received == SIGHUP); /* nothing to reload */
+    while (sigwait(&signals, &received) == 0 && received == SIGHUP)
+        reload(gateway->policy->tokens);
     notify_systemd("STOPPING=1");
     stop(gateway, context, host, port);
     mg_exit_library();
@@ -363,9 +351,11 @@ int main(int argc, char **argv)
         log_error("--listen must be an IPv4 address and a port, as in 127.0.0.1:8080");
         return EXIT_FAILURE;
     }
-    if (options.token_file && read_token(options.token_file, &options.policy.token) < 0)
+    if (options.token_file && tokens_new(options.token_file, &options.policy.tokens, &error) < 0) {
+        log_error("%s", error);
         return EXIT_FAILURE;
-    if (!options.policy.token && strncmp(options.policy.listen_host, "127.", 4) != 0) {
+    }
+    if (!options.policy.tokens && strncmp(options.policy.listen_host, "127.", 4) != 0) {
         log_error("%s is not a loopback address: to listen there a token is needed, see "
                   "--token-file",
                   options.policy.listen_host);

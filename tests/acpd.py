@@ -240,6 +240,17 @@ def assert_bytes_are_right(daemon):
             "SELECT id FROM task WHERE (status > 4) <> (bytes > 0)").fetchall()
 
 
+TOKEN = "0123456789abcdef-_.~+/"
+
+
+def token_file(folder, content=TOKEN + "\n"):
+    """A file of tokens that is its owner's alone."""
+    path = folder / "token"
+    path.touch(mode=0o600)
+    path.write_text(content)
+    return path
+
+
 SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
