@@ -147,27 +147,6 @@ static const char *config_path(const struct options *options)
     return options->config;
 }
 
-/* The demo agent: beside acpd in a build, else where it was installed. */
-static char *find_demo(void)
-{
-    char self[4096];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    char *slash;
-
-    if (n > 0) {
-        self[n] = '\0';
-        slash = strrchr(self, '/');
-        if (slash) {
-            CLEANUP(freep)
-            char *beside = xasprintf("%.*s/acpd-demo", (int)(slash - self), self);
-
-            if (access(beside, X_OK) == 0)
-                return STEAL(beside);
-        }
-    }
-    return xstrdup(ACPD_LIBEXECDIR "/acpd-demo");
-}
-
 static int reload(struct engine *engine, char **ret_error)
 {
     CLEANUP(settings_deinit) struct settings settings = {0};
@@ -376,12 +355,13 @@ int main(int argc, char **argv)
 {
     CLEANUP(options_deinit) struct options options = {0};
     CLEANUP(settings_deinit) struct settings settings = {0};
-    CLEANUP(freep) char *error = NULL, *lock_path = NULL, *demo_path = find_demo();
+    CLEANUP(freep) char *error = NULL, *lock_path = NULL, *demo_path = NULL;
     struct supervisor *supervisor;
     int lock_fd, status, r;
 
     occupy_standard_streams();
     parse_options(argc, argv, &options);
+    demo_path = path_find_own("acpd-demo", ACPD_LIBEXECDIR "/acpd-demo");
     source.options = &options;
     source.demo_path = demo_path;
     r = config_load(config_path(&options), source.demo_path, &settings, &error);

@@ -122,29 +122,6 @@ static void parse_options(int argc, char **argv, struct options *options)
         options->listen = xstrdup("127.0.0.1:8080");
 }
 
-/* Beside the gateway's folder in a build, else where it was installed. */
-static char *find_dashboard(void)
-{
-    char self[4096];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-
-    for (int up = 0; n > 0 && up < 2; up++) {
-        char *slash;
-
-        self[n] = '\0';
-        slash = strrchr(self, '/');
-        n = slash ? slash - self : 0;
-    }
-    if (n > 0) {
-        CLEANUP(freep) char *beside = xasprintf("%.*s/dashboard/dist", (int)n, self);
-        CLEANUP(freep) char *index = xasprintf("%s/index.html", beside);
-
-        if (access(index, R_OK) == 0)
-            return STEAL(beside);
-    }
-    return xstrdup(ACPD_DATADIR "/dashboard");
-}
-
 /* Splits HOST:PORT; -EINVAL unless HOST is an IPv4 address (or localhost) and PORT a port. */
 static int parse_listen(const char *text, char **ret_host, int *ret_port)
 {
@@ -362,7 +339,7 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
     if (!options.dashboard)
-        options.dashboard = find_dashboard();
+        options.dashboard = path_find_own("../dashboard/dist", ACPD_DATADIR "/dashboard");
     if (assets_load(options.dashboard, &gateway.assets, &error) < 0) {
         log_error("%s", error);
         return EXIT_FAILURE;
