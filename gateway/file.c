@@ -25,7 +25,7 @@ int file_read(const char *path, bool is_secret, struct buf *ret_data, char **ret
 {
     CLEANUP(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
     CLEANUP(buf_deinit) struct buf data = {0};
-    struct stat st;
+    struct stat st = {0};
     int r = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
 
     if (r == 0 && is_secret && st.st_mode & S_IRWXO) {

@@ -24,6 +24,8 @@ static const char common_headers[] =
     "Content-Security-Policy: default-src 'self'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'\r\n";
 
+static const char tls_headers[] = "Strict-Transport-Security: max-age=31536000\r\n";
+
 void http_policy_deinit(struct http_policy *policy)
 {
     free(policy->listen_host);
@@ -92,14 +94,21 @@ static void add_date(struct buf *answer)
                months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
+static void add_common(struct buf *answer, struct mg_connection *connection)
+{
+    add_date(answer);
+    buf_add_text(answer, common_headers);
+    if (mg_get_request_info(connection)->is_ssl)
+        buf_add_text(answer, tls_headers);
+}
+
 int http_reply(struct mg_connection *connection, int status, const char *content_type,
                const char *headers, const void *body, size_t len)
 {
     CLEANUP(buf_deinit) struct buf answer = {0};
 
     buf_printf(&answer, "HTTP/1.1 %d %s\r\n", status, reason_of(status));
-    add_date(&answer);
-    buf_add_text(&answer, common_headers);
+    add_common(&answer, connection);
     if (content_type)
         buf_printf(&answer, "Content-Type: %s\r\n", content_type);
     if (status != 204 && status != 304)
@@ -118,8 +127,7 @@ void http_stream(struct mg_connection *connection, const char *content_type)
     CLEANUP(buf_deinit) struct buf head = {0};
 
     buf_add_text(&head, "HTTP/1.1 200 OK\r\n");
-    add_date(&head);
-    buf_add_text(&head, common_headers);
+    add_common(&head, connection);
     buf_printf(&head,
                "Content-Type: %s\r\nCache-Control: no-store\r\nConnection: close\r\n"
                "X-Accel-Buffering: no\r\n\r\n",
@@ -282,13 +290,14 @@ static bool may_be_host(const struct http_policy *policy, const char *host)
     return is_host(host, len, policy->listen_host);
 }
 
-/* Whether the Origin is that of this very Host. */
-static bool is_own_origin(const char *origin, const char *host)
+/* Whether the Origin is that of this very Host. What arrives without TLS may have been sent with
+ * it, to a reverse proxy. */
+static bool is_own_origin(const char *origin, const char *host, bool is_tls)
 {
     const char *at = strstr(origin, "://");
 
     return at && strcasecmp(at + 3, host) == 0 &&
-           (strncmp(origin, "http://", 7) == 0 || strncmp(origin, "https://", 8) == 0);
+           (strncmp(origin, "https://", 8) == 0 || (!is_tls && strncmp(origin, "http://", 7) == 0));
 }
 
 static bool is_media_type(const char *content_type, const char *wanted)
@@ -303,7 +312,7 @@ bool http_admit_write(struct mg_connection *connection)
     const struct mg_request_info *info = mg_get_request_info(connection);
     const char *host = header(info, "Host"), *origin = header(info, "Origin");
     const char *site = header(info, "Sec-Fetch-Site"), *type = header(info, "Content-Type");
-    bool is_own = (origin && is_own_origin(origin, host)) ||
+    bool is_own = (origin && is_own_origin(origin, host, info->is_ssl)) ||
                   (!origin && site && strcmp(site, "same-origin") == 0);
     bool is_foreign = (origin && !is_own) ||
                       (site && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0);

@@ -21,6 +21,7 @@
 #include "common/strv.h"
 #include "gateway/api.h"
 #include "gateway/assets.h"
+#include "gateway/tls.h"
 
 /* A connection holds a thread, a silent one for REQUEST_TIMEOUT: five hundred of them must not
  * keep a new client out. An idle thread costs 20 KB. */
@@ -39,12 +40,15 @@ static const char usage[] =
     "  --dashboard DIR    the built dashboard (default: found by itself)\n"
     "  --token-file FILE  ask for one of the bearer tokens that this file holds, a line each:\n"
     "                     TOKEN [NAME [read|operate]]; SIGHUP reads it again\n"
+    "  --tls-cert FILE    speak HTTPS and nothing else, with this certificate and those of its\n"
+    "                     chain (PEM)\n"
+    "  --tls-key FILE     the certificate's private key (PEM)\n"
     "  --allow-host H     a further name that requests may use for this host\n"
     "  --version          print the version and exit\n"
     "  --help             print this and exit\n";
 
 struct options {
-    char *socket, *listen, *dashboard, *token_file;
+    char *socket, *listen, *dashboard, *token_file, *tls_cert, *tls_key;
     struct http_policy policy;
 };
 
@@ -53,6 +57,7 @@ struct gateway {
     struct upstream *upstream;
     struct events *events;
     struct assets *assets;
+    int tls_fd; /* certificate and key; -1: no TLS */
     atomic_int in_flight;
     atomic_bool is_stopping;
 };
@@ -63,6 +68,8 @@ static void options_deinit(struct options *options)
     free(options->listen);
     free(options->dashboard);
     free(options->token_file);
+    free(options->tls_cert);
+    free(options->tls_key);
     http_policy_deinit(&options->policy);
 }
 
@@ -73,6 +80,8 @@ static void parse_options(int argc, char **argv, struct options *options)
         {"listen", required_argument, NULL, 'l'},
         {"dashboard", required_argument, NULL, 'd'},
         {"token-file", required_argument, NULL, 't'},
+        {"tls-cert", required_argument, NULL, 'c'},
+        {"tls-key", required_argument, NULL, 'k'},
         {"allow-host", required_argument, NULL, 'a'},
         {"version", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
@@ -97,6 +106,14 @@ static void parse_options(int argc, char **argv, struct options *options)
         case 't':
             free(options->token_file);
             options->token_file = xstrdup(optarg);
+            break;
+        case 'c':
+            free(options->tls_cert);
+            options->tls_cert = xstrdup(optarg);
+            break;
+        case 'k':
+            free(options->tls_key);
+            options->tls_key = xstrdup(optarg);
             break;
         case 'a':
             strv_push(&options->policy.allow_hosts, xstrdup(optarg));
@@ -176,13 +193,17 @@ static int on_request(struct mg_connection *connection)
 
 static int on_log(const struct mg_connection *connection UNUSED, const char *message)
 {
-    log_warning("%s", message);
+    /* A handshake that fails is its client's affair, and there may be many. */
+    if (strncmp(message, "sslize", 6) != 0 && strncmp(message, "SSL syscall", 11) != 0)
+        log_warning("%s", message);
     return 1;
 }
 
 static struct mg_context *start(struct gateway *gateway, const char *host, int port)
 {
-    CLEANUP(freep) char *listen = xasprintf("%s:%d", host, port);
+    bool is_tls = gateway->tls_fd >= 0;
+    CLEANUP(freep) char *listen = xasprintf("%s:%d%s", host, port, is_tls ? "s" : "");
+    CLEANUP(freep) char *certificate = xasprintf("/proc/self/fd/%d", gateway->tls_fd);
     struct mg_callbacks callbacks = {
         .begin_request = on_request,
         .http_error = http_on_error,
@@ -217,6 +238,12 @@ static struct mg_context *start(struct gateway *gateway, const char *host, int p
         "",
         "access_control_allow_headers",
         "",
+        is_tls ? "ssl_certificate" : NULL, /* without TLS the list ends here */
+        certificate,
+        "ssl_protocol_version",
+        "4", /* TLS 1.2 or newer */
+        "ssl_cipher_list",
+        "ECDHE+AESGCM:ECDHE+CHACHA20", /* of TLS 1.2 */
         NULL,
     };
 
@@ -298,13 +325,15 @@ static int serve(struct gateway *gateway, const char *host, int port, const char
     mg_init_library(0);
     context = start(gateway, host, port);
     if (!context) {
-        log_error("cannot listen on %s:%d", host, port);
+        log_error("cannot listen on %s:%d%s", host, port,
+                  gateway->tls_fd < 0 ? ""
+                                      : ", or cannot use --tls-cert with --tls-key; see above");
         return EXIT_FAILURE;
     }
     mg_get_server_ports(context, 1, &bound);
     port = bound.port ? bound.port : port;
-    log_info("acp-gateway " ACPD_VERSION " is ready on http://%s:%d, acpd's socket is %s", host,
-             port, socket_path);
+    log_info("acp-gateway " ACPD_VERSION " is ready on http%s://%s:%d, acpd's socket is %s",
+             gateway->tls_fd < 0 ? "" : "s", host, port, socket_path);
     notify_systemd("READY=1");
     while (sigwait(&signals, &received) == 0 && received == SIGHUP)
         reload(gateway->policy->tokens);
@@ -315,11 +344,29 @@ static int serve(struct gateway *gateway, const char *host, int port, const char
     return EXIT_SUCCESS;
 }
 
+/* The certificate and its key, if HTTPS was asked for. False: it cannot be had, and was logged. */
+static bool open_tls(const struct options *options, int *ret_fd)
+{
+    CLEANUP(freep) char *error = NULL;
+
+    if (!options->tls_cert && !options->tls_key)
+        return true;
+    if (!options->tls_cert || !options->tls_key) {
+        log_error("--tls-cert and --tls-key belong together");
+        return false;
+    }
+    if (tls_load(&error) == 0)
+        *ret_fd = tls_join(options->tls_cert, options->tls_key, &error);
+    if (error)
+        log_error("%s", error);
+    return !error;
+}
+
 int main(int argc, char **argv)
 {
     CLEANUP(options_deinit) struct options options = {0};
     CLEANUP(freep) char *error = NULL;
-    struct gateway gateway = {.policy = &options.policy};
+    struct gateway gateway = {.policy = &options.policy, .tls_fd = -1};
     int port, status;
 
     parse_options(argc, argv, &options);
@@ -338,6 +385,8 @@ int main(int argc, char **argv)
                   options.policy.listen_host);
         return EXIT_FAILURE;
     }
+    if (!open_tls(&options, &gateway.tls_fd))
+        return EXIT_FAILURE;
     if (!options.dashboard)
         options.dashboard = path_find_own("../dashboard/dist", ACPD_DATADIR "/dashboard");
     if (assets_load(options.dashboard, &gateway.assets, &error) < 0) {

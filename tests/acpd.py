@@ -355,8 +355,9 @@ class RawConnection:
 class Gateway:
     """acp-gateway for a daemon, or for any socket. Requests go over one kept connection."""
 
-    def __init__(self, folder, socket, *arguments, port=0, listen=None):
+    def __init__(self, folder, socket, *arguments, port=0, listen=None, tls=None):
         self.listen = listen
+        self.tls = tls  # the client's ssl.SSLContext, for a gateway that speaks HTTPS
         self.log = pathlib.Path(folder) / "gateway.log"
         self.socket = socket
         self.options = [str(argument) for argument in arguments]
@@ -382,7 +383,7 @@ class Gateway:
 
     def ready_port(self):
         assert self.process.poll() is None, f"acp-gateway ended:\n{self.new_log()}"
-        match = re.search(r"is ready on http://127\.0\.0\.1:([0-9]+)", self.new_log())
+        match = re.search(r"is ready on https?://127\.0\.0\.1:([0-9]+)", self.new_log())
         return match and int(match[1])
 
     def start(self, **options):
@@ -397,7 +398,7 @@ class Gateway:
 
     @property
     def url(self):
-        return f"http://{self.host}"
+        return f"http{'s' if self.tls else ''}://{self.host}"
 
     def kill(self):
         self.disconnect()
@@ -415,6 +416,9 @@ class Gateway:
         return RawConnection(self.port)
 
     def connect(self):
+        if self.tls:
+            return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=DEADLINE,
+                                               context=self.tls)
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
 
     def disconnect(self):
