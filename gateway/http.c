@@ -9,11 +9,7 @@
 
 #include "common/alloc.h"
 #include "common/strv.h"
-
-/* Of a request that is refused: what is read and dropped, so that the answer arrives before the
- * connection is closed. */
-#define DRAIN_MAX (256 * 1024)
-#define READ_SIZE (64 * 1024)
+#include "gateway/body.h"
 
 static const char common_headers[] =
     "X-Content-Type-Options: nosniff\r\n"
@@ -167,13 +163,9 @@ int http_error(struct mg_connection *connection, int status, int code, const cha
 /* Refuses a request whose end cannot be trusted, and closes the connection after the answer. */
 static void refuse(struct mg_connection *connection, int status, const char *message)
 {
-    char dropped[4096];
-
     http_error(connection, status, RPC_INVALID_REQUEST, "Connection: close\r\n", NULL, "%s",
                message);
-    for (size_t n = 0; n < DRAIN_MAX; n += sizeof(dropped))
-        if (mg_read(connection, dropped, sizeof(dropped)) < (int)sizeof(dropped))
-            break; /* no more, or not in time */
+    body_drop(connection);
     mg_close_connection(connection);
 }
 
@@ -384,35 +376,43 @@ bool http_authorize(struct mg_connection *connection, const struct http_policy *
     }
 }
 
+/* Refuses a body that was not read to its end. */
+static void refuse_body(struct mg_connection *connection, enum body_outcome outcome)
+{
+    static const char close_header[] = "Connection: close\r\n";
+
+    switch (outcome) {
+    case BODY_TOO_LARGE:
+        refuse(connection, 413, "a body is at most 16 MiB");
+        return;
+    case BODY_TOO_MANY:
+        http_error(connection, 503, RPC_UNAVAILABLE, "Retry-After: 1\r\nConnection: close\r\n",
+                   NULL, "there are too many large bodies at once");
+        body_drop(connection);
+        break;
+    case BODY_TOO_SLOW:
+        http_error(connection, 408, RPC_INVALID_REQUEST, close_header, NULL,
+                   "a body must be whole within %d seconds", BODY_SECONDS);
+        break;
+    case BODY_ENDED_EARLY:
+        http_error(connection, 400, RPC_INVALID_REQUEST, close_header, NULL,
+                   "the body ended early");
+        break;
+    }
+    mg_close_connection(connection);
+}
+
 bool http_read_body(struct mg_connection *connection, struct buf *ret_body)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
-    CLEANUP(buf_deinit) struct buf body = {0};
     const char *expected = header(info, "Expect");
-    int n = READ_SIZE;
+    int outcome;
 
     /* The client waits for this before it sends the body (RFC 9110, section 10.1.1). */
-    if (expected && strcasecmp(expected, "100-continue") == 0 &&
-        info->content_length <= HTTP_BODY_MAX)
+    if (expected && strcasecmp(expected, "100-continue") == 0 && info->content_length <= BODY_MAX)
         mg_printf(connection, "HTTP/1.1 100 Continue\r\n\r\n");
-
-    /* mg_read() returns less than it was asked for at the end, or when nothing came in time. */
-    while (n == READ_SIZE && body.len <= HTTP_BODY_MAX && info->content_length <= HTTP_BODY_MAX) {
-        n = mg_read(connection, buf_reserve(&body, READ_SIZE), READ_SIZE);
-        if (n > 0)
-            body.len += (size_t)n;
-    }
-    if (body.len > HTTP_BODY_MAX || info->content_length > HTTP_BODY_MAX) {
-        refuse(connection, 413, "a body is at most 16 MiB");
-        return false;
-    }
-    if (n < 0 || (info->content_length > 0 && body.len < (size_t)info->content_length)) {
-        http_error(connection, 400, RPC_INVALID_REQUEST, "Connection: close\r\n", NULL,
-                   "the body ended early");
-        mg_close_connection(connection);
-        return false;
-    }
-    *ret_body = body;
-    body = (struct buf){0};
-    return true;
+    outcome = body_read(connection, ret_body);
+    if (outcome)
+        refuse_body(connection, (enum body_outcome)outcome);
+    return !outcome;
 }

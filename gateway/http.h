@@ -11,8 +11,6 @@
 #include "common/json.h"
 #include "gateway/tokens.h"
 
-#define HTTP_BODY_MAX (16 * 1024 * 1024) /* bytes */
-
 struct http_policy {
     char *listen_host;     /* the address that it listens on */
     char **allow_hosts;    /* names beyond it and those of loopback that Host may have */
@@ -39,7 +37,8 @@ int http_error(struct mg_connection *connection, int status, int code, const cha
                const char *data, const char *format, ...) PRINTF_LIKE(6, 7);
 /** Begins an answer whose body is written by the caller and ends with the connection. */
 void http_stream(struct mg_connection *connection, const char *content_type);
-/** Reads the body. False: it was answered, with 413 or 400. */
+/** Reads the body, which the caller releases: see body.h. False: it was answered, with 400, 408,
+ * 413 or 503. */
 bool http_read_body(struct mg_connection *connection, struct buf *ret_body);
 
 /** civetweb's callback for requests that it refuses by itself. */

@@ -21,6 +21,7 @@
 #include "common/strv.h"
 #include "gateway/api.h"
 #include "gateway/assets.h"
+#include "gateway/body.h"
 #include "gateway/tls.h"
 
 /* A connection holds a thread, a silent one for REQUEST_TIMEOUT: five hundred of them must not
@@ -188,7 +189,13 @@ static int on_request(struct mg_connection *connection)
     else
         status = handle(connection, gateway);
     atomic_fetch_sub(&gateway->in_flight, 1);
+    body_rest_begins(connection);
     return status;
+}
+
+static void on_end(const struct mg_connection *connection UNUSED, int status UNUSED)
+{
+    body_rest_ends();
 }
 
 static int on_log(const struct mg_connection *connection UNUSED, const char *message)
@@ -206,6 +213,7 @@ static struct mg_context *start(struct gateway *gateway, const char *host, int p
     CLEANUP(freep) char *certificate = xasprintf("/proc/self/fd/%d", gateway->tls_fd);
     struct mg_callbacks callbacks = {
         .begin_request = on_request,
+        .end_request = on_end,
         .http_error = http_on_error,
         .log_message = on_log,
     };
@@ -322,6 +330,7 @@ static int serve(struct gateway *gateway, const char *host, int port, const char
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
 
+    body_setup();
     mg_init_library(0);
     context = start(gateway, host, port);
     if (!context) {

@@ -189,12 +189,12 @@ int tokens_reload(struct tokens *tokens, char **ret_error)
 /* In a time that does not tell how much of it was right. */
 static bool is_equal(const char *given, const char *wanted)
 {
-    size_t len = strlen(wanted);
-    unsigned char difference = (unsigned char)(strlen(given) != len);
+    size_t len = strlen(wanted), given_len = strlen(given);
+    unsigned char difference = (unsigned char)(given_len != len);
 
-    for (size_t i = 0; i < len && given[0]; i++)
-        difference |= (unsigned char)(given[i % strlen(given)] ^ wanted[i]);
-    return !difference && given[0];
+    for (size_t i = 0; i < len; i++)
+        difference |= (unsigned char)(given[i < given_len ? i : 0] ^ wanted[i]);
+    return !difference;
 }
 
 /* All of them are compared, whichever it is. */
