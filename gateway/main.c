@@ -378,6 +378,7 @@ int main(int argc, char **argv)
     struct gateway gateway = {.policy = &options.policy, .tls_fd = -1};
     int port, status;
 
+    notify_setup();
     parse_options(argc, argv, &options);
     log_setup("acp-gateway", LOG_LEVEL_INFO);
     if (parse_listen(options.listen, &options.policy.listen_host, &port) < 0) {

@@ -73,8 +73,7 @@ struct rpc_server {
     struct event_base *base;
     struct engine *engine;
     struct event *acceptable, *accept_again;
-    int fd, lock_fd;
-    char *path;
+    struct listener listener;
     struct list connections, ready, dirty, dead;
     struct list subscribers;
     struct list waiting; /* calls, the oldest first; see waiting.c */
