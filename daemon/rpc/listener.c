@@ -134,14 +134,14 @@ int listener_adopt(int fd, struct listener *ret_listener, char **ret_path, char 
         *ret_error = xasprintf("descriptor %d is no listening Unix stream socket with a file", fd);
         return -EINVAL;
     }
-    if (st.st_mode & S_IRWXO) {
+    if (st.st_mode & S_IWOTH) { /* to connect is to write */
         *ret_error = xasprintf("%s is open to every user of this machine: set SocketMode=0660 in "
                                "its unit, or 0600",
                                address.sun_path);
         return -EPERM;
     }
     fcntl(fd, F_SETFL, O_NONBLOCK);
-    *ret_listener = (struct listener){.fd = fd, .lock_fd = -1, .is_shared = st.st_mode & S_IRWXG};
+    *ret_listener = (struct listener){.fd = fd, .lock_fd = -1, .is_shared = st.st_mode & S_IWGRP};
     *ret_path = xstrdup(address.sun_path);
     return 0;
 }

@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -54,6 +55,18 @@ def test_a_passed_socket_is_served_and_outlives_acpd(make_daemon, folder, listen
         assert daemon.stop() == 0
         assert path.is_socket()
     assert f"ready on {path}" in daemon.log.read_text()
+
+
+@pytest.mark.skipif(not shutil.which("systemd-socket-activate"),
+                    reason="there is no systemd-socket-activate")
+def test_systemds_own_tool_starts_it_by_a_connection(make_daemon, folder):
+    daemon = make_daemon(profile("p"), start=False)
+    path, arguments = folder / "activated.sock", daemon.arguments()
+    daemon.arguments = lambda: ["systemd-socket-activate", "-l", str(path), *arguments]
+    daemon.spawn()
+    wait_until(path.is_socket)
+    with Client(path) as client:
+        assert client.get_health()["status"] == "healthy"
 
 
 def test_children_are_told_the_passed_socket_and_nothing_of_the_service(make_daemon, folder, listening):

@@ -6,17 +6,18 @@ import subprocess
 import pytest
 
 import acpd
-from acpd import BUILD
+from acpd import DEADLINE
 
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory):
-    """The prefix of an installation, somewhere else than where it was configured to be."""
-    root = tmp_path_factory.mktemp("installed")
-    subprocess.run(["meson", "install", "-C", BUILD, "--no-rebuild", "--destdir", root],
-                   check=True, capture_output=True, timeout=120)
-    [program] = root.rglob("bin/acpd")
-    return program.parents[1]
+@pytest.mark.parametrize("file", [
+    "bin/acpd", "bin/acp-gateway", "libexec/acpd/acpd-demo", "share/acpd/dashboard/index.html",
+    "lib/systemd/system/acpd.service", "lib/systemd/system/acpd.socket",
+    "lib/systemd/system/acp-gateway.service", "lib/systemd/user/acpd.service",
+    "lib/systemd/user/acpd.socket", "lib/systemd/user/acp-gateway.service",
+    "lib/sysusers.d/acpd.conf", "lib/tmpfiles.d/acpd.conf", "share/doc/acpd/README.md",
+    "share/doc/acpd/docs/operations.md", "share/doc/acpd/docs/images/profiles.png"])
+def test_it_is_all_there(installed, file):
+    assert (installed / file).is_file()
 
 
 def test_everything_is_found_where_it_was_installed(installed, make_daemon, make_gateway, monkeypatch):
@@ -29,3 +30,10 @@ def test_everything_is_found_where_it_was_installed(installed, make_daemon, make
     gateway = make_gateway(daemon)
     assert gateway.get("/profiles").status == 200
     assert gateway.get("/api/health").status == 200
+
+
+def test_openssl_is_found_where_it_was_installed(installed, folder):
+    """The certificate is looked at after OpenSSL was found."""
+    run = subprocess.run([installed / "bin/acp-gateway", "--tls-cert", folder / "none", "--tls-key",
+                          folder / "none"], capture_output=True, text=True, timeout=DEADLINE)
+    assert f"cannot read {folder}/none" in run.stderr
