@@ -331,7 +331,8 @@ static int serve(struct gateway *gateway, const char *host, int port, const char
     signal(SIGPIPE, SIG_IGN);
 
     body_setup();
-    mg_init_library(0);
+    if (gateway->tls_fd < 0)
+        mg_init_library(0); /* else tls_load() has */
     context = start(gateway, host, port);
     if (!context) {
         log_error("cannot listen on %s:%d%s", host, port,

@@ -4,7 +4,8 @@
 
 #include "common/macros.h"
 
-/** Loads OpenSSL for civetweb to find. -errno with a message, to be freed, when it cannot. */
+/** Loads OpenSSL and initialises civetweb's library with it. -errno with a message, to be freed,
+ * when that cannot be. */
 int tls_load(char **ret_error);
 
 /** Puts certificate (with its chain, if any) and private key, both PEM, into one file without a
