@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Bearer tokens: who has them, what each may do, and what comes of guessing."""
 
+import concurrent.futures
 import http.client
 import re
 import signal
+import threading
 
 import pytest
 
@@ -147,6 +149,27 @@ def test_the_file_is_read_again_on_a_signal(daemon, make_gateway, folder):
     wait_until(lambda: "No such file" in gateway.new_log())
     assert gateway.get("/api/health", headers=bearer(OTHER)).status == 200
     assert TOKEN not in gateway.new_log() and OTHER not in gateway.new_log()
+
+
+def test_nobody_is_refused_while_the_file_is_read_again(daemon, make_gateway, folder):
+    gateway = make_gateway(daemon, "--token-file", token_file(folder))
+    ended = threading.Event()
+
+    def ask():
+        statuses, connection = set(), gateway.connect()
+        while not ended.is_set():
+            statuses.add(gateway.get("/api/health", headers=bearer(TOKEN),
+                                     connection=connection).status)
+        connection.close()
+        return statuses
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        asking = [pool.submit(ask) for _ in range(8)]
+        for times in range(1, 51):
+            gateway.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: gateway.new_log().count("read again") == times)
+        ended.set()
+        assert [done.result() for done in asking] == [{200}] * 8
 
 
 def test_without_tokens_the_signal_changes_nothing(gateway):
