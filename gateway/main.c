@@ -303,16 +303,19 @@ static void stop(struct gateway *gateway, struct mg_context *context, const char
     _exit(EXIT_SUCCESS);
 }
 
-static void reload(struct tokens *tokens)
+static void reload(struct gateway *gateway)
 {
+    struct tokens *tokens = gateway->policy->tokens;
     CLEANUP(freep) char *error = NULL;
 
     if (!tokens)
         return;
-    if (tokens_reload(tokens, &error) < 0)
+    if (tokens_reload(tokens, &error) < 0) {
         log_error("the tokens stay as they were: %s", error);
-    else
-        log_info("the tokens were read again");
+        return;
+    }
+    events_renew(gateway->events); /* their tokens may be gone */
+    log_info("the tokens were read again");
 }
 
 static int serve(struct gateway *gateway, const char *host, int port, const char *socket_path)
@@ -346,7 +349,7 @@ static int serve(struct gateway *gateway, const char *host, int port, const char
              gateway->tls_fd < 0 ? "" : "s", host, port, socket_path);
     notify_systemd("READY=1");
     while (sigwait(&signals, &received) == 0 && received == SIGHUP)
-        reload(gateway->policy->tokens);
+        reload(gateway);
     notify_systemd("STOPPING=1");
     stop(gateway, context, host, port);
     mg_exit_library();

@@ -151,6 +151,20 @@ def test_the_file_is_read_again_on_a_signal(daemon, make_gateway, folder):
     assert TOKEN not in gateway.new_log() and OTHER not in gateway.new_log()
 
 
+def test_a_stream_ends_with_its_token(daemon, make_gateway, folder):
+    path = token_file(folder, f"{TOKEN}\n{OTHER}\n")
+    gateway = make_gateway(daemon, "--token-file", path)
+    connection = gateway.connect()
+    connection.request("GET", "/api/events", headers=bearer(TOKEN))
+    stream = connection.getresponse()
+    assert stream.status == 200 and stream.readline()
+    path.write_text(OTHER)
+    gateway.process.send_signal(signal.SIGHUP)
+    stream.read()
+    connection.close()
+    gateway.get("/api/events", headers=bearer(TOKEN)).error(401)
+
+
 def test_nobody_is_refused_while_the_file_is_read_again(daemon, make_gateway, folder):
     gateway = make_gateway(daemon, "--token-file", token_file(folder))
     ended = threading.Event()
