@@ -1,15 +1,63 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/notify.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "common/macros.h"
+#include "common/alloc.h"
+
+#define LISTENERS_MAX   1024
+#define WATCHDOG_MAX_US (86400 * 1000000LL)
+
+static struct {
+    char *socket;
+    int64_t watchdog_ms;
+    int listeners;
+} said;
+
+/* A number from 1 to `max`; 0 for anything else. */
+static int64_t number(const char *variable, int64_t max)
+{
+    const char *text = getenv(variable);
+    char *end;
+    long long value;
+
+    if (!text || text[0] < '0' || text[0] > '9')
+        return 0;
+    errno = 0;
+    value = strtoll(text, &end, 10);
+    return *end || errno || value > max ? 0 : value;
+}
+
+static bool is_own_pid(const char *variable)
+{
+    return number(variable, INT32_MAX) == getpid();
+}
+
+void notify_setup(void)
+{
+    static const char *const variables[] = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID",
+                                            "LISTEN_FDS",    "LISTEN_PID",    "LISTEN_FDNAMES"};
+    const char *socket = getenv("NOTIFY_SOCKET");
+
+    if (socket)
+        said.socket = xstrdup(socket);
+    if (!getenv("WATCHDOG_PID") || is_own_pid("WATCHDOG_PID"))
+        said.watchdog_ms = number("WATCHDOG_USEC", WATCHDOG_MAX_US) / 1000;
+    if (is_own_pid("LISTEN_PID"))
+        said.listeners = (int)number("LISTEN_FDS", LISTENERS_MAX);
+    for (int i = 0; i < said.listeners; i++)
+        fcntl(NOTIFY_FIRST_LISTENER + i, F_SETFD, FD_CLOEXEC);
+    for (size_t i = 0; i < ARRAY_SIZE(variables); i++)
+        unsetenv(variables[i]);
+}
 
 void notify_systemd(const char *state)
 {
-    const char *path = getenv("NOTIFY_SOCKET");
+    const char *path = said.socket;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     CLEANUP(closep) int fd = -1;
     socklen_t len;
@@ -23,4 +71,14 @@ void notify_systemd(const char *state)
     fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd >= 0)
         sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address, len);
+}
+
+int64_t notify_watchdog_ms(void)
+{
+    return said.watchdog_ms;
+}
+
+int notify_listeners(void)
+{
+    return said.listeners;
 }

@@ -41,6 +41,32 @@ char *path_find_program(const char *program, const char *path, const char *cwd)
     return NULL;
 }
 
+/* From the program's folder on; an absolute path as it is. */
+static char *own_path(const char *path)
+{
+    char self[4096];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    char *slash;
+
+    self[n < 0 ? 0 : n] = '\0';
+    slash = strrchr(self, '/');
+    if (path[0] == '/' || !slash)
+        return xstrdup(path);
+    return xasprintf("%.*s/%s", (int)(slash - self), self, path);
+}
+
+char *path_find_own(const char *built, const char *installed)
+{
+    CLEANUP(freep) char *beside = own_path(built), *whole = NULL;
+
+    if (access(beside, F_OK) < 0) {
+        free(beside);
+        beside = own_path(installed);
+    }
+    whole = realpath(beside, NULL);
+    return whole ? STEAL(whole) : STEAL(beside);
+}
+
 char *path_default_socket(void)
 {
     return geteuid() == 0 ? xstrdup("/run/acpd/acpd.sock")

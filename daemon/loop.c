@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/notify.h"
 
 /* Rounds that look for more requests before the commit: each makes the group that shares one fsync
  * larger. Measured: it doubles the operations a commit and halves the tail of the latency. */
@@ -26,9 +27,24 @@ static void arm_timer(struct loop *loop)
     int64_t engine_at = engine_next_deadline(loop->engine);
     int64_t rpc_at = rpc_next_deadline(loop->server);
     int64_t wait = (engine_at < rpc_at ? engine_at : rpc_at) - clock_mono_ms();
+    int64_t watchdog_wait = loop->watchdog_at - clock_mono_ms();
 
+    if (loop->watchdog_ms && watchdog_wait < wait)
+        wait = watchdog_wait;
     wait = wait < 0 ? 0 : wait;
     event_add(loop->timer, &(struct timeval){.tv_sec = wait / 1000, .tv_usec = wait % 1000 * 1000});
+}
+
+/* A sign of life in half the time that it is wanted in: whatever the loop hangs in, it ends them.
+ */
+static void feed_watchdog(struct loop *loop)
+{
+    int64_t now = clock_mono_ms();
+
+    if (!loop->watchdog_ms || now < loop->watchdog_at)
+        return;
+    notify_systemd("WATCHDOG=1");
+    loop->watchdog_at = now + (loop->watchdog_ms + 1) / 2;
 }
 
 static void handle_signals(struct loop *loop)
@@ -104,10 +120,12 @@ static void on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *data UN
 int loop_run(struct loop *loop)
 {
     loop->timer = evtimer_new(loop->base, on_timer, NULL);
+    loop->watchdog_ms = notify_watchdog_ms();
     engine_begin(loop->engine);
     while (!loop->engine->is_stopping || !engine_is_idle(loop->engine)) {
         arm_timer(loop);
         loop_pass(loop, !rpc_has_backlog(loop->server));
+        feed_watchdog(loop);
         /* Ends that the storage does not take are told by the next start: as interruptions. */
         if (loop->engine->is_stopping && loop->storage_is_failing && !engine_has_runs(loop->engine))
             break;

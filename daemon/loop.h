@@ -13,7 +13,9 @@ struct loop {
     struct engine *engine;
     struct rpc_server *server;
     struct event *timer;
-    int64_t woke_us; /* when the pass under way began; monotonic */
+    int64_t woke_us;     /* when the pass under way began; monotonic */
+    int64_t watchdog_ms; /* how often the service manager wants a sign of life; 0: it does not */
+    int64_t watchdog_at; /* when it gets the next; monotonic ms */
     bool stop_requested, reload_requested;
     bool is_reloading; /* by the pass under way, on a signal */
     bool storage_is_failing;

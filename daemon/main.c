@@ -29,7 +29,8 @@ static const char usage[] =
     "  --config FILE     the configuration; without it, and without a file in the default\n"
     "                    place, three profiles run the demo agent\n"
     "  --socket PATH     where to listen (default: $XDG_RUNTIME_DIR/acpd.sock,\n"
-    "                    for root /run/acpd/acpd.sock)\n"
+    "                    for root /run/acpd/acpd.sock); a socket that systemd passes takes its\n"
+    "                    place\n"
     "  --state-dir DIR   the database and the logs (default: ~/.local/state/acpd,\n"
     "                    for root /var/lib/acpd)\n"
     "  --check           check the configuration and the database, and exit\n"
@@ -158,25 +159,40 @@ static const char *config_path(const struct options *options)
     return options->config;
 }
 
-/* The demo agent: beside acpd in a build, else where it was installed. */
-static char *find_demo(void)
+/* The socket that a service manager listens on, if there is one: it decides where. */
+static int adopt_socket(struct options *options, struct listener *ret_listener, char **ret_error)
 {
-    char self[4096];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    char *slash;
+    char *path;
+    int r, count = notify_listeners();
 
-    if (n > 0) {
-        self[n] = '\0';
-        slash = strrchr(self, '/');
-        if (slash) {
-            CLEANUP(freep)
-            char *beside = xasprintf("%.*s/acpd-demo", (int)(slash - self), self);
-
-            if (access(beside, X_OK) == 0)
-                return STEAL(beside);
-        }
+    if (!count)
+        return 0;
+    if (count > 1) {
+        *ret_error = xasprintf("acpd serves one socket, and %d were passed to it", count);
+        return -EINVAL;
     }
-    return xstrdup(ACPD_LIBEXECDIR "/acpd-demo");
+    r = listener_adopt(NOTIFY_FIRST_LISTENER, ret_listener, &path, ret_error);
+    if (r < 0)
+        return r;
+    free(options->socket);
+    options->socket = path;
+    return 0;
+}
+
+/* The folder of acpd's own socket. */
+static bool prepare_folder(const struct options *options)
+{
+    int r = path_make_parent(options->socket, 0755);
+
+    if (r < 0) {
+        log_error("cannot make the folder of %s: %s", options->socket, strerror(-r));
+        return false;
+    }
+    if (options->socket_is_default && !path_is_guarded(options->socket)) {
+        log_error("the folder of %s can be changed by other users; see --socket", options->socket);
+        return false;
+    }
+    return true;
 }
 
 /* The configuration, of which everything can be kept here. */
@@ -347,7 +363,7 @@ static void say_on_stdout(const char *line)
 }
 
 static int serve(const struct options *options, struct settings *settings,
-                 struct supervisor *supervisor)
+                 struct listener *listener, struct supervisor *supervisor)
 {
     struct loop loop = {.exit_status = EXIT_SUCCESS};
     struct store *store = NULL;
@@ -355,17 +371,19 @@ static int serve(const struct options *options, struct settings *settings,
     CLEANUP(freep) char *error = NULL;
     bool is_demo = settings->is_demo;
     int status = EXIT_FAILURE;
-    int r;
+    int r = 0;
 
     loop.base = event_base_new();
     if (!loop.base || open_engine(options, settings, &store, &loop.engine) < 0)
         goto out;
-    r = rpc_server_new(loop.base, loop.engine, options->socket, &loop.server, &error);
+    if (listener->fd < 0)
+        r = listener_bind(options->socket, loop.engine->settings.socket_group, listener, &error);
     if (r < 0) {
         log_error("%s", error);
         status = r == -EADDRINUSE ? EXIT_IN_USE : EXIT_FAILURE;
         goto out;
     }
+    loop.server = rpc_server_new(loop.base, loop.engine, listener);
     r = supervisor_attach(supervisor, loop.base, on_supervisor_ready, on_supervisor_lost, &loop);
     if (r < 0) {
         log_error("cannot attach the supervisor: %s", strerror(-r));
@@ -485,14 +503,17 @@ int main(int argc, char **argv)
 {
     CLEANUP(options_deinit) struct options options = {0};
     CLEANUP(settings_deinit) struct settings settings = {0};
-    CLEANUP(freep) char *error = NULL, *lock_path = NULL, *demo_path = find_demo();
+    CLEANUP(listener_deinit) struct listener listener = {.fd = -1, .lock_fd = -1};
+    CLEANUP(freep) char *error = NULL, *lock_path = NULL, *demo_path = NULL;
     struct supervisor *supervisor;
     int lock_fd, status, r;
 
+    notify_setup();
     occupy_standard_streams();
     parse_options(argc, argv, &options);
     if (options.command)
         return run_command(&options);
+    demo_path = path_find_own("acpd-demo", ACPD_LIBEXECDIR "/acpd-demo");
     source.options = &options;
     source.demo_path = demo_path;
     cgroup_find(&source.cgroup);
@@ -507,15 +528,12 @@ int main(int argc, char **argv)
     lock_fd = lock_state(options.state_dir);
     if (lock_fd < 0)
         return lock_fd == -EADDRINUSE ? EXIT_IN_USE : EXIT_FAILURE;
-    r = path_make_parent(options.socket, 0755);
-    if (r < 0) {
-        log_error("cannot make the folder of %s: %s", options.socket, strerror(-r));
+    if (adopt_socket(&options, &listener, &error) < 0) {
+        log_error("%s", error);
         return EXIT_FAILURE;
     }
-    if (options.socket_is_default && !path_is_guarded(options.socket)) {
-        log_error("the folder of %s can be changed by other users; see --socket", options.socket);
+    if (listener.fd < 0 && !prepare_folder(&options))
         return EXIT_FAILURE;
-    }
     /* Forked now, while this process is small. */
     lock_path = xasprintf("%s/supervisor.lock", options.state_dir);
     cgroup_divide(&source.cgroup);
@@ -525,7 +543,7 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
     umask(0077); /* not the supervisor's: children have their user's */
-    status = serve(&options, &settings, supervisor);
+    status = serve(&options, &settings, &listener, supervisor);
     close(lock_fd);
     cgroup_deinit(&source.cgroup);
     return status;

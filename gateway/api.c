@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/alloc.h"
+#include "gateway/body.h"
 
 #define RETRY_SOON "Retry-After: 1\r\n"
 
@@ -95,8 +96,10 @@ static void type_params(struct json_object *document, void *data)
     route_type_params(document, typing->method, typing->params);
 }
 
-/* Adds the body to the parameters. False: it was answered. */
-static bool take_body(struct mg_connection *connection, struct json_object *params)
+/* Adds the body to the parameters. False: it was answered. In both cases *ret_held bytes of it
+ * count as in flight. */
+static bool take_body(struct mg_connection *connection, struct json_object *params,
+                      size_t *ret_held)
 {
     CLEANUP(buf_deinit) struct buf body = {0};
     CLEANUP(json_putp) struct json_object *value = NULL;
@@ -108,6 +111,7 @@ static bool take_body(struct mg_connection *connection, struct json_object *para
 
     if (!http_read_body(connection, &body))
         return false;
+    *ret_held = body.len;
     if (!body.len)
         return true;
     reader = json_reader_new();
@@ -130,17 +134,19 @@ static bool take_body(struct mg_connection *connection, struct json_object *para
 }
 
 static int call(struct mg_connection *connection, struct upstream *upstream,
-                const struct route *route, struct json_object *params, bool reads)
+                const struct route *route, const struct token_holder *holder,
+                struct json_object *params)
 {
     CLEANUP(upstream_reply_deinit) struct upstream_reply reply = {0};
+    const char *actor = holder->name[0] ? holder->name : NULL;
 
-    switch (upstream_call(upstream, route->method, params, &reply)) {
+    switch (upstream_call(upstream, route->method, actor, params, &reply)) {
     case UPSTREAM_REFUSED:
         return reply_refused(connection, reply.error);
     case UPSTREAM_AWAY:
         return reply_away(connection);
     case UPSTREAM_LOST:
-        if (reads)
+        if (!route->writes)
             return reply_away(connection);
         return http_error(connection, 504, RPC_UNAVAILABLE, NULL, NULL,
                           "acpd went away before it answered: it may or may not have done this");
@@ -157,11 +163,13 @@ int api_handle(struct mg_connection *connection, const struct http_policy *polic
                struct upstream *upstream, struct events *events, const char *path)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
+    CLEANUP(body_releasep) size_t held = 0; /* of the body, until its tree is gone, too */
     CLEANUP(json_putp) struct json_object *params = json_object_new_object();
     CLEANUP(freep) char *message = NULL;
     const struct route *route = NULL;
     char allow[64], headers[96];
     bool reads = is_read(info->request_method);
+    struct token_holder holder;
     struct typing typing;
 
     switch (route_find(info->request_method, path, params, &route, allow)) {
@@ -182,8 +190,11 @@ int api_handle(struct mg_connection *connection, const struct http_policy *polic
     }
     if (!reads && !http_admit_write(connection))
         return 403;
-    if (!http_authorize(connection, policy))
+    if (!http_authorize(connection, policy, &holder))
         return 401;
+    if (route->writes && !holder.may_write)
+        return http_error(connection, 403, RPC_FORBIDDEN, NULL, NULL,
+                          "the token \"%s\" may only read", holder.name);
     if (route->format == ROUTE_OPENAPI)
         return reply_openapi(connection, upstream);
     if (route->format == ROUTE_EVENTS)
@@ -195,7 +206,7 @@ int api_handle(struct mg_connection *connection, const struct http_policy *polic
     typing = (struct typing){.method = route->method, .params = params};
     if (json_object_object_length(params) && !upstream_discover(upstream, type_params, &typing))
         return reply_away(connection);
-    if (!reads && !take_body(connection, params))
+    if (!reads && !take_body(connection, params, &held))
         return 400;
-    return call(connection, upstream, route, params, reads);
+    return call(connection, upstream, route, &holder, params);
 }

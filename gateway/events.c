@@ -31,6 +31,7 @@ struct events {
     pthread_t reader;
     bool has_reader;
     atomic_bool is_stopping;
+    atomic_uint renewals; /* a stream ends with the next one */
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -176,12 +177,23 @@ struct events *events_new(const char *socket_path)
     return events;
 }
 
-void events_stop(struct events *events)
+static void wake_streams(struct events *events)
 {
-    events->is_stopping = true;
     pthread_mutex_lock(&events->lock);
     pthread_cond_broadcast(&events->changed);
     pthread_mutex_unlock(&events->lock);
+}
+
+void events_renew(struct events *events)
+{
+    events->renewals++;
+    wake_streams(events);
+}
+
+void events_stop(struct events *events)
+{
+    events->is_stopping = true;
+    wake_streams(events);
 }
 
 void events_free(struct events *events)
@@ -254,15 +266,21 @@ static void leave(struct events *events)
     pthread_mutex_unlock(&events->lock);
 }
 
+static bool is_over(const struct events *events, unsigned renewals)
+{
+    return events->is_stopping || events->renewals != renewals;
+}
+
 /* Waits for what comes behind the position and copies it; a heartbeat when nothing does. */
-static void next_chunk(struct events *events, uint64_t *position, struct buf *chunk)
+static void next_chunk(struct events *events, unsigned renewals, uint64_t *position,
+                       struct buf *chunk)
 {
     struct timespec until;
 
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += HEARTBEAT_SECONDS;
     pthread_mutex_lock(&events->lock);
-    while (*position == events->next && !events->is_stopping)
+    while (*position == events->next && !is_over(events, renewals))
         if (pthread_cond_timedwait(&events->changed, &events->lock, &until) == ETIMEDOUT)
             break;
     if (*position < events->first) { /* it was too slow */
@@ -289,15 +307,16 @@ static int64_t last_event_id(struct mg_connection *connection)
 int events_handle(struct mg_connection *connection, struct events *events)
 {
     CLEANUP(buf_deinit) struct buf chunk = {0};
+    unsigned renewals = events->renewals;
     uint64_t position;
 
     if (!enter(events, last_event_id(connection), &position, &chunk))
         return http_error(connection, 503, RPC_UNAVAILABLE, "Retry-After: 5\r\n", NULL,
                           "there are %d event streams already", STREAMS_MAX);
     http_stream(connection, "text/event-stream");
-    while (mg_write(connection, chunk.data, chunk.len) > 0 && !events->is_stopping) {
+    while (mg_write(connection, chunk.data, chunk.len) > 0 && !is_over(events, renewals)) {
         buf_clear(&chunk);
-        next_chunk(events, &position, &chunk);
+        next_chunk(events, renewals, &position, &chunk);
     }
     leave(events);
     mg_close_connection(connection);

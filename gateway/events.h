@@ -16,6 +16,8 @@
 struct events;
 
 struct events *events_new(const char *socket_path);
+/** Ends every stream; browsers come back, and are asked for their token anew. */
+void events_renew(struct events *events);
 /** Ends every stream and takes no more. */
 void events_stop(struct events *events);
 void events_free(struct events *events);

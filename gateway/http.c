@@ -9,11 +9,7 @@
 
 #include "common/alloc.h"
 #include "common/strv.h"
-
-/* Of a request that is refused: what is read and dropped, so that the answer arrives before the
- * connection is closed. */
-#define DRAIN_MAX (256 * 1024)
-#define READ_SIZE (64 * 1024)
+#include "gateway/body.h"
 
 static const char common_headers[] =
     "X-Content-Type-Options: nosniff\r\n"
@@ -24,11 +20,13 @@ static const char common_headers[] =
     "Content-Security-Policy: default-src 'self'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'\r\n";
 
+static const char tls_headers[] = "Strict-Transport-Security: max-age=31536000\r\n";
+
 void http_policy_deinit(struct http_policy *policy)
 {
     free(policy->listen_host);
     strv_free(policy->allow_hosts);
-    free(policy->token);
+    tokens_free(policy->tokens);
     *policy = (struct http_policy){0};
 }
 
@@ -92,14 +90,21 @@ static void add_date(struct buf *answer)
                months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
+static void add_common(struct buf *answer, struct mg_connection *connection)
+{
+    add_date(answer);
+    buf_add_text(answer, common_headers);
+    if (mg_get_request_info(connection)->is_ssl)
+        buf_add_text(answer, tls_headers);
+}
+
 int http_reply(struct mg_connection *connection, int status, const char *content_type,
                const char *headers, const void *body, size_t len)
 {
     CLEANUP(buf_deinit) struct buf answer = {0};
 
     buf_printf(&answer, "HTTP/1.1 %d %s\r\n", status, reason_of(status));
-    add_date(&answer);
-    buf_add_text(&answer, common_headers);
+    add_common(&answer, connection);
     if (content_type)
         buf_printf(&answer, "Content-Type: %s\r\n", content_type);
     if (status != 204 && status != 304)
@@ -118,8 +123,7 @@ void http_stream(struct mg_connection *connection, const char *content_type)
     CLEANUP(buf_deinit) struct buf head = {0};
 
     buf_add_text(&head, "HTTP/1.1 200 OK\r\n");
-    add_date(&head);
-    buf_add_text(&head, common_headers);
+    add_common(&head, connection);
     buf_printf(&head,
                "Content-Type: %s\r\nCache-Control: no-store\r\nConnection: close\r\n"
                "X-Accel-Buffering: no\r\n\r\n",
@@ -159,13 +163,9 @@ int http_error(struct mg_connection *connection, int status, int code, const cha
 /* Refuses a request whose end cannot be trusted, and closes the connection after the answer. */
 static void refuse(struct mg_connection *connection, int status, const char *message)
 {
-    char dropped[4096];
-
     http_error(connection, status, RPC_INVALID_REQUEST, "Connection: close\r\n", NULL, "%s",
                message);
-    for (size_t n = 0; n < DRAIN_MAX; n += sizeof(dropped))
-        if (mg_read(connection, dropped, sizeof(dropped)) < (int)sizeof(dropped))
-            break; /* no more, or not in time */
+    body_drop(connection);
     mg_close_connection(connection);
 }
 
@@ -282,13 +282,14 @@ static bool may_be_host(const struct http_policy *policy, const char *host)
     return is_host(host, len, policy->listen_host);
 }
 
-/* Whether the Origin is that of this very Host. */
-static bool is_own_origin(const char *origin, const char *host)
+/* Whether the Origin is that of this very Host. What arrives without TLS may have been sent with
+ * it, to a reverse proxy. */
+static bool is_own_origin(const char *origin, const char *host, bool is_tls)
 {
     const char *at = strstr(origin, "://");
 
     return at && strcasecmp(at + 3, host) == 0 &&
-           (strncmp(origin, "http://", 7) == 0 || strncmp(origin, "https://", 8) == 0);
+           (strncmp(origin, "https://", 8) == 0 || (!is_tls && strncmp(origin, "http://", 7) == 0));
 }
 
 static bool is_media_type(const char *content_type, const char *wanted)
@@ -303,7 +304,7 @@ bool http_admit_write(struct mg_connection *connection)
     const struct mg_request_info *info = mg_get_request_info(connection);
     const char *host = header(info, "Host"), *origin = header(info, "Origin");
     const char *site = header(info, "Sec-Fetch-Site"), *type = header(info, "Content-Type");
-    bool is_own = (origin && is_own_origin(origin, host)) ||
+    bool is_own = (origin && is_own_origin(origin, host, info->is_ssl)) ||
                   (!origin && site && strcmp(site, "same-origin") == 0);
     bool is_foreign = (origin && !is_own) ||
                       (site && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0);
@@ -340,60 +341,78 @@ bool http_admit(struct mg_connection *connection, const struct http_policy *poli
     return true;
 }
 
-/* In a time that does not tell how much of it was right. */
-static bool is_token(const char *given, const char *wanted)
+/* Of "Bearer TOKEN"; NULL: there is none. */
+static const char *bearer(const char *authorization)
 {
-    size_t len = strlen(wanted);
-    unsigned char difference = (unsigned char)(strlen(given) != len);
-
-    for (size_t i = 0; i < len && given[0]; i++)
-        difference |= (unsigned char)(given[i % strlen(given)] ^ wanted[i]);
-    return !difference && given[0];
+    if (!authorization || strncasecmp(authorization, "Bearer ", 7) != 0)
+        return NULL;
+    return authorization + 7 + strspn(authorization + 7, " ");
 }
 
-bool http_authorize(struct mg_connection *connection, const struct http_policy *policy)
+bool http_authorize(struct mg_connection *connection, const struct http_policy *policy,
+                    struct token_holder *ret_holder)
 {
-    const char *given = header(mg_get_request_info(connection), "Authorization");
+    const struct mg_request_info *info = mg_get_request_info(connection);
+    const char *given = bearer(header(info, "Authorization"));
+    char headers[48];
+    int wait;
 
-    if (!policy->token)
+    if (!policy->tokens) {
+        *ret_holder = (struct token_holder){.may_write = true};
         return true;
-    if (given && strncasecmp(given, "Bearer ", 7) == 0 &&
-        is_token(given + 7 + strspn(given + 7, " "), policy->token))
+    }
+    switch (tokens_check(policy->tokens, given, info->remote_addr, ret_holder, &wait)) {
+    case TOKEN_REFUSED:
+        http_error(connection, 401, RPC_FORBIDDEN, "WWW-Authenticate: Bearer\r\n", NULL,
+                   "a bearer token is needed; it is in the file that --token-file names");
+        return false;
+    case TOKEN_THROTTLED:
+        snprintf(headers, sizeof(headers), "Retry-After: %d\r\n", wait);
+        http_error(connection, 429, RPC_FORBIDDEN, headers, NULL,
+                   "too many wrong tokens came; a right one is taken at any time");
+        return false;
+    default:
         return true;
-    http_error(connection, 401, RPC_FORBIDDEN, "WWW-Authenticate: Bearer\r\n", NULL,
-               "a bearer token is needed; it is in the file that --token-file names");
-    return false;
+    }
+}
+
+/* Refuses a body that was not read to its end. */
+static void refuse_body(struct mg_connection *connection, enum body_outcome outcome)
+{
+    static const char close_header[] = "Connection: close\r\n";
+
+    switch (outcome) {
+    case BODY_TOO_LARGE:
+        refuse(connection, 413, "a body is at most 16 MiB");
+        return;
+    case BODY_TOO_MANY:
+        http_error(connection, 503, RPC_UNAVAILABLE, "Retry-After: 1\r\nConnection: close\r\n",
+                   NULL, "there are too many large bodies at once");
+        body_drop(connection);
+        break;
+    case BODY_TOO_SLOW:
+        http_error(connection, 408, RPC_INVALID_REQUEST, close_header, NULL,
+                   "a body must be whole within %d seconds", BODY_SECONDS);
+        break;
+    case BODY_ENDED_EARLY:
+        http_error(connection, 400, RPC_INVALID_REQUEST, close_header, NULL,
+                   "the body ended early");
+        break;
+    }
+    mg_close_connection(connection);
 }
 
 bool http_read_body(struct mg_connection *connection, struct buf *ret_body)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
-    CLEANUP(buf_deinit) struct buf body = {0};
     const char *expected = header(info, "Expect");
-    int n = READ_SIZE;
+    int outcome;
 
     /* The client waits for this before it sends the body (RFC 9110, section 10.1.1). */
-    if (expected && strcasecmp(expected, "100-continue") == 0 &&
-        info->content_length <= HTTP_BODY_MAX)
+    if (expected && strcasecmp(expected, "100-continue") == 0 && info->content_length <= BODY_MAX)
         mg_printf(connection, "HTTP/1.1 100 Continue\r\n\r\n");
-
-    /* mg_read() returns less than it was asked for at the end, or when nothing came in time. */
-    while (n == READ_SIZE && body.len <= HTTP_BODY_MAX && info->content_length <= HTTP_BODY_MAX) {
-        n = mg_read(connection, buf_reserve(&body, READ_SIZE), READ_SIZE);
-        if (n > 0)
-            body.len += (size_t)n;
-    }
-    if (body.len > HTTP_BODY_MAX || info->content_length > HTTP_BODY_MAX) {
-        refuse(connection, 413, "a body is at most 16 MiB");
-        return false;
-    }
-    if (n < 0 || (info->content_length > 0 && body.len < (size_t)info->content_length)) {
-        http_error(connection, 400, RPC_INVALID_REQUEST, "Connection: close\r\n", NULL,
-                   "the body ended early");
-        mg_close_connection(connection);
-        return false;
-    }
-    *ret_body = body;
-    body = (struct buf){0};
-    return true;
+    outcome = body_read(connection, ret_body);
+    if (outcome)
+        refuse_body(connection, (enum body_outcome)outcome);
+    return !outcome;
 }

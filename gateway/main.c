@@ -5,7 +5,6 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <pthread.h>
 #include <signal.h>
@@ -13,7 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "common/alloc.h"
@@ -23,13 +21,14 @@
 #include "common/strv.h"
 #include "gateway/api.h"
 #include "gateway/assets.h"
+#include "gateway/body.h"
+#include "gateway/tls.h"
 
 /* A connection holds a thread, a silent one for REQUEST_TIMEOUT: five hundred of them must not
  * keep a new client out. An idle thread costs 20 KB. */
 #define THREADS         "600"
 #define REQUEST_TIMEOUT "3000" /* ms */
 #define STOP_MS         1700   /* what is in flight may take so long at the end */
-#define TOKEN_MAX       4096   /* bytes of the token's file */
 
 static const char usage[] =
     "Usage: acp-gateway [OPTION]...\n"
@@ -40,13 +39,17 @@ static const char usage[] =
     "  --listen HOST:PORT where to listen (default: 127.0.0.1:8080); beyond loopback\n"
     "                     only with a token\n"
     "  --dashboard DIR    the built dashboard (default: found by itself)\n"
-    "  --token-file FILE  ask for the bearer token that this file holds\n"
+    "  --token-file FILE  ask for one of the bearer tokens that this file holds, a line each:\n"
+    "                     TOKEN [NAME [read|operate]]; SIGHUP reads it again\n"
+    "  --tls-cert FILE    speak HTTPS and nothing else, with this certificate and those of its\n"
+    "                     chain (PEM)\n"
+    "  --tls-key FILE     the certificate's private key (PEM)\n"
     "  --allow-host H     a further name that requests may use for this host\n"
     "  --version          print the version and exit\n"
     "  --help             print this and exit\n";
 
 struct options {
-    char *socket, *listen, *dashboard, *token_file;
+    char *socket, *listen, *dashboard, *token_file, *tls_cert, *tls_key;
     struct http_policy policy;
 };
 
@@ -55,6 +58,7 @@ struct gateway {
     struct upstream *upstream;
     struct events *events;
     struct assets *assets;
+    int tls_fd; /* certificate and key; -1: no TLS */
     atomic_int in_flight;
     atomic_bool is_stopping;
 };
@@ -65,6 +69,8 @@ static void options_deinit(struct options *options)
     free(options->listen);
     free(options->dashboard);
     free(options->token_file);
+    free(options->tls_cert);
+    free(options->tls_key);
     http_policy_deinit(&options->policy);
 }
 
@@ -75,6 +81,8 @@ static void parse_options(int argc, char **argv, struct options *options)
         {"listen", required_argument, NULL, 'l'},
         {"dashboard", required_argument, NULL, 'd'},
         {"token-file", required_argument, NULL, 't'},
+        {"tls-cert", required_argument, NULL, 'c'},
+        {"tls-key", required_argument, NULL, 'k'},
         {"allow-host", required_argument, NULL, 'a'},
         {"version", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
@@ -100,6 +108,14 @@ static void parse_options(int argc, char **argv, struct options *options)
             free(options->token_file);
             options->token_file = xstrdup(optarg);
             break;
+        case 'c':
+            free(options->tls_cert);
+            options->tls_cert = xstrdup(optarg);
+            break;
+        case 'k':
+            free(options->tls_key);
+            options->tls_key = xstrdup(optarg);
+            break;
         case 'a':
             strv_push(&options->policy.allow_hosts, xstrdup(optarg));
             break;
@@ -124,29 +140,6 @@ static void parse_options(int argc, char **argv, struct options *options)
         options->listen = xstrdup("127.0.0.1:8080");
 }
 
-/* Beside the gateway's folder in a build, else where it was installed. */
-static char *find_dashboard(void)
-{
-    char self[4096];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-
-    for (int up = 0; n > 0 && up < 2; up++) {
-        char *slash;
-
-        self[n] = '\0';
-        slash = strrchr(self, '/');
-        n = slash ? slash - self : 0;
-    }
-    if (n > 0) {
-        CLEANUP(freep) char *beside = xasprintf("%.*s/dashboard/dist", (int)n, self);
-        CLEANUP(freep) char *index = xasprintf("%s/index.html", beside);
-
-        if (access(index, R_OK) == 0)
-            return STEAL(beside);
-    }
-    return xstrdup(ACPD_DATADIR "/dashboard");
-}
-
 /* Splits HOST:PORT; -EINVAL unless HOST is an IPv4 address (or localhost) and PORT a port. */
 static int parse_listen(const char *text, char **ret_host, int *ret_port)
 {
@@ -167,27 +160,6 @@ static int parse_listen(const char *text, char **ret_host, int *ret_port)
         *ret_host = xasprintf("%u.%u.%u.%u", a, b, c, d);
     }
     *ret_port = port;
-    return 0;
-}
-
-static int read_token(const char *path, char **ret_token)
-{
-    CLEANUP(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    char text[TOKEN_MAX];
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
-    size_t len;
-
-    if (n < 0) {
-        log_error("cannot read the token from %s: %s", path, strerror(errno));
-        return -errno;
-    }
-    for (len = 0; len < (size_t)n && text[len] > ' ' && text[len] < 127; len++)
-        ;
-    if (len < 16 || (size_t)n == sizeof(text)) {
-        log_error("%s must start with a token of 16 or more printable characters", path);
-        return -EINVAL;
-    }
-    *ret_token = xstrndup(text, len);
     return 0;
 }
 
@@ -217,20 +189,31 @@ static int on_request(struct mg_connection *connection)
     else
         status = handle(connection, gateway);
     atomic_fetch_sub(&gateway->in_flight, 1);
+    body_rest_begins(connection);
     return status;
+}
+
+static void on_end(const struct mg_connection *connection UNUSED, int status UNUSED)
+{
+    body_rest_ends();
 }
 
 static int on_log(const struct mg_connection *connection UNUSED, const char *message)
 {
-    log_warning("%s", message);
+    /* A handshake that fails is its client's affair, and there may be many. */
+    if (strncmp(message, "sslize", 6) != 0 && strncmp(message, "SSL syscall", 11) != 0)
+        log_warning("%s", message);
     return 1;
 }
 
 static struct mg_context *start(struct gateway *gateway, const char *host, int port)
 {
-    CLEANUP(freep) char *listen = xasprintf("%s:%d", host, port);
+    bool is_tls = gateway->tls_fd >= 0;
+    CLEANUP(freep) char *listen = xasprintf("%s:%d%s", host, port, is_tls ? "s" : "");
+    CLEANUP(freep) char *certificate = xasprintf("/proc/self/fd/%d", gateway->tls_fd);
     struct mg_callbacks callbacks = {
         .begin_request = on_request,
+        .end_request = on_end,
         .http_error = http_on_error,
         .log_message = on_log,
     };
@@ -263,6 +246,12 @@ static struct mg_context *start(struct gateway *gateway, const char *host, int p
         "",
         "access_control_allow_headers",
         "",
+        is_tls ? "ssl_certificate" : NULL, /* without TLS the list ends here */
+        certificate,
+        "ssl_protocol_version",
+        "4", /* TLS 1.2 or newer */
+        "ssl_cipher_list",
+        "ECDHE+AESGCM:ECDHE+CHACHA20", /* of TLS 1.2 */
         NULL,
     };
 
@@ -314,6 +303,21 @@ static void stop(struct gateway *gateway, struct mg_context *context, const char
     _exit(EXIT_SUCCESS);
 }
 
+static void reload(struct gateway *gateway)
+{
+    struct tokens *tokens = gateway->policy->tokens;
+    CLEANUP(freep) char *error = NULL;
+
+    if (!tokens)
+        return;
+    if (tokens_reload(tokens, &error) < 0) {
+        log_error("the tokens stay as they were: %s", error);
+        return;
+    }
+    events_renew(gateway->events); /* their tokens may be gone */
+    log_info("the tokens were read again");
+}
+
 static int serve(struct gateway *gateway, const char *host, int port, const char *socket_path)
 {
     struct mg_context *context;
@@ -329,20 +333,23 @@ static int serve(struct gateway *gateway, const char *host, int port, const char
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
 
-    mg_init_library(0);
+    body_setup();
+    if (gateway->tls_fd < 0)
+        mg_init_library(0); /* else tls_load() has */
     context = start(gateway, host, port);
     if (!context) {
-        log_error("cannot listen on %s:%d", host, port);
+        log_error("cannot listen on %s:%d%s", host, port,
+                  gateway->tls_fd < 0 ? ""
+                                      : ", or cannot use --tls-cert with --tls-key; see above");
         return EXIT_FAILURE;
     }
     mg_get_server_ports(context, 1, &bound);
     port = bound.port ? bound.port : port;
-    log_info("acp-gateway " ACPD_VERSION " is ready on http://%s:%d, acpd's socket is %s", host,
-             port, socket_path);
+    log_info("acp-gateway " ACPD_VERSION " is ready on http%s://%s:%d, acpd's socket is %s",
+             gateway->tls_fd < 0 ? "" : "s", host, port, socket_path);
     notify_systemd("READY=1");
-    do {
-        sigwait(&signals, &received);
-    } while (received == SIGHUP); /* nothing to reload */
+    while (sigwait(&signals, &received) == 0 && received == SIGHUP)
+        reload(gateway);
     notify_systemd("STOPPING=1");
     stop(gateway, context, host, port);
     mg_exit_library();
@@ -350,29 +357,52 @@ static int serve(struct gateway *gateway, const char *host, int port, const char
     return EXIT_SUCCESS;
 }
 
+/* The certificate and its key, if HTTPS was asked for. False: it cannot be had, and was logged. */
+static bool open_tls(const struct options *options, int *ret_fd)
+{
+    CLEANUP(freep) char *error = NULL;
+
+    if (!options->tls_cert && !options->tls_key)
+        return true;
+    if (!options->tls_cert || !options->tls_key) {
+        log_error("--tls-cert and --tls-key belong together");
+        return false;
+    }
+    if (tls_load(&error) == 0)
+        *ret_fd = tls_join(options->tls_cert, options->tls_key, &error);
+    if (error)
+        log_error("%s", error);
+    return !error;
+}
+
 int main(int argc, char **argv)
 {
     CLEANUP(options_deinit) struct options options = {0};
     CLEANUP(freep) char *error = NULL;
-    struct gateway gateway = {.policy = &options.policy};
+    struct gateway gateway = {.policy = &options.policy, .tls_fd = -1};
     int port, status;
 
+    notify_setup();
     parse_options(argc, argv, &options);
     log_setup("acp-gateway", LOG_LEVEL_INFO);
     if (parse_listen(options.listen, &options.policy.listen_host, &port) < 0) {
         log_error("--listen must be an IPv4 address and a port, as in 127.0.0.1:8080");
         return EXIT_FAILURE;
     }
-    if (options.token_file && read_token(options.token_file, &options.policy.token) < 0)
+    if (options.token_file && tokens_new(options.token_file, &options.policy.tokens, &error) < 0) {
+        log_error("%s", error);
         return EXIT_FAILURE;
-    if (!options.policy.token && strncmp(options.policy.listen_host, "127.", 4) != 0) {
+    }
+    if (!options.policy.tokens && strncmp(options.policy.listen_host, "127.", 4) != 0) {
         log_error("%s is not a loopback address: to listen there a token is needed, see "
                   "--token-file",
                   options.policy.listen_host);
         return EXIT_FAILURE;
     }
+    if (!open_tls(&options, &gateway.tls_fd))
+        return EXIT_FAILURE;
     if (!options.dashboard)
-        options.dashboard = find_dashboard();
+        options.dashboard = path_find_own("../dashboard/dist", ACPD_DATADIR "/dashboard");
     if (assets_load(options.dashboard, &gateway.assets, &error) < 0) {
         log_error("%s", error);
         return EXIT_FAILURE;

@@ -21,6 +21,7 @@ struct route {
     const char *method;
     int status;
     enum route_format format;
+    bool writes; /* it changes something: not for tokens that may only read */
 };
 
 /** Ended by a row without a verb. */

@@ -206,13 +206,16 @@ static int understand(struct upstream_reply *reply)
     return UPSTREAM_REFUSED;
 }
 
-int upstream_call(struct upstream *upstream, const char *method, struct json_object *params,
-                  struct upstream_reply *ret_reply)
+int upstream_call(struct upstream *upstream, const char *method, const char *actor,
+                  struct json_object *params, struct upstream_reply *ret_reply)
 {
     CLEANUP(buf_deinit) struct buf request = {0};
 
     *ret_reply = (struct upstream_reply){0};
-    buf_printf(&request, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":", method);
+    buf_printf(&request, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",", method);
+    if (actor)
+        buf_printf(&request, "\"actor\":\"%s\",", actor);
+    buf_add_text(&request, "\"params\":");
     buf_add_text(&request, params ? json_compact(params) : "{}");
     buf_add_text(&request, "}\n");
     for (int round = 0; round < 2; round++) {
@@ -271,7 +274,7 @@ bool upstream_discover(struct upstream *upstream,
         const char *reason;
         size_t offset;
 
-        if (upstream_call(upstream, "rpc.discover", NULL, &reply) != 0)
+        if (upstream_call(upstream, "rpc.discover", NULL, NULL, &reply) != 0)
             return false;
         reader = json_reader_new();
         json_reader_parse(reader, reply.result, reply.result_len, &document, &reason, &offset);

@@ -33,9 +33,10 @@ int upstream_connect(const char *socket_path);
 struct upstream *upstream_new(const char *socket_path);
 void upstream_free(struct upstream *upstream);
 
-/** Calls a method; 0 or an outcome. The reply is deinited by the caller in every case. */
-int upstream_call(struct upstream *upstream, const char *method, struct json_object *params,
-                  struct upstream_reply *ret_reply);
+/** Calls a method; 0 or an outcome. actor: the name of who asked for it, NULL for nobody in
+ *  particular. The reply is deinited by the caller in every case. */
+int upstream_call(struct upstream *upstream, const char *method, const char *actor,
+                  struct json_object *params, struct upstream_reply *ret_reply);
 void upstream_reply_deinit(struct upstream_reply *reply);
 
 /** Lets `look` read the daemon's rpc.discover document, one caller at a time; it is kept until a

@@ -259,6 +259,17 @@ def assert_bytes_are_right(daemon):
             "SELECT id FROM task WHERE (status > 4) <> (bytes > 0)").fetchall()
 
 
+TOKEN = "0123456789abcdef-_.~+/"
+
+
+def token_file(folder, content=TOKEN + "\n"):
+    """A file of tokens that is its owner's alone."""
+    path = folder / "token"
+    path.touch(mode=0o600)
+    path.write_text(content)
+    return path
+
+
 SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
@@ -363,8 +374,9 @@ class RawConnection:
 class Gateway:
     """acp-gateway for a daemon, or for any socket. Requests go over one kept connection."""
 
-    def __init__(self, folder, socket, *arguments, port=0, listen=None):
+    def __init__(self, folder, socket, *arguments, port=0, listen=None, tls=None):
         self.listen = listen
+        self.tls = tls  # the client's ssl.SSLContext, for a gateway that speaks HTTPS
         self.log = pathlib.Path(folder) / "gateway.log"
         self.socket = socket
         self.options = [str(argument) for argument in arguments]
@@ -390,7 +402,7 @@ class Gateway:
 
     def ready_port(self):
         assert self.process.poll() is None, f"acp-gateway ended:\n{self.new_log()}"
-        match = re.search(r"is ready on http://127\.0\.0\.1:([0-9]+)", self.new_log())
+        match = re.search(r"is ready on https?://127\.0\.0\.1:([0-9]+)", self.new_log())
         return match and int(match[1])
 
     def start(self, **options):
@@ -405,7 +417,7 @@ class Gateway:
 
     @property
     def url(self):
-        return f"http://{self.host}"
+        return f"http{'s' if self.tls else ''}://{self.host}"
 
     def kill(self):
         self.disconnect()
@@ -423,6 +435,9 @@ class Gateway:
         return RawConnection(self.port)
 
     def connect(self):
+        if self.tls:
+            return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=DEADLINE,
+                                               context=self.tls)
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
 
     def disconnect(self):

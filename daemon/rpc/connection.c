@@ -26,11 +26,12 @@ void connection_wake(struct connection *connection)
         list_append(&connection->server->ready, &connection->ready);
 }
 
-enum role connection_role(const struct engine *engine, uid_t uid)
+enum role connection_role(const struct rpc_server *server, uid_t uid)
 {
     if (uid == 0 || uid == geteuid())
         return ROLE_OPERATE;
-    return engine->settings.socket_group ? roles_find(&engine->settings.roles, uid) : ROLE_NONE;
+    return server->listener.is_shared ? roles_find(&server->engine->settings.roles, uid)
+                                      : ROLE_NONE;
 }
 
 bool connection_has_hung_up(const struct connection *connection)

@@ -73,8 +73,7 @@ struct rpc_server {
     struct event_base *base;
     struct engine *engine;
     struct event *acceptable, *accept_again;
-    int fd, lock_fd;
-    char *path;
+    struct listener listener;
     struct list connections, ready, dirty, dead;
     struct list subscribers;
     struct list waiting; /* calls, the oldest first; see waiting.c */
@@ -111,8 +110,8 @@ bool connection_has_hung_up(const struct connection *connection);
 void connection_kill(struct connection *connection);
 /** Looks at it in the next pass. */
 void connection_wake(struct connection *connection);
-/** What the peer may do, as the settings are now. */
-enum role connection_role(const struct engine *engine, uid_t uid);
+/** What a user may do here, as the settings are now. */
+enum role connection_role(const struct rpc_server *server, uid_t uid);
 /** Adopts an accepted socket. */
 struct connection *connection_new(struct rpc_server *server, int fd, const struct rpc_peer *peer);
 void connection_free(struct connection *connection);

@@ -100,9 +100,10 @@ enum rpc_outcome message_run(const struct rpc_method *method, struct rpc_call *c
 }
 
 /* Whether the peer may call this at all. */
-static bool admit(const struct rpc_method *method, struct rpc_call *call)
+static bool admit(const struct rpc_server *server, const struct rpc_method *method,
+                  struct rpc_call *call)
 {
-    enum role role = connection_role(call->engine, call->peer->uid);
+    enum role role = connection_role(server, call->peer->uid);
     enum role needed = method->is_reading ? ROLE_READ : ROLE_OPERATE;
 
     if (method->is_guarded && call->peer->is_descendant)
@@ -123,7 +124,7 @@ static enum rpc_outcome run(struct rpc_server *server, const struct rpc_method *
     enum rpc_outcome outcome;
     struct param_error error;
 
-    if (!admit(method, call))
+    if (!admit(server, method, call))
         return RPC_ERROR;
     if (json_object_is_type(params, json_type_array)) {
         if (!param_from_array(method->params, params, &named, &error))

@@ -2,20 +2,14 @@
 #include "rpc/server.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 #include "common/alloc.h"
 #include "common/log.h"
 #include "rpc/connection.h"
 
 #define ACCEPTS_AT_ONCE 64
-#define BACKLOG         1024
 
 /* The owner and root may talk; others only where the socket's group was opened to them, and they
  * have a role. */
@@ -26,7 +20,7 @@ static bool may_talk(const struct rpc_server *server, int fd, struct rpc_peer *r
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
         return false;
-    if (connection_role(server->engine, peer.uid) != ROLE_NONE) {
+    if (connection_role(server, peer.uid) != ROLE_NONE) {
         *ret_peer = (struct rpc_peer){
             .uid = peer.uid,
             .pid = peer.pid,
@@ -84,38 +78,15 @@ static void on_acceptable(evutil_socket_t listener, short what UNUSED, void *dat
     }
 }
 
-static int fail(struct rpc_server *server, int r, char **ret_error, char *message)
-{
-    *ret_error = message;
-    rpc_server_free(server);
-    return r;
-}
-
-static int set_access(const char *path, const char *group)
-{
-    const struct group *entry;
-
-    if (!group)
-        return chmod(path, 0600) < 0 ? -errno : 0;
-    entry = getgrnam(group);
-    if (!entry)
-        return -ESRCH;
-    return chown(path, (uid_t)-1, entry->gr_gid) < 0 || chmod(path, 0660) < 0 ? -errno : 0;
-}
-
-int rpc_server_new(struct event_base *base, struct engine *engine, const char *path,
-                   struct rpc_server **ret_server, char **ret_error)
+struct rpc_server *rpc_server_new(struct event_base *base, struct engine *engine,
+                                  struct listener *listener)
 {
     struct rpc_server *server = xcalloc(1, sizeof(*server));
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    CLEANUP(freep) char *lock_path = xasprintf("%s.lock", path);
-    struct stat st;
-    mode_t mask;
-    int r;
 
     server->base = base;
     server->engine = engine;
-    server->fd = -1;
+    server->listener = *listener;
+    *listener = (struct listener){.fd = -1, .lock_fd = -1};
     server->reader = json_reader_new();
     list_init(&server->connections);
     list_init(&server->ready);
@@ -125,57 +96,12 @@ int rpc_server_new(struct event_base *base, struct engine *engine, const char *p
     list_init(&server->subscribers);
     engine->serve_waiting = waiting_serve;
     engine->waiting = server;
-
-    if (strlen(path) >= sizeof(address.sun_path)) {
-        server->lock_fd = -1;
-        return fail(server, -ENAMETOOLONG, ret_error,
-                    xasprintf("socket path %s is longer than %zu bytes", path,
-                              sizeof(address.sun_path) - 1));
-    }
-    strcpy(address.sun_path, path);
-    /* The lock, not the socket's file, tells whether a daemon is there: a crash leaves the file and
-     * releases the lock. */
-    server->lock_fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (server->lock_fd < 0)
-        return fail(server, -errno, ret_error,
-                    xasprintf("cannot open %s: %s", lock_path, strerror(errno)));
-    if (flock(server->lock_fd, LOCK_EX | LOCK_NB) < 0)
-        return fail(server, errno == EWOULDBLOCK ? -EADDRINUSE : -errno, ret_error,
-                    errno == EWOULDBLOCK
-                        ? xasprintf("another acpd serves %s", path)
-                        : xasprintf("cannot lock %s: %s", lock_path, strerror(errno)));
-    if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
-        return fail(server, -EEXIST, ret_error,
-                    xasprintf("%s is there and is no socket; it was left alone", path));
-    if (unlink(path) < 0 && errno != ENOENT)
-        return fail(server, -errno, ret_error,
-                    xasprintf("cannot replace %s: %s", path, strerror(errno)));
-    server->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (server->fd < 0)
-        return fail(server, -errno, ret_error,
-                    xasprintf("cannot make a socket: %s", strerror(errno)));
-    mask = umask(0177);
-    r = bind(server->fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
-    umask(mask);
-    if (r == 0) {
-        server->path = xstrdup(path);
-        r = set_access(path, engine->settings.socket_group);
-        if (r == -ESRCH)
-            return fail(
-                server, r, ret_error,
-                xasprintf("socketGroup: there is no group \"%s\"", engine->settings.socket_group));
-    }
-    if (r == 0 && listen(server->fd, BACKLOG) < 0)
-        r = -errno;
-    if (r < 0)
-        return fail(server, r, ret_error, xasprintf("cannot listen on %s: %s", path, strerror(-r)));
-
-    server->acceptable = event_new(base, server->fd, EV_READ | EV_PERSIST, on_acceptable, server);
+    server->acceptable =
+        event_new(base, server->listener.fd, EV_READ | EV_PERSIST, on_acceptable, server);
     server->accept_again = event_new(base, -1, 0, on_accept_again, server);
     event_add(server->acceptable, NULL);
     server->is_accepting = true;
-    *ret_server = server;
-    return 0;
+    return server;
 }
 
 void rpc_stop_accepting(struct rpc_server *server)
@@ -185,11 +111,7 @@ void rpc_stop_accepting(struct rpc_server *server)
     server->has_stopped = true;
     pause_accepting(server);
     event_del(server->accept_again);
-    /* Newcomers are refused from now on. */
-    if (server->path)
-        unlink(server->path);
-    close(server->fd);
-    server->fd = -1;
+    listener_close(&server->listener);
 }
 
 void rpc_server_free(struct rpc_server *server)
@@ -200,21 +122,13 @@ void rpc_server_free(struct rpc_server *server)
     list_splice(&server->connections, &server->dead);
     list_for_each_safe (link, &server->connections)
         connection_free(list_entry(link, struct connection, link));
-    if (server->acceptable)
-        event_free(server->acceptable);
-    if (server->accept_again)
-        event_free(server->accept_again);
-    if (server->path && !server->has_stopped)
-        unlink(server->path);
-    if (server->fd >= 0)
-        close(server->fd);
-    if (server->lock_fd >= 0)
-        close(server->lock_fd);
+    event_free(server->acceptable);
+    event_free(server->accept_again);
+    listener_deinit(&server->listener);
     json_reader_free(server->reader);
     buf_deinit(&server->result);
     buf_deinit(&server->ids);
     free(server->marks);
-    free(server->path);
     free(server);
 }
 

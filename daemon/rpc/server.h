@@ -14,18 +14,15 @@
 #pragma once
 
 #include "engine/engine.h"
+#include "rpc/listener.h"
 
 struct event_base;
 struct rpc_server;
 
-/**
- * Binds the socket and listens. A lock file beside it makes sure that one daemon serves it; what a
- * crashed one left behind is replaced. -EADDRINUSE: another daemon has it. On failure *ret_error is
- * a message for the user, to be freed.
- */
-int rpc_server_new(struct event_base *base, struct engine *engine, const char *path,
-                   struct rpc_server **ret_server, char **ret_error);
-/** Closes every connection and removes the socket. */
+/** Serves the clients of a listener, which it takes over. */
+struct rpc_server *rpc_server_new(struct event_base *base, struct engine *engine,
+                                  struct listener *listener);
+/** Closes every connection and the listener. */
 void rpc_server_free(struct rpc_server *server);
 
 /** Handles the lines that have arrived, within the bounds of a pass; returns how many. */

@@ -23,7 +23,8 @@ export const pulse = signal(0);
 /** Counts up when some log has grown. */
 export const wrote = signal(0);
 
-export const needsToken = computed(() => failure.value?.status === 401);
+/** 429 is said of reads to whom too many wrong tokens came from. */
+export const needsToken = computed(() => [401, 429].includes(failure.value?.status ?? 0));
 export const isAway = computed(() => failure.value !== null && !needsToken.value);
 export const connection = computed<Connection>(() =>
   isAway.value ? 'reconnecting' : isPaused.value ? 'paused' : 'live');

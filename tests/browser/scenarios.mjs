@@ -369,6 +369,19 @@ const scenarios = {
     complaints.length = 0; // the browser notes each 401
   },
 
+  // A token that may only read shows everything, and says why nothing can be changed.
+  async reader(page, url, token, complaints) {
+    await page.goto(`${url}/profiles`);
+    await page.getByLabel('Token').fill(token);
+    await page.getByRole('button', { name: 'Continue' }).click();
+    await live(page);
+    const toggle = page.getByRole('switch', { name: 'Refinement Specialist is active' });
+    await toggle.click();
+    await page.getByText('the token "screen" may only read').waitFor();
+    assert.equal(await toggle.getAttribute('aria-checked'), 'true');
+    complaints.length = 0; // the browser notes each 401 and 403
+  },
+
   // Hours of work in a minute: what the page holds does not grow, and whoever reads is left alone.
   async steady(page, url) {
     await page.setViewportSize({ width: 1440, height: 420 });

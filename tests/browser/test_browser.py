@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from acpd import profile, shell, wait_until
+from acpd import TOKEN, profile, shell, token_file, wait_until
 
 HERE = pathlib.Path(__file__).parent
 LATER = "2100-01-01T00:00:00Z"
@@ -221,11 +221,15 @@ def test_every_view_in_dark_on_a_phone(demo, make_gateway):
 
 
 def test_a_token_is_asked_for(demo, make_gateway, folder):
-    token = folder / "token"
-    token.write_text("0123456789abcdef0123456789abcdef\n")
+    gateway = make_gateway(demo, "--token-file", token_file(folder))
     with demo.client() as client:
-        play("token", make_gateway(demo, "--token-file", token).url, token.read_text().strip(),
+        play("token", gateway.url, TOKEN,
              assign=lambda: client.assign("development", title="demo:ask") and None)
+
+
+def test_a_token_that_may_only_read(demo, make_gateway, folder):
+    path = token_file(folder, f"{TOKEN} screen read\n")
+    play("reader", make_gateway(demo, "--token-file", path).url, TOKEN)
 
 
 def test_nothing_grows_and_nothing_jumps(make_daemon, make_gateway):

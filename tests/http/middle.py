@@ -14,7 +14,8 @@ class Middle:
         self.socket = path
         self.daemon = daemon
         self.decide = decide
-        self.calls = []
+        self.calls = []  # methods
+        self.requests = []
         self.connections = []
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.listener.bind(str(path))
@@ -41,6 +42,7 @@ class Middle:
                 for line in lines:
                     call = json.loads(line)
                     self.calls.append(call["method"])
+                    self.requests.append(call)
                     reply = self.decide(call, lambda: self.forward(line))
                     if reply is None:
                         connection.shutdown(socket.SHUT_RDWR)

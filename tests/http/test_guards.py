@@ -11,9 +11,8 @@ import time
 
 import pytest
 
-from acpd import DEADLINE, in_threads, open_files, profile, resident_bytes, wait_until
+from acpd import DEADLINE, in_threads, open_files, profile, resident_bytes, token_file, wait_until
 
-TOKEN = "0123456789abcdef-_.~+/"
 ON = '{"isActive": true}'
 
 
@@ -164,76 +163,7 @@ def test_a_preflight_is_granted_nothing(gateway):
     assert not any(name.startswith("access-control-") for name in answer.headers)
 
 
-# The token.
-
-
-@pytest.fixture
-def guarded(daemon, make_gateway, folder):
-    (folder / "token").write_text(TOKEN + "\n")
-    return make_gateway(daemon, "--token-file", folder / "token")
-
-
-@pytest.mark.parametrize("given", [None, "", "Bearer", "Bearer ", "Bearer " + TOKEN[:-1], TOKEN,
-                                   "Bearer " + TOKEN + "x", "Bearer x" + TOKEN, "Basic " + TOKEN,
-                                   "Bearer " + TOKEN.upper(), "Bearer" + TOKEN, "Bearer \u00ff",
-                                   "Bearer " + TOKEN * 2, "Bearer " + "x" * 5000])
-def test_without_the_token_there_is_no_answer(guarded, client, given):
-    headers = {} if given is None else {"Authorization": given}
-    for path in ("/api/health", "/api/openapi.json", "/metrics", "/api/tasks?limit=1"):
-        answer = guarded.get(path, headers=headers)
-        answer.error(401)
-        assert answer.headers["www-authenticate"].startswith("Bearer")
-    assert guarded.put("/api/profiles/p/status", ON, headers=headers).error(401)
-    own = {"Origin": guarded.url, **headers}
-    assert guarded.put("/api/profiles/p/status", ON, headers=own).error(401)
-    assert client.state("p")["isActive"] is False
-
-
-def test_with_the_token_all_is_as_ever(guarded, client):
-    for given in ("Bearer " + TOKEN, "bearer " + TOKEN):
-        assert guarded.get("/api/health", headers={"Authorization": given}).status == 200
-        assert guarded.put("/api/profiles/p/status", ON,
-                           headers={"Authorization": given}).status == 200
-    assert client.state("p")["isActive"] is True
-    # It is no pass for a foreign page.
-    guarded.put("/api/profiles/p/status", ON, headers={
-        "Authorization": "Bearer " + TOKEN, "Origin": "http://evil.example"}).error(403)
-
-
-def test_pages_need_no_token(guarded):
-    page = guarded.get("/profiles")
-    assert page.status == 200 and guarded.get("/").status == 302
-    for link in re.findall(r'(?:src|href)="(/[^"#]*)"', page.body.decode()):
-        assert guarded.get(link).status in (200, 302), link
-
-
-@pytest.mark.parametrize("content", [None, b"", b"\n", b"short\n", b"fifteen-chars..\n", b"\0" * 32,
-                                     b"   \n" + TOKEN.encode(), b"x" * 10000])
-def test_a_bad_token_file_is_refused_at_the_start(daemon, make_gateway, folder, content):
-    if content is not None:
-        (folder / "token").write_bytes(content)
-    gateway = make_gateway(daemon, "--token-file", folder / "token", start=False).spawn()
-    assert gateway.process.wait(DEADLINE) == 1
-    assert str(folder / "token") in gateway.new_log()
-
-
-@pytest.mark.parametrize("address", ["0.0.0.0:0", "10.0.0.1:0", "128.0.0.1:0"])
-def test_it_listens_to_the_world_only_with_a_token(daemon, make_gateway, address):
-    gateway = make_gateway(daemon, listen=address, start=False).spawn()
-    assert gateway.process.wait(DEADLINE) == 1
-    assert "token" in gateway.new_log()
-
-
-def test_with_a_token_it_listens_to_the_world(daemon, make_gateway, folder):
-    (folder / "token").write_text(TOKEN)
-    gateway = make_gateway(daemon, "--token-file", folder / "token", listen="0.0.0.0:0",
-                           start=False).spawn()
-    gateway.port = int(wait_until(lambda: re.search(r"ready on http://0\.0\.0\.0:(\d+)",
-                                                    gateway.new_log()))[1])
-    gateway.get("/api/health").error(401)
-    given = {"Authorization": "Bearer " + TOKEN}
-    assert gateway.get("/api/health", headers=given).status == 200
-    gateway.get("/api/health", headers={**given, "Host": "evil.example"}).error(403)
+# The command line.
 
 
 @pytest.mark.parametrize("address", ["", "x", "8080", ":8080", "127.0.0.1", "127.0.0.1:",
@@ -246,7 +176,7 @@ def test_an_address_that_is_none_is_refused_at_the_start(daemon, make_gateway, a
 
 
 def test_the_last_of_an_option_given_twice_counts(daemon, make_gateway, folder):
-    (folder / "token").write_text(TOKEN)
+    token_file(folder)
     for option, first, last in (("--socket", "/nonexistent", daemon.socket),
                                 ("--listen", "x", "127.0.0.1:0"),
                                 ("--token-file", "/nonexistent", folder / "token")):

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from acpd import DEADLINE, profile, wait_until
+from acpd import DEADLINE, TOKEN, profile, token_file, wait_until
 
 
 class Stream:
@@ -214,10 +214,8 @@ def test_head_and_other_verbs(gateway):
 
 
 def test_a_token_is_needed_here_too(quick, make_gateway, folder):
-    token = folder / "token"
-    token.write_text("0123456789abcdef0123456789abcdef")
-    gateway = make_gateway(quick, "--token-file", token)
+    gateway = make_gateway(quick, "--token-file", token_file(folder))
     with Stream(gateway) as stream:
         assert stream.answer.status == 401
-    with Stream(gateway, Authorization=f"Bearer {token.read_text()}") as stream:
+    with Stream(gateway, Authorization=f"Bearer {TOKEN}") as stream:
         assert stream.answer.status == 200

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+#include "gateway/guesses.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/alloc.h"
+
+#define ADDRESSES   256
+#define MINUTE      60000 /* ms */
+#define ADDRESS_MAX 10    /* wrong tokens a minute from one address */
+#define OVERALL_MAX 100   /* and from all of them */
+
+/* A minute and what was wrong in it. */
+struct minute {
+    int64_t since;
+    int count;
+};
+
+struct guesser {
+    char address[48]; /* as civetweb prints it */
+    struct minute minute;
+};
+
+struct guesses {
+    struct guesser guessers[ADDRESSES];
+    size_t count;
+    struct minute overall;
+};
+
+struct guesses *guesses_new(void)
+{
+    return xcalloc(1, sizeof(struct guesses));
+}
+
+void guesses_free(struct guesses *guesses)
+{
+    free(guesses);
+}
+
+static struct guesser *find(struct guesses *guesses, const char *address)
+{
+    for (size_t i = 0; i < guesses->count; i++)
+        if (strcmp(guesses->guessers[i].address, address) == 0)
+            return &guesses->guessers[i];
+    return NULL;
+}
+
+static struct guesser *add(struct guesses *guesses, const char *address)
+{
+    struct guesser *place = guesses->guessers;
+
+    if (guesses->count < ADDRESSES)
+        place = &guesses->guessers[guesses->count++];
+    for (size_t i = 0; i < guesses->count; i++)
+        if (guesses->guessers[i].minute.since < place->minute.since)
+            place = &guesses->guessers[i];
+    *place = (struct guesser){0};
+    snprintf(place->address, sizeof(place->address), "%s", address);
+    return place;
+}
+
+/* Begins a new minute when the last one is over. */
+static void turn(struct minute *minute, int64_t now)
+{
+    if (!minute->count || now - minute->since >= MINUTE)
+        *minute = (struct minute){.since = now};
+}
+
+static int seconds_left(const struct minute *minute, int64_t now)
+{
+    return (int)((minute->since + MINUTE - now + 999) / 1000);
+}
+
+int guesses_note(struct guesses *guesses, const char *address, bool is_guess, int64_t now,
+                 bool *ret_is_news)
+{
+    struct guesser *guesser = find(guesses, address);
+
+    *ret_is_news = false;
+    if (guesser) {
+        turn(&guesser->minute, now);
+        if (guesser->minute.count >= ADDRESS_MAX)
+            return seconds_left(&guesser->minute, now);
+    }
+    if (!is_guess)
+        return 0;
+    turn(&guesses->overall, now);
+    if (guesses->overall.count >= OVERALL_MAX)
+        return seconds_left(&guesses->overall, now);
+    if (!guesser) {
+        guesser = add(guesses, address);
+        turn(&guesser->minute, now);
+    }
+    guesses->overall.count++;
+    *ret_is_news = guesser->minute.count++ == 0;
+    return 0;
+}
