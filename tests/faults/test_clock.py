@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""A wall clock that is set, forwards and back, while work is under way."""
+
+import pytest
+
+from acpd import profile, shell, wait_until
+from clock import WallClock, iso
+
+NOW = 1_800_000_000_000
+DAY = 86400
+WORKER = {"name": "w", "runner": {"type": "worker", "lease": 60}}
+
+
+@pytest.fixture
+def clock(folder):
+    return WallClock(folder, NOW)
+
+
+@pytest.fixture
+def make(make_daemon, clock):
+    def make(*profiles):
+        daemon = make_daemon(*profiles, start=False)
+        daemon.environment = clock.environment
+        return daemon.start()
+
+    return make
+
+
+JUMPS = pytest.mark.parametrize("jump", [400 * DAY, DAY, -DAY, -400 * DAY])
+
+
+@JUMPS
+def test_a_lease_holds(make, clock, jump):
+    with make(WORKER).client() as client:
+        id = client.assign("w")["id"]
+        claimed = client.claim_task(profiles=["w"], worker="x")
+        clock.advance(jump)
+        assert client.extend_lease(id=id, lease=claimed["lease"])["success"] is True
+        clock.advance(jump)
+        assert client.task(id)["status"] == "running"
+        assert client.complete_task(id=id, lease=claimed["lease"])["attempt"] == 1
+
+
+@JUMPS
+def test_what_runs_is_not_timed_out_and_what_failed_is_tried_again(make, clock, folder, jump):
+    with make(shell(f"until [ -e {folder}/go ]; do sleep 0.02; done; exit $((ACPD_ATTEMPT % 2))", timeout=300,
+                    retry={"maxAttempts": 3, "backoff": 0.01, "maxBackoff": 0.02})).client() as client:
+        id = client.wait_status(client.assign("p")["id"], "running")["id"]
+        clock.advance(jump)
+        client.get_health()  # a pass with the new time
+        (folder / "go").touch()
+
+        def has_completed():
+            clock.advance(0.1)  # a retry waits for the clock, which stands still here
+            return client.task(id)["status"] == "completed"
+
+        wait_until(has_completed)
+        assert client.task(id)["attempt"] == 2
+
+
+@JUMPS
+def test_the_order_of_the_queue_stays(make, clock, jump):
+    with make(profile()).client() as client:
+        client.update_profile_status(name="p", isActive=False)
+        ids = [client.assign("p")["id"]]
+        for _ in range(3):
+            clock.advance(jump)
+            ids.append(client.assign("p")["id"])
+        assert [task["id"] for task in client.get_profile_task_queue(name="p")] == ids
+
+
+def test_a_time_that_was_asked_for_comes_with_the_clock(make, clock):
+    with make(profile()).client() as client:
+        id = client.assign("p", runAt=iso(NOW + DAY * 1000))["id"]
+        clock.advance(-DAY)
+        client.get_health()
+        assert client.task(id)["status"] == "scheduled"
+        clock.advance(2 * DAY - 1)
+        client.get_health()
+        assert client.task(id)["status"] == "scheduled"
+        clock.advance(1)
+        wait_until(lambda: client.task(id)["status"] == "completed")
+
+
+@JUMPS
+def test_a_restart_after_a_jump_goes_on(make_daemon, make, clock, jump):
+    daemon = make(profile(), WORKER)
+    with daemon.client() as client:
+        client.update_profile_status(name="p", isActive=False)
+        ids = [client.assign("p")["id"] for _ in range(3)]
+        held = client.assign("w")["id"]
+        claimed = client.claim_task(profiles=["w"], worker="x")
+    daemon.kill()
+    clock.advance(jump)
+    daemon.start()
+    with daemon.client() as client:
+        ids.append(client.assign("p")["id"])
+        assert [task["id"] for task in client.get_profile_task_queue(name="p")] == ids
+        assert client.complete_task(id=held, lease=claimed["lease"])["status"] == "completed"
+        client.update_profile_status(name="p", isActive=True)
+        for id in ids:
+            assert client.finish(id)["status"] == "completed"
