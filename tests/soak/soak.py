@@ -36,7 +36,7 @@ SAMPLES = 60
 GROWTH = 4 << 20  # bytes that the trend of a process's memory may gain over the whole time, or
 GROWTH_SHARE = 0.1  # as much of what it has, if that is more
 TAIL_FACTOR = 3  # how much slower the last third's p99 may be than the first's, and
-TAIL_SECONDS = 0.02  # what it may be in any case
+TAIL_SECONDS = 0.05  # what it may be in any case
 GATEWAY_THREADS = 600
 # What glibc keeps for each of them fills up over many thousand requests, and is no leak.
 NO_THREAD_CACHES = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=0"}
@@ -276,13 +276,15 @@ def rest(daemon, processes, slack):
             client.update_profile_status(name=name, isActive=False)
         wait_until(is_idle, "nothing runs")
 
-    def is_at_rest():
-        now = [process.open() for process in processes]
-        return all(process.at_rest is None or (files <= process.at_rest[0] + slack
-                                               and threads <= process.at_rest[1])
-                   for process, (files, threads) in zip(processes, now)) and now
+    def at_rest():
+        before = [process.open() for process in processes]
+        time.sleep(0.5)
+        return before == [process.open() for process in processes] and all(
+            process.at_rest is None or (files <= process.at_rest[0] + slack
+                                        and threads <= process.at_rest[1])
+            for process, (files, threads) in zip(processes, before)) and before
 
-    for process, now in zip(processes, wait_until(is_at_rest, "as much is open as before")):
+    for process, now in zip(processes, wait_until(at_rest, "as much is open as before")):
         process.at_rest = now
 
 
