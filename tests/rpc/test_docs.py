@@ -129,3 +129,17 @@ def test_the_workers_of_the_document_work(make_daemon, folder, language, command
     finally:
         os.killpg(worker.pid, signal.SIGKILL)
         worker.wait()
+
+
+def test_every_promise_has_its_tests():
+    """Each is named in the table, and what the table names is there."""
+    text = (ROOT / "docs" / "guarantees.md").read_text()
+    promises = re.findall(r"^- ([A-Z][0-9])\. ", text, re.MULTILINE)
+    rows = [line for line in text.splitlines() if line.startswith("| ") and "`tests/" in line]
+    tested = {word for row in rows for word in re.findall(r"[A-Z][0-9]", row.split("|")[1])}
+    assert set(promises) == tested and len(promises) > 15
+    named = [name for row in rows for name in re.findall(r"`(tests/[^`]*)`", row)]
+    for name in named:
+        path, _, function = name.partition("::")
+        source = (ROOT / path).read_text()
+        assert not function or re.search(rf"def {function}\(|START_TEST\({function}\)", source), name
