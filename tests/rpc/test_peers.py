@@ -104,7 +104,7 @@ def send_claims(clients, count):
 def test_claims_dropped_by_the_thousand_take_nothing_with_them(make_daemon, crowd):
     daemon = make_daemon(WORKER)
     with daemon.client() as client:
-        client.get_health()
+        client.update_profile_status(name="w", isActive=True)  # a write: the audit log is open
         before = open_files(daemon.process.pid)
         dying = crowd(daemon, 50)
         send_claims(dying, 100)
