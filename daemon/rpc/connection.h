@@ -17,6 +17,8 @@ struct subscription {
     size_t profile_count; /* profiles NULL: all */
     int64_t next;         /* the next event to be sent */
     bool has_gap;         /* what it asked for is no longer held */
+    uint64_t pass;        /* that it began in, */
+    size_t reply_at;      /* and where its reply stands in connection.staged */
 };
 
 struct connection {
@@ -101,6 +103,9 @@ void waiting_serve(void *server);
 void subscription_start(struct connection *connection, const int64_t *profiles, size_t count,
                         int64_t after);
 void subscription_end(struct connection *connection);
+/** The reply that stands at this place of the pass under way falls: if it is the one that said that
+ * the connection follows, it does not. */
+void subscription_fail(struct connection *connection, size_t reply_at);
 bool subscription_is_active(const struct connection *connection);
 /** Adds to the committed output what there is room for. */
 void subscription_pump(struct connection *connection);

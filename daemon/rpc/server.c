@@ -178,13 +178,15 @@ void rpc_fail(struct rpc_server *server)
             other->falls = false;
             if (other->prefix)
                 buf_add_char(&staged, other->prefix);
-            if (other->is_reply)
+            if (other->is_reply) {
                 message_print_error(&staged, server->ids.data + other->id_at, other->id_len,
                                     RPC_UNAVAILABLE, message, NULL);
-            else if (connection->staged.data[other->start] == ']')
+                subscription_fail(connection, other->start);
+            } else if (connection->staged.data[other->start] == ']') {
                 buf_add_text(&staged, "]\n");
-            else
+            } else {
                 buf_add_char(&staged, '\n');
+            }
         }
         connection->staged.len = mark->start;
         buf_add(&connection->staged, staged.data, staged.len);

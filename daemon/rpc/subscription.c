@@ -26,7 +26,18 @@ void subscription_start(struct connection *connection, const int64_t *profiles, 
     subscription->next = after >= 0 ? after + 1 : events->next;
     /* What was before is no fault of the reader's. */
     subscription->has_gap = subscription->next < events->first || subscription->next > events->next;
+    subscription->pass = connection->server->engine->passes;
+    subscription->reply_at = connection->staged.len;
     list_append(&connection->server->subscribers, &subscription->link);
+}
+
+void subscription_fail(struct connection *connection, size_t reply_at)
+{
+    const struct subscription *subscription = &connection->subscription;
+
+    if (subscription_is_active(connection) && subscription->reply_at == reply_at &&
+        subscription->pass == connection->server->engine->passes)
+        subscription_end(connection);
 }
 
 void subscription_end(struct connection *connection)

@@ -2,6 +2,7 @@
 """A database that another program has locked: passes fail, and nothing but their writes with them."""
 
 import contextlib
+import json
 import signal
 import sqlite3
 
@@ -109,6 +110,21 @@ def test_an_end_that_cannot_be_written_counts_once_it_is(make_daemon, folder):
 
 def worker_profile(**settings):
     return {"name": "w", "runner": {"type": "worker"}, "maxConcurrentTasks": 2, **settings}
+
+
+def test_who_is_refused_a_subscription_follows_nothing(daemon):
+    with daemon.client() as client, daemon.client() as other:
+        with locked(daemon):
+            client.send(json.dumps([{"jsonrpc": "2.0", "id": 1, "method": "assign_task_to_profile",
+                                     "params": {"name": "p", "task": {"title": "t"}}},
+                                    {"jsonrpc": "2.0", "id": 2, "method": "subscribe"}]) + "\n")
+            assert [reply["error"]["code"] for reply in client.reply()] == [-32004, -32004]
+        wait_until(lambda: other.get_health()["storage"]["status"] == "ok")
+        other.assign("p")
+        assert client.get_health(), "the next that it hears is the answer to its call"
+        seq = client.subscribe()["seq"]
+        other.assign("p")
+        assert client.reply()["params"]["seq"] > seq
 
 
 def test_what_a_worker_does_falls_with_its_pass(make_daemon):
