@@ -129,7 +129,8 @@ const struct config_row config_profile_rows[] = {
     {"cooldown.max", CONFIG_SECONDS, PROFILE_AT(cooldown_max_ms), 0.01, YEAR, 600,
      .doc = "Seconds that it is left alone at most."},
     {"limits.memory", CONFIG_INTEGER, PROFILE_AT(limits.memory), 0, 1024 * GIB, 0,
-     .doc = "Bytes of memory: of an attempt's whole family where acpd has a control group, else of "
+     .doc = "Bytes of memory, 16777216 or more: of an attempt's whole family where acpd has a "
+            "control group, else of "
             "the "
             "addresses of each of its processes; 0: any."},
     {"limits.processes", CONFIG_INTEGER, PROFILE_AT(limits.processes), 0, 1e6, 0,

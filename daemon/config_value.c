@@ -321,9 +321,9 @@ static int set_roles(const struct config_place *place, const struct config_row *
 {
     struct roles *roles = (struct roles *)((char *)place->base + row->offset);
 
-    if (!json_object_is_type(value, json_type_object))
+    if (!json_object_is_type(value, json_type_object) || !json_object_object_length(value))
         return config_refuse(place->error, place->prefix, row->key,
-                             "must be an object of roles by user");
+                             "must be an object of roles by user, one at least");
     json_object_object_foreach(value, name, member)
     {
         struct role_entry entry = {0};

@@ -42,7 +42,7 @@ static const char usage[] =
     "  backup FILE       copy the database into a new file, while acpd runs or not\n"
     "  recover FILE      save what can be read of a damaged database into a new file\n"
     "  restore FILE      put a copy in the place of the database, while acpd does not run;\n"
-    "                    what is there stays beside it as acpd.db.replaced\n";
+    "                    what is there stays beside it as acpd.db.replaced-TIME\n";
 
 struct options {
     char *config, *socket, *state_dir;
@@ -467,8 +467,15 @@ static int recover(const struct options *options)
 static int restore(const struct options *options)
 {
     CLEANUP(freep) char *database = database_path(options), *info = NULL, *error = NULL;
-    CLEANUP(closep) int lock = lock_state(options->state_dir);
+    CLEANUP(closep) int lock = -1;
+    struct stat st;
 
+    if (stat(options->state_dir, &st) == 0 && st.st_uid != geteuid()) {
+        log_error("%s belongs to user %u, who alone can restore it", options->state_dir,
+                  (unsigned)st.st_uid);
+        return EXIT_FAILURE;
+    }
+    lock = lock_state(options->state_dir);
     if (lock < 0)
         return lock == -EADDRINUSE ? EXIT_IN_USE : EXIT_FAILURE;
     umask(0077);
@@ -537,6 +544,10 @@ int main(int argc, char **argv)
     /* Forked now, while this process is small. */
     lock_path = xasprintf("%s/supervisor.lock", options.state_dir);
     cgroup_divide(&source.cgroup);
+    if (engine_check_limits(&settings, &source.cgroup, &error) < 0) {
+        log_error("%s", error); /* what the group promised it does not keep */
+        return EXIT_CONFIG;
+    }
     r = supervisor_new(lock_path, raise_file_limit(), &source.cgroup, &supervisor);
     if (r < 0) {
         log_error("cannot start the supervisor: %s", strerror(-r));

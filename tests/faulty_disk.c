@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Preloaded by tests: a layer between SQLite and its files (https://www.sqlite.org/vfs.html) that fails
- * when it is told to, by the memory of the file $FAULTY_DISK. Children get a healthy disk.
+ * Preloaded by tests: a layer between SQLite and its files (https://www.sqlite.org/vfs.html) that
+ * fails when it is told to, by the memory of the file $FAULTY_DISK. Children get a healthy disk.
  */
 #include <fcntl.h>
 #include <sqlite3.h>
@@ -18,7 +18,7 @@ static struct control {
     int after;    /* so many of them succeed first */
     int times;    /* so many fail then; -1: all */
     int injected; /* how often one has failed */
-} *control;
+} * control;
 
 static sqlite3_vfs layer, *real;
 
@@ -77,7 +77,8 @@ static int on_read(sqlite3_file *file, void *data, int len, sqlite3_int64 at)
     return rc ? rc : real_of(file)->xRead(file, data, len, at);
 }
 
-static int on_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *ret_flags)
+static int on_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags,
+                   int *ret_flags)
 {
     int rc = real->xOpen(real, name, file, flags, ret_flags);
 

@@ -159,7 +159,7 @@ int attempt_claim(struct engine *engine, struct profile *profile, int limit)
         CLEANUP(task_deinit) struct task task = {0};
         int r = store_next_queued(engine->store, profile->id, &task);
 
-        if (r == 0)
+        if (r == 0 || engine_is_damage(engine, r))
             break;
         if (r > 0)
             r = attempt_claim_one(engine, profile, &task, &attempt);

@@ -16,7 +16,7 @@
 
 /* What somebody handed in to be worked on, which may be secret and is kept with the task; and the
  * tokens of leases. */
-static const char *const left_out[] = {"description", "input", "result", "lease", NULL};
+static const char *const left_out[] = {"description", "input", "result", "lease", "message", NULL};
 
 void audit_init(struct audit *audit, const char *path)
 {
@@ -110,8 +110,13 @@ static int open_file(struct audit *audit)
     audit->size = st.st_size;
     /* A crash may have cut the last line. */
     if (st.st_size && pread(audit->fd, &last, 1, st.st_size - 1) == 1 && last != '\n' &&
-        write(audit->fd, "\n", 1) != 1)
-        return -errno;
+        write(audit->fd, "\n", 1) != 1) {
+        int r = -errno;
+
+        close(audit->fd);
+        audit->fd = -1;
+        return r;
+    }
     return 0;
 }
 
@@ -131,7 +136,7 @@ static int write_pending(struct audit *audit, int64_t limit)
 {
     int r = open_file(audit);
 
-    if (r == 0 && audit->size >= limit)
+    if (r == 0 && audit->size >= limit && !audit->is_cut)
         r = begin_another(audit);
     while (r == 0 && audit->pending.len) {
         ssize_t n = write(audit->fd, audit->pending.data, audit->pending.len);
@@ -141,6 +146,7 @@ static int write_pending(struct audit *audit, int64_t limit)
         if (n <= 0)
             return n < 0 ? -errno : -EIO;
         audit->size += n;
+        audit->is_cut = audit->pending.data[n - 1] != '\n';
         buf_consume(&audit->pending, (size_t)n);
     }
     return r;

@@ -13,6 +13,7 @@ struct audit {
     char *path;
     int fd;             /* -1: not opened yet */
     int64_t size;       /* of the file */
+    bool is_cut;        /* its last line is not whole yet */
     struct buf staged;  /* by the pass under way */
     struct buf pending; /* committed, and not written yet */
     int64_t dropped;    /* lines for which there was no room while the file could not be written */

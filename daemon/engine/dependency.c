@@ -93,6 +93,10 @@ int dependency_release(struct engine *engine)
             budget -= budget > 0; /* it costs something even when nobody waits any more */
             r = store_drop_release(engine->store, id);
         }
+        if (engine_is_damage(engine, r)) {
+            engine->has_releases = false; /* until something finishes again */
+            return 0;
+        }
         if (r < 0)
             return r;
         if (budget == 0) {

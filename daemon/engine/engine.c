@@ -131,6 +131,11 @@ int engine_recover(struct engine *engine)
     return r;
 }
 
+bool engine_is_damage(const struct engine *engine, int r)
+{
+    return r == -EBADMSG && !store_has_failed(engine->store);
+}
+
 /* Queues scheduled tasks whose time has come. */
 static int wake_profile(struct engine *engine, struct profile *profile, int *budget)
 {
@@ -140,6 +145,10 @@ static int wake_profile(struct engine *engine, struct profile *profile, int *bud
         CLEANUP(task_deinit) struct task task = {0};
         int r = store_next_scheduled(engine->store, profile->id, &task);
 
+        if (engine_is_damage(engine, r)) {
+            profile->next_wake = INT64_MAX;
+            return 0;
+        }
         if (r < 0)
             return r;
         profile->next_wake = r ? task.place : INT64_MAX;

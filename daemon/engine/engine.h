@@ -139,8 +139,11 @@ int64_t engine_next_deadline(const struct engine *engine);
 
 /** Takes no more work and interrupts what runs. */
 void engine_stop(struct engine *engine);
-/** Whether the limits of every profile can be kept in this group; -EINVAL with a message, to be freed,
- *  that names one that cannot. */
+/** Whether a task could not be read because its row is damaged: its profile is left alone for now,
+ * so that the others go on. */
+bool engine_is_damage(const struct engine *engine, int r);
+/** Whether the limits of every profile can be kept in this group; -EINVAL with a message, to be
+ * freed, that names one that cannot. */
 int engine_check_limits(const struct settings *settings, const struct cgroup *cgroup,
                         char **ret_error);
 /** A pass took so long. */

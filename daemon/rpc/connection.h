@@ -127,6 +127,9 @@ void connection_release(struct connection *connection);
 /** Whether the replies that wait for the client have passed the bound. */
 bool connection_is_congested(const struct connection *connection);
 
+/** Whether the peer may call this at all; if not, the call's error is set. */
+bool message_admit(const struct rpc_server *server, const struct rpc_method *method,
+                   struct rpc_call *call);
 /** Runs the handler of a call whose parameters have been checked, and notes in the audit log what
  * it wrote (rpc/message.c). */
 enum rpc_outcome message_run(const struct rpc_method *method, struct rpc_call *call);

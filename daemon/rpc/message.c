@@ -86,7 +86,7 @@ enum rpc_outcome message_run(const struct rpc_method *method, struct rpc_call *c
     enum rpc_outcome outcome = method->handler(call);
 
     if (outcome == RPC_REPLY && !method->is_reading &&
-        (method->is_guarded || store_writes(engine->store) != writes))
+        (method->is_guarded || (call->task_id && store_writes(engine->store) != writes)))
         audit_stage(&engine->audit, &(struct audit_entry){
                                         .at = engine->now.wall,
                                         .uid = call->peer->uid,
@@ -99,9 +99,8 @@ enum rpc_outcome message_run(const struct rpc_method *method, struct rpc_call *c
     return outcome;
 }
 
-/* Whether the peer may call this at all. */
-static bool admit(const struct rpc_server *server, const struct rpc_method *method,
-                  struct rpc_call *call)
+bool message_admit(const struct rpc_server *server, const struct rpc_method *method,
+                   struct rpc_call *call)
 {
     enum role role = connection_role(server, call->peer->uid);
     enum role needed = method->is_reading ? ROLE_READ : ROLE_OPERATE;
@@ -124,7 +123,7 @@ static enum rpc_outcome run(struct rpc_server *server, const struct rpc_method *
     enum rpc_outcome outcome;
     struct param_error error;
 
-    if (!admit(server, method, call))
+    if (!message_admit(server, method, call))
         return RPC_ERROR;
     if (json_object_is_type(params, json_type_array)) {
         if (!param_from_array(method->params, params, &named, &error))

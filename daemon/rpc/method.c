@@ -162,6 +162,10 @@ static enum profile_health judge_daemon(const struct engine *engine, struct buf 
         health = HEALTH_UNHEALTHY;
         add_reason(reasons, "the storage fails; see storage");
     }
+    if (store_damage(engine->store)[0]) {
+        health = HEALTH_UNHEALTHY;
+        add_reason(reasons, "%s; see acpd recover", store_damage(engine->store));
+    }
     if (engine->audit.failure) {
         health = HEALTH_UNHEALTHY;
         add_reason(reasons, "the audit log cannot be written: %s",

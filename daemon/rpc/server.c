@@ -208,7 +208,8 @@ void rpc_release(struct rpc_server *server)
     list_for_each_safe (at, &server->subscribers) {
         struct connection *connection = list_entry(at, struct connection, subscription.link);
 
-        if (connection->at_eof && connection_has_hung_up(connection))
+        if ((connection->at_eof && connection_has_hung_up(connection)) ||
+            connection_role(server, connection->peer.uid) == ROLE_NONE)
             connection_kill(connection);
         else
             connection_release(connection);

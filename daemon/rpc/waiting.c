@@ -69,7 +69,8 @@ static void ask_again(struct rpc_server *server, struct waiting *waiting)
     enum rpc_outcome outcome;
 
     buf_clear(&server->result);
-    outcome = message_run(waiting->method, &call);
+    outcome = message_admit(server, waiting->method, &call) ? message_run(waiting->method, &call)
+                                                            : RPC_ERROR;
     if (outcome == RPC_LATER)
         return;
     message_finish(connection, waiting->id, waiting->id_len, 0, &call, outcome);

@@ -42,10 +42,11 @@ static char *find_mount(void)
 
     while (mounts && !mount && getline(&line, &capacity, mounts) > 0) {
         char *type = strstr(line, " - cgroup2 ");
-        char at[4096];
+        char root[4096], at[4096];
 
         /* "36 35 0:30 ROOT MOUNTPOINT options - type …"; a mount of a part of it is of no use. */
-        if (type && sscanf(line, "%*s %*s %*s / %4095s", at) == 1)
+        if (type && sscanf(line, "%*s %*s %*s %4095s %4095s", root, at) == 2 &&
+            strcmp(root, "/") == 0)
             mount = xstrdup(at);
     }
     free(line);
@@ -133,6 +134,17 @@ void cgroup_divide(struct cgroup *cgroup)
     cgroup->has_pids &= write_text(cgroup->path, "cgroup.subtree_control", "+pids") == 0;
 }
 
+void cgroup_end_leaf(const struct cgroup *cgroup, pid_t keeper)
+{
+    CLEANUP(freep) char *leaf = NULL;
+
+    if (!cgroup->path)
+        return;
+    leaf = xasprintf("%s/" LEAF "%d", cgroup->path, (int)keeper);
+    write_text(leaf, "cgroup.kill", "1");
+    rmdir(leaf); /* if nobody is dying in it any more; else the next start does */
+}
+
 void cgroup_deinit(struct cgroup *cgroup)
 {
     free(cgroup->path);
@@ -154,8 +166,10 @@ static int set_limit(const char *leaf, const char *name, int64_t value)
 int cgroup_enter_leaf(const struct cgroup *cgroup, int64_t memory, int64_t processes)
 {
     CLEANUP(freep) char *leaf = leaf_path(cgroup);
-    int r = mkdir(leaf, 0755) < 0 && errno != EEXIST ? -errno : 0;
+    int r;
 
+    rmdir(leaf); /* of a keeper that was killed and had this id */
+    r = mkdir(leaf, 0755) < 0 ? -errno : 0;
     if (r == 0 && memory && cgroup->has_memory) {
         r = set_limit(leaf, "memory.max", memory);
         set_limit(leaf, "memory.swap.max", 0);  /* not there on a system without swap */
@@ -190,11 +204,12 @@ void cgroup_kill_leaf(const struct cgroup *cgroup)
 bool cgroup_remove_leaf(const struct cgroup *cgroup)
 {
     CLEANUP(freep) char *leaf = leaf_path(cgroup);
-    const char *killed;
+    const char *reached;
     char text[4096];
 
+    /* "oom": its own limit was reached. Kills for want of memory elsewhere are other counts. */
     read_text(leaf, "memory.events", text, sizeof(text));
-    killed = strstr(text, "oom_kill ");
+    reached = strstr(text, "\noom ");
     rmdir(leaf);
-    return killed && strtoll(killed + strlen("oom_kill "), NULL, 10) > 0;
+    return reached && strtoll(reached + strlen("\noom "), NULL, 10) > 0;
 }

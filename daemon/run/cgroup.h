@@ -9,6 +9,8 @@
  */
 #pragma once
 
+#include <sys/types.h>
+
 #include "common/macros.h"
 
 struct cgroup {
@@ -30,5 +32,7 @@ int cgroup_enter_leaf(const struct cgroup *cgroup, int64_t memory, int64_t proce
 int cgroup_leave_leaf(const struct cgroup *cgroup, int64_t processes);
 /** SIGKILL to everyone in the leaf of this process, in one step that no fork escapes. */
 void cgroup_kill_leaf(const struct cgroup *cgroup);
+/** Of a keeper that was killed: SIGKILL to its family, and the end of its leaf if it is empty. */
+void cgroup_end_leaf(const struct cgroup *cgroup, pid_t keeper);
 /** Removes the empty leaf; returns whether its limit of memory was exceeded. */
 bool cgroup_remove_leaf(const struct cgroup *cgroup);

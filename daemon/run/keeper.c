@@ -30,9 +30,6 @@
 #include "common/log.h"
 #include "run/family.h"
 
-/* Seconds that a process has between SIGXCPU and SIGKILL. */
-#define CPU_GRACE_S 5
-
 struct keeper {
     const struct cgroup *cgroup;
     bool has_leaf;
@@ -148,11 +145,11 @@ static int set_rlimit(__rlimit_resource_t resource, int64_t soft, int64_t hard)
 static void keeper_limit(const struct keeper *keeper)
 {
     const struct run_limits *limits = &keeper->limits;
-    bool by_group = keeper->has_leaf && keeper->cgroup->has_memory;
+    bool by_group = keeper->cgroup->path && keeper->cgroup->has_memory;
     int r = set_rlimit(RLIMIT_NOFILE, limits->open_files, limits->open_files);
 
     if (r == 0)
-        r = set_rlimit(RLIMIT_CPU, limits->cpu_s, limits->cpu_s + CPU_GRACE_S);
+        r = set_rlimit(RLIMIT_CPU, limits->cpu_s, limits->cpu_s + RUN_CPU_GRACE_S);
     if (r == 0 && !by_group)
         r = set_rlimit(RLIMIT_AS, limits->memory, limits->memory);
     if (r < 0)
@@ -203,8 +200,8 @@ static void keeper_start(struct keeper *keeper, const int fds[START_FDS], int64_
     if (!control_is_open(keeper->control))
         _exit(EXIT_FAILURE);
     keeper->limits = command.limits;
-    keeper_enter_leaf(keeper);
     keeper_limit(keeper);
+    keeper_enter_leaf(keeper);
     r = command_spawn(&command, fds, &keeper->child);
     keeper_leave_leaf(keeper);
     if (r < 0 && keeper->has_leaf)
@@ -387,7 +384,7 @@ void keeper_main(const int fds[START_FDS], pid_t supervisor, const struct cgroup
     keeper_kill(&keeper);
     message.word = keeper.orphaned ? KEEPER_ORPHANED : KEEPER_GONE;
     message.value = keeper.status;
-    if (keeper.has_leaf && cgroup_remove_leaf(cgroup))
+    if (keeper.has_leaf && cgroup_remove_leaf(cgroup) && keeper.limits.memory)
         snprintf(message.text, sizeof(message.text),
                  "its limit of memory, %lld bytes, was exceeded", (long long)keeper.limits.memory);
     keeper_send(&keeper, &message);

@@ -382,18 +382,27 @@ static int run_open(struct run *run, const struct run_spec *spec)
     return r;
 }
 
+static bool is_above(__rlimit_resource_t resource, int64_t value)
+{
+    struct rlimit limit;
+
+    return getrlimit(resource, &limit) < 0 || (rlim_t)value > limit.rlim_max;
+}
+
 const char *run_limits_check(const struct run_limits *limits, const struct cgroup *cgroup,
                              const char **ret_reason)
 {
-    struct rlimit files = {0};
-
     *ret_reason =
         "it needs a control group (cgroup v2) that acpd may divide, with the controller pids";
     if (limits->processes && !(cgroup->path && cgroup->has_pids))
         return "processes";
     *ret_reason = "it is above the hard limit of this system";
-    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || (rlim_t)limits->open_files > files.rlim_max)
+    if (is_above(RLIMIT_NOFILE, limits->open_files))
         return "openFiles";
+    if (limits->cpu_s && is_above(RLIMIT_CPU, limits->cpu_s + RUN_CPU_GRACE_S))
+        return "cpuTime";
+    if (!(cgroup->path && cgroup->has_memory) && is_above(RLIMIT_AS, limits->memory))
+        return "memory";
     return NULL;
 }
 

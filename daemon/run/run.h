@@ -35,6 +35,9 @@ struct run_limits {
     int64_t open_files; /* of each process */
 };
 
+/* Seconds that a process has between SIGXCPU and SIGKILL. */
+#define RUN_CPU_GRACE_S 5
+
 struct run_spec {
     const char *const *argv; /* NULL-terminated; argv[0] is looked up on PATH */
     const char *const *env;  /* NULL-terminated "KEY=value", added to the inherited environment */

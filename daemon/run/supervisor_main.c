@@ -218,6 +218,7 @@ static void home_forget_keeper(struct home *home, pid_t pid, int status)
             home->lost = xrealloc(home->lost, home->lost_capacity * sizeof(*home->lost));
         }
         home->lost[home->lost_count++] = home->keepers[i].id;
+        cgroup_end_leaf(home->cgroup, pid);
         home->scans = home->clean_scans = 0;
     }
     home->keepers[i] = home->keepers[--home->count];

@@ -50,10 +50,9 @@ int sqlite_fail(struct store *store)
 
 int sqlite_fail_damaged(struct store *store, int64_t task_id)
 {
-    snprintf(store->error, sizeof(store->error), "the row of task %lld is damaged",
+    snprintf(store->damage, sizeof(store->damage), "the row of task %lld is damaged",
              (long long)task_id);
-    if (store->in_transaction)
-        store->failure = -EBADMSG;
+    snprintf(store->error, sizeof(store->error), "%s", store->damage);
     return -EBADMSG;
 }
 
@@ -167,15 +166,26 @@ int store_open(const char *path, struct store **ret_store, char **ret_error)
                                   "PRAGMA wal_autocheckpoint = 4000;"
                                   "PRAGMA cache_size = -65536;";
     struct store *store = xcalloc(1, sizeof(*store));
+    CLEANUP(freep) char *log = xasprintf("%s-wal", path);
+    bool has_log = access(log, F_OK) == 0;
     int r;
 
     *ret_error = NULL;
     store->path = xstrdup(path);
+    r = sqlite_make_if_missing(path, ret_error);
+    if (r == -EBADMSG)
+        return open_failed(store, ret_error);
+    if (r < 0) {
+        store_close(store);
+        return r;
+    }
     if (sqlite3_open_v2(path, &store->db,
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
                         NULL) != SQLITE_OK)
         return open_failed(store, ret_error);
     sqlite3_extended_result_codes(store->db, 1);
+    /* Until it is known to be good and ours: what its log holds stays there. */
+    sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log, NULL);
     /* Someone may look at the database with the sqlite3 shell; wait a little for their lock. */
     sqlite3_busy_timeout(store->db, 2000);
     /* Before the journal mode is set, which would change the file. */
@@ -199,6 +209,7 @@ int store_open(const char *path, struct store **ret_store, char **ret_error)
         if (sqlite3_prepare_v3(store->db, statement_texts[i], -1, SQLITE_PREPARE_PERSISTENT,
                                &store->statements[i], NULL) != SQLITE_OK)
             return open_failed(store, ret_error);
+    sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
     *ret_store = store;
     return 0;
 }
@@ -222,6 +233,11 @@ bool store_is_writing(const struct store *store)
 uint64_t store_writes(const struct store *store)
 {
     return store->writes;
+}
+
+const char *store_damage(const struct store *store)
+{
+    return store->damage;
 }
 
 bool store_has_failed(const struct store *store)

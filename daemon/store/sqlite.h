@@ -122,6 +122,12 @@
 enum statement { STATEMENTS(X) STATEMENT_COUNT };
 #undef X
 
+/* What holds of every row of `task` that acpd wrote. SQLite takes what stands in a row as it is. */
+#define TASK_IS_SOUND                                                                              \
+    "status BETWEEN 1 AND 7 AND priority BETWEEN 0 AND 2 AND typeof(place) = 'integer' AND "       \
+    "typeof(body) = 'text' AND instr(body, char(10)) = 0 AND json_valid('{' || body || '}') AND "  \
+    "(result IS NULL OR json_valid(result)) AND (routing IS NULL OR json_valid(routing))"
+
 #define SCHEMA_NEWEST INT64_MAX
 
 struct store {
@@ -133,6 +139,7 @@ struct store {
     bool log_has_remains; /* of a commit that failed */
     int failure;          /* errno of the verb that failed in this transaction, or 0 */
     char error[256];
+    char damage[64]; /* a row that acpd never wrote */
 };
 
 /* Databases as files */
@@ -144,6 +151,13 @@ static inline void sqlite_closep(sqlite3 **db)
 }
 
 int sqlite_open_file(const char *path, int flags, sqlite3 **ret_db, char **ret_error);
+/** Makes the database when there is none. -EBADMSG when what is there is the remains of one. */
+int sqlite_make_if_missing(const char *path, char **ret_error);
+/** An empty file beside the path, where a new database can be made; *ret_part is its name, to be
+ * freed. */
+int sqlite_begin_part(const char *path, char **ret_part, char **ret_error);
+/** Gives it its name, which nobody may have; the part is gone in any case. */
+int sqlite_publish_part(const char *part, const char *to, char **ret_error);
 /** The one number that a statement answers. */
 int sqlite_number(sqlite3 *db, const char *sql, int64_t *ret_number);
 /** Reads only: whether the database is whole, as far as that can be told quickly: all of it up to
@@ -163,7 +177,8 @@ int sqlite_use_writing(struct store *store, enum statement statement, sqlite3_st
 int sqlite_step(struct store *store, sqlite3_stmt *stmt);
 /** Notes the failure of the last call; returns its errno, negative. */
 int sqlite_fail(struct store *store);
-/** Notes that the row of a task holds what acpd never wrote; returns -EBADMSG. */
+/** Notes that the row of a task holds what acpd never wrote; returns -EBADMSG. The transaction goes
+ * on. */
 int sqlite_fail_damaged(struct store *store, int64_t task_id);
 /** Steps a statement that returns no rows. */
 int sqlite_run(struct store *store, sqlite3_stmt *stmt);

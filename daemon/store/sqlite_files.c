@@ -7,15 +7,17 @@
 #include <sys/stat.h>
 
 #include "common/alloc.h"
+#include "common/clock.h"
 #include "store/sqlite.h"
 
 /* At the start a database up to this size is looked at whole: a tenth of a second. */
 #define QUICK_CHECK_MAX (64 * 1024 * 1024)
 
+/* Returns `r`, or -EIO for an errno that was not set. */
 static int refuse(char **ret_error, int r, const char *path, const char *what)
 {
     *ret_error = xasprintf("%s: %s", path, what);
-    return r;
+    return r < 0 ? r : -EIO;
 }
 
 int sqlite_open_file(const char *path, int flags, sqlite3 **ret_db, char **ret_error)
@@ -55,7 +57,7 @@ int sqlite_check_damage(sqlite3 *db, const char *path, char **ret_error)
     int64_t pages = 0, page_size = 0;
     struct stat st;
 
-    if (stat(path, &st) < 0 || !st.st_size) /* new, or not in a file */
+    if (stat(path, &st) < 0) /* not in a file */
         return 0;
     if (st.st_size <= QUICK_CHECK_MAX)
         return check(db, "PRAGMA quick_check(1)", ret_error);
@@ -73,6 +75,19 @@ int sqlite_check_damage(sqlite3 *db, const char *path, char **ret_error)
         }
     }
     return 0;
+}
+
+/* What no structure tells. */
+static int check_rows(sqlite3 *db, char **ret_error)
+{
+    int64_t id = 0;
+
+    if (sqlite_number(db, "SELECT id FROM task WHERE NOT (" TASK_IS_SOUND ") LIMIT 1", &id) < 0)
+        return -EIO;
+    if (!id)
+        return 0;
+    *ret_error = xasprintf("it is damaged: the row of task %lld", (long long)id);
+    return -EBADMSG;
 }
 
 static int describe(sqlite3 *db, char **ret_info)
@@ -94,13 +109,16 @@ static int verify(sqlite3 *db, const char *path, char **ret_info, char **ret_err
     if (r == 0)
         r = check(db, "PRAGMA integrity_check(1)", &error);
     if (r == 0)
+        r = check_rows(db, &error);
+    if (r == 0)
         r = describe(db, ret_info);
     if (r == 0)
         return 0;
     return refuse(ret_error, r > 0 ? -ENOTSUP : r, path, error ? error : sqlite3_errmsg(db));
 }
 
-int store_verify(const char *path, char **ret_info, char **ret_error)
+/* `shown` is what messages name: the file, or what it is a copy of. */
+static int verify_as(const char *path, const char *shown, char **ret_info, char **ret_error)
 {
     CLEANUP(sqlite_closep) sqlite3 *db = NULL;
     int64_t tables = 0;
@@ -109,10 +127,15 @@ int store_verify(const char *path, char **ret_info, char **ret_error)
     if (r < 0)
         return r;
     if (sqlite_number(db, "SELECT count(*) FROM sqlite_master", &tables) < 0)
-        return refuse(ret_error, -EBADMSG, path, sqlite3_errmsg(db));
+        return refuse(ret_error, -EBADMSG, shown, sqlite3_errmsg(db));
     if (!tables)
-        return refuse(ret_error, -ENOTSUP, path, "it is empty");
-    return verify(db, path, ret_info, ret_error);
+        return refuse(ret_error, -ENOTSUP, shown, "it is empty");
+    return verify(db, shown, ret_info, ret_error);
+}
+
+int store_verify(const char *path, char **ret_info, char **ret_error)
+{
+    return verify_as(path, path, ret_info, ret_error);
 }
 
 /* Copies what is committed, whoever else uses the database: one snapshot, read in one go. */
@@ -150,37 +173,66 @@ static int sync_folder(const char *path)
     return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
-/* Makes a verified copy beside where it will stand, under a name of its own. */
-static int make_copy(const char *from, const char *part, char **ret_info, char **ret_error)
+/* An empty file of its own beside where a new database will stand; its name is the caller's to
+ * free. */
+int sqlite_begin_part(const char *path, char **ret_part, char **ret_error)
 {
-    int r;
+    CLEANUP(freep) char *part = xasprintf("%s.XXXXXX", path);
+    int fd = mkstemp(part); /* 0600 */
 
-    unlink(part); /* what an interrupted copy left */
-    r = copy(from, part, ret_error);
-    if (r == 0)
-        r = store_verify(part, ret_info, ret_error);
+    if (fd < 0)
+        return refuse(ret_error, -errno, path, strerror(errno));
+    close(fd);
+    *ret_part = STEAL(part);
+    return 0;
+}
+
+/* link(), not rename(): what has appeared there meanwhile stays. */
+int sqlite_publish_part(const char *part, const char *to, char **ret_error)
+{
+    int r = link(part, to) < 0 ? -errno : sync_folder(to);
+
+    unlink(part);
+    return r < 0 ? refuse(ret_error, r, to, strerror(-r)) : 0;
+}
+
+/* The part, or nothing when something went wrong. */
+static int end_part(const char *part, int r)
+{
     if (r < 0)
         unlink(part);
     return r;
 }
 
+static int refuse_existing(const char *to, char **ret_error)
+{
+    struct stat st;
+
+    return lstat(to, &st) == 0
+               ? refuse(ret_error, -EEXIST, to, "is there already, and is not replaced")
+               : 0;
+}
+
 int store_backup(const char *path, const char *to, char **ret_info, char **ret_error)
 {
-    CLEANUP(freep) char *part = xasprintf("%s.part", to);
-    struct stat st;
-    int r;
+    CLEANUP(freep) char *part = NULL, *info = NULL;
+    int r = refuse_existing(to, ret_error);
 
-    if (lstat(to, &st) == 0)
-        return refuse(ret_error, -EEXIST, to, "is there already; a backup replaces nothing");
-    if (stat(path, &st) < 0)
-        return refuse(ret_error, -errno, path, strerror(errno));
-    r = make_copy(path, part, ret_info, ret_error);
+    if (r == 0 && access(path, F_OK) < 0)
+        r = refuse(ret_error, -errno, path, strerror(errno));
+    if (r == 0)
+        r = sqlite_begin_part(to, &part, ret_error);
     if (r < 0)
         return r;
-    /* link(), not rename(): what has appeared there meanwhile stays. */
-    r = link(part, to) < 0 ? -errno : sync_folder(to);
-    unlink(part);
-    return r < 0 ? refuse(ret_error, r, to, strerror(-r)) : 0;
+    r = copy(path, part, ret_error);
+    if (r == 0)
+        r = verify_as(part, path, &info, ret_error);
+    if (end_part(part, r) < 0)
+        return r;
+    r = sqlite_publish_part(part, to, ret_error);
+    if (r == 0)
+        *ret_info = STEAL(info);
+    return r;
 }
 
 /* The counters that are kept beside the tasks are those of a count: a database that was put
@@ -218,38 +270,120 @@ static int recount(const char *path, char **ret_error)
     return 0;
 }
 
-/* The database that is there keeps its content under the name PATH.replaced, its log with it. There
- * is no moment without a database: a new one would be begun in the place of one that is missing. */
-static int set_aside(const char *path)
+static bool is_there(const char *path, const char *suffix)
 {
-    CLEANUP(freep) char *aside = xasprintf("%s.replaced", path);
-    CLEANUP(freep) char *log = xasprintf("%s-wal", path), *aside_log = xasprintf("%s-wal", aside);
-    CLEANUP(freep) char *index = xasprintf("%s-shm", path);
+    CLEANUP(freep) char *file = xasprintf("%s%s", path, suffix);
 
-    if ((unlink(aside) < 0 && errno != ENOENT) || (unlink(aside_log) < 0 && errno != ENOENT) ||
-        (link(path, aside) < 0 && errno != ENOENT) ||
-        (rename(log, aside_log) < 0 && errno != ENOENT) || (unlink(index) < 0 && errno != ENOENT))
-        return -errno;
-    return 0;
+    return access(file, F_OK) == 0;
+}
+
+/* Brings a database into its one file: what its log or its journal holds is in it, and they are
+ * gone. False when it is too damaged for that. */
+static bool settle(const char *path)
+{
+    CLEANUP(freep) char *error = NULL;
+    sqlite3 *db = NULL;
+    bool is_settled =
+        sqlite_open_file(path, SQLITE_OPEN_READWRITE, &db, &error) == 0 &&
+        sqlite3_exec(db, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL) == SQLITE_OK;
+
+    sqlite3_close(db);
+    return is_settled && !is_there(path, "-wal") && !is_there(path, "-journal");
+}
+
+static int set_aside_file(const char *path, const char *aside, const char *suffix)
+{
+    CLEANUP(freep) char *from = xasprintf("%s%s", path, suffix);
+    CLEANUP(freep) char *to = xasprintf("%s%s", aside, suffix);
+
+    return link(from, to) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* What is there keeps its content under a name of its own. There is no moment without a database,
+ * in whose place a new one would be begun; and a database that is not damaged is whole at each
+ * moment, because it was settled into one file before. */
+static int replace(const char *part, const char *path, char **ret_aside)
+{
+    static const char *const suffixes[] = {"-wal", "-journal", "-shm"};
+    char at[CLOCK_ISO_SIZE];
+    int r = 0;
+
+    clock_format_iso(clock_wall_ms(), at);
+    *ret_aside = xasprintf("%s.replaced-%s", path, at);
+    if (!settle(path)) {
+        for (size_t i = 0; i < ARRAY_SIZE(suffixes) && r == 0; i++)
+            r = set_aside_file(path, *ret_aside, suffixes[i]);
+        for (size_t i = 0; i < ARRAY_SIZE(suffixes) && r == 0; i++) {
+            CLEANUP(freep) char *file = xasprintf("%s%s", path, suffixes[i]);
+
+            r = unlink(file) < 0 && errno != ENOENT ? -errno : 0;
+        }
+    }
+    if (r == 0)
+        r = set_aside_file(path, *ret_aside, "");
+    if (r == 0)
+        r = rename(part, path) < 0 ? -errno : sync_folder(path);
+    return r;
 }
 
 int store_restore(const char *path, const char *from, char **ret_info, char **ret_error)
 {
-    CLEANUP(freep) char *part = xasprintf("%s.part", path), *info = NULL;
-    int r = store_verify(from, ret_info, ret_error);
+    CLEANUP(freep) char *part = NULL, *aside = NULL, *info = NULL;
+    int r = store_verify(from, &info, ret_error);
+
+    if (r == 0)
+        r = sqlite_begin_part(path, &part, ret_error);
+    if (r < 0)
+        return r;
+    r = copy(from, part, ret_error);
+    if (r == 0)
+        r = recount(part, ret_error);
+    free(STEAL(info));
+    if (r == 0)
+        r = store_verify(part, &info, ret_error);
+    if (r == 0) {
+        r = replace(part, path, &aside);
+        if (r < 0)
+            refuse(ret_error, r, path, strerror(-r));
+    }
+    if (end_part(part, r) < 0)
+        return r;
+    *ret_info =
+        is_there(aside, "") ? xasprintf("%s; what was there is %s", info, aside) : STEAL(info);
+    return 0;
+}
+
+/* Made under another name, so that a crash at its birth leaves nothing that looks like a database.
+ */
+static int make_new(const char *path, char **ret_error)
+{
+    CLEANUP(sqlite_closep) sqlite3 *db = NULL;
+    CLEANUP(freep) char *part = NULL;
+    int r = sqlite_begin_part(path, &part, ret_error);
 
     if (r < 0)
         return r;
-    r = make_copy(from, part, &info, ret_error);
-    if (r < 0)
-        return r;
-    r = recount(part, ret_error);
-    if (r < 0) {
-        unlink(part);
-        return r;
-    }
-    r = set_aside(path);
+    r = sqlite_open_file(part, SQLITE_OPEN_READWRITE, &db, ret_error);
     if (r == 0)
-        r = rename(part, path) < 0 ? -errno : sync_folder(path);
-    return r < 0 ? refuse(ret_error, r, path, strerror(-r)) : 0;
+        r = sqlite_migrate(db, SCHEMA_NEWEST, ret_error);
+    sqlite3_close(STEAL(db));
+    return end_part(part, r) < 0 ? r : sqlite_publish_part(part, path, ret_error);
+}
+
+int sqlite_make_if_missing(const char *path, char **ret_error)
+{
+    CLEANUP(freep) char *log = xasprintf("%s-wal", path);
+    struct stat st;
+
+    if (strcmp(path, ":memory:") == 0)
+        return 0;
+    if (stat(path, &st) == 0 && st.st_size)
+        return 0;
+    if (stat(path, &st) == 0)
+        return refuse(ret_error, -EBADMSG, path, "it is empty");
+    if (errno != ENOENT)
+        return refuse(ret_error, -errno, path, strerror(errno));
+    if (stat(log, &st) == 0 && st.st_size)
+        return refuse(ret_error, -EBADMSG, log, "it is there without its database");
+    return make_new(path, ret_error);
 }

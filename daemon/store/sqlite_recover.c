@@ -21,10 +21,7 @@ static const struct {
     const char *is_sound; /* of a row; SQLite takes what stands in one as it is */
 } tables[] = {
     {"profile", "id", true, "typeof(name) = 'text'"},
-    {"task", "id", true,
-     "status BETWEEN 1 AND 7 AND priority BETWEEN 0 AND 2 AND typeof(place) = 'integer' AND "
-     "typeof(body) = 'text' AND json_valid('{' || body || '}') AND "
-     "(result IS NULL OR json_valid(result)) AND (routing IS NULL OR json_valid(routing))"},
+    {"task", "id", true, TASK_IS_SOUND},
     {"attempt", "task_id, number", false, "1"},
     {"bucket", "profile_id, span, at", false, "1"},
     {"lease", "task_id", true, "1"},
@@ -32,6 +29,9 @@ static const struct {
     {"release", "task_id", true, "1"},
     {"uptime", "started_at", true, "1"},
 };
+
+/* Of times in ms, and of ids, which every JSON reader holds exactly. */
+#define ID_MAX INT64_C(9007199254740991)
 
 struct recovery {
     sqlite3 *from, *to;
@@ -87,21 +87,29 @@ static bool has_failed(const struct recovery *recovery)
     return rc == SQLITE_FULL || rc == SQLITE_IOERR || rc == SQLITE_CANTOPEN;
 }
 
+/* The row that was read last cannot be where its id says: those behind it have smaller ones. */
+static void take_back(struct recovery *recovery, const char *table, const char *key, int64_t id)
+{
+    CLEANUP(freep)
+    char *sql = xasprintf("DELETE FROM \"%s\" WHERE \"%s\" = %lld", table, key, (long long)id);
+
+    sqlite3_exec(recovery->to, sql, NULL, NULL, NULL);
+}
+
 static void save_by_id(struct recovery *recovery, size_t t)
 {
+    const char *table = tables[t].name, *key = tables[t].key;
     CLEANUP(finalizep)
     sqlite3_stmt *read =
         prepare(recovery->from,
                 xasprintf("SELECT *, %s FROM \"%s\" NOT INDEXED WHERE \"%s\" > ?1 ORDER BY \"%s\"",
-                          tables[t].is_sound, tables[t].name, tables[t].key, tables[t].key));
-    CLEANUP(finalizep) sqlite3_stmt *insert = NULL;
-    int64_t after = INT64_MIN, step = 1;
+                          tables[t].is_sound, table, key, key));
+    CLEANUP(finalizep)
+    sqlite3_stmt *insert =
+        read ? prepare_insert(recovery->to, table, sqlite3_column_count(read) - 1) : NULL;
+    int64_t before = 0, after = 0, step = 1; /* ids are counted from 1 */
 
-    if (!read) {
-        recovery->has_gaps = true;
-        return;
-    }
-    insert = prepare_insert(recovery->to, tables[t].name, sqlite3_column_count(read) - 1);
+    recovery->has_gaps |= !insert;
     while (insert && !has_failed(recovery)) {
         int rc;
 
@@ -109,22 +117,27 @@ static void save_by_id(struct recovery *recovery, size_t t)
         while ((rc = sqlite3_step(read)) == SQLITE_ROW) {
             int64_t id = sqlite3_column_int64(read, 0);
 
+            if (id <= after && id > before) {
+                take_back(recovery, table, key, after);
+                after = before;
+                break;
+            }
             if (id <= after) /* a page that points back */
                 break;
+            before = after;
             after = id;
             step = 1;
-            if (put_row(read, insert) != SQLITE_OK)
+            if (id > ID_MAX || put_row(read, insert) != SQLITE_OK)
                 recovery->has_gaps = true;
         }
         sqlite3_reset(read);
         if (rc == SQLITE_DONE)
             return;
         recovery->has_gaps = true;
-        if (after == INT64_MIN)
-            after = 0; /* ids are counted from 1 */
-        if (after > INT64_MAX - step || step > INT64_MAX / 2)
+        if (after > ID_MAX - step)
             return;
         after += step;
+        before = after;
         step *= 2;
     }
 }
@@ -143,6 +156,7 @@ static bool save_from_one_end(struct recovery *recovery, size_t t, const char *o
                                              tables[t].is_sound, tables[t].name, buf_text(&keys)));
     if (read)
         insert = prepare_insert(recovery->to, tables[t].name, sqlite3_column_count(read) - 1);
+    recovery->has_gaps |= !insert;
     while (insert && !has_failed(recovery) && (rc = sqlite3_step(read)) == SQLITE_ROW)
         if (put_row(read, insert) != SQLITE_OK)
             recovery->has_gaps = true;
@@ -190,8 +204,13 @@ static int save(struct recovery *recovery, char **ret_error)
     if (r < 0)
         return r;
     sqlite3_exec(recovery->to, "BEGIN", NULL, NULL, NULL);
-    for (size_t t = 0; t < ARRAY_SIZE(tables); t++)
+    sqlite3_exec(recovery->from, "BEGIN", NULL, NULL, NULL); /* one moment of it */
+    for (size_t t = 0; t < ARRAY_SIZE(tables) && !has_failed(recovery); t++)
         save_table(recovery, t);
+    if (has_failed(recovery)) {
+        *ret_error = xstrdup(sqlite3_errmsg(recovery->to));
+        return -EIO;
+    }
     if (sqlite3_exec(recovery->to, "COMMIT", NULL, NULL, NULL) != SQLITE_OK ||
         sqlite_number(recovery->to, "SELECT count(*) FROM task", &tasks) < 0) {
         *ret_error = xstrdup(sqlite3_errmsg(recovery->to));
@@ -203,31 +222,36 @@ static int save(struct recovery *recovery, char **ret_error)
 int store_recover(const char *path, const char *to, char **ret_info, char **ret_error)
 {
     CLEANUP(sqlite_closep) sqlite3 *from_db = NULL, *to_db = NULL;
-    CLEANUP(freep) char *reason = NULL, *info = NULL;
+    CLEANUP(freep) char *part = NULL, *reason = NULL, *info = NULL;
     struct recovery recovery = {0};
     struct stat st;
     int r;
 
     if (lstat(to, &st) == 0) {
-        *ret_error = xasprintf("%s: is there already; a recovery replaces nothing", to);
+        *ret_error = xasprintf("%s: is there already, and is not replaced", to);
         return -EEXIST;
     }
     r = sqlite_open_file(path, SQLITE_OPEN_READONLY, &from_db, ret_error);
     if (r == 0)
-        r = sqlite_open_file(to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &to_db, ret_error);
-    if (r < 0)
+        r = sqlite_begin_part(to, &part, ret_error);
+    if (!part)
         return r;
+    r = sqlite_open_file(part, SQLITE_OPEN_READWRITE, &to_db, &reason);
     recovery.from = from_db;
     recovery.to = to_db;
-    r = save(&recovery, &reason);
     if (r == 0)
-        r = store_verify(to, &info, &reason);
+        r = save(&recovery, &reason);
+    sqlite3_close(STEAL(to_db));
+    if (r == 0)
+        r = store_verify(part, &info, &reason);
     if (r < 0) {
-        unlink(to);
+        unlink(part);
         *ret_error = xasprintf("%s: %s", path, reason ? reason : "cannot be read");
         return r;
     }
-    *ret_info = xasprintf("%s%s", info,
-                          recovery.has_gaps ? "; some of what was there could not be read" : "");
-    return 0;
+    r = sqlite_publish_part(part, to, ret_error);
+    if (r == 0)
+        *ret_info = xasprintf(
+            "%s%s", info, recovery.has_gaps ? "; some of what was there could not be read" : "");
+    return r;
 }

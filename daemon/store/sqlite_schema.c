@@ -15,6 +15,7 @@
 #include <errno.h>
 
 #include "common/alloc.h"
+#include "common/buf.h"
 #include "store/sqlite.h"
 
 static const char *const migrations[] = {
@@ -185,20 +186,22 @@ int sqlite_check_version(sqlite3 *db, char **ret_error)
 int sqlite_migrate(sqlite3 *db, int64_t to, char **ret_error)
 {
     const int64_t known = (int64_t)ARRAY_SIZE(migrations);
+    CLEANUP(buf_deinit) struct buf sql = {0};
     int64_t version = 0;
 
+    to = to < known ? to : known;
     if (read_version(db, &version) < 0)
         return migrate_failed(db, ret_error);
-    for (; version < (to < known ? to : known); version++) {
-        CLEANUP(freep)
-        char *sql = xasprintf("BEGIN IMMEDIATE; %s PRAGMA user_version = %lld; COMMIT;",
-                              migrations[version], (long long)version + 1);
-
-        if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) {
-            migrate_failed(db, ret_error);
-            sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-            return -EIO;
-        }
+    if (version >= to)
+        return 0;
+    buf_add_text(&sql, "BEGIN IMMEDIATE;");
+    for (int64_t i = version; i < to; i++)
+        buf_add_text(&sql, migrations[i]);
+    buf_printf(&sql, "PRAGMA user_version = %lld; COMMIT;", (long long)to);
+    if (sqlite3_exec(db, buf_text(&sql), NULL, NULL, NULL) != SQLITE_OK) {
+        migrate_failed(db, ret_error);
+        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+        return -EIO;
     }
     return 0;
 }

@@ -34,8 +34,8 @@ int store_backup(const char *path, const char *to, char **ret_info, char **ret_e
 /** Saves what can be read of a damaged database into a new file, for store_restore(). */
 int store_recover(const char *path, const char *to, char **ret_info, char **ret_error);
 /** Puts a copy of `from` in the place of the database, which nobody may use meanwhile and which
- * stays beside it as PATH.replaced. Its schema is brought up to date, and its counters are those of
- * a count. */
+ * stays beside it as PATH.replaced-TIME. Its schema is brought up to date, and its counters are
+ * those of a count. */
 int store_restore(const char *path, const char *from, char **ret_info, char **ret_error);
 
 /** Whether a transaction is open: what is read now may not be committed yet. */
@@ -46,6 +46,9 @@ uint64_t store_writes(const struct store *store);
 bool store_has_failed(const struct store *store);
 /** What failed last; empty when nothing has since the last commit. */
 const char *store_error(const struct store *store);
+/** A task whose row is damaged, in words; empty when none was met since the start. Who reads it
+ * gets -EBADMSG; what is written beside it goes on. */
+const char *store_damage(const struct store *store);
 /** Makes the pass's writes durable: one fsync. Harmless without a transaction. */
 int store_commit(struct store *store);
 void store_rollback(struct store *store);

@@ -101,6 +101,7 @@ def check(*profiles, **options):
 @pytest.mark.parametrize("limits, words", [
     ({"processes": 10}, "limits.processes: cannot be kept here: it needs a control group"),
     ({"openFiles": 1000000}, "limits.openFiles: cannot be kept here: it is above the hard limit"),
+    ({"cpuTime": 3600}, "limits.cpuTime: cannot be kept here: it is above the hard limit"),
     ({"openFiles": 5}, "limits.openFiles: must be 0 or at least 32"),
     ({"memory": 1000}, "limits.memory: must be 0 or at least 16777216"),
     ({"memory": -1}, "limits.memory: must be an integer"),
@@ -110,6 +111,7 @@ def test_what_cannot_be_kept_is_refused(plain, make_daemon, limits, words):
     def lower():
         import resource
         resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 4096))
+        resource.setrlimit(resource.RLIMIT_CPU, (600, 600))
 
     checked = check(shell("true", limits=limits), preexec_fn=lower)
     assert checked.returncode == 78 and words in checked.stderr, checked.stderr

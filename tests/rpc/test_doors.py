@@ -115,12 +115,33 @@ def test_roles_that_are_read_again_hold_for_those_who_are_there(make_daemon):
         assert code_of(member.get_health) == -32005
 
 
+@needs_root
+def test_a_role_that_is_taken_away_reaches_those_who_wait_and_follow(make_daemon):
+    daemon = make_daemon(worker_profile(), socketGroup=GROUP, roles={"nobody": "operate"})
+    with (connect_as_another(daemon) as waiter, connect_as_another(daemon) as follower,
+          daemon.client() as owner):
+        waiter.send_call("claim_task", profiles=["w"], worker="x", wait=60)
+        waiter.get_health()  # it has been heard
+        follower.subscribe()
+        daemon.configure(worker_profile(), socketGroup=GROUP, roles={"nobody": "read"})
+        owner.reload_config()
+        owner.assign("w")
+        assert waiter.reply()["error"]["code"] == -32005
+        while follower.reply()["params"]["type"] != "task":  # who may read may follow
+            pass
+        daemon.configure(worker_profile(), socketGroup=GROUP, roles={"nobody": "none"})
+        owner.reload_config()
+        while follower.line() is not None:
+            pass
+
+
 @pytest.mark.parametrize("roles, words", [
     ({"nobody-of-this-name": "read"}, 'no user "nobody-of-this-name"'),
     ({"nobody": "admin"}, '"read", "operate" or "none"'),
     ({"12x": "read"}, "no user's number"),
     ({"4294967295": "read"}, "no user's number"),
     ("read", "an object"),
+    ({}, "one at least"),
 ])
 def test_senseless_roles_are_refused(make_daemon, roles, words):
     daemon = make_daemon(profile(), roles=roles, start=False).spawn()
@@ -198,6 +219,23 @@ def test_every_write_is_written_down(make_daemon):
                                   "task": {"title": "the title", "priority": "high"}}
     assert all(line["at"].endswith("Z") for line in lines)
     assert mine["lease"] not in json.dumps(lines), "a lease's token is a secret"
+
+
+def test_what_others_were_given_meanwhile_is_not_written_down_as_ones_own(make_daemon):
+    """A claim that finds nothing has written nothing, though it made way for another that waited."""
+    daemon = make_daemon(worker_profile())
+    with daemon.client() as client, daemon.client() as waiter:
+        waiter.send_call("claim_task", profiles=["w"], worker="x", wait=60)
+        waiter.get_health()  # it has been heard
+        calls = [{"jsonrpc": "2.0", "id": 1, "method": "assign_task_to_profile",
+                  "params": {"name": "w", "task": {"title": "t"}}},
+                 {"jsonrpc": "2.0", "id": 2, "method": "claim_task",
+                  "params": {"profiles": ["w"], "worker": "y"}}]
+        client.send(json.dumps(calls) + "\n")
+        replies = client.reply(), waiter.reply()
+        assert [replies[0][1]["result"], replies[1]["result"]["task"]["id"]] == [{"task": None}, 1]
+        assert [(line["method"], line.get("params", {}).get("worker")) for line in audited(daemon)] == [
+            ("assign_task_to_profile", None), ("claim_task", "x")]
 
 
 def test_reads_and_refusals_are_not(make_daemon):

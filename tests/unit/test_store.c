@@ -2238,12 +2238,11 @@ START_TEST(open_makes_a_database)
 }
 END_TEST
 
-START_TEST(open_takes_an_empty_file)
+/* They are what is left of one. */
+START_TEST(open_refuses_an_empty_file)
 {
     write_bytes("", 0);
-    open_store();
-    ensure("alpha");
-    MUST(store_commit(store));
+    EXPECT(refusal_of_file("it is empty"), -EBADMSG);
 }
 END_TEST
 
@@ -2975,7 +2974,7 @@ int main(void)
     tcase_add_test(tcase, plans_sort_nothing);
     tcase = add_case(suite, "open", setup_folder, teardown);
     tcase_add_test(tcase, open_makes_a_database);
-    tcase_add_test(tcase, open_takes_an_empty_file);
+    tcase_add_test(tcase, open_refuses_an_empty_file);
     tcase_add_test(tcase, open_gives_an_older_database_its_quarters);
     tcase_add_test(tcase, open_refuses_a_newer_database);
     tcase_add_test(tcase, open_refuses_a_senseless_version);
