@@ -365,7 +365,8 @@ static int set_runner(const struct config_place *place, const struct config_row 
 {
     struct runner_config *runner = (struct runner_config *)((char *)place->base + row->offset);
     CLEANUP(freep) char *prefix = xasprintf("%srunner.", place->prefix);
-    struct config_place inner = {.base = runner, .prefix = prefix, .error = place->error};
+    struct config_place inner = {
+        .base = runner, .rows = config_runner_rows, .prefix = prefix, .error = place->error};
 
     if (!json_object_is_type(value, json_type_object))
         return config_refuse(place->error, place->prefix, row->key, "must be an object");

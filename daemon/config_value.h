@@ -7,9 +7,9 @@
 
 /* Where a value goes and how errors name it. */
 struct config_place {
-    void *base; /* struct settings or struct profile_config */
-    const struct config_row *rows;
-    const char *prefix; /* of keys in messages, e.g. "profiles[1]." */
+    void *base; /* struct settings, struct profile_config or struct runner_config */
+    const struct config_row *rows; /* of its members */
+    const char *prefix;            /* of keys in messages, e.g. "profiles[1]." */
     char **error;
 };
 

@@ -352,6 +352,16 @@ static void tell_agents(const struct settings *settings, void (*say)(const char 
     }
 }
 
+/* What a limit means depends on what acpd was given. */
+static void tell_limits(const struct settings *settings)
+{
+    for (size_t i = 0; i < settings->profile_count; i++)
+        if (settings->profiles[i].limits.memory && !source.cgroup.has_memory)
+            log_info(
+                "profile %s: limits.memory is of each process, since acpd has no control group",
+                settings->profiles[i].name);
+}
+
 static void say_in_log(const char *line)
 {
     log_info("%s", line);
@@ -373,6 +383,8 @@ static int serve(const struct options *options, struct settings *settings,
     int status = EXIT_FAILURE;
     int r = 0;
 
+    tell_agents(settings, say_in_log);
+    tell_limits(settings);
     loop.base = event_base_new();
     if (!loop.base || open_engine(options, settings, &store, &loop.engine) < 0)
         goto out;
@@ -402,7 +414,6 @@ static int serve(const struct options *options, struct settings *settings,
         log_info(
             "no profiles are configured: the three built-in ones run the demo agent, which only "
             "answers with what it was asked");
-    tell_agents(&loop.engine->settings, say_in_log);
     notify_systemd("READY=1");
     r = loop_run(&loop);
     notify_systemd("STOPPING=1");

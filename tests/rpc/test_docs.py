@@ -103,6 +103,18 @@ def test_check_names_the_agents_that_are_there(folder):
     assert "found the agent" not in check()
 
 
+def test_the_log_names_the_agents_that_no_profile_runs(make_daemon, folder):
+    for name in ("gemini", "goose"):
+        (folder / name).write_text("#!/bin/sh\n")
+        (folder / name).chmod(0o755)
+    daemon = make_daemon({"name": "g", "runner": {"type": "acp", "command": ["gemini", "--acp"]}},
+                         start=False)
+    daemon.environment["PATH"] = f"{folder}:{os.environ['PATH']}"
+    daemon.start()
+    assert "found the agent" in daemon.log.read_text() and f"{folder}/goose" in daemon.log.read_text()
+    assert f"{folder}/gemini" not in daemon.log.read_text()
+
+
 def snippets(document, language):
     return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / "docs" / document).read_text(),
                       re.M | re.S)
