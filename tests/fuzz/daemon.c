@@ -72,6 +72,7 @@ static int on_commit(void *data UNUSED)
 static void start(void)
 {
     struct settings empty = {0};
+    struct listener listener;
     char *error = NULL;
 
     reloads = 0;
@@ -85,8 +86,8 @@ static void start(void)
     PROMISE(engine_recover(loop.engine) == 0);
     PROMISE(engine_plan(loop.engine) == 0);
     commit();
-    PROMISE(rpc_server_new(loop.base, loop.engine, socket_path, &loop.server, &error) == 0, "%s",
-            error);
+    PROMISE(listener_bind(socket_path, NULL, &listener, &error) == 0, "%s", error);
+    loop.server = rpc_server_new(loop.base, loop.engine, &listener);
 }
 
 static void stop(void)

@@ -61,6 +61,12 @@ static void check_runner(const struct runner_config *runner)
     check_rows(runner, config_runner_rows, runner->type);
 }
 
+static void check_roles(const struct roles *roles)
+{
+    for (size_t i = 0; i < roles->count; i++)
+        PROMISE(roles->entries[i].role >= ROLE_NONE && roles->entries[i].role <= ROLE_OPERATE);
+}
+
 static void check_text(const void *base, const struct config_row *row)
 {
     const char *text = text_at(base, row->offset);
@@ -84,6 +90,9 @@ static void check_row(const void *base, const struct config_row *row)
         break;
     case CONFIG_WORDS:
         check_words(base, row);
+        break;
+    case CONFIG_ROLES:
+        check_roles((const struct roles *)((const char *)base + row->offset));
         break;
     case CONFIG_RUNNER:
         check_runner((const struct runner_config *)((const char *)base + row->offset));

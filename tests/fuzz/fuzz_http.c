@@ -10,6 +10,8 @@
 #include <stdarg.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "common/alloc.h"
 #include "fuzz.h"
@@ -219,7 +221,7 @@ static void check_guards(bool is_write)
     header(current, "Transfer-Encoding", &encodings);
     PROMISE(hosts == 1 && lengths + encodings < 2);
     PROMISE(is_known_host(host), "%s", host);
-    PROMISE(!policy->token || (given && strstr(given, token)));
+    PROMISE(!policy->tokens || (given && strstr(given, token)));
     if (!is_write)
         return;
     PROMISE(!origin || (origins == 1 && strstr(origin, "://") &&
@@ -240,14 +242,15 @@ static struct json_object *some_error(void)
     return error;
 }
 
-int upstream_call(struct upstream *upstream UNUSED, const char *method, struct json_object *params,
-                  struct upstream_reply *ret_reply)
+int upstream_call(struct upstream *upstream UNUSED, const char *method, const char *actor,
+                  struct json_object *params, struct upstream_reply *ret_reply)
 {
     const char *verb = current->request_method;
 
     calls++;
     check_guards(strcmp(verb, "GET") != 0 && strcmp(verb, "HEAD") != 0);
     PROMISE(rpc_method_find(method));
+    PROMISE(!policy->tokens == !actor);
     json_object_put(fuzz_must_parse(json_compact(params), strlen(json_compact(params))));
     ret_reply->result =
         strcmp(method, "get_metrics_export") == 0 ? "\"# HELP x\\n\"" : "{\"x\":[null]}";
@@ -391,6 +394,23 @@ static void handle(struct mg_connection *connection)
     check_answer(connection);
 }
 
+/* One, which may do everything. */
+static struct tokens *known_tokens(void)
+{
+    static struct tokens *tokens;
+    char *error = NULL;
+
+    if (!tokens) {
+        int fd = memfd_create("tokens", MFD_CLOEXEC);
+        CLEANUP(freep) char *path = xasprintf("/proc/self/fd/%d", fd);
+
+        PROMISE(fchmod(fd, 0600) == 0 && write(fd, token, strlen(token)) > 0);
+        PROMISE(tokens_new(path, &tokens, &error) == 0, "%s", error);
+        close(fd);
+    }
+    return tokens;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct http_policy chosen = {.listen_host = listen_host, .allow_hosts = allow_hosts};
@@ -401,7 +421,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     memcpy(text, data, size);
     text[size] = '\0';
-    chosen.token = *text & HAS_TOKEN ? token : NULL;
+    chosen.tokens = *text & HAS_TOKEN ? known_tokens() : NULL;
     policy = &chosen;
     outcome = *text & OUTCOMES;
     calls = 0;
