@@ -58,17 +58,12 @@ def disk(folder):
     return disk
 
 
-class Client(threading.Thread):
-    """Assigns, cancels and retries, and remembers what it was told."""
+class Caller(threading.Thread):
+    """Takes one step after the other on one connection, which a failing disk does not end."""
 
-    def __init__(self, daemon, number):
+    def __init__(self, daemon):
         super().__init__(daemon=True)
         self.acpd = daemon
-        self.number = number
-        self.random = random.Random(SEED + number)
-        self.there, self.refused = {}, set()  # id -> key; keys
-        self.cancelled = {}                   # id -> whether it is
-        self.calls = 0
         self.ended, self.fault = False, None
 
     def run(self):
@@ -78,6 +73,18 @@ class Client(threading.Thread):
                     self.step(client)
         except Exception as fault:
             self.fault = fault
+
+
+class Client(Caller):
+    """Assigns, cancels and retries, and remembers what it was told."""
+
+    def __init__(self, daemon, number):
+        super().__init__(daemon)
+        self.number = number
+        self.random = random.Random(SEED + number)
+        self.there, self.refused = {}, set()  # id -> key; keys
+        self.cancelled = {}                   # id -> whether it is
+        self.calls = 0
 
     def step(self, client):
         self.calls += 1
@@ -105,22 +112,12 @@ class Client(threading.Thread):
             assert (task["status"] == "cancelled") == self.cancelled.get(id, False), task
 
 
-class Worker(threading.Thread):
+class Worker(Caller):
     """Claims and completes tasks of another profile."""
 
     def __init__(self, daemon):
-        super().__init__(daemon=True)
-        self.acpd = daemon
+        super().__init__(daemon)
         self.done = {}
-        self.ended, self.fault = False, None
-
-    def run(self):
-        try:
-            with self.acpd.client() as client:
-                while not self.ended:
-                    self.step(client)
-        except Exception as fault:
-            self.fault = fault
 
     def step(self, client):
         try:
@@ -139,13 +136,21 @@ class Worker(threading.Thread):
                 assert error.code == -32004, error
 
 
-def reads(client, id):
-    """A read that comes behind a write which fails falls with it."""
+def unless_it_falls(read):
+    """What the read says; None when it came behind a write that failed, and fell with it."""
     try:
-        return client.task(id)["id"] == id
+        return read()
     except RpcError as error:
         assert error.code == -32004
-        return False
+        return None
+
+
+def reads(client, id):
+    return unless_it_falls(lambda: client.task(id)["id"] == id)
+
+
+def works(client):
+    return unless_it_falls(lambda: client.get_health()["storage"]["status"] == "ok")
 
 
 def everything(client):
@@ -192,7 +197,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_refused_is_kept(make_daemon, d
                 for id in known:
                     wait_until(lambda: reads(client, id), "reads go on")
             disk.heal()
-            wait_until(lambda: client.get_health()["storage"]["status"] == "ok", "it works again")
+            wait_until(lambda: works(client), "it works again")
         for worker in workers:
             worker.ended = True
         for worker in workers:
