@@ -14,8 +14,8 @@
 #define TEXT_MAX    128           /* bytes of a value */
 #define PENDING_MAX (1024 * 1024) /* bytes that wait for a file that cannot be written */
 
-/* What somebody handed in to be worked on, which may be secret and is kept with the task; and the
- * tokens of leases. */
+/* What somebody handed in to be worked on, or said of a failure, which may be secret and is kept
+ * with the task; and the tokens of leases. */
 static const char *const left_out[] = {"description", "input", "result", "lease", "message", NULL};
 
 void audit_init(struct audit *audit, const char *path)

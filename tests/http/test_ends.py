@@ -15,7 +15,7 @@ import pytest
 from acpd import profile, shell, wait_until
 from middle import Middle
 
-# The bounds, with room for a machine that is busy.
+# Seconds, with room for a machine that is busy.
 AT_ONCE = 5
 SECONDS_AFTER_RETURN = 10
 SECONDS_TO_STOP = 6
