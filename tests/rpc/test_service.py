@@ -64,8 +64,14 @@ def test_systemds_own_tool_starts_it_by_a_connection(make_daemon, folder):
     path, arguments = folder / "activated.sock", daemon.arguments()
     daemon.arguments = lambda: ["systemd-socket-activate", "-l", str(path), *arguments]
     daemon.spawn()
-    wait_until(path.is_socket)
-    with Client(path) as client:
+
+    def connection():
+        try:
+            return Client(path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return None  # its file is there before it listens
+
+    with wait_until(connection) as client:
         assert client.get_health()["status"] == "healthy"
 
 
