@@ -165,24 +165,31 @@ const struct config_row config_runner_rows[] = {
     {"env", CONFIG_ENV, RUNNER_AT(env), .runners = PROGRAM,
      .doc = "Added to the inherited environment."},
     {"mcpServers", CONFIG_SERVERS, RUNNER_AT(mcp_servers), .runners = AGENT,
-     .doc = "MCP servers for the agent: `{name, command, args?, env?}` each, `env` an object."},
+     .doc = "MCP servers for the agent: `{name, command, args?, env?}` each, `env` an object, or "
+            "`{type, name, url, headers?}`, `type` `http` or `sse`, where the agent supports it."},
     {"model", CONFIG_TEXT, RUNNER_AT(model), .max = 256, .runners = AGENT,
      .doc = "The model that the agent is to use, by the agent's own name for it."},
     {"mode", CONFIG_TEXT, RUNNER_AT(mode), .max = 256, .runners = AGENT,
      .doc = "The mode of the session, by the agent's own name for it."},
+    {"options", CONFIG_OPTIONS, RUNNER_AT(options), .runners = AGENT,
+     .doc =
+         "What else is set in each session: an object of values by the category or the id of the "
+         "agent's configuration option, as in `{\"thought_level\": \"high\"}`."},
     {"authMethod", CONFIG_TEXT, RUNNER_AT(auth_method), .max = 256, .runners = AGENT,
      .doc = "How to log in when the agent asks for it, by the agent's own name for it."},
     {"startTimeout", CONFIG_SECONDS, RUNNER_AT(start_timeout_ms), 0.01, DAY, 30, .runners = AGENT,
      .doc = "Seconds until the agent must be ready for its prompt."},
     {"stallTimeout", CONFIG_SECONDS, RUNNER_AT(stall_timeout_ms), 0.01, YEAR, 300, .runners = AGENT,
-     .doc = "Seconds that the agent may say nothing."},
+     .doc = "Seconds that the agent may say nothing while none of its tool calls is open."},
     {"permissionTimeout", CONFIG_SECONDS, RUNNER_AT(permission_timeout_ms), 0.01, YEAR, 600,
      .runners = AGENT, .doc = "Seconds after which a question that nobody answered is rejected."},
     {"permissions", CONFIG_PERMISSIONS, RUNNER_AT(permissions), .runners = AGENT,
      .doc = "`allow`, `reject` or `ask`, or an object of these by kind of tool."},
-    {"reuse", CONFIG_BOOLEAN, RUNNER_AT(reuse), .runners = AGENT,
-     .doc = "`true`: the agent's process is kept after a turn that completed, and each task is a "
-            "new session."},
+    {"reuse", CONFIG_REUSE, RUNNER_AT(reuse), .runners = AGENT,
+     .doc =
+         "The agent's process is kept after a turn that completed, and each task is a new "
+         "session: `true`, as long as the agent closes its sessions, else for 10 tasks; a number: "
+         "for so many tasks."},
     {"lease", CONFIG_SECONDS, RUNNER_AT(lease_ms), 0.01, DAY, 60,
      .runners = CONFIG_RUNNER_BIT(RUNNER_WORKER),
      .doc = "Seconds that a claim holds without being extended."},

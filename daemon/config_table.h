@@ -21,7 +21,8 @@ enum config_type {
     CONFIG_COMMAND,     /* char **, a program and its arguments */
     CONFIG_ENV,         /* char ** of "KEY=value" */
     CONFIG_SERVERS,     /* char *, a JSON array of MCP servers */
-    CONFIG_BOOLEAN,     /* bool, false unless told */
+    CONFIG_OPTIONS,     /* char *, a JSON object of texts */
+    CONFIG_REUSE,       /* int64_t: false 0, true INT64_MAX, or a number from 1 on */
     CONFIG_PERMISSIONS, /* struct permissions */
 };
 

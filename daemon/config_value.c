@@ -198,43 +198,70 @@ static bool is_strings(struct json_object *array)
     return true;
 }
 
-/* A server in the protocol's form: {name, command, args: [], env: [{name, value}]}; NULL: it cannot
- * be one. */
-static struct json_object *server_of(struct json_object *value)
+/* An object of strings as the protocol has it: [{name, value}]. NULL: it is none. */
+static struct json_object *pairs_of(struct json_object *object)
 {
-    CLEANUP(json_putp) struct json_object *server = json_object_new_object();
-    struct json_object *args = json_get(value, "args"), *env = json_get(value, "env"), *list;
-    const char *name = plain_string(json_get(value, "name"));
-    const char *command = plain_string(json_get(value, "command"));
+    CLEANUP(json_putp) struct json_object *list = json_object_new_array();
 
-    if (!name || !command || !name[0] || !command[0] || (args && !is_strings(args)) ||
-        (env && !json_object_is_type(env, json_type_object)))
+    if (!object)
+        return STEAL(list);
+    if (!json_object_is_type(object, json_type_object))
         return NULL;
-    json_object_object_foreach(value, key, member)
-    {
-        if (strcmp(key, "name") != 0 && strcmp(key, "command") != 0 && strcmp(key, "args") != 0 &&
-            strcmp(key, "env") != 0)
-            return NULL;
-        (void)member;
-    }
-    json_object_object_add(server, "name", json_object_new_string(name));
-    json_object_object_add(server, "command", json_object_new_string(command));
-    json_object_object_add(server, "args", args ? json_object_get(args) : json_object_new_array());
-    list = json_object_new_array();
-    json_object_object_add(server, "env", list);
-    if (!env)
-        return STEAL(server);
-    json_object_object_foreach(env, variable, text)
+    json_object_object_foreach(object, name, text)
     {
         struct json_object *pair = json_object_new_object();
 
         json_object_array_add(list, pair);
         if (!plain_string(text))
             return NULL;
-        json_object_object_add(pair, "name", json_object_new_string(variable));
+        json_object_object_add(pair, "name", json_object_new_string(name));
         json_object_object_add(pair, "value", json_object_get(text));
     }
-    return STEAL(server);
+    return STEAL(list);
+}
+
+static bool has_only(struct json_object *object, const char *const *keys)
+{
+    json_object_object_foreach(object, key, member)
+    {
+        (void)member;
+        if (!strv_contains((char *const *)keys, key))
+            return false;
+    }
+    return true;
+}
+
+/* A server in the protocol's form, {name, command, args, env} or {type, name, url, headers}; NULL:
+ * it cannot be one. */
+static struct json_object *server_of(struct json_object *value)
+{
+    static const char *const local[] = {"name", "type", "command", "args", "env", NULL};
+    static const char *const remote[] = {"name", "type", "url", "headers", NULL};
+    const char *type = plain_string(json_get(value, "type"));
+    const char *name = plain_string(json_get(value, "name"));
+    bool is_remote = type && (strcmp(type, "http") == 0 || strcmp(type, "sse") == 0);
+    const char *place_key = is_remote ? "url" : "command";
+    const char *place = plain_string(json_get(value, place_key));
+    struct json_object *args = json_get(value, "args"), *pairs;
+    struct json_object *server;
+
+    if (!name || !name[0] || !place || !place[0] || (args && !is_strings(args)) ||
+        (!is_remote && json_get(value, "type") && (!type || strcmp(type, "stdio") != 0)) ||
+        !has_only(value, is_remote ? remote : local))
+        return NULL;
+    pairs = pairs_of(json_get(value, is_remote ? "headers" : "env"));
+    if (!pairs)
+        return NULL;
+    server = json_object_new_object();
+    if (is_remote)
+        json_object_object_add(server, "type", json_object_new_string(type));
+    json_object_object_add(server, "name", json_object_new_string(name));
+    json_object_object_add(server, place_key, json_object_new_string(place));
+    if (!is_remote)
+        json_object_object_add(server, "args",
+                               args ? json_object_get(args) : json_object_new_array());
+    json_object_object_add(server, is_remote ? "headers" : "env", pairs);
+    return server;
 }
 
 static int set_servers(const struct config_place *place, const struct config_row *row,
@@ -253,11 +280,42 @@ static int set_servers(const struct config_place *place, const struct config_row
         if (!server)
             return config_refuse(
                 place->error, place->prefix, row->key,
-                "must hold objects of name, command, args (an array of strings) and env "
-                "(an object of strings)");
+                "must hold objects of name, command, args (an array of strings) and env (an object "
+                "of strings), or of type (\"http\" or \"sse\"), name, url and headers (an object "
+                "of strings)");
         json_object_array_add(servers, server);
     }
     config_store_text((char *)place->base + row->offset, json_compact(servers));
+    return 0;
+}
+
+static int set_options(const struct config_place *place, const struct config_row *row,
+                       struct json_object *value)
+{
+    static const char shape[] = "must be an object of at most 64 strings";
+
+    if (!json_object_is_type(value, json_type_object) || json_object_object_length(value) > 64)
+        return config_refuse(place->error, place->prefix, row->key, shape);
+    json_object_object_foreach(value, name, text)
+    {
+        if (!name[0] || !plain_string(text))
+            return config_refuse(place->error, place->prefix, row->key, shape);
+    }
+    config_store_text((char *)place->base + row->offset, json_compact(value));
+    return 0;
+}
+
+static int set_reuse(const struct config_place *place, const struct config_row *row,
+                     struct json_object *value)
+{
+    int64_t number = json_object_is_type(value, json_type_int) ? json_object_get_int64(value) : 0;
+
+    if (json_object_is_type(value, json_type_boolean))
+        number = json_object_get_boolean(value) ? INT64_MAX : 0;
+    else if (number < 1 || number > 1000000)
+        return config_refuse(place->error, place->prefix, row->key,
+                             "must be true, false or an integer from 1 to 1000000");
+    memcpy((char *)place->base + row->offset, &number, sizeof(number));
     return 0;
 }
 
@@ -427,11 +485,10 @@ int config_set_value(const struct config_place *place, const struct config_row *
         return set_env(place, row, value);
     case CONFIG_SERVERS:
         return set_servers(place, row, value);
-    case CONFIG_BOOLEAN:
-        if (!json_object_is_type(value, json_type_boolean))
-            return config_refuse(place->error, place->prefix, row->key, "must be true or false");
-        *((bool *)place->base + row->offset) = json_object_get_boolean(value);
-        return 0;
+    case CONFIG_OPTIONS:
+        return set_options(place, row, value);
+    case CONFIG_REUSE:
+        return set_reuse(place, row, value);
     case CONFIG_PERMISSIONS:
         return set_permissions(place, row, value);
     }
@@ -472,7 +529,8 @@ void config_set_defaults(void *base, const struct config_row *rows)
         case CONFIG_COMMAND:
         case CONFIG_ENV:
         case CONFIG_SERVERS:
-        case CONFIG_BOOLEAN:
+        case CONFIG_OPTIONS:
+        case CONFIG_REUSE:
             break;
         }
     }

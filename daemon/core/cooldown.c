@@ -8,32 +8,35 @@ bool cooldown_blocks(const struct cooldown *cooldown, int64_t now)
     return cooldown->length && (now < cooldown->until || cooldown->is_probing);
 }
 
-void cooldown_end(struct cooldown *cooldown)
+void cooldown_reset(struct cooldown *cooldown)
 {
     *cooldown = (struct cooldown){0};
 }
 
-void cooldown_note(struct cooldown *cooldown, enum error_class class, const char *message,
-                   int64_t started, bool is_probe, int64_t min, int64_t max, int64_t now)
+void cooldown_note(struct cooldown *cooldown, const struct cooldown_end *end, int64_t min,
+                   int64_t max)
 {
-    const struct error_class_info *info = error_class_info(class);
+    const struct error_class_info *info = error_class_info(end->class);
 
-    if (is_probe)
+    if (end->is_probe)
         cooldown->is_probing = false;
     if (!info->cools_down) {
         /* Neither of these two says anything about the profile. */
-        if (class != ERROR_CANCELLED && class != ERROR_INTERRUPTED)
-            cooldown_end(cooldown);
+        if (end->class != ERROR_CANCELLED && end->class != ERROR_INTERRUPTED)
+            cooldown_reset(cooldown);
         return;
     }
+    cooldown->task_id = end->task_id;
     /* Attempts that ran together fail together: once is enough. */
-    if (cooldown->length && started < cooldown->began)
+    if (cooldown->length && end->started < cooldown->began)
         return;
-    cooldown->length = cooldown->length ? 2 * cooldown->length : min;
+    cooldown->length = end->retry_after_ms ? end->retry_after_ms
+                       : cooldown->length  ? 2 * cooldown->length
+                                           : min;
     if (cooldown->length > max)
         cooldown->length = max;
-    cooldown->began = now;
-    cooldown->until = now + cooldown->length;
+    cooldown->began = end->ended;
+    cooldown->until = end->ended + cooldown->length;
     snprintf(cooldown->reason, sizeof(cooldown->reason), "%s: %s", info->name,
-             message ? message : "");
+             end->message ? end->message : "");
 }

@@ -24,9 +24,10 @@ enum error_class {
 
 enum error_retry {
     RETRY_NEVER,
-    RETRY_BACKOFF,       /* after a delay that grows */
-    RETRY_IF_CONFIGURED, /* never, unless the profile says so */
-    RETRY_AT_ONCE,       /* but not for ever: see RETRY_INTERRUPTIONS_MAX */
+    RETRY_BACKOFF,        /* after a delay that grows */
+    RETRY_AFTER_COOLDOWN, /* the profile's; behind the tasks that have not met it */
+    RETRY_IF_CONFIGURED,  /* never, unless the profile says so */
+    RETRY_AT_ONCE,        /* but not for ever: see RETRY_INTERRUPTIONS_MAX */
 };
 
 struct error_class_info {

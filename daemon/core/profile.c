@@ -22,6 +22,7 @@ void profile_config_deinit(struct profile_config *config)
     free(config->runner.model);
     free(config->runner.mode);
     free(config->runner.auth_method);
+    free(config->runner.options);
     *config = (struct profile_config){0};
 }
 

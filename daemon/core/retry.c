@@ -5,15 +5,31 @@
 
 #include "common/strv.h"
 
+/* Whether this end costs the task an attempt. One that cools the profile down does not while it
+ * may be the profile's fault: an expired login, with which no task succeeds, costs none of them
+ * anything. */
+static bool spends_attempt(struct task *task, const struct error_class_info *info,
+                           int64_t completed)
+{
+    if (!info->cools_down)
+        return info->spends_attempt;
+    if (task->cooldowns >= RETRY_COOLDOWNS_FREE)
+        return completed > task->completed_then;
+    if (++task->cooldowns == RETRY_COOLDOWNS_FREE)
+        task->completed_then = completed;
+    return false;
+}
+
 enum task_status retry_decide(struct task *task, enum error_class class,
-                              const struct profile_config *profile, double chance,
-                              int64_t *ret_delay_ms)
+                              const struct profile_config *profile, int64_t completed,
+                              double chance, int64_t *ret_delay_ms)
 {
     const struct error_class_info *info = error_class_info(class);
     int64_t max_attempts = task->max_attempts ? task->max_attempts : profile->max_attempts;
+    bool spends = spends_attempt(task, info, completed);
     double ceiling;
 
-    task->spent += info->spends_attempt;
+    task->spent += spends;
     task->interruptions = class == ERROR_INTERRUPTED ? task->interruptions + 1 : 0;
     switch (info->retry) {
     case RETRY_NEVER:
@@ -24,11 +40,14 @@ enum task_status retry_decide(struct task *task, enum error_class class,
         break;
     case RETRY_AT_ONCE:
         return task->interruptions >= RETRY_INTERRUPTIONS_MAX ? TASK_FAILED : TASK_QUEUED;
+    case RETRY_AFTER_COOLDOWN:
     case RETRY_BACKOFF:
         break;
     }
-    if (info->spends_attempt && task->spent >= max_attempts)
+    if (spends && task->spent >= max_attempts)
         return TASK_FAILED;
+    if (info->retry == RETRY_AFTER_COOLDOWN)
+        return TASK_QUEUED;
     ceiling =
         fmin((double)profile->max_backoff_ms,
              ldexp((double)profile->backoff_ms, (int)(task->retries < 60 ? task->retries : 60)));

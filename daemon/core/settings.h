@@ -27,9 +27,10 @@ struct runner_config {
     /* of an agent */
     char *mcp_servers;                /* a JSON array in the protocol's form */
     char *model, *mode, *auth_method; /* NULL: the agent's own choice */
+    char *options;                    /* a JSON object of texts: what else is set in a session */
     int64_t start_timeout_ms, stall_timeout_ms, permission_timeout_ms;
     struct permissions permissions;
-    bool reuse; /* one process for many attempts */
+    int64_t reuse; /* attempts that one process serves; 0: one, INT64_MAX: many */
 
     int64_t lease_ms; /* of a worker */
 };

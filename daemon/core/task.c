@@ -35,6 +35,7 @@ static const unsigned transitions[TASK_STATUS_COUNT] = {
 void task_deinit(struct task *task)
 {
     free(task->error_message);
+    free(task->error_tail);
     free(task->type);
     free(task->key);
     free(task->result);

@@ -51,15 +51,19 @@ struct task {
     int64_t ready_at;  /* when it first became queued; kept through retries */
     int64_t queued_at; /* when it last became queued */
 
-    int64_t timeout_ms;    /* 0: the profile's */
-    int64_t max_attempts;  /* 0: the profile's */
-    int64_t attempt;       /* the number of the last attempt, never reused */
-    int64_t spent;         /* attempts spent of maxAttempts */
-    int64_t retries;       /* retries with backoff since admission or retry_task */
-    int64_t interruptions; /* in a row */
+    int64_t timeout_ms;     /* 0: the profile's */
+    int64_t max_attempts;   /* 0: the profile's */
+    int64_t attempt;        /* the number of the last attempt, never reused */
+    int64_t spent;          /* attempts spent of maxAttempts */
+    int64_t retries;        /* retries with backoff since admission or retry_task */
+    int64_t interruptions;  /* in a row */
+    int64_t cooldowns;      /* attempts that cooled the profile down, counted to
+                             * RETRY_COOLDOWNS_FREE */
+    int64_t completed_then; /* tasks that the profile had completed when the last of these ended */
 
     enum error_class error_class;
     char *error_message; /* NULL: none */
+    char *error_tail;    /* the last lines of stderr, NULL: none */
     char *type;          /* the kind of work, or NULL */
     char *key;           /* idempotency key, or NULL */
     char *result;        /* JSON, or NULL */

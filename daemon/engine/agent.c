@@ -6,37 +6,49 @@
 #include <string.h>
 
 #include "common/alloc.h"
-#include "common/strv.h"
+#include "engine/agent_failure.h"
 #include "engine/attempt.h"
 #include "run/acp.h"
+#include "run/last_lines.h"
 
-static const char *text_of(struct json_object *task, const char *key)
+#define HALF_LINE_MAX 500 /* bytes of it in a message */
+
+static struct json_object *string_of(struct json_object *task, const char *key)
 {
-    const char *text = json_get_string(task, key);
+    struct json_object *value = json_get(task, key);
 
-    return text ? text : "";
+    return value && json_object_get_string_len(value) ? value : NULL;
 }
 
-/* The texts of the prompt: what the profile is told before each task, and the task. */
-static char **make_prompt(struct attempt *attempt)
+static void add_string(struct buf *buf, struct json_object *string)
 {
-    const char *system_prompt = attempt->profile->config.system_prompt, *reason;
-    CLEANUP(json_putp) struct json_object *task = NULL;
-    struct buf text = {0};
-    char **prompt = NULL;
-    size_t offset;
+    buf_add(buf, json_object_get_string(string), (size_t)json_object_get_string_len(string));
+}
 
-    if (json_reader_parse(attempt->engine->reader, attempt->input.data, attempt->input.len, &task,
-                          &reason, &offset) < 0)
-        return NULL;
+static void add_block(struct buf *prompt, const char *text, size_t len)
+{
+    buf_add_text(prompt, prompt->len > 1 ? "," : "");
+    buf_add_text(prompt, "{\"type\":\"text\",\"text\":");
+    buf_add_json_string(prompt, text, len);
+    buf_add_char(prompt, '}');
+}
+
+/* The blocks of the prompt: what the profile is told before each task, and the task. */
+static char *make_prompt(const struct attempt *attempt, struct json_object *task)
+{
+    const char *system_prompt = attempt->profile->config.system_prompt;
+    CLEANUP(buf_deinit) struct buf text = {0};
+    struct buf prompt = {0};
+
+    buf_add_char(&prompt, '[');
     if (system_prompt)
-        strv_push(&prompt, xstrdup(system_prompt));
+        add_block(&prompt, system_prompt, strlen(system_prompt));
     buf_add_text(&text, "# ");
-    buf_add_text(&text, text_of(task, "title"));
+    add_string(&text, json_get(task, "title"));
     buf_add_char(&text, '\n');
-    if (text_of(task, "description")[0]) {
+    if (string_of(task, "description")) {
         buf_add_char(&text, '\n');
-        buf_add_text(&text, text_of(task, "description"));
+        add_string(&text, string_of(task, "description"));
         buf_add_char(&text, '\n');
     }
     if (json_get(task, "input")) {
@@ -46,8 +58,46 @@ static char **make_prompt(struct attempt *attempt)
                                                                JSON_C_TO_STRING_NOSLASHESCAPE));
         buf_add_text(&text, "\n```\n");
     }
-    strv_push(&prompt, buf_take(&text));
-    return prompt;
+    add_block(&prompt, text.data, text.len);
+    buf_add_char(&prompt, ']');
+    return buf_take(&prompt);
+}
+
+static void set(struct json_object *settings, const char *name, struct json_object *value)
+{
+    if (value)
+        json_object_object_add(settings, name, json_object_get(value));
+}
+
+static void set_text(struct json_object *settings, const char *name, const char *value)
+{
+    if (value)
+        json_object_object_add(settings, name, json_object_new_string(value));
+}
+
+static void set_all(struct json_object *settings, struct json_object *options)
+{
+    if (!json_object_is_type(options, json_type_object))
+        return;
+    json_object_object_foreach(options, name, value) set(settings, name, value);
+}
+
+/* What the session is set to: by the profile, and over that by the task. The model comes first,
+ * since what else there is to choose may depend on it. */
+static struct json_object *make_settings(const struct runner_config *runner,
+                                         struct json_object *task)
+{
+    struct json_object *settings = json_object_new_object();
+    CLEANUP(json_putp)
+    struct json_object *options = runner->options ? json_tokener_parse(runner->options) : NULL;
+
+    set_text(settings, "model", runner->model);
+    set(settings, "model", string_of(task, "model"));
+    set_text(settings, "mode", runner->mode);
+    set(settings, "mode", string_of(task, "mode"));
+    set_all(settings, options);
+    set_all(settings, json_get(task, "options"));
+    return settings;
 }
 
 static enum error_class class_of_verdict(enum acp_verdict verdict)
@@ -63,10 +113,7 @@ static enum error_class class_of_verdict(enum acp_verdict verdict)
         return ERROR_LIMIT;
     case ACP_UNAUTHORIZED:
         return ERROR_AUTH;
-    case ACP_RATE_LIMITED:
-        return ERROR_RATE_LIMIT;
-    case ACP_OVERLOADED:
-        return ERROR_UNAVAILABLE;
+    case ACP_MISCONFIGURED:
     case ACP_INCOMPATIBLE:
         return ERROR_INVALID;
     case ACP_TIMED_OUT:
@@ -97,6 +144,60 @@ static void judge_death(struct attempt *attempt, const struct acp_end *end)
     attempt->class = ERROR_EXIT;
     attempt->message = xasprintf("the agent exited with status %d %s", end->run->code,
                                  end->was_prompted ? "in mid-turn" : "before its turn began");
+    attempt_add_words(attempt, end->run->last_lines);
+}
+
+/* A message that the agent had begun may tell why it ended. */
+static void add_half_line(struct attempt *attempt, const struct acp_end *end)
+{
+    CLEANUP(freep)
+    char *line = end->half_line_len ? last_lines(end->half_line, end->half_line_len < HALF_LINE_MAX
+                                                                     ? end->half_line_len
+                                                                     : HALF_LINE_MAX)
+                                    : NULL;
+    char *message = attempt->message;
+
+    if (!line)
+        return;
+    attempt->message = xasprintf("%s; its last, unfinished line: %s", message, line);
+    free(message);
+}
+
+/* The agent told of an error, as an answer or otherwise. */
+static void judge_failure(struct attempt *attempt, const struct acp_end *end)
+{
+    CLEANUP(buf_deinit) struct buf message = {0};
+    struct agent_failure failure;
+
+    agent_failure_read(attempt->engine->reader, end->failed_request, end->failure, &failure);
+    attempt->class = failure.class;
+    attempt->retry_after_ms = failure.retry_after_ms;
+    if (failure.class == ERROR_AUTH) {
+        buf_printf(&message, "the agent wants to be logged in (%s): ", failure.words);
+        agent_failure_print_login(end->agent, end->run ? end->run->last_lines : NULL, &message);
+    } else if (end->failed_request == ACP_REQUEST_COUNT) {
+        buf_printf(&message, "the agent ended its turn, but its model failed: %s", failure.words);
+    } else {
+        buf_printf(&message, "the agent answered %s with an error: %s",
+                   acp_request_name(end->failed_request), failure.words);
+    }
+    attempt->message = buf_take(&message);
+    free(failure.words);
+}
+
+static void judge_verdict(struct attempt *attempt, const struct acp_end *end)
+{
+    CLEANUP(buf_deinit) struct buf message = {0};
+
+    attempt->class = class_of_verdict(end->verdict);
+    attempt->result = end->result ? xstrdup(end->result) : NULL;
+    if (end->verdict == ACP_UNAUTHORIZED) {
+        buf_printf(&message, "%s: ", end->message);
+        agent_failure_print_login(end->agent, end->run ? end->run->last_lines : NULL, &message);
+        attempt->message = buf_take(&message);
+    } else {
+        attempt->message = end->message ? xstrdup(end->message) : NULL;
+    }
 }
 
 struct idle_agent {
@@ -179,12 +280,25 @@ static void on_agent_end(struct acp *acp, const struct acp_end *end, void *data)
         attempt->message = xstrdup("acpd was stopped");
     } else if (end->verdict == ACP_OPEN && end->run) {
         judge_death(attempt, end);
+        add_half_line(attempt, end);
+    } else if (end->failure) {
+        judge_failure(attempt, end);
     } else {
-        attempt->class = class_of_verdict(end->verdict);
-        attempt->message = end->message ? xstrdup(end->message) : NULL;
-        attempt->result = end->result ? xstrdup(end->result) : NULL;
+        judge_verdict(attempt, end);
     }
+    if (end->run)
+        attempt_keep_tail(attempt, end->run->last_lines);
     attempt_end(attempt);
+}
+
+static bool asks_for_login(enum acp_request request, struct json_object *error, void *data)
+{
+    const struct attempt *attempt = data;
+    struct agent_failure failure;
+
+    agent_failure_read(attempt->engine->reader, request, error, &failure);
+    free(failure.words);
+    return failure.class == ERROR_AUTH;
 }
 
 static void tell(const struct attempt *attempt, const struct acp_question *question, bool is_open)
@@ -209,7 +323,9 @@ static enum acp_policy on_question(struct acp *acp UNUSED, const struct acp_ques
     tool_kind_parse(acp_question_kind(question), &kind);
     switch (attempt->profile->config.runner.permissions.by_kind[kind]) {
     case PERMISSION_ALLOW:
-        return ACP_ALLOW;
+        if (acp_question_allowing(question))
+            return ACP_ALLOW;
+        break;
     case PERMISSION_REJECT:
         return ACP_REJECT;
     case PERMISSION_ASK:
@@ -232,8 +348,15 @@ static void on_log(struct acp *acp UNUSED, void *data)
 void attempt_launch_agent(struct attempt *attempt, const struct run_spec *run)
 {
     const struct runner_config *runner = &attempt->profile->config.runner;
-    CLEANUP(strv_freep) char **prompt = make_prompt(attempt);
-    CLEANUP(freep) char *here = getcwd(NULL, 0);
+    CLEANUP(json_putp) struct json_object *task = NULL, *settings = NULL;
+    CLEANUP(freep) char *prompt = NULL, *here = getcwd(NULL, 0);
+    const char *reason;
+    size_t offset;
+
+    json_reader_parse(attempt->engine->reader, attempt->input.data, attempt->input.len, &task,
+                      &reason, &offset);
+    prompt = make_prompt(attempt, task);
+    settings = make_settings(runner, task);
 
     struct acp_spec spec = {
         .run = *run,
@@ -243,8 +366,7 @@ void attempt_launch_agent(struct attempt *attempt, const struct run_spec *run)
                        : here      ? here
                                    : "/",
                 .mcp_servers = runner->mcp_servers ? runner->mcp_servers : "[]",
-                .model = runner->model,
-                .mode = runner->mode,
+                .settings = json_compact(settings),
                 .auth_method = runner->auth_method,
                 .prompt = prompt,
                 .start_ms = runner->start_timeout_ms,
@@ -252,12 +374,13 @@ void attempt_launch_agent(struct attempt *attempt, const struct run_spec *run)
                 .stall_ms = runner->stall_timeout_ms,
                 .permission_ms = runner->permission_timeout_ms,
                 .grace_ms = run->grace_ms,
+                .reuse = runner->reuse,
             },
-        .is_kept = runner->reuse,
     };
     struct acp_handler handler = {
         .on_question = on_question,
         .on_answered = on_answered,
+        .asks_for_login = asks_for_login,
         .on_log = on_log,
         .on_end = on_agent_end,
         .on_gone = on_gone,

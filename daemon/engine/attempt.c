@@ -9,6 +9,7 @@
  */
 #include "engine/attempt.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 #include <sysexits.h>
@@ -20,6 +21,7 @@
 #include "run/acp.h"
 
 #define OUTPUT_TAIL (64 * 1024) /* of stdout, for the result */
+#define QUOTE_MAX   500         /* bytes of the program's own words in a message */
 
 struct attempt *attempt_find(struct engine *engine, int64_t task_id)
 {
@@ -98,6 +100,7 @@ void attempt_free(struct attempt *attempt)
     buf_deinit(&attempt->input);
     free(attempt->message);
     free(attempt->result);
+    free(attempt->tail);
     free(attempt->lease);
     free(attempt->usage);
     free(attempt);
@@ -119,6 +122,16 @@ struct attempt *attempt_new(struct engine *engine, struct profile *profile, cons
     list_append(&engine->attempts, &attempt->link);
     forecast_begin_run(profile, &attempt->slot, attempt->type, engine->now.mono);
     return attempt;
+}
+
+int attempt_next_task(struct engine *engine, const struct profile *profile, struct task *ret_task)
+{
+    const struct cooldown *cooldown = profile_cooldown(profile);
+    int r = 0;
+
+    if (cooldown->length)
+        r = store_next_queued(engine->store, profile->id, cooldown->task_id, ret_task);
+    return r ? r : store_next_queued(engine->store, profile->id, 0, ret_task);
 }
 
 int attempt_claim_one(struct engine *engine, struct profile *profile, struct task *task,
@@ -157,7 +170,7 @@ int attempt_claim(struct engine *engine, struct profile *profile, int limit)
         return 0;
     while (claimed < limit && engine_may_claim(engine, profile)) {
         CLEANUP(task_deinit) struct task task = {0};
-        int r = store_next_queued(engine->store, profile->id, &task);
+        int r = attempt_next_task(engine, profile, &task);
 
         if (r == 0 || engine_is_damage(engine, r))
             break;
@@ -221,6 +234,40 @@ static void end_as(struct attempt *attempt, enum error_class class, char *messag
     attempt->message = message;
 }
 
+void attempt_keep_tail(struct attempt *attempt, const char *last_lines)
+{
+    if (attempt->class != ERROR_NONE && last_lines)
+        attempt->tail = xstrdup(last_lines);
+}
+
+static bool says_something(const char *line, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (isalnum((unsigned char)line[i]) || (unsigned char)line[i] >= 0x80)
+            return true;
+    return false;
+}
+
+void attempt_add_words(struct attempt *attempt, const char *last_lines)
+{
+    const char *end = last_lines ? last_lines + strlen(last_lines) : NULL;
+    char *message = attempt->message;
+
+    while (end && end > last_lines) {
+        const char *newline = memrchr(last_lines, '\n', (size_t)(end - last_lines));
+        const char *line = newline ? newline + 1 : last_lines;
+        size_t len = (size_t)(end - line);
+
+        if (says_something(line, len)) {
+            attempt->message =
+                xasprintf("%s: %.*s", message, (int)(len < QUOTE_MAX ? len : QUOTE_MAX), line);
+            free(message);
+            return;
+        }
+        end = newline;
+    }
+}
+
 void attempt_judge(struct attempt *attempt, const struct run_end *end)
 {
     bool succeeded = end->outcome == RUN_EXITED && end->code == 0;
@@ -245,11 +292,15 @@ void attempt_judge(struct attempt *attempt, const struct run_end *end)
             attempt->result = result_of(attempt, end);
         else
             attempt->message = xasprintf("exited with status %d%s%s", end->code, colon, more);
+        if (!succeeded && !end->message)
+            attempt_add_words(attempt, end->last_lines);
         break;
     case RUN_SIGNALED:
         end_as(attempt, ERROR_SIGNAL,
                xasprintf("killed by signal %d (%s)%s%s", end->code, strsignal(end->code), colon,
                          more));
+        if (!end->message)
+            attempt_add_words(attempt, end->last_lines);
         break;
     case RUN_NOT_STARTED:
         end_as(attempt, ERROR_UNAVAILABLE, xstrdup(more));
@@ -279,6 +330,7 @@ static void on_run_end(struct run *run UNUSED, const struct run_end *end, void *
 
     attempt->run = NULL;
     attempt_judge(attempt, end);
+    attempt_keep_tail(attempt, end->last_lines);
     attempt_end(attempt);
 }
 
@@ -382,13 +434,16 @@ int attempt_conclude(struct engine *engine, struct profile *profile, struct task
     if (class == ERROR_CANCELLED)
         to = TASK_CANCELLED;
     else if (class != ERROR_NONE)
-        to = retry_decide(task, class, &profile->config, erand48(engine->chance), &delay_ms);
+        to = retry_decide(task, class, &profile->config, profile_count(profile, TASK_COMPLETED),
+                          erand48(engine->chance), &delay_ms);
     else
         task->interruptions = 0;
     task_transition(task, to, profile_stage_counts(profile));
     task->error_class = class;
     free(task->error_message);
     task->error_message = message ? xstrdup(message) : NULL;
+    free(task->error_tail);
+    task->error_tail = reported && reported->tail ? xstrdup(reported->tail) : NULL;
     task->place = task->id;
     if (to == TASK_QUEUED) {
         task_enqueue(engine, task);
@@ -423,11 +478,18 @@ int attempt_conclude(struct engine *engine, struct profile *profile, struct task
 static void note_for_cooldown(const struct attempt *attempt)
 {
     const struct profile_config *config = &attempt->profile->config;
+    const struct cooldown_end end = {
+        .class = attempt->is_stale ? ERROR_CANCELLED : attempt->class,
+        .message = attempt->message,
+        .task_id = attempt->task_id,
+        .started = attempt->started_mono,
+        .ended = attempt->ended_mono,
+        .retry_after_ms = attempt->retry_after_ms,
+        .is_probe = attempt->is_probe,
+    };
 
-    cooldown_note(profile_stage_cooldown(attempt->profile),
-                  attempt->is_stale ? ERROR_CANCELLED : attempt->class, attempt->message,
-                  attempt->started_mono, attempt->is_probe, config->cooldown_min_ms,
-                  config->cooldown_max_ms, attempt->ended_mono);
+    cooldown_note(profile_stage_cooldown(attempt->profile), &end, config->cooldown_min_ms,
+                  config->cooldown_max_ms);
 }
 
 int attempt_settle(struct attempt *attempt)

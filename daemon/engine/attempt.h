@@ -35,7 +35,9 @@ struct attempt {
 
     enum error_class class; /* how it ended */
     char *message, *result;
-    char *usage; /* JSON as an agent reported it, or NULL */
+    char *tail;             /* the last lines of stderr, or NULL */
+    int64_t retry_after_ms; /* as a provider asked for, 0: it did not */
+    char *usage;            /* JSON as an agent reported it, or NULL */
     struct metrics_cost cost;
     bool is_outdated;    /* its agent is not to be kept: the configuration was read again */
     bool has_idle_agent; /* its agent had served an attempt before */
@@ -60,6 +62,9 @@ struct attempt *attempt_new(struct engine *engine, struct profile *profile,
                             const struct task *task);
 /** Sets the alarm for its timeout and its lease. */
 void attempt_arm(struct attempt *attempt);
+/** The task that an attempt of the profile would take: the first in its queue, but for a probe
+ *  another one than failed last, if there is one. 1: found. */
+int attempt_next_task(struct engine *engine, const struct profile *profile, struct task *ret_task);
 /** Turns the queued task to running. */
 int attempt_claim_one(struct engine *engine, struct profile *profile, struct task *task,
                       struct attempt **ret_attempt);
@@ -81,6 +86,10 @@ void attempt_halt(struct attempt *attempt);
 bool attempt_was_stopped(const struct attempt *attempt);
 /** What the end of its program says about it: sets class, message and result. */
 void attempt_judge(struct attempt *attempt, const struct run_end *end);
+/** Adds to the message the last line of stderr that says something, if there is one. */
+void attempt_add_words(struct attempt *attempt, const char *last_lines);
+/** Keeps the last lines of stderr, for an attempt that did not complete its task. */
+void attempt_keep_tail(struct attempt *attempt, const char *last_lines);
 /** Its processes are gone. */
 void attempt_end(struct attempt *attempt);
 /** Ends the attempt's task, or gives it another attempt, unless it was taken away meanwhile. */

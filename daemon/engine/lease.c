@@ -58,7 +58,7 @@ int engine_claim(struct engine *engine, struct profile *const *profiles, size_t 
         profiles[i]->seen.has_no_worker = false;
         if (!engine_may_claim(engine, profiles[i]))
             continue;
-        r = store_next_queued(engine->store, profiles[i]->id, &task);
+        r = attempt_next_task(engine, profiles[i], &task);
         if (r < 0)
             return r;
         if (r == 0 || (best && !is_before(&task, &first)))

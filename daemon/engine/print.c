@@ -97,6 +97,10 @@ void engine_print_task(const struct engine *engine, const struct task *task,
         buf_add_text(out, error_class_info(task->error_class)->name);
         buf_add_text(out, "\",\"message\":");
         buf_add_json_text(out, task->error_message ? task->error_message : "");
+        if (task->error_tail) {
+            buf_add_text(out, ",\"tail\":");
+            buf_add_json_text(out, task->error_tail);
+        }
         buf_add_char(out, '}');
     }
     print_pending(out, pending);

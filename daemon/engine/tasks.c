@@ -12,6 +12,9 @@ void task_enqueue(struct engine *engine, struct task *task)
         task->ready_at = engine->now.queue;
     task->queued_at = engine->now.queue;
     task->place = task_rank(task, engine->settings.aging_interval_ms);
+    /* What met a cooldown comes behind what has not been tried. */
+    if (error_class_info(task->error_class)->cools_down && task->place < engine->now.queue)
+        task->place = engine->now.queue;
 }
 
 void task_schedule(struct engine *engine UNUSED, struct profile *profile, struct task *task,
@@ -59,6 +62,7 @@ int task_cancel_waiting(struct engine *engine, struct profile *profile, struct t
     task->finished_at = engine->now.wall;
     task->error_class = ERROR_CANCELLED;
     free(task->error_message);
+    free(STEAL(task->error_tail));
     task->error_message = message;
     task_weigh(engine, profile, task);
     profile->staged.bucket.cancelled++;
@@ -103,6 +107,7 @@ int engine_update(struct engine *engine, int64_t id, const struct engine_update 
                   profile_stage_counts(update->profile));
         profile = update->profile;
         profile->staged.bucket.arrived++;
+        ret_task->cooldowns = 0; /* it has not been tried there */
         if (was == TASK_SCHEDULED)
             task_schedule(engine, profile, ret_task, ret_task->place);
     }
@@ -162,10 +167,11 @@ int engine_retry(struct engine *engine, int64_t id, struct task *ret_task)
         return r;
     if (r > 0 && task_status_is_finished(blocker))
         return ENGINE_DEPENDENCY_FAILED;
-    ret_task->spent = ret_task->retries = ret_task->interruptions = 0;
+    ret_task->spent = ret_task->retries = ret_task->interruptions = ret_task->cooldowns = 0;
     ret_task->ready_at = ret_task->finished_at = ret_task->run_at = 0;
     ret_task->error_class = ERROR_NONE;
     free(STEAL(ret_task->error_message));
+    free(STEAL(ret_task->error_tail));
     free(STEAL(ret_task->result));
     if (r > 0)
         task_block(profile, ret_task);
@@ -229,14 +235,18 @@ static const char *reason_of(const struct engine *engine, const struct profile *
 static int64_t eta_of(const struct engine *engine, struct profile *profile, const struct task *task,
                       int64_t position)
 {
-    int64_t now = engine->now.wall;
+    int64_t now = engine->now.wall, cooldown_left;
 
     if (task->status == TASK_SCHEDULED)
         return task->place > now ? task->place : now;
-    if (task->status != TASK_QUEUED || position <= 0 || !profile->window.count ||
-        profile->is_removed || !profile_is_active(profile) || lacks_worker(engine, profile))
+    if (task->status != TASK_QUEUED || position <= 0 || profile->is_removed ||
+        !profile_is_active(profile) || lacks_worker(engine, profile))
         return 0;
-    return now + (int64_t)ceil(1000 * forecast_wait(profile, position, engine->now.mono));
+    if (profile->window.count)
+        return now + (int64_t)ceil(1000 * forecast_wait(profile, position, engine->now.mono));
+    /* Nothing is known yet but that it cannot be before the end of a cooldown. */
+    cooldown_left = profile_cooldown(profile)->until - engine->now.mono;
+    return cooldown_left > 0 ? now + cooldown_left : 0;
 }
 
 int engine_pending(struct engine *engine, const struct task *task, int64_t position,

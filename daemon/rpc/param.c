@@ -60,6 +60,7 @@ static bool check_word(struct json_object *value, const char *field, struct para
 }
 
 #define WORDS_MAX 64
+#define TEXTS_MAX 64
 
 static bool check_words(struct json_object *value, const char *field, struct param_error *error)
 {
@@ -91,6 +92,24 @@ static bool check_ids(struct json_object *value, const char *field, struct param
         fail(error, field, "must be an id: an integer from 1 on");
         snprintf(error->field, sizeof(error->field), "%s[%zu]", field, i);
         return false;
+    }
+    return true;
+}
+
+static bool check_texts(const struct param *param, struct json_object *value, const char *field,
+                        struct param_error *error)
+{
+    if (!json_object_is_type(value, json_type_object))
+        return fail(error, field, "must be an object of strings");
+    if (json_object_object_length(value) > TEXTS_MAX)
+        return fail(error, field, "must have at most %d members", TEXTS_MAX);
+    json_object_object_foreach(value, name, text)
+    {
+        char inner[128];
+
+        snprintf(inner, sizeof(inner), "%s.%s", field, name);
+        if (!check_string(param, text, NULL, inner, error))
+            return false;
     }
     return true;
 }
@@ -161,6 +180,8 @@ static bool check_value(const struct param *param, struct json_object *value,
         return check_words(value, field, error);
     case PARAM_IDS:
         return check_ids(value, field, error);
+    case PARAM_TEXTS:
+        return check_texts(param, value, field, error);
     case PARAM_INTEGER:
     case PARAM_NUMBER:
         return check_number(param, value, field, error);
@@ -311,6 +332,12 @@ void param_print_schema(const struct param *param, const struct settings *settin
                    "\"type\":\"array\",\"maxItems\":%d,\"items\":{\"type\":\"integer\","
                    "\"minimum\":1}",
                    RPC_IDS_MAX);
+        break;
+    case PARAM_TEXTS:
+        buf_printf(out,
+                   "\"type\":\"object\",\"maxProperties\":%d,\"additionalProperties\":"
+                   "{\"type\":\"string\",\"minLength\":1,\"maxLength\":%zu}",
+                   TEXTS_MAX, param->max_bytes);
         break;
     case PARAM_INTEGER:
         buf_add_text(out, "\"type\":\"integer\"");

@@ -15,6 +15,7 @@ enum param_type {
     PARAM_WORD,  /* see core/word.h */
     PARAM_WORDS, /* an array of words */
     PARAM_IDS,   /* an array of integers from 1 to RPC_ID_MAX */
+    PARAM_TEXTS, /* an object of strings */
     PARAM_INTEGER,
     PARAM_NUMBER,
     PARAM_BOOLEAN,
@@ -34,7 +35,7 @@ struct param {
     bool is_required;
     const char *alias;          /* another name that is accepted */
     double min, max;            /* of a number; both 0: unbounded */
-    size_t max_bytes;           /* of a string, 0: see limit */
+    size_t max_bytes;           /* of a string, or each of several; 0: see limit */
     bool may_be_empty;          /* a string */
     size_t limit;               /* offset in struct settings of the bound in bytes; 0: none */
     const char *const *values;  /* of an enum, ended by NULL */

@@ -39,6 +39,18 @@ static const char *const priorities[] = {"low", "medium", "high", NULL};
          .type = PARAM_ANY,                                                                        \
          .limit = offsetof(struct settings, input_limit),                                          \
          .doc = "Any JSON for the runner."},                                                       \
+        {.name = "model",                                                                          \
+         .type = PARAM_STRING,                                                                     \
+         .max_bytes = 256,                                                                         \
+         .doc = "The model that an agent is to use; default the profile's."},                      \
+        {.name = "mode",                                                                           \
+         .type = PARAM_STRING,                                                                     \
+         .max_bytes = 256,                                                                         \
+         .doc = "The mode of the agent's session; default the profile's."},                        \
+        {.name = "options",                                                                        \
+         .type = PARAM_TEXTS,                                                                      \
+         .max_bytes = 256,                                                                         \
+         .doc = "Other options of the agent's session, by category or id."},                       \
         {.name = "key",                                                                            \
          .type = PARAM_STRING,                                                                     \
          .max_bytes = 256,                                                                         \
@@ -78,6 +90,7 @@ static char *print_body(struct json_object *json)
     struct json_object *description = json_get(json, "description");
     struct json_object *input = json_get(json, "input");
     struct json_object *depends_on = json_get(json, "dependsOn");
+    struct json_object *options = json_get(json, "options");
     struct buf body = {0};
 
     buf_add_text(&body, "\"title\":");
@@ -91,6 +104,12 @@ static char *print_body(struct json_object *json)
     print_words(json, "avoid", &body);
     buf_add_text(&body, ",\"input\":");
     buf_add_text(&body, input ? json_compact(input) : "null");
+    buf_add_text(&body, ",\"model\":");
+    buf_add_json_text(&body, json_get_string(json, "model"));
+    buf_add_text(&body, ",\"mode\":");
+    buf_add_json_text(&body, json_get_string(json, "mode"));
+    buf_add_text(&body, ",\"options\":");
+    buf_add_text(&body, options ? json_compact(options) : "null");
     buf_add_text(&body, ",\"dependsOn\":");
     buf_add_text(&body, depends_on ? json_compact(depends_on) : "[]");
     return buf_take(&body);

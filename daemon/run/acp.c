@@ -7,13 +7,11 @@
 
 #include "common/alloc.h"
 #include "common/clock.h"
-#include "common/strv.h"
 #include "run/acp_transcript.h"
 #include "run/run_log.h"
 
 #define LINE_MAX_BYTES (32 * 1024 * 1024) /* of a message */
 #define UNREAD_MAX     (64 * 1024 * 1024) /* bytes of ours that an agent may leave unread */
-#define GOODBYE_MS     2000               /* for an agent to leave after its turn */
 
 struct acp {
     struct acp_script script;
@@ -23,20 +21,18 @@ struct acp {
     struct event timer;
     struct buf line; /* the start of a message whose end has not arrived */
     size_t line_scanned;
-    bool is_leaving; /* the turn is over */
-    bool is_kept, is_idle;
-    int64_t leave_deadline;
-    char *cwd, *mcp_servers, *model, *mode, *auth_method, **prompt;
+    bool is_idle;
+    bool is_leaving; /* it was given end of file */
+    char *cwd, *mcp_servers, *settings, *auth_method, *prompt;
 };
 
 static void free_script(struct acp *acp)
 {
     free(STEAL(acp->cwd));
     free(STEAL(acp->mcp_servers));
-    free(STEAL(acp->model));
-    free(STEAL(acp->mode));
+    free(STEAL(acp->settings));
     free(STEAL(acp->auth_method));
-    strv_free(STEAL(acp->prompt));
+    free(STEAL(acp->prompt));
 }
 
 static void acp_free(struct acp *acp)
@@ -48,12 +44,6 @@ static void acp_free(struct acp *acp)
     free(acp);
 }
 
-/* Whether it is to be kept for another turn. */
-static bool stays(const struct acp *acp)
-{
-    return acp->is_kept && acp->turn.verdict == ACP_COMPLETED && !acp->turn.must_stop;
-}
-
 /* After every step: what was said leaves, and the alarm is set anew. */
 static void acp_settle(struct acp *acp)
 {
@@ -63,19 +53,13 @@ static void acp_settle(struct acp *acp)
         acp_turn_break(&acp->turn, ACP_FAILED, xstrdup("the agent does not read its input"));
     run_write(acp->run, acp->turn.out.data, acp->turn.out.len);
     buf_clear(&acp->turn.out);
-    if (acp->turn.state == ACP_OVER && !acp->is_leaving && !stays(acp)) {
+    if (acp->turn.state >= ACP_LINGERING && !acp_turn_is_kept(&acp->turn)) {
         acp->is_leaving = true;
-        acp->leave_deadline = now + (acp->turn.must_stop ? 0 : GOODBYE_MS);
         run_close_input(acp->run);
-        buf_deinit(&acp->line);
     }
-    if (acp->is_leaving && acp->leave_deadline <= now) {
+    if (acp->is_leaving && acp->turn.state == ACP_OVER)
         run_stop(acp->run);
-        acp->leave_deadline = INT64_MAX;
-    }
     at = acp_turn_deadline(&acp->turn);
-    if (acp->is_leaving && acp->leave_deadline < at)
-        at = acp->leave_deadline;
     if (at == INT64_MAX) {
         event_del(&acp->timer);
         return;
@@ -85,6 +69,17 @@ static void acp_settle(struct acp *acp)
               &(struct timeval){.tv_sec = at / 1000, .tv_usec = (at % 1000 + 1) * 1000});
 }
 
+static void report(struct acp *acp, const struct run_end *run_end);
+
+/* A turn that is over and whose agent stays is told of at once. */
+static void report_if_idle(struct acp *acp)
+{
+    if (acp->is_idle || acp->turn.state != ACP_OVER || acp->is_leaving)
+        return;
+    acp->is_idle = true;
+    report(acp, NULL);
+}
+
 static void on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
 {
     struct acp *acp = data;
@@ -92,9 +87,8 @@ static void on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
     acp_turn_tick(&acp->turn, clock_mono_ms());
     run_log_flush(run_get_log(acp->run));
     acp_settle(acp);
+    report_if_idle(acp);
 }
-
-static void report(struct acp *acp, const struct run_end *run_end);
 
 static void on_output(struct run *run UNUSED, const char *bytes, size_t len, void *data)
 {
@@ -103,7 +97,7 @@ static void on_output(struct run *run UNUSED, const char *bytes, size_t len, voi
     const char *newline;
     size_t at = 0;
 
-    if (acp->is_leaving || acp->is_idle)
+    if (acp->is_leaving && acp->turn.state == ACP_OVER)
         return;
     buf_add(&acp->line, bytes, len);
     while ((newline = memchr(acp->line.data + acp->line_scanned, '\n',
@@ -115,17 +109,23 @@ static void on_output(struct run *run UNUSED, const char *bytes, size_t len, voi
     }
     buf_consume(&acp->line, at);
     acp->line_scanned = acp->line.len;
-    if (acp->line.len > LINE_MAX_BYTES)
+    if (acp->line.len > LINE_MAX_BYTES) {
         acp_turn_break(&acp->turn, ACP_FAILED,
                        xasprintf("the agent sent a message of more than %d MiB",
                                  LINE_MAX_BYTES / 1024 / 1024));
-    acp_settle(acp);
-    if (acp->turn.state == ACP_OVER && stays(acp)) {
-        acp->is_idle = true;
-        buf_clear(&acp->line);
+        buf_deinit(&acp->line);
         acp->line_scanned = 0;
-        report(acp, NULL);
     }
+    acp_settle(acp);
+    report_if_idle(acp);
+}
+
+/* What the agent writes to stderr shows that it lives. */
+static void on_stderr(struct run *run UNUSED, void *data)
+{
+    struct acp *acp = data;
+
+    acp_turn_note_life(&acp->turn, clock_mono_ms());
 }
 
 static void report(struct acp *acp, const struct run_end *run_end)
@@ -136,10 +136,14 @@ static void report(struct acp *acp, const struct run_end *run_end)
         .verdict = turn->verdict,
         .was_prompted = turn->state == ACP_PROMPTING,
         .message = turn->message,
+        .failure = turn->failure,
+        .failed_request = turn->failed_request,
+        .agent = turn->agent,
+        .half_line = acp->line.data,
+        .half_line_len = acp->line.len,
         .run = run_end,
     };
 
-    acp_transcript_flush(turn);
     run_log_flush(run_get_log(acp->run));
     if (turn->verdict == ACP_COMPLETED) {
         result = acp_turn_result(turn);
@@ -158,10 +162,13 @@ static void on_run_end(struct run *run UNUSED, const struct run_end *run_end, vo
 {
     struct acp *acp = data;
 
-    if (acp->is_idle)
+    if (acp->is_idle) {
         acp->handler.on_gone(acp, acp->handler.data);
-    else
+    } else {
+        acp_turn_finish(&acp->turn);
+        acp_transcript_flush(&acp->turn);
         report(acp, run_end);
+    }
     acp_free(acp);
 }
 
@@ -189,47 +196,59 @@ static void host_on_answered(const struct acp_question *question, void *data)
     acp->handler.on_answered(acp, question, acp->handler.data);
 }
 
+static bool host_asks_for_login(enum acp_request request, struct json_object *error, void *data)
+{
+    struct acp *acp = data;
+
+    return acp->handler.asks_for_login(request, error, acp->handler.data);
+}
+
 static char *copy(const char *text)
 {
     return text ? xstrdup(text) : NULL;
 }
 
-/* A copy of the script, and a turn that follows it. */
+/* A copy of the script. */
 static void prepare(struct acp *acp, const struct acp_spec *spec, const struct acp_handler *handler)
 {
-    struct acp_host host = {
-        .note = host_note,
-        .on_question = host_on_question,
-        .on_answered = host_on_answered,
-        .data = acp,
-    };
-
     acp->handler = *handler;
-    acp->is_kept = spec->is_kept;
     acp->script = spec->script;
     acp->script.cwd = acp->cwd = xstrdup(spec->script.cwd);
     acp->script.mcp_servers = acp->mcp_servers = xstrdup(spec->script.mcp_servers);
-    acp->script.model = acp->model = copy(spec->script.model);
-    acp->script.mode = acp->mode = copy(spec->script.mode);
+    acp->script.settings = acp->settings = xstrdup(spec->script.settings);
     acp->script.auth_method = acp->auth_method = copy(spec->script.auth_method);
-    for (size_t i = 0; spec->script.prompt && spec->script.prompt[i]; i++)
-        strv_push(&acp->prompt, xstrdup(spec->script.prompt[i]));
-    acp->script.prompt = acp->prompt;
-    acp_turn_init(&acp->turn, &acp->script, &host);
+    acp->script.prompt = acp->prompt = xstrdup(spec->script.prompt);
+}
+
+static struct acp_host host_of(struct acp *acp)
+{
+    return (struct acp_host){
+        .note = host_note,
+        .on_question = host_on_question,
+        .on_answered = host_on_answered,
+        .asks_for_login = host_asks_for_login,
+        .data = acp,
+    };
 }
 
 struct acp *acp_start(struct supervisor *supervisor, const struct acp_spec *spec,
                       const struct acp_handler *handler)
 {
     struct acp *acp = xcalloc(1, sizeof(*acp));
+    struct acp_host host = host_of(acp);
     struct run_spec run = spec->run;
 
     prepare(acp, spec, handler);
+    acp_turn_init(&acp->turn, &acp->script, &host);
     run.is_dialog = true;
     run.tail_limit = 0;
-    acp->run =
-        run_start(supervisor, &run,
-                  &(struct run_handler){.on_output = on_output, .on_end = on_run_end, .data = acp});
+    acp->run = run_start(supervisor, &run,
+                         &(struct run_handler){
+                             .on_output = on_output,
+                             .on_log = on_stderr,
+                             .on_end = on_run_end,
+                             .data = acp,
+                         });
     event_assign(&acp->timer, run_get_base(acp->run), -1, 0, on_timer, acp);
     acp_turn_start(&acp->turn, clock_mono_ms());
     acp_settle(acp);
@@ -238,14 +257,15 @@ struct acp *acp_start(struct supervisor *supervisor, const struct acp_spec *spec
 
 void acp_again(struct acp *acp, const struct acp_spec *spec, const struct acp_handler *handler)
 {
-    int64_t last_id = acp->turn.codec.last_id;
+    struct acp_host host = host_of(acp);
 
-    acp_turn_deinit(&acp->turn);
     free_script(acp);
     acp->is_idle = false;
+    buf_clear(&acp->line);
+    acp->line_scanned = 0;
     prepare(acp, spec, handler);
     run_set_log(acp->run, spec->run.log_path, spec->run.log_limit);
-    acp_turn_resume(&acp->turn, last_id, clock_mono_ms());
+    acp_turn_again(&acp->turn, &acp->script, &host, clock_mono_ms());
     acp_settle(acp);
 }
 
@@ -256,7 +276,7 @@ void acp_set_owner(struct acp *acp, void *data)
 
 void acp_dismiss(struct acp *acp)
 {
-    acp->is_kept = false;
+    acp->turn.must_stop = true;
     acp_settle(acp);
 }
 

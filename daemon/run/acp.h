@@ -11,18 +11,22 @@
 struct acp;
 
 struct acp_spec {
-    struct run_spec run; /* the agent's command; its input and tail are not used */
-    struct acp_script script;
-    bool is_kept; /* the agent stays after a turn that completed, for acp_again() */
+    struct run_spec run;      /* the agent's command; its input and tail are not used */
+    struct acp_script script; /* `reuse`: the agent may stay for acp_again() */
 };
 
 struct acp_end {
-    enum acp_verdict verdict; /* ACP_OPEN: the agent died before its turn was over; see `run` */
-    bool was_prompted;        /* it died in mid-turn, not at its start */
-    const char *message;      /* of a verdict; NULL when it completed */
-    const char *result;       /* JSON, when it completed */
-    const char *usage;        /* JSON as the agent reported it, or NULL */
-    const char *currency;     /* of the cost that the agent reported, or NULL */
+    enum acp_verdict verdict;    /* ACP_OPEN: the agent died before its turn was over; see `run` */
+    bool was_prompted;           /* it died in mid-turn, not at its start */
+    const char *message;         /* of a verdict; NULL when it completed, or with a failure */
+    struct json_object *failure; /* of ACP_FAILED: the error as the agent told it, or NULL */
+    enum acp_request failed_request; /* whose answer that was; ACP_REQUEST_COUNT: of none */
+    struct json_object *agent;       /* its answer to initialize, or NULL */
+    const char *half_line; /* of stdout, that it left when it ended; not terminated, may be NULL */
+    size_t half_line_len;
+    const char *result;   /* JSON, when it completed */
+    const char *usage;    /* JSON as the agent reported it, or NULL */
+    const char *currency; /* of the cost that the agent reported, or NULL */
     double cost;
     const struct run_end *run; /* NULL: the agent lives on, idle */
 };
@@ -32,6 +36,7 @@ struct acp_handler {
     enum acp_policy (*on_question)(struct acp *acp, const struct acp_question *question,
                                    void *data);
     void (*on_answered)(struct acp *acp, const struct acp_question *question, void *data);
+    bool (*asks_for_login)(enum acp_request request, struct json_object *error, void *data);
     /* Something was added to the transcript. */
     void (*on_log)(struct acp *acp, void *data);
     void (*on_end)(struct acp *acp, const struct acp_end *end, void *data);

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "run/acp_codec.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "common/alloc.h"
 
 static const char *const names[ACP_REQUEST_COUNT] = {
-    [ACP_INITIALIZE] = "initialize",     [ACP_AUTHENTICATE] = "authenticate",
-    [ACP_NEW_SESSION] = "session/new",   [ACP_SET_MODEL] = "session/set_model",
-    [ACP_SET_MODE] = "session/set_mode", [ACP_PROMPT] = "session/prompt",
+    [ACP_INITIALIZE] = "initialize",       [ACP_AUTHENTICATE] = "authenticate",
+    [ACP_NEW_SESSION] = "session/new",     [ACP_SET_OPTION] = "session/set_config_option",
+    [ACP_SET_MODEL] = "session/set_model", [ACP_SET_MODE] = "session/set_mode",
+    [ACP_PROMPT] = "session/prompt",       [ACP_CLOSE_SESSION] = "session/close",
 };
 
 const char *acp_request_name(enum acp_request request)
@@ -49,6 +51,13 @@ static void answer_error(struct acp_codec *codec, const char *id, enum rpc_code 
     buf_add_text(codec->out, "}}\n");
 }
 
+const char *acp_text_or(struct json_object *object, const char *key, const char *otherwise)
+{
+    struct json_object *value = json_get(object, key);
+
+    return json_object_is_type(value, json_type_string) ? json_object_get_string(value) : otherwise;
+}
+
 static void read_request(struct acp_codec *codec, const char *method, struct acp_message *message)
 {
     struct json_object *params = json_get(message->whole, "params");
@@ -56,6 +65,7 @@ static void read_request(struct acp_codec *codec, const char *method, struct acp
     if (strcmp(method, "session/request_permission") == 0) {
         message->type = ACP_PERMISSION;
         message->body = params;
+        message->session = acp_text_or(params, "sessionId", NULL);
         return;
     }
     answer_error(codec, message->id, RPC_METHOD_NOT_FOUND, "method not found");
@@ -65,16 +75,41 @@ static void read_request(struct acp_codec *codec, const char *method, struct acp
 
 static void read_notification(const char *method, struct acp_message *message)
 {
-    struct json_object *update = json_get(json_get(message->whole, "params"), "update");
+    struct json_object *params = json_get(message->whole, "params"), *id;
+    struct json_object *update = json_get(params, "update");
 
     message->type = ACP_IGNORED;
+    if (strcmp(method, "$/cancel_request") == 0) {
+        id = json_get(params, "requestId");
+        id = id ? id : json_get(params, "id"); /* as in the Language Server Protocol */
+        if (!id)
+            return;
+        message->type = ACP_WITHDRAWN;
+        message->id = xstrdup(json_compact(id));
+        return;
+    }
     if (strcmp(method, "session/update") != 0)
         return;
-    message->word = json_get_string(update, "sessionUpdate");
+    message->word = acp_text_or(update, "sessionUpdate", NULL);
     if (!message->word)
         return;
     message->type = ACP_UPDATE;
     message->body = update;
+    message->session = acp_text_or(params, "sessionId", NULL);
+}
+
+/* Whether this is the id of the open request; some agents answer with it as a string. */
+static bool is_awaited(const struct acp_codec *codec, struct json_object *id)
+{
+    char text[24];
+
+    if (!codec->is_waiting)
+        return false;
+    if (json_object_is_type(id, json_type_int))
+        return json_object_get_int64(id) == codec->last_id;
+    snprintf(text, sizeof(text), "%lld", (long long)codec->last_id);
+    return json_object_is_type(id, json_type_string) &&
+           strcmp(json_object_get_string(id), text) == 0;
 }
 
 static void read_answer(struct acp_codec *codec, struct json_object *id,
@@ -82,8 +117,7 @@ static void read_answer(struct acp_codec *codec, struct json_object *id,
 {
     struct json_object *error = json_get(message->whole, "error");
 
-    if (!codec->is_waiting || !json_object_is_type(id, json_type_int) ||
-        json_object_get_int64(id) != codec->last_id)
+    if (!is_awaited(codec, id))
         return;
     codec->is_waiting = false;
     message->request = codec->request;
@@ -93,10 +127,6 @@ static void read_answer(struct acp_codec *codec, struct json_object *id,
         return;
     message->type = ACP_FAILURE;
     message->body = error;
-    message->code = json_object_get_int64(json_get(error, "code"));
-    message->text = json_get_string(error, "message");
-    if (!message->text)
-        message->text = "";
 }
 
 void acp_codec_read(struct acp_codec *codec, const char *line, size_t len,
@@ -201,7 +231,7 @@ void acp_codec_set_option(struct acp_codec *codec, const char *session, const ch
     member(codec, "configId", option);
     buf_add_char(codec->out, ',');
     member(codec, "value", value);
-    finish_request(codec, strcmp(option, "mode") == 0 ? ACP_SET_MODE : ACP_SET_MODEL);
+    finish_request(codec, ACP_SET_OPTION);
 }
 
 void acp_codec_set_mode(struct acp_codec *codec, const char *session, const char *mode)
@@ -214,18 +244,20 @@ void acp_codec_set_model(struct acp_codec *codec, const char *session, const cha
     set(codec, "session/set_model", session, "modelId", model, ACP_SET_MODEL);
 }
 
-void acp_codec_prompt(struct acp_codec *codec, const char *session, char *const *blocks)
+void acp_codec_prompt(struct acp_codec *codec, const char *session, const char *blocks)
 {
     start(codec, "session/prompt");
     member(codec, "sessionId", session);
-    buf_add_text(codec->out, ",\"prompt\":[");
-    for (size_t i = 0; blocks && blocks[i]; i++) {
-        buf_add_text(codec->out, i ? ",{\"type\":\"text\"," : "{\"type\":\"text\",");
-        member(codec, "text", blocks[i]);
-        buf_add_char(codec->out, '}');
-    }
-    buf_add_char(codec->out, ']');
+    buf_add_text(codec->out, ",\"prompt\":");
+    buf_add_text(codec->out, blocks);
     finish_request(codec, ACP_PROMPT);
+}
+
+void acp_codec_close_session(struct acp_codec *codec, const char *session)
+{
+    start(codec, "session/close");
+    member(codec, "sessionId", session);
+    finish_request(codec, ACP_CLOSE_SESSION);
 }
 
 void acp_codec_cancel(struct acp_codec *codec, const char *session)

@@ -17,9 +17,11 @@ enum acp_request {
     ACP_INITIALIZE,
     ACP_AUTHENTICATE,
     ACP_NEW_SESSION,
+    ACP_SET_OPTION,
     ACP_SET_MODEL,
     ACP_SET_MODE,
     ACP_PROMPT,
+    ACP_CLOSE_SESSION,
     ACP_REQUEST_COUNT,
 };
 
@@ -29,6 +31,7 @@ enum acp_message_type {
     ACP_FAILURE,    /* of the open request: `body` is its error, with code and text */
     ACP_UPDATE,     /* `body` is the update, `word` its kind */
     ACP_PERMISSION, /* a question, to be answered: `body` has toolCall and options */
+    ACP_WITHDRAWN,  /* the agent no longer waits for the answer to its request `id` */
     ACP_DECLINED,   /* another request; it has been answered that there is no such method */
     ACP_IGNORED,    /* a notification that is not known */
 };
@@ -38,9 +41,8 @@ struct acp_message {
     enum acp_request request; /* which one is answered */
     struct json_object *body; /* part of `whole`, may be NULL */
     const char *word;         /* of an update: its kind; of a declined request: its method */
+    const char *session;      /* of an update or a question: its sessionId, or NULL */
     char *id;                 /* of a question: the agent's id for it, as JSON */
-    int64_t code;             /* of a failure */
-    const char *text;         /* of a failure, for people; never NULL */
     struct json_object *whole;
 };
 
@@ -65,13 +67,14 @@ void acp_codec_initialize(struct acp_codec *codec);
 void acp_codec_authenticate(struct acp_codec *codec, const char *method);
 /** `servers`: a JSON array, as the protocol has it. */
 void acp_codec_new_session(struct acp_codec *codec, const char *cwd, const char *servers);
-/** Prefers session/set_config_option, where the session offered an option of that id. */
+/** `option`: the id of one that the session offers. */
 void acp_codec_set_option(struct acp_codec *codec, const char *session, const char *option,
                           const char *value);
 void acp_codec_set_mode(struct acp_codec *codec, const char *session, const char *mode);
 void acp_codec_set_model(struct acp_codec *codec, const char *session, const char *model);
-/** `blocks`: texts, ended by NULL. */
-void acp_codec_prompt(struct acp_codec *codec, const char *session, char *const *blocks);
+/** `blocks`: a JSON array of content blocks. */
+void acp_codec_prompt(struct acp_codec *codec, const char *session, const char *blocks);
+void acp_codec_close_session(struct acp_codec *codec, const char *session);
 
 /* What is not answered. */
 
@@ -81,5 +84,7 @@ void acp_codec_select(struct acp_codec *codec, const char *id, const char *optio
 /** Answers a question that makes no sense. */
 void acp_codec_refuse(struct acp_codec *codec, const char *id, const char *reason);
 
+/** The member when it is a string, else `otherwise`. */
+const char *acp_text_or(struct json_object *object, const char *key, const char *otherwise);
 /** The request's name in the protocol. */
 const char *acp_request_name(enum acp_request request);

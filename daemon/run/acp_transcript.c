@@ -25,10 +25,23 @@ void acp_transcript_flush(struct acp_turn *turn)
     content = json_object_new_object();
     json_object_object_add(update, "sessionUpdate", json_object_new_string(turn->chunk_kind));
     json_object_object_add(content, "type", json_object_new_string("text"));
-    json_object_object_add(content, "text", json_object_new_string(buf_text(&turn->chunk)));
+    json_object_object_add(content, "text",
+                           json_object_new_string_len(turn->chunk.data, (int)turn->chunk.len));
     json_object_object_add(update, "content", STEAL(content));
-    acp_transcript_note(turn, "agent", buf_text(&turn->chunk), "update", update);
+    turn->host.note(turn->host.data, "agent", turn->chunk.data, turn->chunk.len, "update",
+                    json_compact(update));
     buf_clear(&turn->chunk);
+}
+
+static bool is_blank(const char *text, size_t len)
+{
+    return strspn(text, " \t\r\n") == len;
+}
+
+static void acp_transcript_forget_rejection(struct acp_turn *turn)
+{
+    free(STEAL(turn->rejected_title));
+    free(STEAL(turn->rejected_id));
 }
 
 static bool is_chunk(const char *kind)
@@ -37,12 +50,33 @@ static bool is_chunk(const char *kind)
            strcmp(kind, "user_message_chunk") == 0;
 }
 
-/* Pieces of one message are joined until something else comes, or for a moment. */
-static void take_chunk(struct acp_turn *turn, const char *kind, const char *text, int64_t now)
+/* Whether the piece belongs to another message than the one before it, as far as the agent says. */
+static bool begins_message(struct acp_turn *turn, const char *message_id)
 {
-    size_t len = strlen(text);
+    bool is_other = message_id && turn->message_id && strcmp(message_id, turn->message_id) != 0;
 
+    if (message_id) {
+        free(turn->message_id);
+        turn->message_id = xstrdup(message_id);
+    }
+    return is_other;
+}
+
+/* Pieces of one message are joined until something else comes, or for a moment. */
+static void take_chunk(struct acp_turn *turn, struct json_object *update, const char *kind,
+                       int64_t now)
+{
+    struct json_object *content = json_get(json_get(update, "content"), "text");
+    const char *text = json_object_get_string(content);
+    size_t len = (size_t)json_object_get_string_len(content);
+    bool is_other = begins_message(turn, acp_text_or(update, "messageId", NULL));
+
+    if (is_other)
+        acp_transcript_flush(turn);
     if (strcmp(kind, "agent_message_chunk") == 0) {
+        turn->text_has_ended |= is_other;
+        if (!is_blank(text, len))
+            acp_transcript_forget_rejection(turn);
         if (turn->text_has_ended) {
             tail_deinit(&turn->text);
             turn->text = (struct tail){.limit = ACP_TEXT_MAX};
@@ -62,13 +96,6 @@ static void take_chunk(struct acp_turn *turn, const char *kind, const char *text
         acp_transcript_flush(turn);
 }
 
-const char *acp_text_or(struct json_object *object, const char *key, const char *otherwise)
-{
-    struct json_object *value = json_get(object, key);
-
-    return json_object_is_type(value, json_type_string) ? json_object_get_string(value) : otherwise;
-}
-
 /* What is known of the tool call, with the news of this update in it. */
 struct json_object *acp_transcript_remember(struct acp_turn *turn, struct json_object *update)
 {
@@ -79,6 +106,7 @@ struct json_object *acp_transcript_remember(struct acp_turn *turn, struct json_o
         if (json_object_object_length(turn->tool_calls) >= TOOL_CALLS_MAX) {
             json_object_put(turn->tool_calls);
             turn->tool_calls = json_object_new_object();
+            turn->open_tool_calls = 0;
         }
         known = json_object_new_object();
         json_object_object_add(turn->tool_calls, id, known);
@@ -90,6 +118,46 @@ struct json_object *acp_transcript_remember(struct acp_turn *turn, struct json_o
             json_object_object_add(known, key, json_object_new_string(value));
     }
     return known;
+}
+
+static bool is_open(struct json_object *tool_call)
+{
+    const char *status = acp_text_or(tool_call, "status", "");
+
+    return strcmp(status, "pending") == 0 || strcmp(status, "in_progress") == 0;
+}
+
+static void set_status(struct acp_turn *turn, struct json_object *known, const char *status)
+{
+    turn->open_tool_calls -= is_open(known);
+    json_object_object_add(known, "status", json_object_new_string(status));
+    turn->open_tool_calls += is_open(known);
+}
+
+void acp_transcript_close_tool(struct acp_turn *turn, const char *id)
+{
+    struct json_object *known = json_get(turn->tool_calls, id);
+
+    if (known)
+        set_status(turn, known, "");
+}
+
+/* While a tool call is open the agent has a reason to be silent. */
+static void follow_tool(struct acp_turn *turn, const char *kind, struct json_object *update)
+{
+    bool is_new = strcmp(kind, "tool_call") == 0;
+    const char *status = acp_text_or(update, "status", is_new ? "pending" : NULL);
+
+    if (status && strlen(status) < 64)
+        set_status(turn, acp_transcript_remember(turn, update), status);
+    if (is_new && turn->rejected_id &&
+        strcmp(acp_text_or(update, "toolCallId", ""), turn->rejected_id) != 0)
+        acp_transcript_forget_rejection(turn);
+}
+
+static bool is_tool(const char *kind)
+{
+    return strcmp(kind, "tool_call") == 0 || strcmp(kind, "tool_call_update") == 0;
 }
 
 static void describe_plan(struct json_object *update, struct buf *text)
@@ -111,13 +179,12 @@ static void describe_plan(struct json_object *update, struct buf *text)
 static void describe(struct acp_turn *turn, const char *kind, struct json_object *update,
                      struct buf *text)
 {
-    if (strcmp(kind, "tool_call") == 0 || strcmp(kind, "tool_call_update") == 0) {
+    if (is_tool(kind)) {
         struct json_object *known = acp_transcript_remember(turn, update);
         const char *status = acp_text_or(update, "status", "");
 
         buf_printf(text, "%.2000s (%.40s%s%.40s)", acp_text_or(known, "title", "tool call"),
                    acp_text_or(known, "kind", "other"), status[0] ? ", " : "", status);
-        turn->text_has_ended = true;
     } else if (strcmp(kind, "plan") == 0) {
         describe_plan(update, text);
     } else if (strcmp(kind, "usage_update") == 0) {
@@ -160,20 +227,59 @@ void acp_transcript_cost(struct acp_turn *turn, struct json_object *cost)
     turn->cost = json_object_get(cost);
 }
 
+/* Codex tells of its model's failures beside its updates (codex-acp 2.6), and of the state that
+ * they leave its thread in. */
+static void follow_trouble(struct acp_turn *turn, struct json_object *meta)
+{
+    struct json_object *codex = json_get(meta, "codex"), *error = json_get(codex, "error");
+    const char *state = acp_text_or(json_get(codex, "threadStatus"), "type", NULL);
+
+    if (error) {
+        json_object_put(turn->last_error);
+        turn->last_error = json_object_get(error);
+    }
+    if (!state)
+        return;
+    json_object_put(STEAL(turn->trouble));
+    if (strcmp(state, "systemError") == 0)
+        turn->trouble =
+            turn->last_error ? json_object_get(turn->last_error) : json_object_get(codex);
+}
+
+void acp_transcript_other(struct acp_turn *turn, const struct acp_message *message)
+{
+    CLEANUP(json_putp) struct json_object *abridged = NULL;
+    CLEANUP(buf_deinit) struct buf text = {0};
+    struct json_object *update = message->body;
+
+    acp_transcript_flush(turn);
+    buf_printf(&text, "session %.100s: %.200s %.2000s", message->session, message->word,
+               acp_text_or(json_get(update, "content"), "text", acp_text_or(update, "title", "")));
+    if (strlen(json_compact(update)) > ACP_UPDATE_MAX)
+        update = abridged = acp_transcript_abridge(update);
+    acp_transcript_note(turn, "other-session", buf_text(&text), "update", update);
+}
+
 void acp_transcript_update(struct acp_turn *turn, const struct acp_message *message, int64_t now)
 {
     CLEANUP(json_putp) struct json_object *abridged = NULL;
     CLEANUP(buf_deinit) struct buf text = {0};
     struct json_object *update = message->body;
-    const char *chunk = acp_text_or(json_get(update, "content"), "text", NULL);
 
-    if (is_chunk(message->word) && chunk) {
-        take_chunk(turn, message->word, chunk, now);
+    follow_trouble(turn, json_get(update, "_meta"));
+    follow_trouble(turn, json_get(json_get(message->whole, "params"), "_meta"));
+    if (is_chunk(message->word) && acp_text_or(json_get(update, "content"), "text", NULL)) {
+        take_chunk(turn, update, message->word, now);
         return;
     }
     acp_transcript_flush(turn);
-    if (strcmp(message->word, "usage_update") == 0)
+    if (strcmp(message->word, "usage_update") == 0) {
         acp_transcript_cost(turn, json_get(update, "cost"));
+        turn->has_usage = true;
+    } else if (is_tool(message->word)) {
+        follow_tool(turn, message->word, update);
+        turn->text_has_ended = true;
+    }
     describe(turn, message->word, update, &text);
     if (strlen(json_compact(update)) > ACP_UPDATE_MAX) {
         abridged = acp_transcript_abridge(update);

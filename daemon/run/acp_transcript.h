@@ -5,9 +5,9 @@
 
 #include "run/acp_turn.h"
 
-#define ACP_CHUNK_MAX  8192         /* bytes of a message in one entry at most */
-#define ACP_UPDATE_MAX (256 * 1024) /* bytes of an update in the transcript */
-#define ACP_TEXT_MAX   (64 * 1024)  /* bytes of the result */
+#define ACP_CHUNK_MAX  8192        /* bytes of a message in one entry at most */
+#define ACP_UPDATE_MAX (64 * 1024) /* bytes of an update in the transcript */
+#define ACP_TEXT_MAX   (64 * 1024) /* bytes of the result */
 
 /** Adds an entry; `member` NULL: only the text. */
 void acp_transcript_note(struct acp_turn *turn, const char *stream, const char *text,
@@ -16,12 +16,13 @@ void acp_transcript_note(struct acp_turn *turn, const char *stream, const char *
 void acp_transcript_flush(struct acp_turn *turn);
 /** Takes a session/update. */
 void acp_transcript_update(struct acp_turn *turn, const struct acp_message *message, int64_t now);
+/** The same of another session than the turn's: it is noted as such, and nothing else. */
+void acp_transcript_other(struct acp_turn *turn, const struct acp_message *message);
+/** The tool call does not keep the turn waiting any more. */
+void acp_transcript_close_tool(struct acp_turn *turn, const char *id);
 /** What is known of the tool call, with the news of this update in it; the turn's. */
 struct json_object *acp_transcript_remember(struct acp_turn *turn, struct json_object *update);
 /** A copy without what makes it large; the caller's. */
 struct json_object *acp_transcript_abridge(struct json_object *update);
 /** Keeps a cost that an agent reports, if it is one. */
 void acp_transcript_cost(struct acp_turn *turn, struct json_object *cost);
-
-/** The member when it is a string, else `otherwise`. */
-const char *acp_text_or(struct json_object *object, const char *key, const char *otherwise);

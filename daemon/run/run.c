@@ -17,11 +17,14 @@
 
 #include "common/alloc.h"
 #include "run/cgroup.h"
+#include "run/last_lines.h"
 #include "run/run_impl.h"
 
 /* A callback reads this much at a time and this often, so that a flood does not starve others. */
 #define CHUNK  65536
 #define CHUNKS 4
+
+#define ERRORS_TAIL (4 * LAST_LINES_BYTES) /* of stderr: escape sequences take room, too */
 
 static char chunk[CHUNK];
 
@@ -99,6 +102,7 @@ void run_set_log(struct run *run, const char *path, int64_t limit)
     run_log_end(run->log);
     run_log_free(run->log);
     run->log = run_log_new(path, limit);
+    buf_clear(&run->errors.bytes);
 }
 
 struct event_base *run_get_base(struct run *run)
@@ -129,6 +133,7 @@ void run_free(struct run *run)
     event_del(&run->ending);
     run_log_free(run->log);
     tail_deinit(&run->tail);
+    tail_deinit(&run->errors);
     free(run->message);
     free(run->program);
     free(run);
@@ -149,8 +154,8 @@ static size_t stream_read(struct stream *stream, size_t len)
         stream->run->handler.on_output(stream->run, chunk, (size_t)n, stream->run->handler.data);
         return (size_t)n;
     }
-    if (stream->which == RUN_STDOUT)
-        tail_add(&stream->run->tail, chunk, (size_t)n);
+    tail_add(stream->which == RUN_STDOUT ? &stream->run->tail : &stream->run->errors, chunk,
+             (size_t)n);
     run_log_add(stream->run->log, stream->which, chunk, (size_t)n);
     return (size_t)n;
 }
@@ -163,7 +168,7 @@ static void stream_on_readable(evutil_socket_t fd UNUSED, short what UNUSED, voi
     while (left-- && stream_read(stream, CHUNK)) {
     }
     run_log_flush(stream->run->log);
-    if (stream->run->handler.on_log)
+    if (stream->run->handler.on_log && !(stream->run->is_dialog && stream->which == RUN_STDOUT))
         stream->run->handler.on_log(stream->run, stream->run->handler.data);
 }
 
@@ -183,7 +188,8 @@ static void stream_drain(struct stream *stream)
 static void run_on_ending(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
 {
     struct run *run = data;
-    struct buf output = {0};
+    CLEANUP(buf_deinit) struct buf output = {0}, errors = {0};
+    CLEANUP(freep) char *lines = NULL;
 
     for (size_t i = 0; i < RUN_STREAMS; i++)
         stream_drain(&run->streams[i]);
@@ -191,10 +197,11 @@ static void run_on_ending(evutil_socket_t fd UNUSED, short what UNUSED, void *da
     tail_take(&run->tail, &output);
     run->end.output = buf_text(&output);
     run->end.output_len = output.len;
+    tail_take(&run->errors, &errors);
+    run->end.last_lines = lines = last_lines(buf_text(&errors), errors.len);
     run->end.message = run->message;
     list_remove(&run->link);
     run->handler.on_end(run, &run->end, run->handler.data);
-    buf_deinit(&output);
     run_free(run);
 }
 
@@ -425,6 +432,7 @@ struct run *run_start(struct supervisor *supervisor, const struct run_spec *spec
         run->streams[i] = (struct stream){.run = run, .which = (enum run_stream)i, .fd = -1};
     event_assign(&run->ending, supervisor->base, -1, 0, run_on_ending, run);
     run->tail.limit = spec->tail_limit;
+    run->errors.limit = ERRORS_TAIL;
     run->program = xstrdup(spec->argv && spec->argv[0] ? spec->argv[0] : "");
     run->log = run_log_new(spec->log_path, spec->log_limit);
     list_append(&supervisor->runs, &run->link);

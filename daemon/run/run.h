@@ -66,13 +66,14 @@ struct run_end {
                           * that a limit was exceeded */
     const char *output;  /* the tail of stdout, valid UTF-8, not terminated */
     size_t output_len;
+    const char *last_lines; /* of stderr; see run/last_lines.h. NULL: there are none */
 };
 
 struct run_handler {
     /* Of a dialog: takes what the command wrote to stdout, which then goes neither into the log
      * nor into the tail. Called from the event loop, before on_end. */
     void (*on_output)(struct run *run, const char *bytes, size_t len, void *data);
-    /* May be NULL. Output has been added to the log. */
+    /* May be NULL. Output has been added to the log; of a dialog that is stderr. */
     void (*on_log)(struct run *run, void *data);
     /* Called once, from the event loop, when the command has ended and its family is gone and its
      * output is in the log. The run is freed right after; `end` is valid during the call. */
@@ -120,7 +121,7 @@ size_t run_unread(const struct run *run);
 void run_close_input(struct run *run);
 /** The run's log, for what the caller has to add to it. */
 struct run_log *run_get_log(struct run *run);
-/** Ends its log and begins another. */
+/** Ends its log and begins another, and with it what is remembered of stderr. */
 void run_set_log(struct run *run, const char *path, int64_t limit);
 /** The event loop that the run lives in. */
 struct event_base *run_get_base(struct run *run);

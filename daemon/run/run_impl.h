@@ -45,7 +45,7 @@ struct run {
     struct event writable;
     struct event controlled, ending;
     struct run_log *log;
-    struct tail tail;
+    struct tail tail, errors; /* of stdout and stderr */
     pid_t pid;
     bool has_ended, stop_sent;
     struct run_end end;

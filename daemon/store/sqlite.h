@@ -9,7 +9,8 @@
 #define TASK_COLUMNS                                                                               \
     "id, profile_id, status, priority, place, created_at, started_at, finished_at, run_at, "       \
     "ready_at, queued_at, timeout, max_attempts, attempt, spent, retries, interruptions, "         \
-    "error_class, error_message, key, result, routing, body, type, bytes"
+    "error_class, error_message, key, result, routing, body, type, bytes, cooldowns, "             \
+    "completed_then, error_tail"
 
 #define BUCKET_COLUMNS                                                                             \
     "completed, failed, cancelled, retried, successes, errors, duration_sum, started, wait_sum, "  \
@@ -35,14 +36,15 @@
       "finished_bytes = finished_bytes + ?11 WHERE id = ?1")                                       \
     X(ADD_TASK, "INSERT INTO task (" TASK_COLUMNS ") VALUES (NULL, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "   \
                 "?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, "       \
-                "?24, ?25)")                                                                       \
+                "?24, ?25, 0, 0, NULL)")                                                           \
     X(GET_TASK, "SELECT " TASK_COLUMNS " FROM task WHERE id = ?1")                                 \
     X(GET_TASK_BY_KEY, "SELECT " TASK_COLUMNS " FROM task WHERE key = ?1")                         \
     X(SAVE_TASK,                                                                                   \
       "UPDATE task SET profile_id = ?2, status = ?3, priority = ?4, place = ?5, started_at = ?6, " \
       "finished_at = ?7, run_at = ?8, ready_at = ?9, queued_at = ?10, attempt = ?11, "             \
       "spent = ?12, retries = ?13, interruptions = ?14, error_class = ?15, error_message = ?16, "  \
-      "result = ?17, bytes = ?20 WHERE id = ?1 AND status = ?18 AND attempt = ?19")                \
+      "result = ?17, bytes = ?20, cooldowns = ?21, completed_then = ?22, error_tail = ?23 "        \
+      "WHERE id = ?1 AND status = ?18 AND attempt = ?19")                                          \
     X(GET_STATUS, "SELECT status FROM task WHERE id = ?1")                                         \
     X(LAST_QUEUED, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE            \
                    " AND status = 1 AND profile_id = ?1 ORDER BY place DESC, id DESC LIMIT 1")     \
@@ -64,8 +66,9 @@
     X(NEXT_DEPENDANT, "SELECT " TASK_COLUMNS " FROM dependency CROSS JOIN task ON id = task_id "   \
                       "WHERE depends_on = ?1 AND task_id > ?2 AND status = 3 "                     \
                       "ORDER BY task_id LIMIT 1")                                                  \
-    X(NEXT_OF_STATUS, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE         \
-                      " AND status = ?1 AND profile_id = ?2 ORDER BY place, id LIMIT 1")           \
+    X(NEXT_OF_STATUS,                                                                              \
+      "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE                         \
+      " AND status = ?1 AND profile_id = ?2 AND id <> ?3 ORDER BY place, id LIMIT 1")              \
     X(NEXT_RUNNING, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE           \
                     " AND status = 4 AND NOT EXISTS (SELECT 1 FROM lease WHERE task_id = task.id " \
                     "AND lease.attempt = task.attempt) LIMIT 1")                                   \

@@ -142,6 +142,10 @@ static const char *const migrations[] = {
     "  started_at INTEGER PRIMARY KEY,"
     "  seen_at INTEGER NOT NULL"
     ");",
+
+    "ALTER TABLE task ADD COLUMN cooldowns INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE task ADD COLUMN completed_then INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE task ADD COLUMN error_tail TEXT;",
 };
 
 static int read_version(sqlite3 *db, int64_t *ret_version)

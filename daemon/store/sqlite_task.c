@@ -67,6 +67,9 @@ static int read_task(struct store *store, sqlite3_stmt *stmt, struct task *ret_t
         .body = sqlite_column_copy(stmt, 22),
         .type = sqlite_column_copy(stmt, 23),
         .bytes = sqlite3_column_int64(stmt, 24),
+        .cooldowns = sqlite3_column_int64(stmt, 25),
+        .completed_then = sqlite3_column_int64(stmt, 26),
+        .error_tail = sqlite_column_copy(stmt, 27),
     };
     return 0;
 }
@@ -137,6 +140,9 @@ int store_save_task(struct store *store, const struct task *task, enum task_stat
     sqlite3_bind_int(stmt, 18, (int)was_status);
     sqlite3_bind_int64(stmt, 19, was_attempt);
     sqlite3_bind_int64(stmt, 20, task->bytes);
+    sqlite3_bind_int64(stmt, 21, task->cooldowns);
+    sqlite3_bind_int64(stmt, 22, task->completed_then);
+    sqlite_bind_text_or_null(stmt, 23, task->error_tail);
     r = sqlite_run(store, stmt);
     return r < 0 ? r : sqlite3_changes(store->db);
 }
@@ -214,18 +220,20 @@ int store_remove_task(struct store *store, int64_t id)
 }
 
 static int next_of_status(struct store *store, enum task_status status, int64_t profile_id,
-                          struct task *ret_task)
+                          int64_t except, struct task *ret_task)
 {
     sqlite3_stmt *stmt = sqlite_use(store, STMT_NEXT_OF_STATUS);
 
     sqlite3_bind_int(stmt, 1, (int)status);
     sqlite3_bind_int64(stmt, 2, profile_id);
+    sqlite3_bind_int64(stmt, 3, except);
     return take_one(store, stmt, ret_task);
 }
 
-int store_next_queued(struct store *store, int64_t profile_id, struct task *ret_task)
+int store_next_queued(struct store *store, int64_t profile_id, int64_t except,
+                      struct task *ret_task)
 {
-    return next_of_status(store, TASK_QUEUED, profile_id, ret_task);
+    return next_of_status(store, TASK_QUEUED, profile_id, except, ret_task);
 }
 
 int store_last_queued(struct store *store, int64_t profile_id, struct task *ret_task)
@@ -238,7 +246,7 @@ int store_last_queued(struct store *store, int64_t profile_id, struct task *ret_
 
 int store_next_scheduled(struct store *store, int64_t profile_id, struct task *ret_task)
 {
-    return next_of_status(store, TASK_SCHEDULED, profile_id, ret_task);
+    return next_of_status(store, TASK_SCHEDULED, profile_id, 0, ret_task);
 }
 
 int store_next_running(struct store *store, struct task *ret_task)

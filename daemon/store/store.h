@@ -90,8 +90,9 @@ int store_save_task(struct store *store, const struct task *task, enum task_stat
 /** The status of a task, without reading it whole. 1: found. */
 int store_get_status(struct store *store, int64_t id, enum task_status *ret_status);
 
-/** The first queued task of the profile. 1: found. */
-int store_next_queued(struct store *store, int64_t profile_id, struct task *ret_task);
+/** The first queued task of the profile, other than `except` (0: none). 1: found. */
+int store_next_queued(struct store *store, int64_t profile_id, int64_t except,
+                      struct task *ret_task);
 /** The last queued task of the profile. 1: found. */
 int store_last_queued(struct store *store, int64_t profile_id, struct task *ret_task);
 /** The scheduled task of the profile that is due first. 1: found. */

@@ -45,21 +45,23 @@ def call(method, params=None, id=0):
     send(id=id, method=method, params=params or {})
 
 
-def ask(id=0, kind="edit", options=None, **tool_call):
+def ask(id=0, kind="edit", options=None, session=None, **tool_call):
     options = options or [{"optionId": "yes", "name": "Yes", "kind": "allow_once"},
                           {"optionId": "no", "name": "No", "kind": "reject_once"}]
     call("session/request_permission", {
-        "sessionId": "s", "options": options,
+        "sessionId": session or prompt["params"]["sessionId"], "options": options,
         "toolCall": {"toolCallId": f"t{id}", "title": "Do it", "kind": kind, **tool_call}}, id)
 
 
-def note(sessionUpdate, **update):
+def note(sessionUpdate, session=None, **update):
+    """`session`: another one than the turn's."""
+    session = session or prompt["params"]["sessionId"]
     send(method="session/update",
-         params={"sessionId": "s", "update": {"sessionUpdate": sessionUpdate, **update}})
+         params={"sessionId": session, "update": {"sessionUpdate": sessionUpdate, **update}})
 
 
-def say(text):
-    note("agent_message_chunk", content={"type": "text", "text": text})
+def say(text, **update):
+    note("agent_message_chunk", content={"type": "text", "text": text}, **update)
 
 
 def answer(id, result):
@@ -86,7 +88,8 @@ def handshake():
         if message is None:
             sys.exit()
         if message["method"] == "initialize":
-            answer(message["id"], {"protocolVersion": 1})
+            answer(message["id"], {"protocolVersion": 1,
+                                   **json.loads(os.environ.get("ACPD_TEST_AGENT", "{}"))})
         elif message["method"] == "session/new":
             answer(message["id"], json.loads(os.environ.get("ACPD_TEST_SESSION", '{"sessionId": "s"}')))
         elif message["method"] == "session/prompt":

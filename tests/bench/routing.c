@@ -606,9 +606,9 @@ static void end(struct world *world, struct job *job)
     enum task_status to = TASK_COMPLETED;
 
     if (job->class != ERROR_NONE)
-        to =
-            retry_decide(&job->task, job->class, &profile->config,
-                         uniform(world->seed, SEED_RETRY, job->task.id, job->task.attempt), &delay);
+        to = retry_decide(
+            &job->task, job->class, &profile->config, profile->counts.by_status[TASK_COMPLETED],
+            uniform(world->seed, SEED_RETRY, job->task.id, job->task.attempt), &delay);
     if (error_class_info(job->class)->counts)
         metrics_window_add(&profile->window, &(struct metrics_sample){
                                                  .duration_ms = world->now - began,
@@ -619,9 +619,21 @@ static void end(struct world *world, struct job *job)
         profile->last_end = world->now;
     forecast_end_run(profile, &job->run);
     profile->slots_used--;
-    cooldown_note(&profile->cooldown, job->class, "", began, job->is_probe,
-                  profile->config.cooldown_min_ms, profile->config.cooldown_max_ms, world->now);
+    cooldown_note(&profile->cooldown,
+                  &(struct cooldown_end){
+                      .class = job->class,
+                      .task_id = job->task.id,
+                      .started = began,
+                      .ended = world->now,
+                      .is_probe = job->is_probe,
+                  },
+                  profile->config.cooldown_min_ms, profile->config.cooldown_max_ms);
     profile_update_health(profile, &limits, world->now);
+    if (to == TASK_QUEUED) { /* it met a cooldown: behind the others */
+        job->task.ready_at = world->now + 1;
+        enqueue(world, job);
+        return;
+    }
     task_transition(&job->task, to, &profile->counts);
     if (to == TASK_SCHEDULED) {
         job->event.type = EVENT_WAKE;

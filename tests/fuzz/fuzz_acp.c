@@ -9,8 +9,8 @@
  *   0x02        the open questions are answered with their first option
  *   0x03        the turn is cancelled
  *
- * The first byte chooses what the profile asks for: bits for model, mode, authMethod, and to
- * resume.
+ * The first byte chooses what the profile asks for: bits for model, mode, authMethod, another turn
+ * of an agent, one that is kept, and an MCP server over HTTP.
  */
 #include <string.h>
 
@@ -19,9 +19,7 @@
 #include "run/acp_turn.h"
 
 enum { WAIT = 0x01, ANSWER = 0x02, CANCEL = 0x03 };
-enum { HAS_MODEL = 1, HAS_MODE = 2, HAS_AUTH = 4, RESUMES = 8 };
-
-static char *const prompt[] = {"do it", "now", NULL};
+enum { HAS_MODEL = 1, HAS_MODE = 2, HAS_AUTH = 4, RESUMES = 8, IS_KEPT = 16, HAS_SERVER = 32 };
 
 struct host {
     size_t asked;    /* requests of the agent */
@@ -38,8 +36,7 @@ static void on_note(void *data UNUSED, const char *stream, const char *text, siz
 {
     PROMISE(stream[0] && text);
     PROMISE(!member == !json);
-    if (strcmp(stream, "stdout") != 0)
-        PROMISE(len == strlen(text));
+    PROMISE(len || text[0] == '\0');
     if (json)
         json_object_put(fuzz_must_parse(json, strlen(json)));
 }
@@ -59,6 +56,12 @@ static void on_answered(const struct acp_question *question, void *data)
 {
     PROMISE(question->id);
     ((struct host *)data)->answered++;
+}
+
+static bool asks_for_login(enum acp_request request, struct json_object *error, void *data UNUSED)
+{
+    PROMISE(request == ACP_NEW_SESSION || request == ACP_PROMPT);
+    return json_object_get_int64(json_get(error, "code")) == -32000;
 }
 
 /* Each message is one line of JSON-RPC; one request at a time. */
@@ -148,7 +151,7 @@ static void play_line(struct acp_turn *turn, struct host *host, const char *line
         acp_turn_abort(turn, ACP_CANCELLED, xstrdup("cancelled"), *now);
         break;
     default:
-        host->asked += turn->state != ACP_OVER && is_request(line, len);
+        host->asked += is_request(line, len);
         acp_turn_take(turn, line, len, *now);
     }
 }
@@ -169,7 +172,7 @@ static void wait_for_end(struct acp_turn *turn, struct spoken *spoken, int64_t n
 static void check_end(struct acp_turn *turn, const struct host *host, const struct spoken *spoken)
 {
     PROMISE(turn->verdict != ACP_OPEN);
-    PROMISE(turn->message || turn->verdict == ACP_COMPLETED);
+    PROMISE(turn->message || turn->verdict == ACP_COMPLETED || turn->verdict == ACP_FAILED);
     PROMISE(list_is_empty(&turn->questions) && turn->question_count == 0);
     PROMISE(spoken->answers == host->asked, "%zu questions, %zu answers", host->asked,
             spoken->answers);
@@ -183,29 +186,35 @@ static void check_end(struct acp_turn *turn, const struct host *host, const stru
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static const char *const settings[] = {
+        [0] = "{}",
+        [HAS_MODEL] = "{\"model\":\"m\\\"x\"}",
+        [HAS_MODE] = "{\"mode\":\"ask\",\"thought_level\":\"high\"}",
+        [HAS_MODEL | HAS_MODE] = "{\"model\":\"m\",\"mode\":\"ask\"}",
+    };
     int wishes = size ? data[0] : 0;
     const struct acp_script script = {
         .cwd = "/tmp",
-        .mcp_servers = "[]",
-        .model = wishes & HAS_MODEL ? "m\"x" : NULL,
-        .mode = wishes & HAS_MODE ? "ask" : NULL,
+        .mcp_servers = wishes & HAS_SERVER ? "[{\"type\":\"http\"}]" : "[]",
+        .settings = settings[wishes & (HAS_MODEL | HAS_MODE)],
         .auth_method = wishes & HAS_AUTH ? "key" : NULL,
-        .prompt = prompt,
+        .prompt = "[{\"type\":\"text\",\"text\":\"do it\"}]",
         .start_ms = 30000,
         .turn_ms = 3600000,
         .stall_ms = 300000,
         .permission_ms = 600000,
         .grace_ms = 5000,
+        .reuse = wishes & IS_KEPT ? ACP_REUSE_FREELY : 0,
     };
     struct host host = {0};
-    struct acp_host callbacks = {on_note, on_question, on_answered, &host};
+    struct acp_host callbacks = {on_note, on_question, on_answered, asks_for_login, &host};
     struct spoken spoken = {0};
     struct acp_turn turn;
     int64_t now = 1000;
 
     acp_turn_init(&turn, &script, &callbacks);
     if (wishes & RESUMES)
-        acp_turn_resume(&turn, 7, now);
+        acp_turn_again(&turn, &script, &callbacks, now);
     else
         acp_turn_start(&turn, now);
     hear(&turn, &spoken);

@@ -109,7 +109,8 @@ static void check_row(const void *base, const struct config_row *row)
     case CONFIG_CHOICE:
     case CONFIG_COMMAND:
     case CONFIG_ENV:
-    case CONFIG_BOOLEAN:
+    case CONFIG_OPTIONS:
+    case CONFIG_REUSE:
     case CONFIG_PERMISSIONS:
         break;
     }

@@ -14,7 +14,8 @@ def refused(code, call, *args, **params):
 
 
 TASK = {"id", "profile", "title", "description", "type", "capabilities", "priority", "status",
-        "input", "key", "runAt", "timeout", "maxAttempts", "dependsOn", "prefers", "avoid",
+        "input", "key", "runAt", "timeout", "maxAttempts", "dependsOn", "prefers", "avoid", "model", "mode",
+        "options",
         "attempt", "createdAt", "startedAt", "finishedAt", "result", "error", "pending", "routing"}
 
 

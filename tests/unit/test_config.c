@@ -1103,11 +1103,14 @@ END_TEST
 static void print_doc_row(const struct config_row *row, struct buf *out)
 {
     static const char *const types[] = {
-        [CONFIG_INTEGER] = "integer", [CONFIG_SECONDS] = "seconds",    [CONFIG_NUMBER] = "number",
-        [CONFIG_TEXT] = "text",       [CONFIG_NAME] = "name",          [CONFIG_COLOR] = "color",
-        [CONFIG_WORDS] = "words",     [CONFIG_CHOICE] = "choice",      [CONFIG_RUNNER] = "object",
-        [CONFIG_PATH] = "path",       [CONFIG_COMMAND] = "array",      [CONFIG_ENV] = "object",
-        [CONFIG_SERVERS] = "array",   [CONFIG_PERMISSIONS] = "policy", [CONFIG_BOOLEAN] = "boolean",
+        [CONFIG_INTEGER] = "integer", [CONFIG_SECONDS] = "seconds",
+        [CONFIG_NUMBER] = "number",   [CONFIG_TEXT] = "text",
+        [CONFIG_NAME] = "name",       [CONFIG_COLOR] = "color",
+        [CONFIG_WORDS] = "words",     [CONFIG_CHOICE] = "choice",
+        [CONFIG_RUNNER] = "object",   [CONFIG_PATH] = "path",
+        [CONFIG_COMMAND] = "array",   [CONFIG_ENV] = "object",
+        [CONFIG_SERVERS] = "array",   [CONFIG_PERMISSIONS] = "policy",
+        [CONFIG_OPTIONS] = "object",  [CONFIG_REUSE] = "boolean or integer",
         [CONFIG_ROLES] = "object",
     };
 
@@ -1154,7 +1157,8 @@ static void print_doc_row(const struct config_row *row, struct buf *out)
     case CONFIG_COMMAND:
     case CONFIG_ENV:
     case CONFIG_SERVERS:
-    case CONFIG_BOOLEAN:
+    case CONFIG_OPTIONS:
+    case CONFIG_REUSE:
     case CONFIG_PERMISSIONS:
         break;
     }
@@ -1163,7 +1167,6 @@ static void print_doc_row(const struct config_row *row, struct buf *out)
 
 START_TEST(docs_have_every_setting)
 {
-    static const struct config_row *const both[] = {config_rows, config_profile_rows};
     CLEANUP(freep) char *path = xasprintf("%s/configuration.md", getenv("ACPD_DOCS"));
     CLEANUP(buf_deinit) struct buf text = {0};
     FILE *docs = fopen(path, "r");
@@ -1171,8 +1174,8 @@ START_TEST(docs_have_every_setting)
     ck_assert_msg(docs != NULL, "%s", path);
     text.len = fread(buf_reserve(&text, 1 << 20), 1, 1 << 20, docs);
     fclose(docs);
-    for (size_t i = 0; i < ARRAY_SIZE(both); i++) {
-        for (const struct config_row *row = both[i]; row->key; row++) {
+    for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+        for (const struct config_row *row = tables[i]; row->key; row++) {
             CLEANUP(buf_deinit) struct buf expected = {0};
 
             print_doc_row(row, &expected);

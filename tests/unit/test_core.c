@@ -225,9 +225,9 @@ static const struct class_row {
     {ERROR_REFUSAL, "refusal", RETRY_IF_CONFIGURED, true, false, true},
     {ERROR_LIMIT, "limit", RETRY_IF_CONFIGURED, true, false, true},
     {ERROR_INVALID, "invalid", RETRY_NEVER, true, false, false},
-    {ERROR_RATE_LIMIT, "rate_limit", RETRY_BACKOFF, false, true, false},
-    {ERROR_AUTH, "auth", RETRY_BACKOFF, false, true, false},
-    {ERROR_UNAVAILABLE, "unavailable", RETRY_BACKOFF, false, true, false},
+    {ERROR_RATE_LIMIT, "rate_limit", RETRY_AFTER_COOLDOWN, false, true, false},
+    {ERROR_AUTH, "auth", RETRY_AFTER_COOLDOWN, false, true, false},
+    {ERROR_UNAVAILABLE, "unavailable", RETRY_AFTER_COOLDOWN, false, true, false},
     {ERROR_INTERRUPTED, "interrupted", RETRY_AT_ONCE, false, false, false},
     {ERROR_CANCELLED, "cancelled", RETRY_NEVER, false, false, false},
 };
@@ -263,10 +263,11 @@ START_TEST(retry_by_class)
         const struct class_row *row = &class_rows[i];
         struct task task = {.status = TASK_RUNNING, .spent = 1, .retries = 1, .interruptions = 4};
         int64_t delay = -1;
-        enum task_status to = retry_decide(&task, row->class, &patient, 0.5, &delay);
-        enum task_status expected = row->retry == RETRY_BACKOFF   ? TASK_SCHEDULED
-                                    : row->retry == RETRY_AT_ONCE ? TASK_QUEUED
-                                                                  : TASK_FAILED;
+        enum task_status to = retry_decide(&task, row->class, &patient, 0, 0.5, &delay);
+        enum task_status expected = row->retry == RETRY_BACKOFF          ? TASK_SCHEDULED
+                                    : row->retry == RETRY_AT_ONCE        ? TASK_QUEUED
+                                    : row->retry == RETRY_AFTER_COOLDOWN ? TASK_QUEUED
+                                                                         : TASK_FAILED;
 
         ck_assert_msg(to == expected, "%s: %s", row->name, task_status_name(to));
         ck_assert_msg(task.spent == 1 + row->spends, "%s: %lld spent", row->name,
@@ -288,27 +289,56 @@ START_TEST(retry_bounds_attempts)
     struct task task = {0};
     int64_t delay;
 
-    ck_assert_int_eq(retry_decide(&task, ERROR_EXIT, &patient, 0, &delay), TASK_SCHEDULED);
-    ck_assert_int_eq(retry_decide(&task, ERROR_TIMEOUT, &patient, 0, &delay), TASK_SCHEDULED);
+    ck_assert_int_eq(retry_decide(&task, ERROR_EXIT, &patient, 0, 0, &delay), TASK_SCHEDULED);
+    ck_assert_int_eq(retry_decide(&task, ERROR_TIMEOUT, &patient, 0, 0, &delay), TASK_SCHEDULED);
     /* Those that spend none may come as often as they like. */
     for (int i = 0; i < 1000; i++)
-        ck_assert_int_eq(retry_decide(&task, ERROR_RATE_LIMIT, &patient, 0, &delay),
-                         TASK_SCHEDULED);
+        ck_assert_int_eq(retry_decide(&task, ERROR_RATE_LIMIT, &patient, 0, 0, &delay),
+                         TASK_QUEUED);
     ck_assert_int_eq(task.spent, 2);
-    ck_assert_int_eq(retry_decide(&task, ERROR_SIGNAL, &patient, 0, &delay), TASK_FAILED);
+    ck_assert_int_eq(retry_decide(&task, ERROR_SIGNAL, &patient, 0, 0, &delay), TASK_FAILED);
     ck_assert_int_eq(task.spent, 3);
-    ck_assert_int_eq(task.retries, 1002);
+    ck_assert_int_eq(task.retries, 2);
 
     task = (struct task){.max_attempts = 1}; /* fewer than the profile's */
-    ck_assert_int_eq(retry_decide(&task, ERROR_EXIT, &patient, 0, &delay), TASK_FAILED);
+    ck_assert_int_eq(retry_decide(&task, ERROR_EXIT, &patient, 0, 0, &delay), TASK_FAILED);
     ck_assert_int_eq(task.spent, 1);
     ck_assert_int_eq(task.retries, 0);
 
     task = (struct task){.max_attempts = 5}; /* more */
     for (int i = 0; i < 4; i++)
-        ck_assert_int_eq(retry_decide(&task, ERROR_EXIT, &patient, 0, &delay), TASK_SCHEDULED);
-    ck_assert_int_eq(retry_decide(&task, ERROR_EXIT, &patient, 0, &delay), TASK_FAILED);
+        ck_assert_int_eq(retry_decide(&task, ERROR_EXIT, &patient, 0, 0, &delay), TASK_SCHEDULED);
+    ck_assert_int_eq(retry_decide(&task, ERROR_EXIT, &patient, 0, 0, &delay), TASK_FAILED);
     ck_assert_int_eq(task.spent, 5);
+}
+END_TEST
+
+START_TEST(retry_spends_what_only_this_task_meets)
+{
+    static const struct profile_config config = {.max_attempts = 2};
+    struct task task = {0};
+    int64_t delay;
+
+    /* However often, while nobody succeeds. */
+    for (int i = 0; i < 20; i++)
+        ck_assert_int_eq(retry_decide(&task, ERROR_UNAVAILABLE, &config, 7, 0, &delay),
+                         TASK_QUEUED);
+    ck_assert_int_eq(task.spent, 0);
+    /* Once another has: like any other end. */
+    ck_assert_int_eq(retry_decide(&task, ERROR_RATE_LIMIT, &config, 8, 0, &delay), TASK_QUEUED);
+    ck_assert_int_eq(task.spent, 1);
+    ck_assert_int_eq(retry_decide(&task, ERROR_AUTH, &config, 8, 0, &delay), TASK_FAILED);
+    ck_assert_int_eq(task.spent, 2);
+
+    /* What succeeded before the third says nothing. */
+    task = (struct task){0};
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(retry_decide(&task, ERROR_UNAVAILABLE, &config, i, 0, &delay),
+                         TASK_QUEUED);
+    ck_assert_int_eq(retry_decide(&task, ERROR_UNAVAILABLE, &config, 2, 0, &delay), TASK_QUEUED);
+    ck_assert_int_eq(task.spent, 0);
+    ck_assert_int_eq(retry_decide(&task, ERROR_UNAVAILABLE, &config, 3, 0, &delay), TASK_QUEUED);
+    ck_assert_int_eq(task.spent, 1);
 }
 END_TEST
 
@@ -317,7 +347,7 @@ static int64_t delay_of(int64_t retries, const struct profile_config *config, do
     struct task task = {.retries = retries, .max_attempts = 1000000};
     int64_t delay = -1;
 
-    ck_assert_int_eq(retry_decide(&task, ERROR_EXIT, config, choice, &delay), TASK_SCHEDULED);
+    ck_assert_int_eq(retry_decide(&task, ERROR_EXIT, config, 0, choice, &delay), TASK_SCHEDULED);
     ck_assert_int_eq(task.retries, retries + 1);
     return delay;
 }
@@ -361,23 +391,23 @@ START_TEST(retry_bounds_interruptions)
     int64_t delay = -1;
 
     for (int i = 1; i < 10; i++) {
-        ck_assert_int_eq(retry_decide(&task, ERROR_INTERRUPTED, &patient, 0.5, &delay),
+        ck_assert_int_eq(retry_decide(&task, ERROR_INTERRUPTED, &patient, 0, 0.5, &delay),
                          TASK_QUEUED);
         ck_assert_int_eq(task.interruptions, i);
     }
-    ck_assert_int_eq(retry_decide(&task, ERROR_INTERRUPTED, &patient, 0.5, &delay), TASK_FAILED);
+    ck_assert_int_eq(retry_decide(&task, ERROR_INTERRUPTED, &patient, 0, 0.5, &delay), TASK_FAILED);
     ck_assert_int_eq(task.spent, 2);
     ck_assert_int_eq(task.retries, 0);
     ck_assert_int_eq(delay, -1);
 
     /* Another end in between starts the row anew. */
     task = (struct task){.interruptions = 9};
-    ck_assert_int_eq(retry_decide(&task, ERROR_AUTH, &patient, 0.5, &delay), TASK_SCHEDULED);
+    ck_assert_int_eq(retry_decide(&task, ERROR_AUTH, &patient, 0, 0.5, &delay), TASK_QUEUED);
     ck_assert_int_eq(task.interruptions, 0);
     for (int i = 1; i < 10; i++)
-        ck_assert_int_eq(retry_decide(&task, ERROR_INTERRUPTED, &patient, 0.5, &delay),
+        ck_assert_int_eq(retry_decide(&task, ERROR_INTERRUPTED, &patient, 0, 0.5, &delay),
                          TASK_QUEUED);
-    ck_assert_int_eq(retry_decide(&task, ERROR_INTERRUPTED, &patient, 0.5, &delay), TASK_FAILED);
+    ck_assert_int_eq(retry_decide(&task, ERROR_INTERRUPTED, &patient, 0, 0.5, &delay), TASK_FAILED);
 }
 END_TEST
 
@@ -1382,9 +1412,24 @@ END_TEST
 
 /* Cooldown */
 
+static void end_of(struct cooldown *cooldown, enum error_class class, const char *message,
+                   int64_t started, bool is_probe, int64_t now)
+{
+    const struct cooldown_end end = {
+        .class = class,
+        .message = message,
+        .task_id = started,
+        .started = started,
+        .ended = now,
+        .is_probe = is_probe,
+    };
+
+    cooldown_note(cooldown, &end, 100, 350);
+}
+
 static void cool(struct cooldown *cooldown, int64_t started, bool is_probe, int64_t now)
 {
-    cooldown_note(cooldown, ERROR_RATE_LIMIT, "slow down", started, is_probe, 100, 350, now);
+    end_of(cooldown, ERROR_RATE_LIMIT, "slow down", started, is_probe, now);
 }
 
 START_TEST(cooldown_doubles_with_each_probe_that_fails)
@@ -1403,7 +1448,7 @@ START_TEST(cooldown_doubles_with_each_probe_that_fails)
     ck_assert(!cooldown_blocks(&cooldown, 340));
     cool(&cooldown, 340, true, 350);
     ck_assert_int_eq(cooldown.length, 350);
-    cooldown_note(&cooldown, ERROR_NONE, NULL, 700, true, 100, 350, 710);
+    end_of(&cooldown, ERROR_NONE, NULL, 700, true, 710);
     ck_assert(!cooldown_blocks(&cooldown, 711));
     cool(&cooldown, 720, false, 730);
     ck_assert_int_eq(cooldown.length, 100);
@@ -1428,11 +1473,27 @@ START_TEST(cooldown_learns_nothing_from_a_cancelled_probe)
 
     cool(&cooldown, 10, false, 20);
     cooldown.is_probing = true;
-    cooldown_note(&cooldown, ERROR_CANCELLED, NULL, 120, true, 100, 350, 130);
+    end_of(&cooldown, ERROR_CANCELLED, NULL, 120, true, 130);
     ck_assert(!cooldown.is_probing);
     ck_assert_int_eq(cooldown.length, 100);
-    cooldown_note(&cooldown, ERROR_EXIT, "exited with status 1", 140, true, 100, 350, 150);
+    end_of(&cooldown, ERROR_EXIT, "exited with status 1", 140, true, 150);
     ck_assert_int_eq(cooldown.length, 0);
+}
+END_TEST
+
+START_TEST(cooldown_lasts_as_long_as_the_provider_says)
+{
+    struct cooldown cooldown = {0};
+    struct cooldown_end end = {
+        .class = ERROR_RATE_LIMIT, .task_id = 7, .started = 10, .ended = 20, .retry_after_ms = 30};
+
+    cooldown_note(&cooldown, &end, 100, 350);
+    ck_assert_int_eq(cooldown.until, 50);
+    ck_assert_int_eq(cooldown.task_id, 7);
+    end = (struct cooldown_end){
+        .class = ERROR_RATE_LIMIT, .started = 50, .ended = 60, .retry_after_ms = 1000000};
+    cooldown_note(&cooldown, &end, 100, 350);
+    ck_assert_int_eq(cooldown.until, 60 + 350); /* the owner's bound holds */
 }
 END_TEST
 
@@ -2270,6 +2331,7 @@ int main(void)
     tcase_add_test(tcase, error_classes);
     tcase_add_test(tcase, retry_by_class);
     tcase_add_test(tcase, retry_bounds_attempts);
+    tcase_add_test(tcase, retry_spends_what_only_this_task_meets);
     tcase_add_test(tcase, retry_delays);
     tcase_add_test(tcase, retry_bounds_interruptions);
     tcase = add_case(suite, "profile");
@@ -2318,6 +2380,7 @@ int main(void)
     tcase_add_test(tcase, cooldown_doubles_with_each_probe_that_fails);
     tcase_add_test(tcase, cooldown_counts_attempts_that_ran_together_once);
     tcase_add_test(tcase, cooldown_learns_nothing_from_a_cancelled_probe);
+    tcase_add_test(tcase, cooldown_lasts_as_long_as_the_provider_says);
     tcase_add_test(tcase, cooldown_is_the_reason_of_health);
     tcase_add_test(tcase, permissions_by_kind);
     tcase = add_case(suite, "forecast");

@@ -679,7 +679,7 @@ static int64_t claim(int64_t profile_id)
 {
     CLEANUP(task_deinit) struct task task = {0};
     struct task_counts counts = {0};
-    int r = store_next_queued(store, profile_id, &task);
+    int r = store_next_queued(store, profile_id, 0, &task);
 
     if (r == 0)
         return 0;
@@ -1630,7 +1630,7 @@ START_TEST(pass_rolls_back)
         ck_assert(!store_is_writing(store));
         ck_assert(!store_has_failed(store));
         check_dump(before, "rolled back");
-        EXPECT(store_next_queued(store, alpha, &task), 0);
+        EXPECT(store_next_queued(store, alpha, 0, &task), 0);
         EXPECT(store_next_running(store, &task), 0);
         MUST(store_commit(store)); /* of nothing */
         check_dump(before, "committed afterwards");
@@ -1648,7 +1648,7 @@ START_TEST(pass_reads_what_it_wrote)
     int64_t id, next;
 
     ck_assert(!store_is_writing(store));
-    EXPECT(store_next_queued(store, alpha, &task), 0);
+    EXPECT(store_next_queued(store, alpha, 0, &task), 0);
     ck_assert(!store_is_writing(store)); /* reading opens no transaction */
     id = add(alpha, TASK_QUEUED, 1);
     EXPECT(store_list_queue(store, alpha, NULL, collect, &ids), 0);
@@ -1872,7 +1872,7 @@ static void random_verb(void)
     case 3:
     case 4: /* claim */
         task = model_first(profile, TASK_QUEUED);
-        EXPECT(store_next_queued(store, profile, &got), task ? 1 : 0);
+        EXPECT(store_next_queued(store, profile, 0, &got), task ? 1 : 0);
         if (!task)
             break;
         check_task(&got, task);

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Agents put what went wrong anywhere below their error: a status in its code or in a member of
+ * `data`, the provider's answer as a text of JSON, words. So all of it is gone through, and what is
+ * structured counts before what is said in words; core/agent_error.c knows what each means.
+ */
+#include "engine/agent_failure.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/alloc.h"
+#include "common/strv.h"
+#include "core/agent_error.h"
+
+#define CODE_AUTH_REQUIRED (-32000)
+#define DEPTH_MAX          8
+#define QUOTE_MAX          500     /* bytes of each of the agent's texts in a message */
+#define RETRY_MAX_S        31536e3 /* a year */
+
+struct reading {
+    struct json_reader *reader;
+    bool is_about_login;
+    enum error_class by_structure, by_words;
+    double retry_after_s;
+    char *message, *detail; /* what the error says, and what it says below that */
+    int detail_rank;        /* the smaller, the better; see rank_of() */
+};
+
+static bool is_one_of(const char *key, const char *const *keys)
+{
+    for (; *keys; keys++)
+        if (strcasecmp(key, *keys) == 0)
+            return true;
+    return false;
+}
+
+/* Seconds, as a number or as a text such as "30" or "30s"; 0: it is neither. */
+static double seconds_of(struct json_object *value)
+{
+    char *end;
+    double seconds;
+
+    if (json_object_is_type(value, json_type_int) || json_object_is_type(value, json_type_double))
+        return json_object_get_double(value);
+    if (!json_object_is_type(value, json_type_string))
+        return 0;
+    seconds = strtod(json_object_get_string(value), &end);
+    return *end == '\0' || strcmp(end, "s") == 0 ? seconds : 0;
+}
+
+static void read_delay(struct reading *reading, const char *key, struct json_object *value)
+{
+    static const char *const in_seconds[] = {
+        "retry-after",       "retryAfter",          "retry_after",
+        "retryAfterSeconds", "retry_after_seconds", "resets_in_seconds",
+        "resetsInSeconds",   "retryDelay",          NULL};
+    static const char *const in_ms[] = {"retry-after-ms", "retryAfterMs", "retry_after_ms", NULL};
+    double seconds = is_one_of(key, in_seconds) ? seconds_of(value)
+                     : is_one_of(key, in_ms)    ? seconds_of(value) / 1000
+                                                : 0;
+
+    if (seconds > 0 && isfinite(seconds))
+        reading->retry_after_s = fmin(seconds, RETRY_MAX_S);
+}
+
+/* A member that says by its name that it is a status, or the name of an error. */
+static void read_member(struct reading *reading, const char *key, bool is_error,
+                        struct json_object *value)
+{
+    static const char *const status_keys[] = {"status",      "statusCode", "httpStatusCode",
+                                              "status_code", "httpStatus", NULL};
+    static const char *const name_keys[] = {"type",  "code",      "status",         "name",
+                                            "error", "errorType", "codexErrorInfo", NULL};
+    enum error_class class = ERROR_NONE;
+
+    if (json_object_is_type(value, json_type_int) &&
+        (is_one_of(key, status_keys) || (is_error && strcmp(key, "code") == 0)))
+        class = agent_error_of_status(json_object_get_int64(value));
+    else if (json_object_is_type(value, json_type_string) && is_one_of(key, name_keys))
+        class = agent_error_of_name(json_object_get_string(value));
+    if (reading->by_structure == ERROR_NONE)
+        reading->by_structure = class;
+    read_delay(reading, key, value);
+}
+
+/* How well a text explains an error, by the name of its member; a word alone explains nothing. */
+static int rank_of(const char *key, const char *text)
+{
+    static const char *const keys[] = {"details", "message", "detail", "error_description",
+                                       "reason",  "error",   NULL};
+    int rank = 0;
+
+    while (keys[rank] && strcmp(key, keys[rank]) != 0)
+        rank++;
+    return keys[rank] || strchr(text, ' ') ? rank : INT32_MAX;
+}
+
+static void read_value(struct reading *reading, const char *key, bool is_error,
+                       struct json_object *value, int depth);
+
+static void read_text(struct reading *reading, const char *key, struct json_object *value,
+                      int depth)
+{
+    const char *text = json_object_get_string(value), *reason;
+    CLEANUP(json_putp) struct json_object *inner = NULL;
+    size_t len = (size_t)json_object_get_string_len(value), offset;
+    int rank = rank_of(key, text);
+
+    if (text[0] == '{' &&
+        json_reader_parse(reading->reader, text, len, &inner, &reason, &offset) == 0) {
+        read_value(reading, key, true, inner, depth + 1);
+        return;
+    }
+    if (reading->by_words == ERROR_NONE)
+        reading->by_words = agent_error_of_words(text, reading->is_about_login);
+    if (rank >= reading->detail_rank || strcmp(text, reading->message) == 0)
+        return;
+    reading->detail_rank = rank;
+    free(reading->detail);
+    reading->detail = xstrndup(text, QUOTE_MAX);
+}
+
+static void read_value(struct reading *reading, const char *key, bool is_error,
+                       struct json_object *value, int depth)
+{
+    if (depth > DEPTH_MAX)
+        return;
+    if (json_object_is_type(value, json_type_string)) {
+        read_text(reading, key, value, depth);
+    } else if (json_object_is_type(value, json_type_array)) {
+        for (size_t i = 0; i < json_object_array_length(value); i++)
+            read_value(reading, key, is_error, json_object_array_get_idx(value, i), depth + 1);
+    } else if (json_object_is_type(value, json_type_object)) {
+        json_object_object_foreach(value, name, member)
+        {
+            read_member(reading, name, is_error, member);
+            read_value(reading, name, strcmp(name, "error") == 0, member, depth + 1);
+        }
+    }
+}
+
+static char *words_of(const struct reading *reading, struct json_object *error)
+{
+    struct json_object *code = json_get(error, "code");
+    struct buf words = {0};
+
+    buf_printf(&words, "%.*s", QUOTE_MAX, reading->message);
+    if (reading->detail && !strstr(reading->message, reading->detail))
+        buf_printf(&words, "%s%s", words.len ? ": " : "", reading->detail);
+    if (!words.len)
+        buf_printf(&words, "%.*s", QUOTE_MAX, error ? json_compact(error) : "no reason given");
+    if (json_object_is_type(code, json_type_int))
+        buf_printf(&words, " (%lld)", (long long)json_object_get_int64(code));
+    return buf_take(&words);
+}
+
+/* Only these two come from the model; words in other answers are about the agent itself. */
+static bool is_of_the_model(enum acp_request request)
+{
+    return request == ACP_NEW_SESSION || request == ACP_PROMPT || request == ACP_REQUEST_COUNT;
+}
+
+void agent_failure_read(struct json_reader *reader, enum acp_request request,
+                        struct json_object *error, struct agent_failure *ret_failure)
+{
+    bool is_about_login = json_object_get_int64(json_get(error, "code")) == CODE_AUTH_REQUIRED;
+    CLEANUP(freep) char *message = xstrdup(acp_text_or(error, "message", ""));
+    struct reading reading = {
+        .reader = reader,
+        .is_about_login = is_about_login,
+        .message = message,
+        .detail_rank = INT32_MAX,
+    };
+
+    read_value(&reading, "", true, error, 0);
+    *ret_failure = (struct agent_failure){
+        .class = ERROR_EXIT,
+        .words = words_of(&reading, error),
+        .retry_after_ms = (int64_t)(1000 * reading.retry_after_s),
+    };
+    free(reading.detail);
+    if (request == ACP_AUTHENTICATE)
+        ret_failure->class = ERROR_AUTH;
+    else if (reading.by_structure != ERROR_NONE)
+        ret_failure->class = reading.by_structure;
+    else if (is_of_the_model(request) && reading.by_words != ERROR_NONE)
+        ret_failure->class = reading.by_words;
+    else if (request == ACP_NEW_SESSION && is_about_login)
+        ret_failure->class = ERROR_AUTH;
+}
+
+/* The line that has an address to open, else one that speaks of logging in. */
+static char *login_line(const char *last_lines)
+{
+    static const char *const words[] = {"http://", "https://", "login", "log in",
+                                        "sign in", "auth",     NULL};
+
+    for (size_t i = 0; last_lines && words[i]; i++) {
+        const char *found = strcasestr(last_lines, words[i]), *start = found;
+
+        if (!found)
+            continue;
+        while (start > last_lines && start[-1] != '\n')
+            start--;
+        return xstrndup(start, strcspn(start, "\n"));
+    }
+    return NULL;
+}
+
+void agent_failure_print_login(struct json_object *agent, const char *last_lines, struct buf *out)
+{
+    struct json_object *methods = json_get(agent, "authMethods");
+    CLEANUP(freep) char *line = login_line(last_lines);
+    const char *separator = " to one of: ";
+
+    buf_add_text(out, "log in with the agent's own program, or set runner.authMethod");
+    for (size_t i = 0;
+         json_object_is_type(methods, json_type_array) && i < json_object_array_length(methods);
+         i++) {
+        struct json_object *method = json_object_array_get_idx(methods, i);
+        const char *description = acp_text_or(method, "description", "");
+
+        if (strcmp(acp_text_or(method, "type", ""), "terminal") == 0)
+            continue;
+        buf_printf(out, "%s%.100s (%.100s%s%.200s)", separator, acp_text_or(method, "id", ""),
+                   acp_text_or(method, "name", ""), description[0] ? ": " : "", description);
+        separator = ", ";
+    }
+    if (line)
+        buf_printf(out, "; it wrote: %.*s", QUOTE_MAX, line);
+}

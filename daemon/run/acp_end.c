@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+#include "run/acp_end.h"
+
+#include <string.h>
+
+#include "common/alloc.h"
+#include "run/acp_question.h"
+#include "run/acp_transcript.h"
+
+#define LINGER_MS  500  /* for the last words of an agent that stays */
+#define GOODBYE_MS 2000 /* for an agent to leave, or to close its session */
+
+static bool can_close(const struct acp_turn *turn)
+{
+    struct json_object *capabilities = json_get(turn->agent, "agentCapabilities");
+
+    return json_get(json_get(capabilities, "sessionCapabilities"), "close");
+}
+
+bool acp_turn_is_kept(const struct acp_turn *turn)
+{
+    int64_t turns = turn->script->reuse;
+
+    if (turns == ACP_REUSE_FREELY && !can_close(turn))
+        turns = ACP_REUSE_UNCLOSED;
+    return turn->verdict == ACP_COMPLETED && !turn->must_stop && turn->number < turns;
+}
+
+void acp_end_settle(struct acp_turn *turn, enum acp_verdict verdict, char *message)
+{
+    if (turn->verdict == ACP_OPEN) {
+        turn->verdict = verdict;
+        turn->message = message;
+    } else {
+        free(message);
+    }
+}
+
+void acp_end_linger(struct acp_turn *turn, int64_t now)
+{
+    if (turn->state >= ACP_LINGERING)
+        return;
+    acp_question_cancel_all(turn, "the end of the turn", now);
+    acp_transcript_flush(turn);
+    turn->state = ACP_LINGERING;
+    turn->linger_deadline = now + (acp_turn_is_kept(turn) ? LINGER_MS : GOODBYE_MS);
+}
+
+void acp_end_fail(struct acp_turn *turn, enum acp_request request, struct json_object *failure)
+{
+    turn->failed_request = request;
+    turn->failure = json_object_get(failure);
+}
+
+/* Some agents end their turn as if all were well when their model has failed. Copilot then says so
+ * in a last message of one paragraph, and reports no usage. */
+static bool says_that_it_failed(const struct acp_turn *turn, const char *text, size_t len)
+{
+    static const char prefix[] = "Error: ";
+
+    return !turn->has_usage && len >= strlen(prefix) && memcmp(text, prefix, strlen(prefix)) == 0 &&
+           !memmem(text, len, "\n\n", 2);
+}
+
+/* What the end of a turn was worth shows once the agent's last words have come. */
+static void judge_end(struct acp_turn *turn)
+{
+    CLEANUP(json_putp) struct json_object *failure = NULL;
+    CLEANUP(buf_deinit) struct buf text = {0};
+
+    if (turn->verdict != ACP_COMPLETED)
+        return;
+    if (turn->trouble) {
+        turn->verdict = ACP_FAILED;
+        acp_end_fail(turn, ACP_REQUEST_COUNT, turn->trouble);
+        return;
+    }
+    if (turn->rejected_title) {
+        turn->verdict = ACP_REFUSED;
+        turn->message = xasprintf("the agent stopped after a permission was rejected: %.*s",
+                                  ACP_QUOTE_MAX, turn->rejected_title);
+        return;
+    }
+    buf_add(&text, turn->text.bytes.data, turn->text.bytes.len);
+    if (says_that_it_failed(turn, text.data, text.len)) {
+        failure = json_object_new_object();
+        json_object_object_add(failure, "message", json_object_new_string(buf_text(&text)));
+        turn->verdict = ACP_FAILED;
+        acp_end_fail(turn, ACP_REQUEST_COUNT, failure);
+    }
+}
+
+void acp_turn_finish(struct acp_turn *turn)
+{
+    if (turn->state == ACP_LINGERING || turn->state == ACP_CLOSING) {
+        acp_transcript_flush(turn);
+        judge_end(turn);
+        turn->state = ACP_OVER;
+    }
+}
+
+/* Nothing more is heard. */
+void acp_end_now(struct acp_turn *turn, int64_t now)
+{
+    acp_end_linger(turn, now);
+    acp_turn_finish(turn);
+    turn->must_stop = true;
+}
+
+void acp_end_tick(struct acp_turn *turn, int64_t now)
+{
+    bool was_kept = acp_turn_is_kept(turn);
+
+    acp_transcript_flush(turn);
+    judge_end(turn);
+    if (turn->state == ACP_LINGERING && acp_turn_is_kept(turn) && can_close(turn)) {
+        turn->state = ACP_CLOSING;
+        turn->linger_deadline = now + GOODBYE_MS;
+        acp_codec_close_session(&turn->codec, turn->session);
+        return;
+    }
+    /* It did not leave, did not close its session, or has turned out not to be kept. */
+    turn->must_stop |= turn->state == ACP_CLOSING || !was_kept;
+    turn->state = ACP_OVER;
+}

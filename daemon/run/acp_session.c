@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+#include "run/acp_session.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "run/acp_codec.h"
+
+static size_t length_of(struct json_object *array)
+{
+    return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
+}
+
+static struct json_object *find_by(struct json_object *info, const char *key, const char *name)
+{
+    struct json_object *options = json_get(info, "configOptions");
+
+    for (size_t i = 0; i < length_of(options); i++) {
+        struct json_object *option = json_object_array_get_idx(options, i);
+
+        if (strcmp(acp_text_or(option, key, ""), name) == 0 && acp_text_or(option, "id", NULL))
+            return option;
+    }
+    return NULL;
+}
+
+static struct json_object *find(struct json_object *info, const char *name)
+{
+    struct json_object *option = find_by(info, "category", name);
+
+    return option ? option : find_by(info, "id", name);
+}
+
+const char *acp_session_option(struct json_object *info, const char *name)
+{
+    return acp_text_or(find(info, name), "id", NULL);
+}
+
+/* Adds a member of each element, and of the elements of its groups. */
+static void print_members(struct json_object *array, const char *key, struct buf *out)
+{
+    for (size_t i = 0; i < length_of(array); i++) {
+        struct json_object *element = json_object_array_get_idx(array, i);
+        const char *text = acp_text_or(element, key, NULL);
+
+        if (text)
+            buf_printf(out, "%s%.200s", out->len ? ", " : "", text);
+        else
+            print_members(json_get(element, "options"), key, out);
+    }
+}
+
+void acp_session_print_values(struct json_object *info, const char *name, struct buf *out)
+{
+    struct json_object *option = find(info, name);
+
+    if (option)
+        print_members(json_get(option, "options"), "value", out);
+    else if (strcmp(name, "mode") == 0)
+        print_members(json_get(json_get(info, "modes"), "availableModes"), "id", out);
+    else if (strcmp(name, "model") == 0)
+        print_members(json_get(json_get(info, "models"), "availableModels"), "modelId", out);
+}
+
+void acp_session_print_names(struct json_object *info, struct buf *out)
+{
+    print_members(json_get(info, "configOptions"), "id", out);
+}
+
+void acp_session_update(struct json_object *info, struct json_object *told)
+{
+    struct json_object *options = json_get(told, "configOptions"), *modes;
+    const char *mode = acp_text_or(told, "currentModeId", NULL);
+
+    if (json_object_is_type(options, json_type_array))
+        json_object_object_add(info, "configOptions", json_object_get(options));
+    modes = json_get(info, "modes");
+    if (mode && json_object_is_type(modes, json_type_object))
+        json_object_object_add(modes, "currentModeId", json_object_new_string(mode));
+}
+
+const char *acp_session_mode(struct json_object *info)
+{
+    struct json_object *option = find(info, "mode");
+
+    return option ? acp_text_or(option, "currentValue", NULL)
+                  : acp_text_or(json_get(info, "modes"), "currentModeId", NULL);
+}
+
+bool acp_mode_does_not_ask(const char *mode)
+{
+    static const char *const modes[] = {
+        "auto",                                                 /* claude, qwen, codex */
+        "acceptEdits", "bypassPermissions", "dontAsk",          /* claude */
+        "auto-edit",   "auto_edit",         "autoEdit", "yolo", /* gemini, qwen */
+        "full-access", "agent-full-access",                     /* codex */
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(modes); i++)
+        if (strcasecmp(mode, modes[i]) == 0)
+            return true;
+    return false;
+}
