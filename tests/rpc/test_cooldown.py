@@ -87,3 +87,92 @@ def test_a_refusal_is_retried_where_it_is_configured(make_daemon, folder):
         task = client.finish(client.assign("p")["id"])
         assert task["status"] == "failed" and task["attempt"] == 3
         assert task["error"]["class"] == "refusal"
+
+
+def poison(folder, **settings):
+    """Fails with EX_TEMPFAIL for tasks whose title has "poison"."""
+    return shell(f"grep -q poison && exit 75; echo $ACPD_TASK_ID >> {folder}/done", **settings)
+
+
+def test_one_task_that_always_fails_does_not_stop_the_others(make_daemon, folder):
+    daemon = make_daemon(poison(folder, cooldown={"min": 0.05, "max": 0.1}))
+    with daemon.client() as client:
+        bad = client.assign("p", "poison", priority="high")["id"]
+        wait_until(lambda: client.task(bad)["error"])
+        good = [client.assign("p", "good")["id"] for _ in range(5)]
+        for id in good:
+            assert client.finish(id)["status"] == "completed"
+        # While nobody else has succeeded since it failed three times, it may be the profile's fault.
+        wait_until(lambda: client.task(bad)["attempt"] > 12)
+        assert client.task(bad)["status"] in ("queued", "running")
+        assert client.finish(client.assign("p", "good")["id"])["status"] == "completed"
+        task = client.finish(bad)
+        assert task["status"] == "failed" and task["error"]["class"] == "unavailable"
+
+
+def test_what_met_a_cooldown_comes_behind_what_has_not_been_tried(make_daemon, folder):
+    """Whatever its priority; two that fail do not keep the others waiting by turns, either."""
+    daemon = make_daemon(poison(folder, cooldown={"min": 0.05, "max": 0.05},
+                                maxConcurrentTasks=1))
+    with daemon.client() as client:
+        bad = [client.assign("p", "poison", priority="high")["id"] for _ in range(2)]
+        wait_until(lambda: all(client.task(id)["error"] for id in bad))
+        client.update_profile_status(name="p", isActive=False)
+        wait_until(lambda: client.state("p")["currentTasks"] == 0)
+        good = [client.assign("p", "good", priority="low")["id"] for _ in range(3)]
+        client.update_profile_status(name="p", isActive=True)
+        for id in good:
+            assert client.finish(id)["status"] == "completed"
+
+
+def test_a_probe_takes_another_task_than_the_one_that_failed_last(make_daemon):
+    """Though the one that failed is first in the queue: a worker says which it was given."""
+    daemon = make_daemon({"name": "p", "runner": {"type": "worker"},
+                          "cooldown": {"min": 0.01, "max": 0.01}})
+    with daemon.client() as client:
+        def claim():
+            return client.claim_task(profiles=["p"], worker="w", wait=60)
+
+        first = client.assign("p", "first")["id"]
+        claimed = claim()
+        client.fail_task(id=first, lease=claimed["lease"],
+                         error={"class": "rate_limit", "message": "later"})
+        second = client.assign("p", "second", priority="low")["id"]
+        client.update_task(id=first, priority="high")
+        queue = [task["id"] for task in client.get_profile_task_queue(name="p")]
+        assert queue == [first, second]
+        assert claim()["task"]["id"] == second
+
+
+def test_an_expired_login_costs_no_task_anything(make_daemon, folder):
+    daemon = make_daemon(shell(f"test -e {folder}/ok || exit 77", cooldown={"min": 0.01, "max": 0.01},
+                               retry={"maxAttempts": 1}))
+    with daemon.client() as client:
+        ids = [client.assign("p")["id"] for _ in range(3)]
+        wait_until(lambda: all(client.task(id)["attempt"] > 6 for id in ids))
+        (folder / "ok").touch()
+        for id in ids:
+            assert client.finish(id)["status"] == "completed"
+
+
+def test_pending_says_cooldown_and_when_it_ends(make_daemon, folder):
+    from datetime import datetime, timezone
+
+    daemon = make_daemon(poison(folder, cooldown={"min": 60, "max": 60}))
+    with daemon.client() as client:
+        id = client.assign("p", "poison")["id"]
+        task = wait_until(lambda: (t := client.task(id))["error"] and t)
+        assert task["status"] == "queued" and task["pending"]["reason"] == "cooldown"
+        eta = datetime.fromisoformat(task["pending"]["eta"].replace("Z", "+00:00"))
+        assert 30 < (eta - datetime.now(timezone.utc)).total_seconds() <= 60
+
+
+def test_what_a_task_has_cost_its_profile_survives_a_restart(make_daemon, folder):
+    daemon = make_daemon(poison(folder, cooldown={"min": 0.01, "max": 0.01}, retry={"maxAttempts": 1}))
+    with daemon.client() as client:
+        bad = client.assign("p", "poison")["id"]
+        wait_until(lambda: client.task(bad)["attempt"] >= 4)
+    daemon.restart()
+    with daemon.client() as client:
+        assert client.finish(client.assign("p", "good")["id"])["status"] == "completed"
+        assert client.finish(bad)["error"]["class"] == "unavailable"
