@@ -18,6 +18,7 @@
 #include "common/strv.h"
 #include "core/retry.h"
 #include "run/acp.h"
+#include "run/run_log.h"
 
 #define OUTPUT_TAIL (64 * 1024) /* of stdout, for the result */
 
@@ -172,27 +173,53 @@ int attempt_claim(struct engine *engine, struct profile *profile, int limit)
     return claimed;
 }
 
-/* The last line of the output when it is a JSON object, else the output as {"output": …}. */
-static char *result_of(struct attempt *attempt, const struct run_end *end)
+static size_t skip_blanks(const char *text, size_t len, size_t at)
 {
-    const char *text = end->output;
-    size_t len = end->output_len, start;
-    CLEANUP(json_putp) struct json_object *value = NULL;
-    struct buf result = {0};
-    const char *reason;
-    size_t offset;
+    while (at < len && (text[at] == ' ' || text[at] == '\t'))
+        at++;
+    return at;
+}
 
-    while (len && (text[len - 1] == '\n' || text[len - 1] == '\r'))
-        len--;
-    for (start = len; start && text[start - 1] != '\n'; start--)
-        ;
-    if (start < len && text[start] == '{' &&
-        json_reader_parse(attempt->engine->reader, text + start, len - start, &value, &reason,
-                          &offset) == 0 &&
-        json_object_is_type(value, json_type_object))
-        return xstrdup(json_compact(value));
+/* The last line when it is a JSON object, else NULL, and why it is none when it begins like one. */
+static char *object_of(struct attempt *attempt, const struct run_end *end, char **ret_why)
+{
+    const char *line = end->line, *reason;
+    size_t len = end->line_len, start = skip_blanks(line, len, 0), offset;
+    char *text;
+
+    if (len - start >= 3 && memcmp(line + start, "\xef\xbb\xbf", 3) == 0)
+        start = skip_blanks(line, len, start + 3);
+    if (start < len && line[start] == '}')
+        *ret_why = xstrdup("an object must stand in one line");
+    if (start == len || line[start] != '{')
+        return NULL;
+    if (end->line_is_over)
+        *ret_why = xasprintf("over %lld bytes", (long long)attempt->engine->settings.input_limit);
+    else if (json_reader_compact(attempt->engine->reader, line + start, len - start, &text, &reason,
+                                 &offset) < 0)
+        *ret_why = xasprintf("not valid JSON at byte %zu: %s", start + offset, reason);
+    else
+        return text;
+    return NULL;
+}
+
+/* The last line of the output when it is a JSON object, else the output as {"output": …}. */
+static char *result_of(struct attempt *attempt, struct run *run, const struct run_end *end)
+{
+    CLEANUP(freep) char *why = NULL, *note = NULL;
+    char *object = object_of(attempt, end, &why);
+    struct buf result = {0};
+
+    if (object)
+        return object;
+    if (why) {
+        note = xasprintf("the last line of stdout is not used as the result: %s", why);
+        run_log_note(run_get_log(run), "acpd", note, strlen(note), NULL, NULL);
+        run_log_flush(run_get_log(run));
+        attempt->log_has_grown = true;
+    }
     buf_add_text(&result, "{\"output\":");
-    buf_add_json_string(&result, text ? text : "", end->output_len);
+    buf_add_json_string(&result, end->output ? end->output : "", end->output_len);
     buf_add_char(&result, '}');
     return buf_take(&result);
 }
@@ -241,9 +268,7 @@ void attempt_judge(struct attempt *attempt, const struct run_end *end)
     switch (end->outcome) {
     case RUN_EXITED:
         attempt->class = class_of_status(end->code);
-        if (succeeded)
-            attempt->result = result_of(attempt, end);
-        else
+        if (!succeeded)
             attempt->message = xasprintf("exited with status %d%s%s", end->code, colon, more);
         break;
     case RUN_SIGNALED:
@@ -273,12 +298,14 @@ static void on_log(struct run *run UNUSED, void *data)
     ((struct attempt *)data)->log_has_grown = true;
 }
 
-static void on_run_end(struct run *run UNUSED, const struct run_end *end, void *data)
+static void on_run_end(struct run *run, const struct run_end *end, void *data)
 {
     struct attempt *attempt = data;
 
     attempt->run = NULL;
     attempt_judge(attempt, end);
+    if (attempt->class == ERROR_NONE)
+        attempt->result = result_of(attempt, run, end);
     attempt_end(attempt);
 }
 
@@ -342,6 +369,7 @@ void attempt_launch(struct attempt *attempt)
         .log_path = log_path,
         .log_limit = engine->settings.log_limit,
         .tail_limit = OUTPUT_TAIL,
+        .line_limit = (size_t)engine->settings.input_limit,
         .grace_ms = engine->settings.kill_grace_ms,
         .limits = attempt_limits(&config->limits),
     };

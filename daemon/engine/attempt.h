@@ -79,7 +79,7 @@ bool attempt_has_run(const struct attempt *attempt);
 void attempt_halt(struct attempt *attempt);
 /** Whether a stop was committed: one that has yet to be had no part in an end. */
 bool attempt_was_stopped(const struct attempt *attempt);
-/** What the end of its program says about it: sets class, message and result. */
+/** What the end of its program says about it: sets class and message. */
 void attempt_judge(struct attempt *attempt, const struct run_end *end);
 /** Its processes are gone. */
 void attempt_end(struct attempt *attempt);

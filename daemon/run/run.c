@@ -129,6 +129,7 @@ void run_free(struct run *run)
     event_del(&run->ending);
     run_log_free(run->log);
     tail_deinit(&run->tail);
+    last_line_deinit(&run->last_line);
     free(run->message);
     free(run->program);
     free(run);
@@ -149,8 +150,10 @@ static size_t stream_read(struct stream *stream, size_t len)
         stream->run->handler.on_output(stream->run, chunk, (size_t)n, stream->run->handler.data);
         return (size_t)n;
     }
-    if (stream->which == RUN_STDOUT)
+    if (stream->which == RUN_STDOUT) {
         tail_add(&stream->run->tail, chunk, (size_t)n);
+        last_line_add(&stream->run->last_line, chunk, (size_t)n);
+    }
     run_log_add(stream->run->log, stream->which, chunk, (size_t)n);
     return (size_t)n;
 }
@@ -191,6 +194,9 @@ static void run_on_ending(evutil_socket_t fd UNUSED, short what UNUSED, void *da
     tail_take(&run->tail, &output);
     run->end.output = buf_text(&output);
     run->end.output_len = output.len;
+    run->end.line = run->last_line.text.data;
+    run->end.line_len = run->last_line.text.len;
+    run->end.line_is_over = run->last_line.is_over;
     run->end.message = run->message;
     list_remove(&run->link);
     run->handler.on_end(run, &run->end, run->handler.data);
@@ -425,6 +431,7 @@ struct run *run_start(struct supervisor *supervisor, const struct run_spec *spec
         run->streams[i] = (struct stream){.run = run, .which = (enum run_stream)i, .fd = -1};
     event_assign(&run->ending, supervisor->base, -1, 0, run_on_ending, run);
     run->tail.limit = spec->tail_limit;
+    run->last_line.limit = spec->line_limit;
     run->program = xstrdup(spec->argv && spec->argv[0] ? spec->argv[0] : "");
     run->log = run_log_new(spec->log_path, spec->log_limit);
     list_append(&supervisor->runs, &run->link);

@@ -6,6 +6,7 @@
 #include <event2/event_struct.h>
 
 #include "common/list.h"
+#include "run/last_line.h"
 #include "run/run.h"
 #include "run/run_log.h"
 #include "run/tail.h"
@@ -46,6 +47,7 @@ struct run {
     struct event controlled, ending;
     struct run_log *log;
     struct tail tail;
+    struct last_line last_line; /* of stdout */
     pid_t pid;
     bool has_ended, stop_sent;
     struct run_end end;

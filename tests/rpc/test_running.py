@@ -58,10 +58,42 @@ def test_arguments_are_not_touched_by_any_shell(run):
     ("echo '{broken'", {"output": "{broken\n"}),
     (r"printf 'caf\303\251 \377 end'", {"output": "café � end"}),
     ("echo to stderr >&2", {"output": ""}),
+    (r"""printf '\357\273\277{"a":1}\r\n'""", {"a": 1}),
+    (r"""printf 'x\n \t {"a": [1, "b  c"]} \r\n\r\n  \n\n'""", {"a": [1, "b  c"]}),
+    (r"""printf '  \357\273\277  {"a":1}'""", {"a": 1}),
+    (r"""printf '{"id":123456789012345678901,"half":0.5}\n'""", {"id": 123456789012345678901, "half": 0.5}),
+    (r"""printf '{"a":1}\n{"b":2}\n'""", {"b": 2}),
+    (r"""printf '{"a":'; sleep 0.05; printf '1}'; sleep 0.05; printf '\n'""", {"a": 1}),
+    (r"""printf '{"a":1}\nend\n'""", {"output": '{"a":1}\nend\n'}),
 ])
 def test_the_result_is_the_last_line_if_an_object_else_the_output(run, script, result):
     client, task = run(shell(script))
     assert task["status"] == "completed" and task["result"] == result and task["error"] is None
+
+
+def test_the_result_may_be_longer_than_the_output_that_is_kept(run):
+    """Up to inputLimit, 1 MiB, to the byte."""
+    size = (1 << 20) - len('{"log":""}')
+    script = f"""printf '{{"log":"'; head -c {size} /dev/zero | tr '\\0' v; printf '"}}\\n'"""
+    client, task = run(shell(script))
+    assert task["result"] == {"log": "v" * size}
+    assert [e for e in client.entries(task["id"]) if e["stream"] == "acpd"] == []
+
+
+@pytest.mark.parametrize("script, output, why", [
+    (r"""echo '{"a": 1, "b": }'""", '{"a": 1, "b": }\n', "not valid JSON at byte 14: "),
+    (r"""printf '\n \357\273\277 {"a": NaN}\n'""", '\n \ufeff {"a": NaN}\n',
+     "not valid JSON at byte 10: unexpected character"),
+    (r"""printf '{\n  "a": 1\n}\n'""", '{\n  "a": 1\n}\n', "an object must stand in one line"),
+    (r"""printf '{'; head -c 1048576 /dev/zero | tr '\0' v""", "v" * 65536, "over 1048576 bytes"),
+], ids=["broken", "constant", "lines", "long"])
+def test_a_last_line_that_looks_like_a_result_and_is_none_is_explained(run, script, output, why):
+    client, task = run(shell(script))
+    assert task["status"] == "completed"
+    assert task["result"]["output"] == output
+    note = client.entries(task["id"])[-1]
+    assert note["stream"] == "acpd"
+    assert note["text"].startswith(f"the last line of stdout is not used as the result: {why}")
 
 
 def test_the_result_holds_the_tail_of_a_long_output(run):
