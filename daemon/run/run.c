@@ -23,6 +23,8 @@
 #define CHUNK  65536
 #define CHUNKS 4
 
+#define SHOW_MS 250 /* that a line waits for its end before it is shown without */
+
 static char chunk[CHUNK];
 
 void run_close_start_fds(struct run *run)
@@ -127,6 +129,7 @@ void run_free(struct run *run)
     run_close_start_fds(run);
     run_drop_input(run);
     event_del(&run->ending);
+    event_del(&run->showing);
     run_log_free(run->log);
     tail_deinit(&run->tail);
     last_line_deinit(&run->last_line);
@@ -158,6 +161,23 @@ static size_t stream_read(struct stream *stream, size_t len)
     return (size_t)n;
 }
 
+/* Writes the log; what waits for its line's end is shown a little later. */
+static void run_write_log(struct run *run)
+{
+    int64_t left = run_log_show(run->log, SHOW_MS);
+
+    run_log_flush(run->log);
+    if (left >= 0 && !event_pending(&run->showing, EV_TIMEOUT, NULL))
+        event_add(&run->showing, &(struct timeval){left / 1000, left % 1000 * 1000});
+    if (run->handler.on_log)
+        run->handler.on_log(run, run->handler.data);
+}
+
+static void run_on_showing(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
+{
+    run_write_log(data);
+}
+
 static void stream_on_readable(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
 {
     struct stream *stream = data;
@@ -165,9 +185,7 @@ static void stream_on_readable(evutil_socket_t fd UNUSED, short what UNUSED, voi
 
     while (left-- && stream_read(stream, CHUNK)) {
     }
-    run_log_flush(stream->run->log);
-    if (stream->run->handler.on_log)
-        stream->run->handler.on_log(stream->run, stream->run->handler.data);
+    run_write_log(stream->run);
 }
 
 /* What the family wrote is in the pipe by now, and this takes no more than that: a process outside
@@ -430,6 +448,7 @@ struct run *run_start(struct supervisor *supervisor, const struct run_spec *spec
     for (size_t i = 0; i < RUN_STREAMS; i++)
         run->streams[i] = (struct stream){.run = run, .which = (enum run_stream)i, .fd = -1};
     event_assign(&run->ending, supervisor->base, -1, 0, run_on_ending, run);
+    event_assign(&run->showing, supervisor->base, -1, 0, run_on_showing, run);
     run->tail.limit = spec->tail_limit;
     run->last_line.limit = spec->line_limit;
     run->program = xstrdup(spec->argv && spec->argv[0] ? spec->argv[0] : "");

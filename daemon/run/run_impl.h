@@ -45,6 +45,7 @@ struct run {
     struct buf unwritten;
     struct event writable;
     struct event controlled, ending;
+    struct event showing; /* of a line whose end does not come */
     struct run_log *log;
     struct tail tail;
     struct last_line last_line; /* of stdout */

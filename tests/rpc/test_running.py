@@ -253,6 +253,41 @@ def test_the_log_has_every_line_with_its_stream_and_time(make_daemon):
         assert client.get_task_log(id=id, after=log["next"])["entries"] == []
 
 
+def test_what_has_no_line_end_is_seen_while_the_program_runs(make_daemon, folder):
+    """A prompt, and the rest of its line; entries that go on with a line say so."""
+    script = (f"printf 'Password: '; until [ -e {folder}/go ]; do sleep 0.01; done; "
+              "printf 'caf\\303' >&2; sleep 0.4; printf '\\251\\n' >&2; echo ok")
+    daemon = make_daemon(shell(script))
+    with daemon.client() as client:
+        id = client.assign("p")["id"]
+        wait_until(lambda: client.log(id) == ["Password: "], "the prompt is seen")
+        assert client.task(id)["status"] == "running"
+        (folder / "go").touch()
+        client.finish(id)
+        out = [(e["text"], e.get("continues")) for e in client.entries(id) if e["stream"] == "stdout"]
+        assert out == [("Password: ", None), ("ok", True)]
+        err = [e["text"] for e in client.entries(id) if e["stream"] == "stderr"]
+        assert "".join(err) == "café"
+
+
+@pytest.mark.parametrize("drawing", [r"\r%d%%", r"%d%%\r"], ids=["before", "behind"])
+def test_a_bar_that_is_drawn_over_is_seen_and_does_not_flood_the_log(make_daemon, folder, drawing):
+    """It is drawn a thousand times and more, and the last time before it waits."""
+    script = (f"i=0; while [ $i -lt 1500 ]; do i=$((i + 1)); printf '{drawing}' $i; sleep 0.001; done; "
+              f"until [ -e {folder}/go ]; do sleep 0.01; done; printf 'done\\n'")
+    daemon = make_daemon(shell(script))
+    with daemon.client() as client:
+        id = client.assign("p")["id"]
+        wait_until(lambda: client.log(id), "something is seen")
+        wait_until(lambda: client.log(id)[-1] == "1500%", "the last drawing is seen")
+        assert client.task(id)["status"] == "running"
+        (folder / "go").touch()
+        client.finish(id)
+        texts = client.log(id)
+        assert texts[-1].endswith("done") and 2 <= len(texts) < 500
+        assert all(text.endswith("%") for text in texts[:-1])
+
+
 def test_a_log_is_read_in_pages_while_it_grows(make_daemon, folder):
     daemon = make_daemon(shell(f"seq 1 3; until [ -e {folder}/go ]; do sleep 0.02; done; seq 4 60000"))
     with daemon.client() as client:
