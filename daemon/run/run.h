@@ -40,7 +40,8 @@ struct run_limits {
 
 struct run_spec {
     const char *const *argv; /* NULL-terminated; argv[0] is looked up on PATH */
-    const char *const *env;  /* NULL-terminated "KEY=value", added to the inherited environment */
+    const char *const *env;  /* NULL-terminated; "KEY=value" is added to the inherited environment,
+                              * "KEY"  taken away from it */
     const char *cwd;         /* NULL: as acpd's */
     const void *input;       /* what the command reads on stdin, then end of file */
     size_t input_len;

@@ -44,6 +44,50 @@ def test_the_program_gets_the_task_as_one_line_and_its_environment(run, folder):
     assert (folder / "fds").read_text().strip() == "5", "0, 1, 2, ls's own, and the line of the total"
 
 
+def environment_of(make_daemon, folder, runner, **variables):
+    """What a program finds, as bytes say it: shells set PWD themselves."""
+    daemon = make_daemon(profile(command=["/usr/bin/python3", "-c", "import json, os, sys\n"
+                                          "print(json.dumps(dict(os.environ)))"], runner=runner), start=False)
+    daemon.environment.update(variables)
+    with daemon.start(cwd=folder).client() as client:
+        return client.finish(client.assign("p")["id"])["result"]
+
+
+def test_the_environment_says_where_the_program_runs(make_daemon, folder):
+    (folder / "real").mkdir()
+    (folder / "link").symlink_to(folder / "real")
+    found = environment_of(make_daemon, folder, {"cwd": f"{folder}/link"}, OLDPWD="/usr", PWD="/usr")
+    assert found["PWD"] == f"{folder}/link" and "OLDPWD" not in found
+    found = environment_of(make_daemon, folder, {}, OLDPWD="/usr", PWD="/usr")
+    assert found["PWD"] == str(folder) and "OLDPWD" not in found
+
+
+def test_a_variable_can_be_taken_away(make_daemon, folder):
+    found = environment_of(make_daemon, folder, {"env": {"SECRET": None, "NOT_THERE": None, "EMPTY": ""}},
+                           SECRET="x", EMPTY="x", KEPT="x")
+    assert "SECRET" not in found and "NOT_THERE" not in found
+    assert found["EMPTY"] == "" and found["KEPT"] == "x"
+    assert found["ACPD_PROFILE"] == "p"
+
+
+def test_a_path_that_was_taken_away_is_not_searched(make_daemon, folder):
+    """Neither by the health nor at the start; the system's own folders are."""
+    (folder / "tool").write_text("#!/bin/sh\n")
+    (folder / "tool").chmod(0o755)
+    daemon = make_daemon(profile("with", ["tool"]), profile("without", ["tool"], runner={"env": {"PATH": None}}),
+                         profile("system", ["true"], runner={"env": {"PATH": None}}), start=False)
+    daemon.environment["PATH"] = f"{folder}:{os.environ['PATH']}"
+    with daemon.start().client() as client:
+        assert client.state("with")["health"] == client.state("system")["health"] == "healthy"
+        assert client.state("without")["healthReason"] == 'the program "tool" is not to be found'
+        for name in ("with", "system"):
+            assert client.finish(client.assign(name)["id"])["status"] == "completed"
+        id = client.assign("without")["id"]
+        task = wait_until(lambda: (t := client.task(id))["error"] and t, "an error")
+        assert 'cannot start "tool"' in task["error"]["message"]
+        client.cancel_task(id=id)
+
+
 def test_arguments_are_not_touched_by_any_shell(run):
     client, task = run(profile(command=["printf", "%s|", "a b", "", "$HOME;`id`", "x\ny"]))
     assert task["result"] == {"output": "a b||$HOME;`id`|x\ny|"}

@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { api, type LogEntry, type LogPage, type Task } from '../../api';
-import { clock, exact, parse } from '../../format';
+import { clock, exact, parse, plural } from '../../format';
 import { pulse, wrote } from '../../store';
 import { joined } from './log';
 
@@ -95,7 +95,7 @@ export function TaskLog({ task }: { task: Task }) {
           <input type="checkbox" checked={follows} onChange={(e) => setFollows(e.currentTarget.checked)} /> Follow
         </label>
       </header>
-      {log.dropped > 0 && <p class="card-text sub">{log.dropped} earlier entries are not shown.</p>}
+      {log.dropped > 0 && <p class="card-text sub">{plural(log.dropped, 'earlier entry is', 'earlier entries are')} not shown.</p>}
       {log.entries.length ? (
         <ol class="log" ref={box} tabIndex={0} aria-label="Log entries" onScroll={onScroll}>
           {log.entries.map((entry, i) => <Entry key={log.dropped + i} entry={entry} />)}
