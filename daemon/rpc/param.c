@@ -45,7 +45,7 @@ static bool check_string(const struct param *param, struct json_object *value,
         return fail(error, field, "must not be empty");
     if (max && len > max)
         return fail(error, field, "must be at most %zu byte%s", max, PLURAL(max));
-    if (strlen(text) != len)
+    if (!param->is_any_text && strlen(text) != len)
         return fail(error, field, "must not contain U+0000");
     return true;
 }
