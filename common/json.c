@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/alloc.h"
+#include "common/buf.h"
 #include "common/utf8.h"
 
 struct json_reader {
@@ -64,8 +65,11 @@ static bool is_in_range(const char *text, size_t len, bool is_integer)
     return errno != ERANGE;
 }
 
+/* How integers are looked at: those over 64 bits are wrong, or are to be hidden from json-c. */
+enum integers { INTEGERS_OF_64_BITS, INTEGERS_OF_ANY_SIZE };
+
 /* Steps over the number at *at. NULL, or what is wrong with it. */
-static const char *check_number(const char *text, size_t len, size_t *at)
+static const char *check_number(const char *text, size_t len, enum integers integers, size_t *at)
 {
     static const char malformed[] = "number expected";
     size_t first = *at + (text[*at] == '-'), end = skip_digits(text, len, first), start;
@@ -90,7 +94,8 @@ static const char *check_number(const char *text, size_t len, size_t *at)
         is_integer = false;
         is_suspect = true;
     }
-    if (is_suspect && !is_in_range(text + *at, end - *at, is_integer))
+    if (is_suspect &&
+        !is_in_range(text + *at, end - *at, is_integer && integers == INTEGERS_OF_64_BITS))
         return "a number is out of range";
     *at = end;
     return NULL;
@@ -110,7 +115,7 @@ static bool is_key(const char *text, size_t len, size_t end)
  * integers that it cuts down to 64 bits; keys it cuts at U+0000. So the text is looked at once
  * before; whether the tokens make a value is for json-c to say. NULL, or what is wrong at *at.
  */
-static const char *check_tokens(const char *text, size_t len, size_t *at)
+static const char *check_tokens(const char *text, size_t len, enum integers integers, size_t *at)
 {
     bool in_string = false, has_nul = false;
 
@@ -131,7 +136,7 @@ static const char *check_tokens(const char *text, size_t len, size_t *at)
             if (!in_string && has_nul && is_key(text, len, *at + 1))
                 return "U+0000 in a key";
         } else if (c == '-' || (c >= '0' && c <= '9')) {
-            const char *reason = check_number(text, len, at);
+            const char *reason = check_number(text, len, integers, at);
 
             if (reason)
                 return reason;
@@ -147,24 +152,16 @@ static const char *check_tokens(const char *text, size_t len, size_t *at)
     return NULL;
 }
 
-int json_reader_parse(struct json_reader *reader, const char *text, size_t len,
-                      struct json_object **ret_value, const char **ret_reason, size_t *ret_offset)
+/* Whether tokens that were checked make one value. */
+static int parse_checked(struct json_reader *reader, const char *text, size_t len,
+                         struct json_object **ret_value, const char **ret_reason,
+                         size_t *ret_offset)
 {
     CLEANUP(json_putp) struct json_object *value = NULL;
     enum json_tokener_error error;
     const char *reason;
-    size_t end = 0;
+    size_t end;
 
-    while (len && is_space(text[len - 1]))
-        len--;
-    if (len > INT32_MAX - 1)
-        return -E2BIG;
-    reason = check_tokens(text, len, &end);
-    if (reason) {
-        *ret_reason = reason;
-        *ret_offset = end;
-        return -EINVAL;
-    }
     if (!reader->tokener)
         reader->tokener = new_tokener();
     json_tokener_reset(reader->tokener);
@@ -192,6 +189,115 @@ int json_reader_parse(struct json_reader *reader, const char *text, size_t len,
     *ret_reason = reason;
     *ret_offset = end;
     return -EINVAL;
+}
+
+static int check(const char *text, size_t *len, enum integers integers, const char **ret_reason,
+                 size_t *ret_offset)
+{
+    const char *reason;
+    size_t end = 0;
+
+    while (*len && is_space(text[*len - 1]))
+        --*len;
+    if (*len > INT32_MAX - 1) {
+        *ret_reason = "it is too long";
+        *ret_offset = INT32_MAX;
+        return -E2BIG;
+    }
+    reason = check_tokens(text, *len, integers, &end);
+    if (!reason)
+        return 0;
+    *ret_reason = reason;
+    *ret_offset = end;
+    return -EINVAL;
+}
+
+int json_reader_parse(struct json_reader *reader, const char *text, size_t len,
+                      struct json_object **ret_value, const char **ret_reason, size_t *ret_offset)
+{
+    int r = check(text, &len, INTEGERS_OF_64_BITS, ret_reason, ret_offset);
+
+    return r < 0 ? r : parse_checked(reader, text, len, ret_value, ret_reason, ret_offset);
+}
+
+/* json-c cuts integers to 64 bits; of a longer one it is shown the beginning. */
+static void hide_integers(char *text, size_t len)
+{
+    for (size_t at = 0, end; at < len; at = end) {
+        if (text[at] == '"') {
+            for (end = at + 1; end < len && text[end] != '"'; end++)
+                end += text[end] == '\\';
+            end++;
+            continue;
+        }
+        end = skip_digits(text, len, at);
+        if (end - at > 18 && (end == len || !strchr(".eE", text[end])))
+            memset(text + at + 18, ' ', end - at - 18);
+        end += end == at;
+    }
+}
+
+/* The UTF-16 code unit of the escape at the beginning of the text, 0 when it is none of a pair. */
+static unsigned surrogate(const char *text, size_t len)
+{
+    char digits[5] = {0};
+    unsigned unit;
+
+    if (len < 6 || text[0] != '\\' || text[1] != 'u')
+        return 0;
+    memcpy(digits, text + 2, 4);
+    unit = (unsigned)strtoul(digits, NULL, 16);
+    return unit >= 0xd800 && unit < 0xe000 ? unit : 0;
+}
+
+/* A string as it stands, but for halves of pairs, which many a reader refuses. Returns its length.
+ */
+static size_t add_string(struct buf *out, const char *text, size_t len)
+{
+    size_t at = 1, width;
+
+    buf_add_char(out, '"');
+    for (; text[at] != '"'; at += width) {
+        unsigned unit = surrogate(text + at, len - at);
+
+        width = unit ? 6 : text[at] == '\\' ? 2 : 1;
+        if (unit && unit < 0xdc00 && surrogate(text + at + 6, len - at - 6) >= 0xdc00)
+            width = 12;
+        if (unit && width == 6)
+            buf_add_text(out, "\\ufffd");
+        else
+            buf_add(out, text + at, width);
+    }
+    buf_add_char(out, '"');
+    return at + 1;
+}
+
+int json_reader_compact(struct json_reader *reader, const char *text, size_t len, char **ret_text,
+                        const char **ret_reason, size_t *ret_offset)
+{
+    CLEANUP(json_putp) struct json_object *value = NULL;
+    CLEANUP(freep) char *shown = NULL;
+    struct buf out = {0};
+    int r = check(text, &len, INTEGERS_OF_ANY_SIZE, ret_reason, ret_offset);
+
+    if (r < 0)
+        return r;
+    shown = xstrndup(text, len);
+    hide_integers(shown, len);
+    r = parse_checked(reader, shown, len, &value, ret_reason, ret_offset);
+    if (r < 0)
+        return r;
+    for (size_t at = 0; at < len;) {
+        if (text[at] == '"') {
+            at += add_string(&out, text + at, len - at);
+            continue;
+        }
+        if (!is_space(text[at]))
+            buf_add_char(&out, text[at]);
+        at++;
+    }
+    *ret_text = buf_take(&out);
+    return 0;
 }
 
 void json_putp(struct json_object **value)

@@ -34,6 +34,11 @@ void json_reader_free(struct json_reader *reader);
 int json_reader_parse(struct json_reader *reader, const char *text, size_t len,
                       struct json_object **ret_value, const char **ret_reason, size_t *ret_offset);
 
+/** The compact text of one value, which the caller frees. It is checked as by json_reader_parse(),
+ * but integers may have any size, and numbers, escapes and members stay as they were written. */
+int json_reader_compact(struct json_reader *reader, const char *text, size_t len, char **ret_text,
+                        const char **ret_reason, size_t *ret_offset);
+
 /** CLEANUP(json_putp) */
 void json_putp(struct json_object **value);
 /** The member, or NULL when it is missing or null. */

@@ -20,6 +20,7 @@
 #define CLEANUP(destructor)      __attribute__((cleanup(destructor)))
 #define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 #define UNUSED                   __attribute__((unused))
+#define PLURAL(count)            ((count) == 1 ? "" : "s")
 
 #define STEAL(pointer)                                                                             \
     __extension__({                                                                                \

@@ -20,6 +20,20 @@ static char *user_path(const char *variable, const char *fallback, const char *t
     return xasprintf("/tmp/acpd-%u/%s", (unsigned)geteuid(), tail);
 }
 
+static bool is_program(const char *path)
+{
+    struct stat st;
+
+    return access(path, X_OK) == 0 && stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+bool path_is_folder(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 char *path_find_program(const char *program, const char *path, const char *cwd)
 {
     CLEANUP(freep) char *folders = xstrdup(path ? path : "/usr/bin:/bin");
@@ -30,12 +44,15 @@ char *path_find_program(const char *program, const char *path, const char *cwd)
         char *file =
             program[0] == '/' || !cwd ? xstrdup(program) : xasprintf("%s/%s", cwd, program);
 
-        return access(file, X_OK) == 0 ? STEAL(file) : NULL;
+        return is_program(file) ? STEAL(file) : NULL;
     }
     while ((folder = strsep(&rest, ":"))) {
-        CLEANUP(freep) char *file = xasprintf("%s/%s", folder[0] ? folder : ".", program);
+        CLEANUP(freep)
+        char *file = folder[0] == '/' || !cwd
+                         ? xasprintf("%s/%s", folder[0] ? folder : ".", program)
+                         : xasprintf("%s/%s/%s", cwd, folder, program);
 
-        if (access(file, X_OK) == 0)
+        if (is_program(file))
             return STEAL(file);
     }
     return NULL;

@@ -20,6 +20,7 @@ int path_make_folder(const char *path, mode_t mode);
  * slash in it, from `cwd` (NULL: the working directory) on. NULL: nowhere, or it may not be
  * executed. */
 char *path_find_program(const char *program, const char *path, const char *cwd);
+bool path_is_folder(const char *path);
 /** Where something is that comes with this program: the first of these paths that is there, looked
  * for from the program's own folder on; the last one when none is. */
 char *path_find_own(const char *built, const char *installed);

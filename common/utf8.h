@@ -37,3 +37,15 @@ static inline size_t utf8_width(const char *text, size_t len)
             return 0;
     return width;
 }
+
+/** Bytes of `text` that fit into `max` without a character being cut. */
+static inline size_t utf8_cut(const char *text, size_t len, size_t max)
+{
+    size_t cut = max;
+
+    if (len <= max)
+        return len;
+    while (cut && max - cut < 3 && ((unsigned char)text[cut] & 0xc0) == 0x80)
+        cut--;
+    return cut;
+}

@@ -163,7 +163,7 @@ const struct config_row config_runner_rows[] = {
     {"cwd", CONFIG_PATH, RUNNER_AT(cwd), .runners = PROGRAM,
      .doc = "The folder to run in, absolute; acpd's own unless told."},
     {"env", CONFIG_ENV, RUNNER_AT(env), .runners = PROGRAM,
-     .doc = "Added to the inherited environment."},
+     .doc = "Added to the inherited environment; `null` takes a variable away."},
     {"mcpServers", CONFIG_SERVERS, RUNNER_AT(mcp_servers), .runners = AGENT,
      .doc = "MCP servers for the agent: `{name, command, args?, env?}` each, `env` an object, or "
             "`{type, name, url, headers?}`, `type` `http` or `sse`, where the agent supports it."},

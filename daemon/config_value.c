@@ -180,10 +180,10 @@ static int set_env(const struct config_place *place, const struct config_row *ro
     {
         const char *text = plain_string(member);
 
-        if (!text || !name[0] || strchr(name, '='))
+        if ((member && !text) || !name[0] || strchr(name, '='))
             return config_refuse(place->error, place->prefix, row->key,
-                                 "must hold strings under names without \"=\"");
-        strv_push(env, xasprintf("%s=%s", name, text));
+                                 "must hold strings or null under names without \"=\"");
+        strv_push(env, text ? xasprintf("%s=%s", name, text) : xstrdup(name));
     }
     return 0;
 }

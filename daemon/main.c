@@ -210,6 +210,22 @@ static int load_settings(struct settings *settings, char **ret_error)
     return r;
 }
 
+/* Which profiles cannot run as things are; the file is good all the same. */
+static void tell_missing(const struct settings *settings, bool is_check)
+{
+    for (size_t i = 0; i < settings->profile_count; i++) {
+        const struct profile_config *profile = &settings->profiles[i];
+        char what[4096];
+
+        if (!engine_lacks(&profile->runner, what, sizeof(what)))
+            continue;
+        if (is_check)
+            printf("warning: profile %s: %s is not to be found\n", profile->name, what);
+        else
+            log_warning("profile %s: %s is not to be found", profile->name, what);
+    }
+}
+
 static int reload(struct engine *engine, char **ret_error)
 {
     CLEANUP(settings_deinit) struct settings settings = {0};
@@ -217,6 +233,7 @@ static int reload(struct engine *engine, char **ret_error)
 
     if (r < 0)
         return r;
+    tell_missing(&settings, false);
     return engine_configure(engine, &settings);
 }
 
@@ -384,6 +401,7 @@ static int serve(const struct options *options, struct settings *settings,
     int r = 0;
 
     tell_agents(settings, say_in_log);
+    tell_missing(settings, false);
     tell_limits(settings);
     loop.base = event_base_new();
     if (!loop.base || open_engine(options, settings, &store, &loop.engine) < 0)
@@ -408,8 +426,8 @@ static int serve(const struct options *options, struct settings *settings,
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
         evsignal_add(signals[i], NULL);
 
-    log_info("acpd " ACPD_VERSION " is ready on %s, state in %s, %zu profiles", options->socket,
-             options->state_dir, loop.engine->profile_count);
+    log_info("acpd " ACPD_VERSION " is ready on %s, state in %s, %zu profile%s", options->socket,
+             options->state_dir, loop.engine->profile_count, PLURAL(loop.engine->profile_count));
     if (is_demo)
         log_info(
             "no profiles are configured: the three built-in ones run the demo agent, which only "
@@ -437,9 +455,11 @@ static int check(const struct options *options, const struct settings *settings)
 {
     CLEANUP(freep) char *database = database_path(options), *info = NULL, *error = NULL;
 
-    printf("%s: good, %zu profiles\n", config_path(options) ? options->config : "built-in defaults",
-           settings->profile_count);
+    printf("%s: good, %zu profile%s\n",
+           config_path(options) ? options->config : "built-in defaults", settings->profile_count,
+           PLURAL(settings->profile_count));
     tell_agents(settings, say_on_stdout);
+    tell_missing(settings, true);
     if (access(database, F_OK) < 0)
         return EXIT_SUCCESS;
     if (store_verify(database, &info, &error) < 0) {

@@ -135,6 +135,16 @@ class Client:
     def finish(self, id):
         return self.wait_status(id, "completed", "failed", "cancelled")
 
+    def entries(self, id, **params):
+        """The whole of a log, page after page."""
+        found, after = [], 0
+        while True:
+            page = self.call("get_task_log", id=id, after=after, **params)
+            if not page["entries"]:
+                return found
+            found += page["entries"]
+            after = page["next"]
+
     def log(self, id, **params):
         return [e["text"] for e in self.call("get_task_log", id=id, **params)["entries"]]
 

@@ -58,7 +58,7 @@ struct profile {
         int64_t stuck, stuck_ms; /* attempts that are, and for how long the longest runs */
         int64_t wait_ms;         /* of the task that has been ready for longest */
         bool has_no_worker;      /* none has asked for a task lately */
-        char missing[80];        /* the program that is not to be found; empty: it is there */
+        char missing[160];       /* what the runner needs and is not to be found; empty: nothing */
     } seen;
     int64_t last_claim; /* when a worker last asked for a task; monotonic ms, as is: */
     int64_t last_end;   /* when an attempt last ended that counts for health */

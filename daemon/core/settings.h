@@ -21,7 +21,7 @@ struct limits {
 struct runner_config {
     enum runner_type type;
     char **command; /* argv */
-    char **env;     /* "KEY=value" added to the inherited environment */
+    char **env;     /* "KEY=value" added to the inherited environment, "KEY" taken away from it */
     char *cwd;      /* NULL: acpd's */
 
     /* of an agent */

@@ -9,7 +9,7 @@
 #include "engine/agent_failure.h"
 #include "engine/attempt.h"
 #include "run/acp.h"
-#include "run/last_lines.h"
+#include "run/stderr_lines.h"
 
 #define HALF_LINE_MAX 500 /* bytes of it in a message */
 
@@ -144,17 +144,18 @@ static void judge_death(struct attempt *attempt, const struct acp_end *end)
     attempt->class = ERROR_EXIT;
     attempt->message = xasprintf("the agent exited with status %d %s", end->run->code,
                                  end->was_prompted ? "in mid-turn" : "before its turn began");
-    attempt_add_words(attempt, end->run->last_lines);
+    attempt_add_words(attempt, end->run->stderr_lines);
 }
 
 /* A message that the agent had begun may tell why it ended. */
 static void add_half_line(struct attempt *attempt, const struct acp_end *end)
 {
     CLEANUP(freep)
-    char *line = end->half_line_len ? last_lines(end->half_line, end->half_line_len < HALF_LINE_MAX
-                                                                     ? end->half_line_len
-                                                                     : HALF_LINE_MAX)
-                                    : NULL;
+    char *line =
+        end->half_line_len
+            ? stderr_lines(end->half_line,
+                           end->half_line_len < HALF_LINE_MAX ? end->half_line_len : HALF_LINE_MAX)
+            : NULL;
     char *message = attempt->message;
 
     if (!line)
@@ -174,7 +175,7 @@ static void judge_failure(struct attempt *attempt, const struct acp_end *end)
     attempt->retry_after_ms = failure.retry_after_ms;
     if (failure.class == ERROR_AUTH) {
         buf_printf(&message, "the agent wants to be logged in (%s): ", failure.words);
-        agent_failure_print_login(end->agent, end->run ? end->run->last_lines : NULL, &message);
+        agent_failure_print_login(end->agent, end->run ? end->run->stderr_lines : NULL, &message);
     } else if (end->failed_request == ACP_REQUEST_COUNT) {
         buf_printf(&message, "the agent ended its turn, but its model failed: %s", failure.words);
     } else {
@@ -193,7 +194,7 @@ static void judge_verdict(struct attempt *attempt, const struct acp_end *end)
     attempt->result = end->result ? xstrdup(end->result) : NULL;
     if (end->verdict == ACP_UNAUTHORIZED) {
         buf_printf(&message, "%s: ", end->message);
-        agent_failure_print_login(end->agent, end->run ? end->run->last_lines : NULL, &message);
+        agent_failure_print_login(end->agent, end->run ? end->run->stderr_lines : NULL, &message);
         attempt->message = buf_take(&message);
     } else {
         attempt->message = end->message ? xstrdup(end->message) : NULL;
@@ -287,7 +288,7 @@ static void on_agent_end(struct acp *acp, const struct acp_end *end, void *data)
         judge_verdict(attempt, end);
     }
     if (end->run)
-        attempt_keep_tail(attempt, end->run->last_lines);
+        attempt_keep_tail(attempt, end->run->stderr_lines);
     attempt_end(attempt);
 }
 

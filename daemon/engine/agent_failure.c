@@ -193,27 +193,27 @@ void agent_failure_read(struct json_reader *reader, enum acp_request request,
 }
 
 /* The line that has an address to open, else one that speaks of logging in. */
-static char *login_line(const char *last_lines)
+static char *login_line(const char *stderr_lines)
 {
     static const char *const words[] = {"http://", "https://", "login", "log in",
                                         "sign in", "auth",     NULL};
 
-    for (size_t i = 0; last_lines && words[i]; i++) {
-        const char *found = strcasestr(last_lines, words[i]), *start = found;
+    for (size_t i = 0; stderr_lines && words[i]; i++) {
+        const char *found = strcasestr(stderr_lines, words[i]), *start = found;
 
         if (!found)
             continue;
-        while (start > last_lines && start[-1] != '\n')
+        while (start > stderr_lines && start[-1] != '\n')
             start--;
         return xstrndup(start, strcspn(start, "\n"));
     }
     return NULL;
 }
 
-void agent_failure_print_login(struct json_object *agent, const char *last_lines, struct buf *out)
+void agent_failure_print_login(struct json_object *agent, const char *stderr_lines, struct buf *out)
 {
     struct json_object *methods = json_get(agent, "authMethods");
-    CLEANUP(freep) char *line = login_line(last_lines);
+    CLEANUP(freep) char *line = login_line(stderr_lines);
     const char *separator = " to one of: ";
 
     buf_add_text(out, "log in with the agent's own program, or set runner.authMethod");

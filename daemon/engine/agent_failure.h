@@ -18,4 +18,5 @@ void agent_failure_read(struct json_reader *reader, enum acp_request request,
                         struct json_object *error, struct agent_failure *ret_failure);
 /** Prints how the agent's user can log in: the agent's `authMethods`, and what the agent itself
  *  wrote to stderr about it. */
-void agent_failure_print_login(struct json_object *agent, const char *last_lines, struct buf *out);
+void agent_failure_print_login(struct json_object *agent, const char *stderr_lines,
+                               struct buf *out);

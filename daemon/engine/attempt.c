@@ -19,6 +19,7 @@
 #include "common/strv.h"
 #include "core/retry.h"
 #include "run/acp.h"
+#include "run/run_log.h"
 
 #define OUTPUT_TAIL (64 * 1024) /* of stdout, for the result */
 #define QUOTE_MAX   500         /* bytes of the program's own words in a message */
@@ -185,27 +186,53 @@ int attempt_claim(struct engine *engine, struct profile *profile, int limit)
     return claimed;
 }
 
-/* The last line of the output when it is a JSON object, else the output as {"output": …}. */
-static char *result_of(struct attempt *attempt, const struct run_end *end)
+static size_t skip_blanks(const char *text, size_t len, size_t at)
 {
-    const char *text = end->output;
-    size_t len = end->output_len, start;
-    CLEANUP(json_putp) struct json_object *value = NULL;
-    struct buf result = {0};
-    const char *reason;
-    size_t offset;
+    while (at < len && (text[at] == ' ' || text[at] == '\t'))
+        at++;
+    return at;
+}
 
-    while (len && (text[len - 1] == '\n' || text[len - 1] == '\r'))
-        len--;
-    for (start = len; start && text[start - 1] != '\n'; start--)
-        ;
-    if (start < len && text[start] == '{' &&
-        json_reader_parse(attempt->engine->reader, text + start, len - start, &value, &reason,
-                          &offset) == 0 &&
-        json_object_is_type(value, json_type_object))
-        return xstrdup(json_compact(value));
+/* The last line when it is a JSON object, else NULL, and why it is none when it begins like one. */
+static char *object_of(struct attempt *attempt, const struct run_end *end, char **ret_why)
+{
+    const char *line = end->line, *reason;
+    size_t len = end->line_len, start = skip_blanks(line, len, 0), offset;
+    char *text;
+
+    if (len - start >= 3 && memcmp(line + start, "\xef\xbb\xbf", 3) == 0)
+        start = skip_blanks(line, len, start + 3);
+    if (start < len && line[start] == '}')
+        *ret_why = xstrdup("an object must stand in one line");
+    if (start == len || line[start] != '{')
+        return NULL;
+    if (end->line_is_over)
+        *ret_why = xasprintf("over %lld bytes", (long long)attempt->engine->settings.input_limit);
+    else if (json_reader_compact(attempt->engine->reader, line + start, len - start, &text, &reason,
+                                 &offset) < 0)
+        *ret_why = xasprintf("not valid JSON at byte %zu: %s", start + offset, reason);
+    else
+        return text;
+    return NULL;
+}
+
+/* The last line of the output when it is a JSON object, else the output as {"output": …}. */
+static char *result_of(struct attempt *attempt, struct run *run, const struct run_end *end)
+{
+    CLEANUP(freep) char *why = NULL, *note = NULL;
+    char *object = object_of(attempt, end, &why);
+    struct buf result = {0};
+
+    if (object)
+        return object;
+    if (why) {
+        note = xasprintf("the last line of stdout is not used as the result: %s", why);
+        run_log_note(run_get_log(run), "acpd", note, strlen(note), NULL, NULL);
+        run_log_flush(run_get_log(run));
+        attempt->log_has_grown = true;
+    }
     buf_add_text(&result, "{\"output\":");
-    buf_add_json_string(&result, text ? text : "", end->output_len);
+    buf_add_json_string(&result, end->output ? end->output : "", end->output_len);
     buf_add_char(&result, '}');
     return buf_take(&result);
 }
@@ -234,10 +261,10 @@ static void end_as(struct attempt *attempt, enum error_class class, char *messag
     attempt->message = message;
 }
 
-void attempt_keep_tail(struct attempt *attempt, const char *last_lines)
+void attempt_keep_tail(struct attempt *attempt, const char *stderr_lines)
 {
-    if (attempt->class != ERROR_NONE && last_lines)
-        attempt->tail = xstrdup(last_lines);
+    if (attempt->class != ERROR_NONE && stderr_lines)
+        attempt->tail = xstrdup(stderr_lines);
 }
 
 static bool says_something(const char *line, size_t len)
@@ -248,14 +275,14 @@ static bool says_something(const char *line, size_t len)
     return false;
 }
 
-void attempt_add_words(struct attempt *attempt, const char *last_lines)
+void attempt_add_words(struct attempt *attempt, const char *stderr_lines)
 {
-    const char *end = last_lines ? last_lines + strlen(last_lines) : NULL;
+    const char *end = stderr_lines ? stderr_lines + strlen(stderr_lines) : NULL;
     char *message = attempt->message;
 
-    while (end && end > last_lines) {
-        const char *newline = memrchr(last_lines, '\n', (size_t)(end - last_lines));
-        const char *line = newline ? newline + 1 : last_lines;
+    while (end && end > stderr_lines) {
+        const char *newline = memrchr(stderr_lines, '\n', (size_t)(end - stderr_lines));
+        const char *line = newline ? newline + 1 : stderr_lines;
         size_t len = (size_t)(end - line);
 
         if (says_something(line, len)) {
@@ -288,19 +315,17 @@ void attempt_judge(struct attempt *attempt, const struct run_end *end)
     switch (end->outcome) {
     case RUN_EXITED:
         attempt->class = class_of_status(end->code);
-        if (succeeded)
-            attempt->result = result_of(attempt, end);
-        else
+        if (!succeeded)
             attempt->message = xasprintf("exited with status %d%s%s", end->code, colon, more);
         if (!succeeded && !end->message)
-            attempt_add_words(attempt, end->last_lines);
+            attempt_add_words(attempt, end->stderr_lines);
         break;
     case RUN_SIGNALED:
         end_as(attempt, ERROR_SIGNAL,
                xasprintf("killed by signal %d (%s)%s%s", end->code, strsignal(end->code), colon,
                          more));
         if (!end->message)
-            attempt_add_words(attempt, end->last_lines);
+            attempt_add_words(attempt, end->stderr_lines);
         break;
     case RUN_NOT_STARTED:
         end_as(attempt, ERROR_UNAVAILABLE, xstrdup(more));
@@ -324,13 +349,15 @@ static void on_log(struct run *run UNUSED, void *data)
     ((struct attempt *)data)->log_has_grown = true;
 }
 
-static void on_run_end(struct run *run UNUSED, const struct run_end *end, void *data)
+static void on_run_end(struct run *run, const struct run_end *end, void *data)
 {
     struct attempt *attempt = data;
 
     attempt->run = NULL;
     attempt_judge(attempt, end);
-    attempt_keep_tail(attempt, end->last_lines);
+    attempt_keep_tail(attempt, end->stderr_lines);
+    if (attempt->class == ERROR_NONE)
+        attempt->result = result_of(attempt, run, end);
     attempt_end(attempt);
 }
 
@@ -394,6 +421,7 @@ void attempt_launch(struct attempt *attempt)
         .log_path = log_path,
         .log_limit = engine->settings.log_limit,
         .tail_limit = OUTPUT_TAIL,
+        .line_limit = (size_t)engine->settings.input_limit,
         .grace_ms = engine->settings.kill_grace_ms,
         .limits = attempt_limits(&config->limits),
     };
@@ -492,6 +520,20 @@ static void note_for_cooldown(const struct attempt *attempt)
                   config->cooldown_max_ms);
 }
 
+/* What an attempt has used up counts, though its task was taken away from it before it told. */
+static int report_late(struct attempt *attempt)
+{
+    const struct store_attempt late = {
+        .task_id = attempt->task_id,
+        .number = attempt->number,
+        .usage = attempt->usage,
+        .cost = attempt->cost,
+    };
+
+    metrics_cost_add(&attempt->profile->staged.bucket.cost, &attempt->cost);
+    return store_report_attempt(attempt->engine->store, &late);
+}
+
 int attempt_settle(struct attempt *attempt)
 {
     struct engine *engine = attempt->engine;
@@ -511,6 +553,11 @@ int attempt_settle(struct attempt *attempt)
                      (long long)task.id, (long long)task.attempt, attempt->profile->config.name,
                      error_class_info(attempt->class)->name, attempt->message,
                      task_status_name(task.status));
+    }
+    if (attempt->is_stale && (attempt->usage || attempt->cost.currency[0])) {
+        r = report_late(attempt);
+        if (r < 0)
+            return r;
     }
     /* One that was cancelled while it ran went on writing its log until now. */
     if (attempt->is_stale && task_status_is_finished(task.status) &&

@@ -84,12 +84,12 @@ bool attempt_has_run(const struct attempt *attempt);
 void attempt_halt(struct attempt *attempt);
 /** Whether a stop was committed: one that has yet to be had no part in an end. */
 bool attempt_was_stopped(const struct attempt *attempt);
-/** What the end of its program says about it: sets class, message and result. */
+/** What the end of its program says about it: sets class and message. */
 void attempt_judge(struct attempt *attempt, const struct run_end *end);
 /** Adds to the message the last line of stderr that says something, if there is one. */
-void attempt_add_words(struct attempt *attempt, const char *last_lines);
+void attempt_add_words(struct attempt *attempt, const char *stderr_lines);
 /** Keeps the last lines of stderr, for an attempt that did not complete its task. */
-void attempt_keep_tail(struct attempt *attempt, const char *last_lines);
+void attempt_keep_tail(struct attempt *attempt, const char *stderr_lines);
 /** Its processes are gone. */
 void attempt_end(struct attempt *attempt);
 /** Ends the attempt's task, or gives it another attempt, unless it was taken away meanwhile. */

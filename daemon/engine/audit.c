@@ -175,7 +175,8 @@ void audit_commit(struct audit *audit, int64_t limit)
         log_error("cannot write the audit log %s: %s; its lines wait in memory", audit->path,
                   strerror(-r));
     else if (r == 0 && audit->failure)
-        log_info("the audit log is written again; %lld lines were lost", (long long)audit->dropped);
+        log_info("the audit log is written again; %lld %s lost", (long long)audit->dropped,
+                 audit->dropped == 1 ? "line was" : "lines were");
     if (r == 0)
         audit->dropped = 0;
     audit->failure = r;

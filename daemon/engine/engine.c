@@ -127,7 +127,9 @@ int engine_recover(struct engine *engine)
     if (r == 0)
         r = metrics_recall(engine);
     if (count)
-        log_info("%lld attempts were interrupted; their tasks are queued again", (long long)count);
+        log_info("%lld %s queued again", (long long)count,
+                 count == 1 ? "attempt was interrupted; its task is"
+                            : "attempts were interrupted; their tasks are");
     return r;
 }
 

@@ -45,21 +45,31 @@ static bool has_no_worker(const struct engine *engine, const struct profile *pro
            engine->now.mono - profile->last_claim > engine->settings.health_check_interval_ms;
 }
 
-static void find_program(struct profile *profile)
+bool engine_lacks(const struct runner_config *runner, char *ret_what, size_t size)
 {
-    const struct runner_config *runner = &profile->config.runner;
     const char *path = getenv("PATH");
     CLEANUP(freep) char *found = NULL;
 
-    profile->seen.missing[0] = '\0';
-    if (!runner->command || profile->is_removed)
-        return;
+    if (!runner->command)
+        return false;
+    if (runner->cwd && !path_is_folder(runner->cwd)) {
+        snprintf(ret_what, size, "the folder \"%s\"", runner->cwd);
+        return true;
+    }
     for (size_t i = 0; runner->env && runner->env[i]; i++)
-        if (strncmp(runner->env[i], "PATH=", 5) == 0)
-            path = runner->env[i] + 5;
+        if (strncmp(runner->env[i], "PATH", 4) == 0 && strchr("=", runner->env[i][4]))
+            path = runner->env[i][4] ? runner->env[i] + 5 : NULL;
     found = path_find_program(runner->command[0], path, runner->cwd);
     if (!found)
-        snprintf(profile->seen.missing, sizeof(profile->seen.missing), "%s", runner->command[0]);
+        snprintf(ret_what, size, "the program \"%s\"", runner->command[0]);
+    return !found;
+}
+
+static void look_for_program(struct profile *profile)
+{
+    profile->seen.missing[0] = '\0';
+    if (!profile->is_removed)
+        engine_lacks(&profile->config.runner, profile->seen.missing, sizeof(profile->seen.missing));
 }
 
 static int look_at_profile(struct engine *engine, struct profile *profile)
@@ -75,7 +85,7 @@ static int look_at_profile(struct engine *engine, struct profile *profile)
     profile->seen.stuck_after_ms = stuck_after(engine, profile);
     profile->seen.stuck = profile->seen.stuck_ms = 0;
     profile->seen.has_no_worker = has_no_worker(engine, profile);
-    find_program(profile);
+    look_for_program(profile);
     return 0;
 }
 

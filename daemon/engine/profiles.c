@@ -243,7 +243,8 @@ void engine_apply_settings(struct engine *engine)
     if (old_count)
         tell_all(engine);
     if (old_count)
-        log_info("the configuration was read again: %zu profiles", settings->profile_count);
+        log_info("the configuration was read again: %zu profile%s", settings->profile_count,
+                 PLURAL(settings->profile_count));
     settings_deinit(&engine->settings);
     engine->settings = *settings;
     *settings = (struct settings){0};

@@ -61,11 +61,13 @@ enum rpc_outcome rpc_error_queue_full(struct rpc_call *call, const struct profil
     /* About one task's time. */
     double average = metrics_window_average(&profile->window);
     double wait = ceil(average / (double)profile->config.max_concurrent_tasks);
+    int64_t waiting = profile_waiting(profile);
 
     wait = wait < 1 ? 1 : wait > 60 ? 60 : wait;
     snprintf(call->data, sizeof(call->data), "{\"retryAfter\":%d}", (int)wait);
-    return rpc_error(call, RPC_QUEUE_FULL, "the queue of profile \"%s\" is full: %lld tasks wait",
-                     profile->config.name, (long long)profile_waiting(profile));
+    return rpc_error(call, RPC_QUEUE_FULL, "the queue of profile \"%s\" is full: %lld %s",
+                     profile->config.name, (long long)waiting,
+                     waiting == 1 ? "task waits" : "tasks wait");
 }
 
 struct profile *rpc_get_profile(struct rpc_call *call, const char *param)

@@ -6,7 +6,8 @@
 #include "common/alloc.h"
 #include "rpc/connection.h"
 
-#define WAITING_MAX 100 /* claims of one connection */
+#define WAITING_MAX 100  /* claims of one connection */
+#define MESSAGE_MAX 4096 /* bytes of an error's message that are kept */
 
 #define ID                                                                                         \
     {                                                                                              \
@@ -167,7 +168,7 @@ static const struct param complete_params[] = {
     {.name = "result",
      .type = PARAM_ANY,
      .limit = offsetof(struct settings, input_limit),
-     .doc = "Any JSON, as large as an input may be."},
+     .doc = "Any JSON, at most inputLimit bytes."},
     END,
 };
 
@@ -190,8 +191,9 @@ static const struct param error_params[] = {
     {.name = "message",
      .type = PARAM_STRING,
      .is_required = true,
-     .max_bytes = 4096,
-     .doc = "What went wrong, for people."},
+     .may_be_empty = true,
+     .is_any_text = true,
+     .doc = "What went wrong, for people; beyond 4096 bytes it is cut."},
     END,
 };
 
@@ -206,16 +208,40 @@ static const struct param fail_params[] = {
     END,
 };
 
+/* Nothing that a worker says of its failure is a reason to refuse the failure. */
+static char *message_of(struct json_object *error)
+{
+    static const char mark[] = " … (cut)";
+    struct json_object *message = json_get(error, "message");
+    size_t len = (size_t)json_object_get_string_len(message);
+    struct buf text = {0};
+
+    if (!len)
+        return xstrdup("the worker did not say why");
+    buf_add(&text, json_object_get_string(message), len);
+    if (len > MESSAGE_MAX) {
+        len = MESSAGE_MAX - strlen(mark);
+        while (((unsigned char)text.data[len] & 0xc0) == 0x80)
+            len--;
+        text.len = len;
+        buf_add_text(&text, mark);
+    }
+    for (char *nul; (nul = memchr(text.data, '\0', text.len));)
+        *nul = ' ';
+    return buf_take(&text);
+}
+
 static enum rpc_outcome fail_task(struct rpc_call *call)
 {
     struct json_object *error = json_get(call->params, "error");
     const char *name = json_get_string(error, "class");
+    CLEANUP(freep) char *message = message_of(error);
     enum error_class class = ERROR_EXIT;
 
     for (int i = ERROR_NONE + 1; name && i < ERROR_CLASS_COUNT; i++)
         if (strcmp(name, error_class_info((enum error_class)i)->name) == 0)
             class = (enum error_class)i;
-    return finish(call, class, json_get_string(error, "message"), NULL);
+    return finish(call, class, message, NULL);
 }
 
 const struct rpc_method rpc_worker_methods[] = {

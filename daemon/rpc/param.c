@@ -44,8 +44,8 @@ static bool check_string(const struct param *param, struct json_object *value,
     if (!param->may_be_empty && !len)
         return fail(error, field, "must not be empty");
     if (max && len > max)
-        return fail(error, field, "must be at most %zu bytes", max);
-    if (strlen(text) != len)
+        return fail(error, field, "must be at most %zu byte%s", max, PLURAL(max));
+    if (!param->is_any_text && strlen(text) != len)
         return fail(error, field, "must not contain U+0000");
     return true;
 }
@@ -198,8 +198,8 @@ static bool check_value(const struct param *param, struct json_object *value,
         return check_enum(param, value, field, error);
     case PARAM_ANY:
         if (param->limit && strlen(json_compact(value)) > max_bytes(param, settings))
-            return fail(error, field, "must be at most %zu bytes of JSON",
-                        max_bytes(param, settings));
+            return fail(error, field, "must be at most %zu byte%s of JSON",
+                        max_bytes(param, settings), PLURAL(max_bytes(param, settings)));
         return true;
     case PARAM_OBJECT:
         if (!json_object_is_type(value, json_type_object))

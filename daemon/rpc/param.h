@@ -37,6 +37,7 @@ struct param {
     double min, max;            /* of a number; both 0: unbounded */
     size_t max_bytes;           /* of a string, or each of several; 0: see limit */
     bool may_be_empty;          /* a string */
+    bool is_any_text;           /* a string that may hold U+0000, too */
     size_t limit;               /* offset in struct settings of the bound in bytes; 0: none */
     const char *const *values;  /* of an enum, ended by NULL */
     const struct param *fields; /* of an object */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/alloc.h"
+#include "common/utf8.h"
 
 #define TOOL_CALLS_MAX 1000
 #define CHUNK_MS       250 /* a piece of a message is noted this soon */
@@ -91,9 +92,12 @@ static void take_chunk(struct acp_turn *turn, struct json_object *update, const 
         turn->chunk_kind = xstrdup(kind);
         turn->chunk_deadline = now + CHUNK_MS;
     }
-    buf_add(&turn->chunk, text, len);
-    if (turn->chunk.len >= ACP_CHUNK_MAX)
-        acp_transcript_flush(turn);
+    for (size_t piece; len; text += piece, len -= piece) {
+        piece = utf8_cut(text, len, ACP_CHUNK_MAX);
+        buf_add(&turn->chunk, text, piece);
+        if (turn->chunk.len >= ACP_CHUNK_MAX || piece < len)
+            acp_transcript_flush(turn);
+    }
 }
 
 /* What is known of the tool call, with the news of this update in it. */

@@ -4,10 +4,11 @@
 #pragma once
 
 #include "run/acp_turn.h"
+#include "run/run_log.h"
 
-#define ACP_CHUNK_MAX  8192        /* bytes of a message in one entry at most */
-#define ACP_UPDATE_MAX (64 * 1024) /* bytes of an update in the transcript */
-#define ACP_TEXT_MAX   (64 * 1024) /* bytes of the result */
+#define ACP_CHUNK_MAX  8192          /* bytes of a message in one entry at most */
+#define ACP_UPDATE_MAX RUN_LOG_ENTRY /* bytes of an update in the transcript */
+#define ACP_TEXT_MAX   (64 * 1024)   /* bytes of the result */
 
 /** Adds an entry; `member` NULL: only the text. */
 void acp_transcript_note(struct acp_turn *turn, const char *stream, const char *text,

@@ -183,6 +183,23 @@ static bool control_is_open(int control)
     return poll(&poll_control, 1, 0) == 0;
 }
 
+/* The inherited environment becomes the command's. */
+static void set_environment(const char *cwd, char *const *entries)
+{
+    CLEANUP(freep) char *own = cwd ? NULL : getcwd(NULL, 0);
+
+    unsetenv("OLDPWD");
+    unsetenv("PWD");
+    if (cwd || own)
+        setenv("PWD", cwd ? cwd : own, true);
+    for (; *entries; entries++) {
+        if (!strchr(*entries, '='))
+            unsetenv(*entries);
+        else if (**entries != '=')
+            putenv(*entries);
+    }
+}
+
 static void keeper_start(struct keeper *keeper, const int fds[START_FDS], int64_t *ret_grace_ms)
 {
     struct keeper_message message = {.word = KEEPER_STARTED};
@@ -194,9 +211,7 @@ static void keeper_start(struct keeper *keeper, const int fds[START_FDS], int64_
         keeper_fail(keeper, -r, "read", "the order to start");
     if (command.cwd && chdir(command.cwd) < 0)
         keeper_fail(keeper, errno, "enter", command.cwd);
-    for (char **entry = command.env; *entry; entry++)
-        if (**entry != '=' && strchr(*entry, '='))
-            putenv(*entry);
+    set_environment(command.cwd, command.env);
     if (!control_is_open(keeper->control))
         _exit(EXIT_FAILURE);
     keeper->limits = command.limits;

@@ -17,14 +17,15 @@
 
 #include "common/alloc.h"
 #include "run/cgroup.h"
-#include "run/last_lines.h"
+#include "run/stderr_lines.h"
 #include "run/run_impl.h"
 
 /* A callback reads this much at a time and this often, so that a flood does not starve others. */
 #define CHUNK  65536
 #define CHUNKS 4
 
-#define ERRORS_TAIL (4 * LAST_LINES_BYTES) /* of stderr: escape sequences take room, too */
+#define ERRORS_TAIL (4 * STDERR_LINES_BYTES) /* of stderr: escape sequences take room, too */
+#define SHOW_MS     250 /* that a line waits for its end before it is shown without */
 
 static char chunk[CHUNK];
 
@@ -131,9 +132,11 @@ void run_free(struct run *run)
     run_close_start_fds(run);
     run_drop_input(run);
     event_del(&run->ending);
+    event_del(&run->showing);
     run_log_free(run->log);
     tail_deinit(&run->tail);
     tail_deinit(&run->errors);
+    last_line_deinit(&run->last_line);
     free(run->message);
     free(run->program);
     free(run);
@@ -154,10 +157,31 @@ static size_t stream_read(struct stream *stream, size_t len)
         stream->run->handler.on_output(stream->run, chunk, (size_t)n, stream->run->handler.data);
         return (size_t)n;
     }
-    tail_add(stream->which == RUN_STDOUT ? &stream->run->tail : &stream->run->errors, chunk,
-             (size_t)n);
+    if (stream->which == RUN_STDOUT) {
+        tail_add(&stream->run->tail, chunk, (size_t)n);
+        last_line_add(&stream->run->last_line, chunk, (size_t)n);
+    } else {
+        tail_add(&stream->run->errors, chunk, (size_t)n);
+    }
     run_log_add(stream->run->log, stream->which, chunk, (size_t)n);
     return (size_t)n;
+}
+
+/* Writes the log; what waits for its line's end is shown a little later. */
+static void run_write_log(struct run *run)
+{
+    int64_t left = run_log_show(run->log, SHOW_MS);
+
+    run_log_flush(run->log);
+    if (left >= 0 && !event_pending(&run->showing, EV_TIMEOUT, NULL))
+        event_add(&run->showing, &(struct timeval){left / 1000, left % 1000 * 1000});
+    if (run->handler.on_log)
+        run->handler.on_log(run, run->handler.data);
+}
+
+static void run_on_showing(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
+{
+    run_write_log(data);
 }
 
 static void stream_on_readable(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
@@ -167,9 +191,10 @@ static void stream_on_readable(evutil_socket_t fd UNUSED, short what UNUSED, voi
 
     while (left-- && stream_read(stream, CHUNK)) {
     }
-    run_log_flush(stream->run->log);
-    if (stream->run->handler.on_log && !(stream->run->is_dialog && stream->which == RUN_STDOUT))
-        stream->run->handler.on_log(stream->run, stream->run->handler.data);
+    if (stream->which == RUN_STDOUT && stream->run->is_dialog)
+        run_log_flush(stream->run->log); /* as far as on_output has added to it */
+    else
+        run_write_log(stream->run);
 }
 
 /* What the family wrote is in the pipe by now, and this takes no more than that: a process outside
@@ -198,7 +223,10 @@ static void run_on_ending(evutil_socket_t fd UNUSED, short what UNUSED, void *da
     run->end.output = buf_text(&output);
     run->end.output_len = output.len;
     tail_take(&run->errors, &errors);
-    run->end.last_lines = lines = last_lines(buf_text(&errors), errors.len);
+    run->end.stderr_lines = lines = stderr_lines(buf_text(&errors), errors.len);
+    run->end.line = run->last_line.text.data;
+    run->end.line_len = run->last_line.text.len;
+    run->end.line_is_over = run->last_line.is_over;
     run->end.message = run->message;
     list_remove(&run->link);
     run->handler.on_end(run, &run->end, run->handler.data);
@@ -431,8 +459,10 @@ struct run *run_start(struct supervisor *supervisor, const struct run_spec *spec
     for (size_t i = 0; i < RUN_STREAMS; i++)
         run->streams[i] = (struct stream){.run = run, .which = (enum run_stream)i, .fd = -1};
     event_assign(&run->ending, supervisor->base, -1, 0, run_on_ending, run);
+    event_assign(&run->showing, supervisor->base, -1, 0, run_on_showing, run);
     run->tail.limit = spec->tail_limit;
     run->errors.limit = ERRORS_TAIL;
+    run->last_line.limit = spec->line_limit;
     run->program = xstrdup(spec->argv && spec->argv[0] ? spec->argv[0] : "");
     run->log = run_log_new(spec->log_path, spec->log_limit);
     list_append(&supervisor->runs, &run->link);

@@ -40,7 +40,8 @@ struct run_limits {
 
 struct run_spec {
     const char *const *argv; /* NULL-terminated; argv[0] is looked up on PATH */
-    const char *const *env;  /* NULL-terminated "KEY=value", added to the inherited environment */
+    const char *const *env;  /* NULL-terminated; "KEY=value" is added to the inherited environment,
+                              * "KEY"  taken away from it */
     const char *cwd;         /* NULL: as acpd's */
     const void *input;       /* what the command reads on stdin, then end of file */
     size_t input_len;
@@ -48,6 +49,7 @@ struct run_spec {
     const char *log_path; /* the run's log, created anew; its folder is made if need be */
     int64_t log_limit;    /* bytes of log; the cut is marked, later output is dropped */
     size_t tail_limit;    /* bytes of the end of stdout that run_end.output holds */
+    size_t line_limit;    /* bytes that run_end.line may have; 0: it has none */
     struct run_limits limits;
     int64_t grace_ms; /* between SIGTERM and SIGKILL when the run is stopped */
 };
@@ -66,7 +68,12 @@ struct run_end {
                           * that a limit was exceeded */
     const char *output;  /* the tail of stdout, valid UTF-8, not terminated */
     size_t output_len;
-    const char *last_lines; /* of stderr; see run/last_lines.h. NULL: there are none */
+    const char *stderr_lines; /* of stderr; see run/stderr_lines.h. NULL: there are none */
+    const char *line; /* the last line of stdout that is not empty, without the white space before
+                       * it and not terminated; only its first byte when it does not begin like
+                       * JSON's objects do; any bytes */
+    size_t line_len;
+    bool line_is_over; /* it is longer than the limit; `line` is its beginning */
 };
 
 struct run_handler {

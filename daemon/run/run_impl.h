@@ -6,6 +6,7 @@
 #include <event2/event_struct.h>
 
 #include "common/list.h"
+#include "run/last_line.h"
 #include "run/run.h"
 #include "run/run_log.h"
 #include "run/tail.h"
@@ -44,8 +45,10 @@ struct run {
     struct buf unwritten;
     struct event writable;
     struct event controlled, ending;
+    struct event showing; /* of a line whose end does not come */
     struct run_log *log;
-    struct tail tail, errors; /* of stdout and stderr */
+    struct tail tail, errors;   /* of stdout and stderr */
+    struct last_line last_line; /* of stdout */
     pid_t pid;
     bool has_ended, stop_sent;
     struct run_end end;

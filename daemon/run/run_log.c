@@ -16,6 +16,14 @@
 #define FLUSH_AT      65536
 #define FOLDER_LEVELS 2
 
+/* A line whose end has not come. Of a bar that is drawn over and over, by CRs, it is the last
+ * drawing. */
+struct half {
+    struct buf text;   /* what was not written of it */
+    bool is_continued; /* its beginning was */
+    int64_t since;     /* monotonic ms at which `text` was begun */
+};
+
 struct run_log {
     char *path;
     int fd; /* -1: there is no log, or no more */
@@ -24,7 +32,7 @@ struct run_log {
     bool is_cut;
     char now[CLOCK_ISO_SIZE];
     struct buf out;
-    struct buf partial[RUN_STREAMS];
+    struct half halves[RUN_STREAMS];
 };
 
 static void run_log_give_up(struct run_log *log, const char *verb)
@@ -88,7 +96,7 @@ void run_log_free(struct run_log *log)
     closep(&log->fd);
     buf_deinit(&log->out);
     for (size_t i = 0; i < RUN_STREAMS; i++)
-        buf_deinit(&log->partial[i]);
+        buf_deinit(&log->halves[i].text);
     free(log->path);
     free(log);
 }
@@ -123,20 +131,22 @@ static void run_log_print(struct run_log *log, const char *stream, const char *t
                           const char *member, const char *json)
 {
     struct buf *out = &log->out;
+    size_t cut = utf8_cut(text, len, RUN_LOG_ENTRY);
+    bool has_room = !member || strlen(json) <= RUN_LOG_ENTRY;
 
     buf_add_text(out, "{\"at\":\"");
     buf_add_text(out, log->now);
     buf_add_text(out, "\",\"stream\":\"");
     buf_add_text(out, stream);
     buf_add_text(out, "\",\"text\":");
-    buf_add_json_string(out, text, len);
-    if (member) {
+    buf_add_json_string(out, text, cut);
+    if (member && has_room) {
         buf_add_text(out, ",\"");
         buf_add_text(out, member);
         buf_add_text(out, "\":");
         buf_add_text(out, json);
     }
-    buf_add_text(out, "}\n");
+    buf_add_text(out, cut < len || !has_room ? ",\"truncated\":true}\n" : "}\n");
 }
 
 static void run_log_put(struct run_log *log, const char *stream, const char *text, size_t len,
@@ -160,11 +170,12 @@ static void run_log_put(struct run_log *log, const char *stream, const char *tex
         run_log_flush(log);
 }
 
-static void run_log_entry(struct run_log *log, enum run_stream stream, const char *text, size_t len)
+static void run_log_entry(struct run_log *log, enum run_stream stream, const char *text, size_t len,
+                          bool is_continued)
 {
     static const char *const names[] = {[RUN_STDOUT] = "stdout", [RUN_STDERR] = "stderr"};
 
-    run_log_put(log, names[stream], text, len, NULL, NULL);
+    run_log_put(log, names[stream], text, len, is_continued ? "continues" : NULL, "true");
 }
 
 void run_log_note(struct run_log *log, const char *stream, const char *text, size_t len,
@@ -193,30 +204,75 @@ static size_t piece_length(const char *text)
 static size_t run_log_pieces(struct run_log *log, enum run_stream stream, const char *text,
                              size_t len, size_t keep)
 {
+    struct half *half = &log->halves[stream];
     size_t done = 0;
 
     while (len - done > keep) {
         size_t piece = piece_length(text + done);
 
-        run_log_entry(log, stream, text + done, piece);
+        run_log_entry(log, stream, text + done, piece, half->is_continued);
+        half->is_continued = true;
         done += piece;
     }
     return done;
 }
 
+static size_t without_crs(const char *text, size_t len)
+{
+    while (len && text[len - 1] == '\r')
+        len--;
+    return len;
+}
+
+/* Steps over what is drawn over later: all before the last CR that has something behind it, but for
+ * the end of a drawing whose beginning was written. Returns how many bytes went. */
+static size_t run_log_overdraw(struct run_log *log, enum run_stream stream, const char *text,
+                               size_t len)
+{
+    struct half *half = &log->halves[stream];
+    const char *last = memrchr(text, '\r', without_crs(text, len)), *first;
+
+    if (!last)
+        return 0;
+    first = memchr(text, '\r', len);
+    if (half->is_continued && first > text)
+        run_log_entry(log, stream, text, (size_t)(first - text), true);
+    half->is_continued = false;
+    return (size_t)(last - text) + 1;
+}
+
+/* A line to its end, without it. */
 static void run_log_line(struct run_log *log, enum run_stream stream, const char *text, size_t len)
 {
-    size_t done;
+    struct half *half = &log->halves[stream];
+    size_t done = run_log_overdraw(log, stream, text, len);
 
-    if (len && text[len - 1] == '\r')
-        len--;
-    done = run_log_pieces(log, stream, text, len, RUN_LOG_LINE);
-    run_log_entry(log, stream, text + done, len - done);
+    len = without_crs(text, len);
+    done += run_log_pieces(log, stream, text + done, len - done, RUN_LOG_LINE);
+    if (len > done || !half->is_continued)
+        run_log_entry(log, stream, text + done, len - done, half->is_continued);
+    half->is_continued = false;
+}
+
+/* Goes on with a line whose end is not there. One byte more than a piece may stay: the CR of a line
+ * that is exactly full. */
+static void run_log_grow(struct run_log *log, enum run_stream stream, const char *data, size_t len)
+{
+    struct half *half = &log->halves[stream];
+    struct buf *text = &half->text;
+
+    if (!text->len)
+        half->since = clock_mono_ms();
+    buf_add(text, data, len);
+    len = without_crs(text->data, text->len);
+    text->len = text->len > len ? len + 1 : len; /* several CRs are as good as one */
+    buf_consume(text, run_log_overdraw(log, stream, text->data, text->len));
+    buf_consume(text, run_log_pieces(log, stream, text->data, text->len, RUN_LOG_LINE + 1));
 }
 
 void run_log_add(struct run_log *log, enum run_stream stream, const char *data, size_t len)
 {
-    struct buf *partial = &log->partial[stream];
+    struct buf *text = &log->halves[stream].text;
 
     if (log->fd < 0 || log->is_cut)
         return;
@@ -226,18 +282,14 @@ void run_log_add(struct run_log *log, enum run_stream stream, const char *data, 
         const char *newline = memchr(data, '\n', window);
         size_t taken = newline ? (size_t)(newline - data) : window;
 
-        if (newline && !partial->len) {
+        if (newline && !text->len) {
             run_log_line(log, stream, data, taken);
+        } else if (newline) {
+            buf_add(text, data, taken);
+            run_log_line(log, stream, text->data, text->len);
+            buf_clear(text);
         } else {
-            buf_add(partial, data, taken);
-            if (newline) {
-                run_log_line(log, stream, partial->data, partial->len);
-                buf_clear(partial);
-            } else {
-                /* One byte more may stay: the CR of a line that is exactly full. */
-                buf_consume(partial, run_log_pieces(log, stream, partial->data, partial->len,
-                                                    RUN_LOG_LINE + 1));
-            }
+            run_log_grow(log, stream, data, taken);
         }
         taken += newline != NULL;
         data += taken;
@@ -245,15 +297,58 @@ void run_log_add(struct run_log *log, enum run_stream stream, const char *data, 
     }
 }
 
+/* Without the CRs at the end and the beginning of a character that has not come as a whole. */
+static size_t shown_length(const char *text, size_t len)
+{
+    size_t end = without_crs(text, len);
+
+    if (end < len)
+        return end;
+    for (size_t back = 1; back <= 3 && back <= len; back++) {
+        unsigned char c = (unsigned char)text[len - back];
+
+        if ((c & 0xc0) == 0x80)
+            continue;
+        return c >= 0xc2 && (c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2) > back ? len - back : len;
+    }
+    return len;
+}
+
+int64_t run_log_show(struct run_log *log, int64_t wait_ms)
+{
+    int64_t now = clock_mono_ms(), next = -1;
+
+    if (log->fd < 0 || log->is_cut)
+        return -1;
+    clock_format_iso(clock_wall_ms(), log->now);
+    for (int stream = 0; stream < RUN_STREAMS; stream++) {
+        struct half *half = &log->halves[stream];
+        size_t shown = half->text.len ? shown_length(half->text.data, half->text.len) : 0;
+        int64_t left = half->since + wait_ms - now;
+
+        if (!shown)
+            continue;
+        if (left > 0) {
+            next = next < 0 || left < next ? left : next;
+            continue;
+        }
+        run_log_entry(log, (enum run_stream)stream, half->text.data, shown, half->is_continued);
+        half->is_continued = true;
+        buf_consume(&half->text, shown);
+        half->since = now;
+    }
+    return next;
+}
+
 void run_log_end(struct run_log *log)
 {
     clock_format_iso(clock_wall_ms(), log->now);
     for (int stream = 0; stream < RUN_STREAMS; stream++) {
-        struct buf *partial = &log->partial[stream];
+        struct half *half = &log->halves[stream];
 
-        if (log->fd >= 0 && partial->len)
-            run_log_line(log, (enum run_stream)stream, partial->data, partial->len);
-        buf_clear(partial);
+        if (log->fd >= 0 && half->text.len)
+            run_log_line(log, (enum run_stream)stream, half->text.data, half->text.len);
+        buf_clear(&half->text);
     }
     run_log_flush(log);
 }

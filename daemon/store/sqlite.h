@@ -96,6 +96,8 @@
                     " AND status = 4 AND id < ?1 ORDER BY id DESC")                                \
     X(ADD_ATTEMPT,                                                                                 \
       "INSERT INTO attempt VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")       \
+    X(REPORT_ATTEMPT, "UPDATE attempt SET usage = ?3, cost = ?4, currency = ?5 "                   \
+                      "WHERE task_id = ?1 AND number = ?2")                                        \
     X(RECENT_ATTEMPTS,                                                                             \
       "SELECT error_class, duration, type FROM attempt INDEXED BY attempt_recent "                 \
       "WHERE counts AND profile_id = ?1 ORDER BY finished_at DESC LIMIT ?2")                       \

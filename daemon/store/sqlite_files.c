@@ -97,7 +97,8 @@ static int describe(sqlite3 *db, char **ret_info)
     if (sqlite_number(db, "SELECT count(*) FROM task", &tasks) < 0 ||
         sqlite_number(db, "PRAGMA user_version", &version) < 0)
         return -EIO;
-    *ret_info = xasprintf("good, schema %lld, %lld tasks", (long long)version, (long long)tasks);
+    *ret_info = xasprintf("good, schema %lld, %lld task%s", (long long)version, (long long)tasks,
+                          PLURAL(tasks));
     return 0;
 }
 

@@ -86,6 +86,14 @@ int store_update_profile(struct store *store, int64_t id, const struct task_coun
     return sqlite_run(store, stmt);
 }
 
+static void bind_cost(sqlite3_stmt *stmt, int index, const struct metrics_cost *cost)
+{
+    if (!cost->currency[0])
+        return;
+    sqlite3_bind_double(stmt, index, cost->amount);
+    sqlite_bind_text_or_null(stmt, index + 1, cost->currency);
+}
+
 int store_add_attempt(struct store *store, const struct store_attempt *attempt)
 {
     sqlite3_stmt *stmt;
@@ -103,11 +111,22 @@ int store_add_attempt(struct store *store, const struct store_attempt *attempt)
     sqlite_bind_text_or_null(stmt, 8, attempt->error_message);
     sqlite3_bind_int(stmt, 9, error_class_info(attempt->error_class)->counts);
     sqlite_bind_text_or_null(stmt, 10, attempt->usage);
-    if (attempt->cost.currency[0]) {
-        sqlite3_bind_double(stmt, 11, attempt->cost.amount);
-        sqlite_bind_text_or_null(stmt, 12, attempt->cost.currency);
-    }
+    bind_cost(stmt, 11, &attempt->cost);
     sqlite_bind_text_or_null(stmt, 13, attempt->type);
+    return sqlite_run(store, stmt);
+}
+
+int store_report_attempt(struct store *store, const struct store_attempt *attempt)
+{
+    sqlite3_stmt *stmt;
+    int r = sqlite_use_writing(store, STMT_REPORT_ATTEMPT, &stmt);
+
+    if (r < 0)
+        return r;
+    sqlite3_bind_int64(stmt, 1, attempt->task_id);
+    sqlite3_bind_int64(stmt, 2, attempt->number);
+    sqlite_bind_text_or_null(stmt, 3, attempt->usage);
+    bind_cost(stmt, 4, &attempt->cost);
     return sqlite_run(store, stmt);
 }
 

@@ -173,6 +173,8 @@ struct store_attempt {
 };
 
 int store_add_attempt(struct store *store, const struct store_attempt *attempt);
+/** Adds to an attempt that was written what its agent reported only later: usage and cost. */
+int store_report_attempt(struct store *store, const struct store_attempt *attempt);
 /** The last `limit` attempts that count for rates, the oldest of them first. */
 int store_fill_window(struct store *store, int64_t profile_id, struct metrics_window *window);
 

@@ -182,6 +182,7 @@ export interface LogEntry {
   at: string;
   stream: string;
   text: string;
+  continues?: boolean; // the line of its stream's entry before
   update?: { sessionUpdate?: string };
 }
 

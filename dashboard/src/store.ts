@@ -106,7 +106,7 @@ export async function setActive(view: ProfileView, isActive: boolean): Promise<v
   toast.value = {
     text: isActive
       ? `${role} is enabled. ${plural(queueSize, 'waiting task')} will start.`
-      : `${role} is disabled. ${plural(currentTasks, 'running task')} will finish, ${plural(queueSize, 'task')} stay queued.`,
+      : `${role} is disabled. ${plural(currentTasks, 'running task')} will finish, ${plural(queueSize, 'task stays', 'tasks stay')} queued.`,
     undo: () => void switchTo(name, !isActive),
   };
 }

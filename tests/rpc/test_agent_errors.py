@@ -228,7 +228,7 @@ def test_a_command_says_why_it_failed(make_daemon, script, error_class, message)
         assert (told["class"], told["message"]) == (error_class, message)
 
 
-def test_an_error_has_the_last_lines_of_stderr(make_daemon):
+def test_an_error_has_the_stderr_lines_of_stderr(make_daemon):
     daemon = make_daemon(shell("for i in $(seq 30); do printf '\\033[1mline %d\\033[0m\\n' $i >&2; done;"
                                "exit 1", retry={"maxAttempts": 1}),
                          shell("head -c 100000 /dev/zero | tr '\\0' x >&2; echo >&2; echo € >&2; exit 1",

@@ -29,6 +29,7 @@ def run(make_daemon):
     def run(script, task=None, **settings):
         daemon = make_daemon(agent(script, **settings), killGrace=1)
         client = daemon.client()
+        client.daemon = daemon
         id = client.assign("p", **(task or {}))["id"]
         return client, client.finish(id)
 

@@ -35,12 +35,13 @@ def test_gigabytes_of_output_cost_bounded_memory_and_disk(make_daemon, monkeypat
     monkeypatch.setenv("ASAN_OPTIONS", "quarantine_size_mb=1")  # freed memory counts as free
     size = 2 << 30
     daemon = make_daemon(shell(f"yes 0123456789abcdef | head -c {size}", "lines"),
-                         shell(f"head -c {size} /dev/zero", "zeros"), logLimit=100000)
+                         shell(f"head -c {size} /dev/zero", "zeros"),
+                         shell(f"printf '{{'; head -c {size} /dev/zero", "object"), logLimit=100000)
     pid = daemon.process.pid
     with daemon.client() as client:
         client.get_health()
         before = resident_bytes(pid)
-        for name in ("lines", "zeros"):
+        for name in ("lines", "zeros", "object"):
             id = client.assign(name)["id"]
 
             def has_ended():

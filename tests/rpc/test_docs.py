@@ -1,31 +1,103 @@
 # SPDX-License-Identifier: MIT
-"""What the documents say holds."""
+"""What the documents say holds, and what they tell people to type works as it stands in the page."""
 
+import contextlib
 import json
 import os
 import pathlib
 import re
+import shlex
 import signal
 import subprocess
 
 import pytest
 
-from acpd import ACPD, wait_until
+from acpd import ACPD, BUILD, GATEWAY, wait_until
+from pages import PAGES, ROOT, SHELLS, block, blocks, stub, type_in
 
-ROOT = pathlib.Path(__file__).parents[2]
+TITLES = ['Say "hi" to {all}', "Fix  the *.md files", "two\nlines", "it's $(touch x) `id` ${HOME}; #",
+          "back\\slash \\n %s%d \u2028 \U0001f389 \u00e9"]
+
+NOT_TYPED = {
+    ("README.md", "./dev run"): "installs packages and builds; `./dev test` is what runs this",
+    ("README.md", "meson setup build"): "tests/system does so, with a prefix and without root",
+    ("docs/operations.md", "meson setup build"): "the same, and the machine's users need root",
+    ("docs/operations.md", "systemctl --user enable"): "needs a systemd; tests/system checks the units",
+    ("docs/operations.md", "systemctl enable"): "the same",
+    ("docs/performance.md", "./dev bench queue"): "takes many minutes, and its figures are the machine's",
+    ("docs/performance.md", "./dev bench routing"): "the same",
+    ("docs/rest.md", "# token"): "the shape of a file; tests/http/test_tokens.py has such",
+    ("docs/architecture.md", "common/"): "a list of folders",
+    ("docs/protocol.md", "                 \u250c"): "a picture; tests/unit has the transitions",
+}
 
 
-def test_the_readme_tour_shows_what_it_says(make_daemon):
+def test_every_block_of_every_page_is_tried():
+    """Whether by a test that asks for it, by being a configuration, or with a reason why it is not."""
+    sources = "".join(file.read_text() for file in (ROOT / "tests").glob("*/test_*.py"))
+    known = {*re.findall(r'block\("([^"]+)",\s+"([^"]+)"\)', sources), *NOT_TYPED}
+    used = set()
+    for page in PAGES:
+        for language, text in blocks(page):
+            if language == "json":
+                continue
+            matching = {(name, start) for name, start in known if name == page and text.startswith(start)}
+            assert len(matching) == 1, f"{page}: nothing tries\n{text}"
+            used |= matching
+    assert used == known
+    assert len(used) > 15
+
+
+def configurations():
+    return [pytest.param(text, id=f"{page}-{number}") for page in PAGES
+            for number, (language, text) in enumerate(blocks(page)) if language == "json"]
+
+
+@pytest.mark.parametrize("text", configurations())
+def test_every_json_of_a_page_is_a_good_configuration(folder, text):
+    (folder / "config.json").write_text(text)
+    assert json.loads(text)["profiles"]
+    run = subprocess.run([ACPD, "--config", folder / "config.json", "--check"], capture_output=True,
+                         text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+
+
+def test_the_agents_that_are_known_have_a_snippet():
+    commands = {profile["runner"]["command"][0] for language, text in blocks("docs/agents.md")
+                if language == "json" for profile in json.loads(text)["profiles"]}
+    assert {"gemini", "opencode", "goose"} <= commands
+
+
+@pytest.mark.parametrize("page, beginning, program", [
+    ("docs/rest.md", "acp-gateway --socket PATH", GATEWAY),
+    ("docs/configuration.md", "acpd --config FILE", ACPD),
+])
+def test_a_synopsis_has_the_options_that_there_are(page, beginning, program):
+    assert block("docs/rest.md", "acp-gateway --socket PATH")
+    assert block("docs/configuration.md", "acpd --config FILE")
+    help = subprocess.run([program, "--help"], capture_output=True, text=True, timeout=60).stdout
+    options = set(re.findall("--[a-z-]+", block(page, beginning)))
+    assert options | {"--help", "--version"} == set(re.findall("^  (--[a-z-]+)", help, re.M))
+
+
+# --- the README -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def beside_a_daemon(make_daemon, folder):
+    """A folder as `./dev run` leaves it: (the folder, the daemon)."""
     daemon = make_daemon()
-    tour = (ROOT / "README.md").read_text().split("## A tour")[1].split("\n## ")[0]
-    lines = "".join(line for line in tour.splitlines(True) if line.startswith("    "))
-    script = lines.replace("build/run/acpd.sock", str(daemon.socket))
-    assert str(daemon.socket) in script
-    output = subprocess.run(["bash", "-euo", "pipefail"], input=script, capture_output=True,
-                            text=True, timeout=120)
-    assert output.returncode == 0, output.stderr
+    (folder / "build/run").mkdir(parents=True)
+    (folder / "build/run/acpd.sock").symlink_to(daemon.socket)
+    return folder, daemon
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_readme_tour_shows_what_it_says(beside_a_daemon, shell):
+    folder, daemon = beside_a_daemon
+    output = type_in(shell, block("README.md", "acp() {"), folder)
     submitted, _, _, _, queue, log, cancelled = [
-        json.loads(line)["result"] for line in output.stdout.splitlines()]
+        json.loads(line)["result"] for line in output.splitlines()]
     assert submitted["task"]["profile"] == "development" and submitted["task"]["routing"]["reason"]
     assert [task["id"] for task in queue] == [3, 4] and queue[1]["pending"]["reason"] == "slots"
     assert set(log) == {"entries", "next", "truncated"}
@@ -35,32 +107,70 @@ def test_the_readme_tour_shows_what_it_says(make_daemon):
         assert any("demo agent" in text for text in client.log(2))
 
 
-def test_the_protocol_lists_every_method_with_its_parameters(daemon):
-    text = (ROOT / "docs/protocol.md").read_text()
-    rows = dict(re.findall(r"^\| `([a-z_.]+)` \| ((?:`[^`]*`)?)", text, re.M))
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_readme_function_hands_over_what_it_was_given(beside_a_daemon, shell):
+    folder, _ = beside_a_daemon
+    (folder / "CHANGELOG.md").touch()
+    function, = [line for line in block("README.md", "acp() {").splitlines() if line.startswith("acp()")]
+    for title in TITLES:
+        params = json.dumps({"name": "refinement", "task": {"title": title}})
+        output = type_in(shell, f"{function}\nacp assign_task_to_profile {shlex.quote(params)}", folder)
+        assert json.loads(output)["result"]["task"]["title"] == title
+    for method in ("get_profiles_with_states", "rpc.discover"):
+        assert json.loads(type_in(shell, f"{function}\nacp {method}", folder))["result"]
+    assert not (folder / "x").exists()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_line_of_the_protocol_works(make_daemon, folder, shell):
+    (folder / "acpd.sock").symlink_to(make_daemon().socket)
+    line = block("docs/protocol.md", "echo '{")
+    states = json.loads(type_in(shell, line, folder, XDG_RUNTIME_DIR=str(folder)))["result"]
+    assert [state["name"] for state in states] == ["product-manager", "refinement", "development"]
+
+
+# --- REST -----------------------------------------------------------------------------------------
+
+
+class Curl:
+    """curl takes its options from a file: where the port of the page leads to, and to say what failed."""
+
+    def __init__(self, folder, gateway):
+        self.folder = folder
+        (folder / ".curlrc").write_text(
+            f"connect-to = 127.0.0.1:8080:127.0.0.1:{gateway.port}\n"
+            "fail-with-body\nno-progress-meter\nshow-error\n")
+
+    def type_in(self, shell, text, **options):
+        return type_in(shell, text, self.folder, CURL_HOME=str(self.folder), **options)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_every_curl_line_of_the_rest_document_works(make_daemon, make_gateway, folder, shell):
+    daemon = make_daemon()
+    gateway = make_gateway(daemon)
+    curl = Curl(folder, gateway)
+    parts = [block("docs/rest.md", "curl http://127.0.0.1:8080/api/profiles/with-states"),
+             block("docs/rest.md", "curl -X PUT http://127.0.0.1:8080/api/profiles/development/status"),
+             block("docs/rest.md", "id=$(curl -s http://127.0.0.1:8080/api/tasks "),
+             block("docs/rest.md", "curl 'http://127.0.0.1:8080/api/metrics/history")]
+    stream = block("docs/rest.md", "curl -N --max-time 2")
+    for _ in range(2):  # who pastes them a second time finds them to work as well
+        curl.type_in(shell, "".join(parts))
+    curl.type_in(shell, stream, ends=(28,))  # a stream goes on until its time is over
     with daemon.client() as client:
-        methods = client.call("rpc.discover")["methods"]
-    assert len(methods) > 15
-    for method in methods:
-        names = [p["name"] + ("" if p["required"] else "?") for p in method["params"]]
-        assert method["name"] in rows, f"docs/protocol.md does not have {method['name']}"
-        if names:
-            assert rows[method["name"]] == f"`{', '.join(names)}`", method["name"]
-
-
-def test_every_curl_line_of_the_rest_document_works(make_daemon, make_gateway):
-    gateway = make_gateway(make_daemon())
-    lines = re.findall(r"^    (curl .*)$", (ROOT / "docs/rest.md").read_text(), re.M)
-    document = gateway.request("GET", "/api/openapi.json").json
-    assert len(lines) == sum(len(verbs) for verbs in document["paths"].values())
-    for line in lines:
-        if "/api/permissions/" in line:
-            wait_until(lambda: gateway.get("/api/permissions").json, "the demo agent asks")
-        line = line.replace("http://127.0.0.1:8080", gateway.url)
-        run = subprocess.run(["bash", "-c", line + " --fail-with-body -sS"], capture_output=True,
-                             text=True, timeout=60)
-        ends = (28,) if "--max-time" in line else (0,)  # a stream goes on until its time is over
-        assert run.returncode in ends, f"{line}\n{run.stdout}{run.stderr}"
+        assert all(state["isActive"] for state in client.get_profile_states())
+        ids = [task["id"] for task in client.list_tasks()["tasks"]]
+        assert [client.finish(id)["status"] for id in ids] == ["completed"] * 4
+    calls = {(verb or ("POST" if " -d " in line else "GET"), path) for line in [*parts, stream]
+             for line in line.splitlines()
+             for verb, path in re.findall(r"curl (?:-s |-N |--max-time 2 |-X (\w+) )*'?"
+                                          r"http://127.0.0.1:8080(/[^'? )]*)", line)}
+    routes = {(verb.upper(), path) for path, verbs in
+              gateway.request("GET", "/api/openapi.json").json["paths"].items() for verb in verbs}
+    tried = {route for route in routes for call in calls if route[0] == call[0] and re.fullmatch(
+        re.sub("{[a-z]+}", "[^/]+", route[1]), call[1])}
+    assert tried == routes
 
 
 def test_the_rest_document_lists_every_route(make_daemon, make_gateway):
@@ -71,17 +181,90 @@ def test_the_rest_document_lists_every_route(make_daemon, make_gateway):
     assert rows == {f"{verb} {path}" for verb, path in routes}
 
 
-def test_every_snippet_of_the_agents_is_a_good_configuration(folder):
-    agents = {"claude-code-acp", "gemini", "codex-acp", "opencode", "goose"}
-    seen = set()
-    for number, snippet in enumerate(snippets("agents.md", "json")):
-        file = folder / f"{number}.json"
-        file.write_text(snippet)
-        run = subprocess.run([ACPD, "--config", file, "--check"], capture_output=True, text=True,
-                             timeout=60)
-        assert run.returncode == 0, f"{snippet}\n{run.stderr}"
-        seen |= {p["runner"]["command"][0] for p in json.loads(snippet)["profiles"]}
-    assert agents <= seen
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_lines_about_tls_begin_a_gateway(daemon, folder, shell):
+    """On an address that this machine has."""
+    (folder / "acpd.sock").symlink_to(daemon.socket)
+    token(folder / "tokens")
+    text = block("docs/rest.md", "openssl req").replace("192.168.1.2:8443", "127.0.0.1:0")
+    text = text.replace("acp-gateway ", "exec acp-gateway ")
+    with begun(shell, text, folder, XDG_RUNTIME_DIR=str(folder)) as log:
+        wait_until(lambda: "is ready on https://127.0.0.1:" in log.read_text(), "the gateway is ready")
+
+
+def token(path):
+    path.touch(mode=0o600)
+    path.write_text("0123456789abcdef0123456789abcdef ann\n")
+
+
+@contextlib.contextmanager
+def begun(shell, text, folder, **environment):
+    """What goes on until it is ended; gives its log."""
+    log = folder / "log"
+    path = f"{BUILD / 'gateway'}:{os.environ['PATH']}"
+    with open(log, "wb") as file:
+        process = subprocess.Popen([shell, "-euc", text], cwd=folder, stdout=file, stderr=file,
+                                   env={**os.environ, "PATH": path, **environment})
+    try:
+        yield log
+    finally:
+        process.terminate()
+        process.wait(60)
+    assert process.returncode == 0, log.read_text()
+
+
+# --- operations -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_lines_about_tokens_make_files_that_a_gateway_takes(daemon, folder, shell):
+    for name in ("chown", "systemctl"):
+        stub(folder, name, f"echo {name} \"$@\" >>'{folder}/told'")
+    run = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+           "-keyout", folder / "key.pem", "-out", folder / "cert.pem", "-subj", "/CN=box"]
+    subprocess.run(run, check=True, capture_output=True)
+    text = block("docs/operations.md", "(umask 077; echo").replace("/etc/acpd", str(folder))
+    type_in(shell, text, folder)
+    assert "root:acp-gateway" in (folder / "told").read_text()
+    name, _, options = (folder / "acp-gateway.env").read_text().strip().partition("=")
+    options = options.replace("192.168.1.2:8443", "127.0.0.1:0")
+    assert name == "OPTIONS"
+    (folder / "tokens").chmod(0o600)
+    (folder / "key.pem").chmod(0o600)
+    with begun(shell, f"exec acp-gateway --socket '{daemon.socket}' {options}", folder) as log:
+        wait_until(lambda: "is ready on https://127.0.0.1:" in log.read_text(), "the gateway is ready")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_lines_about_backups_restore_and_recover(make_daemon, folder, shell):
+    daemon = make_daemon(config={"profiles": [{"name": "w", "runner": {"type": "worker"}}]})
+    stub(folder, "sudo", '[ "$1 $2" = "-u acpd" ] || exit 1; shift 2; exec "$@"')
+    stub(folder, "systemctl", "")
+
+    def type_page(text):
+        return type_in(shell, text.replace("/var/lib/acpd", str(daemon.state))
+                       .replace("/var/backups", str(folder)), folder)
+
+    with daemon.client() as client:
+        client.assign("w", "before")
+        type_page(block("docs/operations.md", "sudo -u acpd acpd --state-dir /var/lib/acpd backup"))
+        client.assign("w", "after")
+    backup, = folder.glob("acpd-20*.db")
+    backup.rename(folder / "acpd-2026-11-24.db")
+
+    def titles():
+        with daemon.start().client() as client:
+            return [task["title"] for task in client.get_profile_task_queue(name="w")]
+
+    daemon.stop()
+    type_page(block("docs/operations.md", "systemctl stop acpd.socket acpd"))
+    assert titles() == ["before"]
+    daemon.stop()
+    type_page(block("docs/operations.md", "sudo -u acpd acpd --state-dir /var/lib/acpd recover"))
+    assert titles() == ["before"]
+
+
+# --- agents ---------------------------------------------------------------------------------------
 
 
 def test_check_names_the_agents_that_are_there(folder):
@@ -115,32 +298,82 @@ def test_the_log_names_the_agents_that_no_profile_runs(make_daemon, folder):
     assert f"{folder}/gemini" not in daemon.log.read_text()
 
 
-def snippets(document, language):
-    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / "docs" / document).read_text(),
-                      re.M | re.S)
+# --- workers --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("language, command, title, result", [
-    ("sh", "sh", "good morning", "GOOD MORNING"),
-    ("python", "/usr/bin/python3", "abc", {"reversed": "cba"}),
-])
-def test_the_workers_of_the_document_work(make_daemon, folder, language, command, title, result):
-    config, = snippets("workers.md", "json")
-    script, = snippets("workers.md", language)
-    file = folder / "worker"
-    file.write_text(script)
-    daemon = make_daemon(config=json.loads(config))
+@contextlib.contextmanager
+def worker(folder, daemon, text, *command):
+    (folder / "worker").write_text(text)
     # Out of acpd's family: what a test leaves running is found by ACPD_SOCKET.
-    worker = subprocess.Popen([command, str(file), "translator"], start_new_session=True,
-                              env={**os.environ, "ACPD_SOCKET": str(daemon.socket)})
+    process = subprocess.Popen([command[0], str(folder / "worker"), *command[1:]], cwd=folder,
+                               start_new_session=True,
+                               env={**os.environ, "ACPD_SOCKET": str(daemon.socket)})
     try:
         with daemon.client() as client:
-            for _ in range(3):
-                task = client.finish(client.assign("translator", title)["id"])
-                assert task["status"] == "completed" and task["result"] == result
+            yield client
+        assert process.poll() is None, "the worker has ended"
     finally:
-        os.killpg(worker.pid, signal.SIGKILL)
-        worker.wait()
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.fixture
+def of_workers(make_daemon):
+    (language, text), *_ = blocks("docs/workers.md")
+    assert language == "json"
+    config = json.loads(text)
+    config["profiles"][0]["retry"] = {"maxAttempts": 1}
+    return make_daemon(config=config)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_worker_in_shell_works(of_workers, folder, shell):
+    text = block("docs/workers.md", "#!/bin/sh")
+    page = (ROOT / "docs/workers.md").read_text()
+    command = shlex.split(re.search(r"sh worker\.sh (translator .*?)`", page)[1])
+    with worker(folder, of_workers, text, shell, *command) as client:
+        for title in ["", *TITLES]:
+            task = client.finish(client.assign("translator", title + "good morning")["id"])
+            assert task["status"] == "completed", task
+            # jq writes capitals of ASCII only, and a line's end.
+            assert task["result"] == re.sub("[a-z]", lambda c: c[0].upper(), task["title"])
+    assert not (folder / "x").exists()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_worker_in_shell_says_that_the_work_failed(of_workers, folder, shell):
+    text = block("docs/workers.md", "#!/bin/sh")
+    command = ["translator", "sh", "-c", "jq -e '.title == \"good\"' || exit 3"]
+    with worker(folder, of_workers, text, shell, *command) as client:
+        task = client.finish(client.assign("translator", '"bad"')["id"])
+        assert task["status"] == "failed"
+        assert task["error"] == {"class": "exit", "message": "sh exited with status 3"}
+        assert client.finish(client.assign("translator", "good")["id"])["status"] == "completed"
+
+
+def test_the_worker_in_python_works_and_says_what_failed(of_workers, folder):
+    text = block("docs/workers.md", "#!/usr/bin/env python3")
+    with worker(folder, of_workers, text, "/usr/bin/python3", "translator") as client:
+        for title in TITLES:
+            task = client.finish(client.assign("translator", title, input=[1, 2, 39])["id"])
+            assert task["result"] == {"title": title, "sum": 42}
+        task = client.finish(client.assign("translator", input=[1, "two"])["id"])
+        assert task["status"] == "failed" and task["error"]["class"] == "exit"
+        assert "TypeError" in task["error"]["message"]
+        assert client.finish(client.assign("translator", input=[])["id"])["status"] == "completed"
+
+
+def test_the_worker_in_python_outlives_a_task_that_was_taken_away(of_workers, folder):
+    """Here its work takes until a file is there."""
+    text = block("docs/workers.md", "#!/usr/bin/env python3")
+    waiting = text.replace("    return {", "    while not os.path.exists(\"go\"): done.wait(0.01)\n    return {")
+    assert waiting != text
+    with worker(folder, of_workers, waiting, "/usr/bin/python3", "translator") as client:
+        id = client.assign("translator", input=[1])["id"]
+        client.wait_status(id, "running")
+        client.cancel_task(id=id)
+        (folder / "go").touch()
+        assert client.finish(client.assign("translator", input=[1])["id"])["status"] == "completed"
 
 
 def test_every_promise_has_its_tests():

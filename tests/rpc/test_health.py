@@ -61,6 +61,14 @@ def test_a_program_that_is_missing(make_daemon, folder):
         assert client.state("q")["health"] == "unhealthy"
 
 
+def test_a_folder_that_is_missing(make_daemon, folder):
+    daemon = make_daemon(profile("p", runner={"cwd": f"{folder}/project"}), **OFTEN)
+    with daemon.client() as client:
+        wait_health(client, "p", "unhealthy", f'the folder "{folder}/project" is not to be found')
+        (folder / "project").mkdir()
+        wait_health(client, "p", "healthy")
+
+
 def test_workers_that_do_not_come(make_daemon):
     daemon = make_daemon({"name": "w", "runner": {"type": "worker"}}, **OFTEN)
     with daemon.client() as client:

@@ -44,6 +44,50 @@ def test_the_program_gets_the_task_as_one_line_and_its_environment(run, folder):
     assert (folder / "fds").read_text().strip() == "5", "0, 1, 2, ls's own, and the line of the total"
 
 
+def environment_of(make_daemon, folder, runner, **variables):
+    """What a program finds, as bytes say it: shells set PWD themselves."""
+    daemon = make_daemon(profile(command=["/usr/bin/python3", "-c", "import json, os, sys\n"
+                                          "print(json.dumps(dict(os.environ)))"], runner=runner), start=False)
+    daemon.environment.update(variables)
+    with daemon.start(cwd=folder).client() as client:
+        return client.finish(client.assign("p")["id"])["result"]
+
+
+def test_the_environment_says_where_the_program_runs(make_daemon, folder):
+    (folder / "real").mkdir()
+    (folder / "link").symlink_to(folder / "real")
+    found = environment_of(make_daemon, folder, {"cwd": f"{folder}/link"}, OLDPWD="/usr", PWD="/usr")
+    assert found["PWD"] == f"{folder}/link" and "OLDPWD" not in found
+    found = environment_of(make_daemon, folder, {}, OLDPWD="/usr", PWD="/usr")
+    assert found["PWD"] == str(folder) and "OLDPWD" not in found
+
+
+def test_a_variable_can_be_taken_away(make_daemon, folder):
+    found = environment_of(make_daemon, folder, {"env": {"SECRET": None, "NOT_THERE": None, "EMPTY": ""}},
+                           SECRET="x", EMPTY="x", KEPT="x")
+    assert "SECRET" not in found and "NOT_THERE" not in found
+    assert found["EMPTY"] == "" and found["KEPT"] == "x"
+    assert found["ACPD_PROFILE"] == "p"
+
+
+def test_a_path_that_was_taken_away_is_not_searched(make_daemon, folder):
+    """Neither by the health nor at the start; the system's own folders are."""
+    (folder / "tool").write_text("#!/bin/sh\n")
+    (folder / "tool").chmod(0o755)
+    daemon = make_daemon(profile("with", ["tool"]), profile("without", ["tool"], runner={"env": {"PATH": None}}),
+                         profile("system", ["true"], runner={"env": {"PATH": None}}), start=False)
+    daemon.environment["PATH"] = f"{folder}:{os.environ['PATH']}"
+    with daemon.start().client() as client:
+        assert client.state("with")["health"] == client.state("system")["health"] == "healthy"
+        assert client.state("without")["healthReason"] == 'the program "tool" is not to be found'
+        for name in ("with", "system"):
+            assert client.finish(client.assign(name)["id"])["status"] == "completed"
+        id = client.assign("without")["id"]
+        task = wait_until(lambda: (t := client.task(id))["error"] and t, "an error")
+        assert 'cannot start "tool"' in task["error"]["message"]
+        client.cancel_task(id=id)
+
+
 def test_arguments_are_not_touched_by_any_shell(run):
     client, task = run(profile(command=["printf", "%s|", "a b", "", "$HOME;`id`", "x\ny"]))
     assert task["result"] == {"output": "a b||$HOME;`id`|x\ny|"}
@@ -58,10 +102,42 @@ def test_arguments_are_not_touched_by_any_shell(run):
     ("echo '{broken'", {"output": "{broken\n"}),
     (r"printf 'caf\303\251 \377 end'", {"output": "café � end"}),
     ("echo to stderr >&2", {"output": ""}),
+    (r"""printf '\357\273\277{"a":1}\r\n'""", {"a": 1}),
+    (r"""printf 'x\n \t {"a": [1, "b  c"]} \r\n\r\n  \n\n'""", {"a": [1, "b  c"]}),
+    (r"""printf '  \357\273\277  {"a":1}'""", {"a": 1}),
+    (r"""printf '{"id":123456789012345678901,"half":0.5}\n'""", {"id": 123456789012345678901, "half": 0.5}),
+    (r"""printf '{"a":1}\n{"b":2}\n'""", {"b": 2}),
+    (r"""printf '{"a":'; sleep 0.05; printf '1}'; sleep 0.05; printf '\n'""", {"a": 1}),
+    (r"""printf '{"a":1}\nend\n'""", {"output": '{"a":1}\nend\n'}),
 ])
 def test_the_result_is_the_last_line_if_an_object_else_the_output(run, script, result):
     client, task = run(shell(script))
     assert task["status"] == "completed" and task["result"] == result and task["error"] is None
+
+
+def test_the_result_may_be_longer_than_the_output_that_is_kept(run):
+    """Up to inputLimit, 1 MiB, to the byte."""
+    size = (1 << 20) - len('{"log":""}')
+    script = f"""printf '{{"log":"'; head -c {size} /dev/zero | tr '\\0' v; printf '"}}\\n'"""
+    client, task = run(shell(script))
+    assert task["result"] == {"log": "v" * size}
+    assert [e for e in client.entries(task["id"]) if e["stream"] == "acpd"] == []
+
+
+@pytest.mark.parametrize("script, output, why", [
+    (r"""echo '{"a": 1, "b": }'""", '{"a": 1, "b": }\n', "not valid JSON at byte 14: "),
+    (r"""printf '\n \357\273\277 {"a": NaN}\n'""", '\n \ufeff {"a": NaN}\n',
+     "not valid JSON at byte 10: unexpected character"),
+    (r"""printf '{\n  "a": 1\n}\n'""", '{\n  "a": 1\n}\n', "an object must stand in one line"),
+    (r"""printf '{'; head -c 1048576 /dev/zero | tr '\0' v""", "v" * 65536, "over 1048576 bytes"),
+], ids=["broken", "constant", "lines", "long"])
+def test_a_last_line_that_looks_like_a_result_and_is_none_is_explained(run, script, output, why):
+    client, task = run(shell(script))
+    assert task["status"] == "completed"
+    assert task["result"]["output"] == output
+    note = client.entries(task["id"])[-1]
+    assert note["stream"] == "acpd"
+    assert note["text"].startswith(f"the last line of stdout is not used as the result: {why}")
 
 
 def test_the_result_holds_the_tail_of_a_long_output(run):
@@ -219,6 +295,41 @@ def test_the_log_has_every_line_with_its_stream_and_time(make_daemon):
         assert all(e["at"].endswith("Z") for e in log["entries"])
         assert log["truncated"] is False
         assert client.get_task_log(id=id, after=log["next"])["entries"] == []
+
+
+def test_what_has_no_line_end_is_seen_while_the_program_runs(make_daemon, folder):
+    """A prompt, and the rest of its line; entries that go on with a line say so."""
+    script = (f"printf 'Password: '; until [ -e {folder}/go ]; do sleep 0.01; done; "
+              "printf 'caf\\303' >&2; sleep 0.4; printf '\\251\\n' >&2; echo ok")
+    daemon = make_daemon(shell(script))
+    with daemon.client() as client:
+        id = client.assign("p")["id"]
+        wait_until(lambda: client.log(id) == ["Password: "], "the prompt is seen")
+        assert client.task(id)["status"] == "running"
+        (folder / "go").touch()
+        client.finish(id)
+        out = [(e["text"], e.get("continues")) for e in client.entries(id) if e["stream"] == "stdout"]
+        assert out == [("Password: ", None), ("ok", True)]
+        err = [e["text"] for e in client.entries(id) if e["stream"] == "stderr"]
+        assert "".join(err) == "café"
+
+
+@pytest.mark.parametrize("drawing", [r"\r%d%%", r"%d%%\r"], ids=["before", "behind"])
+def test_a_bar_that_is_drawn_over_is_seen_and_does_not_flood_the_log(make_daemon, folder, drawing):
+    """It is drawn a thousand times and more, and the last time before it waits."""
+    script = (f"i=0; while [ $i -lt 1500 ]; do i=$((i + 1)); printf '{drawing}' $i; sleep 0.001; done; "
+              f"until [ -e {folder}/go ]; do sleep 0.01; done; printf 'done\\n'")
+    daemon = make_daemon(shell(script))
+    with daemon.client() as client:
+        id = client.assign("p")["id"]
+        wait_until(lambda: client.log(id), "something is seen")
+        wait_until(lambda: client.log(id)[-1] == "1500%", "the last drawing is seen")
+        assert client.task(id)["status"] == "running"
+        (folder / "go").touch()
+        client.finish(id)
+        texts = client.log(id)
+        assert texts[-1].endswith("done") and 2 <= len(texts) < 500
+        assert all(text.endswith("%") for text in texts[:-1])
 
 
 def test_a_log_is_read_in_pages_while_it_grows(make_daemon, folder):

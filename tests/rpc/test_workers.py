@@ -105,6 +105,31 @@ def test_the_class_of_a_failure_decides_what_follows(make_daemon, error_class, s
                                                         else None)
 
 
+@pytest.mark.parametrize("said, kept", [
+    ("x" * 4096, "x" * 4096),
+    ("x" * 4097, "x" * (4096 - 10) + " \u2026 (cut)"),
+    ("\u00e9" * 4000, "\u00e9" * 2043 + " \u2026 (cut)"),
+    ("a" + "\U0001f389" * 2000, "a" + "\U0001f389" * 1021 + " \u2026 (cut)"),
+    ("x" * 2000000, "x" * (4096 - 10) + " \u2026 (cut)"),
+    ("before\0after", "before after"),
+    ("", "the worker did not say why"),
+], ids=["whole", "long", "wide", "wider", "huge", "zero", "empty"])
+def test_whatever_a_worker_says_of_its_failure_the_failure_is_taken(client, said, kept):
+    client.assign("w", maxAttempts=1)
+    task = client.fail_task(**held(claim(client)), error={"message": said})
+    assert task["status"] == "failed" and task["error"] == {"class": "exit", "message": kept}
+    assert len(kept.encode()) <= 4096
+
+
+def test_a_result_that_is_too_long_is_refused_with_its_bound_and_may_be_said_shorter(client):
+    client.assign("w")
+    mine = held(claim(client))
+    error = refused(-32602, client.complete_task, **mine, result="x" * (1 << 20))
+    assert error.data == {"field": "result", "reason": "must be at most 1048576 bytes of JSON"}
+    longest = "x" * ((1 << 20) - 2)
+    assert client.complete_task(**mine, result=longest)["result"] == longest
+
+
 def test_a_failed_attempt_is_given_to_a_worker_again_until_none_is_left(client):
     id = client.assign("w")["id"]
     leases = set()

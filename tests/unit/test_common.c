@@ -731,6 +731,64 @@ START_TEST(json_reads)
 }
 END_TEST
 
+START_TEST(json_compacts)
+{
+    static const struct {
+        const char *text, *compact;
+    } rows[] = {
+        {" { \"a\" : [ 1 , 2.50 , -0 ] ,\t\"b c\" : \" x \\\" y \" } \r\n",
+         "{\"a\":[1,2.50,-0],\"b c\":\" x \\\" y \"}"},
+        {"{\"n\":123456789012345678901}", "{\"n\":123456789012345678901}"},
+        {"[-99999999999999999999999,18446744073709551616]",
+         "[-99999999999999999999999,18446744073709551616]"},
+        {"[0.12345678901234567890123,12345678901234567890123.5,1e5]",
+         "[0.12345678901234567890123,12345678901234567890123.5,1e5]"},
+        {"{\"123456789012345678901\":\"-123456789012345678901.\"}",
+         "{\"123456789012345678901\":\"-123456789012345678901.\"}"},
+        {"\"\\u0041\\/\\u0000\\\\\"", "\"\\u0041\\/\\u0000\\\\\""},
+        {"[\"\\ud83d\\ude00\",\"\\ud83d\",\"\\ude00x\",\"\\ud83d\\ud83d\\ude00\",\"\\\\ud83d\"]",
+         "[\"\\ud83d\\ude00\",\"\\ufffd\",\"\\ufffdx\",\"\\ufffd\\ud83d\\ude00\",\"\\\\ud83d\"]"},
+    };
+    static const char *const bad[] = {
+        "",
+        "{",
+        "{\"a\":1,}",
+        "{\"a\":\"",
+        "{\"a\":\"\\",
+        "{\"a\":\"\\\"",
+        "{'a':1}",
+        "{} {}",
+        "[1e400]",
+        "{\"a\":NaN}",
+        "[01]",
+        "[\"\\ud83\"]",
+        "[12345678901234567890123 4]",
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        CLEANUP(freep) char *text = NULL;
+        const char *reason = "none";
+        size_t offset = 0;
+        int r = json_reader_compact(reader, rows[i].text, strlen(rows[i].text), &text, &reason,
+                                    &offset);
+
+        ck_assert_msg(r == 0, "<%s>: %s at %zu", rows[i].text, reason, offset);
+        ck_assert_str_eq(text, rows[i].compact);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        char *text = NULL;
+        const char *reason = NULL;
+        size_t offset;
+
+        ck_assert_msg(
+            json_reader_compact(reader, bad[i], strlen(bad[i]), &text, &reason, &offset) == -EINVAL,
+            "<%s> was taken", bad[i]);
+        ck_assert_ptr_null(text);
+        ck_assert_ptr_nonnull(reason);
+    }
+}
+END_TEST
+
 START_TEST(json_refuses)
 {
     static const struct {
@@ -1121,6 +1179,7 @@ int main(void)
     tcase = add_case(suite, "json");
     tcase_add_checked_fixture(tcase, reader_open, reader_close);
     tcase_add_test(tcase, json_reads);
+    tcase_add_test(tcase, json_compacts);
     tcase_add_test(tcase, json_refuses);
     tcase_add_test(tcase, json_bounds_depth);
     tcase_add_test(tcase, json_forgets_what_was_wrong);

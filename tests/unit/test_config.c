@@ -570,7 +570,8 @@ static const char everything[] =
     " 'socketGroup': 'wheel', 'roles': {'7': 'read', '*': 'none', '8': 'operate'},"
     " 'auditLimit': 65537,"
     " 'profiles': ["
-    "  {'runner': {'env': {'K': 'V', 'EMPTY': '', 'TWO': 'a=b c'}, 'cwd': '/some where',"
+    "  {'runner': {'env': {'K': 'V', 'EMPTY': '', 'TWO': 'a=b c', 'GONE': null}, 'cwd': '/some "
+    "where',"
     "              'command': ['prog', 'arg', ''], 'type': 'command'},"
     "   'retry': {'maxAttempts': 4, 'backoff': 1.5, 'maxBackoff': 302, 'on': ['limit']},"
     "   'cooldown': {'min': 5.5, 'max': 602},"
@@ -645,7 +646,7 @@ START_TEST(file_with_everything)
     ck_assert_int_eq(profile->limits.open_files, 33);
     ck_assert_int_eq(profile->runner.type, RUNNER_COMMAND);
     check_list(profile->runner.command, "prog", "arg", "");
-    check_list(profile->runner.env, "K=V", "EMPTY=", "TWO=a=b c");
+    check_list(profile->runner.env, "K=V", "EMPTY=", "TWO=a=b c", "GONE");
     ck_assert_str_eq(profile->runner.cwd, "/some where");
 
     profile = &settings.profiles[1];
@@ -1012,7 +1013,8 @@ START_TEST(profile_runners)
     static const char strings[] = "profiles[0].runner.command: must hold strings, a program first";
     static const char argv[] =
         "profiles[0].runner.command: must be an array of strings: the program and its arguments";
-    static const char env[] = "profiles[0].runner.env: must hold strings under names without \"=\"";
+    static const char env[] =
+        "profiles[0].runner.env: must hold strings or null under names without \"=\"";
     const struct refusal rows[] = {
         {"{'profiles': [{'name': 'a', 'runner': 'x'}]}", "profiles[0].runner: must be an object"},
         {"{'profiles': [{'name': 'a', 'runner': ['command']}]}",
@@ -1039,7 +1041,20 @@ START_TEST(profile_runners)
         {RUNNER("'type': 'command', 'command': ['a'], 'env': ['K=V']"),
          "profiles[0].runner.env: must be an object of strings"},
         {RUNNER("'type': 'command', 'command': ['a'], 'env': {'K': 1}"), env},
-        {RUNNER("'type': 'command', 'command': ['a'], 'env': {'K': null}"), env},
+        {RUNNER("'type': 'acp', 'command': ['a'], 'mcpServers': [{'name': 'n', 'command': 'c',"
+                " 'env': {'K': null}}]"),
+         "profiles[0].runner.mcpServers: must hold objects of name, command, args (an array of "
+         "strings) and env (an object of strings), or of type (\"http\" or \"sse\"), name, url and "
+         "headers (an object of strings)"},
+        {RUNNER("'type': 'acp', 'command': ['a'], 'mcpServers': [{'type': 'http', 'name': 'n'}]"),
+         "profiles[0].runner.mcpServers: must hold objects of name, command, args (an array of "
+         "strings) and env (an object of strings), or of type (\"http\" or \"sse\"), name, url and "
+         "headers (an object of strings)"},
+        {RUNNER("'type': 'acp', 'command': ['a'], 'options': {'a': 1}"),
+         "profiles[0].runner.options: must be an object of at most 64 strings"},
+        {RUNNER("'type': 'acp', 'command': ['a'], 'reuse': 0"),
+         "profiles[0].runner.reuse: must be true, false or an integer from 1 to 1000000"},
+        {RUNNER("'type': 'command', 'command': ['a'], 'env': {'K=L': null}"), env},
         {RUNNER("'type': 'command', 'command': ['a'], 'env': {'': 'V'}"), env},
         {RUNNER("'type': 'command', 'command': ['a'], 'env': {'K=L': 'V'}"), env},
         {RUNNER("'type': 'command', 'command': ['a'], 'env': {'K': 'V\\u0000'}"), env},

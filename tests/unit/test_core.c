@@ -1611,7 +1611,7 @@ START_TEST(health_lapses)
     ck_assert_int_eq(profile->health, HEALTH_DEGRADED);
     ck_assert_int_eq(profile_slots(profile), 1); /* it is better for the router alone */
     ck_assert_str_eq(profile->health_reason, "the last 5 attempts failed");
-    strcpy(profile->seen.missing, "goose"); /* that does not pass by itself */
+    strcpy(profile->seen.missing, "the program \"goose\""); /* that does not pass by itself */
     profile_update_health(profile, &limits, 301000);
     ck_assert_int_eq(profile->health, HEALTH_UNHEALTHY);
 }
@@ -1644,7 +1644,7 @@ START_TEST(health_signs)
 
     profile->seen.has_no_worker = true;
     health_is(profile, HEALTH_DEGRADED, "tasks wait and no worker asks for them");
-    strcpy(profile->seen.missing, "goose");
+    strcpy(profile->seen.missing, "the program \"goose\"");
     health_is(profile, HEALTH_UNHEALTHY, "the program \"goose\" is not to be found");
     profile->seen.missing[0] = '\0';
     profile->seen.has_no_worker = false;

@@ -16,6 +16,7 @@
 #include "common/clock.h"
 #include "run/cgroup.h"
 #include "run/run.h"
+#include "run/run_log.h"
 
 #define DEADLINE_MS    60000
 #define CHILDREN_FILES 777
@@ -442,6 +443,69 @@ START_TEST(logs_lines)
             log, LINE("stdout", "\xc3\xa4 \xef\xbf\xbd\xef\xbf\xbd \xef\xbf\xbd\xef\xbf\xbd")));
     }
     assert_output(b, "\xc3\xa4 \xef\xbf\xbd\xef\xbf\xbd \xef\xbf\xbd\xef\xbf\xbd");
+}
+END_TEST
+
+#define MORE(stream, text) "\"stream\":\"" stream "\",\"text\":\"" text "\",\"continues\":true}\n"
+
+/* Each piece is added; "" shows what waits. */
+static void logs_pieces(const char *const *pieces, const char *expected)
+{
+    struct run_log *log = run_log_new(in_folder("log"), 1 << 20);
+    CLEANUP(freep) char *text = NULL;
+
+    for (; *pieces; pieces++) {
+        run_log_add(log, RUN_STDOUT, *pieces, strlen(*pieces));
+        if (!**pieces)
+            ck_assert_int_eq(run_log_show(log, 0), -1);
+    }
+    run_log_end(log);
+    run_log_free(log);
+    text = read_log(in_folder("log"));
+    ck_assert_str_eq(text, expected);
+}
+
+START_TEST(shows_lines_without_their_end)
+{
+#define PIECES(...) ((const char *const[]){__VA_ARGS__, NULL})
+    logs_pieces(PIECES("Password: ", "", "", "secret\n", "next"),
+                LINE("stdout", "Password: ") MORE("stdout", "secret") LINE("stdout", "next"));
+    logs_pieces(PIECES("whole", "", "\r\n", "\n"), LINE("stdout", "whole") LINE("stdout", ""));
+    logs_pieces(PIECES("whole\r", "", "\n", "x\r\n\r\r\n"),
+                LINE("stdout", "whole") LINE("stdout", "x") LINE("stdout", ""));
+    /* No character is cut, and what is none is not waited for at the end. */
+    logs_pieces(PIECES("a\xe2", "", "\x82", "", "\xac\xf0\x9f", "", "z\xc3", "", "\n"),
+                LINE("stdout", "a") MORE("stdout", "\xe2\x82\xac")
+                    MORE("stdout", "\xef\xbf\xbd\xef\xbf\xbdz") MORE("stdout", "\xef\xbf\xbd"));
+}
+END_TEST
+
+START_TEST(shows_the_last_of_what_is_drawn_over)
+{
+    logs_pieces(PIECES("1%\r2%\r3%\r\n", "done\n"), LINE("stdout", "3%") LINE("stdout", "done"));
+    logs_pieces(PIECES("1%\r2%\r", "", "3%\r", "4%\r", "", "5%\r", "6%\n"),
+                LINE("stdout", "2%") LINE("stdout", "4%") LINE("stdout", "6%"));
+    logs_pieces(PIECES("\r1%", "", "\r2%\r3%", "", "\r4%\n"),
+                LINE("stdout", "1%") LINE("stdout", "3%") LINE("stdout", "4%"));
+    /* One that was shown in the middle is told to its end. */
+    logs_pieces(PIECES("1%\r2", "", "% of 9\r3% of 9\r4% of 9\r\n"),
+                LINE("stdout", "2") MORE("stdout", "% of 9") LINE("stdout", "4% of 9"));
+    logs_pieces(PIECES("1%", "", "\r", "\r", "\n", "x"), LINE("stdout", "1%") LINE("stdout", "x"));
+}
+END_TEST
+
+START_TEST(waits_before_it_shows)
+{
+    struct run_log *log = run_log_new(in_folder("log"), 1 << 20);
+
+    ck_assert_int_eq(run_log_show(log, 1000000), -1);
+    run_log_add(log, RUN_STDERR, "half", 4);
+    ck_assert_int_gt(run_log_show(log, 1000000), 900000);
+    run_log_add(log, RUN_STDERR, "\n", 1);
+    ck_assert_int_eq(run_log_show(log, 1000000), -1);
+    run_log_end(log);
+    run_log_free(log);
+    assert_log(LINE("stderr", "half"));
 }
 END_TEST
 
@@ -1012,6 +1076,9 @@ int main(int argc, char **argv)
     tcase_add_test(with, gets_its_arguments);
     tcase_add_test(with, starts_clean);
     tcase_add_test(with, logs_lines);
+    tcase_add_test(with, shows_lines_without_their_end);
+    tcase_add_test(with, shows_the_last_of_what_is_drawn_over);
+    tcase_add_test(with, waits_before_it_shows);
     tcase_add_test(with, cuts_long_lines);
     tcase_add_test(with, cuts_the_log);
     tcase_add_test(with, makes_the_log_folder);

@@ -1,6 +1,6 @@
 // Small marks that stand beside a name or a figure.
 import type { Priority } from '../api';
-import { exact, parse, relative } from '../format';
+import { exact, parse, plural, relative } from '../format';
 import { now } from '../store';
 import { priorityWords } from '../words';
 
@@ -18,7 +18,7 @@ const SLOTS_DRAWN = 12;
 export function Slots({ used, slots }: { used: number; slots: number }) {
   const drawn = Math.max(slots, used) <= SLOTS_DRAWN ? Math.max(slots, used) : 0;
   return (
-    <span class="slots" role="img" aria-label={`${used} of ${slots} slots in use`}>
+    <span class="slots" role="img" aria-label={`${used} of ${plural(slots, 'slot')} in use`}>
       {Array.from({ length: drawn }, (_, i) => <i key={i} class={i < used ? 'is-used' : ''} />)}
       <b aria-hidden="true">{used}<span class="muted">/{slots}</span></b>
     </span>

@@ -1,7 +1,8 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { api, type LogEntry, type LogPage, type Task } from '../../api';
-import { clock, exact, parse } from '../../format';
+import { clock, exact, parse, plural } from '../../format';
 import { pulse, wrote } from '../../store';
+import { joined } from './log';
 
 const KEPT = 5000; // entries in the page; a long log's beginning gives way
 
@@ -17,7 +18,7 @@ interface Log {
 const emptyLog = (attempt: number): Log => ({ attempt, entries: [], next: 0, isCut: false, isRead: false, dropped: 0 });
 
 function append(log: Log, page: LogPage): Log {
-  const entries = [...log.entries, ...page.entries];
+  const entries = joined(log.entries, page.entries);
   const extra = Math.max(0, entries.length - KEPT);
   return { ...log, entries: entries.slice(extra), next: page.next, isCut: page.truncated, dropped: log.dropped + extra };
 }
@@ -94,7 +95,7 @@ export function TaskLog({ task }: { task: Task }) {
           <input type="checkbox" checked={follows} onChange={(e) => setFollows(e.currentTarget.checked)} /> Follow
         </label>
       </header>
-      {log.dropped > 0 && <p class="card-text sub">{log.dropped} earlier entries are not shown.</p>}
+      {log.dropped > 0 && <p class="card-text sub">{plural(log.dropped, 'earlier entry is', 'earlier entries are')} not shown.</p>}
       {log.entries.length ? (
         <ol class="log" ref={box} tabIndex={0} aria-label="Log entries" onScroll={onScroll}>
           {log.entries.map((entry, i) => <Entry key={log.dropped + i} entry={entry} />)}

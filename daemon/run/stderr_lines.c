@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "run/last_lines.h"
+#include "run/stderr_lines.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -51,7 +51,7 @@ static void add_line(struct buf *out, const char *line, size_t len)
         buf_add_char(out, '\n');
 }
 
-char *last_lines(const char *text, size_t len)
+char *stderr_lines(const char *text, size_t len)
 {
     CLEANUP(buf_deinit) struct buf shown = {0};
     struct buf out = {0};
@@ -66,8 +66,8 @@ char *last_lines(const char *text, size_t len)
     if (!shown.len)
         return NULL;
     shown.len--; /* the last newline */
-    for (from = shown.len; from && shown.len - from < LAST_LINES_BYTES; from--)
-        if (shown.data[from - 1] == '\n' && ++lines == LAST_LINES_COUNT)
+    for (from = shown.len; from && shown.len - from < STDERR_LINES_BYTES; from--)
+        if (shown.data[from - 1] == '\n' && ++lines == STDERR_LINES_COUNT)
             break;
     while (from && from < shown.len && ((unsigned char)shown.data[from] & 0xc0) == 0x80)
         from++;

@@ -1,0 +1,17 @@
+import type { LogEntry } from '../../api';
+
+const LINE = 65536; // characters that are joined; a line without end stays several entries
+
+/** Adds a page of a log to what is shown of it: an entry that goes on with its stream's last line is joined
+ *  to it. Neither argument changes. */
+export function joined(shown: LogEntry[], page: LogEntry[]): LogEntry[] {
+  const entries = [...shown];
+  for (const entry of page) {
+    let at = entry.continues ? entries.length - 1 : -1;
+    while (at >= 0 && entries[at]?.stream !== entry.stream) at--;
+    const begun = entries[at];
+    if (begun && begun.text.length + entry.text.length <= LINE) entries[at] = { ...begun, text: begun.text + entry.text };
+    else entries.push(entry);
+  }
+  return entries;
+}
