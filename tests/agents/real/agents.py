@@ -78,7 +78,7 @@ AGENTS = [
             "security": {"auth": {"selectedType": "gemini-api-key"},
                          "folderTrust": {"enabled": False}},
             "general": {"disableAutoUpdate": True}, "privacy": {"usageStatisticsEnabled": False}}},
-        limit_timeout=420),
+        runner={"mode": "default"}, limit_timeout=420),
     Agent(
         "opencode", {"opencode-ai": "1.18.33"}, ["opencode", "acp"],
         env={"OPENCODE_DISABLE_AUTOUPDATE": "1", "OPENCODE_DISABLE_MODELS_FETCH": "1"},
@@ -95,7 +95,8 @@ AGENTS = [
         "pi", {"pi-acp": "0.0.34", "@earendil-works/pi-coding-agent": "1.6.0"}, ["pi-acp"],
         env={"PI_OFFLINE": "1", "PI_SKIP_VERSION_CHECK": "1"},
         login_files={
-            ".pi/agent/settings.json": {"defaultProvider": "scripted", "defaultModel": "{model}"},
+            ".pi/agent/settings.json": {"defaultProvider": "scripted", "defaultModel": "{model}",
+                                        "quietStartup": True},
             ".pi/agent/models.json": {"providers": {"scripted": {
                 "baseUrl": "{url}/v1", "api": "openai-completions", "apiKey": "scripted",
                 "models": [{"id": "{model}", "name": "Scripted", "reasoning": False,

@@ -7,11 +7,14 @@ to be read, and its `about` to be written.
 """
 
 import json
+import pathlib
 import re
 import sys
 
+BUILD = pathlib.Path(__file__).resolve().parents[3] / "build-agents"
+
 DULL = {"available_commands_update", "config_option_update"}
-DULL_MEMBERS = {"availableModels", "quota"}
+DULL_MEMBERS = {"availableModels", "quota", "updatedAt", "turnId"}
 LIST_MAX = 6
 TEXT_MAX = 400
 PAUSE_MIN = 5  # seconds of silence that mean something
@@ -31,7 +34,7 @@ def shortened(value):
 
 def anonymous(entries):
     """The entries without the names of their session and folders."""
-    text = "\n".join(json.dumps(entry) for entry in entries)
+    text = "\n".join(json.dumps(entry) for entry in entries).replace(str(BUILD), "/opt")
     for cwd in set(re.findall(r'\\"cwd\\":\\"(/tmp/acpd-agents-[^/]+/[a-z]+)\\"', text)):
         text = text.replace(cwd, "$cwd").replace(cwd.rsplit("/", 1)[0], "/base")
     for session in set(re.findall(r'\\"sessionId\\":\\"([^"\\]+)\\"', text)):
@@ -70,7 +73,7 @@ def steps(entries):
         step = step_of(message)
         if step is None:
             continue
-        if entry["at"] - last > PAUSE_MIN:
+        if entry["at"] - last > PAUSE_MIN and method == "session/prompt":
             yield method, {"pause": PAUSE}
         elif is_over:
             yield method, {"pause": LATE}

@@ -10,6 +10,7 @@ generateContent), streaming and not. The last `scene:WORD` of a user decides:
           of the command if it did not end well
   wait    does not answer
   limit   429
+  hiccup  429 to the first request, then as `say`
   login   401
 """
 
@@ -95,9 +96,13 @@ class Chat:
     def tools(body):
         return [tool["function"]["name"] for tool in body.get("tools") or [] if "function" in tool]
 
-    @staticmethod
-    def error(status, words):
-        return {"error": {"message": words, "type": words.split(":")[0], "code": None}}
+    errors = {
+        429: {"error": {"message": "Rate limit reached for scripted-1 on requests per min (RPM): "
+                                   "Limit 3, Used 3, Requested 1. Please try again in 1s.",
+                        "type": "requests", "param": None, "code": "rate_limit_exceeded"}},
+        401: {"error": {"message": "Incorrect API key provided: scripted.", "param": None,
+                        "type": "invalid_request_error", "code": "invalid_api_key"}},
+    }
 
     @staticmethod
     def whole(answer, body):
@@ -159,7 +164,7 @@ class Responses:
     def tools(body):
         return [tool.get("name") or tool.get("type") for tool in body.get("tools") or []]
 
-    error = Chat.error
+    errors = Chat.errors
 
     @staticmethod
     def item(answer):
@@ -216,9 +221,13 @@ class Messages:
     def tools(body):
         return [tool["name"] for tool in body.get("tools") or [] if "name" in tool]
 
-    @staticmethod
-    def error(status, words):
-        return {"type": "error", "error": {"type": words.split(":")[0], "message": words}}
+    errors = {
+        429: {"type": "error", "error": {
+            "type": "rate_limit_error",
+            "message": "This request would exceed your organization's rate limit."}},
+        401: {"type": "error", "error": {"type": "authentication_error",
+                                         "message": "invalid x-api-key"}},
+    }
 
     @staticmethod
     def content(answer):
@@ -281,10 +290,12 @@ class Gemini:
         return [function["name"] for tool in body.get("tools") or []
                 for function in tool.get("functionDeclarations", [])]
 
-    @staticmethod
-    def error(status, words):
-        kind = {401: "UNAUTHENTICATED", 429: "RESOURCE_EXHAUSTED"}.get(status, "NOT_FOUND")
-        return {"error": {"code": status, "message": words, "status": kind}}
+    errors = {
+        429: {"error": {"code": 429, "status": "RESOURCE_EXHAUSTED",
+                        "message": "Resource has been exhausted (e.g. check quota)."}},
+        401: {"error": {"code": 401, "status": "UNAUTHENTICATED",
+                        "message": "Request had invalid authentication credentials."}},
+    }
 
     @staticmethod
     def whole(answer, body):
@@ -310,8 +321,7 @@ class Gemini:
 
 
 INTERFACES = [Chat, Responses, Messages, Gemini]
-ERRORS = {"limit": (429, "rate_limit_error: Rate limit reached, try again later"),
-          "login": (401, "authentication_error: Incorrect API key provided")}
+ERRORS = {"limit": 429, "hiccup": 429, "login": 401}
 
 
 def scene_of(items):
@@ -392,10 +402,11 @@ class Handler(BaseHTTPRequestHandler):
         scene, count, output = scene_of(interface.items(body))
         tools = interface.tools(body)
         self.server.heard(scene, interface.__name__, path, tools)
-        if scene in ERRORS:
-            status, text = ERRORS[scene]
+        is_first = sum(request[0] == scene for request in self.server.requests) == 1
+        if scene in ERRORS and (scene != "hiccup" or is_first):
+            status = ERRORS[scene]
             more = {"retry-after": "1"} if status == 429 else {}
-            return self.send_json(status, interface.error(status, text), **more)
+            return self.send_json(status, interface.errors[status], **more)
         if scene == "wait":
             self.server.closing.wait()
             return None

@@ -187,7 +187,8 @@ class Trial:
     def auth_methods(self, case):
         """The names of the ways to log in that the agent offers."""
         for line in self.said(case):
-            methods = (line.get("result") or {}).get("authMethods")
+            body = line.get("result") or (line.get("error") or {}).get("data") or {}
+            methods = body.get("authMethods")
             if methods:
                 return [method["name"] for method in methods]
         return []
@@ -260,6 +261,12 @@ def try_limit(trial, case):
     return Outcome(word, f"{count} requests; {message}", word == "rate_limit")
 
 
+def try_hiccup(trial, case):
+    word, text, _ = trial.finish(case, trial.assign(case, "hiccup"))
+    trial.wait_for_nobody()
+    return Outcome(word, text, (word, text) == ("completed", "PONG 1"))
+
+
 def try_login(trial, case):
     word, message, _ = trial.finish(case, trial.assign(case, "login"))
     trial.wait_for_nobody()
@@ -295,12 +302,13 @@ CASES = {
     "rejected": (try_rejected, {"permissions": "ask"}),
     "cancel": (try_cancel, {}),
     "limit": (try_limit, {"timeout": None}),
+    "hiccup": (try_hiccup, {}),
     "login": (try_login, {}),
     "silence": (try_silence, {"stallTimeout": STALL}),
     "reuse": (try_reuse, {"reuse": True}),
 }
 TITLES = {"stranger": "no login", "prompt": "a prompt", "allowed": "permission allowed",
-          "rejected": "permission rejected", "cancel": "cancel", "limit": "429", "login": "401",
+          "rejected": "permission rejected", "cancel": "cancel", "limit": "429", "hiccup": "429 once", "login": "401",
           "silence": f"silent for {4 * STALL} s", "reuse": "5 turns with `reuse`"}
 
 
