@@ -17,9 +17,8 @@ Each time acpd calls a method, its steps are done. A step is an object with one 
   exit      leaves with this status
   call      what `result` or `error` beside it answer, if it is not the last call: "session/prompt"
 
-"$session" in any text stands for the session, "$cwd" for its folder, and "$option" for the option
-that was chosen when a question was answered last. `when`, if there, lets a step be done only if that
-is the option. What has no steps is answered with {}; at the end of its input the agent leaves.
+"$session" in any text stands for the session, "$cwd" for its folder. What has no steps is answered
+with {}; at the end of its input the agent leaves.
 """
 
 import json
@@ -29,7 +28,7 @@ import time
 with open(sys.argv[1]) as file:
     ON = json.load(file)["on"]
 
-names = {"session": "", "cwd": "", "option": ""}
+names = {"session": "", "cwd": ""}
 calls = {}  # the id of the last call, by method
 count = 0
 
@@ -74,13 +73,9 @@ def ask(request):
     send(id=id, **request)
     while (message := read()).get("id") != id or "method" in message:
         take(message)
-    outcome = (message.get("result") or {}).get("outcome") or {}
-    names["option"] = outcome.get("optionId", outcome.get("outcome", "an error"))
 
 
 def do(method, step):
-    if step.get("when", names["option"]) != names["option"]:
-        return
     if "result" in step or "error" in step:
         answer(method, step)
     elif "update" in step:
@@ -107,7 +102,6 @@ def take(message):
     if method == "session/new":
         names["session"] = f"session-{message['id']}"
         names["cwd"] = params["cwd"]
-    names["option"] = ""
     for step in ON.get(method, [{"result": {}}] if "id" in message else []):
         do(method, step)
 

@@ -8,8 +8,6 @@ agent's home and {bin} the folder with its programs.
 import dataclasses
 import json
 
-MODEL = "scripted-1"
-
 
 @dataclasses.dataclass
 class Agent:
@@ -17,7 +15,7 @@ class Agent:
     packages: dict  # by name, with the version; the first one is the agent
     command: list
     env: dict = dataclasses.field(default_factory=dict)
-    files: dict = dataclasses.field(default_factory=dict)  # in its home: an object is written as JSON
+    files: dict = dataclasses.field(default_factory=dict)  # in its home; objects become JSON
     login_env: dict = dataclasses.field(default_factory=dict)  # these make it logged in
     login_files: dict = dataclasses.field(default_factory=dict)
     runner: dict = dataclasses.field(default_factory=dict)
@@ -116,6 +114,9 @@ AGENTS = [
         runner={"mode": "default"}),
     Agent(
         "cline", {"cline": "3.0.65"}, ["cline", "--acp"],
+        env={"CLINE_NO_AUTO_UPDATE": "1"},
+        login_env={"CLINE_API_KEY": "scripted", "CLINE_PROVIDER": "openai-compatible",
+                   "CLINE_MODEL": "{model}"},
         login_files={".cline/data/settings/providers.json": {
             "version": 1, "lastUsedProvider": "openai-compatible", "modes": {}, "providers": {
                 "openai-compatible": {

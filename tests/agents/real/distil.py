@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """
-distil.py TRANSCRIPT: makes a replay (see ../replay.py) of what an agent was seen to say, to stdout.
-Names of sessions and folders are taken out, and what is long and says little is cut; what is left is
-to be read, and its `about` to be written.
+distil.py TRANSCRIPT: makes a replay (see ../replay.py) of what an agent was seen to say, to
+stdout. Names of sessions and folders are taken out, and what is long and says little is cut; what
+is left is to be read, and its `about` to be written.
 """
 
 import json

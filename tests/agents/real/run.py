@@ -3,8 +3,8 @@
 """
 run.py [--list] [--write] [--case CASE]... [AGENT]...
 
-Runs real agents under a real acpd, with a scripted model behind them. ./dev agents installs them and
-calls this. What an agent and acpd said goes to build-agents/transcripts, what came of it to
+Runs real agents under a real acpd, with a scripted model behind them. ./dev agents installs them
+and calls this. What an agent and acpd said goes to build-agents/transcripts, what came of it to
 build-agents/results.json, as a table to stdout and, with --write, into docs/agents.md.
 
   --list   says what npm is to install, and ends
@@ -29,8 +29,8 @@ ROOT = HERE.parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from acpd import Daemon, wait_until  # noqa: E402
-from agents import AGENTS, MODEL, filled  # noqa: E402
-from model import FILE, Model  # noqa: E402
+from agents import AGENTS, filled  # noqa: E402
+from model import FILE, NAME, SILENCE, Model  # noqa: E402
 
 BUILD = ROOT / "build-agents"
 TRANSCRIPTS = BUILD / "transcripts"
@@ -39,7 +39,7 @@ DOCUMENT = ROOT / "docs/agents.md"
 BEGIN, END = "<!-- ./dev agents --write: from here -->", "<!-- to here -->"
 PATIENCE = 600  # seconds that anything may take
 KILL_GRACE = 5
-STALL = 10  # seconds; the command of the case `silence` says nothing for four times that
+STALL = 10  # seconds; far less than the command of the case `silence` says nothing
 
 
 @dataclasses.dataclass
@@ -65,7 +65,7 @@ class Trial:
     def home(self, is_logged_in):
         path = self.base / ("home" if is_logged_in else "stranger")
         agent = self.agent
-        names = {"url": self.model.url, "model": MODEL, "home": str(path), "bin": str(self.bin)}
+        names = {"url": self.model.url, "model": NAME, "home": str(path), "bin": str(self.bin)}
         for name, text in {**agent.files, **(agent.login_files if is_logged_in else {})}.items():
             file = path / name
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -126,7 +126,7 @@ class Trial:
         return self.client.assign(case, "Try a real agent", description=f"scene:{scene}")["id"]
 
     def answer(self, kind):
-        """Answers what is asked by an option of this kind; returns how many questions there were."""
+        """Answers what is asked by an option of this kind; returns how much was asked."""
         questions = self.client.list_permissions()
         for question in questions:
             options = [option for option in question["options"] if option["kind"].startswith(kind)]
@@ -136,7 +136,7 @@ class Trial:
         return len(questions)
 
     def finish(self, case, id, kind="allow"):
-        """(class, message or text, number of questions) of a task's first attempt."""
+        """(class, message or text, how much was asked) of a task's first attempt."""
         asked = 0
 
         def ended():
@@ -173,7 +173,7 @@ class Trial:
         return found
 
     def weight(self):
-        """MB of the agent's processes, what they share being counted once, and how many they are."""
+        """MB of the agent's processes, shared memory counted once, and how many they are."""
         size, family = 0, self.family()
         for pid in family:
             with contextlib.suppress(OSError):
@@ -239,8 +239,13 @@ def try_rejected(trial, case):
 
 def try_cancel(trial, case):
     id = trial.assign(case, "wait")
-    wait_until(lambda: [request for request in trial.model.requests if request[0] == "wait"],
-               "the agent asks its model", 120)
+
+    def is_waiting():
+        error = trial.client.task(id)["error"]
+        assert not error, error
+        return any(request[0] == "wait" for request in trial.model.requests)
+
+    wait_until(is_waiting, "the agent asks its model", 120)
     began = time.monotonic()
     trial.client.cancel_task(id=id)
     wait_until(lambda: trial.client.task(id)["status"] != "running", "the end of the task")
@@ -308,8 +313,9 @@ CASES = {
     "reuse": (try_reuse, {"reuse": True}),
 }
 TITLES = {"stranger": "no login", "prompt": "a prompt", "allowed": "permission allowed",
-          "rejected": "permission rejected", "cancel": "cancel", "limit": "429", "hiccup": "429 once", "login": "401",
-          "silence": f"silent for {4 * STALL} s", "reuse": "5 turns with `reuse`"}
+          "rejected": "permission rejected", "cancel": "cancel", "limit": "429",
+          "hiccup": "429 once", "login": "401", "silence": f"silent for {SILENCE} s",
+          "reuse": "5 turns with `reuse`"}
 
 
 # --- what came of it ------------------------------------------------------------------------------
