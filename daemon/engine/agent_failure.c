@@ -210,25 +210,40 @@ static char *login_line(const char *stderr_lines)
     return NULL;
 }
 
-void agent_failure_print_login(struct json_object *agent, const char *stderr_lines, struct buf *out)
+/* Methods of type `terminal` are not to be passed to `authenticate`: they are for people. */
+static void print_methods(struct json_object *methods, bool is_terminal, const char *before,
+                          const char *after, struct buf *out)
 {
-    struct json_object *methods = json_get(agent, "authMethods");
-    CLEANUP(freep) char *line = login_line(stderr_lines);
-    const char *separator = " to one of: ";
+    const char *separator = before;
 
-    buf_add_text(out, "log in with the agent's own program, or set runner.authMethod");
     for (size_t i = 0;
          json_object_is_type(methods, json_type_array) && i < json_object_array_length(methods);
          i++) {
         struct json_object *method = json_object_array_get_idx(methods, i);
         const char *description = acp_text_or(method, "description", "");
 
-        if (strcmp(acp_text_or(method, "type", ""), "terminal") == 0)
+        if ((strcmp(acp_text_or(method, "type", ""), "terminal") == 0) != is_terminal)
             continue;
-        buf_printf(out, "%s%.100s (%.100s%s%.200s)", separator, acp_text_or(method, "id", ""),
-                   acp_text_or(method, "name", ""), description[0] ? ": " : "", description);
-        separator = ", ";
+        buf_add_text(out, separator);
+        if (!is_terminal)
+            buf_printf(out, "%.100s, ", acp_text_or(method, "id", ""));
+        buf_printf(out, "%.100s%s%.200s", acp_text_or(method, "name", ""),
+                   description[0] ? ": " : "", description);
+        separator = "; ";
     }
+    if (separator != before)
+        buf_add_text(out, after);
+}
+
+void agent_failure_print_login(struct json_object *agent, const char *stderr_lines, struct buf *out)
+{
+    struct json_object *methods = json_get(agent, "authMethods");
+    CLEANUP(freep) char *line = login_line(stderr_lines);
+
+    buf_add_text(out, "log in with the agent's own program");
+    print_methods(methods, true, " (", ")", out);
+    buf_add_text(out, ", or set runner.authMethod");
+    print_methods(methods, false, " to one of (", ")", out);
     if (line)
         buf_printf(out, "; it wrote: %.*s", QUOTE_MAX, line);
 }

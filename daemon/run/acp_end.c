@@ -52,14 +52,18 @@ void acp_end_fail(struct acp_turn *turn, enum acp_request request, struct json_o
     turn->failure = json_object_get(failure);
 }
 
-/* Some agents end their turn as if all were well when their model has failed. Copilot then says so
- * in a last message of one paragraph, and reports no usage. */
-static bool says_that_it_failed(const struct acp_turn *turn, const char *text, size_t len)
+/* The message of an agent that ends its turn as if all were well though its model has failed, or
+ * NULL. Copilot does; it says so in a last message of one paragraph, of which earlier ones are not
+ * told apart, and reports no usage. */
+static const char *hidden_failure(const struct acp_turn *turn, const char *text)
 {
     static const char prefix[] = "Error: ";
 
-    return !turn->has_usage && len >= strlen(prefix) && memcmp(text, prefix, strlen(prefix)) == 0 &&
-           !memmem(text, len, "\n\n", 2);
+    if (strncmp(text, prefix, strlen(prefix)) != 0)
+        text = turn->last_piece ? turn->last_piece : "";
+    return !turn->usage && strncmp(text, prefix, strlen(prefix)) == 0 && !strstr(text, "\n\n")
+               ? text
+               : NULL;
 }
 
 /* What the end of a turn was worth shows once the agent's last words have come. */
@@ -67,6 +71,7 @@ static void judge_end(struct acp_turn *turn)
 {
     CLEANUP(json_putp) struct json_object *failure = NULL;
     CLEANUP(buf_deinit) struct buf text = {0};
+    const char *words;
 
     if (turn->verdict != ACP_COMPLETED)
         return;
@@ -82,9 +87,10 @@ static void judge_end(struct acp_turn *turn)
         return;
     }
     buf_add(&text, turn->text.bytes.data, turn->text.bytes.len);
-    if (says_that_it_failed(turn, text.data, text.len)) {
+    words = hidden_failure(turn, buf_text(&text));
+    if (words) {
         failure = json_object_new_object();
-        json_object_object_add(failure, "message", json_object_new_string(buf_text(&text)));
+        json_object_object_add(failure, "message", json_object_new_string(words));
         turn->verdict = ACP_FAILED;
         acp_end_fail(turn, ACP_REQUEST_COUNT, failure);
     }

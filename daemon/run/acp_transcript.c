@@ -54,7 +54,8 @@ static bool is_chunk(const char *kind)
 /* Whether the piece belongs to another message than the one before it, as far as the agent says. */
 static bool begins_message(struct acp_turn *turn, const char *message_id)
 {
-    bool is_other = message_id && turn->message_id && strcmp(message_id, turn->message_id) != 0;
+    bool is_other = message_id && turn->text.bytes.len &&
+                    (!turn->message_id || strcmp(message_id, turn->message_id) != 0);
 
     if (message_id) {
         free(turn->message_id);
@@ -70,12 +71,14 @@ static void take_chunk(struct acp_turn *turn, struct json_object *update, const 
     struct json_object *content = json_get(json_get(update, "content"), "text");
     const char *text = json_object_get_string(content);
     size_t len = (size_t)json_object_get_string_len(content);
-    bool is_other = begins_message(turn, acp_text_or(update, "messageId", NULL));
 
-    if (is_other)
-        acp_transcript_flush(turn);
     if (strcmp(kind, "agent_message_chunk") == 0) {
-        turn->text_has_ended |= is_other;
+        if (begins_message(turn, acp_text_or(update, "messageId", NULL))) {
+            acp_transcript_flush(turn);
+            turn->text_has_ended = true;
+        }
+        free(turn->last_piece);
+        turn->last_piece = xstrndup(text, len < ACP_PIECE_MAX ? len : ACP_PIECE_MAX);
         if (!is_blank(text, len))
             acp_transcript_forget_rejection(turn);
         if (turn->text_has_ended) {
@@ -277,10 +280,9 @@ void acp_transcript_update(struct acp_turn *turn, const struct acp_message *mess
         return;
     }
     acp_transcript_flush(turn);
-    if (strcmp(message->word, "usage_update") == 0) {
+    if (strcmp(message->word, "usage_update") == 0)
         acp_transcript_cost(turn, json_get(update, "cost"));
-        turn->has_usage = true;
-    } else if (is_tool(message->word)) {
+    if (is_tool(message->word)) {
         follow_tool(turn, message->word, update);
         turn->text_has_ended = true;
     }

@@ -8,6 +8,7 @@
 
 #define ACP_CHUNK_MAX  8192          /* bytes of a message in one entry at most */
 #define ACP_UPDATE_MAX RUN_LOG_ENTRY /* bytes of an update in the transcript */
+#define ACP_PIECE_MAX  4096          /* bytes of a message's last piece */
 #define ACP_TEXT_MAX   (64 * 1024)   /* bytes of the result */
 
 /** Adds an entry; `member` NULL: only the text. */

@@ -42,6 +42,7 @@ void acp_turn_deinit(struct acp_turn *turn)
     free(turn->session);
     free(turn->chunk_kind);
     free(turn->message_id);
+    free(turn->last_piece);
     free(turn->rejected_title);
     free(turn->rejected_id);
     json_object_put(turn->failure);
@@ -113,10 +114,8 @@ static void take_stop_reason(struct acp_turn *turn, struct json_object *result, 
     const char *reason = acp_text_or(result, "stopReason", NULL);
     struct json_object *usage = json_get(result, "usage");
 
-    if (json_object_is_type(usage, json_type_object)) {
+    if (json_object_is_type(usage, json_type_object))
         turn->usage = json_object_get(usage);
-        turn->has_usage = true;
-    }
     acp_transcript_cost(turn, json_get(result, "cost"));
     if (!reason) {
         acp_end_settle(turn, ACP_FAILED, xstrdup("the agent ended its turn without a stop reason"));

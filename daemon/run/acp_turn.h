@@ -135,8 +135,8 @@ struct acp_turn {
     char *message_id; /* of the last piece of a message that had one */
     struct tail text; /* the last message */
     bool text_has_ended;
+    char *last_piece; /* of a message, as it came */
     struct json_object *usage, *cost;
-    bool has_usage;                 /* the agent has told of its usage at all */
     struct json_object *last_error; /* that updates told of */
     struct json_object *trouble;    /* the same, while it keeps the agent from working */
     int64_t noise;                  /* lines in a row that are no messages */

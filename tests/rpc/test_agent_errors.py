@@ -186,8 +186,8 @@ def test_auth_says_what_to_do(error):
     assert told["class"] == "auth"
     assert told["message"] == (
         "the agent wants to be logged in (Authentication required (-32000)): log in with the agent's "
-        "own program, or set runner.authMethod to one of: oauth (Browser: Log in with a browser); "
-        "it wrote: Open https://example.org/login?x=1 in a browser")
+        "own program (Terminal), or set runner.authMethod to one of (oauth, Browser: Log in with a "
+        "browser); it wrote: Open https://example.org/login?x=1 in a browser")
 
 
 def test_a_login_that_does_not_answer_is_auth(error):
