@@ -92,13 +92,17 @@ export interface Task {
   runAt: string | null;
   timeout: number | null;
   maxAttempts: number | null;
+  /** What an agent's session is set to; absent in tasks of earlier versions. */
+  model?: string | null;
+  mode?: string | null;
+  options?: Record<string, string> | null;
   dependsOn: number[];
   attempt: number;
   createdAt: string;
   startedAt: string | null;
   finishedAt: string | null;
   result: unknown;
-  error: { class: string; message: string } | null;
+  error: { class: string; message: string; tail?: string } | null;
   pending: Pending | null;
   routing: Decision | null;
 }
@@ -183,6 +187,7 @@ export interface LogEntry {
   stream: string;
   text: string;
   continues?: boolean; // the line of its stream's entry before
+  truncated?: boolean; // it was longer
   update?: { sessionUpdate?: string };
 }
 

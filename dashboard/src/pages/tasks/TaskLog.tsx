@@ -49,13 +49,17 @@ function useLog(id: number, attempt: number): Log {
   return log.attempt === attempt ? log : reader.current.log;
 }
 
+/** An update of another session than the task's is marked as such. */
+const streamWords = ({ stream, update }: LogEntry) =>
+  stream === 'other-session' ? 'other session' : update?.sessionUpdate?.replaceAll('_', ' ') ?? stream;
+
 function Entry({ entry }: { entry: LogEntry }) {
   const at = parse(entry.at);
   return (
     <li class={`log-entry ${entry.stream}`}>
       <time dateTime={entry.at} title={exact(at)}>{clock(at)}:{String(new Date(at).getSeconds()).padStart(2, '0')}</time>
-      <span class="log-stream">{entry.update?.sessionUpdate?.replaceAll('_', ' ') ?? entry.stream}</span>
-      <span class="log-text">{entry.text}</span>
+      <span class="log-stream">{streamWords(entry)}</span>
+      <span class="log-text">{entry.text}{entry.truncated && <span class="muted"> … (cut)</span>}</span>
     </li>
   );
 }

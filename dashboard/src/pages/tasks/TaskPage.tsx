@@ -51,6 +51,12 @@ function Failure({ task }: { task: Task }) {
       <span>
         <b>{!isOver && 'The last attempt: '}{classWords[task.error.class] ?? task.error.class}</b>{' '}
         {task.error.message} <span class="muted">({task.error.class})</span>
+        {task.error.tail?.includes('\n') && (
+          <details>
+            <summary>Last lines of stderr</summary>
+            <pre tabIndex={0}>{task.error.tail}</pre>
+          </details>
+        )}
       </span>
     </section>
   );
@@ -73,6 +79,9 @@ function Facts({ task }: { task: Task }) {
   if (task.dependsOn.length)
     facts.push(['Depends on', <>{task.dependsOn.map((id) => <a key={id} href={`/tasks/${id}`}>#{id} </a>)}</>]);
   if (task.capabilities.length) facts.push(['Also needs', task.capabilities.join(', ')]);
+  if (task.model) facts.push(['Model', task.model]);
+  if (task.mode) facts.push(['Mode', task.mode]);
+  for (const [name, value] of Object.entries(task.options ?? {})) facts.push([name, value]);
   if (task.key) facts.push(['Key', <code>{task.key}</code>]);
   return <dl class="facts task-facts">{facts.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>;
 }
