@@ -6,11 +6,15 @@
 #include "common/path.h"
 
 const struct known_agent known_agents[] = {
-    {"claude-code-acp", "[\"claude-code-acp\"]"},
-    {"claude-agent-acp", "[\"claude-agent-acp\"]"}, /* its successor */
-    {"gemini", "[\"gemini\", \"--acp\"]"},
+    {"claude-agent-acp", "[\"claude-agent-acp\"]"},
     {"codex-acp", "[\"codex-acp\"]"},
+    {"gemini", "[\"gemini\", \"--acp\"]"},
+    {"copilot", "[\"copilot\", \"--acp\"]"},
+    {"qwen", "[\"qwen\", \"--acp\"]"},
     {"opencode", "[\"opencode\", \"acp\"]"},
+    {"cline", "[\"cline\", \"--acp\"]"},
+    {"auggie", "[\"auggie\", \"--acp\"]"},
+    {"pi-acp", "[\"pi-acp\"]"},
     {"goose", "[\"goose\", \"acp\"]"},
     {0},
 };

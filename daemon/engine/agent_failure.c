@@ -195,8 +195,7 @@ void agent_failure_read(struct json_reader *reader, enum acp_request request,
 /* The line that has an address to open, else one that speaks of logging in. */
 static char *login_line(const char *stderr_lines)
 {
-    static const char *const words[] = {"http://", "https://", "login", "log in",
-                                        "sign in", "auth",     NULL};
+    static const char *const words[] = {"http://", "https://", "login", "log in", "sign in", NULL};
 
     for (size_t i = 0; stderr_lines && words[i]; i++) {
         const char *found = strcasestr(stderr_lines, words[i]), *start = found;

@@ -46,6 +46,13 @@ void acp_end_linger(struct acp_turn *turn, int64_t now)
     turn->linger_deadline = now + (acp_turn_is_kept(turn) ? LINGER_MS : GOODBYE_MS);
 }
 
+void acp_end_refuse(struct acp_turn *turn)
+{
+    acp_end_settle(turn, ACP_REFUSED,
+                   xasprintf("the agent stopped after a permission was rejected: %.*s",
+                             ACP_QUOTE_MAX, turn->rejected_title));
+}
+
 void acp_end_fail(struct acp_turn *turn, enum acp_request request, struct json_object *failure)
 {
     turn->failed_request = request;
@@ -81,9 +88,8 @@ static void judge_end(struct acp_turn *turn)
         return;
     }
     if (turn->rejected_title) {
-        turn->verdict = ACP_REFUSED;
-        turn->message = xasprintf("the agent stopped after a permission was rejected: %.*s",
-                                  ACP_QUOTE_MAX, turn->rejected_title);
+        turn->verdict = ACP_OPEN;
+        acp_end_refuse(turn);
         return;
     }
     buf_add(&text, turn->text.bytes.data, turn->text.bytes.len);

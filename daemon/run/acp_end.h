@@ -8,6 +8,8 @@
 
 /** The verdict, unless there is one already; `message` is taken over. */
 void acp_end_settle(struct acp_turn *turn, enum acp_verdict verdict, char *message);
+/** The verdict of an agent that stopped because a permission was rejected: ACP_REFUSED. */
+void acp_end_refuse(struct acp_turn *turn);
 /** Notes an error as the reason of ACP_FAILED, with the request whose answer it was. */
 void acp_end_fail(struct acp_turn *turn, enum acp_request request, struct json_object *failure);
 /** The verdict stands; what the agent still says is heard for a while. */

@@ -130,6 +130,8 @@ static void take_stop_reason(struct acp_turn *turn, struct json_object *result, 
         acp_end_settle(
             turn, ACP_LIMITED,
             xstrdup("the agent reached its limit of requests in a turn (max_turn_requests)"));
+    } else if (strcmp(reason, "cancelled") == 0 && turn->rejected_title) {
+        acp_end_refuse(turn); /* as Codex does */
     } else if (strcmp(reason, "cancelled") == 0) {
         acp_end_settle(turn, ACP_FAILED, xstrdup("the agent cancelled its turn by itself"));
     } else {

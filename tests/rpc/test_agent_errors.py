@@ -253,9 +253,10 @@ def test_an_agent_that_dies_leaves_its_last_words(run):  # noqa: F811
     assert task["error"]["tail"] == "Segmentation fault in module x"
 
 
-def test_a_turn_that_stops_at_a_rejected_permission_is_a_refusal(run):  # noqa: F811
+@pytest.mark.parametrize("end", ["say('\\n'); end()", "end('cancelled')"])
+def test_a_turn_that_stops_at_a_rejected_permission_is_a_refusal(run, end):  # noqa: F811
     client, task = run("say('I shall edit it.'); ask(title='Edit login.ts'); read()\n"
-                       "note('tool_call_update', toolCallId='t0', status='failed')\nsay('\\n'); end()",
+                       "note('tool_call_update', toolCallId='t0', status='failed')\n" + end,
                        runner={"permissions": "reject"})
     assert task["status"] == "failed" and task["error"] == {
         "class": "refusal",
