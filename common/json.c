@@ -220,6 +220,15 @@ int json_reader_parse(struct json_reader *reader, const char *text, size_t len,
     return r < 0 ? r : parse_checked(reader, text, len, ret_value, ret_reason, ret_offset);
 }
 
+int json_reader_parse_leniently(struct json_reader *reader, const char *text, size_t len,
+                                struct json_object **ret_value, const char **ret_reason,
+                                size_t *ret_offset)
+{
+    int r = check(text, &len, INTEGERS_OF_ANY_SIZE, ret_reason, ret_offset);
+
+    return r < 0 ? r : parse_checked(reader, text, len, ret_value, ret_reason, ret_offset);
+}
+
 /* json-c cuts integers to 64 bits; of a longer one it is shown the beginning. */
 static void hide_integers(char *text, size_t len)
 {

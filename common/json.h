@@ -39,6 +39,12 @@ int json_reader_parse(struct json_reader *reader, const char *text, size_t len,
 int json_reader_compact(struct json_reader *reader, const char *text, size_t len, char **ret_text,
                         const char **ret_reason, size_t *ret_offset);
 
+/** json_reader_parse() for what others wrote and nobody can have corrected: an integer over 64 bits
+ *  becomes the nearest that is not. */
+int json_reader_parse_leniently(struct json_reader *reader, const char *text, size_t len,
+                                struct json_object **ret_value, const char **ret_reason,
+                                size_t *ret_offset);
+
 /** CLEANUP(json_putp) */
 void json_putp(struct json_object **value);
 /** The member, or NULL when it is missing or null. */
