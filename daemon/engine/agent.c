@@ -455,8 +455,8 @@ static struct acp_question *find_question(struct engine *engine, const char *id,
 
     if (sscanf(id, "%lld-%lld-%lld", &task_id, &number, &question_number) != 3)
         return NULL;
-    attempt = attempt_find(engine, task_id);
-    if (!attempt || attempt->number != number || !attempt->acp)
+    attempt = attempt_find(engine, task_id, number);
+    if (!attempt || !attempt->acp)
         return NULL;
     list_for_each (link, acp_questions(attempt->acp)) {
         struct acp_question *question = list_entry(link, struct acp_question, link);

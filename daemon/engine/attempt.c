@@ -24,15 +24,26 @@
 #define OUTPUT_TAIL (64 * 1024) /* of stdout, for the result */
 #define QUOTE_MAX   500         /* bytes of the program's own words in a message */
 
-struct attempt *attempt_find(struct engine *engine, int64_t task_id)
+struct attempt *attempt_find(const struct engine *engine, int64_t task_id, int64_t number)
 {
     list_for_each (link, &engine->attempts) {
         struct attempt *attempt = list_entry(link, struct attempt, link);
 
-        if (attempt->task_id == task_id)
+        if (attempt->task_id == task_id && attempt->number == number)
             return attempt;
     }
     return NULL;
+}
+
+bool attempt_is_left(const struct engine *engine, int64_t task_id)
+{
+    list_for_each (link, &engine->attempts) {
+        const struct attempt *attempt = list_entry(link, struct attempt, link);
+
+        if (attempt->task_id == task_id && attempt->state != ATTEMPT_SETTLED)
+            return true;
+    }
+    return false;
 }
 
 /* An agent's turn has timers of its own. */
@@ -152,6 +163,7 @@ int attempt_claim_one(struct engine *engine, struct profile *profile, struct tas
     engine_tell_task(engine, task, TASK_QUEUED);
 
     attempt = attempt_new(engine, profile, task);
+    attempt->is_new = true;
     if (profile_cooldown(profile)->length)
         attempt->is_probe = profile_stage_cooldown(profile)->is_probing = true;
 

@@ -22,6 +22,7 @@ struct attempt {
     char *lease; /* a worker's: the token; there are no processes then */
     int64_t lease_ms, lease_until;
     enum attempt_state state;
+    bool is_new; /* by the pass under way: it dies with it, whatever has become of it */
 
     int64_t task_id, number;
     uint64_t type; /* of its task: metrics_type() */
@@ -50,8 +51,10 @@ struct attempt {
     bool is_stale;  /* its task had been taken away: the end changes nothing */
 };
 
-/** The attempt of a task whose processes are not gone yet, or NULL. */
-struct attempt *attempt_find(struct engine *engine, int64_t task_id);
+/** The attempt of this task and number, or NULL. */
+struct attempt *attempt_find(const struct engine *engine, int64_t task_id, int64_t number);
+/** Whether an attempt of the task is left that has not ended for good. */
+bool attempt_is_left(const struct engine *engine, int64_t task_id);
 /** Stages a stop; the first reason stands. */
 void attempt_stop(struct attempt *attempt, enum error_class why);
 /** Takes back a stop that was staged but not committed. */

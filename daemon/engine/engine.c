@@ -348,6 +348,7 @@ void engine_commit(struct engine *engine)
     list_for_each_safe (link, &engine->attempts) {
         struct attempt *attempt = list_entry(link, struct attempt, link);
 
+        attempt->is_new = false;
         if (attempt->state != ATTEMPT_SETTLED)
             continue;
         attempt->profile->seen.stuck -= attempt->is_stuck;
@@ -393,6 +394,10 @@ void engine_rollback(struct engine *engine)
     list_for_each_safe (link, &engine->attempts) {
         struct attempt *attempt = list_entry(link, struct attempt, link);
 
+        if (attempt->is_new) {
+            attempt_free(attempt);
+            continue;
+        }
         if (attempt->stop_is_staged) {
             attempt->stop_is_staged = false;
             /* Whoever asked was told that it failed; a timeout, and a stop of acpd, still hold. */
@@ -409,10 +414,9 @@ void engine_rollback(struct engine *engine)
             free(STEAL(attempt->message));
             free(STEAL(attempt->result));
             attempt_arm(attempt);
-        } else if (attempt->state == ATTEMPT_SETTLED)
+        } else if (attempt->state == ATTEMPT_SETTLED) {
             attempt->state = ATTEMPT_ENDED;
-        else if (attempt->state == ATTEMPT_CLAIMED)
-            attempt_free(attempt);
+        }
     }
     for (size_t i = 0; i < engine->profile_count; i++) {
         profile_rollback(engine->profiles[i]);

@@ -91,15 +91,23 @@ int engine_claim(struct engine *engine, struct profile *const *profiles, size_t 
     return 0;
 }
 
-/* The attempt that the token stands for; ENGINE_CONFLICT: it is no longer its owner's. */
+/* The attempt that the token stands for: it begins with the attempt's number. NULL: there is none.
+ */
+static struct attempt *find_held(const struct engine *engine, int64_t id, const char *token)
+{
+    struct attempt *attempt = attempt_find(engine, id, strtoll(token, NULL, 10));
+
+    return attempt && attempt->lease && strcmp(attempt->lease, token) == 0 ? attempt : NULL;
+}
+
+/* ENGINE_CONFLICT: the attempt is no longer its owner's. */
 static int find(struct engine *engine, int64_t id, const char *token, struct attempt **ret_attempt)
 {
-    struct attempt *attempt = attempt_find(engine, id);
+    struct attempt *attempt = find_held(engine, id, token);
     CLEANUP(task_deinit) struct task task = {0};
     int r;
 
-    if (attempt && attempt->lease && attempt->state == ATTEMPT_RUNNING &&
-        attempt->stop == ERROR_NONE && strcmp(attempt->lease, token) == 0) {
+    if (attempt && attempt->state == ATTEMPT_RUNNING && attempt->stop == ERROR_NONE) {
         *ret_attempt = attempt;
         return 0;
     }
@@ -150,10 +158,9 @@ int engine_finish(struct engine *engine, int64_t id, const char *token, enum err
 
 void engine_release_claim(struct engine *engine, int64_t id, const char *token)
 {
-    struct attempt *attempt = attempt_find(engine, id);
+    struct attempt *attempt = find_held(engine, id, token);
 
-    if (!attempt || !attempt->lease || strcmp(attempt->lease, token) != 0 ||
-        attempt->state > ATTEMPT_RUNNING)
+    if (!attempt || attempt->state > ATTEMPT_RUNNING)
         return;
     attempt_expire(attempt, ERROR_INTERRUPTED,
                    xstrdup("the worker was gone before it heard of its claim"));

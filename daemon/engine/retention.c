@@ -115,7 +115,7 @@ int retention_sweep(struct engine *engine)
             return r;
         /* One whose processes are still being ended goes when they are gone. */
         if (r == 0 || !(are_too_many(engine) || (age_counts && is_too_old(engine, &task))) ||
-            attempt_find(engine, task.id)) {
+            attempt_is_left(engine, task.id)) {
             if (age_counts)
                 engine->next_sweep = engine->now.mono + SWEEP_INTERVAL_MS;
             return 0;

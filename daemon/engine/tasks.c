@@ -135,7 +135,7 @@ int engine_cancel(struct engine *engine, int64_t id, struct task *ret_task)
     if (!task_may_become(ret_task, TASK_CANCELLED))
         return ENGINE_CONFLICT;
     if (ret_task->status == TASK_RUNNING) {
-        attempt = attempt_find(engine, id);
+        attempt = attempt_find(engine, id, ret_task->attempt);
         r = attempt_conclude(engine, profile, ret_task, ERROR_CANCELLED, message, NULL,
                              attempt ? engine->now.mono - attempt->started_mono : 0, NULL);
         if (r == 0 && attempt)
@@ -160,7 +160,7 @@ int engine_retry(struct engine *engine, int64_t id, struct task *ret_task)
     if (profile->is_removed)
         return ENGINE_REMOVED;
     /* Never two at a time: what a cancel left behind must be gone first. */
-    if (attempt_find(engine, id))
+    if (attempt_is_left(engine, id))
         return ENGINE_ENDING;
     r = store_unmet_dependency(engine->store, id, &blocker_id, &blocker);
     if (r < 0)

@@ -164,6 +164,7 @@ struct connection *connection_new(struct rpc_server *server, int fd, const struc
     list_init(&connection->ready);
     list_init(&connection->dirty);
     list_init(&connection->grants);
+    list_init(&connection->after_batch);
     list_init(&connection->subscription.link);
     list_append(&server->connections, &connection->link);
     server->connection_count++;

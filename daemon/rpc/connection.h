@@ -44,7 +44,9 @@ struct connection {
     uint64_t out_left;  /* and that have left */
     struct list grants; /* struct grant: claims whose replies have not left */
     struct subscription subscription;
-    size_t waiting; /* calls that wait for a task */
+    size_t waiting;          /* calls that wait for a task */
+    bool is_in_batch;        /* its batch is being handled: what else it is told comes behind */
+    struct list after_batch; /* struct waiting */
 
     bool at_eof;     /* the client sends nothing more */
     bool is_held;    /* not read from until it has read its replies */
@@ -92,6 +94,8 @@ struct rpc_server {
 /** Puts a call on the list of those that wait, until its deadline; takes its parameters over. */
 void waiting_add(struct connection *connection, const char *id, size_t id_len,
                  const struct rpc_method *method, const struct rpc_call *call);
+/** Stages the ends of calls that had to wait for the end of a batch of their connection. */
+void waiting_finish_batch(struct connection *connection);
 /** Drops the calls of a connection that is closing. */
 void waiting_drop(struct connection *connection);
 /** Of a pass that failed: those whose time is over hear of it. */

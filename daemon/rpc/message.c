@@ -263,11 +263,14 @@ static size_t handle_batch(struct connection *connection, struct json_object *ba
         message_refuse(connection, RPC_INVALID_REQUEST, message);
         return 1;
     }
+    connection->is_in_batch = true;
     for (size_t i = 0; i < count; i++)
         replied |=
             handle_request(connection, json_object_array_get_idx(batch, i), replied ? ',' : '[');
+    connection->is_in_batch = false;
     if (replied)
         message_punctuate(connection, "]\n");
+    waiting_finish_batch(connection);
     return count;
 }
 

@@ -7,13 +7,18 @@
 #include "rpc/connection.h"
 
 struct waiting {
-    struct list link; /* server.waiting */
+    struct list link; /* server.waiting, or connection.after_batch */
     struct connection *connection;
     const struct rpc_method *method;
     struct json_object *params;
     char *id, *actor;
     size_t id_len;
     int64_t deadline;
+
+    /* Its end, while it waits for that of a batch. */
+    enum rpc_outcome outcome;
+    struct rpc_call call;
+    struct buf result;
 };
 
 static void waiting_free(struct waiting *waiting)
@@ -23,6 +28,8 @@ static void waiting_free(struct waiting *waiting)
     json_object_put(waiting->params);
     free(waiting->id);
     free(waiting->actor);
+    free(waiting->call.claimed_token);
+    buf_deinit(&waiting->result);
     free(waiting);
 }
 
@@ -52,6 +59,27 @@ void waiting_drop(struct connection *connection)
         if (waiting->connection == connection)
             waiting_free(waiting);
     }
+    list_for_each_safe (link, &connection->after_batch) {
+        struct waiting *waiting = list_entry(link, struct waiting, link);
+
+        if (waiting->call.claimed_token)
+            engine_release_claim(connection->server->engine, waiting->call.claimed_id,
+                                 waiting->call.claimed_token);
+        waiting_free(waiting);
+    }
+}
+
+static void finish(struct waiting *waiting)
+{
+    struct connection *connection = waiting->connection;
+    struct buf *result = &connection->server->result;
+
+    buf_clear(result);
+    buf_add(result, waiting->result.data, waiting->result.len);
+    message_finish(connection, waiting->id, waiting->id_len, 0, &waiting->call, waiting->outcome);
+    message_punctuate(connection, "\n");
+    waiting_free(waiting);
+    connection_wake(connection); /* it may have waited for this to be closed */
 }
 
 static void ask_again(struct rpc_server *server, struct waiting *waiting)
@@ -73,10 +101,21 @@ static void ask_again(struct rpc_server *server, struct waiting *waiting)
                                                             : RPC_ERROR;
     if (outcome == RPC_LATER)
         return;
-    message_finish(connection, waiting->id, waiting->id_len, 0, &call, outcome);
-    message_punctuate(connection, "\n");
-    waiting_free(waiting);
-    connection_wake(connection); /* it may have waited for this to be closed */
+    waiting->outcome = outcome;
+    waiting->call = call;
+    buf_add(&waiting->result, server->result.data, server->result.len);
+    if (connection->is_in_batch) {
+        list_remove(&waiting->link);
+        list_append(&connection->after_batch, &waiting->link);
+    } else {
+        finish(waiting);
+    }
+}
+
+void waiting_finish_batch(struct connection *connection)
+{
+    list_for_each_safe (link, &connection->after_batch)
+        finish(list_entry(link, struct waiting, link));
 }
 
 void waiting_serve(void *data)

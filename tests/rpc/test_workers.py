@@ -86,8 +86,8 @@ def test_a_result_may_be_left_out_and_is_bounded(make_daemon):
 
 
 @pytest.mark.parametrize("error_class, status", [
-    (None, "scheduled"), ("exit", "scheduled"), ("rate_limit", "scheduled"),
-    ("auth", "scheduled"), ("unavailable", "scheduled"), ("refusal", "failed"),
+    (None, "scheduled"), ("exit", "scheduled"), ("rate_limit", "queued"),
+    ("auth", "queued"), ("unavailable", "queued"), ("refusal", "failed"),
     ("limit", "failed"), ("invalid", "failed"),
 ])
 def test_the_class_of_a_failure_decides_what_follows(make_daemon, error_class, status):
@@ -579,3 +579,24 @@ def test_a_connection_has_so_many_claims_waiting_at_most(daemon, client):
 def test_a_workers_profile_says_so(client):
     made = client.get_profiles_with_states()[0]["profile"]
     assert made["runner"] == {"type": "worker", "lease": 60}
+
+
+def test_a_claim_is_answered_behind_the_batch_that_made_its_task(make_daemon):
+    """On one connection, in whose batch a claim without a wait asks the waiting ones first."""
+    daemon = make_daemon({"name": "w", "runner": {"type": "worker"}, "maxConcurrentTasks": 5})
+    with daemon.client() as client:
+        client.send_call("claim_task", profiles=["w"], worker="one", wait=60)
+
+        def call(id, method, **params):
+            return {"jsonrpc": "2.0", "id": id, "method": method, "params": params}
+
+        client.send(json.dumps([
+            call("a", "assign_task_to_profile", name="w", task={"title": "first"}),
+            call("b", "assign_task_to_profile", name="w", task={"title": "second"}),
+            call("c", "claim_task", profiles=["w"], worker="two"),
+            call("d", "get_health")]) + "\n")
+        batch, claimed = client.reply(), client.reply()
+        assert [reply["id"] for reply in batch] == ["a", "b", "c", "d"]
+        assert claimed["id"] == 1
+        assert claimed["result"]["task"]["title"] == "first", "first come, first served"
+        assert batch[2]["result"]["task"]["title"] == "second"
