@@ -101,8 +101,8 @@ def test_the_class_of_a_failure_decides_what_follows(make_daemon, error_class, s
         task = client.fail_task(**held(claim(client)), error=error)
         assert task["status"] == status and task["result"] is None
         assert task["error"] == {"class": error_class or "exit", "message": "no luck"}
-        assert (task["pending"] or {}).get("reason") == ("backoff" if status == "scheduled"
-                                                        else None)
+        assert (task["pending"] or {}).get("reason") == {
+            "scheduled": "backoff", "queued": "cooldown"}.get(status)
 
 
 @pytest.mark.parametrize("said, kept", [
