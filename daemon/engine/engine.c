@@ -92,9 +92,46 @@ void engine_begin(struct engine *engine)
     engine->has_more_work = false;
 }
 
+/* What the store says is running was running under an acpd that is dead. A row that is damaged, or
+ * whose profile is gone, is left alone. */
+static int interrupt_all(struct engine *engine)
+{
+    int64_t count = 0, left_alone = 0;
+    int r;
+
+    for (;;) {
+        CLEANUP(task_deinit) struct task task = {0};
+        struct profile *profile;
+
+        r = store_next_running(engine->store, left_alone, &task);
+        if (r == 0 || (r < 0 && !engine_is_damage(engine, r)))
+            break;
+        profile = r > 0 ? engine_profile_by_id(engine, task.profile_id) : NULL;
+        if (!profile) {
+            left_alone++;
+            continue;
+        }
+        r = attempt_conclude(engine, profile, &task, ERROR_INTERRUPTED, "acpd ended under it", NULL,
+                             engine->now.wall - task.started_at, NULL);
+        if (r < 0)
+            break;
+        count++;
+    }
+    if (count)
+        log_info("%lld %s queued again", (long long)count,
+                 count == 1 ? "attempt was interrupted; its task is"
+                            : "attempts were interrupted; their tasks are");
+    if (left_alone)
+        log_error("%lld running task%s left alone: %s", (long long)left_alone,
+                  left_alone == 1 ? " is" : "s are",
+                  store_damage(engine->store)[0] ? store_damage(engine->store)
+                                                 : "the profile is gone");
+    return r;
+}
+
 int engine_recover(struct engine *engine)
 {
-    int64_t last, count = 0;
+    int64_t last;
     int r = store_last_clock(engine->store, &last);
 
     if (r < 0)
@@ -106,30 +143,11 @@ int engine_recover(struct engine *engine)
     /* A clock may be wrong at a start, too: see follow_wall_clock(). */
     if (last && engine->now.wall - last > FAR_STEP_MS)
         engine->next_sweep = engine->next_prune = engine->now.mono + FAR_STEP_MS;
-    for (;;) {
-        CLEANUP(task_deinit) struct task task = {0};
-        struct profile *profile;
-
-        r = store_next_running(engine->store, &task);
-        if (r <= 0)
-            break;
-        profile = engine_profile_by_id(engine, task.profile_id);
-        if (!profile)
-            return -EBADMSG;
-        r = attempt_conclude(engine, profile, &task, ERROR_INTERRUPTED, "acpd ended under it", NULL,
-                             engine->now.wall - task.started_at, NULL);
-        if (r < 0)
-            return r;
-        count++;
-    }
+    r = interrupt_all(engine);
     if (r == 0)
         r = lease_adopt_all(engine);
     if (r == 0)
         r = metrics_recall(engine);
-    if (count)
-        log_info("%lld %s queued again", (long long)count,
-                 count == 1 ? "attempt was interrupted; its task is"
-                            : "attempts were interrupted; their tasks are");
     return r;
 }
 

@@ -107,10 +107,6 @@ int retention_sweep(struct engine *engine)
         struct profile *profile;
         int r = store_oldest_finished(engine->store, &task);
 
-        if (engine_is_damage(engine, r)) {
-            engine->next_sweep = engine->now.mono + SWEEP_INTERVAL_MS;
-            return 0;
-        }
         if (r < 0)
             return r;
         /* One whose processes are still being ended goes when they are gone. */

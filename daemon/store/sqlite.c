@@ -5,7 +5,7 @@
  * WAL with synchronous=FULL: a commit is one fsync of the log. One thread, so no mutexes. BEGIN
  * IMMEDIATE takes the write lock at once, so that no later statement of the pass can be refused it.
  */
-#include "store/sqlite.h"
+#include "store/sqlite_row.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -76,6 +76,7 @@ int sqlite_use_writing(struct store *store, enum statement statement, sqlite3_st
         if (r < 0)
             return store->failure = r;
         store->in_transaction = true;
+        store->next_id = 0;
     }
     store->writes++;
     *ret_stmt = sqlite_use(store, statement);
@@ -184,6 +185,8 @@ int store_open(const char *path, struct store **ret_store, char **ret_error)
                         NULL) != SQLITE_OK)
         return open_failed(store, ret_error);
     sqlite3_extended_result_codes(store->db, 1);
+    if (sqlite_row_add_functions(store->db) < 0)
+        return open_failed(store, ret_error);
     /* Until it is known to be good and ours: what its log holds stays there. */
     sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log, NULL);
     /* Someone may look at the database with the sqlite3 shell; wait a little for their lock. */

@@ -6,11 +6,15 @@
 
 #include "store/store.h"
 
-#define TASK_COLUMNS                                                                               \
+/* The columns of `task`, in the order of struct task as it is read, and the sum over them. */
+#define TASK_FIELDS                                                                                \
     "id, profile_id, status, priority, place, created_at, started_at, finished_at, run_at, "       \
     "ready_at, queued_at, timeout, max_attempts, attempt, spent, retries, interruptions, "         \
     "error_class, error_message, key, result, routing, body, type, bytes, cooldowns, "             \
     "completed_then, error_tail"
+#define TASK_FIELD_COUNT 28
+#define TASK_COLUMNS     TASK_FIELDS ", crc"
+#define TASK_CRC_VERSION 5 /* of the schema, from which on rows have it */
 
 #define BUCKET_COLUMNS                                                                             \
     "completed, failed, cancelled, retried, successes, errors, duration_sum, started, wait_sum, "  \
@@ -34,22 +38,24 @@
       "failed = failed + ?7, cancelled = cancelled + ?8, is_active = coalesce(?9, is_active), "    \
       "last_activity = coalesce(?10, last_activity), "                                             \
       "finished_bytes = finished_bytes + ?11 WHERE id = ?1")                                       \
-    X(ADD_TASK, "INSERT INTO task (" TASK_COLUMNS ") VALUES (NULL, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "   \
-                "?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, "       \
-                "?24, ?25, 0, 0, NULL)")                                                           \
+    X(NEXT_ID, "SELECT ifnull(max(id), 0) + 1 FROM task")                                          \
+    X(ADD_TASK, "INSERT INTO task (" TASK_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, " \
+                "?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, " \
+                "?26, ?27, ?28, ?29)")                                                             \
     X(GET_TASK, "SELECT " TASK_COLUMNS " FROM task WHERE id = ?1")                                 \
     X(GET_TASK_BY_KEY, "SELECT " TASK_COLUMNS " FROM task WHERE key = ?1")                         \
-    X(SAVE_TASK,                                                                                   \
-      "UPDATE task SET profile_id = ?2, status = ?3, priority = ?4, place = ?5, started_at = ?6, " \
-      "finished_at = ?7, run_at = ?8, ready_at = ?9, queued_at = ?10, attempt = ?11, "             \
-      "spent = ?12, retries = ?13, interruptions = ?14, error_class = ?15, error_message = ?16, "  \
-      "result = ?17, bytes = ?20, cooldowns = ?21, completed_then = ?22, error_tail = ?23 "        \
-      "WHERE id = ?1 AND status = ?18 AND attempt = ?19")                                          \
+    X(SAVE_TASK, /* the parameters of ADD_TASK, as far as columns change */                        \
+      "UPDATE task SET profile_id = ?2, status = ?3, priority = ?4, place = ?5, started_at = ?7, " \
+      "finished_at = ?8, run_at = ?9, ready_at = ?10, queued_at = ?11, attempt = ?14, "            \
+      "spent = ?15, retries = ?16, interruptions = ?17, error_class = ?18, error_message = ?19, "  \
+      "result = ?21, bytes = ?25, cooldowns = ?26, completed_then = ?27, error_tail = ?28, "       \
+      "crc = ?29 WHERE id = ?1 AND status = ?30 AND attempt = ?31")                                \
     X(GET_STATUS, "SELECT status FROM task WHERE id = ?1")                                         \
     X(LAST_QUEUED, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE            \
                    " AND status = 1 AND profile_id = ?1 ORDER BY place DESC, id DESC LIMIT 1")     \
     X(OLDEST_FINISHED, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_age WHERE status > 4 "   \
-                       "AND id < (SELECT max(id) FROM task) ORDER BY finished_at LIMIT 1")         \
+                       "AND id < (SELECT max(id) FROM task) AND task_crc(" TASK_FIELDS ") = crc "  \
+                       "ORDER BY finished_at LIMIT 1")                                             \
     X(REMOVE_TASK, "DELETE FROM task WHERE id = ?1 AND status > 4")                                \
     X(REMOVE_ATTEMPTS, "DELETE FROM attempt WHERE task_id = ?1")                                   \
     X(REMOVE_DEPENDENCIES, "DELETE FROM dependency WHERE task_id = ?1")                            \
@@ -71,7 +77,7 @@
       " AND status = ?1 AND profile_id = ?2 AND id <> ?3 ORDER BY place, id LIMIT 1")              \
     X(NEXT_RUNNING, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE           \
                     " AND status = 4 AND NOT EXISTS (SELECT 1 FROM lease WHERE task_id = task.id " \
-                    "AND lease.attempt = task.attempt) LIMIT 1")                                   \
+                    "AND lease.attempt = task.attempt) LIMIT 1 OFFSET ?1")                         \
     X(PUT_LEASE, "INSERT OR REPLACE INTO lease VALUES (?1, ?2, ?3, ?4, ?5)")                       \
     X(DROP_LEASE, "DELETE FROM lease WHERE task_id = ?1")                                          \
     X(LIST_LEASES,                                                                                 \
@@ -82,10 +88,14 @@
     X(OLDEST_QUEUED, "SELECT min(ready_at) FROM (SELECT ready_at FROM task INDEXED BY task_live "  \
                      "WHERE " LIVE " AND status = 1 AND profile_id = ?1 ORDER BY place, id "       \
                      "LIMIT ?2)")                                                                  \
-    X(LAST_CLOCK, "SELECT max(max(ready_at, queued_at)) FROM (SELECT ready_at, queued_at "         \
-                  "FROM task ORDER BY id DESC LIMIT 100)")                                         \
+    X(LAST_CLOCK, "SELECT max(max(ready_at, queued_at)) FROM (SELECT * FROM task "                 \
+                  "ORDER BY id DESC LIMIT 100) WHERE task_crc(" TASK_FIELDS ") = crc")             \
     X(SHIFT_RETRIES,                                                                               \
-      "UPDATE task SET place = place + ?1 WHERE " LIVE " AND status = 2 AND place <> run_at")      \
+      "UPDATE task SET place = place + ?1, crc = task_crc(id, profile_id, status, priority, "      \
+      "place + ?1, created_at, started_at, finished_at, run_at, ready_at, queued_at, timeout, "    \
+      "max_attempts, attempt, spent, retries, interruptions, error_class, error_message, key, "    \
+      "result, routing, body, type, bytes, cooldowns, completed_then, error_tail) "                \
+      "WHERE " LIVE " AND status = 2 AND place <> run_at AND task_crc(" TASK_FIELDS ") = crc")     \
     X(LIST_STATUS, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE            \
                    " AND status = ?1 AND profile_id = ?2 AND (place, id) > (?3, ?4) "              \
                    "ORDER BY place, id")                                                           \
@@ -127,11 +137,12 @@
 enum statement { STATEMENTS(X) STATEMENT_COUNT };
 #undef X
 
-/* What holds of every row of `task` that acpd wrote. SQLite takes what stands in a row as it is. */
-#define TASK_IS_SOUND                                                                              \
+/* What held of every row of `task` that acpd wrote before rows had sums. */
+#define TASK_WAS_SOUND                                                                             \
     "status BETWEEN 1 AND 7 AND priority BETWEEN 0 AND 2 AND typeof(place) = 'integer' AND "       \
-    "typeof(body) = 'text' AND instr(body, char(10)) = 0 AND json_valid('{' || body || '}') AND "  \
-    "(result IS NULL OR json_valid(result)) AND (routing IS NULL OR json_valid(routing))"
+    "typeof(body) = 'text' AND is_line(body) AND json_valid('{' || body || '}') AND "              \
+    "(result IS NULL OR (is_line(result) AND json_valid(result))) AND "                            \
+    "(routing IS NULL OR (is_line(routing) AND json_valid(routing)))"
 
 #define SCHEMA_NEWEST INT64_MAX
 
@@ -141,6 +152,7 @@ struct store {
     char *path;
     bool in_transaction;
     uint64_t writes;
+    int64_t next_id;      /* of a task, within this transaction; 0: to be asked */
     bool log_has_remains; /* of a commit that failed */
     int failure;          /* errno of the verb that failed in this transaction, or 0 */
     char error[256];

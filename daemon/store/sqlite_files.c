@@ -8,7 +8,7 @@
 
 #include "common/alloc.h"
 #include "common/clock.h"
-#include "store/sqlite.h"
+#include "store/sqlite_row.h"
 
 /* At the start a database up to this size is looked at whole: a tenth of a second. */
 #define QUICK_CHECK_MAX (64 * 1024 * 1024)
@@ -27,6 +27,8 @@ int sqlite_open_file(const char *path, int flags, sqlite3 **ret_db, char **ret_e
     if (sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
         return refuse(ret_error, -EIO, path, sqlite3_errmsg(db));
     sqlite3_extended_result_codes(db, 1);
+    if (sqlite_row_add_functions(db) < 0)
+        return refuse(ret_error, -ENOMEM, path, sqlite3_errmsg(db));
     sqlite3_busy_timeout(db, 2000);
     *ret_db = STEAL(db);
     return 0;
@@ -80,9 +82,14 @@ int sqlite_check_damage(sqlite3 *db, const char *path, char **ret_error)
 /* What no structure tells. */
 static int check_rows(sqlite3 *db, char **ret_error)
 {
-    int64_t id = 0;
+    int64_t id = 0, version = 0;
+    CLEANUP(freep) char *sql = NULL;
 
-    if (sqlite_number(db, "SELECT id FROM task WHERE NOT (" TASK_IS_SOUND ") LIMIT 1", &id) < 0)
+    if (sqlite_number(db, "PRAGMA user_version", &version) < 0)
+        return -EIO;
+    sql = xasprintf("SELECT id FROM task WHERE (%s) IS NOT TRUE LIMIT 1",
+                    sqlite_row_soundness(version));
+    if (sqlite_number(db, sql, &id) < 0)
         return -EIO;
     if (!id)
         return 0;

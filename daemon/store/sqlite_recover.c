@@ -12,7 +12,9 @@
 #include <sys/stat.h>
 
 #include "common/alloc.h"
-#include "store/sqlite.h"
+#include "store/sqlite_row.h"
+
+#define TIME_MAX "253402300799999" /* ms: the end of the year 9999 */
 
 static const struct {
     const char *name;
@@ -20,8 +22,9 @@ static const struct {
     bool has_ids;
     const char *is_sound; /* of a row; SQLite takes what stands in one as it is */
 } tables[] = {
-    {"profile", "id", true, "typeof(name) = 'text'"},
-    {"task", "id", true, TASK_IS_SOUND},
+    {"profile", "id", true,
+     "is_word(name) AND is_active IN (0, 1) AND last_activity BETWEEN 0 AND " TIME_MAX},
+    {"task", "id", true, NULL}, /* see sqlite_row_soundness() */
     {"attempt", "task_id, number", false, "1"},
     {"bucket", "profile_id, span, at", false, "1"},
     {"lease", "task_id", true, "1"},
@@ -35,8 +38,14 @@ static const struct {
 
 struct recovery {
     sqlite3 *from, *to;
+    int64_t version;
     bool has_gaps;
 };
+
+static const char *soundness(const struct recovery *recovery, size_t t)
+{
+    return tables[t].is_sound ? tables[t].is_sound : sqlite_row_soundness(recovery->version);
+}
 
 static void finalizep(sqlite3_stmt **stmt)
 {
@@ -103,7 +112,7 @@ static void save_by_id(struct recovery *recovery, size_t t)
     sqlite3_stmt *read =
         prepare(recovery->from,
                 xasprintf("SELECT *, %s FROM \"%s\" NOT INDEXED WHERE \"%s\" > ?1 ORDER BY \"%s\"",
-                          tables[t].is_sound, table, key, key));
+                          soundness(recovery, t), table, key, key));
     CLEANUP(finalizep)
     sqlite3_stmt *insert =
         read ? prepare_insert(recovery->to, table, sqlite3_column_count(read) - 1) : NULL;
@@ -152,8 +161,9 @@ static bool save_from_one_end(struct recovery *recovery, size_t t, const char *o
 
     for (char *name = strtok_r(columns, ", ", &place); name; name = strtok_r(NULL, ", ", &place))
         buf_printf(&keys, "%s\"%s\" %s", keys.len ? ", " : "", name, order);
-    read = prepare(recovery->from, xasprintf("SELECT *, %s FROM \"%s\" ORDER BY %s",
-                                             tables[t].is_sound, tables[t].name, buf_text(&keys)));
+    read =
+        prepare(recovery->from, xasprintf("SELECT *, %s FROM \"%s\" ORDER BY %s",
+                                          soundness(recovery, t), tables[t].name, buf_text(&keys)));
     if (read)
         insert = prepare_insert(recovery->to, tables[t].name, sqlite3_column_count(read) - 1);
     recovery->has_gaps |= !insert;
@@ -185,6 +195,9 @@ static void save_table(struct recovery *recovery, size_t t)
 
 static int save(struct recovery *recovery, char **ret_error)
 {
+    /* A task whose profile's row is gone keeps its place under a new name. */
+    static const char owners[] = "INSERT OR IGNORE INTO profile (id, name) SELECT DISTINCT "
+                                 "profile_id, 'recovered-' || profile_id FROM task";
     int64_t version = 0, tasks = 0;
     int r;
 
@@ -197,6 +210,7 @@ static int save(struct recovery *recovery, char **ret_error)
         *ret_error = xstrdup("its first page is gone, and with it where everything is");
         return -EBADMSG;
     }
+    recovery->version = version;
     r = sqlite_check_version(recovery->from, ret_error);
     if (r > 0)
         return -ENOTSUP;
@@ -211,6 +225,7 @@ static int save(struct recovery *recovery, char **ret_error)
         *ret_error = xstrdup(sqlite3_errmsg(recovery->to));
         return -EIO;
     }
+    sqlite3_exec(recovery->to, owners, NULL, NULL, NULL);
     if (sqlite3_exec(recovery->to, "COMMIT", NULL, NULL, NULL) != SQLITE_OK ||
         sqlite_number(recovery->to, "SELECT count(*) FROM task", &tasks) < 0) {
         *ret_error = xstrdup(sqlite3_errmsg(recovery->to));

@@ -145,7 +145,9 @@ static const char *const migrations[] = {
 
     "ALTER TABLE task ADD COLUMN cooldowns INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE task ADD COLUMN completed_then INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE task ADD COLUMN error_tail TEXT;",
+    "ALTER TABLE task ADD COLUMN error_tail TEXT;"
+    "ALTER TABLE task ADD COLUMN crc INTEGER;" /* see sqlite_row.c; none: the row was damaged */
+    "UPDATE task SET crc = task_crc(" TASK_FIELDS ") WHERE " TASK_WAS_SOUND ";",
 };
 
 static int read_version(sqlite3 *db, int64_t *ret_version)

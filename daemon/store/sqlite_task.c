@@ -2,50 +2,20 @@
 /* Tasks in SQLite. */
 #include <string.h>
 
-#include "common/utf8.h"
-#include "store/sqlite.h"
-
-/* SQLite finds damage in its own structures; what stands in a row it takes as it is. */
-static int check_status(struct store *store, int64_t id, int status)
-{
-    return status >= TASK_QUEUED && status < TASK_STATUS_COUNT ? 0 : sqlite_fail_damaged(store, id);
-}
-
-/* Whether a column of compact JSON holds one line of UTF-8, or NULL: what is printed into replies
- * must not end them. */
-static bool is_line(sqlite3_stmt *stmt, int column)
-{
-    const char *text = (const char *)sqlite3_column_text(stmt, column);
-    size_t len = (size_t)sqlite3_column_bytes(stmt, column), i = 0;
-
-    while (i < len) {
-        unsigned char c = (unsigned char)text[i];
-        size_t width = c < 0x80 ? c >= ' ' : utf8_width(text + i, len - i);
-
-        if (!width)
-            return false;
-        i += width;
-    }
-    return true;
-}
+#include "store/sqlite_row.h"
 
 /* A row of TASK_COLUMNS. */
 static int read_task(struct store *store, sqlite3_stmt *stmt, struct task *ret_task)
 {
     int64_t id = sqlite3_column_int64(stmt, 0);
-    int priority = sqlite3_column_int(stmt, 3);
-    int r = check_status(store, id, sqlite3_column_int(stmt, 2));
 
-    if (r < 0)
-        return r;
-    if (priority < 0 || priority >= PRIORITY_COUNT || !sqlite3_column_text(stmt, 22) ||
-        !is_line(stmt, 20) || !is_line(stmt, 21) || !is_line(stmt, 22))
+    if (!sqlite_row_is_sound(stmt))
         return sqlite_fail_damaged(store, id);
     *ret_task = (struct task){
         .id = id,
         .profile_id = sqlite3_column_int64(stmt, 1),
         .status = (enum task_status)sqlite3_column_int(stmt, 2),
-        .priority = (enum task_priority)priority,
+        .priority = (enum task_priority)sqlite3_column_int(stmt, 3),
         .place = sqlite3_column_int64(stmt, 4),
         .created_at = sqlite3_column_int64(stmt, 5),
         .started_at = sqlite3_column_int64(stmt, 6),
@@ -74,13 +44,24 @@ static int read_task(struct store *store, sqlite3_stmt *stmt, struct task *ret_t
     return 0;
 }
 
-int store_add_task(struct store *store, struct task *task)
+/* The number that a statement returns. 1: there was one. */
+static int take_number(struct store *store, sqlite3_stmt *stmt, int64_t *ret_number)
 {
-    sqlite3_stmt *stmt;
-    int r = sqlite_use_writing(store, STMT_ADD_TASK, &stmt);
+    int r = sqlite_step(store, stmt);
 
-    if (r < 0)
+    if (r <= 0)
         return r;
+    r = sqlite3_column_type(stmt, 0) != SQLITE_NULL;
+    if (r)
+        *ret_number = sqlite3_column_int64(stmt, 0);
+    sqlite3_reset(stmt);
+    return r;
+}
+
+/* The parameters ?1 to ?29: TASK_COLUMNS. */
+static void bind_task(sqlite3_stmt *stmt, const struct task *task)
+{
+    sqlite3_bind_int64(stmt, 1, task->id);
     sqlite3_bind_int64(stmt, 2, task->profile_id);
     sqlite3_bind_int(stmt, 3, (int)task->status);
     sqlite3_bind_int(stmt, 4, (int)task->priority);
@@ -105,11 +86,33 @@ int store_add_task(struct store *store, struct task *task)
     sqlite_bind_text_or_null(stmt, 23, task->body);
     sqlite_bind_text_or_null(stmt, 24, task->type);
     sqlite3_bind_int64(stmt, 25, task->bytes);
-    r = sqlite_run(store, stmt);
+    sqlite3_bind_int64(stmt, 26, task->cooldowns);
+    sqlite3_bind_int64(stmt, 27, task->completed_then);
+    sqlite_bind_text_or_null(stmt, 28, task->error_tail);
+    sqlite3_bind_int64(stmt, 29, sqlite_row_crc(task));
+}
+
+int store_add_task(struct store *store, struct task *task)
+{
+    sqlite3_stmt *stmt;
+    int r = sqlite_use_writing(store, STMT_ADD_TASK, &stmt);
+
     if (r < 0)
         return r;
-    task->id = sqlite3_last_insert_rowid(store->db);
-    return 0;
+    /* The sum is over the id too, so that has to be known before. Nobody else writes meanwhile. */
+    if (!store->next_id) {
+        r = take_number(store, sqlite_use(store, STMT_NEXT_ID), &store->next_id);
+        if (r < 0)
+            return r;
+    }
+    task->id = store->next_id;
+    bind_task(stmt, task);
+    r = sqlite_run(store, stmt);
+    if (r == 0)
+        store->next_id++;
+    else
+        task->id = 0;
+    return r;
 }
 
 int store_save_task(struct store *store, const struct task *task, enum task_status was_status,
@@ -120,29 +123,9 @@ int store_save_task(struct store *store, const struct task *task, enum task_stat
 
     if (r < 0)
         return r;
-    sqlite3_bind_int64(stmt, 1, task->id);
-    sqlite3_bind_int64(stmt, 2, task->profile_id);
-    sqlite3_bind_int(stmt, 3, (int)task->status);
-    sqlite3_bind_int(stmt, 4, (int)task->priority);
-    sqlite3_bind_int64(stmt, 5, task->place);
-    sqlite3_bind_int64(stmt, 6, task->started_at);
-    sqlite3_bind_int64(stmt, 7, task->finished_at);
-    sqlite3_bind_int64(stmt, 8, task->run_at);
-    sqlite3_bind_int64(stmt, 9, task->ready_at);
-    sqlite3_bind_int64(stmt, 10, task->queued_at);
-    sqlite3_bind_int64(stmt, 11, task->attempt);
-    sqlite3_bind_int64(stmt, 12, task->spent);
-    sqlite3_bind_int64(stmt, 13, task->retries);
-    sqlite3_bind_int64(stmt, 14, task->interruptions);
-    sqlite_bind_text_or_null(stmt, 15, sqlite_class_name(task->error_class));
-    sqlite_bind_text_or_null(stmt, 16, task->error_message);
-    sqlite_bind_text_or_null(stmt, 17, task->result);
-    sqlite3_bind_int(stmt, 18, (int)was_status);
-    sqlite3_bind_int64(stmt, 19, was_attempt);
-    sqlite3_bind_int64(stmt, 20, task->bytes);
-    sqlite3_bind_int64(stmt, 21, task->cooldowns);
-    sqlite3_bind_int64(stmt, 22, task->completed_then);
-    sqlite_bind_text_or_null(stmt, 23, task->error_tail);
+    bind_task(stmt, task);
+    sqlite3_bind_int(stmt, 30, (int)was_status);
+    sqlite3_bind_int64(stmt, 31, was_attempt);
     r = sqlite_run(store, stmt);
     return r < 0 ? r : sqlite3_changes(store->db);
 }
@@ -190,17 +173,18 @@ static int run_for_id(struct store *store, enum statement statement, int64_t id)
 int store_get_status(struct store *store, int64_t id, enum task_status *ret_status)
 {
     sqlite3_stmt *stmt = sqlite_use(store, STMT_GET_STATUS);
-    int r;
+    int r, status;
 
     sqlite3_bind_int64(stmt, 1, id);
     r = sqlite_step(store, stmt);
     if (r <= 0)
         return r;
-    r = check_status(store, id, sqlite3_column_int(stmt, 0));
-    if (r == 0)
-        *ret_status = (enum task_status)sqlite3_column_int(stmt, 0);
+    status = sqlite3_column_int(stmt, 0);
     sqlite3_reset(stmt);
-    return r < 0 ? r : 1;
+    if (status < TASK_QUEUED || status >= TASK_STATUS_COUNT)
+        return sqlite_fail_damaged(store, id);
+    *ret_status = (enum task_status)status;
+    return 1;
 }
 
 int store_oldest_finished(struct store *store, struct task *ret_task)
@@ -249,23 +233,12 @@ int store_next_scheduled(struct store *store, int64_t profile_id, struct task *r
     return next_of_status(store, TASK_SCHEDULED, profile_id, 0, ret_task);
 }
 
-int store_next_running(struct store *store, struct task *ret_task)
+int store_next_running(struct store *store, int64_t skip, struct task *ret_task)
 {
-    return take_one(store, sqlite_use(store, STMT_NEXT_RUNNING), ret_task);
-}
+    sqlite3_stmt *stmt = sqlite_use(store, STMT_NEXT_RUNNING);
 
-/* The number that a statement returns. 1: there was one. */
-static int take_number(struct store *store, sqlite3_stmt *stmt, int64_t *ret_number)
-{
-    int r = sqlite_step(store, stmt);
-
-    if (r <= 0)
-        return r;
-    r = sqlite3_column_type(stmt, 0) != SQLITE_NULL;
-    if (r)
-        *ret_number = sqlite3_column_int64(stmt, 0);
-    sqlite3_reset(stmt);
-    return r;
+    sqlite3_bind_int64(stmt, 1, skip);
+    return take_one(store, stmt, ret_task);
 }
 
 int store_count_before(struct store *store, const struct task *task, int64_t limit,

@@ -77,13 +77,14 @@ int store_update_profile(struct store *store, int64_t id, const struct task_coun
 
 /* Tasks. What a verb returns in a struct task is freed by task_deinit(). */
 
-/** Adds the task and sets its id. */
+/** Adds the task and sets its id, to the greatest plus one. */
 int store_add_task(struct store *store, struct task *task);
 /** 1: found. */
 int store_get_task(struct store *store, int64_t id, struct task *ret_task);
 int store_get_task_by_key(struct store *store, const char *key, struct task *ret_task);
-/** Writes what changes of a task, if its row still has this status and this attempt. 1: saved; 0:
- * it had moved on, and nothing was written. */
+/** Writes what changes of a task, if its row still has this status and this attempt; what never
+ * changes must be as it was read, since the row's sum is over that, too. 1: saved; 0: it had moved
+ * on, and nothing was written. */
 int store_save_task(struct store *store, const struct task *task, enum task_status was_status,
                     int64_t was_attempt);
 
@@ -97,11 +98,12 @@ int store_next_queued(struct store *store, int64_t profile_id, int64_t except,
 int store_last_queued(struct store *store, int64_t profile_id, struct task *ret_task);
 /** The scheduled task of the profile that is due first. 1: found. */
 int store_next_scheduled(struct store *store, int64_t profile_id, struct task *ret_task);
-/** Any task that is running according to the store, and by no lease. 1: found. */
-int store_next_running(struct store *store, struct task *ret_task);
+/** Any task that is running according to the store, and by no lease, but for the first `skip` of
+ *  them. 1: found. */
+int store_next_running(struct store *store, int64_t skip, struct task *ret_task);
 
 /** The task that finished first of those that may be removed: any but the newest of all, whose id
- *  keeps the next one from being used again. 1: found. */
+ *  keeps the next one from being used again, and those whose rows are damaged. 1: found. */
 int store_oldest_finished(struct store *store, struct task *ret_task);
 /** Removes a finished task with its attempts and dependencies. */
 int store_remove_task(struct store *store, int64_t id);

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from acpd import ACPD, RpcError, assert_counters_are_right, profile, shell, wait_until
+from acpd import (ACPD, RpcError, assert_counters_are_right, profile, seal, shell, wait_until)
 
 PAGE = 4096
 
@@ -165,13 +165,80 @@ def test_random_damage_is_never_taken_for_a_new_database(filled):
     file.write_bytes(good)
 
 
-@pytest.mark.parametrize("change", [
-    "status = 0", "priority = 7", "body = char(10) || body", "result = x'7bff7d'",
-    "routing = 'a' || char(1)"])
-def test_a_row_that_acpd_never_wrote_is_told(filled, change):
-    with contextlib.closing(sqlite3.connect(filled.state / "acpd.db")) as database:
-        database.execute(f"UPDATE task SET {change} WHERE id = 1")
+def change_row(daemon, change, where="id = 1"):
+    """Of a stopped daemon; as a bit that turns in the file would, without the row's sum."""
+    with contextlib.closing(sqlite3.connect(daemon.state / "acpd.db")) as database:
+        assert database.execute(f"UPDATE task SET {change} WHERE {where}").rowcount == 1
         database.commit()
+
+
+def every_list_answers(client):
+    """All of what clients can ask for, each with one line of JSON."""
+    ids, before = [], None
+    while True:
+        page = client.list_tasks(limit=1000, before=before)
+        ids += [task["id"] for task in page["tasks"]]
+        before = page["next"]
+        if before is None:
+            break
+    for status in ("scheduled", "blocked", "queued", "running", "completed", "failed", "cancelled"):
+        client.list_tasks(status=status, limit=1000)
+    for id in ids:
+        assert client.task(id)["id"] == id
+    for state in client.get_profiles_with_states():
+        client.get_profile_task_queue(name=state["profile"]["name"], limit=1000)
+        for range in ("1h", "24h", "7d"):
+            client.get_metrics_history(name=state["profile"]["name"], range=range)
+    client.get_capacity()
+    client.get_metrics_export()
+    assert client.get_health()["storage"]["status"] == "ok"
+    return ids
+
+
+DAMAGED = int(os.environ.get("ACPD_FAULTS", "40"))
+
+
+def test_after_a_recovery_of_random_damage_acpd_starts_and_every_list_answers(filled):
+    """ACPD_FAULTS databases: pages, runs of bytes and single bits, in one place or several."""
+    file, saved = filled.state / "acpd.db", filled.folder / "saved"
+    good = file.read_bytes()
+    seed = int(os.environ.get("ACPD_SEED", random.randrange(1 << 32)))
+    chance = random.Random(seed)
+    print(f"ACPD_SEED={seed} ACPD_FAULTS={DAMAGED}")
+    recovered = left = 0
+    for _ in range(DAMAGED):
+        torn = bytearray(good)
+        for _ in range(chance.choice([1, 1, 4, 30])):
+            at, length = chance.randrange(100, len(torn)), chance.choice([0, 0, 1, 16, 512, PAGE])
+            if length:
+                torn[at:at + length] = chance.randbytes(len(torn[at:at + length]))
+            else:
+                torn[at] ^= 1 << chance.randrange(8)
+        for name in ("acpd.db-wal", "acpd.db-shm", "saved"):
+            (filled.folder / name if name == "saved" else filled.state / name).unlink(missing_ok=True)
+        file.write_bytes(torn)
+        run = run_acpd(filled, "recover", saved)
+        if run.returncode != 0:  # its first page is gone
+            assert "acpd.db" in run.stderr
+            continue
+        recovered += 1
+        restore(filled, saved)
+        for replaced in filled.state.glob("acpd.db.replaced-*"):
+            replaced.unlink()
+        with filled.start().client() as client:
+            left += len(every_list_answers(client))
+        assert filled.stop() == 0
+    file.write_bytes(good)
+    print(f"{recovered} of {DAMAGED} were recovered, with {left} of {200 * recovered} tasks")
+    assert recovered > DAMAGED / 2 and left > 100 * recovered
+
+
+@pytest.mark.parametrize("change", [
+    "status = 0", "status = 7", "priority = 7", "priority = 0", "body = char(10) || body",
+    "body = replace(body, ':', ';')", "body = replace(body, 'title', 'tithe')", "result = x'7bff7d'",
+    "routing = 'a' || char(1)", "crc = crc + 1", "crc = NULL", "attempt = 1.5", "created_at = '1'"])
+def test_a_row_that_acpd_never_wrote_is_told(filled, change):
+    change_row(filled, change)
     with filled.start().client() as client:
         for call in (lambda: client.task(1), lambda: client.list_tasks(limit=1000)):
             with pytest.raises(RpcError, match="the row of task 1 is damaged") as error:
@@ -195,6 +262,64 @@ def test_a_damaged_row_at_the_head_of_a_queue_stops_that_profile_alone(filled):
         assert client.finish(client.assign("p")["id"])["status"] == "completed"
         assert client.state("q")["currentTasks"] == 0
         assert client.get_health()["status"] == "unhealthy"
+
+
+@pytest.fixture
+def interrupted(make_daemon):
+    """A daemon that was killed while two tasks ran, a third waits, and a fourth is done."""
+    daemon = make_daemon(shell("sleep 1000", maxConcurrentTasks=2), profile("q"))
+    with daemon.client() as client:
+        for i in range(3):
+            client.assign("p", str(i))
+        client.finish(client.assign("q")["id"])
+        wait_until(lambda: client.state("p")["currentTasks"] == 2)
+    daemon.kill()
+    wait_until(lambda: not daemon.processes())
+    return daemon
+
+
+@pytest.mark.parametrize("change, where", [
+    ("body = replace(body, '0', x'ff')", "id = 1"), ("attempt = 7", "id = 1"), ("status = 4", "id = 4"),
+    ("profile_id = 77", "id = 1"), ("body = ''", "id = 1")],
+    ids=["a bit in a text", "its attempt", "a task that is done", "its profile", "no text"])
+def test_a_damaged_row_of_what_ran_keeps_nothing_from_starting(interrupted, folder, change, where):
+    change_row(interrupted, change, where)
+    id = int(where.split()[-1])
+    checked = run_acpd(interrupted, "--check")
+    assert checked.returncode == 1 and f"the row of task {id}" in checked.stderr
+    with interrupted.start().client() as client:
+        assert f"the row of task {id} is damaged" in interrupted.log.read_text()
+        assert client.finish(client.assign("q")["id"])["status"] == "completed"
+        wait_until(lambda: client.task(2)["attempt"] == 2, "the other goes on")
+        for task in (2, 3):
+            client.cancel_task(id=task)
+    interrupted.stop()
+    # What can be saved is all but this row, and starts.
+    run = run_acpd(interrupted, "recover", folder / "saved")
+    assert run.returncode == 0 and "could not be read" in run.stdout
+    restore(interrupted, folder / "saved")
+    assert run_acpd(interrupted, "--check").returncode == 0
+    with interrupted.start().client() as client:
+        assert {task["id"] for task in client.list_tasks()["tasks"]} == {1, 2, 3, 4, 5} - {id}
+
+
+def test_a_damaged_row_does_not_stop_retention(filled):
+    """Though it is the oldest."""
+    change_row(filled, "body = body || ' '", "finished_at = (SELECT min(finished_at) FROM task "
+               "WHERE status > 4) AND id = 2")
+    with contextlib.closing(sqlite3.connect(filled.state / "acpd.db")) as database:
+        old, = database.execute("SELECT id FROM task WHERE status > 4 AND id <> 2 ORDER BY id").fetchone()
+        database.execute("UPDATE task SET finished_at = 1 WHERE id = ?", [old])
+        seal(database, f"id = {old}")
+        database.commit()
+    with filled.start().client() as client:
+        def is_gone():
+            try:
+                client.task(old)
+            except RpcError as error:
+                return error.code == -32001
+
+        wait_until(is_gone)
 
 
 @pytest.mark.parametrize("leave_log", [False, True])
@@ -241,6 +366,7 @@ def test_a_row_whose_id_is_wrong_costs_no_other(filled, folder):
     file = filled.state / "acpd.db"
     with contextlib.closing(sqlite3.connect(file)) as database:
         database.execute("UPDATE task SET body = '\"title\":\"needle\"' WHERE id = 150")
+        seal(database, "id = 150")
         database.commit()
         database.execute("VACUUM")
     data = bytearray(file.read_bytes())

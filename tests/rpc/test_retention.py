@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from acpd import RpcError, assert_bytes_are_right, profile, shell, wait_until
+from acpd import RpcError, assert_bytes_are_right, profile, shell, wait_until, seal
 
 DAY_MS = 86400000
 
@@ -15,6 +15,8 @@ def sql(daemon, statement, *parameters):
     """On a stopped daemon's database."""
     with contextlib.closing(sqlite3.connect(daemon.state / "acpd.db")) as database:
         rows = database.execute(statement, parameters).fetchall()
+        if statement.startswith("UPDATE task"):
+            seal(database)
         database.commit()
         return rows
 

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** CRC-32C (Castagnoli, RFC 3720 appendix B.4) of `data` behind what gave `crc`; 0 to begin with.
+ */
+uint32_t crc32c(uint32_t crc, const void *data, size_t len);

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Whether the row of a task is as acpd wrote it. SQLite finds damage in its own structures; what
+ * stands in a row it takes as it is. So each row has a CRC-32C of all its columns, the id included,
+ * which is written with it and looked at by every reader: by the statements of the queue, and by
+ * --check, recover and restore through the SQL function task_crc().
+ *
+ * Each column counts with its type: 'i' and eight bytes, little-endian, or 't', its length likewise
+ * and its bytes, or 'n' for NULL. Anything else acpd never writes.
+ */
+#include "store/sqlite_row.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/alloc.h"
+#include "common/crc32c.h"
+#include "common/utf8.h"
+#include "core/word.h"
+
+static uint32_t add_number(uint32_t crc, char tag, int64_t number)
+{
+    unsigned char bytes[9] = {(unsigned char)tag};
+
+    for (int i = 0; i < 8; i++)
+        bytes[i + 1] = (unsigned char)((uint64_t)number >> (8 * i));
+    return crc32c(crc, bytes, sizeof(bytes));
+}
+
+static uint32_t add_text(uint32_t crc, const char *text, size_t len)
+{
+    return text ? crc32c(add_number(crc, 't', (int64_t)len), text, len) : crc32c(crc, "n", 1);
+}
+
+static uint32_t add_string(uint32_t crc, const char *text)
+{
+    return add_text(crc, text, text ? strlen(text) : 0);
+}
+
+int64_t sqlite_row_crc(const struct task *task)
+{
+    const int64_t first[] = {
+        task->id,
+        task->profile_id,
+        task->status,
+        (int64_t)task->priority,
+        task->place,
+        task->created_at,
+        task->started_at,
+        task->finished_at,
+        task->run_at,
+        task->ready_at,
+        task->queued_at,
+        task->timeout_ms,
+        task->max_attempts,
+        task->attempt,
+        task->spent,
+        task->retries,
+        task->interruptions,
+    };
+    const char *const texts[] = {
+        sqlite_class_name(task->error_class),
+        task->error_message,
+        task->key,
+        task->result,
+        task->routing,
+        task->body,
+        task->type,
+    };
+    const int64_t last[] = {task->bytes, task->cooldowns, task->completed_then};
+    uint32_t crc = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(first); i++)
+        crc = add_number(crc, 'i', first[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+        crc = add_string(crc, texts[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(last); i++)
+        crc = add_number(crc, 'i', last[i]);
+    return add_string(crc, task->error_tail);
+}
+
+bool sqlite_row_is_sound(sqlite3_stmt *stmt)
+{
+    uint32_t crc = 0;
+
+    for (int i = 0; i < TASK_FIELD_COUNT; i++) {
+        switch (sqlite3_column_type(stmt, i)) {
+        case SQLITE_INTEGER:
+            crc = add_number(crc, 'i', sqlite3_column_int64(stmt, i));
+            break;
+        case SQLITE_TEXT:
+            crc = add_text(crc, (const char *)sqlite3_column_text(stmt, i),
+                           (size_t)sqlite3_column_bytes(stmt, i));
+            break;
+        case SQLITE_NULL:
+            crc = add_text(crc, NULL, 0);
+            break;
+        default:
+            return false;
+        }
+    }
+    return sqlite3_column_type(stmt, TASK_FIELD_COUNT) == SQLITE_INTEGER &&
+           sqlite3_column_int64(stmt, TASK_FIELD_COUNT) == crc;
+}
+
+/* task_crc(column, …): NULL when a column has a type that acpd never writes. */
+static void task_crc(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    uint32_t crc = 0;
+
+    for (int i = 0; i < count; i++) {
+        switch (sqlite3_value_type(values[i])) {
+        case SQLITE_INTEGER:
+            crc = add_number(crc, 'i', sqlite3_value_int64(values[i]));
+            break;
+        case SQLITE_TEXT:
+            crc = add_text(crc, (const char *)sqlite3_value_text(values[i]),
+                           (size_t)sqlite3_value_bytes(values[i]));
+            break;
+        case SQLITE_NULL:
+            crc = add_text(crc, NULL, 0);
+            break;
+        default:
+            return;
+        }
+    }
+    sqlite3_result_int64(context, crc);
+}
+
+/* is_line(text): whether it is one line of UTF-8, or NULL. What is printed into replies must not
+ * end them. */
+static void is_line(sqlite3_context *context, int count UNUSED, sqlite3_value **values)
+{
+    const char *text = (const char *)sqlite3_value_text(values[0]);
+    size_t len = (size_t)sqlite3_value_bytes(values[0]), i = 0;
+
+    while (text && i < len) {
+        unsigned char c = (unsigned char)text[i];
+        size_t width = c < 0x80 ? c >= ' ' : utf8_width(text + i, len - i);
+
+        if (!width)
+            break;
+        i += width;
+    }
+    sqlite3_result_int(context, i == (text ? len : 0));
+}
+
+/* is_word(text): whether it may be the name of a profile. */
+static void is_word(sqlite3_context *context, int count UNUSED, sqlite3_value **values)
+{
+    const char *text = (const char *)sqlite3_value_text(values[0]);
+
+    sqlite3_result_int(context, text && strlen(text) == (size_t)sqlite3_value_bytes(values[0]) &&
+                                    word_is_valid(text));
+}
+
+int sqlite_row_add_functions(sqlite3 *db)
+{
+    static const struct {
+        const char *name;
+        int arguments;
+        void (*function)(sqlite3_context *context, int count, sqlite3_value **values);
+    } functions[] = {
+        {"task_crc", TASK_FIELD_COUNT, task_crc}, {"is_line", 1, is_line}, {"is_word", 1, is_word}};
+    const int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY;
+
+    for (size_t i = 0; i < ARRAY_SIZE(functions); i++)
+        if (sqlite3_create_function_v2(db, functions[i].name, functions[i].arguments, flags, NULL,
+                                       functions[i].function, NULL, NULL, NULL) != SQLITE_OK)
+            return -ENOMEM;
+    return 0;
+}
+
+const char *sqlite_row_soundness(int64_t version)
+{
+    return version >= TASK_CRC_VERSION ? "task_crc(" TASK_FIELDS ") = crc" : TASK_WAS_SOUND;
+}
