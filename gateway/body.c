@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "common/clock.h"
+#include "gateway/kept.h"
 
 #define BODIES_MAX (64 * 1024 * 1024) /* bytes of all in flight */
 #define DROP_MAX   (256 * 1024)       /* bytes of one that is refused */
@@ -33,14 +34,14 @@ void body_setup(void)
 {
     const struct sigaction action = {.sa_handler = on_signal}; /* without SA_RESTART */
 
-    sigaction(SIGUSR1, &action, NULL);
+    sigaction(KEPT_SIGNAL, &action, NULL);
 }
 
 static void deadline_start(void)
 {
     struct sigevent event = {
         .sigev_notify = SIGEV_THREAD_ID,
-        .sigev_signo = SIGUSR1,
+        .sigev_signo = KEPT_SIGNAL,
         .sigev_notify_thread_id = gettid(),
     };
     /* Again and again: the first may come just before a wait. */

@@ -10,6 +10,7 @@
 #include "common/alloc.h"
 #include "common/strv.h"
 #include "gateway/body.h"
+#include "gateway/kept.h"
 
 static const char common_headers[] =
     "X-Content-Type-Options: nosniff\r\n"
@@ -98,6 +99,40 @@ static void add_common(struct buf *answer, struct mg_connection *connection)
         buf_add_text(answer, tls_headers);
 }
 
+/* The only value of a header; NULL: none. *ret_count says how often it is there. */
+static const char *find_header(const struct mg_request_info *info, const char *name, int *ret_count)
+{
+    const char *value = NULL;
+
+    *ret_count = 0;
+    for (int i = 0; i < info->num_headers; i++) {
+        if (strcasecmp(info->http_headers[i].name, name) != 0)
+            continue;
+        value = info->http_headers[i].value;
+        (*ret_count)++;
+    }
+    return value;
+}
+
+static const char *header(const struct mg_request_info *info, const char *name)
+{
+    int count;
+
+    return find_header(info, name, &count);
+}
+
+/* Whether civetweb will wait for another request, unless this answer forbids it. */
+static bool is_kept(const struct mg_request_info *info, const char *headers)
+{
+    const char *wish = header(info, "Connection");
+
+    if (headers && strstr(headers, "Connection: close"))
+        return false;
+    if (wish)
+        return strcasestr(wish, "keep-alive") != NULL;
+    return info->http_version && strcmp(info->http_version, "1.1") == 0;
+}
+
 int http_reply(struct mg_connection *connection, int status, const char *content_type,
                const char *headers, const void *body, size_t len)
 {
@@ -111,6 +146,8 @@ int http_reply(struct mg_connection *connection, int status, const char *content
         buf_printf(&answer, "Content-Length: %zu\r\n", len);
     if (headers)
         buf_add_text(&answer, headers);
+    if (is_kept(mg_get_request_info(connection), headers))
+        buf_printf(&answer, "Connection: keep-alive\r\nKeep-Alive: timeout=%d\r\n", KEPT_SECONDS);
     buf_add_text(&answer, "\r\n");
     if (!is_head(connection) && status != 304)
         buf_add(&answer, body, len);
@@ -174,28 +211,6 @@ int http_on_error(struct mg_connection *connection, int status, const char *mess
     http_error(connection, status, RPC_INVALID_REQUEST, "Connection: close\r\n", NULL, "%s",
                message && *message ? message : reason_of(status));
     return 0;
-}
-
-/* The only value of a header; NULL: none. *ret_count says how often it is there. */
-static const char *find_header(const struct mg_request_info *info, const char *name, int *ret_count)
-{
-    const char *value = NULL;
-
-    *ret_count = 0;
-    for (int i = 0; i < info->num_headers; i++) {
-        if (strcasecmp(info->http_headers[i].name, name) != 0)
-            continue;
-        value = info->http_headers[i].value;
-        (*ret_count)++;
-    }
-    return value;
-}
-
-static const char *header(const struct mg_request_info *info, const char *name)
-{
-    int count;
-
-    return find_header(info, name, &count);
 }
 
 /* What civetweb lets pass: white space before a header's colon; and it stops, without a word, at

@@ -22,11 +22,13 @@
 #include "gateway/api.h"
 #include "gateway/assets.h"
 #include "gateway/body.h"
+#include "gateway/kept.h"
 #include "gateway/tls.h"
 
 /* A connection holds a thread, a silent one for REQUEST_TIMEOUT: five hundred of them must not
  * keep a new client out. An idle thread costs 20 KB. */
-#define THREADS         "600"
+#define THREADS         600
+#define SPARE           100    /* threads that newcomers find: idle connections give way */
 #define REQUEST_TIMEOUT "3000" /* ms */
 #define STOP_MS         1700   /* what is in flight may take so long at the end */
 
@@ -181,6 +183,7 @@ static int on_request(struct mg_connection *connection)
     struct gateway *gateway = mg_get_user_data(mg_get_context(connection));
     int status;
 
+    kept_work();
     atomic_fetch_add(&gateway->in_flight, 1);
     if (gateway->is_stopping)
         status =
@@ -196,6 +199,18 @@ static int on_request(struct mg_connection *connection)
 static void on_end(const struct mg_connection *connection UNUSED, int status UNUSED)
 {
     body_rest_ends();
+    kept_wait();
+}
+
+static int on_open(const struct mg_connection *connection UNUSED, void **data UNUSED)
+{
+    kept_open();
+    return 0;
+}
+
+static void on_closed(const struct mg_connection *connection UNUSED)
+{
+    kept_gone();
 }
 
 static int on_log(const struct mg_connection *connection UNUSED, const char *message)
@@ -210,10 +225,13 @@ static struct mg_context *start(struct gateway *gateway, const char *host, int p
 {
     bool is_tls = gateway->tls_fd >= 0;
     CLEANUP(freep) char *listen = xasprintf("%s:%d%s", host, port, is_tls ? "s" : "");
+    CLEANUP(freep) char *threads = xasprintf("%d", THREADS);
     CLEANUP(freep) char *certificate = xasprintf("/proc/self/fd/%d", gateway->tls_fd);
     struct mg_callbacks callbacks = {
         .begin_request = on_request,
         .end_request = on_end,
+        .init_connection = on_open,
+        .connection_closed = on_closed,
         .http_error = http_on_error,
         .log_message = on_log,
     };
@@ -221,13 +239,13 @@ static struct mg_context *start(struct gateway *gateway, const char *host, int p
         "listening_ports",
         listen,
         "num_threads",
-        THREADS,
+        threads,
         "request_timeout_ms",
         REQUEST_TIMEOUT,
         "enable_keep_alive",
         "yes",
         "keep_alive_timeout_ms",
-        "15000",
+        KEPT_MS,
         "tcp_nodelay",
         "1",
         "decode_url",
@@ -296,6 +314,7 @@ static void stop(struct gateway *gateway, struct mg_context *context, const char
         if (!is_started)
             continue;
         nudge(host, port);
+        kept_close_all();
         if (pthread_tryjoin_np(stopper, NULL) == 0)
             return;
     }
@@ -334,6 +353,8 @@ static int serve(struct gateway *gateway, const char *host, int port, const char
     signal(SIGPIPE, SIG_IGN);
 
     body_setup();
+    /* Those that are silent in TLS' handshake hold a thread, too, and are not counted. */
+    kept_setup(gateway->tls_fd < 0 ? THREADS - SPARE : SPARE);
     if (gateway->tls_fd < 0)
         mg_init_library(0); /* else tls_load() has */
     context = start(gateway, host, port);

@@ -39,7 +39,7 @@ struct engine *engine_new(struct store *store, struct settings *settings, const 
     engine->log_folder = xasprintf("%s/logs", state_dir);
     audit_init(&engine->audit, audit_path);
     engine->reader = json_reader_new();
-    engine->has_releases = true;
+    engine->has_releases = engine->has_spare_room = true;
     list_init(&engine->attempts);
     list_init(&engine->idle_agents);
     if (getrandom(engine->chance, sizeof(engine->chance), 0) < 0)

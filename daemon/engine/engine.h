@@ -106,6 +106,7 @@ struct engine {
     bool has_releases;  /* finished tasks whose dependants have yet to be told, perhaps */
     int64_t next_prune; /* monotonic ms, as are: */
     int64_t next_sweep;
+    bool has_spare_room; /* the database may have room that nothing uses */
     int64_t next_health_check;
     int64_t next_probe; /* of a storage that failed */
 };

@@ -93,7 +93,8 @@ static void remove_logs(const struct engine *engine, const struct task *task)
         rmdir(folder); /* refused while it has other tasks' logs */
 }
 
-int retention_sweep(struct engine *engine)
+/* 1: the bounds of a pass were reached. */
+static int remove_some(struct engine *engine)
 {
     bool age_counts = engine->now.mono >= engine->next_sweep;
     int64_t files = 0, bytes = 0;
@@ -123,10 +124,26 @@ int retention_sweep(struct engine *engine)
             return r;
         if (profile)
             profile_stage_counts(profile)->finished_bytes -= task.bytes;
+        engine->has_spare_room = true;
         tasks++;
         files += task.attempt;
         bytes += task.bytes;
     }
-    engine->has_more_work = true;
+    return 1;
+}
+
+int retention_sweep(struct engine *engine)
+{
+    int r = remove_some(engine);
+
+    /* What has become free goes when nothing more does, and so in as few moves as can be. */
+    if (r == 0 && engine->has_spare_room) {
+        engine->has_spare_room = false;
+        r = store_give_back(engine->store);
+        engine->has_spare_room = r > 0;
+    }
+    if (r < 0)
+        return r;
+    engine->has_more_work |= r > 0;
     return 0;
 }

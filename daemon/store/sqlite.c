@@ -14,6 +14,9 @@
 
 #include "common/alloc.h"
 
+/* New rows find some room without the file growing. */
+#define FREE_PAGES_KEPT 1024
+
 #define X(name, sql) [STMT_##name] = sql,
 static const char *const statement_texts[STATEMENT_COUNT] = {STATEMENTS(X)};
 #undef X
@@ -165,10 +168,13 @@ int store_open(const char *path, struct store **ret_store, char **ret_error)
                                   "PRAGMA journal_mode = WAL;"
                                   "PRAGMA synchronous = FULL;"
                                   "PRAGMA wal_autocheckpoint = 4000;"
+                                  /* After a reader has kept it from being begun anew. */
+                                  "PRAGMA journal_size_limit = 33554432;"
                                   "PRAGMA cache_size = -65536;";
     struct store *store = xcalloc(1, sizeof(*store));
     CLEANUP(freep) char *log = xasprintf("%s-wal", path);
     bool has_log = access(log, F_OK) == 0;
+    int64_t auto_vacuum = 0;
     int r;
 
     *ret_error = NULL;
@@ -212,6 +218,9 @@ int store_open(const char *path, struct store **ret_store, char **ret_error)
         if (sqlite3_prepare_v3(store->db, statement_texts[i], -1, SQLITE_PREPARE_PERSISTENT,
                                &store->statements[i], NULL) != SQLITE_OK)
             return open_failed(store, ret_error);
+    if (sqlite_number(store->db, "PRAGMA auto_vacuum", &auto_vacuum) < 0)
+        return open_failed(store, ret_error);
+    store->can_give_back = auto_vacuum != 0;
     sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
     *ret_store = store;
     return 0;
@@ -284,6 +293,10 @@ int store_commit(struct store *store)
         return r;
     store->in_transaction = false;
     store->error[0] = '\0';
+    /* The file is cut by this, else not before the log is full. */
+    if (store->wants_checkpoint)
+        sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    store->wants_checkpoint = false;
     return 0;
 }
 
@@ -293,7 +306,7 @@ void store_rollback(struct store *store)
     if (store->in_transaction && !sqlite3_get_autocommit(store->db))
         sqlite3_step(sqlite_use(store, STMT_ROLLBACK));
     sqlite3_reset(store->statements[STMT_ROLLBACK]);
-    store->in_transaction = false;
+    store->in_transaction = store->wants_checkpoint = false;
     store->failure = 0;
     /* The log may hold the whole of a commit whose sync failed: a crash now would bring back what
      * was refused. While the disk goes on failing, each rollback tries again. */
@@ -301,6 +314,28 @@ void store_rollback(struct store *store)
         sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) ==
             SQLITE_OK)
         store->log_has_remains = false;
+}
+
+int store_give_back(struct store *store)
+{
+    sqlite3_stmt *stmt = sqlite_use(store, STMT_COUNT_FREE_PAGES);
+    int64_t count;
+    int r = sqlite_step(store, stmt);
+
+    if (r < 0)
+        return r;
+    count = r > 0 ? sqlite3_column_int64(stmt, 0) : 0;
+    sqlite3_reset(stmt);
+    if (!store->can_give_back || count <= FREE_PAGES_KEPT)
+        return 0;
+    r = sqlite_use_writing(store, STMT_GIVE_BACK, &stmt);
+    do
+        r = r < 0 ? r : sqlite_step(store, stmt); /* a row a page */
+    while (r > 0);
+    if (r < 0)
+        return r;
+    store->wants_checkpoint = count - PAGES_PER_STEP <= FREE_PAGES_KEPT;
+    return !store->wants_checkpoint;
 }
 
 int64_t store_size(const struct store *store)

@@ -24,11 +24,18 @@
  * repeat its condition. */
 #define LIVE "status <= 4"
 
+/* Pages that are given back to the system in one pass. */
+#define PAGES_PER_STEP 64
+#define STRING_OF(x)   #x
+#define STRING(x)      STRING_OF(x)
+
 /* Every statement, prepared once when the database is opened. */
 #define STATEMENTS(X)                                                                              \
     X(BEGIN, "BEGIN IMMEDIATE")                                                                    \
     X(COMMIT, "COMMIT")                                                                            \
     X(ROLLBACK, "ROLLBACK")                                                                        \
+    X(COUNT_FREE_PAGES, "PRAGMA freelist_count")                                                   \
+    X(GIVE_BACK, "PRAGMA incremental_vacuum(" STRING(PAGES_PER_STEP) ")")                          \
     X(ADD_PROFILE, "INSERT INTO profile (name) VALUES (?1) ON CONFLICT (name) DO NOTHING")         \
     X(GET_PROFILE, "SELECT * FROM profile WHERE name = ?1")                                        \
     X(LIST_PROFILES, "SELECT * FROM profile ORDER BY name")                                        \
@@ -154,7 +161,8 @@ struct store {
     uint64_t writes;
     int64_t next_id;      /* of a task, within this transaction; 0: to be asked */
     bool log_has_remains; /* of a commit that failed */
-    int failure;          /* errno of the verb that failed in this transaction, or 0 */
+    bool can_give_back, wants_checkpoint;
+    int failure; /* errno of the verb that failed in this transaction, or 0 */
     char error[256];
     char damage[64]; /* a row that acpd never wrote */
 };

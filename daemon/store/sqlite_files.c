@@ -169,6 +169,27 @@ static int copy(const char *from, const char *to, char **ret_error)
     return 0;
 }
 
+/* The same without what is free in it, and so that what becomes free can be given back, whoever
+ * made the database. */
+static int copy_compact(const char *from, const char *to, char **ret_error)
+{
+    CLEANUP(sqlite_closep) sqlite3 *source = NULL;
+    sqlite3_stmt *stmt = NULL;
+    int r = sqlite_open_file(from, SQLITE_OPEN_READONLY, &source, ret_error);
+
+    if (r < 0)
+        return r;
+    /* It is what the copy will have; of the source, which cannot be changed, it may be refused. */
+    sqlite3_exec(source, "PRAGMA auto_vacuum = INCREMENTAL", NULL, NULL, NULL);
+    r = sqlite3_prepare_v2(source, "VACUUM INTO ?1", -1, &stmt, NULL);
+    if (r == SQLITE_OK) {
+        sqlite3_bind_text(stmt, 1, to, -1, SQLITE_STATIC);
+        sqlite3_step(stmt);
+        r = sqlite3_finalize(stmt);
+    }
+    return r == SQLITE_OK ? 0 : refuse(ret_error, -EIO, to, sqlite3_errmsg(source));
+}
+
 static int sync_folder(const char *path)
 {
     CLEANUP(freep) char *folder = xstrdup(path);
@@ -343,7 +364,7 @@ int store_restore(const char *path, const char *from, char **ret_info, char **re
         r = sqlite_begin_part(path, &part, ret_error);
     if (r < 0)
         return r;
-    r = copy(from, part, ret_error);
+    r = copy_compact(from, part, ret_error);
     if (r == 0)
         r = recount(part, ret_error);
     free(STEAL(info));

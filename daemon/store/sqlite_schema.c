@@ -200,6 +200,10 @@ int sqlite_migrate(sqlite3 *db, int64_t to, char **ret_error)
         return migrate_failed(db, ret_error);
     if (version >= to)
         return 0;
+    /* What is free can be given back; it is decided before there is anything. */
+    if (version == 0 &&
+        sqlite3_exec(db, "PRAGMA auto_vacuum = INCREMENTAL", NULL, NULL, NULL) != SQLITE_OK)
+        return migrate_failed(db, ret_error);
     buf_add_text(&sql, "BEGIN IMMEDIATE;");
     for (int64_t i = version; i < to; i++)
         buf_add_text(&sql, migrations[i]);

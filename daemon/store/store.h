@@ -52,6 +52,10 @@ const char *store_damage(const struct store *store);
 /** Makes the pass's writes durable: one fsync. Harmless without a transaction. */
 int store_commit(struct store *store);
 void store_rollback(struct store *store);
+/** Gives some of the space that removed rows have left back to the system, in the pass's
+ * transaction. 1: there is more. A database that was made by an acpd of before keeps it for new
+ * rows. */
+int store_give_back(struct store *store);
 /** Bytes on disk, write-ahead log included. */
 int64_t store_size(const struct store *store);
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The figures for Prometheus."""
 
+import itertools
+import json
 import re
 import shutil
 import subprocess
@@ -8,7 +10,9 @@ import subprocess
 import pytest
 
 from acpd import BUILD, profile, shell, wait_until
+from pages import ROOT
 
+MONITORING = ROOT / "docs" / "monitoring"
 SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z]+="[^"\\]*",?)*)\})? (-?[0-9.e+-]+)')
 
 
@@ -56,13 +60,21 @@ def world(make_daemon):
     return daemon
 
 
-def test_promtool_finds_nothing_to_complain_about(world, make_gateway):
-    promtool = shutil.which("promtool") or BUILD / "promtool"
-    if not shutil.which(promtool):
+@pytest.fixture
+def promtool():
+    found = shutil.which("promtool") or BUILD / "promtool"
+    if not shutil.which(found):
         pytest.skip("there is no promtool; ./dev test fetches it")
-    text = make_gateway(world).get("/metrics").body
-    run = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True)
-    assert (run.returncode, run.stdout + run.stderr) == (0, b"")
+
+    def run(*arguments, **options):
+        return subprocess.run([found, *arguments], capture_output=True, text=True, timeout=60, **options)
+
+    return run
+
+
+def test_promtool_finds_nothing_to_complain_about(world, make_gateway, promtool):
+    run = promtool("check", "metrics", input=make_gateway(world).get("/metrics").body.decode())
+    assert (run.returncode, run.stdout + run.stderr) == (0, "")
 
 
 def test_the_figures_are_right(world, make_gateway):
@@ -138,3 +150,114 @@ def test_counters_begin_at_the_start_and_hold_what_is_committed(world, make_gate
     with world.client() as client:
         client.assign("p")
     assert of(read(gateway), "acpd_tasks_arrived_total", "p") == 1
+
+
+# What the documents have for Prometheus and Grafana.
+
+
+def board():
+    return json.loads((MONITORING / "grafana.json").read_text())
+
+
+def expressions():
+    """Of the rules and of the board, where its variables stand for anything."""
+    rules = (MONITORING / "alerts.yml").read_text()
+    found = [" ".join(block.split()) for block in re.findall(r"expr: \|\n((?: {10}.*\n)+)", rules)]
+    found += re.findall(r"expr: ([^|\n]+)\n", rules)
+    assert len(found) == rules.count("alert: ") == 7
+    for target in (target for panel in board()["panels"] for target in panel["targets"]):
+        found.append(target["expr"].replace("$__rate_interval", "5m").replace("$instance", ".*")
+                     .replace("$profile", ".*"))
+    return found
+
+
+def test_promtool_takes_the_configuration_and_the_rules(promtool, folder):
+    text = (MONITORING / "prometheus.yml").read_text().replace("/etc/prometheus", str(folder))
+    (folder / "prometheus.yml").write_text(text)
+    (folder / "acpd-alerts.yml").write_text((MONITORING / "alerts.yml").read_text())
+    (folder / "acpd-token").write_text("x" * 48)
+    run = promtool("check", "config", folder / "prometheus.yml")
+    assert run.returncode == 0 and "7 rules found" in run.stdout, run.stdout + run.stderr
+    # The lines about HTTPS are a comment that may be taken in.
+    (folder / "acpd-cert.pem").touch()
+    (folder / "prometheus.yml").write_text(re.sub(r"^    # (?=(scheme|tls_config|  ca_file))", "    ", text,
+                                                  flags=re.M))
+    run = promtool("check", "config", folder / "prometheus.yml")
+    assert run.returncode == 0 and "tls_config:" in (folder / "prometheus.yml").read_text(), run.stderr
+
+
+def test_promtool_takes_every_expression_of_the_board(promtool, folder):
+    rules = [{"record": f"x:{n}", "expr": expression} for n, expression in enumerate(expressions())]
+    (folder / "rules.yml").write_text(json.dumps({"groups": [{"name": "board", "rules": rules}]}))
+    run = promtool("check", "rules", folder / "rules.yml")
+    assert run.returncode == 0 and f"{len(rules)} rules found" in run.stdout, run.stdout + run.stderr
+
+
+def test_every_figure_that_rules_and_board_ask_for_is_there(world, make_gateway):
+    figures = read(make_gateway(world))
+    printed = {}
+    for name, *labels in figures:
+        for label in labels:
+            key, value = label.split("=", 1)
+            printed.setdefault(name, {}).setdefault(key, set()).add(value.strip('"'))
+    names = {name for name, *_ in figures}
+    asked = 0
+    for expression in expressions():
+        for name, _, selector in re.findall(r"\b((?:acpd)_[a-z_]+)(\{([^}]*)\})?", expression):
+            asked += 1
+            assert name in names, f"{name} of {expression}"
+            for label, operator, value in re.findall(r'([a-z]+)(=~|=)"([^"]*)"', selector):
+                assert label == "instance" or label in printed[name], f"{label} of {expression}"
+                assert operator == "=~" or value in printed[name][label], f"{value} of {expression}"
+        for label in re.findall(r"(?:by|on) \(([^)]*)\)", expression):
+            assert set(re.split(", *", label)) <= {"instance", "profile", "outcome", "le"}, expression
+    assert asked > 30
+    variables = [v["query"]["query"] for v in board()["templating"]["list"] if v["type"] == "query"]
+    assert {re.search(r"acpd_[a-z_]+", query)[0] for query in variables} <= names
+
+
+def test_the_panels_of_the_board_have_a_place_each():
+    panels = board()["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels) > 10
+    for one, other in itertools.combinations([panel["gridPos"] for panel in panels], 2):
+        assert (one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
+                or one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"])
+    assert all(panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24 for panel in panels)
+
+
+@pytest.mark.parametrize("alert, series, minutes, labels", [
+    ("AcpdDown", {'up{job="acpd",instance="a"}': "0x10"}, 3, {"job": "acpd"}),
+    ("AcpdDown", {'up{job="acpd",instance="a"}': "1x10"}, 3, None),
+    ("AcpdStorageFails", {'acpd_storage_failing{instance="a"}': "1x10"}, 2, {}),
+    ("AcpdProfileUnhealthy", {'acpd_profile_health{instance="a",profile="p",state="unhealthy"}': "1x20",
+                              'acpd_profile_active{instance="a",profile="p"}': "1x20"}, 11,
+     {"profile": "p", "state": "unhealthy"}),
+    ("AcpdProfileUnhealthy", {'acpd_profile_health{instance="a",profile="p",state="unhealthy"}': "1x20",
+                              'acpd_profile_active{instance="a",profile="p"}': "0x20"}, 11, None),
+    ("AcpdProfileCoolsDown", {'acpd_profile_cooldown_seconds{instance="a",profile="p"}': "60 0 0 300 0x9 " * 8},
+     70, {"profile": "p"}),
+    ("AcpdQueueNearlyFull", {'acpd_profile_queue_size{instance="a",profile="p"}': "81x10",
+                             'acpd_profile_queue_limit{instance="a",profile="p"}': "100x10"}, 6, {"profile": "p"}),
+    ("AcpdTasksWait", {'acpd_profile_oldest_queued_age_seconds{instance="a",profile="p"}': "3601x10",
+                       'acpd_profile_active{instance="a",profile="p"}': "1x10"}, 6, {"profile": "p"}),
+    ("AcpdTasksFail", {'acpd_tasks_finished_total{instance="a",profile="p",outcome="failed"}': "0+1x60",
+                       'acpd_tasks_finished_total{instance="a",profile="p",outcome="completed"}': "0x60"}, 50,
+     {"profile": "p", "outcome": "failed"}),
+    ("AcpdTasksFail", {'acpd_tasks_finished_total{instance="a",profile="p",outcome="failed"}': "0+1x60",
+                       'acpd_tasks_finished_total{instance="a",profile="p",outcome="completed"}': "0+2x60"}, 50,
+     None),
+])
+def test_the_alerts_come_when_they_should(promtool, folder, alert, series, minutes, labels):
+    """labels None: it does not come."""
+    severity = "critical" if alert in ("AcpdDown", "AcpdStorageFails") else "warning"
+    expected = [] if labels is None else [{"exp_labels": {"instance": "a", "severity": severity, **labels}}]
+    (folder / "alerts.yml").write_text(re.sub(r"^ +annotations:\n +summary: .*\n", "",
+                                              (MONITORING / "alerts.yml").read_text(), flags=re.M))
+    (folder / "test.yml").write_text(json.dumps({
+        "rule_files": ["alerts.yml"], "evaluation_interval": "1m",
+        "tests": [{"interval": "1m", "input_series": [{"series": key, "values": values.strip()}
+                                                      for key, values in series.items()],
+                   "alert_rule_test": [{"eval_time": f"{minutes}m", "alertname": alert,
+                                        "exp_alerts": expected}]}]}))
+    run = promtool("test", "rules", "test.yml", cwd=folder)
+    assert run.returncode == 0, run.stdout + run.stderr

@@ -6,6 +6,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import time
 
 import pytest
 
@@ -101,6 +102,20 @@ def test_events_come_by_https_too(secure, client):
 def test_a_large_body_comes_by_https_too(secure):
     body = b" " * ((16 << 20) - len(ON)) + ON.encode()
     assert secure.put("/api/profiles/p/status", body).status == 200
+
+
+def test_idle_connections_give_way_to_those_that_are_silent_in_the_handshake(secure):
+    """And these keep no one out."""
+    secure.disconnect()
+    with contextlib.ExitStack() as stack:
+        kept = [stack.enter_context(contextlib.closing(secure.connect())) for _ in range(300)]
+        for connection in kept:
+            assert secure.request("GET", "/api/health", connection=connection).status == 200
+        for _ in range(500):
+            stack.enter_context(secure.raw())
+        began = time.monotonic()
+        assert secure.is_answering()
+        assert time.monotonic() - began < 3, "a newcomer is served in time"
 
 
 def test_tokens_work_by_https_too(daemon, make_gateway, pair, folder):

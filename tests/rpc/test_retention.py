@@ -3,10 +3,11 @@
 
 import contextlib
 import sqlite3
+import subprocess
 
 import pytest
 
-from acpd import RpcError, assert_bytes_are_right, profile, shell, wait_until, seal
+from acpd import ACPD, DEADLINE, RpcError, assert_bytes_are_right, profile, seal, shell, wait_until
 
 DAY_MS = 86400000
 
@@ -190,3 +191,88 @@ def test_many_go_in_small_steps(make_daemon):
         wait_until(lambda: is_gone(client, 1999), "the old ones go")
         assert client.get_health()["loop"]["commits"] >= 1999 // 64 - 1, "not in one pass"
         assert [t["id"] for t in client.list_tasks()["tasks"]] == [2000]
+
+
+MIB = 1 << 20
+
+
+def fill(client, count, size):
+    """So many cancelled tasks of the paused profile "p", and one that waits."""
+    client.update_profile_status(name="p", isActive=False)
+    for _ in range(count):
+        client.cancel_task(id=client.assign("p", input="x" * size)["id"])
+    client.assign("p")
+
+
+def database_size(daemon):
+    return (daemon.state / "acpd.db").stat().st_size
+
+
+def free_bytes(daemon):
+    return sql(daemon, "PRAGMA freelist_count")[0][0] * 4096
+
+
+def test_the_database_shrinks_while_acpd_runs(make_daemon):
+    """A little at a time, when the tasks are gone; some room is left for new ones."""
+    daemon = make_daemon(profile(), taskRetention={"days": 1})
+    with daemon.client() as client:
+        fill(client, 60, MIB // 2)
+    daemon.stop()
+    assert database_size(daemon) > 30 * MIB
+    age(daemon, 100, "finished_at > 0")
+    daemon.start()
+    with daemon.client() as client:
+        wait_until(lambda: database_size(daemon) < 6 * MIB, "the file shrinks")
+        assert client.get_health()["loop"]["commits"] >= 26 * MIB // (64 * 4096), "not in one pass"
+        assert client.get_health()["storage"]["sizeBytes"] < 60 * MIB
+        fill(client, 1, 10)
+    daemon.stop()
+    assert 0 < free_bytes(daemon) <= 4 * MIB
+    assert sql(daemon, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_a_database_that_an_acpd_of_before_made_shrinks_by_backup_and_restore(make_daemon, folder):
+    daemon = make_daemon(profile(), taskRetention={"days": 1})
+    with daemon.client() as client:
+        fill(client, 60, MIB // 2)
+    daemon.stop()
+    age(daemon, 100, "finished_at > 0")
+    with contextlib.closing(sqlite3.connect(daemon.state / "acpd.db", isolation_level=None)) as database:
+        database.execute("PRAGMA journal_mode = DELETE")
+        database.execute("PRAGMA auto_vacuum = NONE")
+        database.execute("VACUUM")
+        assert database.execute("PRAGMA auto_vacuum").fetchone() == (0,)
+    daemon.start()
+    with daemon.client() as client:
+        wait_until(lambda: len(client.list_tasks()["tasks"]) == 1, "they go")
+    daemon.stop()
+    assert database_size(daemon) > 30 * MIB, "nothing is moved in it"
+
+    def acpd(*words):
+        run = subprocess.run([ACPD, "--state-dir", daemon.state, *words], capture_output=True, text=True,
+                             timeout=DEADLINE)
+        assert run.returncode == 0, run.stderr
+
+    acpd("backup", folder / "backup.db")
+    acpd("restore", folder / "backup.db")
+    assert database_size(daemon) < MIB
+    assert sql(daemon, "PRAGMA auto_vacuum") == [(2,)]
+    with daemon.start().client() as client:
+        assert [task["status"] for task in client.list_tasks()["tasks"]] == ["queued"]
+
+
+def test_the_log_of_the_database_shrinks_after_a_reader_has_made_it_grow(make_daemon):
+    daemon = make_daemon(profile())
+    log = daemon.state / "acpd.db-wal"
+    with daemon.client() as client:
+        with contextlib.closing(sqlite3.connect(daemon.state / "acpd.db", isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM task").fetchall()
+            fill(client, 90, MIB // 2)
+            assert log.stat().st_size > 40 * MIB
+
+        def has_shrunk():
+            client.assign("p")
+            return log.stat().st_size <= 32 * MIB
+
+        wait_until(has_shrunk, "the log shrinks with what is written next")

@@ -15,7 +15,8 @@ from acpd import DEADLINE
     "lib/systemd/system/acp-gateway.service", "lib/systemd/user/acpd.service",
     "lib/systemd/user/acpd.socket", "lib/systemd/user/acp-gateway.service",
     "lib/sysusers.d/acpd.conf", "lib/tmpfiles.d/acpd.conf", "share/doc/acpd/README.md",
-    "share/doc/acpd/docs/operations.md", "share/doc/acpd/docs/images/profiles.png"])
+    "share/doc/acpd/docs/operations.md", "share/doc/acpd/docs/images/profiles.png",
+    "share/doc/acpd/docs/monitoring/alerts.yml", "share/doc/acpd/docs/monitoring/grafana.json"])
 def test_it_is_all_there(installed, file):
     assert (installed / file).is_file()
 

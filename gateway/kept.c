@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+#include "gateway/kept.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include "common/list.h"
+
+/* The connection that a thread serves. */
+struct kept {
+    struct list link; /* of those that wait, the longest first */
+    pthread_t thread;
+    bool is_open, is_idle, is_told; /* told: to close */
+};
+
+static struct {
+    pthread_mutex_t lock;
+    struct list idle;
+    int open, limit;
+} all = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static _Thread_local struct kept own;
+
+void kept_setup(int limit)
+{
+    list_init(&all.idle);
+    all.limit = limit;
+}
+
+/* Those that were told and have not gone are told again: a signal may come just before a wait. */
+static void tell(int count)
+{
+    list_for_each (link, &all.idle) {
+        struct kept *kept = list_entry(link, struct kept, link);
+
+        if (count-- <= 0)
+            return;
+        kept->is_told = true;
+        pthread_kill(kept->thread, KEPT_SIGNAL);
+    }
+}
+
+void kept_open(void)
+{
+    own = (struct kept){.thread = pthread_self(), .is_open = true};
+    pthread_mutex_lock(&all.lock);
+    all.open++;
+    tell(all.open - all.limit);
+    pthread_mutex_unlock(&all.lock);
+}
+
+void kept_wait(void)
+{
+    pthread_mutex_lock(&all.lock);
+    list_append(&all.idle, &own.link);
+    own.is_idle = true;
+    tell(all.open - all.limit);
+    pthread_mutex_unlock(&all.lock);
+}
+
+void kept_work(void)
+{
+    if (!own.is_idle)
+        return;
+    pthread_mutex_lock(&all.lock);
+    list_remove(&own.link);
+    own.is_idle = false;
+    pthread_mutex_unlock(&all.lock);
+    /* A signal that is under way arrives here, and interrupts nothing. */
+    if (own.is_told)
+        sched_yield();
+    own.is_told = false;
+}
+
+void kept_gone(void)
+{
+    kept_work();
+    if (!own.is_open)
+        return;
+    own.is_open = false;
+    pthread_mutex_lock(&all.lock);
+    all.open--;
+    pthread_mutex_unlock(&all.lock);
+}
+
+void kept_close_all(void)
+{
+    pthread_mutex_lock(&all.lock);
+    tell(INT32_MAX);
+    pthread_mutex_unlock(&all.lock);
+}
