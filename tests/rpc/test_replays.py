@@ -62,6 +62,9 @@ def test_a_failure_has_the_class_and_the_reason_that_the_agent_gives(replay, nam
 
 # The names and the descriptions of the ways to log in.
 STRANGERS = {
+    "auggie-stranger": ("Please run `auggie login` from your terminal",),
+    "cline-stranger": ("Sign in with Cline", "Sign in with ChatGPT Subscription"),
+    "codex-stranger": ("Use an API key to authenticate", "Use ChatGPT to authenticate"),
     "copilot-stranger": ("Log in with Copilot CLI", "Run `copilot login` in the terminal"),
     "gemini-stranger": ("Log in with Google", "Use an API key with Gemini Developer API"),
     "pi-stranger": ("Launch pi in the terminal", "Start pi in an interactive terminal"),
@@ -78,11 +81,12 @@ def test_who_is_not_logged_in_is_told_how_to(replay, name):
 
 
 # What the rejected question is called, at its end.
-REFUSALS = {"opencode-rejected": "/out.txt", "qwen-rejected": "Writing to out.txt"}
+REFUSALS = {"codex-rejected": "echo hello > out.txt", "opencode-rejected": "/out.txt",
+            "qwen-rejected": "Writing to out.txt"}
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-def test_a_rejected_permission_and_no_text_is_a_refusal(replay, name):
+def test_a_turn_that_ends_with_a_rejected_permission_is_a_refusal(replay, name):
     error = replay(name, permissions="reject")["error"]
     assert error and error["class"] == "refusal", error
     before, title = error["message"].split(": ")
@@ -104,7 +108,8 @@ def test_a_rejected_permission_and_a_text_completes_and_is_counted(replay, name)
 
 # The whole text of the result: what is said after the answer to the prompt is part of it, what is
 # said before the prompt, or as another message, is not.
-TEXTS = {"codex-prompt": "PONG 1", "gemini-prompt": "PONG 1", "late-chunks": "abc DEF"}
+TEXTS = {"codex-prompt": "PONG 1", "codex-hiccup": "PONG 1", "gemini-prompt": "PONG 1",
+         "late-chunks": "abc DEF"}
 
 
 @pytest.mark.parametrize("name", TEXTS)

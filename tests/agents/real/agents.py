@@ -64,7 +64,9 @@ AGENTS = [
         login_env={"COPILOT_PROVIDER_BASE_URL": "{url}/v1", "COPILOT_PROVIDER_TYPE": "openai",
                    "COPILOT_PROVIDER_API_KEY": "scripted", "COPILOT_MODEL": "{model}",
                    "COPILOT_OFFLINE": "true"},
-        runner={"startTimeout": 120}),
+        runner={"startTimeout": 120},
+        known={"rejected": (["completed"], "Its answer is \"Info: Operation cancelled by user\", "
+                                           "which is not the model's.")}),
     Agent(
         "gemini", {"@google/gemini-cli": "0.61.0"}, ["gemini", "--acp"],
         env={"GEMINI_TELEMETRY_ENABLED": "false"},
@@ -76,7 +78,9 @@ AGENTS = [
             "security": {"auth": {"selectedType": "gemini-api-key"},
                          "folderTrust": {"enabled": False}},
             "general": {"disableAutoUpdate": True}, "privacy": {"usageStatisticsEnabled": False}}},
-        runner={"mode": "default"}, limit_timeout=420),
+        runner={"mode": "default"}, limit_timeout=600,
+        known={"limit": (["rate_limit"], "After six minutes, in which it repeats the request and "
+                                         "says nothing: it needs a `stallTimeout` of 400 s.")}),
     Agent(
         "opencode", {"opencode-ai": "1.18.33"}, ["opencode", "acp"],
         env={"OPENCODE_DISABLE_AUTOUPDATE": "1", "OPENCODE_DISABLE_MODELS_FETCH": "1"},
@@ -88,7 +92,10 @@ AGENTS = [
                 "options": {"baseURL": "{url}/v1", "apiKey": "scripted"},
                 "models": {"{model}": {"name": "Scripted",
                                        "limit": {"context": 100000, "output": 4000},
-                                       "cost": {"input": 1, "output": 2}}}}}}}),
+                                       "cost": {"input": 1, "output": 2}}}}}}},
+        known={"stranger": (["exit", "completed"],
+                            "Without a login it asks a free model far away; `exit` when it cannot "
+                            "be reached.")}),
     Agent(
         "pi", {"pi-acp": "0.0.34", "@earendil-works/pi-coding-agent": "1.6.0"}, ["pi-acp"],
         env={"PI_OFFLINE": "1", "PI_SKIP_VERSION_CHECK": "1"},
@@ -101,7 +108,13 @@ AGENTS = [
                             "input": ["text"], "contextWindow": 100000, "maxTokens": 4000,
                             "cost": {"input": 1, "output": 2, "cacheRead": 0,
                                      "cacheWrite": 0}}]}}}},
-        runner={"startTimeout": 150}),
+        runner={"startTimeout": 150},
+        known={"allowed": (["completed"], "It never asks."),
+               "rejected": (["completed"], "It never asks."),
+               "limit": (["completed"], "It ends its turn as if it had done its work, and tells "
+                                        "its client nothing else."),
+               "login": (["completed"], "It ends its turn as if it had done its work, and tells "
+                                        "its client nothing else.")}),
     Agent(
         "qwen", {"@qwen-code/qwen-code": "0.24.4"}, ["qwen", "--acp"],
         files={".qwen/settings.json": {"general": {"disableAutoUpdate": True},
@@ -111,7 +124,8 @@ AGENTS = [
         login_files={".qwen/settings.json": {
             "security": {"auth": {"selectedType": "openai"}},
             "general": {"disableAutoUpdate": True}, "privacy": {"usageStatisticsEnabled": False}}},
-        runner={"mode": "default"}),
+        runner={"mode": "default"},
+        known={"limit": (["timeout"], "It repeats the request for ever and says nothing.")}),
     Agent(
         "cline", {"cline": "3.0.65"}, ["cline", "--acp"],
         env={"CLINE_NO_AUTO_UPDATE": "1"},
@@ -123,8 +137,10 @@ AGENTS = [
                     "updatedAt": "2026-01-01T00:00:00.000Z", "tokenSource": "manual",
                     "settings": {"provider": "openai-compatible", "apiKey": "scripted",
                                  "model": "{model}", "baseUrl": "{url}/v1"}}}}}),
-    # It works with an account only: nothing points it at another model.
-    Agent("auggie", {"@augmentcode/auggie": "0.36.0"}, ["auggie", "--acp"]),
+    Agent(
+        "auggie", {"@augmentcode/auggie": "0.36.0"}, ["auggie", "--acp"],
+        known={"stranger": (["auth"], "It works with an account only: nothing points it at another "
+                                      "model.")}),
 ]
 
 

@@ -26,8 +26,8 @@ FILE = "out.txt"
 TEXT = "hello\n"
 SILENCE = 40  # seconds
 WRITE = f"echo hello > {FILE}"
-# Not `sleep`, which some agents take out of commands.
-BUILD = f"python3 -c 'import time; time.sleep({SILENCE})'; echo built"
+# Not `sleep`, which some agents take out of commands; and what it prints is not part of the command.
+BUILD = f"python3 -c 'import time; time.sleep({SILENCE})'; printf bu%s ilt"
 
 # How agents name their tools, and what they want to be told: the first that is offered is called.
 WRITERS = {
@@ -420,8 +420,14 @@ class Handler(BaseHTTPRequestHandler):
             # gemini asks which model suits
             return Answer(json.dumps({"reasoning": "", "model_choice": "flash",
                                       "complexity_reasoning": "", "complexity_score": 10}))
+        if output is not None and scene == "build" and "built" not in output:
+            running = re.findall("running with session ID ([0-9]+)", output)
+            if running and "write_stdin" in tools:  # codex waits for 30 seconds, then asks again
+                return Answer(tool="write_stdin", arguments={
+                    "session_id": int(running[-1]), "chars": "", "yield_time_ms": 30000})
+            return Answer(output)
         if output is not None:
-            return Answer("DONE" if scene != "build" or "built" in output else output)
+            return Answer("DONE")
         wanted = {"write": {**WRITERS, **SHELLS}, "build": SHELLS}.get(scene, {})
         for name, arguments in wanted.items():
             if name in tools:
