@@ -43,6 +43,7 @@ FAILURES = {
     "gemini-limit": ("rate_limit", "Resource has been exhausted"),
     "opencode-limit": ("rate_limit", "Rate limit reached"),
     "claude-login": ("auth", "Authentication required"),
+    "cline-login": ("auth", "Incorrect API key provided"),
     "codex-login": ("auth", "Authentication required"),
     "copilot-login": ("auth", "Authentication failed", "HTTP 401", "COPILOT_PROVIDER_API_KEY"),
     "gemini-login": ("auth", "invalid authentication credentials"),
@@ -114,7 +115,7 @@ TEXTS = {"codex-prompt": "PONG 1", "codex-hiccup": "PONG 1", "gemini-prompt": "P
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_the_result_is_the_last_message_to_its_end(replay, name):
-    task = replay(name, **({"mode": "default"} if name == "gemini-prompt" else {}))
+    task = replay(name, **({"mode": "autoEdit"} if name == "gemini-prompt" else {}))
     assert task["status"] == "completed", task["error"]
     assert task["result"]["text"] == TEXTS[name]
 

@@ -111,6 +111,7 @@ AGENTS = [
         runner={"startTimeout": 150},
         known={"allowed": (["completed"], "It never asks."),
                "rejected": (["completed"], "It never asks."),
+               "hiccup": (["completed"], "Its own remarks are part of the model's message."),
                "limit": (["completed"], "It ends its turn as if it had done its work, and tells "
                                         "its client nothing else."),
                "login": (["completed"], "It ends its turn as if it had done its work, and tells "

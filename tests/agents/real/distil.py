@@ -14,7 +14,7 @@ import sys
 BUILD = pathlib.Path(__file__).resolve().parents[3] / "build-agents"
 
 DULL = {"available_commands_update", "config_option_update"}
-DULL_MEMBERS = {"availableModels", "quota", "updatedAt", "turnId"}
+DULL_MEMBERS = {"availableModels", "quota", "description", "updatedAt", "turnId"}
 LIST_MAX = 6
 TEXT_MAX = 400
 PAUSE_MIN = 5  # seconds of silence that mean something
@@ -22,13 +22,15 @@ PAUSE = 2  # seconds that stand for them
 LATE = 0.1  # seconds between the end of a turn and what is said after it
 
 
-def shortened(value):
+def shortened(value, member=None):
+    """A value, of the member of an object if it is."""
     if isinstance(value, str):
         return value[:TEXT_MAX]
     if isinstance(value, list):
-        return [shortened(item) for item in value[:LIST_MAX]]
+        return [shortened(item, member) for item in value[:LIST_MAX]]
     if isinstance(value, dict):
-        return {key: shortened(item) for key, item in value.items() if key not in DULL_MEMBERS}
+        dull = DULL_MEMBERS - ({"description"} if member == "authMethods" else set())
+        return {key: shortened(item, key) for key, item in value.items() if key not in dull}
     return value
 
 
