@@ -397,7 +397,7 @@ def try_agent(agent, cases, results):
 
 
 def main():
-    parser = argparse.ArgumentParser(usage=__doc__)
+    parser = argparse.ArgumentParser(usage=__doc__, add_help=False)
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--case", action="append", choices=list(CASES))
