@@ -137,7 +137,8 @@ AGENTS = [
                 "openai-compatible": {
                     "updatedAt": "2026-01-01T00:00:00.000Z", "tokenSource": "manual",
                     "settings": {"provider": "openai-compatible", "apiKey": "scripted",
-                                 "model": "{model}", "baseUrl": "{url}/v1"}}}}}),
+                                 "model": "{model}", "baseUrl": "{url}/v1"}}}}},
+        known={"silence": (["completed"], "It ends commands after 30 seconds.")}),
     Agent(
         "auggie", {"@augmentcode/auggie": "0.36.0"}, ["auggie", "--acp"],
         known={"stranger": (["auth"], "It works with an account only: nothing points it at another "
