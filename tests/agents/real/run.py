@@ -363,7 +363,7 @@ def table(results):
         rows.append("| " + " | ".join(cells) + " |")
     lines = rows + [""]
     for number, note in enumerate(notes, 1):
-        lines.append(f"[{number}] {note}")
+        lines.append(f"{number}. {note}")
     return "\n".join(lines).rstrip() + "\n"
 
 
