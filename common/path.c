@@ -2,6 +2,7 @@
 #include "common/path.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -82,6 +83,34 @@ char *path_find_own(const char *built, const char *installed)
     }
     whole = realpath(beside, NULL);
     return whole ? STEAL(whole) : STEAL(beside);
+}
+
+static bool has_name(pid_t pid, const char *name)
+{
+    CLEANUP(freep) char *path = xasprintf("/proc/%d/comm", (int)pid);
+    char comm[32] = "";
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, comm, sizeof(comm) - 1);
+
+    if (fd >= 0)
+        close(fd);
+    return n > 1 && strlen(name) == (size_t)n - 1 && strncmp(comm, name, (size_t)n - 1) == 0;
+}
+
+bool path_is_run_by(const char *path, pid_t pid)
+{
+    static const char deleted[] = " (deleted)";
+    CLEANUP(freep) char *link = xasprintf("/proc/%d/exe", (int)pid);
+    const char *slash = strrchr(path, '/');
+    char program[4096];
+    ssize_t n = readlink(link, program, sizeof(program) - 1);
+
+    if (n < 0)
+        return errno == EACCES && has_name(pid, slash ? slash + 1 : path);
+    program[n] = '\0';
+    if ((size_t)n > strlen(deleted) && strcmp(program + n - strlen(deleted), deleted) == 0)
+        program[(size_t)n - strlen(deleted)] = '\0';
+    return strcmp(program, path) == 0;
 }
 
 char *path_default_socket(void)

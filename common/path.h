@@ -24,6 +24,9 @@ bool path_is_folder(const char *path);
 /** Where something is that comes with this program: the first of these paths that is there, looked
  * for from the program's own folder on; the last one when none is. */
 char *path_find_own(const char *built, const char *installed);
+/** Whether the process runs this program, which may have been replaced since. Of another user's
+ *  process, whose program may not be looked at, only its name is compared. */
+bool path_is_run_by(const char *path, pid_t pid);
 /** Whether only this user and root can change what is in the folder that holds `path`. */
 bool path_is_guarded(const char *path);
 /** Makes the folder that holds `path`. */

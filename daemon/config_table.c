@@ -72,6 +72,8 @@ const struct config_row config_rows[] = {
      .doc = "Lines of one connection that are handled before the others' turn."},
     {"batchLimit", CONFIG_INTEGER, AT(batch_limit), 1, 100000, 1000,
      .doc = "Requests in one JSON-RPC batch."},
+    {"submitDepth", CONFIG_INTEGER, AT(submit_depth), 0, 1000, 8,
+     .doc = "How deep tasks may go that processes of tasks submit; 0: these submit none."},
     {"logLimit", CONFIG_INTEGER, AT(log_limit), KIB, 1024 * GIB, 16 * MIB,
      .doc = "Bytes of one attempt's log; what comes later is dropped and the cut is marked."},
     {"eventBuffer", CONFIG_INTEGER, AT(event_buffer), 1, 1e6, 10000,

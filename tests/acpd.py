@@ -263,7 +263,8 @@ def crc32c(data):
 
 TASK_FIELDS = """id, profile_id, status, priority, place, created_at, started_at, finished_at, run_at, ready_at,
     queued_at, timeout, max_attempts, attempt, spent, retries, interruptions, error_class, error_message, key,
-    result, routing, body, type, bytes, cooldowns, completed_then, error_tail"""
+    result, routing, body, type, bytes, cooldowns, completed_then, submitted_by, depth,
+    error_tail"""
 
 
 def seal(database, where="true"):

@@ -76,7 +76,8 @@ struct settings {
     int64_t title_limit, description_limit, input_limit; /* bytes */
     int64_t line_limit, output_limit;                    /* bytes a connection */
     int64_t connection_limit, lines_per_pass, batch_limit;
-    int64_t log_limit; /* bytes an attempt */
+    int64_t submit_depth; /* of tasks that processes of tasks submit */
+    int64_t log_limit;    /* bytes an attempt */
     int64_t event_buffer;
     int64_t kill_grace_ms;
     int64_t audit_limit; /* bytes of the audit log before another is begun */

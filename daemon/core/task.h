@@ -62,14 +62,16 @@ struct task {
     int64_t completed_then; /* tasks that the profile had completed when the last of these ended */
 
     enum error_class error_class;
-    char *error_message; /* NULL: none */
-    char *error_tail;    /* the last lines of stderr, NULL: none */
-    char *type;          /* the kind of work, or NULL */
-    char *key;           /* idempotency key, or NULL */
-    char *result;        /* JSON, or NULL */
-    char *routing;       /* JSON: the decision that chose the profile, or NULL */
-    char *body;          /* the other members of a JSON object that never change */
-    int64_t bytes;       /* that it and its logs take on disk, once it has finished; else 0 */
+    int64_t submitted_by; /* the task whose process submitted it, 0: none did */
+    int64_t depth;        /* how many such tasks there are above it */
+    char *error_message;  /* NULL: none */
+    char *error_tail;     /* the last lines of stderr, NULL: none */
+    char *type;           /* the kind of work, or NULL */
+    char *key;            /* idempotency key, or NULL */
+    char *result;         /* JSON, or NULL */
+    char *routing;        /* JSON: the decision that chose the profile, or NULL */
+    char *body;           /* the other members of a JSON object that never change */
+    int64_t bytes;        /* that it and its logs take on disk, once it has finished; else 0 */
 };
 
 void task_deinit(struct task *task);

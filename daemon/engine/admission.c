@@ -144,6 +144,18 @@ static int add(struct engine *engine, struct engine_admission *admission)
     return r;
 }
 
+/* Processes of attempts may submit, but not for ever. */
+static int note_submitter(const struct engine *engine, struct engine_admission *admission)
+{
+    const struct attempt *attempt = attempt_find_kept(engine, admission->keeper);
+
+    if (!attempt)
+        return 0;
+    admission->task->submitted_by = attempt->task_id;
+    admission->task->depth = attempt->depth + 1;
+    return admission->task->depth > engine->settings.submit_depth ? ENGINE_TOO_DEEP : 0;
+}
+
 int engine_assign(struct engine *engine, struct profile *profile,
                   struct engine_admission *admission)
 {
@@ -168,7 +180,9 @@ int engine_assign(struct engine *engine, struct profile *profile,
             return ENGINE_DEDUPLICATED;
         }
     }
-    r = check_dependencies(engine, admission, &id, &worst);
+    r = note_submitter(engine, admission);
+    if (r == 0)
+        r = check_dependencies(engine, admission, &id, &worst);
     if (r == 0)
         r = make_room(engine, admission, &last);
     if (r == 0)

@@ -136,6 +136,8 @@ static void read_value(struct reading *reading, const char *key, bool is_error,
     } else if (json_object_is_type(value, json_type_object)) {
         json_object_object_foreach(value, name, member)
         {
+            if (strcmp(name, "authMethods") == 0) /* is no reason */
+                continue;
             read_member(reading, name, is_error, member);
             read_value(reading, name, strcmp(name, "error") == 0, member, depth + 1);
         }

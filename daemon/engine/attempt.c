@@ -35,6 +35,18 @@ struct attempt *attempt_find(const struct engine *engine, int64_t task_id, int64
     return NULL;
 }
 
+const struct attempt *attempt_find_kept(const struct engine *engine, pid_t keeper)
+{
+    list_for_each (link, &engine->attempts) {
+        const struct attempt *attempt = list_entry(link, struct attempt, link);
+        const struct run *run = attempt->acp ? acp_get_run(attempt->acp) : attempt->run;
+
+        if (keeper && run && run_keeper(run) == keeper)
+            return attempt;
+    }
+    return NULL;
+}
+
 bool attempt_is_left(const struct engine *engine, int64_t task_id)
 {
     list_for_each (link, &engine->attempts) {
@@ -126,6 +138,7 @@ struct attempt *attempt_new(struct engine *engine, struct profile *profile, cons
     attempt->profile = profile;
     attempt->task_id = task->id;
     attempt->number = task->attempt;
+    attempt->depth = task->depth;
     attempt->type = metrics_type(task->type);
     attempt->started_at = engine->now.wall;
     attempt->started_mono = engine->now.mono;

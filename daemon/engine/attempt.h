@@ -25,6 +25,7 @@ struct attempt {
     bool is_new; /* by the pass under way: it dies with it, whatever has become of it */
 
     int64_t task_id, number;
+    int64_t depth; /* of its task */
     uint64_t type; /* of its task: metrics_type() */
     struct forecast_run slot;
     int64_t started_at, started_mono, ended_mono;
@@ -53,6 +54,8 @@ struct attempt {
 
 /** The attempt of this task and number, or NULL. */
 struct attempt *attempt_find(const struct engine *engine, int64_t task_id, int64_t number);
+/** The attempt whose processes this keeper keeps, or NULL. */
+const struct attempt *attempt_find_kept(const struct engine *engine, pid_t keeper);
 /** Whether an attempt of the task is left that has not ended for good. */
 bool attempt_is_left(const struct engine *engine, int64_t task_id);
 /** Stages a stop; the first reason stands. */

@@ -73,9 +73,10 @@ void engine_set_supervisor(struct engine *engine, struct supervisor *supervisor)
     engine->supervisor = supervisor;
 }
 
-bool engine_is_descendant(const struct engine *engine, pid_t pid)
+bool engine_is_descendant(const struct engine *engine, pid_t pid, pid_t *ret_keeper)
 {
-    return engine->supervisor && supervisor_is_above(engine->supervisor, pid);
+    *ret_keeper = 0;
+    return engine->supervisor && supervisor_is_above(engine->supervisor, pid, ret_keeper);
 }
 
 bool engine_can_launch(const struct engine *engine)

@@ -39,6 +39,7 @@ enum engine_outcome {
     ENGINE_NO_OPTION,         /* a question does not offer this answer */
     ENGINE_NO_DEPENDENCY,     /* it depends on a task that is not there */
     ENGINE_DEPENDENCY_FAILED, /* a task that it depends on failed or was cancelled */
+    ENGINE_TOO_DEEP,          /* tasks that submit tasks that submit tasks */
 };
 
 /* The moment of a pass, in ms. */
@@ -168,6 +169,8 @@ struct engine_admission {
     int64_t *depends_on; /* ids of tasks; freed with the rest by admission_deinit() */
     size_t depends_on_count;
 
+    pid_t keeper; /* of the attempt whose process asks; 0: none does */
+
     struct profile *profile; /* whose it has become */
     size_t missing;          /* ENGINE_NO_DEPENDENCY: which of depends_on */
 
@@ -286,9 +289,12 @@ void engine_print_permissions(const struct engine *engine, size_t limit, struct 
  *  told after the commit. ENGINE_NOT_FOUND: there is none, or no longer. */
 int engine_answer_permission(struct engine *engine, const char *id, const char *option,
                              const char *by);
-/** Whether a process descends from an attempt, or may: an agent shares acpd's user, and its
- *  ancestry tells. */
-bool engine_is_descendant(const struct engine *engine, pid_t pid);
+/** Whether a process descends from an attempt, or may have: an agent shares acpd's user, and its
+ *  ancestry tells. *ret_keeper stands for the attempt's processes, 0: it cannot be told which. */
+bool engine_is_descendant(const struct engine *engine, pid_t pid, pid_t *ret_keeper);
+/** Whether processes of this keeper may handle the task: it was submitted by their own task, or by
+ *  one that was. */
+int engine_may_handle(struct engine *engine, pid_t keeper, int64_t id, bool *ret_may);
 
 /* Workers (engine/lease.c) */
 

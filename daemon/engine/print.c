@@ -80,6 +80,11 @@ void engine_print_task(const struct engine *engine, const struct task *task,
     print_word(out, "status", task_status_name(task->status));
     print_member(out, "key");
     buf_add_json_text(out, task->key);
+    print_member(out, "submittedBy");
+    if (task->submitted_by)
+        buf_add_int(out, task->submitted_by);
+    else
+        buf_add_text(out, "null");
     print_time(out, "runAt", task->run_at);
     print_override(out, "timeout", (double)task->timeout_ms / 1000);
     print_override(out, "maxAttempts", (double)task->max_attempts);

@@ -71,6 +71,23 @@ int task_cancel_waiting(struct engine *engine, struct profile *profile, struct t
     return r ? r : dependency_finish(engine, task);
 }
 
+int engine_may_handle(struct engine *engine, pid_t keeper, int64_t id, bool *ret_may)
+{
+    const struct attempt *attempt = attempt_find_kept(engine, keeper);
+    int r = 1;
+
+    *ret_may = false;
+    for (int64_t steps = 0;
+         attempt && r > 0 && !*ret_may && id && steps <= engine->settings.submit_depth; steps++) {
+        CLEANUP(task_deinit) struct task task = {0};
+
+        r = store_get_task(engine->store, id, &task);
+        id = task.submitted_by;
+        *ret_may = id == attempt->task_id;
+    }
+    return r < 0 ? r : 0;
+}
+
 /* A task that is about to be changed, and its profile. */
 static int take(struct engine *engine, int64_t id, struct task *ret_task,
                 struct profile **ret_profile)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "common/alloc.h"
+#include "common/path.h"
 #include "core/word.h"
 #include "rpc/connection.h"
 #include "rpc/method.h"
@@ -86,7 +87,7 @@ enum rpc_outcome message_run(const struct rpc_method *method, struct rpc_call *c
     enum rpc_outcome outcome = method->handler(call);
 
     if (outcome == RPC_REPLY && !method->is_reading &&
-        (method->is_guarded || (call->task_id && store_writes(engine->store) != writes)))
+        (method->is_audited || (call->task_id && store_writes(engine->store) != writes)))
         audit_stage(&engine->audit, &(struct audit_entry){
                                         .at = engine->now.wall,
                                         .uid = call->peer->uid,
@@ -115,6 +116,23 @@ bool message_admit(const struct rpc_server *server, const struct rpc_method *met
     return false;
 }
 
+/* Whether the task descends from that whose process asks; if not, the call's error is set. */
+static bool is_own(struct rpc_call *call, struct json_object *params)
+{
+    int64_t id = json_object_get_int64(json_get(params, "id"));
+    bool may = false;
+    int r = engine_may_handle(call->engine, call->peer->keeper, id, &may);
+
+    if (r < 0)
+        rpc_error_storage(call, r);
+    else if (!may)
+        rpc_error(
+            call, RPC_FORBIDDEN,
+            "task %lld was not submitted by the task whose process asks, nor by one of its own",
+            (long long)id);
+    return may;
+}
+
 /* Checks the parameters and runs the handler; the result is in server.result. */
 static enum rpc_outcome run(struct rpc_server *server, const struct rpc_method *method,
                             struct json_object *params, struct rpc_call *call)
@@ -133,6 +151,8 @@ static enum rpc_outcome run(struct rpc_server *server, const struct rpc_method *
     }
     if (!param_check(method->params, named, &server->engine->settings, &error))
         return rpc_error_field(call, error.field, error.reason);
+    if (method->is_for_own && call->peer->is_descendant && !is_own(call, named))
+        return RPC_ERROR;
     call->params = named;
     outcome = message_run(method, call);
     if (outcome == RPC_LATER)
@@ -166,12 +186,27 @@ void message_finish(struct connection *connection, const char *id, size_t id_len
     list_append(&connection->grants, &grant->link);
 }
 
-/* On whose behalf the caller calls: a member beside the method, which a gateway sets. */
-static bool read_actor(struct json_object *request, const char **ret_actor)
+/* Whether it is the acp-gateway that came with this acpd, as far as the kernel lets us see: what
+ * another user runs is told by its name alone. */
+static bool is_gateway(struct rpc_peer *peer)
+{
+    CLEANUP(freep) char *path = NULL;
+
+    if (peer->program == PEER_UNKNOWN) {
+        path = path_find_own("../gateway/acp-gateway", "acp-gateway");
+        peer->program =
+            !peer->is_descendant && path_is_run_by(path, peer->pid) ? PEER_GATEWAY : PEER_OTHER;
+    }
+    return peer->program == PEER_GATEWAY;
+}
+
+/* On whose behalf the caller calls: a member beside the method, which a gateway sets. Nobody else
+ * is believed. */
+static bool read_actor(struct rpc_peer *peer, struct json_object *request, const char **ret_actor)
 {
     struct json_object *actor = json_get(request, "actor");
 
-    if (!actor)
+    if (!actor || !is_gateway(peer))
         return true;
     *ret_actor = json_object_get_string(actor);
     return json_object_is_type(actor, json_type_string) &&
@@ -228,7 +263,7 @@ static bool handle_request(struct connection *connection, struct json_object *re
         !json_object_is_type(params, json_type_array))
         outcome = rpc_error(&call, RPC_INVALID_REQUEST,
                             "invalid request: params must be an object or an array");
-    else if (!read_actor(request, &call.actor))
+    else if (!read_actor(&connection->peer, request, &call.actor))
         outcome = rpc_error(&call, RPC_INVALID_REQUEST,
                             "invalid request: actor must be a word of the form " WORD_PATTERN);
     else if (!method)

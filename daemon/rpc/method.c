@@ -298,7 +298,7 @@ static enum rpc_outcome subscribe(struct rpc_call *call)
 const struct rpc_method rpc_system_methods[] = {
     {"get_health", "How acpd and its profiles are.", no_params, get_health, .is_reading = true},
     {"reload_config", "Reads the configuration file again; a bad one changes nothing.", no_params,
-     reload_config, .is_guarded = true},
+     reload_config, .is_guarded = true, .is_audited = true},
     {"subscribe", "Events on this connection, as they are committed.", subscribe_params, subscribe,
      .is_reading = true},
     {"rpc.discover", "This document: every method and its parameters, as OpenRPC.", no_params,

@@ -14,13 +14,15 @@ struct connection;
 struct rpc_peer {
     uid_t uid;
     pid_t pid;
-    bool is_descendant; /* of an attempt: see engine_is_descendant() */
+    bool is_descendant; /* of an attempt, or may be: see engine_is_descendant() */
+    pid_t keeper;       /* which, 0: unknown */
+    enum { PEER_UNKNOWN, PEER_GATEWAY, PEER_OTHER } program; /* asked when it matters */
 };
 
 /* A call under way. */
 struct rpc_call {
     struct engine *engine;
-    const struct rpc_peer *peer;
+    struct rpc_peer *peer;
     const char *actor;          /* on whose behalf the peer says that it calls; NULL: its own */
     struct json_object *params; /* an object that has passed the checks */
     struct buf *out;            /* where the result is printed */
@@ -50,6 +52,8 @@ struct rpc_method {
     const struct param *params;
     enum rpc_outcome (*handler)(struct rpc_call *call);
     bool is_guarded; /* not for processes of attempts */
+    bool is_for_own; /* these may call it for tasks that descend from theirs */
+    bool is_audited; /* though it may write no task */
     bool is_reading; /* changes nothing: the role `read` may call it */
 };
 

@@ -57,6 +57,6 @@ const struct rpc_method rpc_permission_methods[] = {
     {"list_permissions", "The questions of agents that wait for an answer.", no_params,
      list_permissions, .is_reading = true},
     {"answer_permission", "Answers an agent's question with one of its options.", answer_params,
-     answer_permission, .is_guarded = true},
+     answer_permission, .is_guarded = true, .is_audited = true},
     {0},
 };

@@ -256,6 +256,10 @@ static enum rpc_outcome assign(struct rpc_call *call, struct profile *profile,
         return rpc_error_storage(call, r);
     if (r == ENGINE_QUEUE_FULL)
         return rpc_error_queue_full(call, profile);
+    if (r == ENGINE_TOO_DEEP)
+        return rpc_error(call, RPC_FORBIDDEN, "task %lld may submit no task: submitDepth is %lld",
+                         (long long)admission->task->submitted_by,
+                         (long long)call->engine->settings.submit_depth);
     if (r == ENGINE_NO_DEPENDENCY) {
         char field[48], reason[64];
 
@@ -301,6 +305,7 @@ static enum rpc_outcome assign_task_to_profile(struct rpc_call *call)
         return rpc_error(call, RPC_CONFLICT, "profile \"%s\" is no longer configured",
                          profile->config.name);
     admission_from_json(json_get(call->params, "task"), &task, &admission);
+    admission.keeper = call->peer->keeper;
     return assign(call, profile, &admission);
 }
 
@@ -323,6 +328,7 @@ static enum rpc_outcome submit_task(struct rpc_call *call)
     int r;
 
     admission_from_json(json_get(call->params, "task"), &task, &admission);
+    admission.keeper = call->peer->keeper;
     if (task.key) {
         /* The first task of the key stands, wherever the router would send it now. */
         CLEANUP(task_deinit) struct task first = {0};
@@ -367,7 +373,7 @@ const struct rpc_method rpc_profile_methods[] = {
     {"get_profile_task_queue", "A profile's waiting tasks in the order in which they will run.",
      queue_params, get_profile_task_queue, .is_reading = true},
     {"update_profile_status", "Pauses a profile, or lets it go on.", status_params,
-     update_profile_status, .is_guarded = true},
+     update_profile_status, .is_guarded = true, .is_audited = true},
     {"get_best_profile_for_task", "Which profile is best for a task, and why.", best_params,
      get_best_profile_for_task, .is_reading = true},
     {"assign_task_to_profile", "Hands a task to a profile; what is acknowledged is on disk.",

@@ -24,8 +24,8 @@ static bool may_talk(const struct rpc_server *server, int fd, struct rpc_peer *r
         *ret_peer = (struct rpc_peer){
             .uid = peer.uid,
             .pid = peer.pid,
-            .is_descendant = engine_is_descendant(server->engine, peer.pid),
         };
+        ret_peer->is_descendant = engine_is_descendant(server->engine, peer.pid, &ret_peer->keeper);
         return true;
     }
     log_warning("refused a connection of user %u, process %d", (unsigned)peer.uid, (int)peer.pid);

@@ -286,6 +286,11 @@ void acp_stop(struct acp *acp)
     acp_settle(acp);
 }
 
+const struct run *acp_get_run(const struct acp *acp)
+{
+    return acp->run;
+}
+
 const struct list *acp_questions(const struct acp *acp)
 {
     return &acp->turn.questions;

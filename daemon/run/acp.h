@@ -57,6 +57,8 @@ void acp_dismiss(struct acp *acp);
 /** Asks for the end: session/cancel, then a grace for the turn, SIGTERM, a grace, SIGKILL. */
 void acp_stop(struct acp *acp);
 
+/** The agent's run. */
+const struct run *acp_get_run(const struct acp *acp);
 /** The open questions: links of struct acp_question. */
 const struct list *acp_questions(const struct acp *acp);
 /** Stages an answer; it leaves with acp_release(). The strings are copied. */

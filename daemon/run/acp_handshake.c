@@ -19,7 +19,7 @@ static void note_mode(struct acp_turn *turn)
     const char *mode = acp_session_mode(turn->session_info);
     CLEANUP(freep) char *words = NULL;
 
-    if (!mode || !acp_mode_does_not_ask(mode))
+    if (!mode || !acp_session_does_not_ask(turn->agent, mode))
         return;
     words = xasprintf("the session's mode is \"%.100s\", in which agents act without asking; "
                       "runner.mode sets another",

@@ -119,7 +119,6 @@ static void note_rejection(struct acp_turn *turn, const struct acp_question *que
     free(turn->rejected_id);
     turn->rejected_title = xstrdup(acp_text_or(question->tool_call, "title", "a tool call"));
     turn->rejected_id = xstrdup(acp_text_or(question->tool_call, "toolCallId", ""));
-    acp_transcript_close_tool(turn, turn->rejected_id);
 }
 
 static void answer(struct acp_turn *turn, const struct acp_question *question, const char *option,
@@ -133,6 +132,8 @@ static void answer(struct acp_turn *turn, const struct acp_question *question, c
     note_question(turn, question, option, by);
     turn->allowed += strncmp(kind, "allow", 5) == 0;
     turn->rejected += is_rejection;
+    acp_transcript_answer_tool(turn, acp_text_or(question->tool_call, "toolCallId", ""),
+                               option && !is_rejection);
     if (is_rejection)
         note_rejection(turn, question);
 }

@@ -87,17 +87,28 @@ const char *acp_session_mode(struct json_object *info)
                   : acp_text_or(json_get(info, "modes"), "currentModeId", NULL);
 }
 
-bool acp_mode_does_not_ask(const char *mode)
+bool acp_session_does_not_ask(struct json_object *agent, const char *mode)
 {
-    static const char *const modes[] = {
-        "auto",                                                 /* claude, qwen, codex */
-        "acceptEdits", "bypassPermissions", "dontAsk",          /* claude */
-        "auto-edit",   "auto_edit",         "autoEdit", "yolo", /* gemini, qwen */
-        "full-access", "agent-full-access",                     /* codex */
+    static const struct {
+        const char *mode;
+        const char *agent; /* a part of its name, where the word means something else elsewhere */
+    } modes[] = {
+        {"auto", NULL}, /* Claude Code, Qwen Code */
+        {"acceptEdits", NULL},
+        {"bypassPermissions", NULL},
+        {"dontAsk", NULL},
+        {"auto-edit", NULL}, /* Gemini CLI, Qwen Code */
+        {"autoEdit", NULL},
+        {"yolo", NULL},
+        {"agent", "codex"}, /* Codex */
+        {"agent-full-access", NULL},
+        {"full-access", NULL},
     };
+    const char *name = acp_text_or(json_get(agent, "agentInfo"), "name", "");
 
     for (size_t i = 0; i < ARRAY_SIZE(modes); i++)
-        if (strcasecmp(mode, modes[i]) == 0)
+        if (strcasecmp(mode, modes[i].mode) == 0 &&
+            (!modes[i].agent || strcasestr(name, modes[i].agent)))
             return true;
     return false;
 }

@@ -17,5 +17,6 @@ void acp_session_print_names(struct json_object *info, struct buf *out);
 void acp_session_update(struct json_object *info, struct json_object *told);
 /** The mode that the session is in, or NULL when the agent does not say. */
 const char *acp_session_mode(struct json_object *info);
-/** Whether agents in this mode are known to write without asking. */
-bool acp_mode_does_not_ask(const char *mode);
+/** Whether agents in this mode are known to write without asking; `agent` is the answer to
+ *  `initialize`. */
+bool acp_session_does_not_ask(struct json_object *agent, const char *mode);

@@ -141,12 +141,12 @@ static void set_status(struct acp_turn *turn, struct json_object *known, const c
     turn->open_tool_calls += is_open(known);
 }
 
-void acp_transcript_close_tool(struct acp_turn *turn, const char *id)
+void acp_transcript_answer_tool(struct acp_turn *turn, const char *id, bool is_allowed)
 {
     struct json_object *known = json_get(turn->tool_calls, id);
 
     if (known)
-        set_status(turn, known, "");
+        set_status(turn, known, is_allowed ? "in_progress" : "");
 }
 
 /* While a tool call is open the agent has a reason to be silent. */

@@ -20,8 +20,9 @@ void acp_transcript_flush(struct acp_turn *turn);
 void acp_transcript_update(struct acp_turn *turn, const struct acp_message *message, int64_t now);
 /** The same of another session than the turn's: it is noted as such, and nothing else. */
 void acp_transcript_other(struct acp_turn *turn, const struct acp_message *message);
-/** The tool call does not keep the turn waiting any more. */
-void acp_transcript_close_tool(struct acp_turn *turn, const char *id);
+/** A question about the tool call was answered: it goes on, or it does not keep the turn waiting
+ * any more. Some agents (gemini) speak of it by the question alone. */
+void acp_transcript_answer_tool(struct acp_turn *turn, const char *id, bool is_allowed);
 /** What is known of the tool call, with the news of this update in it; the turn's. */
 struct json_object *acp_transcript_remember(struct acp_turn *turn, struct json_object *update);
 /** A copy without what makes it large; the caller's. */

@@ -202,7 +202,7 @@ static void set_environment(const char *cwd, char *const *entries)
 
 static void keeper_start(struct keeper *keeper, const int fds[START_FDS], int64_t *ret_grace_ms)
 {
-    struct keeper_message message = {.word = KEEPER_STARTED};
+    struct keeper_message message = {.word = KEEPER_STARTING};
     struct command command = {0};
     int r;
 
@@ -217,6 +217,9 @@ static void keeper_start(struct keeper *keeper, const int fds[START_FDS], int64_
     keeper->limits = command.limits;
     keeper_limit(keeper);
     keeper_enter_leaf(keeper);
+    /* A failure here means that acpd is gone, which the loop notices. */
+    message.value = getpid();
+    (void)wire_send(keeper->control, &message, offsetof(struct keeper_message, text) + 1);
     r = command_spawn(&command, fds, &keeper->child);
     keeper_leave_leaf(keeper);
     if (r < 0 && keeper->has_leaf)
@@ -226,8 +229,8 @@ static void keeper_start(struct keeper *keeper, const int fds[START_FDS], int64_
     for (int i = START_SPEC; i < START_FDS; i++)
         close(fds[i]);
     *ret_grace_ms = command.grace_ms > 0 ? command.grace_ms : 0;
+    message.word = KEEPER_STARTED;
     message.value = keeper->child;
-    /* A failure here means that acpd is gone, which the loop notices. */
     (void)wire_send(keeper->control, &message, offsetof(struct keeper_message, text) + 1);
 }
 

@@ -256,6 +256,9 @@ static void run_take_word(struct run *run, const struct keeper_message *message)
     int status = message->value;
 
     switch (message->word) {
+    case KEEPER_STARTING:
+        run->keeper = (pid_t)message->value;
+        return;
     case KEEPER_STARTED:
         run->pid = (pid_t)message->value;
         return;
@@ -498,4 +501,9 @@ void run_kill(struct run *run)
 pid_t run_pid(const struct run *run)
 {
     return run->pid;
+}
+
+pid_t run_keeper(const struct run *run)
+{
+    return run->keeper;
 }

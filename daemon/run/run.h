@@ -104,8 +104,9 @@ const char *run_limits_check(const struct run_limits *limits, const struct cgrou
  *  nothing can be started any more. */
 int supervisor_attach(struct supervisor *supervisor, struct event_base *base,
                       void (*on_ready)(void *data), void (*on_lost)(void *data), void *data);
-/** Whether the process descends from a run, or may: true when it cannot be told while one runs. */
-bool supervisor_is_above(const struct supervisor *supervisor, pid_t pid);
+/** Whether the process descends from a run, or may have: true when it has ended. *ret_keeper is the
+ *  keeper that it descends from, as run_keeper(), or 0 when that cannot be told. */
+bool supervisor_is_above(const struct supervisor *supervisor, pid_t pid, pid_t *ret_keeper);
 /** Whether the lock is held and runs may be started. */
 bool supervisor_is_ready(const struct supervisor *supervisor);
 /** Closes the command socket; what still runs is killed, and its runs are freed without on_end.
@@ -132,5 +133,7 @@ struct run_log *run_get_log(struct run *run);
 void run_set_log(struct run *run, const char *path, int64_t limit);
 /** The event loop that the run lives in. */
 struct event_base *run_get_base(struct run *run);
+/** The process id of the run's keeper, 0 before there is one. */
+pid_t run_keeper(const struct run *run);
 /** The command's process id, 0 before it started. */
 pid_t run_pid(const struct run *run);

@@ -49,7 +49,7 @@ struct run {
     struct run_log *log;
     struct tail tail, errors;   /* of stdout and stderr */
     struct last_line last_line; /* of stdout */
-    pid_t pid;
+    pid_t pid, keeper;          /* 0 before they are there */
     bool has_ended, stop_sent;
     struct run_end end;
     char *message; /* that `end` points to */

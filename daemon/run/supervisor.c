@@ -186,14 +186,20 @@ int supervisor_attach(struct supervisor *supervisor, struct event_base *base,
     return 0;
 }
 
-bool supervisor_is_above(const struct supervisor *supervisor, pid_t pid)
+bool supervisor_is_above(const struct supervisor *supervisor, pid_t pid, pid_t *ret_keeper)
 {
-    if (list_is_empty(&supervisor->runs))
-        return false;
-    /* Orphans are adopted by their keeper, so every descendant has the supervisor above it. */
-    while (pid > 1 && pid != supervisor->pid)
-        if (family_parent(pid, &pid) < 0)
+    pid_t below = 0, parent;
+
+    *ret_keeper = 0;
+    /* Orphans are adopted by their keeper, so every descendant has it and the supervisor above it.
+     * Of a process that has ended nobody knows. */
+    for (; pid > 1 && pid != supervisor->pid; pid = parent) {
+        if (family_parent(pid, &parent) < 0)
             return true;
+        below = pid;
+    }
+    if (pid == supervisor->pid)
+        *ret_keeper = below;
     return pid == supervisor->pid;
 }
 

@@ -51,8 +51,9 @@ enum { ORDER_STOP = 's', ORDER_KILL = 'k' };
 
 /* keeper -> acpd */
 enum keeper_word {
-    KEEPER_STARTED = 1, /* value: the command's process id */
-    KEEPER_NOT_STARTED, /* value: an errno; the text says what failed. Nothing follows. */
+    KEEPER_STARTING = 1, /* value: the keeper's process id; before there is a command */
+    KEEPER_STARTED,      /* value: the command's process id */
+    KEEPER_NOT_STARTED,  /* value: an errno; the text says what failed. Nothing follows. */
     KEEPER_GONE,     /* value: the command's wait status; no descendant is left. The text, if any,
                       * says which limit was exceeded. */
     KEEPER_ORPHANED, /* the supervisor died and the family was killed; none is left */

@@ -11,8 +11,8 @@
     "id, profile_id, status, priority, place, created_at, started_at, finished_at, run_at, "       \
     "ready_at, queued_at, timeout, max_attempts, attempt, spent, retries, interruptions, "         \
     "error_class, error_message, key, result, routing, body, type, bytes, cooldowns, "             \
-    "completed_then, error_tail"
-#define TASK_FIELD_COUNT 28
+    "completed_then, submitted_by, depth, error_tail"
+#define TASK_FIELD_COUNT 30
 #define TASK_COLUMNS     TASK_FIELDS ", crc"
 #define TASK_CRC_VERSION 5 /* of the schema, from which on rows have it */
 
@@ -48,15 +48,15 @@
     X(NEXT_ID, "SELECT ifnull(max(id), 0) + 1 FROM task")                                          \
     X(ADD_TASK, "INSERT INTO task (" TASK_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, " \
                 "?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, " \
-                "?26, ?27, ?28, ?29)")                                                             \
+                "?26, ?27, ?28, ?29, ?30, ?31)")                                                   \
     X(GET_TASK, "SELECT " TASK_COLUMNS " FROM task WHERE id = ?1")                                 \
     X(GET_TASK_BY_KEY, "SELECT " TASK_COLUMNS " FROM task WHERE key = ?1")                         \
     X(SAVE_TASK, /* the parameters of ADD_TASK, as far as columns change */                        \
       "UPDATE task SET profile_id = ?2, status = ?3, priority = ?4, place = ?5, started_at = ?7, " \
       "finished_at = ?8, run_at = ?9, ready_at = ?10, queued_at = ?11, attempt = ?14, "            \
       "spent = ?15, retries = ?16, interruptions = ?17, error_class = ?18, error_message = ?19, "  \
-      "result = ?21, bytes = ?25, cooldowns = ?26, completed_then = ?27, error_tail = ?28, "       \
-      "crc = ?29 WHERE id = ?1 AND status = ?30 AND attempt = ?31")                                \
+      "result = ?21, bytes = ?25, cooldowns = ?26, completed_then = ?27, error_tail = ?30, "       \
+      "crc = ?31 WHERE id = ?1 AND status = ?32 AND attempt = ?33")                                \
     X(GET_STATUS, "SELECT status FROM task WHERE id = ?1")                                         \
     X(LAST_QUEUED, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE            \
                    " AND status = 1 AND profile_id = ?1 ORDER BY place DESC, id DESC LIMIT 1")     \
@@ -101,7 +101,8 @@
       "UPDATE task SET place = place + ?1, crc = task_crc(id, profile_id, status, priority, "      \
       "place + ?1, created_at, started_at, finished_at, run_at, ready_at, queued_at, timeout, "    \
       "max_attempts, attempt, spent, retries, interruptions, error_class, error_message, key, "    \
-      "result, routing, body, type, bytes, cooldowns, completed_then, error_tail) "                \
+      "result, routing, body, type, bytes, cooldowns, completed_then, submitted_by, "              \
+      "depth, error_tail) "                                                                        \
       "WHERE " LIVE " AND status = 2 AND place <> run_at AND task_crc(" TASK_FIELDS ") = crc")     \
     X(LIST_STATUS, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE            \
                    " AND status = ?1 AND profile_id = ?2 AND (place, id) > (?3, ?4) "              \

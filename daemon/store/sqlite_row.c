@@ -67,7 +67,8 @@ int64_t sqlite_row_crc(const struct task *task)
         task->body,
         task->type,
     };
-    const int64_t last[] = {task->bytes, task->cooldowns, task->completed_then};
+    const int64_t last[] = {task->bytes, task->cooldowns, task->completed_then, task->submitted_by,
+                            task->depth};
     uint32_t crc = 0;
 
     for (size_t i = 0; i < ARRAY_SIZE(first); i++)

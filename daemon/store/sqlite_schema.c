@@ -146,6 +146,8 @@ static const char *const migrations[] = {
     "ALTER TABLE task ADD COLUMN cooldowns INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE task ADD COLUMN completed_then INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE task ADD COLUMN error_tail TEXT;"
+    "ALTER TABLE task ADD COLUMN submitted_by INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE task ADD COLUMN depth INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE task ADD COLUMN crc INTEGER;" /* see sqlite_row.c; none: the row was damaged */
     "UPDATE task SET crc = task_crc(" TASK_FIELDS ") WHERE " TASK_WAS_SOUND ";",
 };

@@ -39,7 +39,9 @@ static int read_task(struct store *store, sqlite3_stmt *stmt, struct task *ret_t
         .bytes = sqlite3_column_int64(stmt, 24),
         .cooldowns = sqlite3_column_int64(stmt, 25),
         .completed_then = sqlite3_column_int64(stmt, 26),
-        .error_tail = sqlite_column_copy(stmt, 27),
+        .submitted_by = sqlite3_column_int64(stmt, 27),
+        .depth = sqlite3_column_int64(stmt, 28),
+        .error_tail = sqlite_column_copy(stmt, 29),
     };
     return 0;
 }
@@ -58,7 +60,7 @@ static int take_number(struct store *store, sqlite3_stmt *stmt, int64_t *ret_num
     return r;
 }
 
-/* The parameters ?1 to ?29: TASK_COLUMNS. */
+/* The parameters ?1 to ?31: TASK_COLUMNS. */
 static void bind_task(sqlite3_stmt *stmt, const struct task *task)
 {
     sqlite3_bind_int64(stmt, 1, task->id);
@@ -88,8 +90,10 @@ static void bind_task(sqlite3_stmt *stmt, const struct task *task)
     sqlite3_bind_int64(stmt, 25, task->bytes);
     sqlite3_bind_int64(stmt, 26, task->cooldowns);
     sqlite3_bind_int64(stmt, 27, task->completed_then);
-    sqlite_bind_text_or_null(stmt, 28, task->error_tail);
-    sqlite3_bind_int64(stmt, 29, sqlite_row_crc(task));
+    sqlite3_bind_int64(stmt, 28, task->submitted_by);
+    sqlite3_bind_int64(stmt, 29, task->depth);
+    sqlite_bind_text_or_null(stmt, 30, task->error_tail);
+    sqlite3_bind_int64(stmt, 31, sqlite_row_crc(task));
 }
 
 int store_add_task(struct store *store, struct task *task)
@@ -124,8 +128,8 @@ int store_save_task(struct store *store, const struct task *task, enum task_stat
     if (r < 0)
         return r;
     bind_task(stmt, task);
-    sqlite3_bind_int(stmt, 30, (int)was_status);
-    sqlite3_bind_int64(stmt, 31, was_attempt);
+    sqlite3_bind_int(stmt, 32, (int)was_status);
+    sqlite3_bind_int64(stmt, 33, was_attempt);
     r = sqlite_run(store, stmt);
     return r < 0 ? r : sqlite3_changes(store->db);
 }

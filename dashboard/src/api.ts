@@ -89,6 +89,7 @@ export interface Task {
   status: Status;
   input: unknown;
   key: string | null;
+  submittedBy?: number | null;
   runAt: string | null;
   timeout: number | null;
   maxAttempts: number | null;

@@ -11,7 +11,7 @@ import stat
 
 import pytest
 
-from acpd import Client, RpcError, profile, shell, wait_until
+from acpd import TOKEN, Client, RpcError, profile, shell, token_file, wait_until
 from test_workers import claim, held, worker_profile
 
 NOBODY = pwd.getpwnam("nobody")
@@ -271,26 +271,18 @@ def test_an_acknowledged_write_is_in_the_log_when_acpd_is_killed(make_daemon):
     assert cut == '{"at":"2026-' and json.loads(last)["method"] == "assign_task_to_profile"
 
 
-def test_a_caller_may_say_for_whom_it_calls(daemon, client):
-    client.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "assign_task_to_profile",
-                            "actor": "ci", "params": {"name": "p", "task": {"title": "t"}}}) + "\n")
-    assert client.reply()["result"]["success"] is True
-    assert audited(daemon)[-1]["actor"] == "ci"
-    for senseless in (5, "", "a b", "x" * 65, ["ci"]):
-        client.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "get_health",
-                                "actor": senseless}) + "\n")
-        assert client.reply()["error"]["code"] == -32600
-
-
-def test_who_waits_for_a_task_is_written_down_when_it_comes(make_daemon):
+def test_the_gateway_says_for_whom_it_calls_and_nobody_else(make_daemon, make_gateway, folder):
     daemon = make_daemon(worker_profile())
-    with daemon.client() as client, daemon.client() as waiter:
-        waiter.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "claim_task", "actor": "deep",
-                                "params": {"profiles": ["w"], "worker": "x", "wait": 60}}) + "\n")
-        id = client.assign("w")["id"]
-        waiter.reply()
-        assert {"method": "claim_task", "actor": "deep", "task": id}.items() <= audited(
-            daemon)[-1].items()
+    gateway = make_gateway(daemon, "--token-file", token_file(folder, f"{TOKEN} ci\n"))
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    with daemon.client() as client:
+        assert gateway.post("/api/profiles/w/assign-task", {"task": {"title": "t"}}, headers=bearer).status == 201
+        assert audited(daemon)[-1]["actor"] == "ci"
+        for claimed in ("ci", 5, "a b"):
+            client.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "assign_task_to_profile",
+                                    "actor": claimed, "params": {"name": "w", "task": {"title": "t"}}}) + "\n")
+            assert client.reply()["result"]["success"] is True
+            assert "actor" not in audited(daemon)[-1]
 
 
 def test_the_log_is_bounded(make_daemon):

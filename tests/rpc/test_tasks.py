@@ -15,7 +15,7 @@ def refused(code, call, *args, **params):
 
 TASK = {"id", "profile", "title", "description", "type", "capabilities", "priority", "status",
         "input", "key", "runAt", "timeout", "maxAttempts", "dependsOn", "prefers", "avoid", "model", "mode",
-        "options",
+        "options", "submittedBy",
         "attempt", "createdAt", "startedAt", "finishedAt", "result", "error", "pending", "routing"}
 
 

@@ -79,6 +79,8 @@ function Facts({ task }: { task: Task }) {
   if (task.dependsOn.length)
     facts.push(['Depends on', <>{task.dependsOn.map((id) => <a key={id} href={`/tasks/${id}`}>#{id} </a>)}</>]);
   if (task.capabilities.length) facts.push(['Also needs', task.capabilities.join(', ')]);
+  if (task.submittedBy)
+    facts.push(['Submitted by', <a href={`/tasks/${task.submittedBy}`}>#{task.submittedBy}</a>]);
   if (task.model) facts.push(['Model', task.model]);
   if (task.mode) facts.push(['Mode', task.mode]);
   for (const [name, value] of Object.entries(task.options ?? {})) facts.push([name, value]);
