@@ -185,13 +185,13 @@ void agent_failure_read(struct json_reader *reader, enum acp_request request,
     };
     free(reading.detail);
     if (request == ACP_AUTHENTICATE)
-        ret_failure->class = ERROR_AUTH;
-    else if (reading.by_structure != ERROR_NONE)
+        reading.by_structure = ERROR_AUTH;
+    if (reading.by_words == ERROR_NONE && request == ACP_NEW_SESSION && is_about_login)
+        reading.by_words = ERROR_AUTH;
+    if (reading.by_structure != ERROR_NONE)
         ret_failure->class = reading.by_structure;
     else if (is_of_the_model(request) && reading.by_words != ERROR_NONE)
         ret_failure->class = reading.by_words;
-    else if (request == ACP_NEW_SESSION && is_about_login)
-        ret_failure->class = ERROR_AUTH;
 }
 
 /* The line that has an address to open, else one that speaks of logging in. */

@@ -17,6 +17,8 @@
 /* New rows find some room without the file growing. */
 #define FREE_PAGES_KEPT 1024
 
+#define WAL_INDEX_REGION 32768 /* bytes that SQLite maps of it at a time */
+
 #define X(name, sql) [STMT_##name] = sql,
 static const char *const statement_texts[STATEMENT_COUNT] = {STATEMENTS(X)};
 #undef X
@@ -300,6 +302,34 @@ int store_commit(struct store *store)
     return 0;
 }
 
+/*
+ * A commit that failed at its sync has written its frames into the log, whole, and whoever recovers
+ * the log would take them for committed. So the first of them is overwritten, by a plain write:
+ * that is enough for a process that is killed, and as much as a disk that does not sync can be
+ * asked for.
+ *
+ * The log's index has been left as it was by the failed commit: its header says, at byte 16, how
+ * many frames are valid (https://www.sqlite.org/walformat.html).
+ */
+static void spoil_refused_frames(struct store *store)
+{
+    static const char nothing[24]; /* a frame's header */
+    sqlite3_file *file = NULL, *log = NULL;
+    volatile void *index = NULL;
+    int64_t page_size = 0;
+    uint32_t frames;
+
+    if (sqlite3_file_control(store->db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK ||
+        sqlite3_file_control(store->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) != SQLITE_OK ||
+        !file->pMethods || !log->pMethods || file->pMethods->iVersion < 2 ||
+        file->pMethods->xShmMap(file, 0, WAL_INDEX_REGION, 0, &index) != SQLITE_OK || !index ||
+        sqlite_number(store->db, "PRAGMA page_size", &page_size) < 0)
+        return;
+    memcpy(&frames, (const char *)index + 16, sizeof(frames));
+    log->pMethods->xWrite(log, nothing, sizeof(nothing),
+                          32 + (int64_t)frames * (page_size + (int64_t)sizeof(nothing)));
+}
+
 void store_rollback(struct store *store)
 {
     /* SQLite has rolled back by itself after the gravest errors; asking again is then refused. */
@@ -309,10 +339,13 @@ void store_rollback(struct store *store)
     store->in_transaction = store->wants_checkpoint = false;
     store->failure = 0;
     /* The log may hold the whole of a commit whose sync failed: a crash now would bring back what
-     * was refused. While the disk goes on failing, each rollback tries again. */
-    if (store->log_has_remains &&
-        sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) ==
-            SQLITE_OK)
+     * was refused. While the disk goes on failing, each rollback tries again; once the log was
+     * emptied, and that was synced, a power cut does not bring it back either. */
+    if (!store->log_has_remains)
+        return;
+    spoil_refused_frames(store);
+    if (sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) ==
+        SQLITE_OK)
         store->log_has_remains = false;
 }
 

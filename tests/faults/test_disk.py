@@ -20,6 +20,7 @@ import pytest
 from acpd import RpcError, assert_counters_are_right, profile, wait_until
 from preload import preload
 
+NEWEST = 5  # schema
 FIXTURES = pathlib.Path(__file__).parents[1] / "fixtures"
 SPELLS = int(os.environ.get("ACPD_FAULTS", "8"))
 SEED = int(os.environ.get("ACPD_SEED", str(random.randrange(1 << 32))))
@@ -248,10 +249,38 @@ def test_an_upgrade_that_fails_changes_nothing(make_daemon, disk, schema):
         assert daemon.process.returncode == 1
         with contextlib.closing(sqlite3.connect(file)) as database:
             version, = database.execute("PRAGMA user_version").fetchone()
-            assert version in (int(schema[-1]), 4), "whole or not at all"
-            assert version == 4 or "\n".join(database.iterdump()) == before
+            assert version in (int(schema[-1]), NEWEST), "whole or not at all"
+            assert version == NEWEST or "\n".join(database.iterdump()) == before
     assert failures > 2
     with daemon.start().client() as client:
         assert [task["id"] for task in client.list_tasks()["tasks"]] == list(range(7, 0, -1))
+    daemon.stop()
+    assert_counters_are_right(daemon)
+
+
+@pytest.mark.parametrize("before", [0, 1, 50])
+def test_what_was_refused_for_want_of_a_sync_is_not_there_after_a_kill(make_daemon, disk, before):
+    """Its frames stand in the log, whole: the disk takes writes and syncs none. `before`: commits that
+    held."""
+    daemon = make_daemon(profile("p", queueLimit=10**6), start=False)
+    daemon.environment = disk.environment
+    daemon.start()
+    with daemon.client() as client:
+        client.update_profile_status(name="p", isActive=False)
+        for i in range(before):
+            client.assign("p", f"held {i}")
+        disk.fail(SYNC, IOERR_FSYNC, 0, -1)
+        for i in range(3):
+            with pytest.raises(RpcError) as error:
+                client.assign("p", f"refused {i}", input="x" * 20000)
+            assert error.value.code == -32004
+        assert disk.injected > 3
+        daemon.kill()
+    disk.heal()
+    with daemon.start().client() as client:
+        titles = {task["title"] for task in client.list_tasks(limit=1000)["tasks"]}
+        assert titles == {f"held {i}" for i in range(before)}
+        assert client.state("p")["isActive"] is False
+        client.assign("p", "afterwards")
     daemon.stop()
     assert_counters_are_right(daemon)
