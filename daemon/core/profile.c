@@ -44,6 +44,8 @@ struct profile *profile_new(struct profile_config *config)
     *config = (struct profile_config){0};
     profile->is_active = true;
     list_init(&profile->running);
+    list_init(&profile->touched);
+    list_init(&profile->hot);
     profile->staged.is_active = -1;
     profile->probes_since = -1;
     return profile;
@@ -53,6 +55,8 @@ void profile_free(struct profile *profile)
 {
     if (!profile)
         return;
+    list_remove(&profile->touched);
+    list_remove(&profile->hot);
     profile_config_deinit(&profile->config);
     metrics_window_deinit(&profile->window);
     forecast_deinit(&profile->forecast);
@@ -125,6 +129,12 @@ bool profile_has_capability(const struct profile *profile, const char *capabilit
            strv_contains(profile->config.capabilities, capability);
 }
 
+void profile_touch(struct profile *profile)
+{
+    if (profile->touched_list && list_is_empty(&profile->touched))
+        list_append(profile->touched_list, &profile->touched);
+}
+
 const struct cooldown *profile_cooldown(const struct profile *profile)
 {
     return profile->staged.has_cooldown ? &profile->staged.cooldown : &profile->cooldown;
@@ -135,12 +145,14 @@ struct cooldown *profile_stage_cooldown(struct profile *profile)
     if (!profile->staged.has_cooldown)
         profile->staged.cooldown = profile->cooldown;
     profile->staged.has_cooldown = true;
+    profile_touch(profile);
     return &profile->staged.cooldown;
 }
 
 struct task_counts *profile_stage_counts(struct profile *profile)
 {
     profile->staged.is_dirty = true;
+    profile_touch(profile);
     return &profile->staged.counts;
 }
 

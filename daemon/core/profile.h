@@ -7,6 +7,8 @@
  */
 #pragma once
 
+#include "common/heap.h"
+#include "common/list.h"
 #include "core/anomaly.h"
 #include "core/autoscale.h"
 #include "core/cooldown.h"
@@ -20,8 +22,9 @@ enum profile_health { HEALTH_HEALTHY, HEALTH_DEGRADED, HEALTH_UNHEALTHY };
 struct profile {
     int64_t id;
     struct profile_config config;
-    bool is_active;  /* as committed */
-    bool is_removed; /* no longer configured: takes nothing new, stays until it is empty */
+    bool is_active;     /* as committed */
+    bool is_configured; /* by the configuration that is being taken over */
+    bool is_removed;    /* no longer configured: takes nothing new, stays until it is empty */
 
     struct task_counts counts; /* committed */
     int64_t last_activity;     /* wall ms, 0: none yet */
@@ -32,7 +35,6 @@ struct profile {
     struct list running; /* struct forecast_run: the same attempts */
     size_t running_count;
     struct forecast forecast; /* of the moment at which it was last asked for */
-    int64_t next_wake;        /* no scheduled task is due before this; wall ms */
 
     struct anomaly_charts charts;
     int64_t arrivals;            /* in this minute */
@@ -49,7 +51,14 @@ struct profile {
         int64_t last_activity;
         struct metrics_bucket bucket;
         struct metrics_peak peak;
+        bool is_forgotten; /* its row was removed */
     } staged;
+
+    /* Its places among the others: see engine/roster.h. */
+    struct list *touched_list; /* where it belongs once the pass under way has changed it; NULL: it
+                                * is on its own */
+    struct list touched, hot;
+    struct heap_node wake, cooled;
 
     struct profile_seen {        /* by the last look at it */
         bool is_new;             /* and the health does not know it yet */
@@ -91,6 +100,8 @@ bool profile_is_active(const struct profile *profile);
 /** Whether it declares the capability; its own name always counts as one. */
 bool profile_has_capability(const struct profile *profile, const char *capability);
 
+/** The pass under way has changed it, or looked at it: its commit has something to do. */
+void profile_touch(struct profile *profile);
 const struct cooldown *profile_cooldown(const struct profile *profile);
 
 /** The cooldown, to be changed. */

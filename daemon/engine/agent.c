@@ -491,6 +491,7 @@ int engine_answer_permission(struct engine *engine, const char *id, const char *
     if (r < 0)
         return r;
     attempt->profile->staged.last_activity = engine->now.wall;
+    profile_touch(attempt->profile);
     acp_choose(question, option, by);
     return 0;
 }

@@ -556,6 +556,7 @@ static int report_late(struct attempt *attempt)
     };
 
     metrics_cost_add(&attempt->profile->staged.bucket.cost, &attempt->cost);
+    profile_touch(attempt->profile);
     return store_report_attempt(attempt->engine->store, &late);
 }
 

@@ -136,7 +136,11 @@ int health_check(struct engine *engine);
 void task_weigh(struct engine *engine, struct profile *profile, struct task *task);
 /** Removes what is older, or more, than is to be kept; a little in each pass. */
 int retention_sweep(struct engine *engine);
-struct profile *engine_profile_by_id(const struct engine *engine, int64_t profile_id);
+/** Removes the row of a profile that is no longer configured, if nothing is left of it: no task, no
+ *  attempt and no history. */
+int engine_forget_if_spent(struct engine *engine, struct profile *profile);
+/** Lets go of a profile whose row was removed by the pass that is now committed. */
+void engine_forget_profile(struct engine *engine, struct profile *profile);
 
 /* Metrics (engine/metrics.c) */
 

@@ -17,10 +17,7 @@
 
 static bool anyone_is_blocked(const struct engine *engine)
 {
-    for (size_t i = 0; i < engine->profile_count; i++)
-        if (profile_count(engine->profiles[i], TASK_BLOCKED) > 0)
-            return true;
-    return false;
+    return roster_count(&engine->roster, TASK_BLOCKED) > 0;
 }
 
 int dependency_finish(struct engine *engine, const struct task *task)

@@ -40,6 +40,7 @@ struct engine *engine_new(struct store *store, struct settings *settings, const 
     audit_init(&engine->audit, audit_path);
     engine->reader = json_reader_new();
     engine->has_releases = engine->has_spare_room = true;
+    roster_init(&engine->roster);
     list_init(&engine->attempts);
     list_init(&engine->idle_agents);
     if (getrandom(engine->chance, sizeof(engine->chance), 0) < 0)
@@ -57,6 +58,7 @@ void engine_free(struct engine *engine)
     for (size_t i = 0; i < engine->profile_count; i++)
         profile_free(engine->profiles[i]);
     free(engine->profiles);
+    roster_deinit(&engine->roster);
     agents_free(engine);
     heap_deinit(&engine->deadlines);
     event_log_deinit(&engine->events);
@@ -157,22 +159,18 @@ bool engine_is_damage(const struct engine *engine, int r)
     return r == -EBADMSG && !store_has_failed(engine->store);
 }
 
-/* Queues scheduled tasks whose time has come. */
+/* Queues the profile's scheduled tasks whose time has come. */
 static int wake_profile(struct engine *engine, struct profile *profile, int *budget)
 {
-    if (profile_count(profile, TASK_SCHEDULED) <= 0 || engine->now.wall < profile->next_wake)
-        return 0;
     while (*budget > 0) {
         CLEANUP(task_deinit) struct task task = {0};
         int r = store_next_scheduled(engine->store, profile->id, &task);
 
-        if (engine_is_damage(engine, r)) {
-            profile->next_wake = INT64_MAX;
-            return 0;
-        }
+        if (engine_is_damage(engine, r))
+            r = 0;
         if (r < 0)
             return r;
-        profile->next_wake = r ? task.place : INT64_MAX;
+        roster_set_wake(&engine->roster, profile, r ? task.place : INT64_MAX);
         if (!r || task.place > engine->now.wall)
             return 0;
         task_transition(&task, TASK_QUEUED, profile_stage_counts(profile));
@@ -183,7 +181,25 @@ static int wake_profile(struct engine *engine, struct profile *profile, int *bud
         engine_tell_task(engine, &task, TASK_SCHEDULED);
         (*budget)--;
     }
-    engine->has_more_work = true;
+    return 0;
+}
+
+static int wake(struct engine *engine)
+{
+    int budget = WAKES_PER_PASS;
+    struct heap_node *top;
+
+    while ((top = heap_top(&engine->roster.wakes)) && top->key <= engine->now.wall) {
+        int r;
+
+        if (budget <= 0) {
+            engine->has_more_work = true;
+            break;
+        }
+        r = wake_profile(engine, CONTAINER_OF(top, struct profile, wake), &budget);
+        if (r < 0)
+            return r;
+    }
     return 0;
 }
 
@@ -252,8 +268,8 @@ static int settle_ended(struct engine *engine)
 /* What the pass changed of profiles, as rows of the same transaction. */
 static int flush_profiles(struct engine *engine)
 {
-    for (size_t i = 0; i < engine->profile_count; i++) {
-        struct profile *p = engine->profiles[i];
+    list_for_each (link, &engine->roster.touched) {
+        struct profile *p = list_entry(link, struct profile, touched);
         int r;
 
         if (p->staged.is_dirty || p->staged.is_active >= 0 || p->staged.last_activity) {
@@ -286,31 +302,50 @@ static int follow_wall_clock(struct engine *engine)
     log_debug("the clock was set back by %lld s", (long long)(-step / 1000));
     r = store_shift_retries(engine->store, step);
     for (size_t i = 0; i < engine->profile_count; i++)
-        engine->profiles[i]->next_wake = 0;
+        roster_set_wake(&engine->roster, engine->profiles[i], 0);
     return r;
+}
+
+/* Claims what waits for the profile's free slots; then it is hot no more, unless the budget ended.
+ */
+static int claim_for(struct engine *engine, struct profile *profile, int *budget)
+{
+    int r = attempt_claim(engine, profile, *budget);
+
+    if (r < 0)
+        return r;
+    *budget -= r;
+    if (*budget > 0)
+        list_remove(&profile->hot);
+    return 0;
 }
 
 static int claim(struct engine *engine)
 {
-    int budget = CLAIMS_PER_PASS;
+    struct roster *roster = &engine->roster;
+    int budget = CLAIMS_PER_PASS, r = 0;
+    struct heap_node *top;
 
+    while ((top = heap_top(&roster->cooldowns)) && top->key <= engine->now.mono) {
+        heap_remove(&roster->cooldowns, top);
+        roster_heat(roster, CONTAINER_OF(top, struct profile, cooled));
+    }
     if (engine->is_stopping || !engine_can_launch(engine))
         return 0;
-    for (size_t i = 0; i < engine->profile_count; i++) {
-        int r = attempt_claim(engine, engine->profiles[i], budget);
-
-        if (r < 0)
-            return r;
-        budget -= r;
+    list_for_each (link, &roster->touched)
+        roster_heat(roster, list_entry(link, struct profile, touched));
+    list_for_each_safe (link, &roster->hot) {
+        r = claim_for(engine, list_entry(link, struct profile, hot), &budget);
+        if (r < 0 || budget <= 0)
+            break;
     }
-    if (budget == 0)
+    if (budget <= 0)
         engine->has_more_work = true;
-    return 0;
+    return r;
 }
 
 int engine_plan(struct engine *engine)
 {
-    int budget = WAKES_PER_PASS;
     int r;
 
     stop_overdue(engine); /* whatever the storage says */
@@ -324,14 +359,10 @@ int engine_plan(struct engine *engine)
     r = settle_ended(engine);
     if (r == 0)
         r = follow_wall_clock(engine);
-    if (r < 0)
-        return r;
-    for (size_t i = 0; i < engine->profile_count; i++) {
-        r = wake_profile(engine, engine->profiles[i], &budget);
-        if (r < 0)
-            return r;
-    }
-    r = dependency_release(engine);
+    if (r == 0)
+        r = wake(engine);
+    if (r == 0)
+        r = dependency_release(engine);
     if (r == 0)
         r = claim(engine);
     if (r == 0 && engine->serve_waiting)
@@ -362,6 +393,26 @@ static void note_attempt(const struct attempt *attempt)
     anomaly_add_attempt(&profile->charts, sample.success, sample.duration_ms);
 }
 
+static void commit_profile(struct engine *engine, struct profile *profile)
+{
+    enum profile_health health = profile->health;
+    bool was_active = profile->is_active, was_cooling = profile->cooldown.length > 0;
+    bool has_changed = profile->staged.is_dirty || profile->staged.has_cooldown ||
+                       profile->staged.is_active >= 0 || profile->seen.is_new;
+    bool is_forgotten = profile->staged.is_forgotten;
+
+    roster_commit(&engine->roster, profile);
+    if (has_changed)
+        profile_update_health(profile, &engine->settings.health, engine->now.mono);
+    profile->seen.is_new = false;
+    if (health != profile->health || was_active != profile->is_active ||
+        was_cooling != (profile->cooldown.length > 0))
+        event_stage(&engine->events,
+                    &(struct event){.type = EVENT_PROFILE, .profile_id = profile->id});
+    if (is_forgotten)
+        engine_forget_profile(engine, profile);
+}
+
 void engine_commit(struct engine *engine)
 {
     list_for_each_safe (link, &engine->attempts) {
@@ -380,25 +431,8 @@ void engine_commit(struct engine *engine)
         attempt_free(attempt);
     }
     metrics_commit(engine);
-    for (size_t i = 0; i < engine->profile_count; i++) {
-        struct profile *profile = engine->profiles[i];
-        enum profile_health health;
-        bool was_active, was_cooling;
-        bool has_changed = profile->staged.is_dirty || profile->staged.has_cooldown ||
-                           profile->staged.is_active >= 0 || profile->seen.is_new;
-
-        health = profile->health;
-        was_active = profile->is_active;
-        was_cooling = profile->cooldown.length > 0;
-        profile_commit(profile);
-        if (has_changed)
-            profile_update_health(profile, &engine->settings.health, engine->now.mono);
-        profile->seen.is_new = false;
-        if (health != profile->health || was_active != profile->is_active ||
-            was_cooling != (profile->cooldown.length > 0))
-            event_stage(&engine->events,
-                        &(struct event){.type = EVENT_PROFILE, .profile_id = profile->id});
-    }
+    list_for_each_safe (link, &engine->roster.touched)
+        commit_profile(engine, list_entry(link, struct profile, touched));
     engine->wall_ahead = engine->now.wall - engine->now.mono;
     engine_apply_settings(engine);
     if (!engine->events.capacity)
@@ -437,10 +471,8 @@ void engine_rollback(struct engine *engine)
             attempt->state = ATTEMPT_ENDED;
         }
     }
-    for (size_t i = 0; i < engine->profile_count; i++) {
-        profile_rollback(engine->profiles[i]);
-        engine->profiles[i]->next_wake = 0;
-    }
+    list_for_each_safe (link, &engine->roster.touched)
+        roster_rollback(&engine->roster, list_entry(link, struct profile, touched));
     metrics_rollback(engine);
     engine_drop_settings(engine);
     event_rollback(&engine->events);
@@ -468,6 +500,8 @@ void engine_launch(struct engine *engine)
 int64_t engine_next_deadline(const struct engine *engine)
 {
     const struct heap_node *top = heap_top(&engine->deadlines);
+    const struct heap_node *cooled = heap_top(&engine->roster.cooldowns);
+    const struct heap_node *wake = heap_top(&engine->roster.wakes);
     int64_t next = metrics_deadline(engine);
 
     /* While the storage fails, what could not be written is tried again, but not at once. */
@@ -483,16 +517,11 @@ int64_t engine_next_deadline(const struct engine *engine)
         next = engine->next_log_event;
     if (top && top->key < next)
         next = top->key;
-    for (size_t i = 0; i < engine->profile_count; i++) {
-        const struct profile *profile = engine->profiles[i];
-        int64_t wait;
+    if (cooled && cooled->key < next)
+        next = cooled->key;
+    if (wake) {
+        int64_t wait = wake->key - engine->now.wall;
 
-        if (profile->cooldown.until > engine->now.mono && profile->cooldown.until < next &&
-            profile_count(profile, TASK_QUEUED) > 0)
-            next = profile->cooldown.until;
-        if (profile_count(profile, TASK_SCHEDULED) <= 0)
-            continue;
-        wait = profile->next_wake - engine->now.wall;
         wait = wait < 0 ? 0 : wait > WALL_CHECK_MS ? WALL_CHECK_MS : wait;
         if (engine->now.mono + wait < next)
             next = engine->now.mono + wait;

@@ -24,6 +24,7 @@
 #include "core/router.h"
 #include "engine/audit.h"
 #include "engine/event.h"
+#include "engine/roster.h"
 #include "store/store.h"
 
 struct cgroup;
@@ -63,6 +64,7 @@ struct engine {
 
     struct profile **profiles; /* configured ones first, in their order; then removed ones */
     size_t profile_count;
+    struct roster roster; /* the same profiles by what one looks for */
 
     struct engine_now now;
     int64_t queue_base, mono_base;
@@ -109,7 +111,8 @@ struct engine {
     int64_t next_sweep;
     bool has_spare_room; /* the database may have room that nothing uses */
     int64_t next_health_check;
-    int64_t next_probe; /* of a storage that failed */
+    size_t health_at, prune_at; /* the profile that a look, or the forgetting, goes on with */
+    int64_t next_probe;         /* of a storage that failed */
 };
 
 /** Takes the settings over. The store must stay open while the engine lives. */
@@ -197,6 +200,7 @@ struct profile *engine_find_profile(const struct engine *engine, const char *nam
 struct profile *engine_find_known_profile(const struct engine *engine, const char *name);
 /** A removed profile is visible until it has no more unfinished tasks. */
 bool engine_is_visible(const struct profile *profile);
+struct profile *engine_profile_by_id(const struct engine *engine, int64_t profile_id);
 const char *engine_profile_name(const struct engine *engine, int64_t profile_id);
 int engine_set_active(struct engine *engine, struct profile *profile, bool is_active);
 /** Seconds that the oldest queued task has been ready, -1 without any. Exact while the queue is at

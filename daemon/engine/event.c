@@ -72,16 +72,14 @@ void engine_tell_task(struct engine *engine, const struct task *task, enum task_
 
 static void print_profile(const struct engine *engine, const struct event *event, struct buf *out)
 {
-    for (size_t i = 0; i < engine->profile_count; i++) {
-        const struct profile *profile = engine->profiles[i];
+    const struct profile *profile = engine_profile_by_id(engine, event->profile_id);
 
-        if (profile->id != event->profile_id)
-            continue;
-        buf_printf(out, ",\"isActive\":%s,\"health\":\"%s\",\"healthReason\":",
-                   profile->is_active && !profile->is_removed ? "true" : "false",
-                   profile_health_name(profile->health));
-        buf_add_json_text(out, profile->health_reason[0] ? profile->health_reason : NULL);
-    }
+    if (!profile)
+        return;
+    buf_printf(out, ",\"isActive\":%s,\"health\":\"%s\",\"healthReason\":",
+               profile->is_active && !profile->is_removed ? "true" : "false",
+               profile_health_name(profile->health));
+    buf_add_json_text(out, profile->health_reason[0] ? profile->health_reason : NULL);
 }
 
 void engine_print_event(const struct engine *engine, const struct event *event, struct buf *out)

@@ -13,20 +13,7 @@
 #include "engine/attempt.h"
 
 #define STUCK_SAMPLE_MIN 10 /* attempts, before there is a usual */
-
-static void look_at_attempt(struct attempt *attempt)
-{
-    struct profile *profile = attempt->profile;
-    int64_t elapsed = attempt->engine->now.mono - attempt->started_mono;
-
-    attempt->is_stuck = attempt->state == ATTEMPT_RUNNING && profile->seen.stuck_after_ms &&
-                        elapsed > profile->seen.stuck_after_ms;
-    if (!attempt->is_stuck)
-        return;
-    profile->seen.stuck++;
-    if (elapsed > profile->seen.stuck_ms)
-        profile->seen.stuck_ms = elapsed;
-}
+#define LOOKS_PER_PASS   64 /* each asks the store, and the file system */
 
 /* How long an attempt may take before it is taken to be stuck; 0: nobody knows. */
 static int64_t stuck_after(const struct engine *engine, const struct profile *profile)
@@ -37,6 +24,25 @@ static int64_t stuck_after(const struct engine *engine, const struct profile *pr
     if (profile->window.count < STUCK_SAMPLE_MIN)
         return 0;
     return ms < limits->stuck_min_ms ? limits->stuck_min_ms : ms;
+}
+
+/* Attempts that run for too long, of those that the profile has. */
+static void look_at_attempts(struct profile *profile, int64_t now)
+{
+    profile->seen.stuck = profile->seen.stuck_ms = 0;
+    list_for_each (link, &profile->running) {
+        struct attempt *attempt =
+            CONTAINER_OF(list_entry(link, struct forecast_run, link), struct attempt, slot);
+        int64_t elapsed = now - attempt->started_mono;
+
+        attempt->is_stuck = attempt->state == ATTEMPT_RUNNING && profile->seen.stuck_after_ms &&
+                            elapsed > profile->seen.stuck_after_ms;
+        if (!attempt->is_stuck)
+            continue;
+        profile->seen.stuck++;
+        if (elapsed > profile->seen.stuck_ms)
+            profile->seen.stuck_ms = elapsed;
+    }
 }
 
 static bool has_no_worker(const struct engine *engine, const struct profile *profile)
@@ -80,10 +86,11 @@ static int look_at_profile(struct engine *engine, struct profile *profile)
     if (r < 0)
         return r;
     profile->seen.is_new = true;
+    profile_touch(profile);
     profile->seen.wait_ms = age > 0 ? (int64_t)(1000 * age) : 0;
     profile->seen.usual_ms = metrics_window_percentile(&profile->window, 0.95);
     profile->seen.stuck_after_ms = stuck_after(engine, profile);
-    profile->seen.stuck = profile->seen.stuck_ms = 0;
+    look_at_attempts(profile, engine->now.mono);
     profile->seen.has_no_worker = has_no_worker(engine, profile);
     look_for_program(profile);
     return 0;
@@ -91,16 +98,24 @@ static int look_at_profile(struct engine *engine, struct profile *profile)
 
 int health_check(struct engine *engine)
 {
+    size_t end = engine->health_at + LOOKS_PER_PASS;
+
     if (engine->now.mono < engine->next_health_check)
         return 0;
-    for (size_t i = 0; i < engine->profile_count; i++) {
-        int r = look_at_profile(engine, engine->profiles[i]);
+    for (; engine->health_at < engine->profile_count && engine->health_at < end;
+         engine->health_at++) {
+        struct profile *profile = engine->profiles[engine->health_at];
+        int r = profile->is_removed ? engine_forget_if_spent(engine, profile)
+                                    : look_at_profile(engine, profile);
 
         if (r < 0)
             return r;
     }
-    list_for_each (link, &engine->attempts)
-        look_at_attempt(list_entry(link, struct attempt, link));
+    if (engine->health_at < engine->profile_count) {
+        engine->has_more_work = true;
+        return 0;
+    }
+    engine->health_at = 0;
     engine->busy.longest_before_us = engine->busy.longest_us;
     engine->busy.longest_us = 0;
     engine->next_health_check = engine->now.mono + engine->settings.health_check_interval_ms;

@@ -54,7 +54,10 @@ int engine_claim(struct engine *engine, struct profile *const *profiles, size_t 
         CLEANUP(task_deinit) struct task task = {0};
 
         profiles[i]->last_claim = engine->now.mono;
-        profiles[i]->seen.is_new |= profiles[i]->seen.has_no_worker;
+        if (profiles[i]->seen.has_no_worker) {
+            profiles[i]->seen.is_new = true;
+            profile_touch(profiles[i]);
+        }
         profiles[i]->seen.has_no_worker = false;
         if (!engine_may_claim(engine, profiles[i]))
             continue;
@@ -191,6 +194,7 @@ static void adopt(struct store_lease *lease, void *data)
     attempt->lease_until = engine->now.mono + attempt->lease_ms;
     attempt_arm(attempt);
     profile->staged.slots_used++;
+    profile_touch(profile);
 }
 
 int lease_adopt_all(struct engine *engine)

@@ -18,6 +18,7 @@
 #define LONGEST_KEEP_MS   (15 * DAY_MS)
 #define PRUNE_INTERVAL_MS METRICS_HOUR
 #define PRUNE_STEP_MS     100 /* while there is more to forget */
+#define PRUNED_PER_PASS   64  /* profiles */
 
 #define RECALL_MINUTES 240 /* as far as the charts remember */
 
@@ -35,14 +36,18 @@ static int64_t minute_of(int64_t wall)
     return wall / METRICS_MINUTE;
 }
 
-/* One step of forgetting. 1: there is more. */
+/* One step of forgetting: some profiles' buckets. 1: there is more. */
 static int prune_step(struct engine *engine)
 {
     int64_t now = engine->now.wall;
+    size_t end = engine->prune_at + PRUNED_PER_PASS;
 
-    for (size_t i = 0; i < ARRAY_SIZE(retention); i++) {
-        /* Profile 0: all of them together. */
-        for (size_t p = 0; p <= engine->profile_count; p++) {
+    /* Profile 0: all of them together. */
+    for (; engine->prune_at <= engine->profile_count && engine->prune_at < end;
+         engine->prune_at++) {
+        size_t p = engine->prune_at;
+
+        for (size_t i = 0; i < ARRAY_SIZE(retention); i++) {
             int r = store_prune_metrics(engine->store, p ? engine->profiles[p - 1]->id : 0,
                                         retention[i].span, now - retention[i].keep_ms);
 
@@ -50,6 +55,9 @@ static int prune_step(struct engine *engine)
                 return r;
         }
     }
+    if (engine->prune_at <= engine->profile_count)
+        return 1;
+    engine->prune_at = 0;
     return store_prune_uptime(engine->store, now - LONGEST_KEEP_MS);
 }
 
@@ -94,23 +102,36 @@ static int note_uptime(struct engine *engine)
     return store_put_uptime(engine->store, up.started_at, up.seen_at);
 }
 
-/* A queue that stood when the minute began counts too, so a quiet minute shows it. */
-static int note_queues(struct engine *engine)
+static void note_queue(struct profile *p, int64_t minute)
 {
-    int64_t minute = minute_of(engine->now.wall), before = 0, after = 0;
+    p->staged.peak = p->peak;
+    if (!metrics_peak_note(&p->staged.peak, minute, task_counts_waiting(&p->counts),
+                           profile_waiting(p)))
+        return;
+    p->staged.bucket.queue_max = p->staged.peak.size;
+    profile_touch(p);
+}
 
-    for (size_t i = 0; i < engine->profile_count; i++) {
-        struct profile *p = engine->profiles[i];
-        int64_t was_waiting = task_counts_waiting(&p->counts), waiting = profile_waiting(p);
+static int64_t waiting_now(const struct engine *engine)
+{
+    return roster_count(&engine->roster, TASK_QUEUED) +
+           roster_count(&engine->roster, TASK_SCHEDULED) +
+           roster_count(&engine->roster, TASK_BLOCKED);
+}
 
-        p->staged.peak = p->peak;
-        if (metrics_peak_note(&p->staged.peak, minute, was_waiting, waiting))
-            p->staged.bucket.queue_max = p->staged.peak.size;
-        before += was_waiting;
-        after += waiting;
-    }
+/* A queue that stood when the minute began counts too, so a quiet minute shows it. Once a minute
+ * all of them are looked at, else those that the pass has changed. */
+static int note_queues(struct engine *engine, bool is_new_minute)
+{
+    int64_t minute = minute_of(engine->now.wall);
+
+    for (size_t i = 0; is_new_minute && i < engine->profile_count; i++)
+        note_queue(engine->profiles[i], minute);
+    list_for_each (link, &engine->roster.touched)
+        note_queue(list_entry(link, struct profile, touched), minute);
     engine->staged_peak = engine->peak;
-    if (!metrics_peak_note(&engine->staged_peak, minute, before, after))
+    if (!metrics_peak_note(&engine->staged_peak, minute,
+                           task_counts_waiting(&engine->roster.totals), waiting_now(engine)))
         return 0;
     return store_add_metrics(engine->store, 0, engine->now.wall,
                              &(struct metrics_bucket){.queue_max = engine->staged_peak.size});
@@ -118,12 +139,13 @@ static int note_queues(struct engine *engine)
 
 int metrics_note(struct engine *engine)
 {
+    bool is_new_minute = is_tick(engine);
     int r = prune(engine);
 
-    if (r == 0 && is_tick(engine))
+    if (r == 0 && is_new_minute)
         r = note_uptime(engine);
     /* A pass that writes nothing changes no queue. */
-    return r == 0 && store_is_writing(engine->store) ? note_queues(engine) : r;
+    return r == 0 && store_is_writing(engine->store) ? note_queues(engine, is_new_minute) : r;
 }
 
 /* A minute is over: how much arrived in it, unless the clock was set. */

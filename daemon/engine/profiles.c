@@ -10,16 +10,14 @@
 
 struct profile *engine_find_known_profile(const struct engine *engine, const char *name)
 {
-    for (size_t i = 0; i < engine->profile_count; i++)
-        if (strcmp(engine->profiles[i]->config.name, name) == 0)
-            return engine->profiles[i];
-    return NULL;
+    return roster_find_name(&engine->roster, name);
 }
 
 bool engine_is_visible(const struct profile *profile)
 {
-    return !profile->is_removed || profile_waiting(profile) > 0 ||
-           profile_count(profile, TASK_RUNNING) > 0;
+    return !profile->staged.is_forgotten &&
+           (!profile->is_removed || profile_waiting(profile) > 0 ||
+            profile_count(profile, TASK_RUNNING) > 0);
 }
 
 struct profile *engine_find_profile(const struct engine *engine, const char *name)
@@ -31,10 +29,7 @@ struct profile *engine_find_profile(const struct engine *engine, const char *nam
 
 struct profile *engine_profile_by_id(const struct engine *engine, int64_t id)
 {
-    for (size_t i = 0; i < engine->profile_count; i++)
-        if (engine->profiles[i]->id == id)
-            return engine->profiles[i];
-    return NULL;
+    return roster_find_id(&engine->roster, id);
 }
 
 const char *engine_profile_name(const struct engine *engine, int64_t id)
@@ -78,16 +73,25 @@ static void push_profile(struct profile ***profiles, size_t *count, struct profi
     (*profiles)[(*count)++] = profile;
 }
 
-static bool is_configured(const struct settings *settings, const char *name)
+static int compare_names(const void *a, const void *b)
 {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The names of the configured profiles, sorted. The caller frees the array. */
+static char **sorted_names(const struct settings *settings)
+{
+    char **names = xcalloc(settings->profile_count + 1, sizeof(*names));
+
     for (size_t i = 0; i < settings->profile_count; i++)
-        if (strcmp(settings->profiles[i].name, name) == 0)
-            return true;
-    return false;
+        names[i] = settings->profiles[i].name;
+    qsort(names, settings->profile_count, sizeof(*names), compare_names);
+    return names;
 }
 
 struct adoption {
     struct engine *engine;
+    char **configured; /* sorted_names() */
     int r;
 };
 
@@ -100,7 +104,8 @@ static void adopt_unconfigured(struct store_profile *row, void *data)
     struct profile *profile;
 
     if (adoption->r < 0 || engine_find_known_profile(engine, row->name) ||
-        is_configured(&engine->staged.settings, row->name))
+        bsearch(&row->name, adoption->configured, engine->staged.settings.profile_count,
+                sizeof(*adoption->configured), compare_names))
         return;
     config.name = STEAL(row->name);
     config.role = xstrdup(config.name);
@@ -112,6 +117,54 @@ static void adopt_unconfigured(struct store_profile *row, void *data)
         return;
     profile->is_removed = true;
     push_profile(&engine->staged.unconfigured, &engine->staged.unconfigured_count, profile);
+}
+
+/* Whether nothing is left of it: no task, no attempt and no history. 1: so it is. */
+static int is_spent(struct engine *engine, const struct profile *profile)
+{
+    int r;
+
+    if (profile_waiting(profile) > 0 || profile_count(profile, TASK_RUNNING) > 0 ||
+        profile->slots_used || profile->staged.slots_used || profile->running_count ||
+        profile->counts.finished_bytes + profile->staged.counts.finished_bytes > 0)
+        return 0;
+    r = store_has_history(engine->store, profile->id);
+    return r < 0 ? r : !r;
+}
+
+static int forget(struct engine *engine, struct profile *profile)
+{
+    int r = store_remove_profile(engine->store, profile->id);
+
+    if (r < 0)
+        return r;
+    profile->staged.is_forgotten = true;
+    profile_touch(profile);
+    return 0;
+}
+
+int engine_forget_if_spent(struct engine *engine, struct profile *profile)
+{
+    int r = is_spent(engine, profile);
+
+    return r > 0 ? forget(engine, profile) : r;
+}
+
+/* Profiles that this configuration no longer has and that were never used go with it. */
+static int forget_unused(struct engine *engine, char *const *configured)
+{
+    for (size_t i = 0; i < engine->profile_count; i++) {
+        struct profile *profile = engine->profiles[i];
+        int r;
+
+        if (bsearch(&profile->config.name, configured, engine->staged.settings.profile_count,
+                    sizeof(*configured), compare_names))
+            continue;
+        r = engine_forget_if_spent(engine, profile);
+        if (r < 0)
+            return r;
+    }
+    return 0;
 }
 
 /* What of it can fail, before anything of it is in force. */
@@ -130,14 +183,20 @@ static int stage_profiles(struct engine *engine)
             return r;
         if (engine_find_known_profile(engine, config->name))
             continue;
-        /* The name stays here too, for is_configured(). */
+        /* The name stays here too, for those that come after. */
         *config = (struct profile_config){.name = xstrdup(copy.name)};
         r = make_profile(engine, &copy, &row, staged->metrics_retention, &engine->staged.fresh[i]);
         if (r < 0)
             return r;
     }
+    adoption.configured = sorted_names(staged);
     r = store_list_profiles(engine->store, adopt_unconfigured, &adoption);
-    return r < 0 ? r : adoption.r;
+    if (r == 0)
+        r = adoption.r;
+    if (r == 0)
+        r = forget_unused(engine, adoption.configured);
+    free(adoption.configured);
+    return r;
 }
 
 int engine_configure(struct engine *engine, struct settings *settings)
@@ -170,14 +229,11 @@ void engine_drop_settings(struct engine *engine)
 }
 
 /* The profile of this name, with its new configuration. */
-static struct profile *reconfigure(struct profile **old, size_t count,
-                                   struct profile_config *config, int64_t retention)
+static struct profile *reconfigure(const struct engine *engine, struct profile_config *config,
+                                   int64_t retention)
 {
-    struct profile *profile = NULL;
+    struct profile *profile = engine_find_known_profile(engine, config->name);
 
-    for (size_t i = 0; i < count && !profile; i++)
-        if (old[i] && strcmp(old[i]->config.name, config->name) == 0)
-            profile = STEAL(old[i]);
     assert(profile); /* else engine_configure() has made a fresh one */
     profile_config_deinit(&profile->config);
     profile->config = *config;
@@ -219,13 +275,14 @@ void engine_apply_settings(struct engine *engine)
     for (size_t i = 0; i < settings->profile_count; i++) {
         struct profile *fresh = STEAL(engine->staged.fresh[i]);
 
-        push_profile(&engine->profiles, &engine->profile_count,
-                     fresh ? fresh
-                           : reconfigure(old, old_count, &settings->profiles[i],
-                                         settings->metrics_retention));
+        push_profile(
+            &engine->profiles, &engine->profile_count,
+            fresh ? fresh
+                  : reconfigure(engine, &settings->profiles[i], settings->metrics_retention));
+        engine->profiles[i]->is_configured = true;
     }
     for (size_t i = 0; i < old_count; i++) {
-        if (!old[i])
+        if (old[i]->is_configured)
             continue;
         if (!old[i]->is_removed) {
             old[i]->is_removed = true;
@@ -240,6 +297,10 @@ void engine_apply_settings(struct engine *engine)
         push_profile(&engine->profiles, &engine->profile_count, profile);
     }
     free(old);
+    for (size_t i = 0; i < engine->profile_count; i++)
+        engine->profiles[i]->is_configured = false;
+    engine->health_at = engine->prune_at = 0;
+    roster_fill(&engine->roster, engine->profiles, engine->profile_count);
     if (old_count)
         tell_all(engine);
     if (old_count)
@@ -251,6 +312,20 @@ void engine_apply_settings(struct engine *engine)
     engine_drop_settings(engine);
 }
 
+void engine_forget_profile(struct engine *engine, struct profile *profile)
+{
+    size_t at = 0;
+
+    while (engine->profiles[at] != profile)
+        at++;
+    engine->profile_count--;
+    memmove(engine->profiles + at, engine->profiles + at + 1,
+            (engine->profile_count - at) * sizeof(struct profile *));
+    engine->health_at = engine->prune_at = 0;
+    roster_forget(&engine->roster, profile);
+    profile_free(profile);
+}
+
 int engine_set_active(struct engine *engine, struct profile *profile, bool is_active)
 {
     if (engine->is_stopping)
@@ -258,6 +333,7 @@ int engine_set_active(struct engine *engine, struct profile *profile, bool is_ac
     if (profile_is_active(profile) == is_active)
         return 0;
     profile->staged.is_active = is_active;
+    profile_touch(profile);
     /* Whoever lets it go on wants it to try at once. */
     if (is_active)
         profile_stage_cooldown(profile)->until = 0;

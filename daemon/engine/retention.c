@@ -56,19 +56,9 @@ void task_weigh(struct engine *engine, struct profile *profile, struct task *tas
     task->bytes = bytes;
 }
 
-static int64_t bytes_kept(const struct engine *engine)
-{
-    int64_t bytes = 0;
-
-    for (size_t i = 0; i < engine->profile_count; i++)
-        bytes += engine->profiles[i]->counts.finished_bytes +
-                 engine->profiles[i]->staged.counts.finished_bytes;
-    return bytes;
-}
-
 static bool are_too_many(const struct engine *engine)
 {
-    return bytes_kept(engine) > engine->settings.retention_bytes;
+    return roster_finished_bytes(&engine->roster) > engine->settings.retention_bytes;
 }
 
 static bool is_too_old(const struct engine *engine, const struct task *task)

@@ -17,12 +17,10 @@ void task_enqueue(struct engine *engine, struct task *task)
         task->place = engine->now.queue;
 }
 
-void task_schedule(struct engine *engine UNUSED, struct profile *profile, struct task *task,
-                   int64_t at)
+void task_schedule(struct engine *engine, struct profile *profile, struct task *task, int64_t at)
 {
     task->place = at;
-    if (at < profile->next_wake)
-        profile->next_wake = at;
+    roster_wake_by(&engine->roster, profile, at);
 }
 
 void task_admit(struct engine *engine, struct profile *profile, struct task *task)

@@ -46,6 +46,10 @@
       "last_activity = coalesce(?10, last_activity), "                                             \
       "finished_bytes = finished_bytes + ?11 WHERE id = ?1")                                       \
     X(NEXT_ID, "SELECT ifnull(max(id), 0) + 1 FROM task")                                          \
+    X(HAS_HISTORY, "SELECT EXISTS (SELECT 1 FROM bucket WHERE profile_id = ?1) OR "                \
+                   "EXISTS (SELECT 1 FROM attempt INDEXED BY attempt_recent "                      \
+                   "WHERE counts AND profile_id = ?1)")                                            \
+    X(REMOVE_PROFILE, "DELETE FROM profile WHERE id = ?1")                                         \
     X(ADD_TASK, "INSERT INTO task (" TASK_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, " \
                 "?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, " \
                 "?26, ?27, ?28, ?29, ?30, ?31)")                                                   \

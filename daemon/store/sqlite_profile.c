@@ -86,6 +86,30 @@ int store_update_profile(struct store *store, int64_t id, const struct task_coun
     return sqlite_run(store, stmt);
 }
 
+int store_has_history(struct store *store, int64_t id)
+{
+    sqlite3_stmt *stmt = sqlite_use(store, STMT_HAS_HISTORY);
+    int r;
+
+    sqlite3_bind_int64(stmt, 1, id);
+    r = sqlite_step(store, stmt);
+    if (r > 0)
+        r = sqlite3_column_int(stmt, 0);
+    sqlite3_reset(stmt);
+    return r;
+}
+
+int store_remove_profile(struct store *store, int64_t id)
+{
+    sqlite3_stmt *stmt;
+    int r = sqlite_use_writing(store, STMT_REMOVE_PROFILE, &stmt);
+
+    if (r < 0)
+        return r;
+    sqlite3_bind_int64(stmt, 1, id);
+    return sqlite_run(store, stmt);
+}
+
 static void bind_cost(sqlite3_stmt *stmt, int index, const struct metrics_cost *cost)
 {
     if (!cost->currency[0])

@@ -75,6 +75,10 @@ int store_ensure_profile(struct store *store, const char *name, struct store_pro
 /** Calls `row` for every profile, by name; it may keep what the row holds by zeroing it. */
 int store_list_profiles(struct store *store, void (*row)(struct store_profile *profile, void *data),
                         void *data);
+/** Whether metrics or attempts of the profile are kept. 1: they are. */
+int store_has_history(struct store *store, int64_t id);
+/** Removes a profile of which nothing else is left. */
+int store_remove_profile(struct store *store, int64_t id);
 /** Adds to the counters; is_active -1 and last_activity 0 leave those as they are. */
 int store_update_profile(struct store *store, int64_t id, const struct task_counts *counts,
                          int is_active, int64_t last_activity);

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from acpd import RpcError, profile, shell
+from acpd import profile, RpcError, shell, wait_until
 
 WEIGHTS = {"capability": 0.3, "load": 0.4, "history": 0.2, "priority": 0.1}
 
@@ -189,7 +189,8 @@ def test_the_eta_of_a_cooldown_is_not_before_its_end(make_daemon):
     with daemon.client() as client:
         client.finish(client.assign("p")["id"])
         began = time.time()
-        client.wait_status(client.assign("p", input=1)["id"], "scheduled")
+        id = client.assign("p", input=1)["id"]
+        wait_until(lambda: client.task(id)["error"])
         pending = client.assign("p")["pending"]
         assert pending["reason"] == "cooldown"
         assert began + 999 < moment(pending["eta"]) < time.time() + 1001

@@ -565,7 +565,8 @@ static const char everything[] =
     " 'health': {'wait': 3603, 'stuckFactor': 3.5, 'stuckMin': 63, 'lapse': 303},"
     " 'titleLimit': 1025, 'descriptionLimit': 262145, 'inputLimit': 1048577,"
     " 'lineLimit': 4194305, 'outputLimit': 8388609, 'connectionLimit': 4097,"
-    " 'linesPerPass': 257, 'batchLimit': 1001, 'logLimit': 16777217, 'killGrace': 5.5, "
+    " 'linesPerPass': 257, 'batchLimit': 1001, 'submitDepth': 9, 'logLimit': 16777217, "
+    "'killGrace': 5.5, "
     "'eventBuffer': 10001,"
     " 'socketGroup': 'wheel', 'roles': {'7': 'read', '*': 'none', '8': 'operate'},"
     " 'auditLimit': 65537,"
@@ -609,6 +610,7 @@ START_TEST(file_with_everything)
     ck_assert_int_eq(settings.connection_limit, 4097);
     ck_assert_int_eq(settings.lines_per_pass, 257);
     ck_assert_int_eq(settings.batch_limit, 1001);
+    ck_assert_int_eq(settings.submit_depth, 9);
     ck_assert_int_eq(settings.log_limit, 16777217);
     ck_assert_int_eq(settings.kill_grace_ms, 5500);
     ck_assert_int_eq(settings.event_buffer, 10001);

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/roster.h"
+
+#include <string.h>
+
+#include "common/alloc.h"
+
+void roster_init(struct roster *roster)
+{
+    *roster = (struct roster){0};
+    list_init(&roster->touched);
+    list_init(&roster->hot);
+}
+
+void roster_deinit(struct roster *roster)
+{
+    free(roster->by_name);
+    free(roster->by_id);
+    heap_deinit(&roster->wakes);
+    heap_deinit(&roster->cooldowns);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp((*(struct profile *const *)a)->config.name,
+                  (*(struct profile *const *)b)->config.name);
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    int64_t x = (*(struct profile *const *)a)->id, y = (*(struct profile *const *)b)->id;
+
+    return (x > y) - (x < y);
+}
+
+static struct profile **sort(struct profile *const *profiles, size_t count,
+                             int (*compare)(const void *, const void *))
+{
+    struct profile **copy = xcalloc(count + 1, sizeof(struct profile *));
+
+    if (count)
+        memcpy(copy, profiles, count * sizeof(struct profile *));
+    qsort(copy, count, sizeof(struct profile *), compare);
+    return copy;
+}
+
+static void add_counts(struct task_counts *sum, const struct task_counts *counts)
+{
+    for (int i = 0; i < TASK_STATUS_COUNT; i++)
+        sum->by_status[i] += counts->by_status[i];
+    sum->finished_bytes += counts->finished_bytes;
+}
+
+void roster_fill(struct roster *roster, struct profile *const *profiles, size_t count)
+{
+    free(roster->by_name);
+    free(roster->by_id);
+    roster->by_name = sort(profiles, count, compare_names);
+    roster->by_id = sort(profiles, count, compare_ids);
+    roster->count = count;
+    roster->totals = (struct task_counts){0};
+    for (size_t i = 0; i < count; i++) {
+        struct profile *profile = profiles[i];
+
+        profile->touched_list = &roster->touched;
+        add_counts(&roster->totals, &profile->counts);
+        roster_heat(roster, profile);
+        roster_set_wake(roster, profile, 0);
+        profile_touch(profile);
+    }
+}
+
+static int compare_name_with(const void *name, const void *profile)
+{
+    return strcmp(name, (*(struct profile *const *)profile)->config.name);
+}
+
+static int compare_id_with(const void *id, const void *profile)
+{
+    int64_t x = *(const int64_t *)id, y = (*(struct profile *const *)profile)->id;
+
+    return (x > y) - (x < y);
+}
+
+static struct profile *find(struct profile **sorted, size_t count, const void *key,
+                            int (*compare)(const void *, const void *))
+{
+    struct profile **found =
+        count ? bsearch(key, sorted, count, sizeof(struct profile *), compare) : NULL;
+
+    return found ? *found : NULL;
+}
+
+struct profile *roster_find_name(const struct roster *roster, const char *name)
+{
+    return find(roster->by_name, roster->count, name, compare_name_with);
+}
+
+struct profile *roster_find_id(const struct roster *roster, int64_t id)
+{
+    return find(roster->by_id, roster->count, &id, compare_id_with);
+}
+
+int64_t roster_count(const struct roster *roster, enum task_status status)
+{
+    int64_t count = roster->totals.by_status[status];
+
+    list_for_each (link, &roster->touched)
+        count += list_entry(link, struct profile, touched)->staged.counts.by_status[status];
+    return count;
+}
+
+int64_t roster_finished_bytes(const struct roster *roster)
+{
+    int64_t bytes = roster->totals.finished_bytes;
+
+    list_for_each (link, &roster->touched)
+        bytes += list_entry(link, struct profile, touched)->staged.counts.finished_bytes;
+    return bytes;
+}
+
+void roster_set_wake(struct roster *roster, struct profile *profile, int64_t at)
+{
+    if (at == INT64_MAX || profile_count(profile, TASK_SCHEDULED) <= 0)
+        heap_remove(&roster->wakes, &profile->wake);
+    else
+        heap_set(&roster->wakes, &profile->wake, at);
+}
+
+void roster_wake_by(struct roster *roster, struct profile *profile, int64_t at)
+{
+    if (!profile->wake.place || at < profile->wake.key)
+        heap_set(&roster->wakes, &profile->wake, at);
+}
+
+void roster_heat(struct roster *roster, struct profile *profile)
+{
+    if (list_is_empty(&profile->hot))
+        list_append(&roster->hot, &profile->hot);
+}
+
+static void take_out(struct profile **sorted, size_t count, const struct profile *profile)
+{
+    size_t at = 0;
+
+    while (sorted[at] != profile)
+        at++;
+    memmove(sorted + at, sorted + at + 1, (count - at - 1) * sizeof(struct profile *));
+}
+
+void roster_forget(struct roster *roster, struct profile *profile)
+{
+    take_out(roster->by_name, roster->count, profile);
+    take_out(roster->by_id, roster->count, profile);
+    roster->count--;
+    for (int i = 0; i < TASK_STATUS_COUNT; i++)
+        roster->totals.by_status[i] -= profile->counts.by_status[i];
+    heap_remove(&roster->wakes, &profile->wake);
+    heap_remove(&roster->cooldowns, &profile->cooled);
+    list_remove(&profile->hot);
+    list_remove(&profile->touched);
+}
+
+static void settle(struct roster *roster, struct profile *profile)
+{
+    list_remove(&profile->touched);
+    roster_heat(roster, profile);
+    if (profile->cooldown.length)
+        heap_set(&roster->cooldowns, &profile->cooled, profile->cooldown.until);
+    else
+        heap_remove(&roster->cooldowns, &profile->cooled);
+}
+
+void roster_commit(struct roster *roster, struct profile *profile)
+{
+    add_counts(&roster->totals, &profile->staged.counts);
+    profile_commit(profile);
+    settle(roster, profile);
+}
+
+void roster_rollback(struct roster *roster, struct profile *profile)
+{
+    profile_rollback(profile);
+    roster_set_wake(roster, profile, 0);
+    settle(roster, profile);
+}
