@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Preloaded by tests: a layer between SQLite and its files (https://www.sqlite.org/vfs.html) that
- * fails when it is told to, by the memory of the file $FAULTY_DISK. Children get a healthy disk.
+ * fails when it is told to, by the memory of the file $FAULTY_DISK, and writes down in the file
+ * $DISK_RECORD, when there is one, what was done to the database and its log: a struct entry for each
+ * call, behind that of a write its bytes. Children get a healthy disk.
  */
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 enum { OP_WRITE = 1, OP_SYNC = 2, OP_TRUNCATE = 4, OP_READ = 8 };
@@ -21,6 +24,29 @@ static struct control {
 } * control;
 
 static sqlite3_vfs layer, *real;
+
+struct entry {
+    char op;   /* OP_WRITE, OP_SYNC or OP_TRUNCATE */
+    char file; /* 'd': the database, 'w': its log */
+    short unused;
+    int len; /* of a write */
+    sqlite3_int64 at; /* where, or the new size */
+};
+
+static int record = -1;
+static const sqlite3_file *database, *its_log;
+
+static void note(const sqlite3_file *file, int op, const void *data, int len, sqlite3_int64 at)
+{
+    struct entry entry = {
+        .op = (char)op, .file = file == database ? 'd' : 'w', .len = data ? len : 0, .at = at};
+    const struct iovec parts[] = {{&entry, sizeof(entry)}, {(void *)data, (size_t)entry.len}};
+
+    if (record < 0 || (file != database && file != its_log))
+        return;
+    if (writev(record, parts, 2) != (ssize_t)sizeof(entry) + entry.len)
+        abort();
+}
 
 /* SQLite has a table of methods for each kind of locking. */
 static struct methods {
@@ -53,21 +79,31 @@ static int on_write(sqlite3_file *file, const void *data, int len, sqlite3_int64
 
     if (rc == SQLITE_FULL)
         real_of(file)->xWrite(file, data, len / 2, at);
-    return rc ? rc : real_of(file)->xWrite(file, data, len, at);
+    if (rc)
+        return rc;
+    note(file, OP_WRITE, data, len, at);
+    return real_of(file)->xWrite(file, data, len, at);
 }
 
 static int on_sync(sqlite3_file *file, int flags)
 {
     int rc = fails(OP_SYNC);
 
-    return rc ? rc : real_of(file)->xSync(file, flags);
+    if (rc)
+        return rc;
+    rc = real_of(file)->xSync(file, flags);
+    note(file, OP_SYNC, NULL, 0, 0); /* from here on it is certain */
+    return rc;
 }
 
 static int on_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
     int rc = fails(OP_TRUNCATE);
 
-    return rc ? rc : real_of(file)->xTruncate(file, size);
+    if (rc)
+        return rc;
+    note(file, OP_TRUNCATE, NULL, 0, size);
+    return real_of(file)->xTruncate(file, size);
 }
 
 static int on_read(sqlite3_file *file, void *data, int len, sqlite3_int64 at)
@@ -85,6 +121,10 @@ static int on_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int f
     (void)vfs;
     if (rc != SQLITE_OK || !file->pMethods)
         return rc;
+    if (flags & SQLITE_OPEN_MAIN_DB)
+        database = file;
+    if (flags & SQLITE_OPEN_WAL)
+        its_log = file;
     for (struct methods *table = tables; table < tables + 8; table++) {
         if (!table->real) {
             table->real = file->pMethods;
@@ -107,6 +147,8 @@ __attribute__((constructor)) static void begin(void)
     const char *path = getenv("FAULTY_DISK");
     int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
 
+    if (getenv("DISK_RECORD"))
+        record = open(getenv("DISK_RECORD"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     unsetenv("LD_PRELOAD");
     if (fd < 0)
         return;
