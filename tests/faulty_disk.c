@@ -2,8 +2,8 @@
 /*
  * Preloaded by tests: a layer between SQLite and its files (https://www.sqlite.org/vfs.html) that
  * fails when it is told to, by the memory of the file $FAULTY_DISK, and writes down in the file
- * $DISK_RECORD, when there is one, what was done to the database and its log: a struct entry for each
- * call, behind that of a write its bytes. Children get a healthy disk.
+ * $DISK_RECORD, when there is one, what was done to the database and its log: a struct entry for
+ * each call, behind that of a write its bytes. Children get a healthy disk.
  */
 #include <fcntl.h>
 #include <sqlite3.h>
@@ -29,7 +29,7 @@ struct entry {
     char op;   /* OP_WRITE, OP_SYNC or OP_TRUNCATE */
     char file; /* 'd': the database, 'w': its log */
     short unused;
-    int len; /* of a write */
+    int len;          /* of a write */
     sqlite3_int64 at; /* where, or the new size */
 };
 

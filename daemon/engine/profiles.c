@@ -15,9 +15,8 @@ struct profile *engine_find_known_profile(const struct engine *engine, const cha
 
 bool engine_is_visible(const struct profile *profile)
 {
-    return !profile->staged.is_forgotten &&
-           (!profile->is_removed || profile_waiting(profile) > 0 ||
-            profile_count(profile, TASK_RUNNING) > 0);
+    return !profile->staged.is_forgotten && (!profile->is_removed || profile_waiting(profile) > 0 ||
+                                             profile_count(profile, TASK_RUNNING) > 0);
 }
 
 struct profile *engine_find_profile(const struct engine *engine, const char *name)

@@ -96,7 +96,8 @@ static bool check_ids(struct json_object *value, const char *field, struct param
     return true;
 }
 
-static bool check_texts(const struct param *param, struct json_object *value, const char *field,
+static bool check_texts(const struct param *param, struct json_object *value,
+                        const struct settings *settings, const char *field,
                         struct param_error *error)
 {
     if (!json_object_is_type(value, json_type_object))
@@ -108,7 +109,7 @@ static bool check_texts(const struct param *param, struct json_object *value, co
         char inner[128];
 
         snprintf(inner, sizeof(inner), "%s.%s", field, name);
-        if (!check_string(param, text, NULL, inner, error))
+        if (!check_string(param, text, settings, inner, error))
             return false;
     }
     return true;
@@ -181,7 +182,7 @@ static bool check_value(const struct param *param, struct json_object *value,
     case PARAM_IDS:
         return check_ids(value, field, error);
     case PARAM_TEXTS:
-        return check_texts(param, value, field, error);
+        return check_texts(param, value, settings, field, error);
     case PARAM_INTEGER:
     case PARAM_NUMBER:
         return check_number(param, value, field, error);

@@ -262,8 +262,10 @@ void acp_transcript_other(struct acp_turn *turn, const struct acp_message *messa
     acp_transcript_flush(turn);
     buf_printf(&text, "session %.100s: %.200s %.2000s", message->session, message->word,
                acp_text_or(json_get(update, "content"), "text", acp_text_or(update, "title", "")));
-    if (strlen(json_compact(update)) > ACP_UPDATE_MAX)
-        update = abridged = acp_transcript_abridge(update);
+    if (strlen(json_compact(update)) > ACP_UPDATE_MAX) {
+        abridged = acp_transcript_abridge(update);
+        update = abridged;
+    }
     acp_transcript_note(turn, "other-session", buf_text(&text), "update", update);
 }
 

@@ -223,7 +223,8 @@ static void run_on_ending(evutil_socket_t fd UNUSED, short what UNUSED, void *da
     run->end.output = buf_text(&output);
     run->end.output_len = output.len;
     tail_take(&run->errors, &errors);
-    run->end.stderr_lines = lines = stderr_lines(buf_text(&errors), errors.len);
+    lines = stderr_lines(buf_text(&errors), errors.len);
+    run->end.stderr_lines = lines;
     run->end.line = run->last_line.text.data;
     run->end.line_len = run->last_line.text.len;
     run->end.line_is_over = run->last_line.is_over;
