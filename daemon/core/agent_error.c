@@ -45,60 +45,67 @@ static const struct {
     {"unauthorized", ERROR_AUTH},
 };
 
+/* Too common to decide by themselves, wherever they stand. */
+enum where { ANYWHERE, ALONE /* the whole text */, ABOUT_LOGIN };
+
 /* The first row that is found decides. */
 static const struct {
     const char *words;
     enum error_class class;
-    bool only_about_login; /* too common to decide by themselves */
+    enum where where;
 } phrases[] = {
-    {"disk quota", ERROR_EXIT, false},
-    {"edquot", ERROR_EXIT, false},
-    {"resource temporarily unavailable", ERROR_EXIT, false}, /* EAGAIN */
-    {"session not found", ERROR_EXIT, false},
-    {"rate limit", ERROR_RATE_LIMIT, false},
-    {"rate limits", ERROR_RATE_LIMIT, false},
-    {"rate limited", ERROR_RATE_LIMIT, false},
-    {"rate limiting", ERROR_RATE_LIMIT, false},
-    {"rate-limit", ERROR_RATE_LIMIT, false},
-    {"rate-limited", ERROR_RATE_LIMIT, false},
-    {"usage limit", ERROR_RATE_LIMIT, false},
-    {"usage limits", ERROR_RATE_LIMIT, false},
-    {"too many requests", ERROR_RATE_LIMIT, false},
-    {"quota exceeded", ERROR_RATE_LIMIT, false},
-    {"exceeded your quota", ERROR_RATE_LIMIT, false},
-    {"exceeded your current quota", ERROR_RATE_LIMIT, false},
-    {"out of quota", ERROR_RATE_LIMIT, false},
-    {"insufficient credits", ERROR_RATE_LIMIT, false},
-    {"credit balance is too low", ERROR_RATE_LIMIT, false},
-    {"overloaded", ERROR_UNAVAILABLE, false},
-    {"service unavailable", ERROR_UNAVAILABLE, false},
-    {"temporarily unavailable", ERROR_UNAVAILABLE, false},
-    {"bad gateway", ERROR_UNAVAILABLE, false},
-    {"authentication required", ERROR_AUTH, false},
-    {"authentication failed", ERROR_AUTH, false},
-    {"unauthorized", ERROR_AUTH, false},
-    {"unauthenticated", ERROR_AUTH, false},
-    {"not logged in", ERROR_AUTH, false},
-    {"login required", ERROR_AUTH, false},
-    {"please log in", ERROR_AUTH, false},
-    {"please login", ERROR_AUTH, false},
-    {"run /login", ERROR_AUTH, false},
-    {"invalid api key", ERROR_AUTH, false},
-    {"invalid x-api-key", ERROR_AUTH, false},
-    {"incorrect api key", ERROR_AUTH, false},
-    {"api key not valid", ERROR_AUTH, false},
-    {"missing api key", ERROR_AUTH, false},
-    {"token has expired", ERROR_AUTH, false},
-    {"auth required", ERROR_AUTH, false},
-    {"log in", ERROR_AUTH, true},
-    {"login", ERROR_AUTH, true},
-    {"logged in", ERROR_AUTH, true},
-    {"sign in", ERROR_AUTH, true},
-    {"authenticate", ERROR_AUTH, true},
-    {"authentication", ERROR_AUTH, true},
-    {"credentials", ERROR_AUTH, true},
-    {"api key", ERROR_AUTH, true},
-    {"auth", ERROR_AUTH, true},
+    {"disk quota", ERROR_EXIT, ANYWHERE},
+    {"edquot", ERROR_EXIT, ANYWHERE},
+    {"resource temporarily unavailable", ERROR_EXIT, ANYWHERE}, /* EAGAIN */
+    {"session not found", ERROR_EXIT, ANYWHERE},
+    {"rate limit", ERROR_RATE_LIMIT, ANYWHERE},
+    {"rate limits", ERROR_RATE_LIMIT, ANYWHERE},
+    {"rate limited", ERROR_RATE_LIMIT, ANYWHERE},
+    {"rate limiting", ERROR_RATE_LIMIT, ANYWHERE},
+    {"rate-limit", ERROR_RATE_LIMIT, ANYWHERE},
+    {"rate-limited", ERROR_RATE_LIMIT, ANYWHERE},
+    {"ratelimit exceeded", ERROR_RATE_LIMIT, ANYWHERE},
+    {"usage limit", ERROR_RATE_LIMIT, ANYWHERE},
+    {"usage limits", ERROR_RATE_LIMIT, ANYWHERE},
+    {"hit your limit", ERROR_RATE_LIMIT, ANYWHERE},
+    {"too many requests", ERROR_RATE_LIMIT, ANYWHERE},
+    {"quota exceeded for", ERROR_RATE_LIMIT, ANYWHERE},
+    {"exceeded your quota", ERROR_RATE_LIMIT, ANYWHERE},
+    {"exceeded your current quota", ERROR_RATE_LIMIT, ANYWHERE},
+    {"exhausted your daily quota", ERROR_RATE_LIMIT, ANYWHERE},
+    {"exhausted your quota", ERROR_RATE_LIMIT, ANYWHERE},
+    {"resource has been exhausted", ERROR_RATE_LIMIT, ANYWHERE},
+    {"insufficient credits", ERROR_RATE_LIMIT, ANYWHERE},
+    {"credit balance is too low", ERROR_RATE_LIMIT, ANYWHERE},
+    {"model is overloaded", ERROR_UNAVAILABLE, ANYWHERE},
+    {"server is overloaded", ERROR_UNAVAILABLE, ANYWHERE},
+    {"service is overloaded", ERROR_UNAVAILABLE, ANYWHERE},
+    {"currently overloaded", ERROR_UNAVAILABLE, ANYWHERE},
+    {"temporarily overloaded", ERROR_UNAVAILABLE, ANYWHERE},
+    {"overloaded", ERROR_UNAVAILABLE, ALONE},
+    {"service unavailable", ERROR_UNAVAILABLE, ANYWHERE},
+    {"temporarily unavailable", ERROR_UNAVAILABLE, ANYWHERE},
+    {"authentication required", ERROR_AUTH, ANYWHERE},
+    {"unauthorized", ERROR_AUTH, ALONE},
+    {"unauthenticated", ERROR_AUTH, ALONE},
+    {"not logged in", ERROR_AUTH, ANYWHERE},
+    {"login required", ERROR_AUTH, ANYWHERE},
+    {"please log in", ERROR_AUTH, ANYWHERE},
+    {"please login", ERROR_AUTH, ANYWHERE},
+    {"run /login", ERROR_AUTH, ANYWHERE},
+    {"invalid api key", ERROR_AUTH, ANYWHERE},
+    {"invalid x-api-key", ERROR_AUTH, ANYWHERE},
+    {"incorrect api key", ERROR_AUTH, ANYWHERE},
+    {"api key not valid", ERROR_AUTH, ANYWHERE},
+    {"missing api key", ERROR_AUTH, ANYWHERE},
+    {"token has expired", ERROR_AUTH, ANYWHERE},
+    {"invalid authentication credentials", ERROR_AUTH, ANYWHERE},
+    {"log in", ERROR_AUTH, ABOUT_LOGIN},
+    {"logged in", ERROR_AUTH, ABOUT_LOGIN},
+    {"sign in", ERROR_AUTH, ABOUT_LOGIN},
+    {"signed in", ERROR_AUTH, ABOUT_LOGIN},
+    {"not authenticated", ERROR_AUTH, ABOUT_LOGIN},
+    {"auth required", ERROR_AUTH, ABOUT_LOGIN},
 };
 
 enum error_class agent_error_of_status(int64_t status)
@@ -122,15 +129,34 @@ static bool is_in_word(char c)
     return isalnum((unsigned char)c) || c == '_' || (unsigned char)c >= 0x80;
 }
 
+/* Whether a word goes on at `at`, in the direction of `step`: a point or a hyphen between two
+ * letters is part of it, as in the name of a file. */
+static bool goes_on(const char *at, int step)
+{
+    return is_in_word(*at) || ((*at == '.' || *at == '-' || *at == '/') && is_in_word(at[step]));
+}
+
+static bool begins_word(const char *text, const char *at)
+{
+    return at == text || !(at - text == 1 ? is_in_word(at[-1]) : goes_on(at - 1, -1));
+}
+
 /* The phrase as whole words. */
 static bool has_phrase(const char *text, const char *phrase)
 {
     size_t len = strlen(phrase);
 
     for (const char *at = text; (at = strcasestr(at, phrase)); at++)
-        if ((at == text || !is_in_word(at[-1])) && !is_in_word(at[len]))
+        if (begins_word(text, at) && !goes_on(at + len, 1))
             return true;
     return false;
+}
+
+static bool is_phrase(const char *text, const char *phrase)
+{
+    size_t len = strlen(phrase);
+
+    return strncasecmp(text, phrase, len) == 0 && strspn(text + len, ".! \n") == strlen(text + len);
 }
 
 static bool parts_words(char c)
@@ -149,20 +175,36 @@ static bool ends_with(const char *text, const char *end, const char *word)
            ((size_t)(end - text) == len || !is_in_word(end[-(ptrdiff_t)len - 1]));
 }
 
-/* Whether the number at `at` is told as a status. */
+static bool ends_with_any(const char *text, const char *end, const char *const *words)
+{
+    for (; *words; words++)
+        if (ends_with(text, end, *words))
+            return true;
+    return false;
+}
+
+/* Whether the three digits at `at` are told as a status: by a word before them that means nothing
+ * else, or by one that may, with nothing behind them but their phrase; or they begin the text,
+ * before that phrase or the provider's answer. */
 static bool is_told_as_status(const char *text, const char *at, const char *reason)
 {
-    static const char *const before[] = {"http",      "http/1.1",    "http/2",     "http error",
-                                         "status",    "status code", "statuscode", "status_code",
-                                         "api error", "error code"};
+    static const char *const surely[] = {"http",       "http/1.1",  "http/2",
+                                         "http error", "api error", NULL};
+    static const char *const maybe[] = {"status",     "status code", "statuscode", "status_code",
+                                        "error code", "error",       NULL};
+    static const char *const never[] = {"exit status", "exit code", NULL};
     const char *after = at + 3;
+    bool is_followed;
 
-    for (size_t i = 0; i < ARRAY_SIZE(before); i++)
-        if (ends_with(text, at, before[i]))
-            return true;
-    while (parts_words(*after))
+    while (parts_words(*after) && *after != '{')
         after++;
-    return strncasecmp(after, reason, strlen(reason)) == 0 || strncasecmp(after, "status", 6) == 0;
+    is_followed = strncasecmp(after, reason, strlen(reason)) == 0;
+    if (ends_with_any(text, at, surely))
+        return true;
+    if (at == text)
+        return is_followed || *after == '{';
+    return ends_with_any(text, at, maybe) && !ends_with_any(text, at, never) &&
+           (is_followed || !is_in_word(*after));
 }
 
 static enum error_class of_told_status(const char *text)
@@ -171,12 +213,20 @@ static enum error_class of_told_status(const char *text)
         size_t digits = strspn(at, "0123456789");
 
         for (size_t i = 0; digits == 3 && i < ARRAY_SIZE(statuses); i++)
-            if (strtol(at, NULL, 10) == statuses[i].status &&
-                (at == text || (!is_in_word(at[-1]) && !strchr(".-", at[-1]))) &&
-                !is_in_word(at[3]) && is_told_as_status(text, at, statuses[i].reason))
+            if (strtol(at, NULL, 10) == statuses[i].status && begins_word(text, at) &&
+                !goes_on(at + 3, 1) && is_told_as_status(text, at, statuses[i].reason))
                 return statuses[i].class;
         at += digits ? digits : 1;
     }
+    return ERROR_NONE;
+}
+
+/* A provider's name among the words, where it is no word of a language. */
+static enum error_class of_told_name(const char *text)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (strchr(names[i].name, '_') && has_phrase(text, names[i].name))
+            return names[i].class;
     return ERROR_NONE;
 }
 
@@ -184,8 +234,11 @@ enum error_class agent_error_of_words(const char *text, bool is_about_login)
 {
     enum error_class class = of_told_status(text);
 
+    if (class == ERROR_NONE)
+        class = of_told_name(text);
     for (size_t i = 0; class == ERROR_NONE && i < ARRAY_SIZE(phrases); i++)
-        if ((is_about_login || !phrases[i].only_about_login) && has_phrase(text, phrases[i].words))
+        if ((phrases[i].where != ABOUT_LOGIN || is_about_login) &&
+            (phrases[i].where == ALONE ? is_phrase : has_phrase)(text, phrases[i].words))
             class = phrases[i].class;
     return class;
 }

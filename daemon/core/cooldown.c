@@ -27,9 +27,16 @@ void cooldown_note(struct cooldown *cooldown, const struct cooldown_end *end, in
         return;
     }
     cooldown->task_id = end->task_id;
-    /* Attempts that ran together fail together: once is enough. */
-    if (cooldown->length && end->started < cooldown->began)
+    /* Attempts that ran together fail together: once is enough, and the longest wait counts. */
+    if (cooldown->length && end->started < cooldown->began) {
+        int64_t asked = end->retry_after_ms < max ? end->retry_after_ms : max;
+
+        if (asked && end->ended + asked > cooldown->until) {
+            cooldown->length = asked;
+            cooldown->until = end->ended + asked;
+        }
         return;
+    }
     cooldown->length = end->retry_after_ms ? end->retry_after_ms
                        : cooldown->length  ? 2 * cooldown->length
                                            : min;

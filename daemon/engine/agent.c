@@ -164,6 +164,12 @@ static void add_half_line(struct attempt *attempt, const struct acp_end *end)
     free(message);
 }
 
+static void print_login(const struct attempt *attempt, const struct acp_end *end, struct buf *out)
+{
+    agent_failure_print_login(end->agent, end->failure, attempt->profile->config.runner.auth_method,
+                              end->run ? end->run->stderr_lines : NULL, out);
+}
+
 /* The agent told of an error, as an answer or otherwise. */
 static void judge_failure(struct attempt *attempt, const struct acp_end *end)
 {
@@ -175,7 +181,7 @@ static void judge_failure(struct attempt *attempt, const struct acp_end *end)
     attempt->retry_after_ms = failure.retry_after_ms;
     if (failure.class == ERROR_AUTH) {
         buf_printf(&message, "the agent wants to be logged in (%s): ", failure.words);
-        agent_failure_print_login(end->agent, end->run ? end->run->stderr_lines : NULL, &message);
+        print_login(attempt, end, &message);
     } else if (end->failed_request == ACP_REQUEST_COUNT) {
         buf_printf(&message, "the agent ended its turn, but its model failed: %s", failure.words);
     } else {
@@ -194,7 +200,7 @@ static void judge_verdict(struct attempt *attempt, const struct acp_end *end)
     attempt->result = end->result ? xstrdup(end->result) : NULL;
     if (end->verdict == ACP_UNAUTHORIZED) {
         buf_printf(&message, "%s: ", end->message);
-        agent_failure_print_login(end->agent, end->run ? end->run->stderr_lines : NULL, &message);
+        print_login(attempt, end, &message);
         attempt->message = buf_take(&message);
     } else {
         attempt->message = end->message ? xstrdup(end->message) : NULL;
@@ -292,14 +298,16 @@ static void on_agent_end(struct acp *acp, const struct acp_end *end, void *data)
     attempt_end(attempt);
 }
 
-static bool asks_for_login(enum acp_request request, struct json_object *error, void *data)
+static enum acp_trouble read_error(enum acp_request request, struct json_object *error, void *data)
 {
     const struct attempt *attempt = data;
     struct agent_failure failure;
 
     agent_failure_read(attempt->engine->reader, request, error, &failure);
     free(failure.words);
-    return failure.class == ERROR_AUTH;
+    if (failure.class == ERROR_AUTH)
+        return ACP_NO_LOGIN;
+    return error_class_info(failure.class)->cools_down ? ACP_NO_PROVIDER : ACP_OWN_TROUBLE;
 }
 
 static void tell(const struct attempt *attempt, const struct acp_question *question, bool is_open)
@@ -381,7 +389,7 @@ void attempt_launch_agent(struct attempt *attempt, const struct run_spec *run)
     struct acp_handler handler = {
         .on_question = on_question,
         .on_answered = on_answered,
-        .asks_for_login = asks_for_login,
+        .read_error = read_error,
         .on_log = on_log,
         .on_end = on_agent_end,
         .on_gone = on_gone,

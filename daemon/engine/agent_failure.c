@@ -10,8 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "common/alloc.h"
+#include "common/clock.h"
 #include "common/strv.h"
 #include "core/agent_error.h"
 
@@ -37,9 +39,12 @@ static bool is_one_of(const char *key, const char *const *keys)
     return false;
 }
 
-/* Seconds, as a number or as a text such as "30" or "30s"; 0: it is neither. */
+/* Seconds: a number, a text such as "30" or "30s", or a date of HTTP (RFC 9110, section 10.2.3); 0:
+ * it is none of these. */
 static double seconds_of(struct json_object *value)
 {
+    struct tm date = {0};
+    const char *text, *rest;
     char *end;
     double seconds;
 
@@ -47,39 +52,59 @@ static double seconds_of(struct json_object *value)
         return json_object_get_double(value);
     if (!json_object_is_type(value, json_type_string))
         return 0;
-    seconds = strtod(json_object_get_string(value), &end);
+    text = json_object_get_string(value);
+    rest = strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &date);
+    if (rest && !*rest)
+        return (double)timegm(&date) - (double)clock_wall_ms() / 1000;
+    seconds = strtod(text, &end);
     return *end == '\0' || strcmp(end, "s") == 0 ? seconds : 0;
 }
 
+static const char *const delays_in_seconds[] = {
+    "retry-after",       "retryAfter",          "retry_after",
+    "retryAfterSeconds", "retry_after_seconds", "resets_in_seconds",
+    "resetsInSeconds",   "retryDelay",          NULL};
+static const char *const delays_in_ms[] = {"retry-after-ms", "retryAfterMs", "retry_after_ms",
+                                           NULL};
+
+/* Of several the longest counts. */
 static void read_delay(struct reading *reading, const char *key, struct json_object *value)
 {
-    static const char *const in_seconds[] = {
-        "retry-after",       "retryAfter",          "retry_after",
-        "retryAfterSeconds", "retry_after_seconds", "resets_in_seconds",
-        "resetsInSeconds",   "retryDelay",          NULL};
-    static const char *const in_ms[] = {"retry-after-ms", "retryAfterMs", "retry_after_ms", NULL};
-    double seconds = is_one_of(key, in_seconds) ? seconds_of(value)
-                     : is_one_of(key, in_ms)    ? seconds_of(value) / 1000
-                                                : 0;
+    double seconds = is_one_of(key, delays_in_seconds) ? seconds_of(value)
+                     : is_one_of(key, delays_in_ms)    ? seconds_of(value) / 1000
+                                                       : 0;
 
-    if (seconds > 0 && isfinite(seconds))
+    if (seconds > reading->retry_after_s && isfinite(seconds))
         reading->retry_after_s = fmin(seconds, RETRY_MAX_S);
 }
 
-/* A member that says by its name that it is a status, or the name of an error. */
+/* A status is a number, or a text of nothing else. */
+static enum error_class class_of_status(struct json_object *value)
+{
+    const char *text = json_object_get_string(value);
+
+    if (json_object_is_type(value, json_type_string) && strspn(text, "0123456789") != strlen(text))
+        return agent_error_of_name(text);
+    return agent_error_of_status(json_object_get_int64(value));
+}
+
+/* A member that says by its name that it is a status, or the name of an error. `is_error`: the
+ * object is an error, or part of one, and not something that the error is about. */
 static void read_member(struct reading *reading, const char *key, bool is_error,
                         struct json_object *value)
 {
-    static const char *const status_keys[] = {"status",      "statusCode", "httpStatusCode",
-                                              "status_code", "httpStatus", NULL};
-    static const char *const name_keys[] = {"type",  "code",      "status",         "name",
-                                            "error", "errorType", "codexErrorInfo", NULL};
+    static const char *const statuses[] = {"statusCode", "httpStatusCode", "status_code",
+                                           "httpStatus", NULL};
+    static const char *const of_errors[] = {"status", "code", NULL};
+    static const char *const names[] = {"type",      "name",           "error",
+                                        "errorType", "codexErrorInfo", NULL};
+    bool is_scalar =
+        json_object_is_type(value, json_type_int) || json_object_is_type(value, json_type_string);
     enum error_class class = ERROR_NONE;
 
-    if (json_object_is_type(value, json_type_int) &&
-        (is_one_of(key, status_keys) || (is_error && strcmp(key, "code") == 0)))
-        class = agent_error_of_status(json_object_get_int64(value));
-    else if (json_object_is_type(value, json_type_string) && is_one_of(key, name_keys))
+    if (is_scalar && (is_one_of(key, statuses) || (is_error && is_one_of(key, of_errors))))
+        class = class_of_status(value);
+    else if (is_error && json_object_is_type(value, json_type_string) && is_one_of(key, names))
         class = agent_error_of_name(json_object_get_string(value));
     if (reading->by_structure == ERROR_NONE)
         reading->by_structure = class;
@@ -106,17 +131,20 @@ static void read_text(struct reading *reading, const char *key, struct json_obje
 {
     const char *text = json_object_get_string(value), *reason;
     CLEANUP(json_putp) struct json_object *inner = NULL;
-    size_t len = (size_t)json_object_get_string_len(value), offset;
+    size_t len = (size_t)json_object_get_string_len(value), start = strcspn(text, "{["), offset;
     int rank = rank_of(key, text);
 
-    if (text[0] == '{' &&
-        json_reader_parse(reading->reader, text, len, &inner, &reason, &offset) == 0) {
+    /* A provider's answer, alone or behind a few words. */
+    if (start < 100 && start < len &&
+        json_reader_parse(reading->reader, text + start, len - start, &inner, &reason, &offset) ==
+            0)
         read_value(reading, key, true, inner, depth + 1);
+    if (inner && !start)
         return;
-    }
     if (reading->by_words == ERROR_NONE)
         reading->by_words = agent_error_of_words(text, reading->is_about_login);
-    if (rank >= reading->detail_rank || strcmp(text, reading->message) == 0)
+    if (rank >= reading->detail_rank || strcmp(text, reading->message) == 0 ||
+        is_one_of(key, delays_in_seconds))
         return;
     reading->detail_rank = rank;
     free(reading->detail);
@@ -126,20 +154,27 @@ static void read_text(struct reading *reading, const char *key, struct json_obje
 static void read_value(struct reading *reading, const char *key, bool is_error,
                        struct json_object *value, int depth)
 {
+    /* Of an error, those that are errors in turn. */
+    static const char *const parts[] = {"data",     "error",   "errors",         "cause",
+                                        "response", "details", "body",           "headers",
+                                        "_meta",    "codex",   "codexErrorInfo", NULL};
+
     if (depth > DEPTH_MAX)
         return;
     if (json_object_is_type(value, json_type_string)) {
         read_text(reading, key, value, depth);
     } else if (json_object_is_type(value, json_type_array)) {
-        for (size_t i = 0; i < json_object_array_length(value); i++)
+        for (size_t i = 0; i < json_object_array_length(value); i++) {
+            read_delay(reading, key, json_object_array_get_idx(value, i));
             read_value(reading, key, is_error, json_object_array_get_idx(value, i), depth + 1);
+        }
     } else if (json_object_is_type(value, json_type_object)) {
         json_object_object_foreach(value, name, member)
         {
             if (strcmp(name, "authMethods") == 0) /* is no reason */
                 continue;
             read_member(reading, name, is_error, member);
-            read_value(reading, name, strcmp(name, "error") == 0, member, depth + 1);
+            read_value(reading, name, is_error && is_one_of(name, parts), member, depth + 1);
         }
     }
 }
@@ -194,21 +229,35 @@ void agent_failure_read(struct json_reader *reader, enum acp_request request,
         ret_failure->class = reading.by_words;
 }
 
-/* The line that has an address to open, else one that speaks of logging in. */
+static bool has_any(const char *line, size_t len, const char *const *words)
+{
+    CLEANUP(freep) char *copy = xstrndup(line, len);
+
+    for (; *words; words++)
+        if (strcasestr(copy, *words))
+            return true;
+    return false;
+}
+
+/* The line that speaks of logging in, best with an address to open; else one with an address. */
 static char *login_line(const char *stderr_lines)
 {
-    static const char *const words[] = {"http://", "https://", "login", "log in", "sign in", NULL};
+    static const char *const logins[] = {"login", "log in", "sign in", "authoriz", "device", NULL};
+    static const char *const addresses[] = {"http://", "https://", NULL};
+    const char *best = NULL;
+    int best_worth = 0;
 
-    for (size_t i = 0; stderr_lines && words[i]; i++) {
-        const char *found = strcasestr(stderr_lines, words[i]), *start = found;
+    for (const char *line = stderr_lines, *next; line && *line; line = next) {
+        size_t len = strcspn(line, "\n");
+        int worth = 2 * has_any(line, len, logins) + has_any(line, len, addresses);
 
-        if (!found)
+        next = line + len + (line[len] == '\n');
+        if (worth <= best_worth)
             continue;
-        while (start > stderr_lines && start[-1] != '\n')
-            start--;
-        return xstrndup(start, strcspn(start, "\n"));
+        best_worth = worth;
+        best = line;
     }
-    return NULL;
+    return best ? xstrndup(best, strcspn(best, "\n")) : NULL;
 }
 
 /* Methods of type `terminal` are not to be passed to `authenticate`: they are for people. */
@@ -236,15 +285,23 @@ static void print_methods(struct json_object *methods, bool is_terminal, const c
         buf_add_text(out, after);
 }
 
-void agent_failure_print_login(struct json_object *agent, const char *stderr_lines, struct buf *out)
+void agent_failure_print_login(struct json_object *agent, struct json_object *error,
+                               const char *auth_method, const char *stderr_lines, struct buf *out)
 {
     struct json_object *methods = json_get(agent, "authMethods");
     CLEANUP(freep) char *line = login_line(stderr_lines);
+    size_t before;
 
+    if (!json_object_is_type(methods, json_type_array) || !json_object_array_length(methods))
+        methods = json_get(json_get(error, "data"), "authMethods");
     buf_add_text(out, "log in with the agent's own program");
     print_methods(methods, true, " (", ")", out);
-    buf_add_text(out, ", or set runner.authMethod");
-    print_methods(methods, false, " to one of (", ")", out);
+    if (auth_method)
+        buf_printf(out, "; runner.authMethod \"%.100s\" did not do it", auth_method);
+    before = out->len;
+    print_methods(methods, false, ", or set runner.authMethod to one of (", ")", out);
+    if (out->len == before && !methods && !auth_method)
+        buf_add_text(out, ", or set runner.authMethod if it has one");
     if (line)
         buf_printf(out, "; it wrote: %.*s", QUOTE_MAX, line);
 }

@@ -16,7 +16,8 @@ struct agent_failure {
  *  (ACP_REQUEST_COUNT). The caller frees `words`. */
 void agent_failure_read(struct json_reader *reader, enum acp_request request,
                         struct json_object *error, struct agent_failure *ret_failure);
-/** Prints how the agent's user can log in: the agent's `authMethods`, and what the agent itself
- *  wrote to stderr about it. */
-void agent_failure_print_login(struct json_object *agent, const char *stderr_lines,
-                               struct buf *out);
+/** Prints how the agent's user can log in: the agent's `authMethods`, as it told of them at its
+ * start or with the error, and what it wrote to stderr about it. `auth_method`: that has been
+ * tried, or NULL. */
+void agent_failure_print_login(struct json_object *agent, struct json_object *error,
+                               const char *auth_method, const char *stderr_lines, struct buf *out);

@@ -9,10 +9,8 @@
  */
 #include "engine/attempt.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <string.h>
-#include <sysexits.h>
 
 #include "common/alloc.h"
 #include "common/log.h"
@@ -22,7 +20,6 @@
 #include "run/run_log.h"
 
 #define OUTPUT_TAIL (64 * 1024) /* of stdout, for the result */
-#define QUOTE_MAX   500         /* bytes of the program's own words in a message */
 
 struct attempt *attempt_find(const struct engine *engine, int64_t task_id, int64_t number)
 {
@@ -211,156 +208,6 @@ int attempt_claim(struct engine *engine, struct profile *profile, int limit)
     return claimed;
 }
 
-static size_t skip_blanks(const char *text, size_t len, size_t at)
-{
-    while (at < len && (text[at] == ' ' || text[at] == '\t'))
-        at++;
-    return at;
-}
-
-/* The last line when it is a JSON object, else NULL, and why it is none when it begins like one. */
-static char *object_of(struct attempt *attempt, const struct run_end *end, char **ret_why)
-{
-    const char *line = end->line, *reason;
-    size_t len = end->line_len, start = skip_blanks(line, len, 0), offset;
-    char *text;
-
-    if (len - start >= 3 && memcmp(line + start, "\xef\xbb\xbf", 3) == 0)
-        start = skip_blanks(line, len, start + 3);
-    if (start < len && line[start] == '}')
-        *ret_why = xstrdup("an object must stand in one line");
-    if (start == len || line[start] != '{')
-        return NULL;
-    if (end->line_is_over)
-        *ret_why = xasprintf("over %lld bytes", (long long)attempt->engine->settings.input_limit);
-    else if (json_reader_compact(attempt->engine->reader, line + start, len - start, &text, &reason,
-                                 &offset) < 0)
-        *ret_why = xasprintf("not valid JSON at byte %zu: %s", start + offset, reason);
-    else
-        return text;
-    return NULL;
-}
-
-/* The last line of the output when it is a JSON object, else the output as {"output": …}. */
-static char *result_of(struct attempt *attempt, struct run *run, const struct run_end *end)
-{
-    CLEANUP(freep) char *why = NULL, *note = NULL;
-    char *object = object_of(attempt, end, &why);
-    struct buf result = {0};
-
-    if (object)
-        return object;
-    if (why) {
-        note = xasprintf("the last line of stdout is not used as the result: %s", why);
-        run_log_note(run_get_log(run), "acpd", note, strlen(note), NULL, NULL);
-        run_log_flush(run_get_log(run));
-        attempt->log_has_grown = true;
-    }
-    buf_add_text(&result, "{\"output\":");
-    buf_add_json_string(&result, end->output ? end->output : "", end->output_len);
-    buf_add_char(&result, '}');
-    return buf_take(&result);
-}
-
-static enum error_class class_of_status(int status)
-{
-    switch (status) {
-    case EX_OK:
-        return ERROR_NONE;
-    case EX_TEMPFAIL:
-        return ERROR_UNAVAILABLE;
-    case EX_NOPERM:
-        return ERROR_AUTH;
-    case EX_USAGE:
-    case EX_DATAERR:
-    case EX_CONFIG:
-        return ERROR_INVALID;
-    default:
-        return ERROR_EXIT;
-    }
-}
-
-static void end_as(struct attempt *attempt, enum error_class class, char *message)
-{
-    attempt->class = class;
-    attempt->message = message;
-}
-
-void attempt_keep_tail(struct attempt *attempt, const char *stderr_lines)
-{
-    if (attempt->class != ERROR_NONE && stderr_lines)
-        attempt->tail = xstrdup(stderr_lines);
-}
-
-static bool says_something(const char *line, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if (isalnum((unsigned char)line[i]) || (unsigned char)line[i] >= 0x80)
-            return true;
-    return false;
-}
-
-void attempt_add_words(struct attempt *attempt, const char *stderr_lines)
-{
-    const char *end = stderr_lines ? stderr_lines + strlen(stderr_lines) : NULL;
-    char *message = attempt->message;
-
-    while (end && end > stderr_lines) {
-        const char *newline = memrchr(stderr_lines, '\n', (size_t)(end - stderr_lines));
-        const char *line = newline ? newline + 1 : stderr_lines;
-        size_t len = (size_t)(end - line);
-
-        if (says_something(line, len)) {
-            attempt->message =
-                xasprintf("%s: %.*s", message, (int)(len < QUOTE_MAX ? len : QUOTE_MAX), line);
-            free(message);
-            return;
-        }
-        end = newline;
-    }
-}
-
-void attempt_judge(struct attempt *attempt, const struct run_end *end)
-{
-    bool succeeded = end->outcome == RUN_EXITED && end->code == 0;
-    bool was_stopped = attempt_was_stopped(attempt);
-    const char *colon = end->message ? ": " : "", *more = end->message ? end->message : "";
-
-    if (was_stopped && attempt->stop == ERROR_TIMEOUT) {
-        end_as(
-            attempt, ERROR_TIMEOUT,
-            xasprintf("ran longer than its timeout of %g s", (double)attempt->timeout_ms / 1000));
-        return;
-    }
-    /* What finished its work while acpd was stopping has finished it. */
-    if (was_stopped && !succeeded) {
-        end_as(attempt, attempt->stop, xstrdup("acpd was stopped"));
-        return;
-    }
-    switch (end->outcome) {
-    case RUN_EXITED:
-        attempt->class = class_of_status(end->code);
-        if (!succeeded)
-            attempt->message = xasprintf("exited with status %d%s%s", end->code, colon, more);
-        if (!succeeded && !end->message)
-            attempt_add_words(attempt, end->stderr_lines);
-        break;
-    case RUN_SIGNALED:
-        end_as(attempt, ERROR_SIGNAL,
-               xasprintf("killed by signal %d (%s)%s%s", end->code, strsignal(end->code), colon,
-                         more));
-        if (!end->message)
-            attempt_add_words(attempt, end->stderr_lines);
-        break;
-    case RUN_NOT_STARTED:
-        end_as(attempt, ERROR_UNAVAILABLE, xstrdup(more));
-        break;
-    case RUN_LOST:
-        end_as(attempt, ERROR_INTERRUPTED, xstrdup("its keeper process was killed"));
-        break;
-    }
-}
-
 void attempt_end(struct attempt *attempt)
 {
     attempt->ended_mono = clock_mono_ms();
@@ -382,7 +229,7 @@ static void on_run_end(struct run *run, const struct run_end *end, void *data)
     attempt_judge(attempt, end);
     attempt_keep_tail(attempt, end->stderr_lines);
     if (attempt->class == ERROR_NONE)
-        attempt->result = result_of(attempt, run, end);
+        attempt->result = attempt_read_result(attempt, run, end);
     attempt_end(attempt);
 }
 

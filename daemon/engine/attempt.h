@@ -92,6 +92,9 @@ void attempt_halt(struct attempt *attempt);
 bool attempt_was_stopped(const struct attempt *attempt);
 /** What the end of its program says about it: sets class and message. */
 void attempt_judge(struct attempt *attempt, const struct run_end *end);
+/** The last line of the output when it is a JSON object, else the output as {"output": …}; the
+ *  caller frees it. */
+char *attempt_read_result(struct attempt *attempt, struct run *run, const struct run_end *end);
 /** Adds to the message the last line of stderr that says something, if there is one. */
 void attempt_add_words(struct attempt *attempt, const char *stderr_lines);
 /** Keeps the last lines of stderr, for an attempt that did not complete its task. */

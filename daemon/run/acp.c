@@ -57,7 +57,7 @@ static void acp_settle(struct acp *acp)
         acp->is_leaving = true;
         run_close_input(acp->run);
     }
-    if (acp->is_leaving && acp->turn.state == ACP_OVER)
+    if (acp->is_leaving && (acp->turn.state == ACP_OVER || acp->turn.must_stop))
         run_stop(acp->run);
     at = acp_turn_deadline(&acp->turn);
     if (at == INT64_MAX) {
@@ -158,6 +158,18 @@ static void report(struct acp *acp, const struct run_end *run_end)
     acp->handler.on_end(acp, &end, acp->handler.data);
 }
 
+/* A message that the agent's end has cut off from its newline is one all the same. */
+static void take_last_line(struct acp *acp)
+{
+    int64_t noise = acp->turn.noise;
+
+    if (!acp->line.len || acp->line.data[acp->line.len - 1] != '}')
+        return;
+    acp_turn_take(&acp->turn, acp->line.data, acp->line.len, clock_mono_ms());
+    if (acp->turn.noise == noise)
+        buf_clear(&acp->line);
+}
+
 static void on_run_end(struct run *run UNUSED, const struct run_end *run_end, void *data)
 {
     struct acp *acp = data;
@@ -165,6 +177,7 @@ static void on_run_end(struct run *run UNUSED, const struct run_end *run_end, vo
     if (acp->is_idle) {
         acp->handler.on_gone(acp, acp->handler.data);
     } else {
+        take_last_line(acp);
         acp_turn_finish(&acp->turn);
         acp_transcript_flush(&acp->turn);
         report(acp, run_end);
@@ -196,11 +209,12 @@ static void host_on_answered(const struct acp_question *question, void *data)
     acp->handler.on_answered(acp, question, acp->handler.data);
 }
 
-static bool host_asks_for_login(enum acp_request request, struct json_object *error, void *data)
+static enum acp_trouble host_read_error(enum acp_request request, struct json_object *error,
+                                        void *data)
 {
     struct acp *acp = data;
 
-    return acp->handler.asks_for_login(request, error, acp->handler.data);
+    return acp->handler.read_error(request, error, acp->handler.data);
 }
 
 static char *copy(const char *text)
@@ -226,7 +240,7 @@ static struct acp_host host_of(struct acp *acp)
         .note = host_note,
         .on_question = host_on_question,
         .on_answered = host_on_answered,
-        .asks_for_login = host_asks_for_login,
+        .read_error = host_read_error,
         .data = acp,
     };
 }

@@ -36,7 +36,7 @@ struct acp_handler {
     enum acp_policy (*on_question)(struct acp *acp, const struct acp_question *question,
                                    void *data);
     void (*on_answered)(struct acp *acp, const struct acp_question *question, void *data);
-    bool (*asks_for_login)(enum acp_request request, struct json_object *error, void *data);
+    enum acp_trouble (*read_error)(enum acp_request request, struct json_object *error, void *data);
     /* Something was added to the transcript. */
     void (*on_log)(struct acp *acp, void *data);
     void (*on_end)(struct acp *acp, const struct acp_end *end, void *data);

@@ -59,18 +59,31 @@ void acp_end_fail(struct acp_turn *turn, enum acp_request request, struct json_o
     turn->failure = json_object_get(failure);
 }
 
-/* The message of an agent that ends its turn as if all were well though its model has failed, or
- * NULL. Copilot does; it says so in a last message of one paragraph, of which earlier ones are not
- * told apart, and reports no usage. */
-static const char *hidden_failure(const struct acp_turn *turn, const char *text)
+static bool is_copilot(const struct acp_turn *turn)
+{
+    return strcasestr(acp_text_or(json_get(turn->agent, "agentInfo"), "name", ""), "copilot");
+}
+
+/* Some agents end their turn as if all were well though their model has failed, and say so in a
+ * last message of one paragraph that begins with "Error: ", without reporting usage. Copilot does,
+ * and does not tell its messages apart; of others only what speaks of the provider is taken for
+ * that. NULL: it is no failure. */
+static struct json_object *hidden_failure(const struct acp_turn *turn, const char *text)
 {
     static const char prefix[] = "Error: ";
+    struct json_object *failure;
 
-    if (strncmp(text, prefix, strlen(prefix)) != 0)
-        text = turn->last_piece ? turn->last_piece : "";
-    return !turn->usage && strncmp(text, prefix, strlen(prefix)) == 0 && !strstr(text, "\n\n")
-               ? text
-               : NULL;
+    if (strncmp(text, prefix, strlen(prefix)) != 0 && is_copilot(turn) && turn->last_piece)
+        text = turn->last_piece;
+    if (turn->usage || strncmp(text, prefix, strlen(prefix)) != 0 || strstr(text, "\n\n"))
+        return NULL;
+    failure = json_object_new_object();
+    json_object_object_add(failure, "message", json_object_new_string(text));
+    if (is_copilot(turn) ||
+        turn->host.read_error(ACP_REQUEST_COUNT, failure, turn->host.data) != ACP_OWN_TROUBLE)
+        return failure;
+    json_object_put(failure);
+    return NULL;
 }
 
 /* What the end of a turn was worth shows once the agent's last words have come. */
@@ -78,7 +91,6 @@ static void judge_end(struct acp_turn *turn)
 {
     CLEANUP(json_putp) struct json_object *failure = NULL;
     CLEANUP(buf_deinit) struct buf text = {0};
-    const char *words;
 
     if (turn->verdict != ACP_COMPLETED)
         return;
@@ -93,13 +105,11 @@ static void judge_end(struct acp_turn *turn)
         return;
     }
     buf_add(&text, turn->text.bytes.data, turn->text.bytes.len);
-    words = hidden_failure(turn, buf_text(&text));
-    if (words) {
-        failure = json_object_new_object();
-        json_object_object_add(failure, "message", json_object_new_string(words));
-        turn->verdict = ACP_FAILED;
-        acp_end_fail(turn, ACP_REQUEST_COUNT, failure);
-    }
+    failure = hidden_failure(turn, buf_text(&text));
+    if (!failure)
+        return;
+    turn->verdict = ACP_FAILED;
+    acp_end_fail(turn, ACP_REQUEST_COUNT, failure);
 }
 
 void acp_turn_finish(struct acp_turn *turn)
@@ -121,9 +131,13 @@ void acp_end_now(struct acp_turn *turn, int64_t now)
 
 void acp_end_tick(struct acp_turn *turn, int64_t now)
 {
-    bool was_kept = acp_turn_is_kept(turn);
-
     acp_transcript_flush(turn);
+    /* One that was given end of file and has not left is made to; it is heard until it is gone. */
+    if (!acp_turn_is_kept(turn)) {
+        turn->must_stop = true;
+        turn->linger_deadline = INT64_MAX;
+        return;
+    }
     judge_end(turn);
     if (turn->state == ACP_LINGERING && acp_turn_is_kept(turn) && can_close(turn)) {
         turn->state = ACP_CLOSING;
@@ -131,7 +145,7 @@ void acp_end_tick(struct acp_turn *turn, int64_t now)
         acp_codec_close_session(&turn->codec, turn->session);
         return;
     }
-    /* It did not leave, did not close its session, or has turned out not to be kept. */
-    turn->must_stop |= turn->state == ACP_CLOSING || !was_kept;
+    /* It did not close its session, or has turned out not to be kept. */
+    turn->must_stop |= turn->state == ACP_CLOSING || !acp_turn_is_kept(turn);
     turn->state = ACP_OVER;
 }

@@ -121,11 +121,12 @@ static void note_rejection(struct acp_turn *turn, const struct acp_question *que
     turn->rejected_id = xstrdup(acp_text_or(question->tool_call, "toolCallId", ""));
 }
 
+/* `is_no`: the answer is meant as a rejection, though no option may be one. */
 static void answer(struct acp_turn *turn, const struct acp_question *question, const char *option,
-                   const char *by)
+                   bool is_no, const char *by)
 {
     const char *kind = acp_text_or(find_option(question, option), "kind", "");
-    bool is_rejection = strncmp(kind, "reject", 6) == 0;
+    bool is_rejection = is_no || strncmp(kind, "reject", 6) == 0;
 
     acp_codec_select(&turn->codec, question->id, option);
     acp_transcript_flush(turn);
@@ -136,6 +137,8 @@ static void answer(struct acp_turn *turn, const struct acp_question *question, c
                                option && !is_rejection);
     if (is_rejection)
         note_rejection(turn, question);
+    else if (option)
+        acp_transcript_forget_rejection(turn); /* it goes on */
 }
 
 /* The timers stood still while questions were open. */
@@ -153,7 +156,7 @@ static void close_question(struct acp_turn *turn, struct acp_question *question,
 void acp_turn_answer(struct acp_turn *turn, struct acp_question *question, const char *option,
                      const char *by, int64_t now)
 {
-    answer(turn, question, option, by);
+    answer(turn, question, option, false, by);
     close_question(turn, question, now);
 }
 
@@ -181,7 +184,8 @@ void acp_question_tick(struct acp_turn *turn, int64_t now)
 
         if (question->chosen || question->deadline > now)
             continue;
-        acp_turn_answer(turn, question, rejecting(question), "the deadline", now);
+        answer(turn, question, rejecting(question), true, "the deadline");
+        close_question(turn, question, now);
         turn->rejected = rejected;
         turn->lapsed++;
     }
@@ -214,7 +218,9 @@ static const char *fault_of_question(struct json_object *tool_call, struct json_
         struct json_object *option = json_object_array_get_idx(options, i);
         const char *id = acp_text_or(option, "optionId", NULL);
 
-        if (!id || strlen(id) > OPTION_ID_MAX || !acp_text_or(option, "kind", NULL))
+        if (!id || strlen(id) > OPTION_ID_MAX ||
+            strlen(id) != (size_t)json_object_get_string_len(json_get(option, "optionId")) ||
+            !acp_text_or(option, "kind", NULL))
             return "an option must have an optionId and a kind";
     }
     return NULL;
@@ -258,7 +264,7 @@ void acp_question_take(struct acp_turn *turn, struct acp_message *message, int64
     question = make_question(turn, message, now);
     turn->text_has_ended = true;
     if (is_cancelled) {
-        answer(turn, question, NULL,
+        answer(turn, question, NULL, false,
                turn->verdict != ACP_OPEN ? "the end of the turn" : "the end of its session");
         acp_question_free(question);
         return;
@@ -273,6 +279,7 @@ void acp_question_take(struct acp_turn *turn, struct acp_message *message, int64
     }
     answer(turn, question,
            policy == ACP_ALLOW ? acp_question_allowing(question) : rejecting(question),
+           policy != ACP_ALLOW,
            policy == ACP_ASK ? "the limit of open questions" : "the profile's rules");
     acp_question_free(question);
 }

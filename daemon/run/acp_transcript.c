@@ -39,7 +39,7 @@ static bool is_blank(const char *text, size_t len)
     return strspn(text, " \t\r\n") == len;
 }
 
-static void acp_transcript_forget_rejection(struct acp_turn *turn)
+void acp_transcript_forget_rejection(struct acp_turn *turn)
 {
     free(STEAL(turn->rejected_title));
     free(STEAL(turn->rejected_id));
@@ -51,17 +51,37 @@ static bool is_chunk(const char *kind)
            strcmp(kind, "user_message_chunk") == 0;
 }
 
-/* Whether the piece belongs to another message than the one before it, as far as the agent says. */
-static bool begins_message(struct acp_turn *turn, const char *message_id)
+/* Whether a piece with this id, or NULL, begins another message than the last one: where the agent
+ * gives no ids, a tool call or a question ended that. */
+static bool begins_message(const struct acp_turn *turn, const char *id)
 {
-    bool is_other = message_id && turn->text.bytes.len &&
-                    (!turn->message_id || strcmp(message_id, turn->message_id) != 0);
+    if (!id)
+        return turn->text_has_ended;
+    return !turn->message_id || strcmp(id, turn->message_id) != 0;
+}
 
-    if (message_id) {
-        free(turn->message_id);
-        turn->message_id = xstrdup(message_id);
+/* A blank piece begins nothing: some agents end a turn with one. */
+static void follow_message(struct acp_turn *turn, const char *text, size_t len, const char *id)
+{
+    bool is_blank_piece = is_blank(text, len), is_other = begins_message(turn, id);
+
+    if (is_other)
+        acp_transcript_flush(turn);
+    if (is_other && is_blank_piece)
+        return;
+    if (is_other) {
+        tail_deinit(&turn->text);
+        turn->text = (struct tail){.limit = ACP_TEXT_MAX};
+        free(STEAL(turn->message_id));
+        turn->message_id = id ? xstrdup(id) : NULL;
+        turn->text_has_ended = false;
     }
-    return is_other;
+    if (!is_blank_piece) {
+        acp_transcript_forget_rejection(turn);
+        free(turn->last_piece);
+        turn->last_piece = xstrndup(text, len < ACP_PIECE_MAX ? len : ACP_PIECE_MAX);
+    }
+    tail_add(&turn->text, text, len);
 }
 
 /* Pieces of one message are joined until something else comes, or for a moment. */
@@ -72,22 +92,10 @@ static void take_chunk(struct acp_turn *turn, struct json_object *update, const 
     const char *text = json_object_get_string(content);
     size_t len = (size_t)json_object_get_string_len(content);
 
-    if (strcmp(kind, "agent_message_chunk") == 0) {
-        if (begins_message(turn, acp_text_or(update, "messageId", NULL))) {
-            acp_transcript_flush(turn);
-            turn->text_has_ended = true;
-        }
-        free(turn->last_piece);
-        turn->last_piece = xstrndup(text, len < ACP_PIECE_MAX ? len : ACP_PIECE_MAX);
-        if (!is_blank(text, len))
-            acp_transcript_forget_rejection(turn);
-        if (turn->text_has_ended) {
-            tail_deinit(&turn->text);
-            turn->text = (struct tail){.limit = ACP_TEXT_MAX};
-        }
-        turn->text_has_ended = false;
-        tail_add(&turn->text, text, len);
-    }
+    if (!len)
+        return;
+    if (strcmp(kind, "agent_message_chunk") == 0)
+        follow_message(turn, text, len, acp_text_or(update, "messageId", NULL));
     if (turn->chunk.len && strcmp(turn->chunk_kind, kind) != 0)
         acp_transcript_flush(turn);
     if (!turn->chunk.len) {
@@ -103,6 +111,27 @@ static void take_chunk(struct acp_turn *turn, struct json_object *update, const 
     }
 }
 
+static bool is_open(struct json_object *tool_call)
+{
+    const char *status = acp_text_or(tool_call, "status", "");
+
+    return strcmp(status, "pending") == 0 || strcmp(status, "in_progress") == 0;
+}
+
+/* There are too many: those that have ended go, or all where none has. */
+static void forget_tools(struct acp_turn *turn)
+{
+    struct json_object *open = json_object_new_object();
+
+    json_object_object_foreach(turn->tool_calls, id,
+                               tool_call) if (turn->open_tool_calls < TOOL_CALLS_MAX &&
+                                              is_open(tool_call))
+        json_object_object_add(open, id, json_object_get(tool_call));
+    json_object_put(turn->tool_calls);
+    turn->tool_calls = open;
+    turn->open_tool_calls = json_object_object_length(open);
+}
+
 /* What is known of the tool call, with the news of this update in it. */
 struct json_object *acp_transcript_remember(struct acp_turn *turn, struct json_object *update)
 {
@@ -110,11 +139,8 @@ struct json_object *acp_transcript_remember(struct acp_turn *turn, struct json_o
     struct json_object *known = json_get(turn->tool_calls, id);
 
     if (!known) {
-        if (json_object_object_length(turn->tool_calls) >= TOOL_CALLS_MAX) {
-            json_object_put(turn->tool_calls);
-            turn->tool_calls = json_object_new_object();
-            turn->open_tool_calls = 0;
-        }
+        if (json_object_object_length(turn->tool_calls) >= TOOL_CALLS_MAX)
+            forget_tools(turn);
         known = json_object_new_object();
         json_object_object_add(turn->tool_calls, id, known);
     }
@@ -125,13 +151,6 @@ struct json_object *acp_transcript_remember(struct acp_turn *turn, struct json_o
             json_object_object_add(known, key, json_object_new_string(value));
     }
     return known;
-}
-
-static bool is_open(struct json_object *tool_call)
-{
-    const char *status = acp_text_or(tool_call, "status", "");
-
-    return strcmp(status, "pending") == 0 || strcmp(status, "in_progress") == 0;
 }
 
 static void set_status(struct acp_turn *turn, struct json_object *known, const char *status)
@@ -157,7 +176,7 @@ static void follow_tool(struct acp_turn *turn, const char *kind, struct json_obj
 
     if (status && strlen(status) < 64)
         set_status(turn, acp_transcript_remember(turn, update), status);
-    if (is_new && turn->rejected_id &&
+    if ((is_new || (status && strcmp(status, "completed") == 0)) && turn->rejected_id &&
         strcmp(acp_text_or(update, "toolCallId", ""), turn->rejected_id) != 0)
         acp_transcript_forget_rejection(turn);
 }
@@ -284,10 +303,10 @@ void acp_transcript_update(struct acp_turn *turn, const struct acp_message *mess
     acp_transcript_flush(turn);
     if (strcmp(message->word, "usage_update") == 0)
         acp_transcript_cost(turn, json_get(update, "cost"));
-    if (is_tool(message->word)) {
+    if (is_tool(message->word))
         follow_tool(turn, message->word, update);
+    if (strcmp(message->word, "tool_call") == 0)
         turn->text_has_ended = true;
-    }
     describe(turn, message->word, update, &text);
     if (strlen(json_compact(update)) > ACP_UPDATE_MAX) {
         abridged = acp_transcript_abridge(update);

@@ -23,6 +23,8 @@ void acp_transcript_other(struct acp_turn *turn, const struct acp_message *messa
 /** A question about the tool call was answered: it goes on, or it does not keep the turn waiting
  * any more. Some agents (gemini) speak of it by the question alone. */
 void acp_transcript_answer_tool(struct acp_turn *turn, const char *id, bool is_allowed);
+/** The agent goes on in spite of a rejection: that is not how its turn ends. */
+void acp_transcript_forget_rejection(struct acp_turn *turn);
 /** What is known of the tool call, with the news of this update in it; the turn's. */
 struct json_object *acp_transcript_remember(struct acp_turn *turn, struct json_object *update);
 /** A copy without what makes it large; the caller's. */

@@ -93,7 +93,8 @@ static void take_failure(struct acp_turn *turn, const struct acp_message *messag
     case ACP_NEW_SESSION:
     case ACP_PROMPT:
         if (turn->verdict == ACP_OPEN && turn->script->auth_method && !turn->has_authenticated &&
-            turn->host.asks_for_login(message->request, message->body, turn->host.data)) {
+            turn->host.read_error(message->request, message->body, turn->host.data) ==
+                ACP_NO_LOGIN) {
             acp_handshake_authenticate(turn, now);
             return;
         }
@@ -185,8 +186,7 @@ static void take_answer(struct acp_turn *turn, const struct acp_message *message
 static void take_noise(struct acp_turn *turn, const char *line, size_t len)
 {
     acp_transcript_flush(turn);
-    turn->host.note(turn->host.data, "stdout", line, len > ACP_CHUNK_MAX ? ACP_CHUNK_MAX : len,
-                    NULL, NULL);
+    turn->host.note(turn->host.data, "stdout", line, len, NULL, NULL);
     if (++turn->noise >= NOISE_MAX)
         acp_turn_break(
             turn, ACP_FAILED,

@@ -39,6 +39,8 @@ enum acp_verdict {
     ACP_STALLED,
 };
 
+enum acp_trouble { ACP_OWN_TROUBLE, ACP_NO_LOGIN, ACP_NO_PROVIDER /* or none that works now */ };
+
 enum acp_policy { ACP_ALLOW, ACP_REJECT, ACP_ASK };
 
 /* A question of the agent that is open. */
@@ -63,8 +65,8 @@ struct acp_host {
     enum acp_policy (*on_question)(const struct acp_question *question, void *data);
     /* A question that had been left open has been answered or withdrawn. */
     void (*on_answered)(const struct acp_question *question, void *data);
-    /* Whether an error says that the agent is not logged in. */
-    bool (*asks_for_login)(enum acp_request request, struct json_object *error, void *data);
+    /* What an error is about. */
+    enum acp_trouble (*read_error)(enum acp_request request, struct json_object *error, void *data);
     void *data;
 };
 

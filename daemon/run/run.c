@@ -24,7 +24,7 @@
 #define CHUNK  65536
 #define CHUNKS 4
 
-#define ERRORS_TAIL (4 * STDERR_LINES_BYTES) /* of stderr: escape sequences take room, too */
+#define ERRORS_TAIL (8 * STDERR_LINES_BYTES) /* of stderr: escape sequences take room, too */
 #define SHOW_MS     250 /* that a line waits for its end before it is shown without */
 
 static char chunk[CHUNK];
@@ -215,6 +215,7 @@ static void run_on_ending(evutil_socket_t fd UNUSED, short what UNUSED, void *da
     struct run *run = data;
     CLEANUP(buf_deinit) struct buf output = {0}, errors = {0};
     CLEANUP(freep) char *lines = NULL;
+    const char *newline = NULL;
 
     for (size_t i = 0; i < RUN_STREAMS; i++)
         stream_drain(&run->streams[i]);
@@ -223,6 +224,11 @@ static void run_on_ending(evutil_socket_t fd UNUSED, short what UNUSED, void *da
     run->end.output = buf_text(&output);
     run->end.output_len = output.len;
     tail_take(&run->errors, &errors);
+    if (run->errors.is_cut &&
+        errors.len > STDERR_LINES_BYTES) /* perhaps within an escape sequence */
+        newline = memchr(errors.data, '\n', errors.len - STDERR_LINES_BYTES);
+    if (newline)
+        buf_consume(&errors, (size_t)(newline - errors.data));
     lines = stderr_lines(buf_text(&errors), errors.len);
     run->end.stderr_lines = lines;
     run->end.line = run->last_line.text.data;

@@ -58,10 +58,12 @@ static void on_answered(const struct acp_question *question, void *data)
     ((struct host *)data)->answered++;
 }
 
-static bool asks_for_login(enum acp_request request, struct json_object *error, void *data UNUSED)
+static enum acp_trouble read_error(enum acp_request request, struct json_object *error,
+                                   void *data UNUSED)
 {
     PROMISE(request == ACP_NEW_SESSION || request == ACP_PROMPT);
-    return json_object_get_int64(json_get(error, "code")) == -32000;
+    return json_object_get_int64(json_get(error, "code")) == -32000 ? ACP_NO_LOGIN
+                                                                    : ACP_OWN_TROUBLE;
 }
 
 /* Each message is one line of JSON-RPC; one request at a time. */
@@ -156,10 +158,14 @@ static void play_line(struct acp_turn *turn, struct host *host, const char *line
     }
 }
 
-/* Whatever the agent does or leaves undone, its turn ends. */
+/* Whatever the agent does or leaves undone, its turn ends, by itself or with the agent. */
 static void wait_for_end(struct acp_turn *turn, struct spoken *spoken, int64_t now)
 {
     for (int i = 0; turn->state != ACP_OVER; i++) {
+        if (turn->must_stop) {
+            acp_turn_finish(turn);
+            continue;
+        }
         PROMISE(i < 200, "the turn does not end");
         PROMISE(acp_turn_deadline(turn) != INT64_MAX, "it would wait for ever");
         if (acp_turn_deadline(turn) > now)
@@ -207,7 +213,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .reuse = wishes & IS_KEPT ? ACP_REUSE_FREELY : 0,
     };
     struct host host = {0};
-    struct acp_host callbacks = {on_note, on_question, on_answered, asks_for_login, &host};
+    struct acp_host callbacks = {on_note, on_question, on_answered, read_error, &host};
     struct spoken spoken = {0};
     struct acp_turn turn;
     int64_t now = 1000;

@@ -48,6 +48,14 @@ def error(make_daemon):
     (-32000, "the build failed", None, "exit"),
     (-32603, "x", 17, "exit"),
     (500, "Internal server error", None, "exit"),
+    (-32603, "the test failed with exit status 429", None, "exit"),
+    (-32603, "error: 429 tests failed", None, "exit"),
+    (-32603, "429 files changed", None, "exit"),
+    (-32603, "cannot open rate-limit.md", None, "exit"),
+    (-32603, "the method authenticate is overloaded", None, "exit"),
+    (-32603, "no such file: login.ts", None, "exit"),
+    (-32603, "x", {"path": ["status", 429]}, "exit"),
+    (-32603, "x", {"tool": {"status": "completed"}, "line": 429}, "exit"),
     # A provider's limits.
     (-32000, "You've hit your usage limit", None, "rate_limit"),
     (-32603, "API Error: 429 slow down", None, "rate_limit"),
@@ -59,11 +67,17 @@ def error(make_daemon):
     (-32603, "x", {"error": {"type": "rate_limit_error", "message": "slow"}}, "rate_limit"),
     (-32603, "x", '{"error":{"code":429,"status":"RESOURCE_EXHAUSTED"}}', "rate_limit"),
     (-32603, "You exceeded your current quota", None, "rate_limit"),
+    (-32603, "x", {"status": "429"}, "rate_limit"),
+    (-32603, "x", [{"error": {"code": 429}}], "rate_limit"),
+    (-32603, 'API returned: {"error": {"type": "rate_limit_error"}}', None, "rate_limit"),
+    (-32603, '429 {"error": {"message": "slow"}}', None, "rate_limit"),
+    (-32603, "You've hit your limit · resets 3pm", None, "rate_limit"),
     (429, "x", None, "rate_limit"),
     # One that cannot work now.
     (-32603, "x", {"type": "overloaded_error"}, "unavailable"),
     (-32603, "x", {"httpStatusCode": 503}, "unavailable"),
     (-32603, "503 Service Unavailable", None, "unavailable"),
+    (-32603, "The model is overloaded", None, "unavailable"),
     (529, "x", None, "unavailable"),
     # No login.
     (-32603, "Authentication required", None, "auth"),
@@ -101,6 +115,9 @@ def test_the_message_says_why(error, data, message):
 @pytest.mark.parametrize("data, seconds", [
     ({"retryAfter": 90}, 90), ({"headers": {"Retry-After": "80"}}, 80),
     ({"resets_in_seconds": 70.5}, 70.5), ({"error": {"details": [{"retryDelay": "60s"}]}}, 60),
+    ({"retryAfter": "85s"}, 85), ({"retryAfter": 40, "headers": {"retry-after": ["75"]}}, 75),
+    ({"retryAfter": "Fri, 31 Dec 2199 23:59:59 GMT"}, 100),
+    ({"retryAfter": "Fri, 31 Dec 1999 23:59:59 GMT"}, 30),
     ({"retry_after": 1000000}, 100), ({"retryAfter": -5}, 30), ({"retryAfter": "soon"}, 30),
 ])
 def test_a_provider_says_how_long_to_wait(make_daemon, data, seconds):
@@ -122,8 +139,7 @@ CODEX = ("note('session_info_update', _meta={'codex': {'error': {'message': 'str
     (CODEX % (429, "systemError"), "rate_limit", "its model failed: stream error"),
     (CODEX % (401, "systemError"), "auth", "stream error"),
     ("say('Error: 429 Too Many Requests'); end()", "rate_limit", "429 Too Many Requests"),
-    ("say('Error: Authentication failed'); end()", "auth", "Authentication failed"),
-    ("say('Error: something odd'); end()", "exit", "something odd"),
+    ("say('Error: Authentication required'); end()", "auth", "Authentication required"),
 ])
 def test_an_end_of_turn_that_hides_a_failure(error, script, error_class, words):
     told = error(None, None, script=script)
@@ -131,10 +147,19 @@ def test_an_end_of_turn_that_hides_a_failure(error, script, error_class, words):
 
 
 @pytest.mark.parametrize("script", [
+    "say('Error: something odd'); end()", "say('Looking.'); say('Error: something odd'); end()"])
+def test_copilot_tells_of_any_failure_in_words(error, script):
+    told = error(None, None, script=script,
+                 env={"ACPD_TEST_AGENT": '{"agentInfo": {"name": "copilot-cli"}}'})
+    assert (told["class"], "something odd" in told["message"]) == ("exit", True)
+
+
+@pytest.mark.parametrize("script", [
     CODEX % (429, "active") + "\n",                                   # it got over it
     "say('Error: is what the log says.'); end(usage={'totalTokens': 9})",
     "say('Error: line one\\n\\nand this is what it means'); end()",
     "say('The answer. Error: none'); end()",
+    "say('Error: is the first word of the file that you asked about.'); end()",
 ])
 def test_what_only_looks_like_a_failure_completes(run, script):  # noqa: F811
     client, task = run(script)
@@ -218,6 +243,8 @@ def test_a_prompt_that_asks_for_a_login_is_sent_again(run, folder):  # noqa: F81
      "exited with status 1: error: it broke"),
     ("printf '10 %%\\r20 %%\\rstopped at 20 %%\\n\\n' >&2; exit 1", "exit",
      "exited with status 1: stopped at 20 %"),
+    ("printf 'Error: no such module\n    at load (x.js:1:2)\n  at main\n\nNode.js v20.1.0\n' >&2; "
+     "exit 1", "exit", "exited with status 1: Error: no such module"),
     ("echo hello; exit 1", "exit", "exited with status 1"),
     ("echo going down >&2; kill -9 $$", "signal", "killed by signal 9 (Killed): going down"),
 ])
@@ -266,11 +293,13 @@ def test_a_turn_that_stops_at_a_rejected_permission_is_a_refusal(run, end):  # n
 @pytest.mark.parametrize("after", [
     "say('It was rejected, so I did it otherwise.')",
     "note('tool_call', toolCallId='other', title='Look', status='completed')",
+    "note('tool_call_update', toolCallId='other', status='completed')",
+    "ask(1, kind='read'); read()",
 ])
 def test_a_turn_that_goes_on_after_a_rejection_completes(run, after):  # noqa: F811
-    client, task = run(f"ask(); read(); {after}; end()", runner={"permissions": "reject"})
+    client, task = run(f"ask(); read(); {after}; end()", runner={"permissions": {"edit": "reject"}})
     assert task["status"] == "completed", task["error"]
-    assert task["result"]["permissions"] == {"allowed": 0, "rejected": 1, "lapsed": 0}
+    assert task["result"]["permissions"]["rejected"] == 1
 
 
 def test_the_result_counts_permissions(run):  # noqa: F811
@@ -279,3 +308,43 @@ def test_the_result_counts_permissions(run):  # noqa: F811
         "ask(3, kind='execute'); read(); say('done'); end()",
         runner={"permissions": {"edit": "reject", "execute": "ask"}, "permissionTimeout": 0.1})
     assert task["result"]["permissions"] == {"allowed": 2, "rejected": 1, "lapsed": 1}
+
+
+@pytest.mark.parametrize("script, text", [
+    # The agent tells its messages apart: a tool's progress does not cut one.
+    ("say('one ', messageId='a'); note('tool_call', toolCallId='t', title='T')\n"
+     "say('two', messageId='a')", "one two"),
+    ("say('one', messageId='a'); say('two', messageId='b')", "two"),
+    # It does not: only what begins a tool call parts them.
+    ("note('tool_call', toolCallId='t', title='T'); say('one ')\n"
+     "note('tool_call_update', toolCallId='t', status='in_progress'); say('two')", "one two"),
+    ("say('one'); note('tool_call', toolCallId='t', title='T'); say('two')", "two"),
+    # An empty or blank last piece takes nothing away.
+    ("say('one'); note('tool_call', toolCallId='t', title='T'); say('')", "one"),
+    ("say('one', messageId='a'); say('\\n', messageId='b')", "one"),
+])
+def test_the_result_is_the_last_message(run, script, text):  # noqa: F811
+    client, task = run(f"{script}; end()")
+    assert task["status"] == "completed" and task["result"]["text"] == text
+
+
+def test_a_last_line_needs_no_newline(run):  # noqa: F811
+    client, task = run("say('done'); sys.stdout.write(json.dumps({'jsonrpc': '2.0', 'id': prompt['id'], "
+                       "'result': {'stopReason': 'end_turn'}})); sys.stdout.flush(); sys.exit(0)")
+    assert task["status"] == "completed", task["error"]
+
+
+def test_an_agent_is_heard_until_it_is_gone(run):  # noqa: F811
+    """One that does not leave by itself may have something to say when it is told to."""
+    client, task = run("import signal\n"
+                       "def leave(*_): say('last words'); sys.exit(0)\n"
+                       "signal.signal(signal.SIGTERM, leave); end(); sleep_for_ever()")
+    assert task["status"] == "completed", task["error"]
+    assert task["result"]["text"] == "last words"
+
+
+def test_a_rejection_without_an_option_for_it_is_one(run):  # noqa: F811
+    client, task = run("ask(options=[{'optionId': 'y', 'kind': 'allow_once', 'name': 'Yes'}])\n"
+                       "m = read(); assert m['result']['outcome']['outcome'] == 'cancelled', m\n"
+                       "end('cancelled')", runner={"permissions": "reject"})
+    assert task["error"]["class"] == "refusal", task

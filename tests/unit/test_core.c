@@ -1467,6 +1467,27 @@ START_TEST(cooldown_counts_attempts_that_ran_together_once)
 }
 END_TEST
 
+START_TEST(cooldown_of_attempts_that_ran_together_takes_the_longest_wait)
+{
+    struct cooldown cooldown = {0};
+    struct cooldown_end end = {
+        .class = ERROR_RATE_LIMIT, .started = 10, .ended = 20, .retry_after_ms = 30};
+
+    cooldown_note(&cooldown, &end, 100, 350);
+    end.ended = 25;
+    end.retry_after_ms = 200;
+    cooldown_note(&cooldown, &end, 100, 350);
+    ck_assert_int_eq(cooldown.until, 225);
+    ck_assert_int_eq(cooldown.length, 200);
+    end.retry_after_ms = 40;
+    cooldown_note(&cooldown, &end, 100, 350);
+    ck_assert_int_eq(cooldown.until, 225);
+    end.retry_after_ms = 1000000;
+    cooldown_note(&cooldown, &end, 100, 350);
+    ck_assert_int_eq(cooldown.until, 25 + 350);
+}
+END_TEST
+
 START_TEST(cooldown_learns_nothing_from_a_cancelled_probe)
 {
     struct cooldown cooldown = {0};
@@ -2379,6 +2400,7 @@ int main(void)
     tcase = add_case(suite, "cooldown");
     tcase_add_test(tcase, cooldown_doubles_with_each_probe_that_fails);
     tcase_add_test(tcase, cooldown_counts_attempts_that_ran_together_once);
+    tcase_add_test(tcase, cooldown_of_attempts_that_ran_together_takes_the_longest_wait);
     tcase_add_test(tcase, cooldown_learns_nothing_from_a_cancelled_probe);
     tcase_add_test(tcase, cooldown_lasts_as_long_as_the_provider_says);
     tcase_add_test(tcase, cooldown_is_the_reason_of_health);
