@@ -189,7 +189,7 @@ export interface LogEntry {
   text: string;
   continues?: boolean; // the line of its stream's entry before
   truncated?: boolean; // it was longer
-  update?: { sessionUpdate?: string };
+  update?: { sessionUpdate?: string; truncated?: boolean };
 }
 
 export interface LogPage {

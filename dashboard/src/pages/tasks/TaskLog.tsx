@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { api, type LogEntry, type LogPage, type Task } from '../../api';
 import { clock, exact, parse, plural } from '../../format';
 import { pulse, wrote } from '../../store';
-import { joined } from './log';
+import { joined, plain } from './log';
 
 const KEPT = 5000; // entries in the page; a long log's beginning gives way
 
@@ -59,7 +59,7 @@ function Entry({ entry }: { entry: LogEntry }) {
     <li class={`log-entry ${entry.stream}`}>
       <time dateTime={entry.at} title={exact(at)}>{clock(at)}:{String(new Date(at).getSeconds()).padStart(2, '0')}</time>
       <span class="log-stream">{streamWords(entry)}</span>
-      <span class="log-text">{entry.text}{entry.truncated && <span class="muted"> … (cut)</span>}</span>
+      <span class="log-text">{plain(entry.text)}{(entry.truncated || entry.update?.truncated) && <span class="muted"> … (cut)</span>}</span>
     </li>
   );
 }

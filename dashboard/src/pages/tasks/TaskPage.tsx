@@ -1,3 +1,4 @@
+import { useRef } from 'preact/hooks';
 import { api, type Task } from '../../api';
 import { Blank } from '../../components/Blank';
 import { PriorityMark, Swatch, When } from '../../components/marks';
@@ -43,6 +44,17 @@ function Waiting({ task }: { task: Task }) {
   );
 }
 
+/** What counts in the last lines of stderr is mostly the last one. */
+function Tail({ text }: { text: string }) {
+  const box = useRef<HTMLPreElement>(null);
+  return (
+    <details onToggle={() => box.current && (box.current.scrollTop = box.current.scrollHeight)}>
+      <summary>Last lines of stderr</summary>
+      <pre tabIndex={0} ref={box}>{text}</pre>
+    </details>
+  );
+}
+
 function Failure({ task }: { task: Task }) {
   if (!task.error) return null;
   const isOver = task.status === 'failed' || task.status === 'cancelled';
@@ -51,12 +63,7 @@ function Failure({ task }: { task: Task }) {
       <span>
         <b>{!isOver && 'The last attempt: '}{classWords[task.error.class] ?? task.error.class}</b>{' '}
         {task.error.message} <span class="muted">({task.error.class})</span>
-        {task.error.tail?.includes('\n') && (
-          <details>
-            <summary>Last lines of stderr</summary>
-            <pre tabIndex={0}>{task.error.tail}</pre>
-          </details>
-        )}
+        {task.error.tail?.includes('\n') && <Tail text={task.error.tail} />}
       </span>
     </section>
   );
@@ -93,10 +100,14 @@ function Result({ value }: { value: unknown }) {
   if (value === null || value === undefined) return null;
   const object = typeof value === 'object' ? (value as Record<string, unknown>) : {};
   const text = typeof object.text === 'string' ? object.text : typeof object.output === 'string' ? object.output : null;
+  const counts = Object.entries(object.permissions ?? {}).filter(([, n]) => typeof n === 'number' && n > 0);
   return (
     <section class="card text-card">
       <h2>Result</h2>
       <pre tabIndex={0}>{text ?? JSON.stringify(value, null, 2)}</pre>
+      {text !== null && counts.length > 0 && (
+        <p class="sub">Permissions: {counts.map(([what, n]) => `${n} ${what}`).join(', ')}</p>
+      )}
     </section>
   );
 }

@@ -2,6 +2,10 @@ import type { LogEntry } from '../../api';
 
 const LINE = 65536; // characters that are joined; a line without end stays several entries
 
+/** What a terminal would show of the text: without escape sequences (ECMA-48). */
+export const plain = (text: string) =>
+  text.replace(/\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-Z\\`-~])?/g, '');
+
 /** Adds a page of a log to what is shown of it: an entry that goes on with its stream's last line is joined
  *  to it. Neither argument changes. */
 export function joined(shown: LogEntry[], page: LogEntry[]): LogEntry[] {
