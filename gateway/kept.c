@@ -51,6 +51,8 @@ void kept_open(void)
 
 void kept_wait(void)
 {
+    if (!own.is_open)
+        return; /* a request may end after its connection */
     pthread_mutex_lock(&all.lock);
     list_append(&all.idle, &own.link);
     own.is_idle = true;
