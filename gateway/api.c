@@ -143,6 +143,10 @@ static int call(struct mg_connection *connection, struct upstream *upstream,
     switch (upstream_call(upstream, route->method, actor, params, &reply)) {
     case UPSTREAM_REFUSED:
         return reply_refused(connection, reply.error);
+    case UPSTREAM_TOO_LARGE:
+        return http_error(connection, 413, RPC_INVALID_REQUEST, NULL, NULL,
+                          "acpd cannot be sent so much: %s",
+                          json_get_string(reply.error, "message"));
     case UPSTREAM_AWAY:
         return reply_away(connection);
     case UPSTREAM_LOST:

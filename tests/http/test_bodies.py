@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from acpd import DEADLINE, TOKEN, token_file, wait_until
+from acpd import DEADLINE, TOKEN, profile, token_file, wait_until
 
 ON = '{"isActive": true}'
 DRIPS = {
@@ -213,3 +213,18 @@ def test_who_asks_before_the_body_is_refused_without_it(make_gateway, daemon, fo
                  "Content-Length: 1000\r\nExpect: 100-continue\r\n\r\n")
         [answer] = raw.answers()
         assert answer.status == REFUSED[request_line] and answer.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize("size", [4 << 20, 9 << 20, 15 << 20])
+def test_a_body_that_makes_too_long_a_line_is_too_large(gateway, client, size):
+    error = gateway.put("/api/profiles/p/status", {"isActive": True, "x": "x" * size}).error(413, -32600)
+    assert "a line is at most 4194304 bytes" in error["error"]
+    assert client.state("p")["isActive"] is False
+    assert gateway.put("/api/profiles/p/status", " " * size + ON).status == 200, "white space is not sent on"
+
+
+def test_the_bound_of_a_line_is_the_daemons(make_daemon, make_gateway):
+    gateway = make_gateway(make_daemon(profile("p"), lineLimit=2000))
+    gateway.post("/api/profiles/p/assign-task", {"task": {"title": "t" * 900}}).json
+    error = gateway.post("/api/profiles/p/assign-task", {"task": {"title": "t" * 2000}}).error(413, -32600)
+    assert "at most 2000 bytes" in error["error"]
