@@ -58,7 +58,7 @@ def test_a_body_that_drips_is_ended(gateway, client):
 
 
 def test_the_bodies_in_flight_have_a_bound(gateway):
-    size, rest = (16 << 20), 1000  # the rest keeps each of them in flight
+    size, rest = (16 << 20), 1 << 16  # the rest, as much as is read at once, keeps each of them in flight
 
     def put(raw):
         raw.send(f"PUT /api/profiles/p/status HTTP/1.1\r\nHost: {gateway.host}\r\n"
@@ -66,7 +66,7 @@ def test_the_bodies_in_flight_have_a_bound(gateway):
         return raw.send(b" " * (size - rest))
 
     def one_more():
-        return gateway.put("/api/profiles/p/status", " " * 100000 + ON)
+        return gateway.put("/api/profiles/p/status", " " * 400000 + ON)
 
     def refused():
         """Whoever reads on when the bound is passed is refused: it may be one of the large ones, and then
