@@ -305,7 +305,7 @@ static void on_supervisor_lost(void *data)
 {
     struct loop *loop = data;
 
-    log_error("the supervisor process is gone; stopping, so that a restart can begin anew");
+    log_error("nothing can be started any more; stopping, so that a restart can begin anew");
     loop->stop_requested = true;
     loop->exit_status = EXIT_FAILURE;
 }
