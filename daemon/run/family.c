@@ -131,6 +131,14 @@ int family_parent(pid_t pid, pid_t *ret_parent)
     return 0;
 }
 
+bool family_is_stopped(pid_t pid)
+{
+    char path[64], state = '\0';
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    return read_parent(AT_FDCWD, path, &state) >= 0 && state == 'T';
+}
+
 int family_children(struct pid_set *ret_children)
 {
     CLEANUP(closedirp) DIR *dir = NULL;

@@ -34,6 +34,8 @@ struct family_scan {
 int family_parent(pid_t pid, pid_t *ret_parent);
 /** The children that the calling process has. */
 int family_children(struct pid_set *ret_children);
+/** Whether somebody has stopped the process. */
+bool family_is_stopped(pid_t pid);
 void family_deinit(struct family *family);
 /** One look at /proc. SIGKILL goes to every member; SIGTERM, followed by SIGCONT, only to the fresh
  *  ones, since many programs take a second one for impatience. A negative errno when /proc cannot

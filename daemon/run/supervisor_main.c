@@ -33,6 +33,7 @@
 
 #define LOCK_RETRY_MS    20
 #define LOCK_PATIENCE_MS 5000
+#define LOOK_MS          5000 /* between looks at acpd, while there are keepers */
 
 struct keeper_entry {
     pid_t pid;
@@ -42,7 +43,7 @@ struct keeper_entry {
 struct home {
     int command; /* -1 when acpd is gone */
     int lock, signals;
-    pid_t self;
+    pid_t self, acpd;
     const struct cgroup *cgroup;
     struct keeper_entry *keepers;
     size_t count, capacity;
@@ -300,18 +301,25 @@ static void home_kill_strays(struct home *home, bool has_children)
     home->lost_count = 0;
 }
 
+/* What runs has deadlines, which an acpd that was stopped cannot keep. */
+static void home_wake_acpd(const struct home *home)
+{
+    if (getppid() == home->acpd && family_is_stopped(home->acpd))
+        kill(home->acpd, SIGCONT);
+}
+
 /* Milliseconds until the next scan. Strays that do not die (another user's, or stuck in the kernel)
  * are looked at less and less. */
 static int home_patience(const struct home *home)
 {
     if (!home->lost_count)
-        return -1;
+        return home->count && home->command >= 0 ? LOOK_MS : -1;
     return home->scans < 100 ? 2 : 200;
 }
 
 void supervisor_main(int command, int lock, uint64_t children_nofile, const struct cgroup *cgroup)
 {
-    struct home home = {.self = getpid(), .cgroup = cgroup};
+    struct home home = {.self = getpid(), .acpd = getppid(), .cgroup = cgroup};
     bool has_children = true;
     sigset_t watched;
 
@@ -333,7 +341,8 @@ void supervisor_main(int command, int lock, uint64_t children_nofile, const stru
             {.fd = home.signals, .events = POLLIN},
         };
 
-        poll(polled, ARRAY_SIZE(polled), home_patience(&home));
+        if (poll(polled, ARRAY_SIZE(polled), home_patience(&home)) == 0 && home.count)
+            home_wake_acpd(&home);
         if (polled[0].revents)
             home_take_orders(&home);
         has_children = home_reap(&home);

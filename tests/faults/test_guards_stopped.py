@@ -216,8 +216,18 @@ def test_signals_that_can_be_ignored_are(make_daemon, folder):
         assert task["status"] == "completed" and task["attempt"] == 1
 
 
+def test_an_acpd_that_a_child_has_stopped_goes_on(make_daemon, folder):
+    """Else nothing that runs would ever be told that its time is over."""
+    stop = f"kill -STOP $(cut -d ' ' -f 4 /proc/{SUPERVISOR}/stat); sleep 1000"
+    daemon = make_daemon(shell(stop, timeout=1, retry=ONCE))
+    with daemon.client() as client:
+        id = client.assign("p")["id"]
+        assert client.finish(id)["error"]["class"] == "timeout"
+
+
 def test_nothing_is_asked_while_nothing_is_due(make_daemon, folder):
-    """The watch costs nothing: with runs that go on, and with none."""
+    """The watch costs nothing: a keeper sleeps while its command goes on, and all of them do when nothing
+    runs."""
     daemon = make_daemon(shell(f"touch {folder}/up; sleep 1000"), profile("q"))
 
     def turns():
@@ -228,7 +238,13 @@ def test_nothing_is_asked_while_nothing_is_due(make_daemon, folder):
         id = client.assign("p")["id"]
         wait_until((folder / "up").exists)
         client.finish(client.assign("q")["id"])
-        before = turns()
-        time.sleep(3)
-        assert sum(turns()[1:]) == sum(before[1:]), "supervisor and keeper slept"
+        before, end = turns(), time.monotonic() + 7
+        wait_until(lambda: time.monotonic() > end)
+        assert turns()[2] == before[2], "the keeper slept"
+        assert turns()[1] - before[1] <= 2, "the supervisor looked at acpd now and then"
         client.cancel_task(id=id)
+        client.finish(id)
+        wait_until(lambda: not keepers_of(daemon))
+        before, end = turns(), time.monotonic() + 7
+        wait_until(lambda: time.monotonic() > end)
+        assert turns()[1] == before[1], "and sleeps when nothing runs"
