@@ -309,6 +309,54 @@ int json_reader_compact(struct json_reader *reader, const char *text, size_t len
     return 0;
 }
 
+/* The string at *at, whose quotes and escapes are sound; *at is behind it then. */
+static struct json_object *take_string(const char *text, size_t *at)
+{
+    CLEANUP(freep) char *literal = NULL;
+    size_t end = *at + 1;
+
+    while (text[end] != '"')
+        end += text[end] == '\\' ? 2 : 1;
+    end++;
+    literal = xstrndup(text + *at, end - *at);
+    *at = end;
+    return json_tokener_parse(literal);
+}
+
+char *json_find_twin(const char *text, size_t len, size_t *ret_offset)
+{
+    struct json_object
+        *members[JSON_DEPTH_MAX + 1]; /* of each object that is open; or of an array */
+    CLEANUP(freep) char *twin = NULL;
+    size_t depth = 0, at = 0;
+
+    while (at < len && !twin) {
+        size_t start = at;
+
+        if (text[at] == '"') {
+            CLEANUP(json_putp) struct json_object *string = take_string(text, &at);
+            const char *key = json_object_get_string(string);
+
+            if (!depth || !is_key(text, len, at))
+                continue;
+            *ret_offset = start;
+            if (json_object_object_get_ex(members[depth - 1], key, NULL))
+                twin = xstrdup(key);
+            else
+                json_object_object_add(members[depth - 1], key, NULL);
+            continue;
+        }
+        if (text[at] == '{' || text[at] == '[')
+            members[depth++] = json_object_new_object();
+        else if (text[at] == '}' || text[at] == ']')
+            json_object_put(members[--depth]);
+        at++;
+    }
+    while (depth)
+        json_object_put(members[--depth]);
+    return STEAL(twin);
+}
+
 void json_putp(struct json_object **value)
 {
     json_object_put(*value);

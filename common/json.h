@@ -45,6 +45,10 @@ int json_reader_parse_leniently(struct json_reader *reader, const char *text, si
                                 struct json_object **ret_value, const char **ret_reason,
                                 size_t *ret_offset);
 
+/** Of a text that json_reader_parse() took: the name of the first member that its object has
+ * already, which the caller frees, and where it stands; NULL when there is none. */
+char *json_find_twin(const char *text, size_t len, size_t *ret_offset);
+
 /** CLEANUP(json_putp) */
 void json_putp(struct json_object **value);
 /** The member, or NULL when it is missing or null. */

@@ -131,25 +131,38 @@ char *path_default_config(void)
                           : user_path("XDG_CONFIG_HOME", ".config", "acpd/config.json");
 }
 
-int path_make_folder(const char *path, mode_t mode)
+/* Whoever has been told of a new folder finds it after a power cut. */
+static int sync_parent(const char *path)
 {
-    int r;
+    CLEANUP(freep) char *above = xasprintf("%s/..", path);
+    CLEANUP(closep) int fd = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return errno == EACCES ? 0 : -errno; /* one may write to what one may not read */
+    return fsync(fd) == 0 || errno == EINVAL ? 0 : -errno; /* not every file system can */
+}
+
+static int make_folder(const char *path, mode_t mode)
+{
+    struct stat st;
 
     if (mkdir(path, mode) == 0)
-        return 0;
-    if (errno == EEXIST) {
-        struct stat st;
-
-        if (stat(path, &st) < 0)
-            return -errno;
-        return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
-    }
-    if (errno != ENOENT)
+        return sync_parent(path);
+    if (errno != EEXIST)
         return -errno;
-    r = path_make_parent(path, mode);
-    if (r < 0)
+    if (stat(path, &st) < 0)
+        return -errno;
+    return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+}
+
+int path_make_folder(const char *path, mode_t mode)
+{
+    int r = make_folder(path, mode);
+
+    if (r != -ENOENT)
         return r;
-    return mkdir(path, mode) == 0 || errno == EEXIST ? 0 : -errno;
+    r = path_make_parent(path, mode);
+    return r < 0 ? r : make_folder(path, mode);
 }
 
 int path_make_parent(const char *path, mode_t mode)
@@ -163,12 +176,24 @@ int path_make_parent(const char *path, mode_t mode)
     return path_make_folder(parent, mode);
 }
 
+static bool is_guarded(const struct stat *st)
+{
+    return S_ISDIR(st->st_mode) && (st->st_uid == geteuid() || st->st_uid == 0) &&
+           !(st->st_mode & (S_IWGRP | S_IWOTH));
+}
+
 bool path_is_guarded(const char *path)
 {
     const char *slash = strrchr(path, '/');
     CLEANUP(freep) char *folder = xstrndup(path, slash ? (size_t)(slash - path) : 0);
     struct stat st;
 
-    return lstat(*folder ? folder : "/", &st) == 0 && S_ISDIR(st.st_mode) &&
-           (st.st_uid == geteuid() || st.st_uid == 0) && !(st.st_mode & (S_IWGRP | S_IWOTH));
+    return lstat(*folder ? folder : "/", &st) == 0 && is_guarded(&st);
+}
+
+bool path_folder_is_guarded(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && is_guarded(&st);
 }

@@ -14,7 +14,8 @@ char *path_default_state(void);
 /** $XDG_CONFIG_HOME/acpd/config.json or ~/.config/acpd/config.json; for root
  *  /etc/acpd/config.json. */
 char *path_default_config(void);
-/** Makes the folder and its missing parents. Existing ones are left as they are. */
+/** Makes the folder and its missing parents, and syncs what they were made in. Existing ones are
+ * left as they are. */
 int path_make_folder(const char *path, mode_t mode);
 /** Where a program is, as execvp() would find it: on `path` (colons between folders), or, with a
  * slash in it, from `cwd` (NULL: the working directory) on. NULL: nowhere, or it may not be
@@ -29,5 +30,7 @@ char *path_find_own(const char *built, const char *installed);
 bool path_is_run_by(const char *path, pid_t pid);
 /** Whether only this user and root can change what is in the folder that holds `path`. */
 bool path_is_guarded(const char *path);
+/** The same of the folder itself, or of the one that a link names. */
+bool path_folder_is_guarded(const char *path);
 /** Makes the folder that holds `path`. */
 int path_make_parent(const char *path, mode_t mode);

@@ -201,6 +201,39 @@ static int load(struct json_object *root, const char *demo_path, struct settings
     return 0;
 }
 
+static size_t line_of(const struct buf *text, size_t offset)
+{
+    size_t line = 1;
+
+    for (size_t i = 0; i < offset && i < text->len; i++)
+        line += text->data[i] == '\n';
+    return line;
+}
+
+static int parse(const char *path, const struct buf *text, struct json_object **ret_root,
+                 char **ret_error)
+{
+    CLEANUP(json_putp) struct json_object *root = NULL;
+    CLEANUP(freep) char *twin = NULL;
+    struct json_reader *reader = json_reader_new();
+    const char *reason;
+    size_t offset;
+    int r = json_reader_parse(reader, text->data, text->len, &root, &reason, &offset);
+
+    json_reader_free(reader);
+    if (r < 0) {
+        *ret_error = xasprintf("%s:%zu: %s", path, line_of(text, offset), reason);
+        return -EINVAL;
+    }
+    twin = json_find_twin(text->data, text->len, &offset);
+    if (twin) {
+        *ret_error = xasprintf("%s:%zu: \"%s\" is there twice", path, line_of(text, offset), twin);
+        return -EINVAL;
+    }
+    *ret_root = STEAL(root);
+    return 0;
+}
+
 int config_load(const char *path, const char *demo_path, struct settings *ret_settings,
                 char **ret_error)
 {
@@ -208,9 +241,6 @@ int config_load(const char *path, const char *demo_path, struct settings *ret_se
     CLEANUP(buf_deinit) struct buf text = {0};
     CLEANUP(json_putp) struct json_object *root = NULL;
     CLEANUP(freep) char *error = NULL;
-    struct json_reader *reader;
-    const char *reason;
-    size_t offset, line = 1;
     int r;
 
     config_set_defaults(&settings, config_rows);
@@ -221,15 +251,9 @@ int config_load(const char *path, const char *demo_path, struct settings *ret_se
     r = read_file(path, &text, ret_error);
     if (r < 0)
         return r;
-    reader = json_reader_new();
-    r = json_reader_parse(reader, text.data, text.len, &root, &reason, &offset);
-    json_reader_free(reader);
-    if (r < 0) {
-        for (size_t i = 0; i < offset && i < text.len; i++)
-            line += text.data[i] == '\n';
-        *ret_error = xasprintf("%s:%zu: %s", path, line, reason);
-        return -EINVAL;
-    }
+    r = parse(path, &text, &root, ret_error);
+    if (r < 0)
+        return r;
     r = load(root, demo_path, &settings, &error);
     if (r < 0) {
         *ret_error = xasprintf("%s: %s", path, error);

@@ -247,6 +247,13 @@ static int lock_state(const char *dir)
         log_error("cannot make the state directory %s: %s", dir, strerror(-r));
         return r;
     }
+    if (!path_folder_is_guarded(dir)) {
+        log_error(
+            "the state directory %s can be changed by other users; it has to be this user's or "
+            "root's, and chmod go-w",
+            dir);
+        return -EPERM;
+    }
     fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
         log_error("cannot open %s: %s", lock, strerror(errno));
@@ -298,7 +305,7 @@ static void on_supervisor_lost(void *data)
 {
     struct loop *loop = data;
 
-    log_error("the supervisor process is gone; stopping, so that a restart can begin anew");
+    log_error("nothing can be started any more; stopping, so that a restart can begin anew");
     loop->stop_requested = true;
     loop->exit_status = EXIT_FAILURE;
 }

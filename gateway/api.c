@@ -98,8 +98,8 @@ static void type_params(struct json_object *document, void *data)
 
 /* Adds the body to the parameters. False: it was answered. In both cases *ret_held bytes of it
  * count as in flight. */
-static bool take_body(struct mg_connection *connection, struct json_object *params,
-                      size_t *ret_held)
+static bool take_body(struct mg_connection *connection, const struct token_holder *holder,
+                      struct json_object *params, size_t *ret_held)
 {
     CLEANUP(buf_deinit) struct buf body = {0};
     CLEANUP(json_putp) struct json_object *value = NULL;
@@ -109,7 +109,7 @@ static bool take_body(struct mg_connection *connection, struct json_object *para
     size_t offset = 0;
     int r;
 
-    if (!http_read_body(connection, &body))
+    if (!http_read_body(connection, !holder->name[0], &body))
         return false;
     *ret_held = body.len;
     if (!body.len)
@@ -143,6 +143,10 @@ static int call(struct mg_connection *connection, struct upstream *upstream,
     switch (upstream_call(upstream, route->method, actor, params, &reply)) {
     case UPSTREAM_REFUSED:
         return reply_refused(connection, reply.error);
+    case UPSTREAM_TOO_LARGE:
+        return http_error(connection, 413, RPC_INVALID_REQUEST, NULL, NULL,
+                          "acpd cannot be sent so much: %s",
+                          json_get_string(reply.error, "message"));
     case UPSTREAM_AWAY:
         return reply_away(connection);
     case UPSTREAM_LOST:
@@ -206,7 +210,7 @@ int api_handle(struct mg_connection *connection, const struct http_policy *polic
     typing = (struct typing){.method = route->method, .params = params};
     if (json_object_object_length(params) && !upstream_discover(upstream, type_params, &typing))
         return reply_away(connection);
-    if (!reads && !take_body(connection, params, &held))
+    if (!reads && !take_body(connection, &holder, params, &held))
         return 400;
     return call(connection, upstream, route, &holder, params);
 }

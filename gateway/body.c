@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/body.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
 
 #include "common/clock.h"
+#include "common/list.h"
 #include "gateway/kept.h"
 
-#define BODIES_MAX (64 * 1024 * 1024) /* bytes of all in flight */
-#define DROP_MAX   (256 * 1024)       /* bytes of one that is refused */
-#define READ_SIZE  (64 * 1024)
+#define BODIES_MAX    (64 * 1024 * 1024) /* bytes of all in flight */
+#define STRANGERS_MAX 100                /* threads that wait for bodies of those without a token */
+#define SKIP_MAX      (64 * 1024) /* bytes of a body that nobody reads on a kept connection */
+#define SKIP_MS       100         /* and how long they may take */
+#define LINGER_MS     700         /* between an answer and the end of its connection */
+#define READ_SIZE     (64 * 1024)
 
 #ifndef sigev_notify_thread_id
 #define sigev_notify_thread_id _sigev_un._tid
@@ -18,13 +23,30 @@
 
 static atomic_size_t in_flight;
 
+/* The body of the request that a thread serves. */
+static _Thread_local enum {
+    REST_NONE,   /* it has none, or it was read to its end */
+    REST_UNREAD, /* nobody has looked at it */
+    REST_CUT,    /* what follows cannot be told from it: the connection ends after the answer */
+    REST_LATE,   /* and its time is over: at once */
+} rest;
+
 /* A thread's time for reading. When it is over, signals end each wait that the thread is in: poll()
  * returns, and civetweb takes it for a broken connection. */
 static _Thread_local struct deadline {
+    struct list link; /* of strangers */
     timer_t timer;
     bool is_set;
-    int64_t at; /* monotonic ms */
+    int64_t at;             /* monotonic ms */
+    atomic_bool is_hurried; /* another one needs its thread */
 } deadline;
+
+/* Who waits for bytes of someone without a token, the longest first. */
+static struct {
+    pthread_mutex_t lock;
+    struct list waiting;
+    int count;
+} strangers = {.lock = PTHREAD_MUTEX_INITIALIZER, .waiting = LIST_INIT(strangers.waiting)};
 
 static void on_signal(int number UNUSED)
 {
@@ -37,26 +59,66 @@ void body_setup(void)
     sigaction(KEPT_SIGNAL, &action, NULL);
 }
 
-static void deadline_start(void)
+/* Signals after `ms`, and then again and again: the first may come just before a wait. */
+static bool set_timer(timer_t timer, int64_t ms)
+{
+    const struct itimerspec times = {
+        .it_value = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L + 1},
+        .it_interval.tv_nsec = 20 * 1000000L,
+    };
+
+    return timer_settime(timer, 0, &times, NULL) == 0;
+}
+
+/* One more of them; those that are too many, the longest first, have no time any more. */
+static void join_strangers(void)
+{
+    int excess;
+
+    pthread_mutex_lock(&strangers.lock);
+    list_append(&strangers.waiting, &deadline.link);
+    excess = ++strangers.count - STRANGERS_MAX;
+    list_for_each (link, &strangers.waiting) {
+        struct deadline *other = list_entry(link, struct deadline, link);
+
+        if (excess-- <= 0)
+            break;
+        if (!atomic_exchange(&other->is_hurried, true) && other->is_set)
+            set_timer(other->timer, 0);
+    }
+    pthread_mutex_unlock(&strangers.lock);
+}
+
+static void leave_strangers(void)
+{
+    pthread_mutex_lock(&strangers.lock);
+    list_remove(&deadline.link);
+    strangers.count--;
+    pthread_mutex_unlock(&strangers.lock);
+}
+
+static void deadline_start(int64_t ms, bool is_stranger)
 {
     struct sigevent event = {
         .sigev_notify = SIGEV_THREAD_ID,
         .sigev_signo = KEPT_SIGNAL,
         .sigev_notify_thread_id = gettid(),
     };
-    /* Again and again: the first may come just before a wait. */
-    const struct itimerspec times = {
-        .it_value.tv_sec = BODY_SECONDS,
-        .it_interval.tv_nsec = 20 * 1000000L,
-    };
 
-    deadline.at = clock_mono_ms() + BODY_SECONDS * 1000;
-    deadline.is_set = timer_create(CLOCK_MONOTONIC, &event, &deadline.timer) == 0 &&
-                      timer_settime(deadline.timer, 0, &times, NULL) == 0;
+    list_init(&deadline.link);
+    deadline.is_hurried = false;
+    deadline.at = clock_mono_ms() + ms;
+    deadline.is_set = timer_create(CLOCK_MONOTONIC, &event, &deadline.timer) == 0;
+    if (deadline.is_set && !set_timer(deadline.timer, ms))
+        deadline.at = 0;
+    if (is_stranger)
+        join_strangers();
 }
 
 static void deadline_stop(void)
 {
+    if (!list_is_empty(&deadline.link))
+        leave_strangers();
     if (deadline.is_set)
         timer_delete(deadline.timer);
     deadline.is_set = false;
@@ -65,7 +127,7 @@ static void deadline_stop(void)
 /* Without a timer, of which a user may have only so many, there is no time at all. */
 static bool is_over(void)
 {
-    return !deadline.is_set || clock_mono_ms() >= deadline.at;
+    return !deadline.is_set || deadline.is_hurried || clock_mono_ms() >= deadline.at;
 }
 
 void body_releasep(const size_t *len)
@@ -73,13 +135,38 @@ void body_releasep(const size_t *len)
     atomic_fetch_sub(&in_flight, *len);
 }
 
-int body_read(struct mg_connection *connection, struct buf *ret_body)
+void body_begin(const struct mg_connection *connection)
+{
+    bool has_one = mg_get_request_info(connection)->content_length > 0 ||
+                   mg_get_header(connection, "Transfer-Encoding");
+
+    rest = has_one ? REST_UNREAD : REST_NONE;
+}
+
+void body_distrust(void)
+{
+    rest = REST_CUT;
+}
+
+/* Whether all of it came: `n` is what the last reading said. civetweb says 0 of a silent sender,
+ * too, but not within chunks. */
+static bool is_whole(const struct mg_connection *connection, size_t len, int n)
 {
     long long length = mg_get_request_info(connection)->content_length; /* -1: in chunks */
-    CLEANUP(buf_deinit) struct buf body = {0};
-    int n = 1, outcome = length > BODY_MAX ? BODY_TOO_LARGE : 0;
 
-    deadline_start();
+    return length < 0 ? n == 0 : len == (size_t)length;
+}
+
+int body_read(struct mg_connection *connection, bool is_stranger, struct buf *ret_body)
+{
+    CLEANUP(buf_deinit) struct buf body = {0};
+    int n = 1, outcome = 0;
+
+    if (mg_get_request_info(connection)->content_length > BODY_MAX) {
+        rest = REST_CUT;
+        return BODY_TOO_LARGE;
+    }
+    deadline_start(BODY_SECONDS * 1000, is_stranger);
     while (!outcome && n > 0) {
         n = mg_read(connection, buf_reserve(&body, READ_SIZE), READ_SIZE);
         if (n > 0) {
@@ -90,41 +177,59 @@ int body_read(struct mg_connection *connection, struct buf *ret_body)
             outcome = BODY_TOO_LARGE;
         else if (in_flight > BODIES_MAX)
             outcome = BODY_TOO_MANY;
-        else if (n == 0 && (length < 0 || body.len == (size_t)length))
+        else if (n <= 0 && is_whole(connection, body.len, n))
             break;
         else if (is_over())
-            outcome = BODY_TOO_SLOW;
+            outcome = deadline.is_hurried ? BODY_GIVES_WAY : BODY_TOO_SLOW;
         else if (n <= 0)
             outcome = BODY_ENDED_EARLY;
     }
     deadline_stop();
     if (outcome) {
+        rest = outcome == BODY_TOO_LARGE || outcome == BODY_TOO_MANY ? REST_CUT : REST_LATE;
         body_releasep(&body.len);
         return outcome;
     }
+    rest = REST_NONE;
     *ret_body = body;
     body = (struct buf){0};
     return 0;
 }
 
-void body_drop(struct mg_connection *connection)
+/* Reads up to `max` bytes and forgets them. Returns whether that was all. */
+static bool drop(struct mg_connection *connection, size_t max, int64_t ms)
 {
-    char dropped[4096];
+    char dropped[8192];
+    size_t len = 0;
+    int n = 1;
 
-    deadline_start();
-    for (size_t n = 0; n < DROP_MAX && !is_over(); n += sizeof(dropped))
-        if (mg_read(connection, dropped, sizeof(dropped)) < (int)sizeof(dropped))
-            break; /* no more, or not in time */
+    deadline_start(ms, true);
+    while (n > 0 && len < max && !is_over()) {
+        n = mg_read(connection, dropped, sizeof(dropped));
+        len += n > 0 ? (size_t)n : 0;
+    }
     deadline_stop();
+    return n <= 0 && is_whole(connection, len, n);
 }
 
-void body_rest_begins(const struct mg_connection *connection)
+bool body_settle(struct mg_connection *connection)
 {
-    if (mg_get_request_info(connection)->content_length != 0)
-        deadline_start();
+    /* Who waits for a word before he sends it takes the answer for that word. */
+    bool may_come = mg_get_request_info(connection)->content_length <= SKIP_MAX &&
+                    !mg_get_header(connection, "Expect");
+
+    if (rest == REST_UNREAD)
+        rest = may_come && drop(connection, SKIP_MAX, SKIP_MS) ? REST_NONE : REST_CUT;
+    return rest == REST_NONE;
 }
 
-void body_rest_ends(void)
+void body_end(struct mg_connection *connection)
 {
-    deadline_stop();
+    if (rest == REST_NONE)
+        return;
+    /* What is still unread at the close makes the kernel reset the connection, and the client may
+     * lose the answer by it. */
+    if (rest != REST_LATE)
+        drop(connection, BODY_MAX, LINGER_MS);
+    mg_close_connection(connection);
 }

@@ -21,6 +21,8 @@ static const char common_headers[] =
     "Content-Security-Policy: default-src 'self'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'\r\n";
 
+#define CLOSE "Connection: close\r\n"
+
 static const char tls_headers[] = "Strict-Transport-Security: max-age=31536000\r\n";
 
 void http_policy_deinit(struct http_policy *policy)
@@ -121,13 +123,11 @@ static const char *header(const struct mg_request_info *info, const char *name)
     return find_header(info, name, &count);
 }
 
-/* Whether civetweb will wait for another request, unless this answer forbids it. */
-static bool is_kept(const struct mg_request_info *info, const char *headers)
+/* Whether civetweb will wait for another request. */
+static bool is_kept(const struct mg_request_info *info)
 {
     const char *wish = header(info, "Connection");
 
-    if (headers && strstr(headers, "Connection: close"))
-        return false;
     if (wish)
         return strcasestr(wish, "keep-alive") != NULL;
     return info->http_version && strcmp(info->http_version, "1.1") == 0;
@@ -137,6 +137,7 @@ int http_reply(struct mg_connection *connection, int status, const char *content
                const char *headers, const void *body, size_t len)
 {
     CLEANUP(buf_deinit) struct buf answer = {0};
+    bool is_closing = headers && strstr(headers, CLOSE);
 
     buf_printf(&answer, "HTTP/1.1 %d %s\r\n", status, reason_of(status));
     add_common(&answer, connection);
@@ -146,7 +147,9 @@ int http_reply(struct mg_connection *connection, int status, const char *content
         buf_printf(&answer, "Content-Length: %zu\r\n", len);
     if (headers)
         buf_add_text(&answer, headers);
-    if (is_kept(mg_get_request_info(connection), headers))
+    if (!is_closing && !body_settle(connection))
+        buf_add_text(&answer, CLOSE);
+    else if (!is_closing && is_kept(mg_get_request_info(connection)))
         buf_printf(&answer, "Connection: keep-alive\r\nKeep-Alive: timeout=%d\r\n", KEPT_SECONDS);
     buf_add_text(&answer, "\r\n");
     if (!is_head(connection) && status != 304)
@@ -197,18 +200,9 @@ int http_error(struct mg_connection *connection, int status, int code, const cha
     return http_reply(connection, status, "application/json", buf_text(&all), body.data, body.len);
 }
 
-/* Refuses a request whose end cannot be trusted, and closes the connection after the answer. */
-static void refuse(struct mg_connection *connection, int status, const char *message)
-{
-    http_error(connection, status, RPC_INVALID_REQUEST, "Connection: close\r\n", NULL, "%s",
-               message);
-    body_drop(connection);
-    mg_close_connection(connection);
-}
-
 int http_on_error(struct mg_connection *connection, int status, const char *message)
 {
-    http_error(connection, status, RPC_INVALID_REQUEST, "Connection: close\r\n", NULL, "%s",
+    http_error(connection, status, RPC_INVALID_REQUEST, CLOSE, NULL, "%s",
                message && *message ? message : reason_of(status));
     return 0;
 }
@@ -345,7 +339,8 @@ bool http_admit(struct mg_connection *connection, const struct http_policy *poli
     const char *fault = framing_fault(info);
 
     if (fault) {
-        refuse(connection, 400, fault);
+        body_distrust();
+        http_error(connection, 400, RPC_INVALID_REQUEST, NULL, NULL, "%s", fault);
         return false;
     }
     if (!may_be_host(policy, header(info, "Host"))) {
@@ -394,30 +389,31 @@ bool http_authorize(struct mg_connection *connection, const struct http_policy *
 /* Refuses a body that was not read to its end. */
 static void refuse_body(struct mg_connection *connection, enum body_outcome outcome)
 {
-    static const char close_header[] = "Connection: close\r\n";
+    static const char retry[] = "Retry-After: 1\r\n";
 
     switch (outcome) {
     case BODY_TOO_LARGE:
-        refuse(connection, 413, "a body is at most 16 MiB");
+        http_error(connection, 413, RPC_INVALID_REQUEST, NULL, NULL, "a body is at most 16 MiB");
         return;
     case BODY_TOO_MANY:
-        http_error(connection, 503, RPC_UNAVAILABLE, "Retry-After: 1\r\nConnection: close\r\n",
-                   NULL, "there are too many large bodies at once");
-        body_drop(connection);
-        break;
+        http_error(connection, 503, RPC_UNAVAILABLE, retry, NULL,
+                   "there are too many large bodies at once");
+        return;
+    case BODY_GIVES_WAY:
+        http_error(connection, 503, RPC_UNAVAILABLE, retry, NULL,
+                   "there are too many slow bodies at once");
+        return;
     case BODY_TOO_SLOW:
-        http_error(connection, 408, RPC_INVALID_REQUEST, close_header, NULL,
+        http_error(connection, 408, RPC_INVALID_REQUEST, NULL, NULL,
                    "a body must be whole within %d seconds", BODY_SECONDS);
-        break;
+        return;
     case BODY_ENDED_EARLY:
-        http_error(connection, 400, RPC_INVALID_REQUEST, close_header, NULL,
-                   "the body ended early");
-        break;
+        http_error(connection, 400, RPC_INVALID_REQUEST, NULL, NULL, "the body ended early");
+        return;
     }
-    mg_close_connection(connection);
 }
 
-bool http_read_body(struct mg_connection *connection, struct buf *ret_body)
+bool http_read_body(struct mg_connection *connection, bool is_stranger, struct buf *ret_body)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
     const char *expected = header(info, "Expect");
@@ -426,7 +422,7 @@ bool http_read_body(struct mg_connection *connection, struct buf *ret_body)
     /* The client waits for this before it sends the body (RFC 9110, section 10.1.1). */
     if (expected && strcasecmp(expected, "100-continue") == 0 && info->content_length <= BODY_MAX)
         mg_printf(connection, "HTTP/1.1 100 Continue\r\n\r\n");
-    outcome = body_read(connection, ret_body);
+    outcome = body_read(connection, is_stranger, ret_body);
     if (outcome)
         refuse_body(connection, (enum body_outcome)outcome);
     return !outcome;

@@ -39,7 +39,7 @@ int http_error(struct mg_connection *connection, int status, int code, const cha
 void http_stream(struct mg_connection *connection, const char *content_type);
 /** Reads the body, which the caller releases: see body.h. False: it was answered, with 400, 408,
  * 413 or 503. */
-bool http_read_body(struct mg_connection *connection, struct buf *ret_body);
+bool http_read_body(struct mg_connection *connection, bool is_stranger, struct buf *ret_body);
 
 /** civetweb's callback for requests that it refuses by itself. */
 int http_on_error(struct mg_connection *connection, int status, const char *message);

@@ -51,11 +51,21 @@ void kept_open(void)
 
 void kept_wait(void)
 {
+    if (!own.is_open)
+        return; /* a request may end after its connection */
     pthread_mutex_lock(&all.lock);
     list_append(&all.idle, &own.link);
     own.is_idle = true;
     tell(all.open - all.limit);
     pthread_mutex_unlock(&all.lock);
+}
+
+/* A signal that is under way arrives here, and interrupts nothing. */
+static void meet_signal(void)
+{
+    if (own.is_told)
+        sched_yield();
+    own.is_told = false;
 }
 
 void kept_work(void)
@@ -66,21 +76,21 @@ void kept_work(void)
     list_remove(&own.link);
     own.is_idle = false;
     pthread_mutex_unlock(&all.lock);
-    /* A signal that is under way arrives here, and interrupts nothing. */
-    if (own.is_told)
-        sched_yield();
-    own.is_told = false;
+    meet_signal();
 }
 
 void kept_gone(void)
 {
-    kept_work();
     if (!own.is_open)
         return;
-    own.is_open = false;
+    /* In one step: between two, another one would be told in its place. */
     pthread_mutex_lock(&all.lock);
+    if (own.is_idle)
+        list_remove(&own.link);
+    own.is_idle = own.is_open = false;
     all.open--;
     pthread_mutex_unlock(&all.lock);
+    meet_signal();
 }
 
 void kept_close_all(void)

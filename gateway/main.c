@@ -184,6 +184,7 @@ static int on_request(struct mg_connection *connection)
     int status;
 
     kept_work();
+    body_begin(connection);
     atomic_fetch_add(&gateway->in_flight, 1);
     if (gateway->is_stopping)
         status =
@@ -192,13 +193,12 @@ static int on_request(struct mg_connection *connection)
     else
         status = handle(connection, gateway);
     atomic_fetch_sub(&gateway->in_flight, 1);
-    body_rest_begins(connection);
+    body_end(connection);
     return status;
 }
 
 static void on_end(const struct mg_connection *connection UNUSED, int status UNUSED)
 {
-    body_rest_ends();
     kept_wait();
 }
 

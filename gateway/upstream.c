@@ -203,6 +203,10 @@ static int understand(struct upstream_reply *reply)
     if (!json_object_is_type(json_get(message, "error"), json_type_object))
         return UPSTREAM_LOST;
     reply->error = json_object_get(json_get(message, "error"));
+    /* Of one request that is good JSON, all that the daemon refuses without having seen its id. */
+    if (!json_get(message, "id") &&
+        json_object_get_int(json_get(reply->error, "code")) == RPC_INVALID_REQUEST)
+        return UPSTREAM_TOO_LARGE;
     return UPSTREAM_REFUSED;
 }
 

@@ -18,13 +18,15 @@ enum upstream_outcome {
     UPSTREAM_REFUSED = 1, /* the daemon answered with an error */
     UPSTREAM_AWAY,        /* it cannot be reached; nothing was sent */
     UPSTREAM_LOST,        /* the call was sent, and the answer did not come */
+    UPSTREAM_TOO_LARGE,   /* the call makes a longer line than the daemon reads */
 };
 
 struct upstream_reply {
     struct buf line;    /* as received */
     const char *result; /* JSON within `line` */
     size_t result_len;
-    struct json_object *error; /* {code, message, data?} of UPSTREAM_REFUSED */
+    struct json_object
+        *error; /* {code, message, data?} of UPSTREAM_REFUSED and UPSTREAM_TOO_LARGE */
 };
 
 /** A connection of one's own to the daemon's socket, or a negative errno. */

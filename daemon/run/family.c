@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/wait.h>
 
 #include "common/alloc.h"
 
@@ -66,6 +67,16 @@ bool pid_set_add(struct pid_set *set, pid_t pid)
     return true;
 }
 
+void pid_set_remove(struct pid_set *set, pid_t pid)
+{
+    size_t place = pid_set_place(set, pid);
+
+    if (place == set->count || set->pids[place] != pid)
+        return;
+    set->count--;
+    memmove(set->pids + place, set->pids + place + 1, (set->count - place) * sizeof(*set->pids));
+}
+
 static void pid_set_deinit(struct pid_set *set)
 {
     free(set->pids);
@@ -84,8 +95,8 @@ static void closedirp(DIR **dir)
         closedir(*dir);
 }
 
-/* The parent's id; negative when the process is gone or hidden. */
-static pid_t read_parent(int folder, const char *path)
+/* The parent's id; negative when the process is gone or hidden. ret_state may be NULL. */
+static pid_t read_parent(int folder, const char *path, char *ret_state)
 {
     CLEANUP(closep) int fd = openat(folder, path, O_RDONLY | O_CLOEXEC);
     char text[512];
@@ -102,6 +113,8 @@ static pid_t read_parent(int folder, const char *path)
     at = strrchr(text, ')');
     if (!at || strlen(at) < 5)
         return -ESRCH;
+    if (ret_state)
+        *ret_state = at[2];
     return (pid_t)strtol(at + 4, NULL, 10);
 }
 
@@ -111,11 +124,37 @@ int family_parent(pid_t pid, pid_t *ret_parent)
     pid_t parent;
 
     snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    parent = read_parent(AT_FDCWD, path);
+    parent = read_parent(AT_FDCWD, path, NULL);
     if (parent < 0)
         return (int)parent;
     *ret_parent = parent;
     return 0;
+}
+
+bool family_is_stopped(pid_t pid)
+{
+    char path[64], state = '\0';
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    return read_parent(AT_FDCWD, path, &state) >= 0 && state == 'T';
+}
+
+int family_children(struct pid_set *ret_children)
+{
+    CLEANUP(closedirp) DIR *dir = NULL;
+    const struct dirent *entry;
+    siginfo_t info;
+
+    if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 && errno == ECHILD)
+        return 0;
+    dir = opendir("/proc");
+    while (dir && (entry = readdir(dir))) {
+        pid_t parent, pid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
+
+        if (pid > 0 && family_parent(pid, &parent) == 0 && parent == getpid())
+            pid_set_add(ret_children, pid);
+    }
+    return dir ? 0 : -errno;
 }
 
 struct walk {
@@ -144,18 +183,19 @@ static pid_t walk_visit(struct walk *walk, pid_t pid)
 {
     CLEANUP(closep) int process = -1;
     char path[32];
+    char state = 'Z';
     pid_t parent;
     bool fresh;
 
     snprintf(path, sizeof(path), "%d/stat", (int)pid);
-    parent = read_parent(walk->proc, path);
+    parent = read_parent(walk->proc, path, NULL);
     if (!parent || !walk_has(walk, pid, parent))
         return parent;
     snprintf(path, sizeof(path), "%d", (int)pid);
     process = openat(walk->proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (process < 0)
         return 0;
-    parent = read_parent(process, "stat");
+    parent = read_parent(process, "stat", &state);
     if (!parent || !walk_has(walk, pid, parent))
         return parent;
     fresh = pid_set_add(&walk->family->signalled, pid);
@@ -163,8 +203,10 @@ static pid_t walk_visit(struct walk *walk, pid_t pid)
         process_signal(process, pid, walk->signal);
     if (walk->signal == SIGTERM && fresh)
         process_signal(process, pid, SIGCONT);
-    if (pid_set_add(&walk->members, pid))
+    if (pid_set_add(&walk->members, pid)) {
         walk->scan.found++;
+        walk->scan.alive += state != 'Z';
+    }
     walk->scan.fresh += fresh;
     return parent;
 }
@@ -180,15 +222,16 @@ static bool proc_is_ours(int proc, pid_t self)
 int family_signal(struct family *family, int signal, struct family_scan *ret_scan)
 {
     CLEANUP(closedirp) DIR *dir = opendir("/proc");
-    struct walk walk = {.family = family, .signal = signal, .root = getpid()};
+    struct walk walk = {.family = family, .signal = signal};
     struct pid_set later = {0};
     const struct dirent *entry;
     size_t before;
 
     if (!dir)
         return -errno;
+    walk.root = family->root ? family->root : getpid();
     walk.proc = dirfd(dir);
-    if (!proc_is_ours(walk.proc, walk.root))
+    if (!proc_is_ours(walk.proc, getpid()))
         return -ENXIO;
     while ((entry = readdir(dir))) {
         pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;

@@ -294,6 +294,15 @@ static void keeper_stop(struct keeper *keeper, int64_t grace_ms)
     } while (scan.fresh && ++rounds < 4);
 }
 
+/* When it does not leave, acpd does not read, or is gone. */
+static void keeper_answer(const struct keeper *keeper)
+{
+    const struct keeper_message message = {.word = KEEPER_ALIVE};
+
+    (void)send(keeper->control, &message, offsetof(struct keeper_message, text) + 1,
+               MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 /* Takes an order. True when the family is to be killed now. */
 static bool keeper_obey(struct keeper *keeper, int64_t grace_ms)
 {
@@ -304,8 +313,19 @@ static bool keeper_obey(struct keeper *keeper, int64_t grace_ms)
         return errno != EAGAIN && errno != EINTR;
     if (n == 0 || order == ORDER_KILL)
         return true;
-    keeper_stop(keeper, grace_ms);
+    keeper_answer(keeper);
+    if (order == ORDER_STOP)
+        keeper_stop(keeper, grace_ms);
     return false;
+}
+
+/* While the family is being killed there is nothing to obey any more. */
+static void keeper_answer_all(const struct keeper *keeper)
+{
+    char order;
+
+    while (recv(keeper->control, &order, sizeof(order), MSG_DONTWAIT) > 0)
+        keeper_answer(keeper);
 }
 
 /* Waits until the family is to be killed, for whatever reason. */
@@ -364,6 +384,7 @@ static void keeper_kill(struct keeper *keeper)
         struct family_scan scan = {0};
         int r = family_signal(&keeper->family, SIGKILL, &scan);
 
+        keeper_answer_all(keeper);
         if (r < 0 && round == 0)
             log_error("cannot look for the descendants of a command: %s", strerror(-r));
         if (scan.fresh)

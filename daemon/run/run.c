@@ -46,6 +46,47 @@ static void stream_close(struct stream *stream)
     stream->fd = -1;
 }
 
+static void run_order(struct run *run, char order)
+{
+    if (run->control < 0 || run->has_ended)
+        return;
+    /* When it does not arrive the keeper is gone, and the family with it soon; or does not read. */
+    if (send(run->control, &order, sizeof(order), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        return;
+}
+
+/* Whether the end is near: it was told to, or nobody is left who could write. */
+static bool run_is_ending(const struct run *run)
+{
+    bool is_mute = true;
+
+    for (size_t i = 0; i < RUN_STREAMS; i++)
+        is_mute = is_mute && run->streams[i].fd < 0;
+    return run->control >= 0 && !run->has_ended && (run->is_ordered || is_mute);
+}
+
+/* From then on the keeper is asked now and then whether it is there. A command that has its user
+ * could have stopped it. */
+static void run_expect(struct run *run)
+{
+    if (run_is_ending(run) && !event_pending(&run->watch.tick, EV_TIMEOUT, NULL))
+        event_add(&run->watch.tick, &(struct timeval)WATCH_TIME);
+}
+
+static void run_on_watch(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
+{
+    struct run *run = data;
+
+    if (!run_is_ending(run))
+        return;
+    if (run->watch.asked >= WATCH_TRIES)
+        supervisor_condemn(run->supervisor, run);
+    else
+        run_order(run, ORDER_ASK);
+    run->watch.asked++;
+    run_expect(run);
+}
+
 static void run_drop_input(struct run *run)
 {
     if (run->input < 0)
@@ -133,6 +174,7 @@ void run_free(struct run *run)
     run_drop_input(run);
     event_del(&run->ending);
     event_del(&run->showing);
+    event_del(&run->watch.tick);
     run_log_free(run->log);
     tail_deinit(&run->tail);
     tail_deinit(&run->errors);
@@ -151,6 +193,7 @@ static size_t stream_read(struct stream *stream, size_t len)
         return 0;
     if (n <= 0) {
         stream_close(stream);
+        run_expect(stream->run);
         return 0;
     }
     if (stream->which == RUN_STDOUT && stream->run->is_dialog) {
@@ -262,6 +305,7 @@ static void run_take_word(struct run *run, const struct keeper_message *message)
 {
     int status = message->value;
 
+    run->watch.asked = 0;
     switch (message->word) {
     case KEEPER_STARTING:
         run->keeper = (pid_t)message->value;
@@ -285,6 +329,8 @@ static void run_take_word(struct run *run, const struct keeper_message *message)
     case KEEPER_ORPHANED:
         run_settle(run, RUN_LOST, 0);
         return;
+    case KEEPER_ALIVE:
+        return;
     }
 }
 
@@ -306,10 +352,10 @@ static void run_on_control(evutil_socket_t fd UNUSED, short what UNUSED, void *d
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     /* The keeper has left. When it did not say why, it was killed: its family may be alive, and
-     * the supervisor will say when it is not. */
+     * the supervisor, or its burial, will say when it is not. */
     run_close_control(run);
-    if (run->supervisor->command < 0)
-        run_settle(run, RUN_LOST, 0);
+    if (!run->has_ended)
+        supervisor_expect(run->supervisor);
 }
 
 void run_lose(struct run *run)
@@ -470,6 +516,7 @@ struct run *run_start(struct supervisor *supervisor, const struct run_spec *spec
         run->streams[i] = (struct stream){.run = run, .which = (enum run_stream)i, .fd = -1};
     event_assign(&run->ending, supervisor->base, -1, 0, run_on_ending, run);
     event_assign(&run->showing, supervisor->base, -1, 0, run_on_showing, run);
+    event_assign(&run->watch.tick, supervisor->base, -1, 0, run_on_watch, run);
     run->tail.limit = spec->tail_limit;
     run->errors.limit = ERRORS_TAIL;
     run->last_line.limit = spec->line_limit;
@@ -484,25 +531,19 @@ struct run *run_start(struct supervisor *supervisor, const struct run_spec *spec
     return run;
 }
 
-static void run_order(struct run *run, char order)
-{
-    if (run->control < 0 || run->has_ended)
-        return;
-    /* When it does not arrive the keeper is gone, and the family with it soon. */
-    if (send(run->control, &order, sizeof(order), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-        return;
-}
-
 void run_stop(struct run *run)
 {
     if (!run->stop_sent)
         run_order(run, ORDER_STOP);
-    run->stop_sent = true;
+    run->stop_sent = run->is_ordered = true;
+    run_expect(run);
 }
 
 void run_kill(struct run *run)
 {
     run_order(run, ORDER_KILL);
+    run->is_ordered = true;
+    run_expect(run);
 }
 
 pid_t run_pid(const struct run *run)

@@ -13,7 +13,9 @@
  *                            command ...       and whatever it starts
  *
  * The control socket is the keeper's life line: acpd stops a run by writing to it, and when it
- * closes because acpd died, the keeper kills the family at once.
+ * closes because acpd died, the keeper kills the family at once. A keeper that is killed leaves its
+ * family to the supervisor, and a supervisor to acpd: both are subreapers, too. One that was
+ * stopped does not answer when it is asked, and is killed.
  */
 #pragma once
 
@@ -58,7 +60,7 @@ enum run_outcome {
     RUN_EXITED,      /* code: the exit status */
     RUN_SIGNALED,    /* code: the signal's number */
     RUN_NOT_STARTED, /* code: an errno; `message` says which step failed */
-    RUN_LOST,        /* its keeper was killed; the family was killed by the supervisor */
+    RUN_LOST,        /* its keeper or the supervisor was killed, and then the family */
 };
 
 struct run_end {
@@ -90,18 +92,20 @@ struct run_handler {
 
 /*
  * The supervisor is forked by this call: call it before threads, before the event loop and before
- * memory grows. `lock_path` is a file that the supervisor and its keepers hold locked (flock) until
- * the last descendant is reaped; a new supervisor waits for it without blocking the caller.
- * `children_nofile` is the soft RLIMIT_NOFILE that children get back. The group, divided, has a
- * leaf for each run; one without a path is none.
+ * memory grows (another one, if need be, is a copy of what acpd is by then). `lock_path` is a file
+ * that the supervisor and its keepers hold locked (flock) until the last descendant is reaped; a
+ * new supervisor waits for it without blocking the caller. `children_nofile` is the soft
+ * RLIMIT_NOFILE that children get back. The group, divided, has a leaf for each run; one without a
+ * path is none.
  */
 int supervisor_new(const char *lock_path, uint64_t children_nofile, const struct cgroup *cgroup,
                    struct supervisor **ret_supervisor);
 /** NULL when the limits can be kept here, else the name of the first that cannot, and why. */
 const char *run_limits_check(const struct run_limits *limits, const struct cgroup *cgroup,
                              const char **ret_reason);
-/** Lets the supervisor report to this loop. `on_lost` is called when the supervisor itself died:
- *  nothing can be started any more. */
+/** Lets the supervisor report to this loop. When it dies, or does not answer, what it ran is ended
+ *  and another takes its place, which is ready a little later. `on_lost` is called when there is
+ *  none: nothing can be started any more. */
 int supervisor_attach(struct supervisor *supervisor, struct event_base *base,
                       void (*on_ready)(void *data), void (*on_lost)(void *data), void *data);
 /** Whether the process descends from a run, or may have: true when it has ended. *ret_keeper is the

@@ -6,18 +6,33 @@
 #include <event2/event_struct.h>
 
 #include "common/list.h"
+#include "run/family.h"
 #include "run/last_line.h"
 #include "run/run.h"
 #include "run/run_log.h"
 #include "run/tail.h"
 #include "run/wire.h"
 
+/* How often somebody was asked for a word in vain, since the last one. */
+struct watch {
+    struct event tick;
+    int asked;
+};
+
 struct supervisor {
+    char *lock_path;
+    uint64_t children_nofile;
+    const struct cgroup *cgroup;
+    mode_t umask; /* for children: acpd's own is another */
     pid_t pid;
-    int command; /* -1 when it died */
-    bool ready;
+    int command;             /* -1 when it died */
+    bool ready, was_ready;   /* before it died */
     struct event_base *base; /* NULL before it was attached */
     struct event readable, writable, retry;
+    struct watch watch;
+    struct event burial;
+    struct family orphans; /* below acpd, after its death; `spared` is not of its making */
+    int clean_scans, scans;
     void (*on_ready)(void *data);
     void (*on_lost)(void *data);
     void *data;
@@ -46,11 +61,13 @@ struct run {
     struct event writable;
     struct event controlled, ending;
     struct event showing; /* of a line whose end does not come */
+    struct watch watch;
+    bool is_condemned; /* the supervisor is to kill its keeper */
     struct run_log *log;
     struct tail tail, errors;   /* of stdout and stderr */
     struct last_line last_line; /* of stdout */
-    pid_t pid, keeper;          /* 0 before they are there */
-    bool has_ended, stop_sent;
+    pid_t pid, keeper;                     /* 0 before they are there */
+    bool has_ended, stop_sent, is_ordered; /* ordered: to end */
     struct run_end end;
     char *message; /* that `end` points to */
     char *program;
@@ -59,11 +76,16 @@ struct run {
 /** Sends the start now or when there is room. */
 void supervisor_send_start(struct supervisor *supervisor, struct run *run);
 
+/** It does not answer: the supervisor is to kill its keeper. */
+void supervisor_condemn(struct supervisor *supervisor, struct run *run);
+/** A word of the supervisor's is wanted: it is watched until it comes. */
+void supervisor_expect(struct supervisor *supervisor);
+
 /** on_end comes from the loop; only the first word counts. */
 void run_settle(struct run *run, enum run_outcome outcome, int code);
 /** The same for RUN_NOT_STARTED with the usual message. */
 void run_settle_not_started(struct run *run, int error);
-/** The supervisor says that the keeper was killed and the family is gone. */
+/** The keeper was killed and the family is gone: the supervisor says so, or has died itself. */
 void run_lose(struct run *run);
 void run_close_start_fds(struct run *run);
 /** Without a word to the handler. */

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* acpd's handle on the supervisor process, which is in supervisor_main.c. */
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "common/alloc.h"
+#include "common/log.h"
+#include "run/cgroup.h"
 #include "run/family.h"
 #include "run/run_impl.h"
 #include "run/supervisor_main.h"
@@ -12,22 +17,39 @@
 /* How soon to try again when the kernel holds as many descriptors in flight as it likes. */
 #define RETRY_US 10000
 
-int supervisor_new(const char *lock_path, uint64_t children_nofile, const struct cgroup *cgroup,
-                   struct supervisor **ret_supervisor)
+static const struct timeval watch_time = WATCH_TIME;
+
+static int supervisor_listen(struct supervisor *supervisor);
+
+static void supervisor_deinit(struct supervisor *supervisor)
+{
+    family_deinit(&supervisor->orphans);
+    free(supervisor->lock_path);
+    free(supervisor);
+}
+
+/* In the child nothing of acpd's is used but what is passed on. Signals wait, so that none runs a
+ * handler of acpd's there. */
+static int supervisor_fork(struct supervisor *supervisor)
 {
     CLEANUP(closep) int lock = -1;
-    struct supervisor *supervisor;
+    sigset_t all, before;
     int pair[2];
     pid_t pid;
 
-    lock = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    lock = open(supervisor->lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (lock < 0)
         return -errno;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return -errno;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
     pid = fork();
-    if (pid == 0)
-        supervisor_main(pair[1], lock, children_nofile, cgroup);
+    if (pid == 0) {
+        umask(supervisor->umask);
+        supervisor_main(pair[1], lock, supervisor->children_nofile, supervisor->cgroup);
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
     close(pair[1]);
     if (pid < 0) {
         int error = errno;
@@ -35,11 +57,34 @@ int supervisor_new(const char *lock_path, uint64_t children_nofile, const struct
         close(pair[0]);
         return -error;
     }
-    supervisor = xcalloc(1, sizeof(*supervisor));
     supervisor->pid = pid;
     supervisor->command = pair[0];
+    return 0;
+}
+
+int supervisor_new(const char *lock_path, uint64_t children_nofile, const struct cgroup *cgroup,
+                   struct supervisor **ret_supervisor)
+{
+    struct supervisor *supervisor = xcalloc(1, sizeof(*supervisor));
+    int r;
+
+    supervisor->lock_path = xstrdup(lock_path);
+    supervisor->children_nofile = children_nofile;
+    supervisor->cgroup = cgroup;
+    supervisor->umask = umask(0);
+    umask(supervisor->umask);
     list_init(&supervisor->runs);
     list_init(&supervisor->unsent);
+    /* Whoever started this program may have left it children. */
+    r = family_children(&supervisor->orphans.spared);
+    if (r == 0 && prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+        r = -errno;
+    if (r == 0)
+        r = supervisor_fork(supervisor);
+    if (r < 0) {
+        supervisor_deinit(supervisor);
+        return r;
+    }
     *ret_supervisor = supervisor;
     return 0;
 }
@@ -55,28 +100,133 @@ static struct run *supervisor_find(const struct supervisor *supervisor, uint64_t
     return NULL;
 }
 
+/* Whether it owes a word: of a start, or of a family whose keeper was killed. */
+static bool supervisor_is_due(const struct supervisor *supervisor)
+{
+    list_for_each (link, &supervisor->runs) {
+        const struct run *run = list_entry(link, struct run, link);
+
+        if (!run->has_ended && (!run->pid || run->control < 0 || run->is_condemned))
+            return supervisor->ready;
+    }
+    return false;
+}
+
+void supervisor_expect(struct supervisor *supervisor)
+{
+    if (supervisor_is_due(supervisor) && !event_pending(&supervisor->watch.tick, EV_TIMEOUT, NULL))
+        event_add(&supervisor->watch.tick, &watch_time);
+}
+
+/* -errno when it does not arrive. */
+static int supervisor_tell(const struct supervisor *supervisor, enum command_word word, uint64_t id)
+{
+    const struct command_message message = {.id = id, .word = word};
+
+    return send(supervisor->command, &message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL) < 0
+               ? -errno
+               : 0;
+}
+
+void supervisor_condemn(struct supervisor *supervisor, struct run *run)
+{
+    if (supervisor->command < 0)
+        return;
+    if (!run->is_condemned)
+        log_warning("the keeper of \"%s\" does not answer; it is killed, and its family",
+                    run->program);
+    run->is_condemned = true;
+    /* When this does not arrive the supervisor does not read, which its watch notices. */
+    (void)supervisor_tell(supervisor, COMMAND_END, run->id);
+    supervisor_expect(supervisor);
+}
+
+static void supervisor_on_watch(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
+{
+    struct supervisor *supervisor = data;
+
+    if (supervisor->command < 0 || !supervisor_is_due(supervisor))
+        return;
+    if (supervisor->watch.asked == WATCH_TRIES)
+        log_error("the supervisor process does not answer; it is killed");
+    if (supervisor->watch.asked >= WATCH_TRIES)
+        kill(supervisor->pid, SIGKILL); /* it is not reaped, so its id is its own */
+    else
+        (void)supervisor_tell(supervisor, COMMAND_ASK, 0);
+    supervisor->watch.asked++;
+    supervisor_expect(supervisor);
+}
+
+/* Nobody is left of it, of its keepers and of their families. */
+static void supervisor_succeed(struct supervisor *supervisor)
+{
+    int r;
+
+    list_for_each (link, &supervisor->runs)
+        run_lose(list_entry(link, struct run, link));
+    r = supervisor->was_ready ? supervisor_fork(supervisor) : -ECHILD;
+    if (r == 0)
+        r = supervisor_listen(supervisor);
+    if (r == 0)
+        return;
+    log_error("there is no other supervisor: %s", strerror(-r));
+    if (supervisor->on_lost)
+        supervisor->on_lost(supervisor->data);
+}
+
+/* False when no child is left. */
+static bool reap_orphans(struct supervisor *supervisor)
+{
+    pid_t pid;
+
+    while ((pid = waitpid(-1, NULL, WNOHANG | __WALL)) > 0) {
+        cgroup_end_leaf(supervisor->cgroup, pid);
+        pid_set_remove(&supervisor->orphans.spared, pid);
+    }
+    return pid == 0 || errno != ECHILD;
+}
+
+/* What it leaves behind falls to acpd, the next subreaper: keepers, which end their families unless
+ * they were stopped, and the families of those that were killed. All of them are killed, and then
+ * another supervisor may begin. */
+static void supervisor_on_burial(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
+{
+    struct supervisor *supervisor = data;
+    struct family_scan scan = {0};
+    int64_t wait_ms = supervisor->scans++ < 100 ? 2 : 200;
+    int r = 0;
+
+    if (reap_orphans(supervisor)) {
+        supervisor->orphans.signalled.count = 0;
+        r = family_signal(&supervisor->orphans, SIGKILL, &scan);
+        supervisor->clean_scans = r < 0 || scan.found ? 0 : supervisor->clean_scans + 1;
+        if (supervisor->clean_scans < 2) {
+            event_add(&supervisor->burial, &(struct timeval){.tv_usec = wait_ms * 1000});
+            return;
+        }
+    }
+    supervisor_succeed(supervisor);
+}
+
 static void supervisor_on_death(struct supervisor *supervisor)
 {
     event_del(&supervisor->readable);
     event_del(&supervisor->writable);
     event_del(&supervisor->retry);
+    event_del(&supervisor->watch.tick);
     close(supervisor->command);
     supervisor->command = -1;
+    supervisor->was_ready = supervisor->ready;
     supervisor->ready = false;
-    /* Its end of the socket closes only when it exits. */
-    while (waitpid(supervisor->pid, NULL, 0) < 0 && errno == EINTR) {
-    }
-    while (!list_is_empty(&supervisor->unsent))
-        run_settle_not_started(list_entry(supervisor->unsent.next, struct run, unsent_link), EPIPE);
-    /* The others end when their keepers, which go on without it, have killed their families. */
-    for (struct list *link = supervisor->runs.next; link != &supervisor->runs; link = link->next) {
-        struct run *run = list_entry(link, struct run, link);
+    supervisor->scans = supervisor->clean_scans = 0;
+    log_error("the supervisor process is gone; what it ran is ended, and another is started");
+    list_for_each_safe (link, &supervisor->unsent) {
+        struct run *run = list_entry(link, struct run, unsent_link);
 
-        if (run->control < 0)
-            run_settle(run, RUN_LOST, 0);
+        list_remove(&run->unsent_link);
+        run_close_start_fds(run);
     }
-    if (supervisor->on_lost)
-        supervisor->on_lost(supervisor->data);
+    event_active(&supervisor->burial, EV_TIMEOUT, 0);
 }
 
 static void supervisor_on_message(evutil_socket_t fd, short what UNUSED, void *data)
@@ -88,7 +238,10 @@ static void supervisor_on_message(evutil_socket_t fd, short what UNUSED, void *d
     ssize_t n;
 
     while ((n = recv(fd, &message, sizeof(message), MSG_DONTWAIT)) == sizeof(message)) {
+        supervisor->watch.asked = 0;
         switch (message.word) {
+        case SUPERVISOR_ALIVE:
+            break;
         case SUPERVISOR_READY:
             supervisor->ready = became_ready = true;
             break;
@@ -119,7 +272,7 @@ static int send_start(int command, const struct run *run)
         struct cmsghdr header;
         char space[CMSG_SPACE(sizeof(int) * START_FDS)];
     } control = {0};
-    struct start_message message = {.id = run->id};
+    struct command_message message = {.id = run->id, .word = COMMAND_START};
     struct iovec part = {.iov_base = &message, .iov_len = sizeof(message)};
     struct msghdr header = {.msg_iov = &part,
                             .msg_iovlen = 1,
@@ -155,7 +308,7 @@ static void supervisor_flush(evutil_socket_t fd UNUSED, short what UNUSED, void 
         }
         list_remove(&run->unsent_link);
         run_close_start_fds(run);
-        if (r < 0)
+        if (r < 0 && r != -EPIPE && r != -ECONNRESET) /* else it is dead, which is told next */
             run_settle_not_started(run, -r);
     }
 }
@@ -167,6 +320,16 @@ void supervisor_send_start(struct supervisor *supervisor, struct run *run)
     list_append(&supervisor->unsent, &run->unsent_link);
     if (!others_wait)
         supervisor_flush(-1, 0, supervisor);
+    supervisor_expect(supervisor);
+}
+
+static int supervisor_listen(struct supervisor *supervisor)
+{
+    event_assign(&supervisor->readable, supervisor->base, supervisor->command, EV_READ | EV_PERSIST,
+                 supervisor_on_message, supervisor);
+    event_assign(&supervisor->writable, supervisor->base, supervisor->command, EV_WRITE,
+                 supervisor_flush, supervisor);
+    return event_add(&supervisor->readable, NULL) < 0 ? -ENOMEM : 0;
 }
 
 int supervisor_attach(struct supervisor *supervisor, struct event_base *base,
@@ -175,32 +338,31 @@ int supervisor_attach(struct supervisor *supervisor, struct event_base *base,
     supervisor->on_ready = on_ready;
     supervisor->on_lost = on_lost;
     supervisor->data = data;
-    event_assign(&supervisor->readable, base, supervisor->command, EV_READ | EV_PERSIST,
-                 supervisor_on_message, supervisor);
-    event_assign(&supervisor->writable, base, supervisor->command, EV_WRITE, supervisor_flush,
-                 supervisor);
-    event_assign(&supervisor->retry, base, -1, 0, supervisor_flush, supervisor);
-    if (event_add(&supervisor->readable, NULL) < 0)
-        return -ENOMEM;
     supervisor->base = base;
-    return 0;
+    event_assign(&supervisor->retry, base, -1, 0, supervisor_flush, supervisor);
+    event_assign(&supervisor->watch.tick, base, -1, 0, supervisor_on_watch, supervisor);
+    event_assign(&supervisor->burial, base, -1, 0, supervisor_on_burial, supervisor);
+    return supervisor_listen(supervisor);
 }
 
 bool supervisor_is_above(const struct supervisor *supervisor, pid_t pid, pid_t *ret_keeper)
 {
-    pid_t below = 0, parent;
+    pid_t self = getpid(), keeper = 0, child = 0, parent;
 
     *ret_keeper = 0;
-    /* Orphans are adopted by their keeper, so every descendant has it and the supervisor above it.
-     * Of a process that has ended nobody knows. */
-    for (; pid > 1 && pid != supervisor->pid; pid = parent) {
+    /* Orphans are adopted by their keeper, else by the supervisor or, when it dies, by acpd. Of a
+     * process that has ended nobody knows. */
+    for (; pid > 1 && pid != self; pid = parent) {
         if (family_parent(pid, &parent) < 0)
             return true;
-        below = pid;
+        if (parent == supervisor->pid)
+            keeper = pid;
+        child = pid;
     }
-    if (pid == supervisor->pid)
-        *ret_keeper = below;
-    return pid == supervisor->pid;
+    if (!child || pid != self || pid_set_has(&supervisor->orphans.spared, child))
+        return false;
+    *ret_keeper = keeper ? keeper : child;
+    return true;
 }
 
 bool supervisor_is_ready(const struct supervisor *supervisor)
@@ -214,14 +376,16 @@ void supervisor_free(struct supervisor *supervisor)
         return;
     while (!list_is_empty(&supervisor->runs))
         run_free(list_entry(supervisor->runs.next, struct run, link));
+    if (supervisor->base) {
+        event_del(&supervisor->readable);
+        event_del(&supervisor->writable);
+        event_del(&supervisor->retry);
+        event_del(&supervisor->watch.tick);
+        event_del(&supervisor->burial);
+    }
     if (supervisor->command >= 0) {
-        if (supervisor->base) {
-            event_del(&supervisor->readable);
-            event_del(&supervisor->writable);
-            event_del(&supervisor->retry);
-        }
         close(supervisor->command);
         waitpid(supervisor->pid, NULL, WNOHANG);
     }
-    free(supervisor);
+    supervisor_deinit(supervisor);
 }

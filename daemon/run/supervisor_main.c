@@ -8,6 +8,7 @@
  *
  * The lock belongs to an open file that the supervisor and all keepers share and acpd does not, so
  * it is held until the last of them has left, and each of them leaves only when it has no children.
+ * One that was stopped does not leave: see oust.h.
  */
 #include "run/supervisor_main.h"
 
@@ -23,12 +24,16 @@
 #include <sys/wait.h>
 
 #include "common/alloc.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "run/family.h"
 #include "run/keeper.h"
+#include "run/oust.h"
 #include "run/wire.h"
 
-#define LOCK_RETRY_MS 20
+#define LOCK_RETRY_MS    20
+#define LOCK_PATIENCE_MS 5000
+#define LOOK_MS          5000 /* between looks at acpd, while there are keepers */
 
 struct keeper_entry {
     pid_t pid;
@@ -37,8 +42,8 @@ struct keeper_entry {
 
 struct home {
     int command; /* -1 when acpd is gone */
-    int signals;
-    pid_t self;
+    int lock, signals;
+    pid_t self, acpd;
     const struct cgroup *cgroup;
     struct keeper_entry *keepers;
     size_t count, capacity;
@@ -59,10 +64,10 @@ static void home_send(const struct home *home, enum supervisor_word word, uint64
 }
 
 /* Descriptors above 2 only: 0 and 1 become /dev/null, 2 stays for the log. Signals are blocked
- * rather than ignored; only faults, SIGKILL and SIGSTOP get through. */
+ * rather than ignored; only SIGKILL and SIGSTOP get through, and faults of its own. Commands have
+ * the same user: without a dump none may trace this process, or take its descriptors. */
 static void home_furnish(int *command, int *lock, uint64_t children_nofile)
 {
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
     struct rlimit limit;
     sigset_t blocked;
     int null, first, second;
@@ -72,9 +77,8 @@ static void home_furnish(int *command, int *lock, uint64_t children_nofile)
 
     setsid();
     prctl(PR_SET_NAME, "acpd-supervisor");
+    prctl(PR_SET_DUMPABLE, 0);
     sigfillset(&blocked);
-    for (size_t i = 0; i < ARRAY_SIZE(faults); i++)
-        sigdelset(&blocked, faults[i]);
     sigprocmask(SIG_SETMASK, &blocked, NULL);
 
     *command = fcntl(*command, F_DUPFD_CLOEXEC, 5);
@@ -99,23 +103,30 @@ static void home_furnish(int *command, int *lock, uint64_t children_nofile)
     }
 }
 
-/* Polls, because acpd may die meanwhile and flock could not be left then. */
-static void home_lock(const struct home *home, int lock)
+/* Polls, because acpd may die meanwhile and flock could not be left then. Those of an acpd before
+ * see its end and leave; who has not by then cannot, and is made to. */
+static void home_lock(struct home *home, int lock)
 {
     struct pollfd polled = {.fd = home->command};
+    int64_t ousting_at = clock_mono_ms() + LOCK_PATIENCE_MS;
+    struct oust oust = {.lock = lock};
 
     while (flock(lock, LOCK_EX | LOCK_NB) < 0) {
         if (errno != EWOULDBLOCK && errno != EINTR) {
             log_error("cannot lock the supervisor's lock file: %s", strerror(errno));
             _exit(EXIT_FAILURE);
         }
+        if (clock_mono_ms() >= ousting_at)
+            oust_holders(&oust);
         if (poll(&polled, 1, LOCK_RETRY_MS) > 0)
             _exit(EXIT_SUCCESS);
     }
+    oust_deinit(&oust);
+    lock_mark(lock);
 }
 
-/* Outcome: the number of descriptors, 0 at acpd's end, -EAGAIN when there is no message. */
-static int receive_start(int command, struct start_message *ret_message, int ret_fds[START_FDS])
+/* Outcome: 1, 0 at acpd's end, -EAGAIN when there is no message. */
+static int receive_command(int command, struct command_message *ret_message, int ret_fds[START_FDS])
 {
     union {
         struct cmsghdr header;
@@ -134,6 +145,8 @@ static int receive_start(int command, struct start_message *ret_message, int ret
         return errno == EAGAIN || errno == EINTR ? -EAGAIN : 0;
     if (n == 0)
         return 0;
+    if (ret_message->word != COMMAND_START)
+        return 1;
     item = CMSG_FIRSTHDR(&header);
     if (item && item->cmsg_level == SOL_SOCKET && item->cmsg_type == SCM_RIGHTS) {
         count = (item->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -145,7 +158,7 @@ static int receive_start(int command, struct start_message *ret_message, int ret
             close(ret_fds[i]);
         return -EMFILE;
     }
-    return START_FDS;
+    return 1;
 }
 
 static void home_add_keeper(struct home *home, pid_t pid, uint64_t id)
@@ -164,6 +177,7 @@ static void home_fork_keeper(struct home *home, uint64_t id, const int fds[START
     if (pid == 0) {
         close(home->command);
         close(home->signals);
+        lock_mark(home->lock);
         keeper_main(fds, home->self, home->cgroup);
     }
     if (pid < 0)
@@ -183,13 +197,37 @@ static void home_leave_acpd(struct home *home)
         kill(home->keepers[i].pid, SIGCONT);
 }
 
+/* Its family falls to this process then. */
+static void home_end_keeper(const struct home *home, uint64_t id)
+{
+    for (size_t i = 0; i < home->count; i++)
+        if (home->keepers[i].id == id)
+            kill(home->keepers[i].pid, SIGKILL);
+}
+
+static void home_obey(struct home *home, const struct command_message *message,
+                      const int fds[START_FDS])
+{
+    switch (message->word) {
+    case COMMAND_START:
+        home_fork_keeper(home, message->id, fds);
+        return;
+    case COMMAND_ASK:
+        home_send(home, SUPERVISOR_ALIVE, 0, 0);
+        return;
+    case COMMAND_END:
+        home_end_keeper(home, message->id);
+        return;
+    }
+}
+
 static void home_take_orders(struct home *home)
 {
     /* Bounded, so that the dead do not wait for ever. */
     for (int i = 0; i < 32; i++) {
-        struct start_message message;
+        struct command_message message;
         int fds[START_FDS];
-        int r = receive_start(home->command, &message, fds);
+        int r = receive_command(home->command, &message, fds);
 
         if (r == -EAGAIN)
             return;
@@ -200,7 +238,7 @@ static void home_take_orders(struct home *home)
         if (r < 0)
             home_send(home, SUPERVISOR_NOT_FORKED, message.id, -r);
         else
-            home_fork_keeper(home, message.id, fds);
+            home_obey(home, &message, fds);
     }
 }
 
@@ -263,23 +301,31 @@ static void home_kill_strays(struct home *home, bool has_children)
     home->lost_count = 0;
 }
 
+/* What runs has deadlines, which an acpd that was stopped cannot keep. */
+static void home_wake_acpd(const struct home *home)
+{
+    if (getppid() == home->acpd && family_is_stopped(home->acpd))
+        kill(home->acpd, SIGCONT);
+}
+
 /* Milliseconds until the next scan. Strays that do not die (another user's, or stuck in the kernel)
  * are looked at less and less. */
 static int home_patience(const struct home *home)
 {
     if (!home->lost_count)
-        return -1;
+        return home->count && home->command >= 0 ? LOOK_MS : -1;
     return home->scans < 100 ? 2 : 200;
 }
 
 void supervisor_main(int command, int lock, uint64_t children_nofile, const struct cgroup *cgroup)
 {
-    struct home home = {.self = getpid(), .cgroup = cgroup};
+    struct home home = {.self = getpid(), .acpd = getppid(), .cgroup = cgroup};
     bool has_children = true;
     sigset_t watched;
 
     home_furnish(&command, &lock, children_nofile);
     home.command = command;
+    home.lock = lock;
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         _exit(EXIT_FAILURE);
     sigemptyset(&watched);
@@ -295,7 +341,8 @@ void supervisor_main(int command, int lock, uint64_t children_nofile, const stru
             {.fd = home.signals, .events = POLLIN},
         };
 
-        poll(polled, ARRAY_SIZE(polled), home_patience(&home));
+        if (poll(polled, ARRAY_SIZE(polled), home_patience(&home)) == 0 && home.count)
+            home_wake_acpd(&home);
         if (polled[0].revents)
             home_take_orders(&home);
         has_children = home_reap(&home);

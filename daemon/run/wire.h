@@ -11,7 +11,19 @@
 #include "common/macros.h"
 #include "run/run.h"
 
-/* acpd -> supervisor: fork a keeper. It travels with these descriptors (SCM_RIGHTS). */
+/* acpd -> supervisor */
+enum command_word {
+    COMMAND_START = 1, /* fork a keeper; with the descriptors below */
+    COMMAND_ASK,       /* is it there? SUPERVISOR_ALIVE */
+    COMMAND_END,       /* the keeper of run `id` does not answer: kill it */
+};
+
+struct command_message {
+    uint64_t id;
+    enum command_word word;
+};
+
+/* What a start travels with (SCM_RIGHTS). */
 enum {
     START_CONTROL, /* the keeper's end of its control socket */
     START_SPEC,    /* a memory file: struct wire_spec and its strings */
@@ -19,10 +31,6 @@ enum {
     START_STDOUT,  /* the writing ends of two pipes */
     START_STDERR,
     START_FDS,
-};
-
-struct start_message {
-    uint64_t id;
 };
 
 /* Followed by the NUL-terminated strings: argv, env, and the folder when there is one. */
@@ -38,6 +46,7 @@ enum supervisor_word {
     SUPERVISOR_READY = 1,  /* the lock is held */
     SUPERVISOR_NOT_FORKED, /* run `id` has no keeper, because of `error` */
     SUPERVISOR_LOST,       /* the keeper of run `id` was killed, and now its family is gone */
+    SUPERVISOR_ALIVE,
 };
 
 struct supervisor_message {
@@ -46,8 +55,16 @@ struct supervisor_message {
     int error;
 };
 
-/* acpd -> keeper: one byte */
-enum { ORDER_STOP = 's', ORDER_KILL = 'k' };
+/* acpd -> keeper: one byte. Whatever it is, a keeper that goes on answers KEEPER_ALIVE. */
+enum { ORDER_STOP = 's', ORDER_KILL = 'k', ORDER_ASK = 'a' };
+
+/* Whoever is asked has so long for a word, in as many tries: after a machine that stood still the
+ * first may come before it could answer. */
+#define WATCH_TIME                                                                                 \
+    {                                                                                              \
+        .tv_sec = 1                                                                                \
+    }
+#define WATCH_TRIES 5
 
 /* keeper -> acpd */
 enum keeper_word {
@@ -57,6 +74,7 @@ enum keeper_word {
     KEEPER_GONE,     /* value: the command's wait status; no descendant is left. The text, if any,
                       * says which limit was exceeded. */
     KEEPER_ORPHANED, /* the supervisor died and the family was killed; none is left */
+    KEEPER_ALIVE,
 };
 
 struct keeper_message {

@@ -165,6 +165,8 @@ def test_a_database_of_another_owner(make_daemon):
     daemon.stop()
     options = as_nobody(daemon.folder)
     os.chmod(daemon.folder.parent, 0o755)
+    os.chmod(daemon.state, 0o755)
+    os.chown(daemon.state, NOBODY.pw_uid, NOBODY.pw_gid)
     for path in daemon.state.iterdir():
         if path.is_file():
             os.chmod(path, 0o644 if path.name == "acpd.db" else 0o666)

@@ -16,6 +16,7 @@
 #include "common/alloc.h"
 #include "fuzz.h"
 #include "gateway/api.h"
+#include "gateway/body.h"
 #include "rpc/method.h"
 
 enum { HAS_TOKEN = 4, OUTCOMES = 3 };
@@ -65,6 +66,14 @@ int mg_read(struct mg_connection *connection, void *data, size_t len)
 void mg_close_connection(struct mg_connection *connection)
 {
     connection->is_closed = true;
+}
+
+const char *mg_get_header(const struct mg_connection *connection, const char *name)
+{
+    for (int i = 0; i < connection->info.num_headers; i++)
+        if (strcasecmp(connection->info.http_headers[i].name, name) == 0)
+            return connection->info.http_headers[i].value;
+    return NULL;
 }
 
 /* Takes a header at *at apart as civetweb does: NULs take the place of what ends name and value.
@@ -389,8 +398,10 @@ static void handle(struct mg_connection *connection)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
 
+    body_begin(connection);
     if (http_admit(connection, policy))
         api_handle(connection, policy, NULL, NULL, info->request_uri);
+    body_end(connection);
     check_answer(connection);
 }
 

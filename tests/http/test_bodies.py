@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Bodies that take their time, and bodies that take memory."""
 
+import collections
 import concurrent.futures
 import contextlib
+import socket
+import threading
 
-from acpd import DEADLINE, wait_until
+import pytest
+
+from acpd import DEADLINE, TOKEN, profile, token_file, wait_until
 
 ON = '{"isActive": true}'
 DRIPS = {
@@ -53,7 +58,7 @@ def test_a_body_that_drips_is_ended(gateway, client):
 
 
 def test_the_bodies_in_flight_have_a_bound(gateway):
-    size, rest = (16 << 20), 1000  # the rest keeps each of them in flight
+    size, rest = (16 << 20), 1 << 16  # the rest, as much as is read at once, keeps each of them in flight
 
     def put(raw):
         raw.send(f"PUT /api/profiles/p/status HTTP/1.1\r\nHost: {gateway.host}\r\n"
@@ -61,7 +66,7 @@ def test_the_bodies_in_flight_have_a_bound(gateway):
         return raw.send(b" " * (size - rest))
 
     def one_more():
-        return gateway.put("/api/profiles/p/status", " " * 100000 + ON)
+        return gateway.put("/api/profiles/p/status", " " * 400000 + ON)
 
     def refused():
         """Whoever reads on when the bound is passed is refused: it may be one of the large ones, and then
@@ -85,3 +90,141 @@ def test_the_bodies_in_flight_have_a_bound(gateway):
         gateway.put("/api/profiles/p/status", " " * (12 << 20)).error(400)
         gateway.put("/api/profiles/p/status", "x" * (12 << 20)).error(400)
     assert one_more().status == 200
+
+
+class Drips(threading.Thread):
+    """Connections that announce a large body and send a byte of it now and then; one that is hung up on comes
+    back. `answers` has the statuses that they were told."""
+
+    def __init__(self, gateway, count, request="POST /api/tasks", headers=""):
+        super().__init__()
+        self.address = ("127.0.0.1", gateway.port)
+        self.count = count
+        self.head = (f"{request} HTTP/1.1\r\nHost: {gateway.host}\r\nContent-Type: application/json\r\n"
+                     f"Content-Length: 16000000\r\n{headers}\r\n").encode()
+        self.answers = collections.Counter()
+        self.stopping = threading.Event()
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        self.join()
+
+    def connect(self):
+        connection = socket.create_connection(self.address, timeout=DEADLINE)
+        connection.setblocking(False)
+        return connection
+
+    def drip(self, connection):
+        """Whether the connection lives on."""
+        try:
+            connection.send(b" ")
+            received = connection.recv(1000)
+            if received:
+                self.answers[int(received.split()[1])] += 1
+            return bool(received)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
+    def run(self):
+        connections = []
+        while not self.stopping.wait(0.4):
+            alive = [connection for connection in connections if self.drip(connection)]
+            for connection in set(connections) - set(alive):
+                connection.close()
+            new = [self.connect() for _ in range(self.count - len(alive))]
+            for connection in new:
+                connection.send(self.head)
+            connections = alive + new
+        for connection in connections:
+            connection.close()
+
+
+def assert_served(gateway, ask):
+    """Whoever comes anew is answered, time after time."""
+    for _ in range(5):
+        connection = gateway.connect()
+        connection.timeout = 20
+        answer = ask(connection)
+        assert answer.status in (200, 201), answer
+        connection.close()
+
+
+@pytest.mark.parametrize("request_line, headers, status", [
+    ("POST /api/tasks", "", 401), ("POST /api/tasks", "Authorization: Bearer wrong-wrong-wrong\r\n", 429),
+    ("POST /api/nothing", "", 404), ("POST /api/tasks", "Origin: http://evil.example\r\n", 403),
+    ("DELETE /api/tasks", "", 405), ("POST /profiles", "", 405),
+    ("POST /api/tasks", "Content-Length: 1\r\n", 400)])
+def test_a_thousand_bodies_without_a_token_keep_no_one_out(make_gateway, daemon, folder, request_line, headers,
+                                                           status):
+    gateway = make_gateway(daemon, "--token-file", token_file(folder))
+    own = {"Authorization": f"Bearer {TOKEN}"}
+    with Drips(gateway, 1000 if status == 401 else 700, request_line, headers) as drips:
+        wait_until(lambda: drips.answers[status] > 3000, "they are refused and hung up on")
+        assert_served(gateway, lambda c: gateway.get("/api/health", connection=c, headers=own))
+        assert_served(gateway, lambda c: gateway.post("/api/profiles/p/assign-task", {"task": {"title": "t"}},
+                                                      connection=c, headers=own))
+    assert set(drips.answers) <= {status, 401}, drips.answers
+
+
+def test_a_thousand_bodies_that_drip_keep_no_one_out_where_no_token_is_asked_for(gateway):
+    with Drips(gateway, 1000) as drips:
+        wait_until(lambda: drips.answers[503] > 700, "most of them gave way")
+        assert_served(gateway, lambda c: gateway.get("/api/health", connection=c))
+        assert_served(gateway, lambda c: gateway.post("/api/profiles/p/assign-task", {"task": {"title": "t"}},
+                                                      connection=c))
+
+
+REFUSED = {
+    "POST /api/tasks": 401, "POST /api/nothing": 404, "DELETE /api/tasks": 405, "POST /profiles": 405,
+}
+
+
+@pytest.mark.parametrize("size", [100, 100000, 3000000])
+@pytest.mark.parametrize("request_line", REFUSED)
+def test_who_sends_all_of_a_body_that_is_refused_is_told_why(make_gateway, daemon, folder, request_line, size):
+    """However the bytes meet: a reset must not take the answer away."""
+    gateway = make_gateway(daemon, "--token-file", token_file(folder))
+    for _ in range(20):
+        with gateway.raw() as raw:
+            raw.socket.sendall((f"{request_line} HTTP/1.1\r\nHost: {gateway.host}\r\n"
+                                f"Content-Type: application/json\r\nContent-Length: {size}\r\n\r\n").encode())
+            raw.socket.sendall(b" " * size)
+            answer = raw.answer()
+            assert answer.status == REFUSED[request_line]
+            # Kept only where the next request is sure to be found.
+            if answer.headers.get("connection") == "close":
+                assert raw.answers() == []
+            else:
+                raw.send(f"GET /profiles HTTP/1.1\r\nHost: {gateway.host}\r\n\r\n")
+                assert raw.answer().status == 200
+
+
+@pytest.mark.parametrize("request_line", REFUSED)
+def test_who_asks_before_the_body_is_refused_without_it(make_gateway, daemon, folder, request_line):
+    gateway = make_gateway(daemon, "--token-file", token_file(folder))
+    with gateway.raw() as raw:
+        raw.send(f"{request_line} HTTP/1.1\r\nHost: {gateway.host}\r\nContent-Type: application/json\r\n"
+                 "Content-Length: 1000\r\nExpect: 100-continue\r\n\r\n")
+        [answer] = raw.answers()
+        assert answer.status == REFUSED[request_line] and answer.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize("size", [4 << 20, 9 << 20, 15 << 20])
+def test_a_body_that_makes_too_long_a_line_is_too_large(gateway, client, size):
+    error = gateway.put("/api/profiles/p/status", {"isActive": True, "x": "x" * size}).error(413, -32600)
+    assert "a line is at most 4194304 bytes" in error["error"]
+    assert client.state("p")["isActive"] is False
+    assert gateway.put("/api/profiles/p/status", " " * size + ON).status == 200, "white space is not sent on"
+
+
+def test_the_bound_of_a_line_is_the_daemons(make_daemon, make_gateway):
+    gateway = make_gateway(make_daemon(profile("p"), lineLimit=2000))
+    gateway.post("/api/profiles/p/assign-task", {"task": {"title": "t" * 900}}).json
+    error = gateway.post("/api/profiles/p/assign-task", {"task": {"title": "t" * 2000}}).error(413, -32600)
+    assert "at most 2000 bytes" in error["error"]

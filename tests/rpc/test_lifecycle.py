@@ -3,6 +3,7 @@
 
 import json
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -55,6 +56,51 @@ def test_doors_are_closed_to_others(make_daemon):
         id = client.finish(client.assign("p")["id"])["id"]
     for file in daemon.state.rglob("*"):
         assert stat.S_IMODE(file.stat().st_mode) & 0o077 == 0, file
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
+def test_a_state_directory_that_others_may_change_is_refused(make_daemon, mode):
+    daemon = make_daemon(profile(), start=False)
+    (daemon.folder / "real").mkdir()
+    daemon.state.symlink_to("real")
+    (daemon.folder / "real").chmod(mode)
+    daemon.spawn()
+    assert daemon.process.wait(DEADLINE) == 1
+    assert f"the state directory {daemon.state} can be changed by other users" in daemon.log.read_text()
+    assert not list(daemon.state.iterdir())
+    (daemon.folder / "real").chmod(0o755)
+    daemon.start()
+
+
+def test_a_state_directory_of_another_user_is_refused(make_daemon):
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a folder away")
+    daemon = make_daemon(profile(), start=False)
+    daemon.state.mkdir()
+    os.chown(daemon.state, 65534, 65534)
+    daemon.spawn()
+    assert daemon.process.wait(DEADLINE) == 1
+    assert "can be changed by other users" in daemon.log.read_text()
+
+
+def test_a_new_state_directory_is_synced_into_its_parents(make_daemon):
+    """Else a power cut takes it, with all that was acknowledged."""
+    daemon = make_daemon(profile(), start=False)
+    state, trace = daemon.folder / "a" / "b" / "state", daemon.folder / "trace"
+    with subprocess.Popen(
+            ["strace", "-f", "-y", "-qq", "-o", trace, "-e", "trace=mkdir,fsync", ACPD, "--config",
+             daemon.config, "--socket", daemon.socket, "--state-dir", state],
+            env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}, stderr=subprocess.DEVNULL) as process:
+        daemon.process = process
+        wait_until(daemon.is_answering)
+        [acpd] = [int(pid) for pid in
+                  pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+        os.kill(acpd, signal.SIGTERM)
+    daemon.process = None
+    lines = trace.read_text().splitlines()
+    for folder in (state.parent.parent, state.parent, state):
+        made = next(i for i, line in enumerate(lines) if f'mkdir("{folder}"' in line and line.endswith(" = 0"))
+        assert any(f"<{folder.parent}>)" in line and "fsync(" in line for line in lines[made:]), folder
 
 
 def test_sigterm_interrupts_commits_and_exits_cleanly(make_daemon, folder):

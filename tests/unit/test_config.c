@@ -915,6 +915,33 @@ END_TEST
 #define X16 "xxxxxxxxxxxxxxxx"
 #define X64 X16 X16 X16 X16
 
+START_TEST(keys_that_are_there_twice)
+{
+    static const struct {
+        const char *text, *message;
+    } rows[] = {
+        {"{'agingInterval': 1, 'agingInterval': 1}", "1: \"agingInterval\" is there twice"},
+        {"{'agingInterval': 1,\n 'aging\\u0049nterval': 2}", "2: \"agingInterval\" is there twice"},
+        {"{'profiles': [" NAMED("a", "") "],\n\n'profiles': []}", "3: \"profiles\" is there twice"},
+        {"{'profiles': [{'name': 'a', 'name': 'b'}]}", "1: \"name\" is there twice"},
+        {"{'profiles': [" NAMED("a", ", 'retry': {'on': [],\n'backoff': 1, 'on': []}") "]}",
+         "2: \"on\" is there twice"},
+        {"{'profiles': [" NAMED("a", "") ", " NAMED("b", ", 'role': '{', 'role': '}'") "]}",
+         "1: \"role\" is there twice"},
+        {"{'x': {'': 1, '': 2}}", "1: \"\" is there twice"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        CLEANUP(freep) char *message = refuse(rows[i].text);
+
+        ck_assert_str_eq(message, rows[i].message);
+    }
+    /* One name in several objects is none. */
+    load("{'profiles': [" NAMED("a", ", 'role': 'name'") ", " NAMED("b", ", 'role': 'role'") "]}");
+    ck_assert_uint_eq(settings.profile_count, 2);
+}
+END_TEST
+
 START_TEST(profile_names)
 {
     static const char *const good[] = {"a", "0", "a-b", "v1.2", "x_y", "9-", X64};
@@ -1250,6 +1277,7 @@ int main(void)
     tcase = add_case(suite, "profiles");
     tcase_add_test(tcase, profiles_that_are_none);
     tcase_add_test(tcase, profiles_of_one_name);
+    tcase_add_test(tcase, keys_that_are_there_twice);
     tcase_add_test(tcase, profile_names);
     tcase_add_test(tcase, profile_colors);
     tcase_add_test(tcase, profile_capabilities);

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: MIT
+"""Children that have acpd's own user, and stop, kill or trace what guards them."""
+
+import contextlib
+import ctypes
+import os
+import pathlib
+import pwd
+import signal
+import time
+
+import pytest
+
+from acpd import DEADLINE, profile, shell, wait_until
+
+NOBODY = pwd.getpwnam("nobody")
+ONCE = {"maxAttempts": 1}
+
+# A child says when it begins and ends; no two of one slot may be alive at once.
+STOP = "kill -STOP $PPID; "
+SUPERVISOR = "$(cut -d ' ' -f 4 /proc/$PPID/stat)"
+
+
+def parent(pid):
+    return int(open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[1])
+
+
+def comm(pid):
+    return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+def state(pid):
+    with contextlib.suppress(OSError):
+        return open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0]
+    return None
+
+
+def below(pid):
+    """Ids of a process' children."""
+    found = []
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            if parent(int(entry)) == pid:
+                found.append(int(entry))
+    return found
+
+
+def supervisor_of(daemon):
+    def found():
+        names = [pid for pid in below(daemon.process.pid) if comm(pid) == "acpd-supervisor"]
+        return names[0] if names else None
+
+    return wait_until(found, "there is a supervisor")
+
+
+def keepers_of(daemon):
+    return [pid for pid in below(supervisor_of(daemon)) if comm(pid) == "acpd-keeper"]
+
+
+@pytest.mark.parametrize("script", [
+    STOP + "sleep 1000", STOP + "setsid sleep 1000 & sleep 1000",
+    "trap 'kill -STOP $PPID; sleep 1000' TERM; while :; do sleep 0.05; done",
+])
+def test_a_child_that_stops_its_keeper_ends_all_the_same(make_daemon, script):
+    daemon = make_daemon(shell(script, timeout=2, maxConcurrentTasks=1, retry=ONCE), profile("q"), killGrace=1)
+    with daemon.client() as client:
+        first, second = [client.assign("p")["id"] for _ in range(2)]
+        for id in (first, second):
+            task = client.finish(id)
+            assert task["status"] == "failed" and task["error"]["class"] == "timeout", task
+            assert not daemon.processes(ACPD_TASK_ID=id)
+        wait_until(lambda: not keepers_of(daemon), "no keeper is left")
+        assert client.finish(client.assign("q")["id"])["status"] == "completed"
+
+
+@pytest.mark.parametrize("end", ["exit 0", "exec >&- 2>&-; sleep 1000"])
+def test_a_keeper_that_cannot_tell_of_the_end_is_missed(make_daemon, folder, end):
+    """Long before the timeout: nobody is left who could write."""
+    daemon = make_daemon(shell(f"if mkdir {folder}/first; then {STOP} {end}; fi"))
+    with daemon.client() as client:
+        task = client.finish(client.assign("p")["id"])
+        assert task["status"] == "completed" and task["attempt"] == 2
+
+
+def test_a_stopped_keeper_does_not_hold_up_the_end(make_daemon, folder):
+    daemon = make_daemon(shell(f"{STOP} touch {folder}/up; sleep 1000"), killGrace=1)
+    with daemon.client() as client:
+        client.assign("p")
+        wait_until((folder / "up").exists)
+    assert daemon.stop() == 0
+    assert not daemon.processes()
+
+
+LONE = "exec 9>>{folder}/slot; flock -n 9 || echo two > {folder}/overlap; "
+
+
+@pytest.mark.parametrize("when", ["idle", "busy", "by a child"])
+def test_a_stopped_supervisor_is_replaced(make_daemon, folder, when):
+    script = (f"if mkdir {folder}/first 2>/dev/null; then "
+              + (f"kill -STOP {SUPERVISOR}; " if when == "by a child" else "")
+              + f"touch {folder}/up; sleep 1000; fi")
+    daemon = make_daemon(shell(LONE.format(folder=folder) + script, maxConcurrentTasks=1),
+                         profile("q", ["true"]))
+    supervisor = supervisor_of(daemon)
+    with daemon.client() as client:
+        if when != "idle":
+            long = client.assign("p")["id"]
+            wait_until((folder / "up").exists)
+        if when != "by a child":
+            os.kill(supervisor, signal.SIGSTOP)
+        ids = [client.assign("q")["id"] for _ in range(3)]
+        for id in ids:
+            assert client.finish(id)["status"] == "completed"
+        if when != "idle":
+            task = client.finish(long)
+            assert task["status"] == "completed" and task["attempt"] == 2, "it was interrupted, and ran again"
+        assert supervisor_of(daemon) != supervisor
+    assert state(supervisor) is None
+    assert not (folder / "overlap").exists()
+
+
+@pytest.mark.parametrize("whom", ["supervisor", "keeper", "both"])
+@pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGKILL])
+def test_the_next_acpd_ends_what_the_last_one_left(make_daemon, folder, whom, how):
+    """Those who stand still hold the lock; they are killed after what is below them."""
+    daemon = make_daemon(shell(LONE.format(folder=folder) + "setsid sleep 1000 & sleep 1000", timeout=5,
+                               maxConcurrentTasks=1), profile("q", ["true"]))
+    with daemon.client() as client:
+        id = client.assign("p")["id"]
+        wait_until(lambda: len(daemon.processes(ACPD_TASK_ID=id)) >= 3)
+        old = daemon.processes(ACPD_TASK_ID=id)
+        guards = {"supervisor": [supervisor_of(daemon)], "keeper": keepers_of(daemon),
+                  "both": [supervisor_of(daemon), *keepers_of(daemon)]}[whom]
+    for pid in guards:
+        os.kill(pid, how)
+    if how == signal.SIGKILL:  # one at once with acpd would leave the family to nobody
+        wait_until(lambda: not any(state(pid) for pid in old), "its family is gone")
+    daemon.kill()
+    daemon.start()
+    with daemon.client() as client:
+        assert client.finish(client.assign("q")["id"])["status"] == "completed"
+        assert not any(state(pid) not in (None, "Z") for pid in [*old, *guards])
+        client.cancel_task(id=id)
+    assert not (folder / "overlap").exists()
+
+
+@pytest.mark.parametrize("first", ["keeper", "supervisor"])
+def test_a_keeper_and_the_supervisor_killed_at_once(make_daemon, folder, first):
+    daemon = make_daemon(shell(LONE.format(folder=folder) + f"setsid sleep 1000 & touch {folder}/$ACPD_ATTEMPT; "
+                               "sleep 1000", maxConcurrentTasks=1))
+    with daemon.client() as client:
+        id = client.assign("p")["id"]
+        for attempt in range(1, 9):  # a task that is interrupted ten times fails
+            wait_until((folder / str(attempt)).exists, f"attempt {attempt}")
+            old = daemon.processes(ACPD_ATTEMPT=attempt)
+            [keeper], supervisor = keepers_of(daemon), supervisor_of(daemon)
+            for pid in (keeper, supervisor) if first == "keeper" else (supervisor, keeper):
+                os.kill(pid, signal.SIGKILL)
+            wait_until((folder / str(attempt + 1)).exists, "it runs again")
+            assert not any(state(pid) for pid in old), "the family before is gone"
+    assert not (folder / "overlap").exists()
+
+
+def test_children_may_not_trace_their_guards(make_daemon, folder):
+    """Nor take a descriptor of theirs: both ask for the same right."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    daemon = make_daemon(profile("p", ["sleep", "1000"]), start=False)
+    options = {}
+    if os.geteuid() == 0:
+        os.chmod(folder, 0o755)
+        os.chmod(daemon.folder, 0o777)
+        options = {"user": NOBODY.pw_uid, "group": NOBODY.pw_gid, "extra_groups": []}
+    daemon.start(**options)
+    with daemon.client() as client:
+        id = client.assign("p")["id"]
+        wait_until(lambda: daemon.processes(ACPD_TASK_ID=id))
+        guards = [supervisor_of(daemon), *keepers_of(daemon)]
+        assert len(guards) == 2
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                if os.geteuid() == 0:
+                    os.setgroups([])
+                    os.setresgid(*[NOBODY.pw_gid] * 3)
+                    os.setresuid(*[NOBODY.pw_uid] * 3)
+                for pid in guards:
+                    os.kill(pid, 0)  # it has the same user
+                    for descriptor in range(10):
+                        handle = os.pidfd_open(pid)
+                        assert libc.syscall(438, handle, descriptor, 0) < 0 and ctypes.get_errno() == 1
+                        os.close(handle)
+                    assert libc.ptrace(16, pid, 0, 0) < 0 and ctypes.get_errno() == 1  # PTRACE_ATTACH
+                    with pytest.raises(PermissionError):
+                        open(f"/proc/{pid}/mem", "rb")
+                os.write(write, b"refused")
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        os.close(write)
+        assert os.read(read, 100) == b"refused"
+        os.close(read)
+        client.cancel_task(id=id)
+
+
+def test_signals_that_can_be_ignored_are(make_daemon, folder):
+    daemon = make_daemon(shell(f"touch {folder}/up; until [ -e {folder}/go ]; do sleep 0.02; done"))
+    with daemon.client() as client:
+        id = client.assign("p")["id"]
+        wait_until((folder / "up").exists)
+        for pid in (supervisor_of(daemon), *keepers_of(daemon)):
+            for number in set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT}:
+                os.kill(pid, number)
+        (folder / "go").touch()
+        task = client.finish(id)
+        assert task["status"] == "completed" and task["attempt"] == 1
+
+
+def test_an_acpd_that_a_child_has_stopped_goes_on(make_daemon, folder):
+    """Else nothing that runs would ever be told that its time is over."""
+    stop = f"kill -STOP $(cut -d ' ' -f 4 /proc/{SUPERVISOR}/stat); sleep 1000"
+    daemon = make_daemon(shell(stop, timeout=1, retry=ONCE))
+    with daemon.client() as client:
+        id = client.assign("p")["id"]
+        assert client.finish(id)["error"]["class"] == "timeout"
+
+
+def test_nothing_is_asked_while_nothing_is_due(make_daemon, folder):
+    """The watch costs nothing: a keeper sleeps while its command goes on, and all of them do when nothing
+    runs."""
+    daemon = make_daemon(shell(f"touch {folder}/up; sleep 1000"), profile("q"))
+
+    def turns():
+        return [int(line.split()[1]) for pid in (daemon.process.pid, supervisor_of(daemon), *keepers_of(daemon))
+                for line in open(f"/proc/{pid}/status") if line.startswith("voluntary_ctxt_switches")]
+
+    with daemon.client() as client:
+        id = client.assign("p")["id"]
+        wait_until((folder / "up").exists)
+        client.finish(client.assign("q")["id"])
+        before, end = turns(), time.monotonic() + 7
+        wait_until(lambda: time.monotonic() > end)
+        assert turns()[2] == before[2], "the keeper slept"
+        assert turns()[1] - before[1] <= 2, "the supervisor looked at acpd now and then"
+        client.cancel_task(id=id)
+        client.finish(id)
+        wait_until(lambda: not keepers_of(daemon))
+        before, end = turns(), time.monotonic() + 7
+        wait_until(lambda: time.monotonic() > end)
+        assert turns()[1] == before[1], "and sleeps when nothing runs"
