@@ -94,7 +94,8 @@ void attempt_keep_tail(struct attempt *attempt, const char *stderr_lines)
 /* Whether a line of stderr tells why the program ended: not a stack's, nor what Node.js adds. */
 static bool says_something(const char *line, size_t len)
 {
-    if ((len > 3 && strncmp(line, "at ", 3) == 0) || (len > 9 && strncmp(line, "Node.js v", 9) == 0))
+    if ((len > 3 && strncmp(line, "at ", 3) == 0) ||
+        (len > 9 && strncmp(line, "Node.js v", 9) == 0))
         return false;
     for (size_t i = 0; i < len; i++)
         if (isalnum((unsigned char)line[i]) || (unsigned char)line[i] >= 0x80)

@@ -64,8 +64,8 @@ struct run {
     struct watch watch;
     bool is_condemned; /* the supervisor is to kill its keeper */
     struct run_log *log;
-    struct tail tail, errors;   /* of stdout and stderr */
-    struct last_line last_line; /* of stdout */
+    struct tail tail, errors;              /* of stdout and stderr */
+    struct last_line last_line;            /* of stdout */
     pid_t pid, keeper;                     /* 0 before they are there */
     bool has_ended, stop_sent, is_ordered; /* ordered: to end */
     struct run_end end;
