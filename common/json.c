@@ -325,8 +325,8 @@ static struct json_object *take_string(const char *text, size_t *at)
 
 char *json_find_twin(const char *text, size_t len, size_t *ret_offset)
 {
-    struct json_object
-        *members[JSON_DEPTH_MAX + 1]; /* of each object that is open; or of an array */
+    /* Of each object that is open, or array. */
+    struct json_object *members[JSON_DEPTH_MAX + 1] = {0};
     CLEANUP(freep) char *twin = NULL;
     size_t depth = 0, at = 0;
 
@@ -348,7 +348,7 @@ char *json_find_twin(const char *text, size_t len, size_t *ret_offset)
         }
         if (text[at] == '{' || text[at] == '[')
             members[depth++] = json_object_new_object();
-        else if (text[at] == '}' || text[at] == ']')
+        else if (depth && (text[at] == '}' || text[at] == ']'))
             json_object_put(members[--depth]);
         at++;
     }
