@@ -179,13 +179,16 @@ static void read_value(struct reading *reading, const char *key, bool is_error,
     }
 }
 
+/* The message, and the reason where it is not in it; of a message that is JSON the reason alone. */
 static char *words_of(const struct reading *reading, struct json_object *error)
 {
     struct json_object *code = json_get(error, "code");
+    bool is_for_people = !reading->detail || !strchr("{[", reading->message[0]);
     struct buf words = {0};
 
-    buf_printf(&words, "%.*s", QUOTE_MAX, reading->message);
-    if (reading->detail && !strstr(reading->message, reading->detail))
+    if (is_for_people)
+        buf_printf(&words, "%.*s", QUOTE_MAX, reading->message);
+    if (reading->detail && (!is_for_people || !strstr(reading->message, reading->detail)))
         buf_printf(&words, "%s%s", words.len ? ": " : "", reading->detail);
     if (!words.len)
         buf_printf(&words, "%.*s", QUOTE_MAX, error ? json_compact(error) : "no reason given");

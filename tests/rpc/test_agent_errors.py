@@ -112,6 +112,11 @@ def test_the_message_says_why(error, data, message):
         f"the agent answered session/prompt with an error: {message}")
 
 
+def test_a_message_that_is_json_is_told_in_words(error):
+    told = error(401, '{"error":{"code":401,"status":"UNAUTHENTICATED","message":"No such key."}}')
+    assert told["class"] == "auth" and "logged in (No such key. (401)): " in told["message"]
+
+
 @pytest.mark.parametrize("data, seconds", [
     ({"retryAfter": 90}, 90), ({"headers": {"Retry-After": "80"}}, 80),
     ({"resets_in_seconds": 70.5}, 70.5), ({"error": {"details": [{"retryDelay": "60s"}]}}, 60),
