@@ -25,19 +25,19 @@ export const reasonWords: Record<Reason, string> = {
 
 /** What an error's class says about the attempt. */
 export const classWords: Record<string, string> = {
-  exit: 'The program failed.',
-  signal: 'The program was killed by a signal.',
-  timeout: 'It took longer than it may.',
-  stall: 'The agent said nothing for too long.',
-  refusal: 'The agent declined.',
-  limit: 'The agent reached a limit of its own.',
-  auth: 'The profile was not let in. It needs a login.',
-  rate_limit: 'The provider asked to slow down.',
-  unavailable: 'The profile could not work at that moment.',
-  interrupted: 'acpd stopped while it ran.',
-  lost_lease: 'Its worker did not report back in time.',
-  cancelled: 'It was cancelled.',
-  invalid: 'The task cannot work as it is.',
+  exit: 'The program failed',
+  signal: 'The program was killed by a signal',
+  timeout: 'It took longer than it may',
+  stall: 'The agent said nothing for too long',
+  refusal: 'The agent declined',
+  limit: 'The agent reached a limit of its own',
+  auth: 'The profile needs a login',
+  rate_limit: 'The provider asked to slow down',
+  unavailable: 'The profile could not work at that moment',
+  interrupted: 'acpd stopped while it ran',
+  lost_lease: 'Its worker did not report back in time',
+  cancelled: 'It was cancelled',
+  invalid: 'The task cannot work as it is',
 };
 
 export const termWords: Record<string, string> = {

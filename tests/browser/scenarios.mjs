@@ -142,7 +142,7 @@ const scenarios = {
     await page.getByText(/1 profile needs attention/).waitFor();
     await page.goto(`${url}/tasks?status=failed`);
     await page.getByRole('link', { name: 'it fails' }).first().click();
-    await page.getByText('The program failed.').waitFor();
+    await page.getByText('The program failed:').waitFor();
     await assertAccessible(page, 'a failed task');
     await page.getByRole('button', { name: 'Retry' }).click();
     await page.getByText(/attempt|Attempt/).first().waitFor();

@@ -61,7 +61,7 @@ function Failure({ task }: { task: Task }) {
   return (
     <section class={`banner ${task.status === 'failed' ? 'bad' : 'warn'} failure`} aria-label="Error">
       <span>
-        <b>{!isOver && 'The last attempt: '}{classWords[task.error.class] ?? task.error.class}</b>{' '}
+        <b>{!isOver && 'The last attempt: '}{classWords[task.error.class] ?? task.error.class}:</b>{' '}
         {task.error.message} <span class="muted">({task.error.class})</span>
         {task.error.tail?.includes('\n') && <Tail text={task.error.tail} />}
       </span>
@@ -106,7 +106,7 @@ function Result({ value }: { value: unknown }) {
       <h2>Result</h2>
       <pre tabIndex={0}>{text ?? JSON.stringify(value, null, 2)}</pre>
       {text !== null && counts.length > 0 && (
-        <p class="sub">Permissions: {counts.map(([what, n]) => `${n} ${what}`).join(', ')}</p>
+        <p class="sub counts">Permissions: {counts.map(([what, n]) => `${n} ${what}`).join(', ')}</p>
       )}
     </section>
   );
