@@ -181,7 +181,7 @@ const scenarios = {
     await log.getByText('line 400', { exact: true }).waitFor({ state: 'attached' });
     assert.ok(await rest() > 1000, 'the place is kept');
     await page.getByRole('button', { name: 'Cancel task' }).click();
-    await page.getByText('It was cancelled.').waitFor();
+    await page.getByText('It was cancelled:').waitFor();
     await page.getByRole('heading', { level: 1 }).getByText('It writes').waitFor();
   },
 
