@@ -136,6 +136,16 @@ class Client:
     def finish(self, id):
         return self.wait_status(id, "completed", "failed", "cancelled")
 
+    def all_tasks(self):
+        """Every task by its id."""
+        tasks, before = {}, None
+        while True:
+            page = self.call("list_tasks", limit=1000, before=before)
+            tasks.update((task["id"], task) for task in page["tasks"])
+            before = page["next"]
+            if before is None:
+                return tasks
+
     def entries(self, id, **params):
         """The whole of a log, page after page."""
         found, after = [], 0
@@ -394,6 +404,18 @@ class RawConnection:
         self.received += data
         return bool(data)
 
+    def is_closed(self):
+        """Whether the gateway has closed the connection; what it said before is read."""
+        self.socket.settimeout(0.01)
+        try:
+            while self.more():
+                pass
+            return True
+        except TimeoutError:
+            return False
+        finally:
+            self.socket.settimeout(DEADLINE)
+
     def answer(self, has_body=True):
         """The next answer, or None when the connection was closed before one."""
         while b"\r\n\r\n" not in self.received:
@@ -479,6 +501,13 @@ class Gateway:
 
     def raw(self):
         return RawConnection(self.port)
+
+    def crowd(self, stack, count):
+        """Connections without a request: every second one has begun with one."""
+        for i in range(count):
+            silent = stack.enter_context(self.raw())
+            if i % 2:
+                silent.send("GET /api/health HT")
 
     def connect(self):
         if self.tls:

@@ -174,13 +174,7 @@ def change_row(daemon, change, where="id = 1"):
 
 def every_list_answers(client):
     """All of what clients can ask for, each with one line of JSON."""
-    ids, before = [], None
-    while True:
-        page = client.list_tasks(limit=1000, before=before)
-        ids += [task["id"] for task in page["tasks"]]
-        before = page["next"]
-        if before is None:
-            break
+    ids = list(client.all_tasks())
     for status in ("scheduled", "blocked", "queued", "running", "completed", "failed", "cancelled"):
         client.list_tasks(status=status, limit=1000)
     for id in ids:

@@ -154,16 +154,6 @@ def works(client):
     return unless_it_falls(lambda: client.get_health()["storage"]["status"] == "ok")
 
 
-def everything(client):
-    tasks, before = [], None
-    while True:
-        page = client.list_tasks(limit=1000, before=before)
-        tasks += page["tasks"]
-        before = page["next"]
-        if before is None:
-            return tasks
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_acknowledged_is_lost_and_nothing_refused_is_kept(make_daemon, disk, kind):
     chance = random.Random(SEED)
@@ -211,7 +201,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_refused_is_kept(make_daemon, d
         with daemon.client() as client:
             for one in clients:
                 one.check(client)
-            keys = {task["key"] for task in everything(client)}
+            keys = {task["key"] for task in client.all_tasks().values()}
             assert not keys & set().union(*(one.refused for one in clients))
             for id in workers[-1].done:
                 assert client.task(id)["result"] == id

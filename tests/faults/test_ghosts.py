@@ -91,6 +91,12 @@ def test_a_claim_whose_worker_dies_in_its_pass_is_given_back(make_daemon):
         assert (mine["task"]["id"], mine["task"]["attempt"]) == (id, 2)
 
 
+def fail_retry_and_claim(client, id, held):
+    client.send_call("fail_task", id=id, lease=held["lease"], error={"message": "no"})
+    client.send_call("retry_task", id=id)
+    client.send_call("claim_task", **CLAIM)
+
+
 def test_a_retry_in_the_pass_of_the_failure_before_it(make_daemon):
     """The attempt that fails has no processes to be waited for."""
     daemon = make_daemon(worker_profile(retry={"maxAttempts": 1}))
@@ -98,9 +104,7 @@ def test_a_retry_in_the_pass_of_the_failure_before_it(make_daemon):
         id = client.assign("w")["id"]
         held = client.claim_task(**CLAIM)
         with stopped(daemon):
-            client.send_call("fail_task", id=id, lease=held["lease"], error={"message": "no"})
-            client.send_call("retry_task", id=id)
-            client.send_call("claim_task", **CLAIM)
+            fail_retry_and_claim(client, id, held)
         failed, retried, claimed = (client.reply() for _ in range(3))
         assert failed["result"]["status"] == "failed"
         assert retried["result"]["status"] == "queued", retried
@@ -118,9 +122,7 @@ def test_a_retry_and_its_claim_fall_with_their_pass(make_daemon):
         held = client.claim_task(**CLAIM)
         with database_away(daemon):
             with stopped(daemon):
-                client.send_call("fail_task", id=id, lease=held["lease"], error={"message": "no"})
-                client.send_call("retry_task", id=id)
-                client.send_call("claim_task", **CLAIM)
+                fail_retry_and_claim(client, id, held)
             assert [client.reply()["error"]["code"] for _ in range(3)] == [-32004] * 3
         wait_until(lambda: storage(client) == "ok")
         assert client.extend_lease(id=id, lease=held["lease"])["success"]

@@ -131,16 +131,6 @@ def assert_dependencies_hold(tasks):
             assert statuses <= {"completed"}, (task, statuses)
 
 
-def all_tasks(client):
-    tasks, before = {}, None
-    while True:
-        page = client.list_tasks(limit=1000, before=before)
-        tasks.update((task["id"], task) for task in page["tasks"])
-        before = page["next"]
-        if before is None:
-            return tasks
-
-
 def assert_acknowledged(worker, tasks):
     """What may be missing has finished, and retention has removed it."""
     for id, key in worker.keys.items():
@@ -205,7 +195,7 @@ def test_kill_9_loses_nothing_acknowledged_and_leaves_nothing_behind(make_daemon
         assert not worker.is_alive()
 
     with daemon.client() as client:
-        tasks = all_tasks(client)
+        tasks = client.all_tasks()
         keys = [task["key"] for task in tasks.values()]
         assert len(keys) == len(set(keys)), "no task is there twice"
         for worker in workers:
@@ -224,7 +214,7 @@ def test_kill_9_loses_nothing_acknowledged_and_leaves_nothing_behind(make_daemon
             claimer.join(DEADLINE)
             assert not claimer.is_alive()
         client.update_profile_status(name="slow", isActive=False)
-        tasks = all_tasks(client)
+        tasks = client.all_tasks()
         assert {t["status"] for t in tasks.values() if t["profile"] in ("quick", "w")} <= {
             "completed", "cancelled", "blocked"}
         assert_dependencies_hold(tasks)

@@ -279,13 +279,7 @@ class Model:
 
 
 def check(model, client):
-    tasks, before = {}, None
-    while True:
-        page = client.list_tasks(limit=1000, before=before)
-        tasks.update((task["id"], task) for task in page["tasks"])
-        before = page["next"]
-        if before is None:
-            break
+    tasks = client.all_tasks()
     keys = [task["key"] for task in tasks.values()]
     assert len(keys) == len(set(keys)), "a task is there twice"
     assert not model.refused & set(keys), "what was refused is there"

@@ -37,13 +37,7 @@ def paused(daemon):
 def titles(daemon):
     """Of every task, as a client of the socket sees them."""
     with daemon.client() as client:
-        found, before = [], None
-        while True:
-            page = client.list_tasks(limit=1000, before=before)
-            found += [task["title"] for task in page["tasks"]]
-            before = page["next"]
-            if before is None:
-                return found
+        return [task["title"] for task in client.all_tasks().values()]
 
 
 @pytest.fixture

@@ -393,10 +393,7 @@ def test_a_body_of_just_the_bound_is_read(gateway):
 def test_five_hundred_silent_connections_keep_no_one_out(gateway):
     gateway.disconnect()
     with contextlib.ExitStack() as stack:
-        for i in range(500):
-            silent = stack.enter_context(gateway.raw())
-            if i % 2:
-                silent.send("GET /api/health HT")
+        gateway.crowd(stack, 500)
         began = time.monotonic()
         assert gateway.is_answering()
         assert time.monotonic() - began < 3, "a newcomer is served in time"

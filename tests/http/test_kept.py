@@ -6,24 +6,11 @@ import time
 
 import pytest
 
-from acpd import DEADLINE, wait_until
+from acpd import wait_until
 
 
 def request(gateway, headers="", path="/api/health", version="1.1"):
     return f"GET {path} HTTP/{version}\r\nHost: {gateway.host}\r\n{headers}\r\n"
-
-
-def is_closed(raw):
-    """Whether the gateway has closed the connection; what it said before is read."""
-    raw.socket.settimeout(0.01)
-    try:
-        while raw.more():
-            pass
-        return True
-    except TimeoutError:
-        return False
-    finally:
-        raw.socket.settimeout(DEADLINE)
 
 
 @pytest.mark.parametrize("version, headers, is_kept", [
@@ -38,10 +25,10 @@ def test_an_answer_says_for_how_long_its_connection_is_kept(gateway, version, he
             assert answer.status == status
             if not is_kept:
                 assert "keep-alive" not in answer.headers
-                assert is_closed(raw) or wait_until(lambda: is_closed(raw), "the connection is closed")
+                assert raw.is_closed() or wait_until(raw.is_closed, "the connection is closed")
                 return
             assert answer.headers["keep-alive"] == "timeout=75" and answer.headers["connection"] == "keep-alive"
-        assert not is_closed(raw)
+        assert not raw.is_closed()
 
 
 def test_what_is_refused_with_a_close_promises_nothing(gateway):
@@ -62,14 +49,14 @@ def test_an_idle_connection_is_kept_for_as_long_as_was_said(gateway):
 
         def is_over():
             for raw in (asked, forgotten):
-                assert not is_closed(raw), f"closed after {time.monotonic() - began} s"
+                assert not raw.is_closed(), f"closed after {time.monotonic() - began} s"
             return time.monotonic() - began > 76
 
         wait_until(is_over, "its time is over", deadline=120)
         asked.send(request(gateway))
         assert asked.answer().status == 200
-        wait_until(lambda: is_closed(forgotten), "it is closed at last")
-        assert not is_closed(asked)
+        wait_until(forgotten.is_closed, "it is closed at last")
+        assert not asked.is_closed()
 
 
 def idle(stack, gateway, count):
@@ -86,8 +73,8 @@ def test_idle_connections_give_way_to_newcomers_the_oldest_first(gateway):
     gateway.disconnect()
     with contextlib.ExitStack() as stack:
         kept = idle(stack, gateway, 700)
-        wait_until(lambda: is_closed(kept[199]), "the oldest are closed")
-        closed = [is_closed(raw) for raw in kept]
+        wait_until(kept[199].is_closed, "the oldest are closed")
+        closed = [raw.is_closed() for raw in kept]
         assert closed == [True] * 200 + [False] * 500, "the oldest first, and no more than need be"
         kept[-1].send(request(gateway))
         assert kept[-1].answer().status == 200
@@ -108,10 +95,7 @@ def test_idle_and_silent_connections_together_keep_no_one_out(gateway):
     gateway.disconnect()
     with contextlib.ExitStack() as stack:
         idle(stack, gateway, 500)
-        for i in range(500):
-            silent = stack.enter_context(gateway.raw())
-            if i % 2:
-                silent.send("GET /api/health HT")
+        gateway.crowd(stack, 500)
         began = time.monotonic()
         assert gateway.is_answering()
         assert time.monotonic() - began < 3, "a newcomer is served in time"
@@ -130,5 +114,5 @@ def test_idle_connections_do_not_hold_up_the_end(gateway):
     with contextlib.ExitStack() as stack:
         kept = idle(stack, gateway, 50)
         assert gateway.stop() == 0
-        assert all(is_closed(raw) for raw in kept)
+        assert all(raw.is_closed() for raw in kept)
         assert gateway.new_log().splitlines()[-1].endswith("stopped"), "none had to be cut"
