@@ -213,11 +213,12 @@ static int load_settings(struct settings *settings, char **ret_error)
 /* Which profiles cannot run as things are; the file is good all the same. */
 static void tell_missing(const struct settings *settings, bool is_check)
 {
-    for (size_t i = 0; i < settings->profile_count; i++) {
-        const struct profile_config *profile = &settings->profiles[i];
+    for (size_t i = 0; i < settings->profile_count * ENGINE_NEED_COUNT; i++) {
+        const struct profile_config *profile = &settings->profiles[i / ENGINE_NEED_COUNT];
+        enum engine_need need = i % ENGINE_NEED_COUNT;
         char what[4096];
 
-        if (!engine_lacks(&profile->runner, what, sizeof(what)))
+        if (!engine_lacks(&profile->runner, need, what, sizeof(what)))
             continue;
         if (is_check)
             printf("warning: profile %s: %s is not to be found\n", profile->name, what);

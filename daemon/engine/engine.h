@@ -151,8 +151,11 @@ bool engine_is_damage(const struct engine *engine, int r);
  * freed, that names one that cannot. */
 int engine_check_limits(const struct settings *settings, const struct cgroup *cgroup,
                         char **ret_error);
-/** Whether a program or a folder that the runner needs is not there: "the program \"goose\"". */
-bool engine_lacks(const struct runner_config *runner, char *ret_what, size_t size);
+/* What a runner needs of the file system. */
+enum engine_need { NEED_FOLDER, NEED_PROGRAM, ENGINE_NEED_COUNT };
+/** Whether it is not there: "the program \"goose\"". */
+bool engine_lacks(const struct runner_config *runner, enum engine_need need, char *ret_what,
+                  size_t size);
 /** A pass took so long. */
 void engine_note_busy(struct engine *engine, int64_t us);
 /** Seconds that an event had to wait at most, of late: the longest pass since the last look at the

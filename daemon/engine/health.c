@@ -51,31 +51,40 @@ static bool has_no_worker(const struct engine *engine, const struct profile *pro
            engine->now.mono - profile->last_claim > engine->settings.health_check_interval_ms;
 }
 
-bool engine_lacks(const struct runner_config *runner, char *ret_what, size_t size)
+static bool lacks_program(const struct runner_config *runner)
 {
     const char *path = getenv("PATH");
     CLEANUP(freep) char *found = NULL;
 
-    if (!runner->command)
-        return false;
-    if (runner->cwd && !path_is_folder(runner->cwd)) {
-        snprintf(ret_what, size, "the folder \"%s\"", runner->cwd);
-        return true;
-    }
     for (size_t i = 0; runner->env && runner->env[i]; i++)
         if (strncmp(runner->env[i], "PATH", 4) == 0 && strchr("=", runner->env[i][4]))
             path = runner->env[i][4] ? runner->env[i] + 5 : NULL;
     found = path_find_program(runner->command[0], path, runner->cwd);
-    if (!found)
-        snprintf(ret_what, size, "the program \"%s\"", runner->command[0]);
     return !found;
+}
+
+bool engine_lacks(const struct runner_config *runner, enum engine_need need, char *ret_what,
+                  size_t size)
+{
+    if (!runner->command)
+        return false;
+    if (need == NEED_FOLDER) {
+        snprintf(ret_what, size, "the folder \"%s\"", runner->cwd ? runner->cwd : "");
+        return runner->cwd && !path_is_folder(runner->cwd);
+    }
+    snprintf(ret_what, size, "the program \"%s\"", runner->command[0]);
+    return lacks_program(runner);
 }
 
 static void look_for_program(struct profile *profile)
 {
-    profile->seen.missing[0] = '\0';
-    if (!profile->is_removed)
-        engine_lacks(&profile->config.runner, profile->seen.missing, sizeof(profile->seen.missing));
+    bool is_missing = false;
+
+    for (int need = 0; need < ENGINE_NEED_COUNT && !profile->is_removed && !is_missing; need++)
+        is_missing = engine_lacks(&profile->config.runner, (enum engine_need)need,
+                                  profile->seen.missing, sizeof(profile->seen.missing));
+    if (!is_missing)
+        profile->seen.missing[0] = '\0';
 }
 
 static int look_at_profile(struct engine *engine, struct profile *profile)

@@ -134,10 +134,10 @@ struct acp_turn {
     struct buf chunk; /* of a message, not noted yet */
     char *chunk_kind;
     int64_t chunk_deadline;
-    char *message_id; /* of the last piece of a message that had one */
-    struct tail text; /* the last message */
-    bool text_has_ended;
-    char *last_piece; /* of a message, as it came */
+    struct tail text;    /* the last message */
+    char *message_id;    /* its id, NULL: it has none */
+    bool text_has_ended; /* a piece without an id begins another one */
+    char *last_piece;    /* of a message, as it came; none that is blank */
     struct json_object *usage, *cost;
     struct json_object *last_error; /* that updates told of */
     struct json_object *trouble;    /* the same, while it keeps the agent from working */

@@ -312,10 +312,11 @@ def test_what_is_missing_is_told_by_check_at_the_start_and_at_reload(make_daemon
     (folder / "file").touch()
     profiles = [profile("good"), profile("gone", ["no-such-program"]),
                 profile("homeless", runner={"cwd": f"{folder}/none"}),
-                profile("filed", runner={"cwd": f"{folder}/file"})]
+                profile("filed", ["neither"], runner={"cwd": f"{folder}/file"})]
     warnings = ['profile gone: the program "no-such-program" is not to be found',
                 f'profile homeless: the folder "{folder}/none" is not to be found',
-                f'profile filed: the folder "{folder}/file" is not to be found']
+                f'profile filed: the folder "{folder}/file" is not to be found',
+                'profile filed: the program "neither" is not to be found']
     daemon = make_daemon(*profiles)
     checked = run_acpd("--config", daemon.config, "--check")
     assert checked.returncode == 0, "the file is good all the same"
