@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* What the tests of the core share. */
+#pragma once
+
+#include <check.h>
+
+#include "core/metrics.h"
+#include "core/profile.h"
+
+#define NEARLY_ONE (1 - 0x1p-53)
+#define EXACT      1e-15
+
+/** The state of random_below(), xorshift64*: a seed makes a run of its own, the same each time. */
+extern uint64_t chance;
+uint64_t random_below(uint64_t limit);
+/** In (0, 1). */
+double random_fraction(void);
+
+extern const struct health_limits limits;
+/** Capabilities are separated by spaces; the caller frees the profile. */
+struct profile *make_profile(const char *name, const char *capabilities);
+void add_sample(struct metrics_window *window, bool success, int64_t duration_ms);
+
+/** Adds a case to the suite. */
+TCase *add_case(Suite *suite, const char *name);
+
+/* The cases of each file. */
+
+void add_task_cases(Suite *suite);
+void add_profile_cases(Suite *suite);
+void add_metrics_cases(Suite *suite);
+void add_anomaly_cases(Suite *suite);
+void add_forecast_cases(Suite *suite);
+void add_router_cases(Suite *suite);
