@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+/* Metrics. */
+#include <errno.h>
+#include <string.h>
+
+#include "common/alloc.h"
+#include "fixture.h"
+
+#define MINUTES 400 /* of the test */
+
+static const int64_t origin = NOW - NOW % HOUR - HOUR;
+
+static struct metrics_bucket random_bucket(void)
+{
+    struct metrics_bucket bucket = {
+        .completed = (int64_t)random_below(5),
+        .failed = (int64_t)random_below(5),
+        .cancelled = (int64_t)random_below(5),
+        .retried = (int64_t)random_below(5),
+        .started = (int64_t)random_below(5),
+        .wait_sum_ms = (int64_t)random_below(INT64_C(1) << 40),
+    };
+
+    for (uint64_t n = random_below(6); n > 0; n--)
+        metrics_bucket_add_attempt(&bucket, random_below(2),
+                                   (int64_t)random_below(UINT64_C(1) << random_below(35)));
+    return bucket;
+}
+
+static void check_sum(int64_t profile_id, const struct metrics_bucket *minutes, int64_t from,
+                      int64_t to)
+{
+    struct metrics_bucket sum, expected = {0};
+
+    memset(&sum, 0xa5, sizeof(sum));
+    for (int64_t i = from; i < to; i++)
+        metrics_bucket_add(&expected, &minutes[i]);
+    MUST(store_sum_metrics(store, profile_id, origin + from * MINUTE, origin + to * MINUTE, &sum));
+    if (memcmp(&sum, &expected, sizeof(sum)) != 0)
+        ck_abort_msg("minutes %lld to %lld: %lld completed and %lld ms, not %lld and %lld",
+                     (long long)from, (long long)to, (long long)sum.completed,
+                     (long long)sum.duration_sum_ms, (long long)expected.completed,
+                     (long long)expected.duration_sum_ms);
+}
+
+START_TEST(metrics_add_up)
+{
+    static struct metrics_bucket minutes[2][MINUTES];
+    const int64_t profiles[] = {alpha, beta};
+
+    chance = 1;
+    for (int i = 0; i < 600; i++) {
+        struct metrics_bucket bucket = random_bucket();
+        size_t profile = random_below(2);
+        int64_t ms = (int64_t)random_below(MINUTES * (uint64_t)MINUTE);
+
+        metrics_bucket_add(&minutes[profile][ms / MINUTE], &bucket);
+        MUST(store_add_metrics(store, profiles[profile], origin + ms, &bucket));
+        if (i % 50 == 0)
+            MUST(store_commit(store));
+    }
+    MUST(store_commit(store));
+    reopen_store();
+    for (size_t profile = 0; profile < 2; profile++) {
+        static const int64_t ranges[][2] = {
+            {0, MINUTES}, {0, 60}, {60, 120}, {59, 61}, {60, 60}, {61, 62}, {0, 1},
+            {1, 360},     {0, 59}, {1, 120},  {1, 119}, {30, 90}, {90, 30},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(ranges); i++)
+            check_sum(profiles[profile], minutes[profile], ranges[i][0], ranges[i][1]);
+        for (int i = 0; i < 200; i++) {
+            int64_t from = (int64_t)random_below(MINUTES);
+
+            check_sum(profiles[profile], minutes[profile], from,
+                      from + (int64_t)random_below((uint64_t)(MINUTES - from) + 1));
+        }
+    }
+}
+END_TEST
+
+START_TEST(metrics_know_the_minute)
+{
+    static struct metrics_bucket minutes[MINUTES];
+    const struct metrics_bucket one = {.completed = 1};
+
+    /* The first and the last moment of minute 61, and its neighbours. */
+    MUST(store_add_metrics(store, alpha, origin + 61 * MINUTE - 1, &one));
+    MUST(store_add_metrics(store, alpha, origin + 61 * MINUTE, &one));
+    MUST(store_add_metrics(store, alpha, origin + 62 * MINUTE - 1, &one));
+    MUST(store_add_metrics(store, alpha, origin + 62 * MINUTE, &one));
+    minutes[60].completed = minutes[62].completed = 1;
+    minutes[61].completed = 2;
+    for (int64_t from = 58; from < 64; from++)
+        for (int64_t to = from; to < 64; to++)
+            check_sum(alpha, minutes, from, to);
+    check_sum(alpha, minutes, 0, 240);
+}
+END_TEST
+
+/* A day is read by the quarter of an hour, a week by the hour. */
+START_TEST(metrics_have_quarters_and_hours)
+{
+    const struct metrics_bucket one = {.completed = 1};
+
+    for (int64_t minute = 0; minute < 180; minute++)
+        MUST(store_add_metrics(store, alpha, origin + minute * MINUTE, &one));
+    MUST(store_commit(store));
+    EXPECT(ask_number("SELECT count(*) FROM bucket WHERE span = 3600000"), 3);
+    EXPECT(ask_number("SELECT min(completed) FROM bucket WHERE span = 3600000"), 60);
+    EXPECT(ask_number("SELECT max(completed) FROM bucket WHERE span = 3600000"), 60);
+    EXPECT(ask_number("SELECT count(*) FROM bucket WHERE span = 60000"), 180);
+    EXPECT(ask_number("SELECT count(*) FROM bucket WHERE span = 900000"), 12);
+    EXPECT(ask_number("SELECT sum(completed = 15) FROM bucket WHERE span = 900000"), 12);
+}
+END_TEST
+
+START_TEST(metrics_are_pruned)
+{
+    static struct metrics_bucket minutes[MINUTES], all[MINUTES];
+    const struct metrics_bucket one = {.completed = 1, .started = 2};
+
+    for (int64_t i = 0; i < 300; i++) {
+        MUST(store_add_metrics(store, alpha, origin + i * MINUTE, &one));
+        MUST(store_add_metrics(store, beta, origin + i * MINUTE, &one));
+        all[i] = one;
+        if (i >= 150)
+            minutes[i] = one;
+    }
+    /* In the middle of an hour: what is younger is still whole. */
+    MUST(store_prune_metrics(store, alpha, MINUTE, origin + 150 * MINUTE));
+    MUST(store_prune_metrics(store, alpha, HOUR, origin + 150 * MINUTE));
+    MUST(store_commit(store));
+    check_sum(alpha, minutes, 0, 120);
+    check_sum(alpha, minutes, 150, 300);
+    check_sum(alpha, minutes, 150, 180);
+    check_sum(alpha, minutes, 160, 250);
+    check_sum(beta, all, 0, 300);
+    EXPECT(ask_number("SELECT count(*) FROM bucket WHERE span = 60000"), 450);
+}
+END_TEST
+
+/* What the queue adds, and what attempts add, stand in one row. */
+START_TEST(metrics_of_the_queue_leave_the_rest_alone)
+{
+    static struct listed listed;
+    struct metrics_bucket attempts = {.completed = 1, .queue_max = 4, .cost = {0.5, "USD"}};
+    const struct metrics_bucket queue = {.arrived = 2, .queue_max = 3};
+    const struct metrics_bucket longer = {.arrived = 1, .queue_max = 9};
+    struct metrics_bucket expected;
+
+    metrics_bucket_add_attempt(&attempts, true, 1000);
+    metrics_bucket_add_start(&attempts, 20);
+    MUST(store_add_metrics(store, alpha, NOW, &queue));
+    MUST(store_add_metrics(store, alpha, NOW, &attempts));
+    MUST(store_add_metrics(store, alpha, NOW, &queue));
+    MUST(store_add_metrics(store, alpha, NOW, &longer));
+    expected = attempts;
+    expected.arrived = 5;
+    expected.queue_max = 9;
+    for (size_t i = 0; i < 3; i++) {
+        static const int64_t spans[] = {METRICS_MINUTE, METRICS_QUARTER, METRICS_HOUR};
+        int64_t at = NOW - NOW % spans[i];
+
+        listed.count = 0;
+        MUST(store_list_metrics(store, alpha, spans[i], at, at + 1, list_bucket, &listed));
+        EXPECT((int64_t)listed.count, 1);
+        EXPECT(listed.at[0], at);
+        EXPECT(memcmp(&listed.buckets[0], &expected, sizeof(expected)), 0);
+        MUST(store_list_metrics(store, alpha, spans[i], at - spans[i], at, list_bucket, &listed));
+        MUST(store_list_metrics(store, alpha, spans[i], at + 1, at + 9 * spans[i], list_bucket,
+                                &listed));
+        MUST(store_list_metrics(store, beta, spans[i], 0, INT64_MAX, list_bucket, &listed));
+        EXPECT((int64_t)listed.count, 1);
+    }
+}
+END_TEST
+
+START_TEST(metrics_are_pruned_in_small_steps)
+{
+    const struct metrics_bucket one = {.arrived = 1};
+
+    for (int64_t i = 0; i < 1100; i++)
+        MUST(store_add_metrics(store, alpha, origin + i * MINUTE, &one));
+    EXPECT(store_prune_metrics(store, alpha, MINUTE, origin + 1050 * MINUTE), 1);
+    EXPECT(store_prune_metrics(store, alpha, MINUTE, origin + 1050 * MINUTE), 1);
+    EXPECT(store_prune_metrics(store, alpha, MINUTE, origin + 1050 * MINUTE), 0);
+    EXPECT(store_prune_metrics(store, alpha, MINUTE, origin + 1050 * MINUTE), 0);
+    MUST(store_commit(store));
+    EXPECT(ask_number("SELECT count(*) FROM bucket WHERE span = 60000"), 50);
+    EXPECT(ask_number("SELECT min(at) FROM bucket WHERE span = 60000"), origin + 1050 * MINUTE);
+    EXPECT(ask_number("SELECT sum(arrived) FROM bucket WHERE span = 3600000"), 1100);
+}
+END_TEST
+
+static void print_span(int64_t started_at, int64_t seen_at, void *data)
+{
+    buf_printf(data, "%lld-%lld ", (long long)started_at, (long long)seen_at);
+}
+
+static void check_spans(int64_t from, int64_t to, const char *expected)
+{
+    CLEANUP(buf_deinit) struct buf spans = {0};
+
+    MUST(store_list_uptime(store, from, to, print_span, &spans));
+    ck_assert_str_eq(buf_text(&spans), expected);
+}
+
+START_TEST(uptime_is_a_row_a_span)
+{
+    MUST(store_put_uptime(store, 500, 500));
+    MUST(store_put_uptime(store, 100, 150));
+    MUST(store_put_uptime(store, 200, 200));
+    MUST(store_put_uptime(store, 200, 260));
+    MUST(store_put_uptime(store, 200, 240)); /* it was seen longer before */
+    check_spans(0, 1000, "100-150 200-260 500-500 ");
+    check_spans(150, 200, "100-150 ");
+    check_spans(151, 201, "200-260 ");
+    check_spans(261, 500, "");
+    check_spans(500, 501, "500-500 ");
+    /* What still ran then stays, whenever it began. */
+    MUST(store_put_uptime(store, 50, 900));
+    EXPECT(store_prune_uptime(store, 260), 0);
+    check_spans(0, 1000, "50-900 200-260 500-500 ");
+    for (int64_t i = 1000; i < 2200; i++)
+        MUST(store_put_uptime(store, i, i));
+    EXPECT(store_prune_uptime(store, 2100), 1);
+    EXPECT(store_prune_uptime(store, 2100), 1);
+    EXPECT(store_prune_uptime(store, 2100), 0);
+    MUST(store_commit(store));
+    EXPECT(ask_number("SELECT count(*) FROM uptime"), 100);
+}
+END_TEST
+
+/* A year */
+
+static int64_t rows_seen;
+
+static void count_bucket(int64_t at UNUSED, const struct metrics_bucket *bucket UNUSED,
+                         void *data UNUSED)
+{
+    rows_seen++;
+}
+
+static void count_span(int64_t started_at UNUSED, int64_t seen_at UNUSED, void *data UNUSED)
+{
+    rows_seen++;
+}
+
+static void count_profile(struct store_profile *profile UNUSED, void *data UNUSED)
+{
+    rows_seen++;
+}
+
+/* How many instructions of SQLite's machine ran since the last call: some twenty for each row that
+ * is looked at, and the same on every machine. */
+static int64_t take_steps(void)
+{
+    int64_t steps = 0;
+
+    for (int i = 0; i < STATEMENT_COUNT; i++)
+        steps += sqlite3_stmt_status(store->statements[i], SQLITE_STMTSTATUS_VM_STEP, true);
+    return steps;
+}
+
+static void check_steps(const char *what, int64_t most)
+{
+    int64_t steps = take_steps();
+
+    if (steps > most)
+        ck_abort_msg("%s: %lld steps, more than %lld", what, (long long)steps, (long long)most);
+}
+
+#define YEAR_TASKS "200000"
+
+/* 200,000 finished tasks, an attempt each, a bucket for every hour, and minutes and quarters for as
+ * long as they are kept; a start a day. */
+static void fill_year(void)
+{
+    CLEANUP(freep)
+    char *sql = xasprintf(
+        "BEGIN;"
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < " YEAR_TASKS ")"
+        "INSERT INTO task (id, profile_id, status, priority, place, created_at, started_at,"
+        "  finished_at, run_at, ready_at, queued_at, timeout, max_attempts, attempt, spent,"
+        "  retries, interruptions, body, bytes)"
+        "SELECT i, 1 + i %% 2, 5 + i %% 2, 1, i, %2$lld + i * 157000, %2$lld + i * 157000,"
+        "  %2$lld + i * 157000, 0, %2$lld + i * 157000, %2$lld + i * 157000, 0, 0, 1, 1, 0, 0,"
+        "  '\"title\":\"t\"', 11 FROM n;"
+        "INSERT INTO attempt (task_id, number, profile_id, started_at, finished_at, duration,"
+        "  error_class, counts)"
+        "SELECT id, 1, profile_id, started_at, finished_at, 1000,"
+        "  CASE status WHEN 6 THEN 'exit' END, 1 FROM task;"
+        "WITH spans (span, length) AS (VALUES (60000, 11520), (900000, 768), (3600000, 8760)),"
+        "  n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 11519)"
+        "INSERT INTO bucket (profile_id, span, at, completed, failed, cancelled, retried, "
+        "successes,"
+        "  errors, duration_sum, started, wait_sum, durations, waits)"
+        "SELECT p.id, span, (%1$lld / span - i) * span, 1, 0, 0, 0, 1, 0, 1000, 1, 5, '39:1',"
+        "  '9:1' FROM profile p, spans, n WHERE i < length;"
+        "WITH n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 364)"
+        "INSERT INTO uptime SELECT %1$lld - i * 86400000 - 80000000, %1$lld - i * 86400000 FROM n;"
+        "COMMIT",
+        (long long)NOW, (long long)(NOW - 365 * 24 * HOUR));
+
+    run_sql(sql);
+}
+
+/* What is read at a start and for the pages takes as many steps after a year as after a week. */
+START_TEST(a_year_costs_no_more_than_a_week)
+{
+    CLEANUP(metrics_window_deinit) struct metrics_window window = {0};
+    struct task task = {0};
+    struct metrics_bucket sum;
+    int64_t last;
+
+    close_store();
+    open_store();
+    fill_year();
+    EXPECT(ask_number("SELECT count(*) FROM task"), strtoll(YEAR_TASKS, NULL, 10));
+    take_steps();
+
+    metrics_window_resize(&window, 100);
+    ensure("alpha");
+    MUST(store_list_profiles(store, count_profile, NULL));
+    MUST(store_fill_window(store, alpha, &window));
+    EXPECT((int64_t)window.count, 100);
+    MUST(store_last_clock(store, &last));
+    EXPECT(store_next_running(store, 0, &task), 0);
+    rows_seen = 0;
+    MUST(store_list_metrics(store, alpha, MINUTE, NOW - 4 * HOUR, NOW, count_bucket, NULL));
+    MUST(store_list_uptime(store, NOW - 7 * 24 * HOUR, NOW, count_span, NULL));
+    EXPECT(rows_seen, 240 + 8);
+    check_steps("a start", 20000);
+
+    rows_seen = 0;
+    MUST(store_list_metrics(store, alpha, HOUR, NOW - 2 * 168 * HOUR, NOW, count_bucket, NULL));
+    EXPECT(rows_seen, 2 * 168);
+    MUST(store_list_metrics(store, alpha, METRICS_QUARTER, NOW - 192 * METRICS_QUARTER, NOW,
+                            count_bucket, NULL));
+    EXPECT(rows_seen, 2 * 168 + 192);
+    check_steps("a history", 20000);
+
+    MUST(store_sum_metrics(store, alpha, NOW - 7 * 24 * HOUR - NOW % MINUTE, NOW - NOW % MINUTE,
+                           &sum));
+    check_steps("the figures of a week", 10000);
+
+    EXPECT(store_prune_metrics(store, alpha, HOUR, NOW - 15 * 24 * HOUR), 1);
+    EXPECT(store_prune_uptime(store, NOW - 15 * 24 * HOUR), 0);
+    check_steps("a step of forgetting", 40000);
+}
+END_TEST
+
+void add_metrics_cases(Suite *suite)
+{
+    TCase *tcase = add_case(suite, "metrics", setup, teardown);
+
+    tcase_add_test(tcase, metrics_add_up);
+    tcase_add_test(tcase, metrics_know_the_minute);
+    tcase_add_test(tcase, metrics_have_quarters_and_hours);
+    tcase_add_test(tcase, metrics_are_pruned);
+    tcase_add_test(tcase, metrics_of_the_queue_leave_the_rest_alone);
+    tcase_add_test(tcase, metrics_are_pruned_in_small_steps);
+    tcase_add_test(tcase, uptime_is_a_row_a_span);
+    tcase = add_case(suite, "year", setup, teardown);
+    tcase_set_timeout(tcase, 120);
+    tcase_add_test(tcase, a_year_costs_no_more_than_a_week);
+}

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+/* The long run: verbs at random, against a model in memory. */
+#include <errno.h>
+
+#include "fixture.h"
+
+#define TASKS_MAX 400
+#define PROFILES  3
+
+static struct model {
+    struct task tasks[TASKS_MAX];
+    size_t count;
+    struct task_counts counts[PROFILES];
+    int64_t clock;
+} model, committed;
+
+static int64_t model_profiles[PROFILES];
+
+static size_t profile_index(int64_t id)
+{
+    for (size_t i = 0; i < PROFILES; i++)
+        if (model_profiles[i] == id)
+            return i;
+    ck_abort_msg("no profile %lld", (long long)id);
+}
+
+static struct task_counts *counts_of(const struct task *task)
+{
+    return &model.counts[profile_index(task->profile_id)];
+}
+
+/* A task in one of the statuses (a set of bits), or NULL. */
+static struct task *pick(unsigned statuses)
+{
+    size_t start = model.count ? random_below(model.count) : 0;
+
+    for (size_t i = 0; i < model.count; i++) {
+        struct task *task = &model.tasks[(start + i) % model.count];
+
+        if (statuses & 1u << task->status)
+            return task;
+    }
+    return NULL;
+}
+
+static int by_queue(const void *a, const void *b)
+{
+    const struct task *x = *(const struct task *const *)a, *y = *(const struct task *const *)b;
+
+    /* queued, scheduled, blocked have growing numbers */
+    if (x->status != y->status)
+        return x->status < y->status ? -1 : 1;
+    if (x->place != y->place)
+        return x->place < y->place ? -1 : 1;
+    return x->id < y->id ? -1 : 1;
+}
+
+/* The waiting tasks of the profile in their order. */
+static size_t model_queue(int64_t profile_id, struct task **ret_tasks)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < model.count; i++)
+        if (model.tasks[i].profile_id == profile_id &&
+            task_status_is_waiting(model.tasks[i].status))
+            ret_tasks[n++] = &model.tasks[i];
+    qsort(ret_tasks, n, sizeof(struct task *), by_queue);
+    return n;
+}
+
+static struct task *model_first(int64_t profile_id, enum task_status status)
+{
+    struct task *queue[TASKS_MAX];
+    size_t n = model_queue(profile_id, queue);
+
+    for (size_t i = 0; i < n; i++)
+        if (queue[i]->status == status)
+            return queue[i];
+    return NULL;
+}
+
+/* Changes the status in the model and in the store; a late second try changes nothing. */
+static void step_task(struct task *task, enum task_status to)
+{
+    enum task_status was = task->status;
+    int64_t was_attempt = task->attempt;
+
+    MUST(task_transition(task, to, counts_of(task)));
+    task->place = task->id;
+    if (to == TASK_QUEUED) {
+        if (!task->ready_at || task_status_is_finished(was))
+            task->ready_at = model.clock;
+        task->queued_at = model.clock;
+        task->place = task_rank(task, INTERVAL);
+    } else if (to == TASK_SCHEDULED) {
+        task->place = model.clock + (int64_t)random_below(1000);
+    } else if (to == TASK_RUNNING) {
+        task->attempt++;
+        task->started_at = model.clock;
+    } else if (task_status_is_finished(to)) {
+        task->finished_at = model.clock;
+        task->error_class = to == TASK_COMPLETED ? ERROR_NONE : ERROR_EXIT;
+    }
+    EXPECT(store_save_task(store, task, was, was_attempt), 1);
+    if (was != to)
+        EXPECT(store_save_task(store, task, was, was_attempt), 0);
+}
+
+static void random_verb(void)
+{
+    const unsigned waiting = 1u << TASK_QUEUED | 1u << TASK_SCHEDULED | 1u << TASK_BLOCKED;
+    const int64_t profile = model_profiles[random_below(PROFILES)];
+    CLEANUP(task_deinit) struct task got = {0};
+    struct task *task = NULL;
+
+    model.clock += (int64_t)random_below(INTERVAL / 10);
+    switch (random_below(9)) {
+    case 0:
+    case 1:
+    case 2: /* a new one */
+        if (model.count == TASKS_MAX)
+            break;
+        task = &model.tasks[model.count++];
+        *task = new_task(profile, TASK_NEW, 0);
+        MUST(task_transition(task, (enum task_status)(TASK_QUEUED + random_below(3)),
+                             counts_of(task)));
+        task->priority = (enum task_priority)random_below(PRIORITY_COUNT);
+        task->place = model.clock;
+        if (task->status == TASK_QUEUED) {
+            task->ready_at = task->queued_at = model.clock;
+            task->place = task_rank(task, INTERVAL);
+        }
+        MUST(store_add_task(store, task));
+        break;
+    case 3:
+    case 4: /* claim */
+        task = model_first(profile, TASK_QUEUED);
+        EXPECT(store_next_queued(store, profile, 0, &got), task ? 1 : 0);
+        if (!task)
+            break;
+        check_task(&got, task);
+        step_task(task, TASK_RUNNING);
+        break;
+    case 5: /* an attempt ends */
+        task = pick(1u << TASK_RUNNING);
+        if (!task)
+            break;
+        step_task(task, (enum task_status[]){TASK_COMPLETED, TASK_FAILED, TASK_CANCELLED,
+                                             TASK_QUEUED, TASK_SCHEDULED}[random_below(5)]);
+        add_attempt(task->id, task->attempt, task->profile_id, model.clock, task->error_class);
+        break;
+    case 6: /* wake */
+        task = model_first(profile, TASK_SCHEDULED);
+        EXPECT(store_next_scheduled(store, profile, &got), task ? 1 : 0);
+        if (!task)
+            break;
+        check_task(&got, task);
+        step_task(task, TASK_QUEUED);
+        break;
+    case 7: /* cancel, or a second life */
+        task = pick(waiting | 1u << TASK_FAILED | 1u << TASK_CANCELLED);
+        if (task)
+            step_task(task, task_status_is_finished(task->status) ? TASK_QUEUED : TASK_CANCELLED);
+        break;
+    case 8: /* to another profile */
+        task = pick(waiting);
+        if (!task)
+            break;
+        task_move(task, profile, counts_of(task), &model.counts[profile_index(profile)]);
+        EXPECT(store_save_task(store, task, task->status, task->attempt), 1);
+        break;
+    }
+}
+
+/* Writes what the pass changed of the counters, as the engine does before a commit. */
+static void save_counts(void)
+{
+    for (size_t i = 0; i < PROFILES; i++) {
+        struct task_counts change;
+
+        for (int status = 0; status < TASK_STATUS_COUNT; status++)
+            change.by_status[status] =
+                model.counts[i].by_status[status] - committed.counts[i].by_status[status];
+        MUST(store_update_profile(store, model_profiles[i], &change, -1, model.clock));
+    }
+}
+
+static void check_counts(void)
+{
+    CLEANUP(profile_rows_deinit) struct profile_rows rows = {0};
+    CLEANUP(buf_deinit) struct buf expected = {0};
+
+    MUST(store_list_profiles(store, keep_profile, &rows));
+    for (size_t i = 0; i < rows.count; i++)
+        for (size_t k = 0; k < PROFILES; k++)
+            for (int status = 0; rows.rows[i].id == model_profiles[k] && status < TASK_STATUS_COUNT;
+                 status++)
+                EXPECT(rows.rows[i].counts.by_status[status], model.counts[k].by_status[status]);
+    /* The rows themselves, counted by someone else. */
+    for (size_t k = 0; k < PROFILES; k++)
+        for (int status = 1; status < TASK_STATUS_COUNT; status++)
+            if (model.counts[k].by_status[status])
+                buf_printf(&expected, "%lld|%d|%lld\n", (long long)model_profiles[k], status,
+                           (long long)model.counts[k].by_status[status]);
+    check_answer("SELECT profile_id, status, count(*) FROM task GROUP BY 1, 2 ORDER BY 1, 2",
+                 buf_text(&expected));
+}
+
+static void check_model(void)
+{
+    for (size_t i = 0; i < model.count; i++)
+        check_stored(&model.tasks[i]);
+    for (size_t i = 0; i < PROFILES; i++) {
+        struct task *queue[TASKS_MAX];
+        size_t n = model_queue(model_profiles[i], queue);
+        struct ids ids = {0}, expected = {.count = n};
+
+        for (size_t k = 0; k < n; k++)
+            expected.ids[k] = queue[k]->id;
+        EXPECT(store_list_queue(store, model_profiles[i], NULL, collect, &ids), 0);
+        check_ids(&ids, expected.ids, expected.count);
+        if (n) {
+            size_t k = random_below(n), before = 0;
+            int64_t count = -1;
+
+            for (size_t j = 0; j < k; j++)
+                before += queue[j]->status == queue[k]->status;
+            MUST(store_count_before(store, queue[k], TASKS_MAX, &count));
+            EXPECT(count, (int64_t)before);
+        }
+    }
+}
+
+START_TEST(counters_follow_a_long_run)
+{
+    const int passes = 250;
+
+    chance = (uint64_t)_i + 1;
+    model = (struct model){.clock = NOW};
+    model_profiles[0] = alpha;
+    model_profiles[1] = beta;
+    model_profiles[2] = ensure("gamma");
+    MUST(store_commit(store));
+    committed = model;
+    for (int pass = 0; pass < passes; pass++) {
+        for (uint64_t n = random_below(20); n > 0; n--)
+            random_verb();
+        if (random_below(5) == 0) {
+            if (random_below(2))
+                save_counts();
+            store_rollback(store);
+            model = committed;
+        } else {
+            save_counts();
+            MUST(store_commit(store));
+            committed = model;
+        }
+        if (pass % 10 == 9)
+            reopen_store();
+        if (pass % 10 == 5 || pass == passes - 1) {
+            check_counts();
+            check_model();
+        }
+    }
+    ck_assert_uint_gt(model.count, TASKS_MAX / 2); /* it did something */
+    check_answer("PRAGMA integrity_check", "ok\n");
+}
+END_TEST
+
+void add_model_cases(Suite *suite)
+{
+    TCase *tcase = add_case(suite, "model", setup, teardown);
+
+    tcase_add_loop_test(tcase, counters_follow_a_long_run, 0, 3);
+}

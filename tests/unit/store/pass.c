@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* Passes. */
+#include <errno.h>
+#include <string.h>
+
+#include "common/alloc.h"
+#include "fixture.h"
+
+/* Some of everything. */
+static void write_everything(void)
+{
+    const struct metrics_bucket one = {.completed = 1};
+    struct task task = new_task(alpha, TASK_QUEUED, 3);
+
+    ensure("new");
+    MUST(store_add_task(store, &task));
+    EXPECT(claim(alpha) > 0, true);
+    add_attempt(task.id, 1, alpha, NOW, ERROR_EXIT);
+    MUST(store_add_metrics(store, alpha, NOW, &one));
+    MUST(store_prune_metrics(store, beta, MINUTE, NOW));
+    MUST(store_update_profile(store, alpha, &(struct task_counts){.by_status = {0, 1}}, 0, NOW));
+}
+
+START_TEST(pass_commits_as_one)
+{
+    CLEANUP(freep) char *before = dump();
+
+    ck_assert(!store_is_writing(store));
+    MUST(store_commit(store)); /* harmless */
+    write_everything();
+    ck_assert(store_is_writing(store));
+    check_dump(before, "not committed");
+    MUST(store_commit(store));
+    ck_assert(!store_is_writing(store));
+    ck_assert_str_eq(store_error(store), "");
+    free(before);
+    before = dump();
+    ck_assert_ptr_nonnull(strstr(before, "|new|"));
+    reopen_store();
+    check_dump(before, "reopened");
+}
+END_TEST
+
+START_TEST(pass_rolls_back)
+{
+    CLEANUP(freep) char *before = NULL;
+    struct task task = {0};
+
+    store_rollback(store); /* harmless */
+    add(beta, TASK_QUEUED, 1);
+    MUST(store_add_metrics(store, beta, NOW - HOUR, &(struct metrics_bucket){.completed = 1}));
+    MUST(store_commit(store));
+    before = dump();
+    for (int i = 0; i < 3; i++) {
+        write_everything();
+        store_rollback(store);
+        ck_assert(!store_is_writing(store));
+        ck_assert(!store_has_failed(store));
+        check_dump(before, "rolled back");
+        EXPECT(store_next_queued(store, alpha, 0, &task), 0);
+        EXPECT(store_next_running(store, 0, &task), 0);
+        MUST(store_commit(store)); /* of nothing */
+        check_dump(before, "committed afterwards");
+    }
+    write_everything();
+    reopen_store(); /* closed without a commit */
+    check_dump(before, "reopened");
+}
+END_TEST
+
+START_TEST(pass_reads_what_it_wrote)
+{
+    struct task task = {0};
+    struct ids ids = {0};
+    int64_t id, next;
+
+    ck_assert(!store_is_writing(store));
+    EXPECT(store_next_queued(store, alpha, 0, &task), 0);
+    ck_assert(!store_is_writing(store)); /* reading opens no transaction */
+    id = add(alpha, TASK_QUEUED, 1);
+    EXPECT(store_list_queue(store, alpha, NULL, collect, &ids), 0);
+    EXPECT(store_list_tasks(store, &(struct store_filter){.scan_limit = 9}, collect, &ids, &next),
+           0);
+    check_ids(&ids, (int64_t[]){id, id}, 2);
+}
+END_TEST
+
+START_TEST(pass_that_failed_can_only_be_rolled_back)
+{
+    CLEANUP(freep) char *before = NULL;
+    struct task task = full_task(), second = full_task(), got = {0};
+    struct store_profile profile = {.id = 77};
+    const struct metrics_bucket one = {.completed = 1};
+    int r;
+
+    MUST(store_add_task(store, &task));
+    MUST(store_commit(store));
+    before = dump();
+    add(alpha, TASK_QUEUED, 1); /* what came before the failure goes too */
+    ck_assert(!store_has_failed(store));
+    r = store_add_task(store, &second); /* its key is taken */
+    ck_assert_int_lt(r, 0);
+    ck_assert(store_has_failed(store));
+    ck_assert(store_is_writing(store));
+    ck_assert_str_ne(store_error(store), "");
+    second.key = NULL;
+    EXPECT(store_add_task(store, &second), r);
+    EXPECT(store_save_task(store, &task, TASK_FAILED, 12), r);
+    EXPECT(store_ensure_profile(store, "alpha", &profile), r);
+    EXPECT(profile.id, 77);
+    EXPECT(store_update_profile(store, alpha, &(struct task_counts){0}, 0, 1), r);
+    EXPECT(store_add_attempt(store, &(struct store_attempt){.task_id = 1}), r);
+    EXPECT(store_add_metrics(store, alpha, NOW, &one), r);
+    EXPECT(store_prune_metrics(store, alpha, MINUTE, NOW), r);
+    EXPECT(store_commit(store), r);
+    EXPECT(store_commit(store), r);
+    EXPECT(store_get_task(store, task.id, &got), 1); /* reads go on */
+    task_deinit(&got);
+    store_rollback(store);
+    ck_assert(!store_has_failed(store));
+    ck_assert(!store_is_writing(store));
+    check_dump(before, "rolled back");
+    ck_assert_str_ne(store_error(store), ""); /* said until a commit works */
+    add(alpha, TASK_QUEUED, 1);
+    MUST(store_commit(store));
+    ck_assert_str_eq(store_error(store), "");
+}
+END_TEST
+
+/* Someone else holds the write lock for longer than acpd waits. */
+START_TEST(pass_that_finds_the_database_locked)
+{
+    struct task task = new_task(alpha, TASK_QUEUED, 1), got = {0};
+    sqlite3 *other = open_file();
+    int64_t id = add(alpha, TASK_QUEUED, 1);
+
+    MUST(store_commit(store));
+    ck_assert_int_eq(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    EXPECT(store_add_task(store, &task), -EBUSY);
+    ck_assert(store_has_failed(store));
+    EXPECT(store_add_task(store, &task), -EBUSY);
+    EXPECT(store_commit(store), -EBUSY);
+    ck_assert_str_ne(store_error(store), "");
+    EXPECT(store_get_task(store, id, &got), 1);
+    task_deinit(&got);
+    store_rollback(store);
+    sqlite3_close(other);
+    MUST(store_add_task(store, &task));
+    MUST(store_commit(store));
+    check_stored(&task);
+}
+END_TEST
+
+START_TEST(size_is_that_of_the_files)
+{
+    static char body[100001];
+    struct task task = new_task(alpha, TASK_QUEUED, 1);
+    int64_t before = store_size(store);
+
+    memset(body, 'x', sizeof(body) - 1);
+    task.body = body;
+    MUST(store_add_task(store, &task));
+    MUST(store_commit(store));
+    ck_assert_int_ge(store_size(store), before + 100000); /* in the log as yet */
+    EXPECT(store_size(store), size_of("") + size_of("-wal"));
+}
+END_TEST
+
+void add_pass_cases(Suite *suite)
+{
+    TCase *tcase = add_case(suite, "pass", setup, teardown);
+
+    tcase_add_test(tcase, pass_commits_as_one);
+    tcase_add_test(tcase, pass_rolls_back);
+    tcase_add_test(tcase, pass_reads_what_it_wrote);
+    tcase_add_test(tcase, pass_that_failed_can_only_be_rolled_back);
+    tcase_add_test(tcase, pass_that_finds_the_database_locked);
+    tcase_add_test(tcase, size_is_that_of_the_files);
+}
