@@ -300,6 +300,13 @@ struct task full_task(void)
         .result = (char *)"{\"result\":true}",
         .routing = (char *)"{\"routing\":[]}",
         .body = (char *)"\"title\":\"\\u0000 and 💻\"",
+        .type = (char *)"type",
+        .error_tail = (char *)"one line\nand another",
+        .bytes = 16,
+        .cooldowns = 2,
+        .completed_then = 17,
+        .submitted_by = 18,
+        .depth = 3,
     };
 }
 

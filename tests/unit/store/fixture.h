@@ -77,13 +77,20 @@ int refusal_of_file(const char *part_of_message);
     X(spent)                                                                                       \
     X(retries)                                                                                     \
     X(interruptions)                                                                               \
-    X(error_class)
+    X(error_class)                                                                                 \
+    X(bytes)                                                                                       \
+    X(cooldowns)                                                                                   \
+    X(completed_then)                                                                              \
+    X(submitted_by)                                                                                \
+    X(depth)
 #define TEXTS(X)                                                                                   \
     X(error_message)                                                                               \
     X(key)                                                                                         \
     X(result)                                                                                      \
     X(routing)                                                                                     \
-    X(body)
+    X(body)                                                                                        \
+    X(type)                                                                                        \
+    X(error_tail)
 
 void check_task(const struct task *got, const struct task *expected);
 /** What the store has under the task's id is this task. */

@@ -126,6 +126,9 @@ START_TEST(task_is_saved)
     saved.key = task.key;
     saved.routing = task.routing;
     saved.body = task.body;
+    saved.type = task.type;
+    saved.submitted_by = task.submitted_by;
+    saved.depth = task.depth;
     EXPECT(store_save_task(store, &saved, TASK_RUNNING, 3), 1);
     check_stored(&saved);
     check_stored(&other);
@@ -137,7 +140,7 @@ START_TEST(task_is_saved)
     /* Texts can be taken away again. */
     task = saved;
     task.error_class = ERROR_NONE;
-    task.error_message = task.result = NULL;
+    task.error_message = task.error_tail = task.result = NULL;
     EXPECT(store_save_task(store, &task, TASK_FAILED, 12), 1);
     check_stored(&task);
 }
