@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading JSON. */
+#include <errno.h>
+#include <string.h>
+
+#include "common/alloc.h"
+#include "common/json.h"
+#include "fixture.h"
+
+static struct json_reader *reader;
+
+static void reader_open(void)
+{
+    reader = json_reader_new();
+}
+
+static void reader_close(void)
+{
+    json_reader_free(reader);
+}
+
+/* Parses; the compact text must be `expected`. */
+static void reads(const char *text, size_t len, const char *expected)
+{
+    CLEANUP(json_putp) struct json_object *value = NULL;
+    const char *reason = "none";
+    size_t offset = 0;
+    int r = json_reader_parse(reader, text, len, &value, &reason, &offset);
+
+    ck_assert_msg(r == 0, "<%.*s>: %s at %zu", (int)len, text, reason, offset);
+    ck_assert_str_eq(json_compact(value), expected);
+}
+
+static void refuses(const char *text, size_t len, size_t expected_offset)
+{
+    struct json_object *value = NULL;
+    const char *reason = NULL;
+    size_t offset = SIZE_MAX;
+    int r = json_reader_parse(reader, text, len, &value, &reason, &offset);
+
+    ck_assert_msg(r == -EINVAL, "<%.*s> was taken", (int)len, text);
+    ck_assert_ptr_null(value);
+    ck_assert_msg(reason && reason[0], "<%.*s>: no reason", (int)len, text);
+    ck_assert_msg(offset == expected_offset, "<%.*s>: %s at %zu, not %zu", (int)len, text, reason,
+                  offset, expected_offset);
+}
+
+START_TEST(json_reads)
+{
+    static const struct {
+        const char *text, *compact;
+    } rows[] = {
+        {"null", "null"},
+        {"true", "true"},
+        {"false", "false"},
+        {"0", "0"},
+        {"-0", "0"},
+        {"7", "7"},
+        {"-12.5", "-12.5"},
+        {"1e5", "1e5"},
+        {"1E+2", "1E+2"},
+        {"1.7976931348623157e308", "1.7976931348623157e308"},
+        {"9223372036854775807", "9223372036854775807"},
+        {"-9223372036854775808", "-9223372036854775808"},
+        {"18446744073709551615", "18446744073709551615"},
+        {"\"\"", "\"\""},
+        {"\"a\\u0041\\n\\\"\\\\\"", "\"aA\\n\\\"\\\\\""},
+        {"\"\\ud83d\\ude00 \xc3\xa9\"", "\"\xf0\x9f\x98\x80 \xc3\xa9\""},
+        {"\"\\ud800\"", "\"" REPLACEMENT "\""}, /* half a pair */
+        {"\"NaN 'x' 01 1. Infinity\"", "\"NaN 'x' 01 1. Infinity\""},
+        {"[]", "[]"},
+        {"{}", "{}"},
+        {"[1,[2,{\"a\":null}],\"x\"]", "[1,[2,{\"a\":null}],\"x\"]"},
+        {"{\"a\":1,\"a\":2}", "{\"a\":2}"},
+        {" \t\r\n{ \"a\" : [ 1 , 2 ] }\r\n\t ", "{\"a\":[1,2]}"},
+        {" 42 ", "42"},
+        {"\ntrue\n", "true"},
+        {"\"a/b\"", "\"a/b\""},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        reads(rows[i].text, strlen(rows[i].text), rows[i].compact);
+    /* A number at the end of the bytes ends there, whatever lies behind them. */
+    reads("123", 2, "12");
+    reads("[1]]", 3, "[1]");
+    reads("1e999", 1, "1");
+    reads("\"\\\\\"", 4, "\"\\\\\"");
+}
+END_TEST
+
+START_TEST(json_compacts)
+{
+    static const struct {
+        const char *text, *compact;
+    } rows[] = {
+        {" { \"a\" : [ 1 , 2.50 , -0 ] ,\t\"b c\" : \" x \\\" y \" } \r\n",
+         "{\"a\":[1,2.50,-0],\"b c\":\" x \\\" y \"}"},
+        {"{\"n\":123456789012345678901}", "{\"n\":123456789012345678901}"},
+        {"[-99999999999999999999999,18446744073709551616]",
+         "[-99999999999999999999999,18446744073709551616]"},
+        {"[0.12345678901234567890123,12345678901234567890123.5,1e5]",
+         "[0.12345678901234567890123,12345678901234567890123.5,1e5]"},
+        {"{\"123456789012345678901\":\"-123456789012345678901.\"}",
+         "{\"123456789012345678901\":\"-123456789012345678901.\"}"},
+        {"\"\\u0041\\/\\u0000\\\\\"", "\"\\u0041\\/\\u0000\\\\\""},
+        {"[\"\\ud83d\\ude00\",\"\\ud83d\",\"\\ude00x\",\"\\ud83d\\ud83d\\ude00\",\"\\\\ud83d\"]",
+         "[\"\\ud83d\\ude00\",\"\\ufffd\",\"\\ufffdx\",\"\\ufffd\\ud83d\\ude00\",\"\\\\ud83d\"]"},
+    };
+    static const char *const bad[] = {
+        "",
+        "{",
+        "{\"a\":1,}",
+        "{\"a\":\"",
+        "{\"a\":\"\\",
+        "{\"a\":\"\\\"",
+        "{'a':1}",
+        "{} {}",
+        "[1e400]",
+        "{\"a\":NaN}",
+        "[01]",
+        "[\"\\ud83\"]",
+        "[12345678901234567890123 4]",
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        CLEANUP(freep) char *text = NULL;
+        const char *reason = "none";
+        size_t offset = 0;
+        int r = json_reader_compact(reader, rows[i].text, strlen(rows[i].text), &text, &reason,
+                                    &offset);
+
+        ck_assert_msg(r == 0, "<%s>: %s at %zu", rows[i].text, reason, offset);
+        ck_assert_str_eq(text, rows[i].compact);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        char *text = NULL;
+        const char *reason = NULL;
+        size_t offset;
+
+        ck_assert_msg(
+            json_reader_compact(reader, bad[i], strlen(bad[i]), &text, &reason, &offset) == -EINVAL,
+            "<%s> was taken", bad[i]);
+        ck_assert_ptr_null(text);
+        ck_assert_ptr_nonnull(reason);
+    }
+}
+END_TEST
+
+START_TEST(json_refuses)
+{
+    static const struct {
+        const char *text;
+        size_t offset;
+    } rows[] = {
+        {"", 0},
+        {"   ", 0},
+        {"\r\n", 0},
+        {"[1,2", 4},
+        {"{\"a\":", 5},
+        {"\"abc", 4},
+        {"\"abc\\", 5},
+        {"tru", 3},
+        {"1 2", 2},
+        {"{} {}", 3},
+        {"[]x", 2},
+        {"nulll", 4},
+        {"{}\n\n]", 4},
+        {"[1,]", 3},
+        {"{\"a\":1,}", 7},
+        {"[,1]", 1},
+        {"{1:2}", 1},
+        {"{a:1}", 1},
+        {"{\"a\" 1}", 5},
+        {"'a'", 0},
+        {"{'a':1}", 1},
+        {"[1 2]", 3},
+        {"True", 0},
+        {"NaN", 0},
+        {"[0,NaN]", 3},
+        {"-NaN", 0},
+        {"nan", 1},
+        {"Infinity", 0},
+        {"-Infinity", 0},
+        {"{\"a\":Infinity}", 5},
+        {"1e999", 0},
+        {"[1,-1e999]", 3},
+        {"{\"x\":1,\n\"y\":1e400}", 12},
+        {"18446744073709551616", 0},
+        {"[-9223372036854775809]", 1},
+        {"[123456789012345678901234567890]", 1},
+        {"01", 0},
+        {"[-01]", 1},
+        {"1.", 0},
+        {".5", 0},
+        {"[1.,2]", 1},
+        {"1e", 0},
+        {"1e+", 0},
+        {"-", 0},
+        {"+1", 0},
+        {"--1", 0},
+        {"0x10", 1},
+        {"/* */ 1", 0},
+        {"[1] // x", 4},
+        {"\"\t\"", 1},
+        {"\"a\nb\"", 2},
+        {"\"\\x\"", 2},
+        {"\"\\u12g4\"", 5},
+        {"\f1", 0},
+        {"[\v1]", 1},
+        {"\"\xff\"", 1},
+        {"[\"a\",\"\xc3\"]", 6},
+        {"\"\xe2\x82", 1},
+        {"\"\xc0\x80\"", 1},              /* overlong */
+        {"\"\xed\xa0\x80\"", 1},          /* a surrogate */
+        {"{\"k\xf4\x90\x80\x80\":1}", 3}, /* beyond Unicode */
+        {"\xef\xbb\xbf{}", 0},            /* a byte order mark */
+        {"\xc3\xa9", 0},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        refuses(rows[i].text, strlen(rows[i].text), rows[i].offset);
+    refuses("[]\0", 3, 2);
+    refuses("[]\0x", 4, 2);
+    refuses("[\0]", 3, 1);
+    refuses("\"\0\"", 3, 1);
+    refuses("1\0", 2, 1);
+    refuses(NULL, 0, 0);
+}
+END_TEST
+
+START_TEST(json_bounds_depth)
+{
+    for (size_t depth = 1; depth <= 70; depth++) {
+        char text[160] = "", objects[800] = "";
+        size_t len = 0;
+
+        memset(text, '[', depth);
+        memset(text + depth, ']', depth);
+        for (size_t i = 1; i < depth; i++, len += 5)
+            memcpy(objects + len, "{\"a\":", 5);
+        objects[len++] = '{';
+        memset(objects + len, '}', depth);
+        if (depth <= JSON_DEPTH_MAX) {
+            reads(text, strlen(text), text);
+            reads(objects, strlen(objects), objects);
+        } else {
+            refuses(text, strlen(text), JSON_DEPTH_MAX);
+            refuses(objects, strlen(objects), JSON_DEPTH_MAX * 5);
+        }
+    }
+}
+END_TEST
+
+START_TEST(json_forgets_what_was_wrong)
+{
+    /* Texts that leave the parser in every state; each must leave nothing for the next text. */
+    static const char *const bad[] = {
+        "{\"a\":[1,{\"b\":\"\\ud83d",
+        "{\"a\":[1,{\"b\":\"\\ud83d\\",
+        "\"\\ud800\\u12",
+        "\"abc\\u00",
+        "[[[[[[",
+        "{\"a\":1,",
+        "tr",
+        "-",
+        "[1,2,\"x",
+        "{\"key",
+        "1 2",
+        "",
+        "\"\xff\"",
+        "NaN",
+        "\"\\ud83d\\ude",
+        "[1e5e",
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        CLEANUP(json_putp) struct json_object *value = NULL;
+        const char *reason;
+        size_t offset;
+
+        ck_assert_int_eq(
+            json_reader_parse(reader, bad[i], strlen(bad[i]), &value, &reason, &offset), -EINVAL);
+        reads("{\"x\":\"\\u00e9\",\"y\":[1,\"\\ude00\"]}", 31,
+              "{\"x\":\"\xc3\xa9\",\"y\":[1,\"" REPLACEMENT "\"]}");
+        reads("7", 1, "7");
+    }
+}
+END_TEST
+
+START_TEST(json_members)
+{
+    CLEANUP(json_putp) struct json_object *value = NULL;
+    static const char text[] = "{\"a\":\"x\",\"n\":null,\"u\":\"a/b\"}";
+    const char *reason;
+    size_t offset;
+
+    ck_assert_int_eq(json_reader_parse(reader, text, strlen(text), &value, &reason, &offset), 0);
+    ck_assert_str_eq(json_get_string(value, "a"), "x");
+    ck_assert_ptr_null(json_get(value, "n"));
+    ck_assert_ptr_null(json_get_string(value, "n"));
+    ck_assert_ptr_null(json_get(value, "missing"));
+    ck_assert_ptr_null(json_get(NULL, "a"));
+    ck_assert_str_eq(json_compact(value), text);
+}
+END_TEST
+
+void add_json_cases(Suite *suite)
+{
+    TCase *tcase = add_case(suite, "json");
+
+    tcase_add_checked_fixture(tcase, reader_open, reader_close);
+    tcase_add_test(tcase, json_reads);
+    tcase_add_test(tcase, json_compacts);
+    tcase_add_test(tcase, json_refuses);
+    tcase_add_test(tcase, json_bounds_depth);
+    tcase_add_test(tcase, json_forgets_what_was_wrong);
+    tcase_add_test(tcase, json_members);
+}
