@@ -9,7 +9,6 @@
  *     routing [--seeds N] [--tasks N] [--spread SIGMA] [--load-weight W]
  */
 #include <math.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
