@@ -593,10 +593,8 @@ def test_a_claim_is_answered_behind_the_batch_that_made_its_task(make_daemon):
         client.send(json.dumps([
             call("a", "assign_task_to_profile", name="w", task={"title": "first"}),
             call("b", "assign_task_to_profile", name="w", task={"title": "second"}),
-            call("c", "claim_task", profiles=["w"], worker="two"),
-            call("d", "get_health")]) + "\n")
+            call("c", "claim_task", profiles=["w"], worker="two"), call("d", "get_health")]) + "\n")
         batch, claimed = client.reply(), client.reply()
         assert [reply["id"] for reply in batch] == ["a", "b", "c", "d"]
-        assert claimed["id"] == 1
-        assert claimed["result"]["task"]["title"] == "first", "first come, first served"
+        assert (claimed["id"], claimed["result"]["task"]["title"]) == (1, "first"), "first come, first served"
         assert batch[2]["result"]["task"]["title"] == "second"
