@@ -374,6 +374,17 @@ class Answer:
         return body
 
 
+@contextlib.contextmanager
+def stopped(daemon):
+    """What comes meanwhile it meets in one pass."""
+    daemon.process.send_signal(signal.SIGSTOP)
+    wait_until(lambda: pathlib.Path(f"/proc/{daemon.process.pid}/stat").read_text().rsplit(")")[1].split()[0] == "T")
+    try:
+        yield
+    finally:
+        daemon.process.send_signal(signal.SIGCONT)
+
+
 class RawConnection:
     """A connection to a gateway for what no decent client would send."""
 

@@ -5,7 +5,7 @@ import contextlib
 import select
 import signal
 
-from acpd import RpcError, wait_until
+from acpd import RpcError, stopped, wait_until
 
 
 @contextlib.contextmanager
@@ -18,16 +18,6 @@ def database_away(daemon):
         yield
     finally:
         aside.rename(path)
-
-
-@contextlib.contextmanager
-def stopped(daemon):
-    """What is sent meanwhile is handled in one pass."""
-    daemon.process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        daemon.process.send_signal(signal.SIGCONT)
 
 
 def storage(client):

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from acpd import DEADLINE, profile, shell, wait_until
+from acpd import DEADLINE, profile, shell, stopped, wait_until
 
 NOBODY = pwd.getpwnam("nobody")
 ONCE = {"maxAttempts": 1}
@@ -33,6 +33,10 @@ def state(pid):
     with contextlib.suppress(OSError):
         return open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0]
     return None
+
+
+def is_alive(pid):
+    return state(pid) not in (None, "Z")
 
 
 def below(pid):
@@ -139,7 +143,7 @@ def test_the_next_acpd_ends_what_the_last_one_left(make_daemon, folder, whom, ho
     daemon.start()
     with daemon.client() as client:
         assert client.finish(client.assign("q")["id"])["status"] == "completed"
-        assert not any(state(pid) not in (None, "Z") for pid in [*old, *guards])
+        assert not any(is_alive(pid) for pid in [*old, *guards])
         client.cancel_task(id=id)
     assert not (folder / "overlap").exists()
 
@@ -154,8 +158,11 @@ def test_a_keeper_and_the_supervisor_killed_at_once(make_daemon, folder, first):
             wait_until((folder / str(attempt)).exists, f"attempt {attempt}")
             old = daemon.processes(ACPD_ATTEMPT=attempt)
             [keeper], supervisor = keepers_of(daemon), supervisor_of(daemon)
-            for pid in (keeper, supervisor) if first == "keeper" else (supervisor, keeper):
-                os.kill(pid, signal.SIGKILL)
+            with stopped(daemon):  # it would begin another one between the two
+                for pid in (keeper, supervisor) if first == "keeper" else (supervisor, keeper):
+                    with contextlib.suppress(ProcessLookupError):  # the second may have gone with the first
+                        os.kill(pid, signal.SIGKILL)
+                wait_until(lambda: not any(is_alive(pid) for pid in (keeper, supervisor)), "both are dead")
             wait_until((folder / str(attempt + 1)).exists, "it runs again")
             assert not any(state(pid) for pid in old), "the family before is gone"
     assert not (folder / "overlap").exists()
