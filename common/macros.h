@@ -20,6 +20,7 @@
 #define CLEANUP(destructor)      __attribute__((cleanup(destructor)))
 #define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 #define UNUSED                   __attribute__((unused))
+#define MUST_CHECK               __attribute__((warn_unused_result))
 #define PLURAL(count)            ((count) == 1 ? "" : "s")
 
 #define STEAL(pointer)                                                                             \

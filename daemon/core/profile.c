@@ -158,9 +158,7 @@ struct task_counts *profile_stage_counts(struct profile *profile)
 
 void profile_commit(struct profile *profile)
 {
-    for (int i = 0; i < TASK_STATUS_COUNT; i++)
-        profile->counts.by_status[i] += profile->staged.counts.by_status[i];
-    profile->counts.finished_bytes += profile->staged.counts.finished_bytes;
+    task_counts_add(&profile->counts, &profile->staged.counts);
     profile->slots_used += profile->staged.slots_used;
     if (profile->staged.has_cooldown)
         profile->cooldown = profile->staged.cooldown;

@@ -42,7 +42,7 @@ struct profile {
     struct metrics_peak peak;    /* of its queue */
 
     struct {           /* by the pass under way */
-        bool is_dirty; /* counters to be written */
+        bool is_dirty; /* its counters change */
         bool has_cooldown;
         struct cooldown cooldown; /* if so */
         int is_active;            /* -1: unchanged */

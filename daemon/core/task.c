@@ -44,6 +44,17 @@ void task_deinit(struct task *task)
     *task = (struct task){0};
 }
 
+struct task_fence task_fence(const struct task *task)
+{
+    return (struct task_fence){
+        .profile_id = task->profile_id,
+        .status = task->status,
+        .attempt = task->attempt,
+        .bytes = task->bytes,
+        .sum = task->sum,
+    };
+}
+
 const char *task_status_name(enum task_status status)
 {
     return status_names[status];
@@ -95,11 +106,33 @@ int task_transition(struct task *task, enum task_status to, struct task_counts *
 {
     if (!task_may_become(task, to))
         return -EINVAL;
-    if (task->status != TASK_NEW)
-        counts->by_status[task->status]--;
-    counts->by_status[to]++;
+    task_counts_step(counts, task->status, to);
     task->status = to;
     return 0;
+}
+
+void task_counts_step(struct task_counts *counts, enum task_status from, enum task_status to)
+{
+    if (from != TASK_NEW)
+        counts->by_status[from]--;
+    counts->by_status[to]++;
+}
+
+void task_counts_add(struct task_counts *sum, const struct task_counts *counts)
+{
+    for (int i = 0; i < TASK_STATUS_COUNT; i++)
+        sum->by_status[i] += counts->by_status[i];
+    sum->finished_bytes += counts->finished_bytes;
+}
+
+void task_enqueue(struct task *task, int64_t now, int64_t aging_interval_ms)
+{
+    if (!task->ready_at)
+        task->ready_at = now;
+    task->queued_at = now;
+    task->place = task_rank(task, aging_interval_ms);
+    if (error_class_info(task->error_class)->cools_down && task->place < now)
+        task->place = now;
 }
 
 void task_move(struct task *task, int64_t profile_id, struct task_counts *from,

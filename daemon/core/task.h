@@ -72,9 +72,21 @@ struct task {
     char *routing;        /* JSON: the decision that chose the profile, or NULL */
     char *body;           /* the other members of a JSON object that never change */
     int64_t bytes;        /* that it and its logs take on disk, once it has finished; else 0 */
+    int64_t sum;          /* of the row that it was read from or written to, 0: none */
 };
 
 void task_deinit(struct task *task);
+
+/* What a task was before it is changed: the condition under which the change may be written. */
+struct task_fence {
+    int64_t profile_id;
+    enum task_status status;
+    int64_t attempt;
+    int64_t bytes;
+    int64_t sum; /* 0: any; the attempt is the fence */
+};
+
+struct task_fence task_fence(const struct task *task);
 
 const char *task_status_name(enum task_status status);
 const char *task_priority_name(enum task_priority priority);
@@ -96,6 +108,14 @@ bool task_may_become(const struct task *task, enum task_status to);
  * transitions has no such step.
  */
 int task_transition(struct task *task, enum task_status to, struct task_counts *counts);
+
+/** Counts one task that goes from one status (TASK_NEW: none) to another. */
+void task_counts_step(struct task_counts *counts, enum task_status from, enum task_status to);
+void task_counts_add(struct task_counts *sum, const struct task_counts *counts);
+
+/** Puts a task that has become queued at its place: `now` is the clock of the queue. What met a
+ *  cooldown comes behind what has not been tried. */
+void task_enqueue(struct task *task, int64_t now, int64_t aging_interval_ms);
 
 /** Gives a waiting task to another profile; the counters follow. */
 void task_move(struct task *task, int64_t profile_id, struct task_counts *from,

@@ -10,6 +10,7 @@
 
 #include "common/alloc.h"
 #include "engine/attempt.h"
+#include "engine/queue.h"
 
 /* The task among those of the queue: only one that is queued at once can be ahead of another. */
 static bool comes_before(const struct engine *engine, const struct engine_admission *admission,
@@ -52,24 +53,25 @@ bool admission_has_room(const struct profile *profile, void *data)
 static int check_dependencies(struct engine *engine, struct engine_admission *admission,
                               int64_t *ret_id, enum task_status *ret_status)
 {
-    *ret_status = TASK_COMPLETED;
-    for (size_t i = 0; i < admission->depends_on_count; i++) {
-        enum task_status status;
-        int r = store_get_status(engine->store, admission->depends_on[i], &status);
+    size_t count = admission->depends_on_count;
+    CLEANUP(freep) enum task_status *statuses = xcalloc(count + 1, sizeof(*statuses));
+    int r = count ? store_depend(engine->store, admission->depends_on, count, statuses) : 0;
 
-        if (r < 0)
-            return r;
-        if (r == 0) {
+    if (r < 0)
+        return r;
+    *ret_status = TASK_COMPLETED;
+    for (size_t i = 0; i < count; i++) {
+        if (statuses[i] == TASK_NEW) {
             admission->missing = i;
             return ENGINE_NO_DEPENDENCY;
         }
         /* One that failed decides; until then, the first that has not finished. */
-        if (status == TASK_COMPLETED ||
+        if (statuses[i] == TASK_COMPLETED ||
             (*ret_status != TASK_COMPLETED &&
-             (task_status_is_finished(*ret_status) || !task_status_is_finished(status))))
+             (task_status_is_finished(*ret_status) || !task_status_is_finished(statuses[i]))))
             continue;
         *ret_id = admission->depends_on[i];
-        *ret_status = status;
+        *ret_status = statuses[i];
     }
     admission->is_blocked = *ret_status != TASK_COMPLETED;
     return 0;
@@ -116,32 +118,11 @@ static int make_room(struct engine *engine, struct engine_admission *admission,
 static int evict(struct engine *engine, struct profile *profile, struct task *last,
                  const struct task *by)
 {
-    return task_cancel_waiting(
+    return queue_cancel(
         engine, profile, last,
         xasprintf("evicted by task %lld, which comes before it: the queue of \"%s\" was full "
                   "(queueLimit %lld)",
                   (long long)by->id, profile->config.name, (long long)profile->config.queue_limit));
-}
-
-static int add(struct engine *engine, struct engine_admission *admission)
-{
-    struct profile *profile = admission->profile;
-    struct task *task = admission->task;
-    int r;
-
-    task->profile_id = profile->id;
-    task->created_at = engine->now.wall;
-    if (admission->is_blocked)
-        task_block(profile, task);
-    else
-        task_admit(engine, profile, task);
-    profile->staged.bucket.arrived++;
-    r = store_add_task(engine->store, task);
-    for (size_t i = 0; i < admission->depends_on_count && r == 0; i++)
-        r = store_add_dependency(engine->store, task->id, admission->depends_on[i]);
-    if (r == 0)
-        engine_tell_task(engine, task, TASK_NEW);
-    return r;
 }
 
 /* Processes of attempts may submit, but not for ever. */
@@ -152,7 +133,7 @@ static int note_submitter(const struct engine *engine, struct engine_admission *
     if (!attempt)
         return 0;
     admission->task->submitted_by = attempt->task_id;
-    admission->task->depth = attempt->depth + 1;
+    admission->task->depth = attempt->task.depth + 1;
     return admission->task->depth > engine->settings.submit_depth ? ENGINE_TOO_DEEP : 0;
 }
 
@@ -186,10 +167,10 @@ int engine_assign(struct engine *engine, struct profile *profile,
     if (r == 0)
         r = make_room(engine, admission, &last);
     if (r == 0)
-        r = add(engine, admission);
+        r = queue_add(engine, admission, admission->profile->config.queue_limit + (last.id != 0));
     if (r == 0 && last.id)
         r = evict(engine, admission->profile, &last, task);
     if (r == 0 && task_status_is_finished(worst) && worst != TASK_COMPLETED)
-        r = task_cancel_waiting(engine, admission->profile, task, dependency_message(id, worst));
+        r = queue_cancel(engine, admission->profile, task, dependency_message(id, worst));
     return r;
 }

@@ -494,8 +494,7 @@ int engine_answer_permission(struct engine *engine, const char *id, const char *
     if (!acp_question_option(question, option))
         return ENGINE_NO_OPTION;
     /* A write, so that the answer holds or falls with its pass. */
-    r = store_update_profile(engine->store, attempt->profile->id, &(struct task_counts){0}, -1,
-                             engine->now.wall);
+    r = store_update_profile(engine->store, attempt->profile->id, -1, engine->now.wall);
     if (r < 0)
         return r;
     attempt->profile->staged.last_activity = engine->now.wall;

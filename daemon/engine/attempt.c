@@ -15,7 +15,7 @@
 #include "common/alloc.h"
 #include "common/log.h"
 #include "common/strv.h"
-#include "core/retry.h"
+#include "engine/queue.h"
 #include "run/acp.h"
 #include "run/run_log.h"
 
@@ -117,6 +117,7 @@ void attempt_free(struct attempt *attempt)
 {
     list_remove(&attempt->link);
     forecast_end_run(attempt->profile, &attempt->slot);
+    task_deinit(&attempt->task);
     heap_remove(&attempt->engine->deadlines, &attempt->deadline);
     buf_deinit(&attempt->input);
     free(attempt->message);
@@ -127,7 +128,7 @@ void attempt_free(struct attempt *attempt)
     free(attempt);
 }
 
-struct attempt *attempt_new(struct engine *engine, struct profile *profile, const struct task *task)
+struct attempt *attempt_new(struct engine *engine, struct profile *profile, struct task *task)
 {
     struct attempt *attempt = xcalloc(1, sizeof(*attempt));
 
@@ -135,7 +136,6 @@ struct attempt *attempt_new(struct engine *engine, struct profile *profile, cons
     attempt->profile = profile;
     attempt->task_id = task->id;
     attempt->number = task->attempt;
-    attempt->depth = task->depth;
     attempt->type = metrics_type(task->type);
     attempt->started_at = engine->now.wall;
     attempt->started_mono = engine->now.mono;
@@ -143,69 +143,44 @@ struct attempt *attempt_new(struct engine *engine, struct profile *profile, cons
     attempt->timeout_at = engine->now.mono + attempt->timeout_ms;
     list_append(&engine->attempts, &attempt->link);
     forecast_begin_run(profile, &attempt->slot, attempt->type, engine->now.mono);
+    attempt->task = *task;
+    *task = (struct task){0};
     return attempt;
 }
 
-int attempt_next_task(struct engine *engine, const struct profile *profile, struct task *ret_task)
+struct attempt *attempt_begin(struct engine *engine, struct profile *profile, struct task *task)
 {
-    const struct cooldown *cooldown = profile_cooldown(profile);
-    int r = 0;
+    struct attempt *attempt = attempt_new(engine, profile, task);
 
-    if (cooldown->length)
-        r = store_next_queued(engine->store, profile->id, cooldown->task_id, ret_task);
-    return r ? r : store_next_queued(engine->store, profile->id, 0, ret_task);
-}
-
-int attempt_claim_one(struct engine *engine, struct profile *profile, struct task *task,
-                      struct attempt **ret_attempt)
-{
-    struct attempt *attempt;
-    int64_t was_attempt = task->attempt;
-    int r;
-
-    task_transition(task, TASK_RUNNING, profile_stage_counts(profile));
-    task->attempt++;
-    task->started_at = engine->now.wall;
-    task->place = task->id;
-    r = store_save_task(engine->store, task, TASK_QUEUED, was_attempt);
-    if (r < 0)
-        return r;
-    engine_tell_task(engine, task, TASK_QUEUED);
-
-    attempt = attempt_new(engine, profile, task);
     attempt->is_new = true;
     if (profile_cooldown(profile)->length)
         attempt->is_probe = profile_stage_cooldown(profile)->is_probing = true;
-
     profile->staged.slots_used++;
-    profile->staged.last_activity = engine->now.wall;
-    metrics_bucket_add_start(&profile->staged.bucket, engine->now.queue - task->queued_at);
-    *ret_attempt = attempt;
-    return 0;
+    return attempt;
 }
 
 int attempt_claim(struct engine *engine, struct profile *profile, int limit)
 {
-    struct attempt *attempt;
-    int claimed = 0;
+    CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
+    int64_t count;
+    int r;
 
-    if (profile->config.runner.type == RUNNER_WORKER)
+    if (profile->config.runner.type == RUNNER_WORKER || !engine_may_claim(engine, profile))
         return 0;
-    while (claimed < limit && engine_may_claim(engine, profile)) {
-        CLEANUP(task_deinit) struct task task = {0};
-        int r = attempt_next_task(engine, profile, &task);
+    /* A profile that cools down is probed by one attempt. */
+    count = profile_cooldown(profile)->length ? 1 : profile_free_slots(profile);
+    r = queue_claim(engine, profile, (size_t)(count < limit ? count : limit), &tasks);
+    if (engine_is_damage(engine, r))
+        return 0;
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < tasks.count; i++) {
+        struct attempt *attempt = attempt_begin(engine, profile, &tasks.tasks[i]);
 
-        if (r == 0 || engine_is_damage(engine, r))
-            break;
-        if (r > 0)
-            r = attempt_claim_one(engine, profile, &task, &attempt);
-        if (r < 0)
-            return r;
-        engine_print_task(engine, &task, NULL, &attempt->input);
+        engine_print_task(engine, &attempt->task, NULL, &attempt->input);
         buf_add_char(&attempt->input, '\n');
-        claimed++;
     }
-    return claimed;
+    return (int)tasks.count;
 }
 
 void attempt_end(struct attempt *attempt)
@@ -308,73 +283,6 @@ void attempt_launch(struct attempt *attempt)
         attempt_arm(attempt);
 }
 
-int attempt_conclude(struct engine *engine, struct profile *profile, struct task *task,
-                     enum error_class class, const char *message, const char *result,
-                     int64_t duration_ms, const struct attempt *reported)
-{
-    const struct error_class_info *info = error_class_info(class);
-    struct metrics_bucket *bucket = &profile->staged.bucket;
-    struct store_attempt attempt = {
-        .task_id = task->id,
-        .number = task->attempt,
-        .profile_id = task->profile_id,
-        .started_at = task->started_at,
-        .finished_at = engine->now.wall,
-        .duration_ms = duration_ms,
-        .error_class = class,
-        .error_message = message,
-        .type = task->type,
-        .usage = reported ? reported->usage : NULL,
-        .cost = reported ? reported->cost : (struct metrics_cost){0},
-    };
-    enum task_status to = TASK_COMPLETED;
-    int64_t delay_ms = 0;
-    int r;
-
-    if (class == ERROR_CANCELLED)
-        to = TASK_CANCELLED;
-    else if (class != ERROR_NONE)
-        to = retry_decide(task, class, &profile->config, profile_count(profile, TASK_COMPLETED),
-                          erand48(engine->chance), &delay_ms);
-    else
-        task->interruptions = 0;
-    task_transition(task, to, profile_stage_counts(profile));
-    task->error_class = class;
-    free(task->error_message);
-    task->error_message = message ? xstrdup(message) : NULL;
-    free(task->error_tail);
-    task->error_tail = reported && reported->tail ? xstrdup(reported->tail) : NULL;
-    task->place = task->id;
-    if (to == TASK_QUEUED) {
-        task_enqueue(engine, task);
-    } else if (to == TASK_SCHEDULED) {
-        task_schedule(engine, profile, task, engine->now.wall + delay_ms);
-    } else {
-        task->finished_at = engine->now.wall;
-        free(task->result);
-        task->result = result ? xstrdup(result) : NULL;
-        task_weigh(engine, profile, task);
-    }
-    r = store_save_task(engine->store, task, TASK_RUNNING, task->attempt);
-    if (r >= 0)
-        r = store_add_attempt(engine->store, &attempt);
-    if (r >= 0 && task_status_is_finished(to))
-        r = dependency_finish(engine, task);
-    if (r < 0)
-        return r;
-    engine_tell_task(engine, task, TASK_RUNNING);
-
-    profile->staged.last_activity = engine->now.wall;
-    bucket->completed += to == TASK_COMPLETED;
-    bucket->failed += to == TASK_FAILED;
-    bucket->cancelled += to == TASK_CANCELLED;
-    bucket->retried += to == TASK_QUEUED || to == TASK_SCHEDULED;
-    metrics_cost_add(&bucket->cost, &attempt.cost);
-    if (info->counts)
-        metrics_bucket_add_attempt(bucket, class == ERROR_NONE, duration_ms);
-    return 0;
-}
-
 static void note_for_cooldown(const struct attempt *attempt)
 {
     const struct profile_config *config = &attempt->profile->config;
@@ -407,44 +315,52 @@ static int report_late(struct attempt *attempt)
     return store_report_attempt(attempt->engine->store, &late);
 }
 
-int attempt_settle(struct attempt *attempt)
+/* The end came after its task was taken away. */
+static int settle_stale(struct attempt *attempt)
 {
     struct engine *engine = attempt->engine;
     CLEANUP(task_deinit) struct task task = {0};
-    int r = store_get_task(engine->store, attempt->task_id, &task);
+    int r;
 
-    if (r < 0)
-        return r;
-    attempt->is_stale = r == 0 || task.status != TASK_RUNNING || task.attempt != attempt->number;
-    if (!attempt->is_stale) {
-        r = attempt_conclude(engine, attempt->profile, &task, attempt->class, attempt->message,
-                             attempt->result, attempt->ended_mono - attempt->started_mono, attempt);
-        if (r < 0)
-            return r;
-        if (attempt->class != ERROR_NONE)
-            log_info("task %lld, attempt %lld of profile \"%s\": %s: %s; the task is now %s",
-                     (long long)task.id, (long long)task.attempt, attempt->profile->config.name,
-                     error_class_info(attempt->class)->name, attempt->message,
-                     task_status_name(task.status));
-    }
-    if (attempt->is_stale && (attempt->usage || attempt->cost.currency[0])) {
+    attempt->is_stale = true;
+    if (attempt->usage || attempt->cost.currency[0]) {
         r = report_late(attempt);
         if (r < 0)
             return r;
     }
-    /* One that was cancelled while it ran went on writing its log until now. */
-    if (attempt->is_stale && task_status_is_finished(task.status) &&
-        task.attempt == attempt->number) {
-        task_weigh(engine, engine_profile_by_id(engine, task.profile_id), &task);
-        r = store_save_task(engine->store, &task, task.status, task.attempt);
-        if (r < 0)
-            return r;
-    }
-    if (attempt->lease) {
-        r = store_drop_lease(engine->store, attempt->task_id);
-        if (r < 0)
-            return r;
-    }
+    r = store_get_task(engine->store, attempt->task_id, &task);
+    if (r <= 0 || !task_status_is_finished(task.status) || task.attempt != attempt->number)
+        return r < 0 ? r : 0;
+    /* It went on writing its log until now. When the task has moved on once more, its next end
+     * weighs it. */
+    r = queue_reweigh(engine, engine_profile_by_id(engine, task.profile_id), &task);
+    return r < 0 ? r : 0;
+}
+
+int attempt_settle(struct attempt *attempt)
+{
+    const struct queue_end end = {
+        .class = attempt->class,
+        .message = attempt->message,
+        .result = attempt->result,
+        .tail = attempt->tail,
+        .usage = attempt->usage,
+        .cost = attempt->cost,
+        .duration_ms = attempt->ended_mono - attempt->started_mono,
+    };
+    struct task after;
+    int r = queue_finish(attempt->engine, attempt->profile, &attempt->task, &end, &after);
+
+    attempt->is_stale = false;
+    if (r == ENGINE_STALE)
+        r = settle_stale(attempt);
+    else if (r == 0 && attempt->class != ERROR_NONE)
+        log_info("task %lld, attempt %lld of profile \"%s\": %s: %s; the task is now %s",
+                 (long long)after.id, (long long)after.attempt, attempt->profile->config.name,
+                 error_class_info(attempt->class)->name, attempt->message,
+                 task_status_name(after.status));
+    if (r < 0)
+        return r;
     note_for_cooldown(attempt);
     attempt->state = ATTEMPT_SETTLED;
     attempt->profile->staged.slots_used--;

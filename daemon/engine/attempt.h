@@ -24,8 +24,8 @@ struct attempt {
     enum attempt_state state;
     bool is_new; /* by the pass under way: it dies with it, whatever has become of it */
 
+    struct task task; /* as it was claimed */
     int64_t task_id, number;
-    int64_t depth; /* of its task */
     uint64_t type; /* of its task: metrics_type() */
     struct forecast_run slot;
     int64_t started_at, started_mono, ended_mono;
@@ -64,16 +64,12 @@ void attempt_stop(struct attempt *attempt, enum error_class why);
 void attempt_resume(struct attempt *attempt);
 void attempt_free(struct attempt *attempt);
 
-struct attempt *attempt_new(struct engine *engine, struct profile *profile,
-                            const struct task *task);
+/** Takes the task over, which runs. */
+struct attempt *attempt_new(struct engine *engine, struct profile *profile, struct task *task);
 /** Sets the alarm for its timeout and its lease. */
 void attempt_arm(struct attempt *attempt);
-/** The task that an attempt of the profile would take: the first in its queue, but for a probe
- *  another one than failed last, if there is one. 1: found. */
-int attempt_next_task(struct engine *engine, const struct profile *profile, struct task *ret_task);
-/** Turns the queued task to running. */
-int attempt_claim_one(struct engine *engine, struct profile *profile, struct task *task,
-                      struct attempt **ret_attempt);
+/** The attempt of a task that the pass under way has claimed; takes the task over. */
+struct attempt *attempt_begin(struct engine *engine, struct profile *profile, struct task *task);
 /** Ends an attempt that is a worker's; `message` is taken over. */
 void attempt_expire(struct attempt *attempt, enum error_class class, char *message);
 /** At the start: the attempts of leases that the store holds. */
@@ -103,29 +99,9 @@ void attempt_keep_tail(struct attempt *attempt, const char *stderr_lines);
 void attempt_end(struct attempt *attempt);
 /** Ends the attempt's task, or gives it another attempt, unless it was taken away meanwhile. */
 int attempt_settle(struct attempt *attempt);
-/** Writes the end of the task's last attempt and what follows from it: completed, failed, or
- *  waiting again. Changes *task. `reported` NULL: nobody reported usage or cost. */
-int attempt_conclude(struct engine *engine, struct profile *profile, struct task *task,
-                     enum error_class class, const char *message, const char *result,
-                     int64_t duration_ms, const struct attempt *reported);
-
-/** Puts a task into the queue, now or when it is due; saves nothing. */
-void task_enqueue(struct engine *engine, struct task *task);
-void task_schedule(struct engine *engine, struct profile *profile, struct task *task, int64_t at);
-/** Turns a task to queued, or to scheduled when its runAt lies ahead; saves nothing. */
-void task_admit(struct engine *engine, struct profile *profile, struct task *task);
-void task_block(struct profile *profile, struct task *task);
-/** Writes a task that had this status, and tells of it. */
-int task_save(struct engine *engine, const struct task *task, enum task_status was_status);
-/** Cancels a task that waits; `message` is taken over. */
-int task_cancel_waiting(struct engine *engine, struct profile *profile, struct task *task,
-                        char *message);
-
 /** Whether a profile takes the task of this admission; for struct router_request. */
 bool admission_has_room(const struct profile *profile, void *admission);
 
-/** A task has finished: those that wait for it will be told. */
-int dependency_finish(struct engine *engine, const struct task *task);
 /** Tells those whose tasks have finished, as many as a pass may. */
 int dependency_release(struct engine *engine);
 /** Why a task is cancelled: another has failed or was cancelled. The caller frees it. */
@@ -134,9 +110,8 @@ char *dependency_message(int64_t id, enum task_status status);
 /** Looks at every profile, when it is time to; see core/health.c. */
 int health_check(struct engine *engine);
 
-/** Counts what a task takes on disk: something once it has finished, nothing before. Saves
- *  nothing. */
-void task_weigh(struct engine *engine, struct profile *profile, struct task *task);
+/** Bytes that a finished task takes on disk, its logs included. */
+int64_t retention_weight(const struct engine *engine, const struct task *task);
 /** Removes what is older, or more, than is to be kept; a little in each pass. */
 int retention_sweep(struct engine *engine);
 /** Removes the row of a profile that is no longer configured, if nothing is left of it: no task, no

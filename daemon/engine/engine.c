@@ -8,11 +8,14 @@
 #include "common/alloc.h"
 #include "common/log.h"
 #include "engine/attempt.h"
+#include "engine/queue.h"
 #include "run/acp.h"
 
 /* What one pass does at most, so that no one waits long for its reply. */
 #define CLAIMS_PER_PASS 64
 #define WAKES_PER_PASS  500
+
+#define RECOVERIES_PER_STEP 256
 
 /* A wall clock may be set while acpd sleeps: with tasks scheduled, look at it this often. */
 #define WALL_CHECK_MS 5000
@@ -95,30 +98,42 @@ void engine_begin(struct engine *engine)
     engine->has_more_work = false;
 }
 
+/* 1: interrupted; 0: left alone, since its profile is gone or another daemon has ended it. */
+static int interrupt(struct engine *engine, const struct task *task)
+{
+    const struct queue_end end = {
+        .class = ERROR_INTERRUPTED,
+        .message = "acpd ended under it",
+        .duration_ms = engine->now.wall - task->started_at,
+    };
+    struct profile *profile = engine_profile_by_id(engine, task->profile_id);
+    struct task after;
+    int r = profile ? queue_finish(engine, profile, task, &end, &after) : ENGINE_STALE;
+
+    return r < 0 ? r : r == 0;
+}
+
 /* What the store says is running was running under an acpd that is dead. A row that is damaged, or
  * whose profile is gone, is left alone. */
 static int interrupt_all(struct engine *engine)
 {
+    struct store_cursor cursor = {0};
     int64_t count = 0, left_alone = 0;
-    int r;
+    bool has_more = true;
+    int r = 0;
 
-    for (;;) {
-        CLEANUP(task_deinit) struct task task = {0};
-        struct profile *profile;
+    while (has_more && r >= 0) {
+        CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
+        int64_t damaged;
 
-        r = store_next_running(engine->store, left_alone, &task);
-        if (r == 0 || (r < 0 && !engine_is_damage(engine, r)))
-            break;
-        profile = r > 0 ? engine_profile_by_id(engine, task.profile_id) : NULL;
-        if (!profile) {
-            left_alone++;
-            continue;
+        r = store_take_over(engine->store, &cursor, RECOVERIES_PER_STEP, &tasks, &damaged);
+        has_more = r == STORE_DONE;
+        left_alone += damaged;
+        for (size_t i = 0; i < tasks.count && r >= 0; i++) {
+            r = interrupt(engine, &tasks.tasks[i]);
+            count += r > 0;
+            left_alone += r == 0;
         }
-        r = attempt_conclude(engine, profile, &task, ERROR_INTERRUPTED, "acpd ended under it", NULL,
-                             engine->now.wall - task.started_at, NULL);
-        if (r < 0)
-            break;
-        count++;
     }
     if (count)
         log_info("%lld %s queued again", (long long)count,
@@ -129,7 +144,7 @@ static int interrupt_all(struct engine *engine)
                   left_alone == 1 ? " is" : "s are",
                   store_damage(engine->store)[0] ? store_damage(engine->store)
                                                  : "the profile is gone");
-    return r;
+    return r < 0 ? r : 0;
 }
 
 int engine_recover(struct engine *engine)
@@ -159,31 +174,6 @@ bool engine_is_damage(const struct engine *engine, int r)
     return r == -EBADMSG && !store_has_failed(engine->store);
 }
 
-/* Queues the profile's scheduled tasks whose time has come. */
-static int wake_profile(struct engine *engine, struct profile *profile, int *budget)
-{
-    while (*budget > 0) {
-        CLEANUP(task_deinit) struct task task = {0};
-        int r = store_next_scheduled(engine->store, profile->id, &task);
-
-        if (engine_is_damage(engine, r))
-            r = 0;
-        if (r < 0)
-            return r;
-        roster_set_wake(&engine->roster, profile, r ? task.place : INT64_MAX);
-        if (!r || task.place > engine->now.wall)
-            return 0;
-        task_transition(&task, TASK_QUEUED, profile_stage_counts(profile));
-        task_enqueue(engine, &task);
-        r = store_save_task(engine->store, &task, TASK_SCHEDULED, task.attempt);
-        if (r < 0)
-            return r;
-        engine_tell_task(engine, &task, TASK_SCHEDULED);
-        (*budget)--;
-    }
-    return 0;
-}
-
 static int wake(struct engine *engine)
 {
     int budget = WAKES_PER_PASS;
@@ -196,7 +186,7 @@ static int wake(struct engine *engine)
             engine->has_more_work = true;
             break;
         }
-        r = wake_profile(engine, CONTAINER_OF(top, struct profile, wake), &budget);
+        r = queue_wake(engine, CONTAINER_OF(top, struct profile, wake), &budget);
         if (r < 0)
             return r;
     }
@@ -272,8 +262,8 @@ static int flush_profiles(struct engine *engine)
         struct profile *p = list_entry(link, struct profile, touched);
         int r;
 
-        if (p->staged.is_dirty || p->staged.is_active >= 0 || p->staged.last_activity) {
-            r = store_update_profile(engine->store, p->id, &p->staged.counts, p->staged.is_active,
+        if (p->staged.is_active >= 0 || p->staged.last_activity) {
+            r = store_update_profile(engine->store, p->id, p->staged.is_active,
                                      p->staged.last_activity);
             if (r < 0)
                 return r;
@@ -300,7 +290,7 @@ static int follow_wall_clock(struct engine *engine)
     if (step > -WALL_STEP_MS)
         return 0;
     log_debug("the clock was set back by %lld s", (long long)(-step / 1000));
-    r = store_shift_retries(engine->store, step);
+    r = queue_shift_retries(engine, step);
     for (size_t i = 0; i < engine->profile_count; i++)
         roster_set_wake(&engine->roster, engine->profiles[i], 0);
     return r;
@@ -346,17 +336,18 @@ static int claim(struct engine *engine)
 
 int engine_plan(struct engine *engine)
 {
-    int r;
+    int r = 0;
 
     stop_overdue(engine); /* whatever the storage says */
     if (store_has_failed(engine->store))
         return -EIO;
     /* A storage that failed shows that it is back by a write that changes nothing. */
     if (store_error(engine->store)[0] && engine->now.mono >= engine->next_probe) {
-        profile_stage_counts(engine->profiles[0]);
         engine->next_probe = engine->now.mono + STORE_RETRY_MS;
+        r = store_update_profile(engine->store, engine->profiles[0]->id, -1, 0);
     }
-    r = settle_ended(engine);
+    if (r == 0)
+        r = settle_ended(engine);
     if (r == 0)
         r = follow_wall_clock(engine);
     if (r == 0)

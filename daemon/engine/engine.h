@@ -41,6 +41,7 @@ enum engine_outcome {
     ENGINE_NO_DEPENDENCY,     /* it depends on a task that is not there */
     ENGINE_DEPENDENCY_FAILED, /* a task that it depends on failed or was cancelled */
     ENGINE_TOO_DEEP,          /* tasks that submit tasks that submit tasks */
+    ENGINE_STALE,             /* another change came first; nothing was changed */
 };
 
 /* The moment of a pass, in ms. */
@@ -311,7 +312,8 @@ bool engine_may_claim(const struct engine *engine, const struct profile *profile
  * profile's. ENGINE_NOT_FOUND: there is none now. The caller frees *ret_token, which the worker
  * must show. */
 int engine_claim(struct engine *engine, struct profile *const *profiles, size_t count,
-                 const char *worker, int64_t lease_ms, struct task *ret_task, char **ret_token);
+                 const char *worker, int64_t lease_ms, const struct task **ret_task,
+                 char **ret_token);
 /* ENGINE_CONFLICT: the token is not, or no longer, that of the task's lease. */
 /** Lets the lease start anew; *ret_until is when it ends, wall ms. */
 int engine_extend(struct engine *engine, int64_t id, const char *token, int64_t *ret_until);

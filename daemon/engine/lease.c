@@ -13,6 +13,7 @@
 #include "common/alloc.h"
 #include "common/log.h"
 #include "engine/attempt.h"
+#include "engine/queue.h"
 
 /* Whether `a` comes first in the order of a queue. */
 static bool is_before(const struct task *a, const struct task *b)
@@ -40,9 +41,40 @@ static char *make_token(int64_t attempt)
     return buf_take(&token);
 }
 
-int engine_claim(struct engine *engine, struct profile *const *profiles, size_t count,
-                 const char *worker, int64_t lease_ms, struct task *ret_task, char **ret_token)
+/* A worker has asked for tasks of the profile. */
+static void note_worker(const struct engine *engine, struct profile *profile)
 {
+    profile->last_claim = engine->now.mono;
+    if (profile->seen.has_no_worker) {
+        profile->seen.is_new = true;
+        profile_touch(profile);
+    }
+    profile->seen.has_no_worker = false;
+}
+
+/* Makes the profile the best one when its first task comes before `first`. */
+static int compare_first(struct engine *engine, struct profile *profile, struct task *first,
+                         struct profile **best)
+{
+    const struct cooldown *cooldown = profile_cooldown(profile);
+    CLEANUP(task_deinit) struct task task = {0};
+    int r = store_first_queued(engine->store, profile->id, cooldown->length ? cooldown->task_id : 0,
+                               &task);
+
+    if (r <= 0 || (*best && !is_before(&task, first)))
+        return r < 0 ? r : 0;
+    task_deinit(first);
+    *first = task;
+    task = (struct task){0};
+    *best = profile;
+    return 0;
+}
+
+int engine_claim(struct engine *engine, struct profile *const *profiles, size_t count,
+                 const char *worker, int64_t lease_ms, const struct task **ret_task,
+                 char **ret_token)
+{
+    CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
     CLEANUP(task_deinit) struct task first = {0};
     struct profile *best = NULL;
     struct attempt *attempt;
@@ -51,31 +83,25 @@ int engine_claim(struct engine *engine, struct profile *const *profiles, size_t 
     if (engine->is_stopping)
         return -ESHUTDOWN;
     for (size_t i = 0; i < count; i++) {
-        CLEANUP(task_deinit) struct task task = {0};
-
-        profiles[i]->last_claim = engine->now.mono;
-        if (profiles[i]->seen.has_no_worker) {
-            profiles[i]->seen.is_new = true;
-            profile_touch(profiles[i]);
-        }
-        profiles[i]->seen.has_no_worker = false;
+        note_worker(engine, profiles[i]);
         if (!engine_may_claim(engine, profiles[i]))
             continue;
-        r = attempt_next_task(engine, profiles[i], &task);
+        if (count == 1) { /* nothing to compare */
+            best = profiles[i];
+            break;
+        }
+        r = compare_first(engine, profiles[i], &first, &best);
         if (r < 0)
             return r;
-        if (r == 0 || (best && !is_before(&task, &first)))
-            continue;
-        task_deinit(&first);
-        first = task;
-        task = (struct task){0};
-        best = profiles[i];
     }
     if (!best)
         return ENGINE_NOT_FOUND;
-    r = attempt_claim_one(engine, best, &first, &attempt);
+    r = queue_claim(engine, best, 1, &tasks);
     if (r < 0)
         return r;
+    if (!tasks.count)
+        return ENGINE_NOT_FOUND;
+    attempt = attempt_begin(engine, best, &tasks.tasks[0]);
     attempt->lease = make_token(attempt->number);
     attempt->lease_ms = lease_ms ? lease_ms : best->config.runner.lease_ms;
     attempt->lease_until = engine->now.mono + attempt->lease_ms;
@@ -89,8 +115,7 @@ int engine_claim(struct engine *engine, struct profile *const *profiles, size_t 
     if (r < 0)
         return r;
     *ret_token = xstrdup(attempt->lease);
-    *ret_task = first;
-    first = (struct task){0};
+    *ret_task = &attempt->task;
     return 0;
 }
 
@@ -139,9 +164,6 @@ int engine_finish(struct engine *engine, int64_t id, const char *token, enum err
 
     if (r)
         return r;
-    r = store_get_task(engine->store, id, ret_task);
-    if (r <= 0)
-        return r < 0 ? r : ENGINE_NOT_FOUND;
     attempt->class = class;
     attempt->message = message ? xstrdup(message) : NULL;
     attempt->result = result ? xstrdup(result) : NULL;
@@ -154,7 +176,6 @@ int engine_finish(struct engine *engine, int64_t id, const char *token, enum err
         return r;
     if (attempt->is_stale)
         return ENGINE_CONFLICT;
-    task_deinit(ret_task);
     r = store_get_task(engine->store, id, ret_task);
     return r < 0 ? r : r == 0 ? ENGINE_NOT_FOUND : 0;
 }
@@ -186,8 +207,8 @@ static void adopt(struct store_lease *lease, void *data)
     attempt = attempt_new(engine, profile, &task);
     attempt->state = ATTEMPT_RUNNING;
     /* Only durations are told from this; what the wall clock did meanwhile expires nothing. */
-    if (task.started_at < engine->now.wall)
-        attempt->started_mono -= engine->now.wall - task.started_at;
+    if (attempt->task.started_at < engine->now.wall)
+        attempt->started_mono -= engine->now.wall - attempt->task.started_at;
     attempt->slot.started = attempt->started_mono;
     attempt->lease = STEAL(lease->token);
     attempt->lease_ms = lease->lease_ms;

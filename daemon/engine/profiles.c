@@ -338,7 +338,7 @@ int engine_set_active(struct engine *engine, struct profile *profile, bool is_ac
         profile_stage_cooldown(profile)->until = 0;
     /* The row is written by engine_plan; the transaction is opened here, so that this reply, too,
      * falls with the pass. */
-    return store_update_profile(engine->store, profile->id, &(struct task_counts){0}, is_active, 0);
+    return store_update_profile(engine->store, profile->id, is_active, 0);
 }
 
 int engine_oldest_queued(struct engine *engine, const struct profile *profile, double *ret_age)

@@ -16,6 +16,7 @@
 #include "common/alloc.h"
 #include "common/log.h"
 #include "engine/attempt.h"
+#include "engine/queue.h"
 
 #define DAY_MS            INT64_C(86400000)
 #define SWEEP_INTERVAL_MS 60000
@@ -33,7 +34,7 @@ static int64_t length_of(const char *text)
     return text ? (int64_t)strlen(text) : 0;
 }
 
-static int64_t weight_of(const struct engine *engine, const struct task *task)
+int64_t retention_weight(const struct engine *engine, const struct task *task)
 {
     int64_t bytes = ROW_BYTES + length_of(task->body) + length_of(task->result) +
                     length_of(task->routing) + length_of(task->error_message);
@@ -46,24 +47,6 @@ static int64_t weight_of(const struct engine *engine, const struct task *task)
             bytes += st.st_size;
     }
     return bytes;
-}
-
-void task_weigh(struct engine *engine, struct profile *profile, struct task *task)
-{
-    int64_t bytes = task_status_is_finished(task->status) ? weight_of(engine, task) : 0;
-
-    profile_stage_counts(profile)->finished_bytes += bytes - task->bytes;
-    task->bytes = bytes;
-}
-
-static bool are_too_many(const struct engine *engine)
-{
-    return roster_finished_bytes(&engine->roster) > engine->settings.retention_bytes;
-}
-
-static bool is_too_old(const struct engine *engine, const struct task *task)
-{
-    return task->finished_at < engine->now.wall - engine->settings.retention_days * DAY_MS;
 }
 
 static void remove_logs(const struct engine *engine, const struct task *task)
@@ -83,43 +66,58 @@ static void remove_logs(const struct engine *engine, const struct task *task)
         rmdir(folder); /* refused while it has other tasks' logs */
 }
 
+/* The tasks whose processes are still being ended; they go when those are gone. The caller frees
+ * the array. */
+static int64_t *ending_tasks(const struct engine *engine, size_t *ret_count)
+{
+    int64_t *ids = NULL;
+    size_t count = 0;
+
+    list_for_each (link, &engine->attempts) {
+        const struct attempt *attempt = list_entry(link, struct attempt, link);
+
+        if (attempt->state == ATTEMPT_SETTLED)
+            continue;
+        ids = xrealloc(ids, (count + 1) * sizeof(*ids));
+        ids[count++] = attempt->task_id;
+    }
+    *ret_count = count;
+    return ids;
+}
+
 /* 1: the bounds of a pass were reached. */
 static int remove_some(struct engine *engine)
 {
+    int64_t excess = roster_finished_bytes(&engine->roster) - engine->settings.retention_bytes;
     bool age_counts = engine->now.mono >= engine->next_sweep;
-    int64_t files = 0, bytes = 0;
-    int tasks = 0;
+    CLEANUP(store_tasks_deinit) struct store_tasks removed = {0};
+    CLEANUP(freep) int64_t *spared = NULL;
+    struct store_pruning pruning = {
+        .before =
+            age_counts ? engine->now.wall - engine->settings.retention_days * DAY_MS : INT64_MIN,
+        .excess = excess,
+        .tasks = TASKS_PER_PASS,
+        .attempts = FILES_PER_PASS,
+        .bytes = BYTES_PER_PASS,
+    };
+    int r;
 
     /* Whoever waits for a task that failed must hear of it first. */
-    if (engine->has_releases || !(age_counts || are_too_many(engine)))
+    if (engine->has_releases || !(age_counts || excess > 0))
         return 0;
-    while (tasks < TASKS_PER_PASS && files < FILES_PER_PASS && bytes < BYTES_PER_PASS) {
-        CLEANUP(task_deinit) struct task task = {0};
-        struct profile *profile;
-        int r = store_oldest_finished(engine->store, &task);
-
-        if (r < 0)
-            return r;
-        /* One whose processes are still being ended goes when they are gone. */
-        if (r == 0 || !(are_too_many(engine) || (age_counts && is_too_old(engine, &task))) ||
-            attempt_is_left(engine, task.id)) {
-            if (age_counts)
-                engine->next_sweep = engine->now.mono + SWEEP_INTERVAL_MS;
-            return 0;
-        }
-        profile = engine_profile_by_id(engine, task.profile_id);
-        remove_logs(engine, &task);
-        r = store_remove_task(engine->store, task.id);
-        if (r < 0)
-            return r;
-        if (profile)
-            profile_stage_counts(profile)->finished_bytes -= task.bytes;
-        engine->has_spare_room = true;
-        tasks++;
-        files += task.attempt;
-        bytes += task.bytes;
-    }
-    return 1;
+    spared = ending_tasks(engine, &pruning.spared_count);
+    pruning.spared = spared;
+    r = queue_prune(engine, &pruning, &removed);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < removed.count; i++)
+        remove_logs(engine, &removed.tasks[i]);
+    engine->has_spare_room |= removed.count > 0;
+    if (r == STORE_DONE)
+        return 1;
+    if (age_counts)
+        engine->next_sweep = engine->now.mono + SWEEP_INTERVAL_MS;
+    return 0;
 }
 
 int retention_sweep(struct engine *engine)

@@ -44,13 +44,6 @@ static struct profile **sort(struct profile *const *profiles, size_t count,
     return copy;
 }
 
-static void add_counts(struct task_counts *sum, const struct task_counts *counts)
-{
-    for (int i = 0; i < TASK_STATUS_COUNT; i++)
-        sum->by_status[i] += counts->by_status[i];
-    sum->finished_bytes += counts->finished_bytes;
-}
-
 void roster_fill(struct roster *roster, struct profile *const *profiles, size_t count)
 {
     free(roster->by_name);
@@ -63,7 +56,7 @@ void roster_fill(struct roster *roster, struct profile *const *profiles, size_t 
         struct profile *profile = profiles[i];
 
         profile->touched_list = &roster->touched;
-        add_counts(&roster->totals, &profile->counts);
+        task_counts_add(&roster->totals, &profile->counts);
         roster_heat(roster, profile);
         roster_set_wake(roster, profile, 0);
         profile_touch(profile);
@@ -173,7 +166,7 @@ static void settle(struct roster *roster, struct profile *profile)
 
 void roster_commit(struct roster *roster, struct profile *profile)
 {
-    add_counts(&roster->totals, &profile->staged.counts);
+    task_counts_add(&roster->totals, &profile->staged.counts);
     profile_commit(profile);
     settle(roster, profile);
 }

@@ -5,69 +5,7 @@
 
 #include "common/alloc.h"
 #include "engine/attempt.h"
-
-void task_enqueue(struct engine *engine, struct task *task)
-{
-    if (!task->ready_at)
-        task->ready_at = engine->now.queue;
-    task->queued_at = engine->now.queue;
-    task->place = task_rank(task, engine->settings.aging_interval_ms);
-    /* What met a cooldown comes behind what has not been tried. */
-    if (error_class_info(task->error_class)->cools_down && task->place < engine->now.queue)
-        task->place = engine->now.queue;
-}
-
-void task_schedule(struct engine *engine, struct profile *profile, struct task *task, int64_t at)
-{
-    task->place = at;
-    roster_wake_by(&engine->roster, profile, at);
-}
-
-void task_admit(struct engine *engine, struct profile *profile, struct task *task)
-{
-    if (task->run_at > engine->now.wall) {
-        task_transition(task, TASK_SCHEDULED, profile_stage_counts(profile));
-        task_schedule(engine, profile, task, task->run_at);
-    } else {
-        task_transition(task, TASK_QUEUED, profile_stage_counts(profile));
-        task_enqueue(engine, task);
-    }
-}
-
-void task_block(struct profile *profile, struct task *task)
-{
-    task_transition(task, TASK_BLOCKED, profile_stage_counts(profile));
-    task->place = 0;
-}
-
-int task_save(struct engine *engine, const struct task *task, enum task_status was_status)
-{
-    int r = store_save_task(engine->store, task, was_status, task->attempt);
-
-    if (r > 0)
-        engine_tell_task(engine, task, was_status);
-    return r < 0 ? r : r == 0 ? ENGINE_CONFLICT : 0;
-}
-
-int task_cancel_waiting(struct engine *engine, struct profile *profile, struct task *task,
-                        char *message)
-{
-    enum task_status was = task->status;
-    int r;
-
-    task_transition(task, TASK_CANCELLED, profile_stage_counts(profile));
-    task->place = task->id;
-    task->finished_at = engine->now.wall;
-    task->error_class = ERROR_CANCELLED;
-    free(task->error_message);
-    free(STEAL(task->error_tail));
-    task->error_message = message;
-    task_weigh(engine, profile, task);
-    profile->staged.bucket.cancelled++;
-    profile->staged.last_activity = engine->now.wall;
-    r = task_save(engine, task, was);
-    return r ? r : dependency_finish(engine, task);
-}
+#include "engine/queue.h"
 
 int engine_may_handle(struct engine *engine, pid_t keeper, int64_t id, bool *ret_may)
 {
@@ -107,70 +45,65 @@ int engine_update(struct engine *engine, int64_t id, const struct engine_update 
                   struct task *ret_task)
 {
     struct profile *profile;
-    enum task_status was;
     int r = take(engine, id, ret_task, &profile);
 
     if (r)
         return r;
-    was = ret_task->status;
-    if (!task_status_is_waiting(was))
+    if (!task_status_is_waiting(ret_task->status))
         return ENGINE_CONFLICT;
-    if (update->profile && update->profile != profile) {
-        if (profile_waiting(update->profile) >= update->profile->config.queue_limit)
-            return ENGINE_QUEUE_FULL;
-        task_move(ret_task, update->profile->id, profile_stage_counts(profile),
-                  profile_stage_counts(update->profile));
-        profile = update->profile;
-        profile->staged.bucket.arrived++;
-        ret_task->cooldowns = 0; /* it has not been tried there */
-        if (was == TASK_SCHEDULED)
-            task_schedule(engine, profile, ret_task, ret_task->place);
-    }
-    if (update->priority >= 0)
-        ret_task->priority = (enum task_priority)update->priority;
-    if (update->has_run_at)
-        ret_task->run_at = update->run_at;
-    if (update->has_run_at && was != TASK_BLOCKED) {
-        task_admit(engine, profile, ret_task);
-    } else if (was == TASK_QUEUED) {
-        ret_task->place = task_rank(ret_task, engine->settings.aging_interval_ms);
-    }
-    return task_save(engine, ret_task, was);
+    if (update->profile && update->profile != profile &&
+        profile_waiting(update->profile) >= update->profile->config.queue_limit)
+        return ENGINE_QUEUE_FULL;
+    return queue_update(engine, profile, ret_task, update);
+}
+
+/* Its processes are told after the commit. */
+static int cancel_running(struct engine *engine, struct profile *profile, struct task *task,
+                          const char *message)
+{
+    struct attempt *attempt = attempt_find(engine, task->id, task->attempt);
+    const struct queue_end end = {
+        .class = ERROR_CANCELLED,
+        .message = message,
+        .duration_ms = attempt ? engine->now.mono - attempt->started_mono : 0,
+    };
+    struct task after;
+    int r = queue_finish(engine, profile, task, &end, &after);
+
+    if (r)
+        return r;
+    if (attempt)
+        attempt_stop(attempt, ERROR_CANCELLED);
+    task_deinit(task);
+    r = store_get_task(engine->store, after.id, task);
+    return r < 0 ? r : r == 0 ? -EBADMSG : 0;
 }
 
 int engine_cancel(struct engine *engine, int64_t id, struct task *ret_task)
 {
     static const char message[] = "cancelled on request";
     struct profile *profile;
-    struct attempt *attempt;
     int r = take(engine, id, ret_task, &profile);
 
     if (r)
         return r;
     if (!task_may_become(ret_task, TASK_CANCELLED))
         return ENGINE_CONFLICT;
-    if (ret_task->status == TASK_RUNNING) {
-        attempt = attempt_find(engine, id, ret_task->attempt);
-        r = attempt_conclude(engine, profile, ret_task, ERROR_CANCELLED, message, NULL,
-                             attempt ? engine->now.mono - attempt->started_mono : 0, NULL);
-        if (r == 0 && attempt)
-            attempt_stop(attempt, ERROR_CANCELLED);
-        return r;
-    }
-    return task_cancel_waiting(engine, profile, ret_task, xstrdup(message));
+    if (ret_task->status == TASK_RUNNING)
+        return cancel_running(engine, profile, ret_task, message);
+    return queue_cancel(engine, profile, ret_task, xstrdup(message));
 }
 
 int engine_retry(struct engine *engine, int64_t id, struct task *ret_task)
 {
     struct profile *profile;
-    enum task_status was, blocker;
+    enum task_status blocker;
     int64_t blocker_id;
     int r = take(engine, id, ret_task, &profile);
 
     if (r)
         return r;
-    was = ret_task->status;
-    if (!task_status_is_finished(was) || !task_may_become(ret_task, TASK_QUEUED))
+    if (!task_status_is_finished(ret_task->status) || !task_may_become(ret_task, TASK_QUEUED))
         return ENGINE_CONFLICT;
     if (profile->is_removed)
         return ENGINE_REMOVED;
@@ -182,19 +115,7 @@ int engine_retry(struct engine *engine, int64_t id, struct task *ret_task)
         return r;
     if (r > 0 && task_status_is_finished(blocker))
         return ENGINE_DEPENDENCY_FAILED;
-    ret_task->spent = ret_task->retries = ret_task->interruptions = ret_task->cooldowns = 0;
-    ret_task->ready_at = ret_task->finished_at = ret_task->run_at = 0;
-    ret_task->error_class = ERROR_NONE;
-    free(STEAL(ret_task->error_message));
-    free(STEAL(ret_task->error_tail));
-    free(STEAL(ret_task->result));
-    if (r > 0)
-        task_block(profile, ret_task);
-    else
-        task_admit(engine, profile, ret_task);
-    profile->staged.bucket.arrived++;
-    task_weigh(engine, profile, ret_task);
-    return task_save(engine, ret_task, was);
+    return queue_retry(engine, profile, ret_task, r > 0);
 }
 
 /* One-based, counted to ENGINE_POSITION_MAX; 0 beyond. */

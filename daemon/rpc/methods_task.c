@@ -140,6 +140,10 @@ static enum rpc_outcome changed(struct rpc_call *call, int r, int64_t id, const 
         return rpc_error(call, RPC_CONFLICT,
                          "the processes of the last attempt of task %lld are still being ended",
                          (long long)id);
+    case ENGINE_STALE:
+        return rpc_error(call, RPC_CONFLICT,
+                         "another change of task %lld came first; nothing was changed",
+                         (long long)id);
     default:
         return rpc_error(call, RPC_CONFLICT, "task %lld is %s and cannot be %s", (long long)id,
                          task_status_name(task->status), wish);

@@ -81,7 +81,7 @@ static enum rpc_outcome claim_task(struct rpc_call *call)
     struct engine *engine = call->engine;
     size_t count = json_object_array_length(json_get(call->params, "profiles"));
     CLEANUP(freep) struct profile **profiles = xcalloc(count + 1, sizeof(*profiles));
-    CLEANUP(task_deinit) struct task task = {0};
+    const struct task *task = NULL;
     CLEANUP(freep) char *token = NULL;
     int r;
 
@@ -112,10 +112,10 @@ static enum rpc_outcome claim_task(struct rpc_call *call)
         buf_add_text(call->out, "{\"task\":null}");
         return RPC_REPLY;
     }
-    call->claimed_id = call->task_id = task.id;
+    call->claimed_id = call->task_id = task->id;
     call->claimed_token = STEAL(token);
     buf_add_text(call->out, "{\"task\":");
-    engine_print_task(engine, &task, NULL, call->out);
+    engine_print_task(engine, task, NULL, call->out);
     buf_printf(call->out, ",\"lease\":\"%s\"}", call->claimed_token);
     return RPC_REPLY;
 }

@@ -70,19 +70,28 @@ sqlite3_stmt *sqlite_use(struct store *store, enum statement statement)
     return stmt;
 }
 
-int sqlite_use_writing(struct store *store, enum statement statement, sqlite3_stmt **ret_stmt)
+int sqlite_begin(struct store *store)
 {
     int r;
 
     if (store->failure)
         return store->failure;
-    if (!store->in_transaction) {
-        r = sqlite_run(store, sqlite_use(store, STMT_BEGIN));
-        if (r < 0)
-            return store->failure = r;
-        store->in_transaction = true;
-        store->next_id = 0;
-    }
+    if (store->in_transaction)
+        return 0;
+    r = sqlite_run(store, sqlite_use(store, STMT_BEGIN));
+    if (r < 0)
+        return store->failure = r;
+    store->in_transaction = true;
+    store->next_id = 0;
+    return 0;
+}
+
+int sqlite_use_writing(struct store *store, enum statement statement, sqlite3_stmt **ret_stmt)
+{
+    int r = sqlite_begin(store);
+
+    if (r < 0)
+        return r;
     store->writes++;
     *ret_stmt = sqlite_use(store, statement);
     return 0;
@@ -110,6 +119,30 @@ int sqlite_run(struct store *store, sqlite3_stmt *stmt)
     if (r > 0)
         sqlite3_reset(stmt);
     return r < 0 ? r : 0;
+}
+
+int sqlite_run_for_id(struct store *store, enum statement statement, int64_t id)
+{
+    sqlite3_stmt *stmt;
+    int r = sqlite_use_writing(store, statement, &stmt);
+
+    if (r < 0)
+        return r;
+    sqlite3_bind_int64(stmt, 1, id);
+    return sqlite_run(store, stmt);
+}
+
+int sqlite_take_number(struct store *store, sqlite3_stmt *stmt, int64_t *ret_number)
+{
+    int r = sqlite_step(store, stmt);
+
+    if (r <= 0)
+        return r;
+    r = sqlite3_column_type(stmt, 0) != SQLITE_NULL;
+    if (r)
+        *ret_number = sqlite3_column_int64(stmt, 0);
+    sqlite3_reset(stmt);
+    return r;
 }
 
 void sqlite_bind_text_or_null(sqlite3_stmt *stmt, int index, const char *text)
@@ -235,6 +268,7 @@ void store_close(struct store *store)
     for (int i = 0; i < STATEMENT_COUNT; i++)
         sqlite3_finalize(store->statements[i]);
     sqlite3_close(store->db);
+    free(store->changes);
     free(store->path);
     free(store);
 }
@@ -287,6 +321,8 @@ int store_commit(struct store *store)
     if (!store->in_transaction)
         return 0;
     r = check_place(store);
+    if (r == 0)
+        r = sqlite_flush_profiles(store);
     if (r < 0)
         return r;
     r = sqlite_run(store, sqlite_use(store, STMT_COMMIT));
@@ -337,6 +373,7 @@ void store_rollback(struct store *store)
         sqlite3_step(sqlite_use(store, STMT_ROLLBACK));
     sqlite3_reset(store->statements[STMT_ROLLBACK]);
     store->in_transaction = store->wants_checkpoint = false;
+    store->change_count = 0;
     store->failure = 0;
     /* The log may hold the whole of a commit whose sync failed: a crash now would bring back what
      * was refused. While the disk goes on failing, each rollback tries again; once the log was

@@ -45,6 +45,7 @@
       "failed = failed + ?7, cancelled = cancelled + ?8, is_active = coalesce(?9, is_active), "    \
       "last_activity = coalesce(?10, last_activity), "                                             \
       "finished_bytes = finished_bytes + ?11 WHERE id = ?1")                                       \
+    X(COUNT_WAITING, "SELECT queued + scheduled + blocked FROM profile WHERE id = ?1")             \
     X(NEXT_ID, "SELECT ifnull(max(id), 0) + 1 FROM task")                                          \
     X(HAS_HISTORY, "SELECT EXISTS (SELECT 1 FROM bucket WHERE profile_id = ?1) OR "                \
                    "EXISTS (SELECT 1 FROM attempt INDEXED BY attempt_recent "                      \
@@ -60,7 +61,7 @@
       "finished_at = ?8, run_at = ?9, ready_at = ?10, queued_at = ?11, attempt = ?14, "            \
       "spent = ?15, retries = ?16, interruptions = ?17, error_class = ?18, error_message = ?19, "  \
       "result = ?21, bytes = ?25, cooldowns = ?26, completed_then = ?27, error_tail = ?30, "       \
-      "crc = ?31 WHERE id = ?1 AND status = ?32 AND attempt = ?33")                                \
+      "crc = ?31 WHERE id = ?1 AND status = ?32 AND attempt = ?33 AND crc = ifnull(?34, crc)")     \
     X(GET_STATUS, "SELECT status FROM task WHERE id = ?1")                                         \
     X(LAST_QUEUED, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE            \
                    " AND status = 1 AND profile_id = ?1 ORDER BY place DESC, id DESC LIMIT 1")     \
@@ -86,9 +87,11 @@
     X(NEXT_OF_STATUS,                                                                              \
       "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE                         \
       " AND status = ?1 AND profile_id = ?2 AND id <> ?3 ORDER BY place, id LIMIT 1")              \
-    X(NEXT_RUNNING, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE           \
-                    " AND status = 4 AND NOT EXISTS (SELECT 1 FROM lease WHERE task_id = task.id " \
-                    "AND lease.attempt = task.attempt) LIMIT 1 OFFSET ?1")                         \
+    X(LIST_ABANDONED,                                                                              \
+      "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE                         \
+      " AND status = 4 AND (profile_id, place) > (?1, ?2) AND NOT EXISTS (SELECT 1 FROM lease "    \
+      "WHERE task_id = task.id AND lease.attempt = task.attempt) "                                 \
+      "ORDER BY profile_id, place LIMIT ?3")                                                       \
     X(PUT_LEASE, "INSERT OR REPLACE INTO lease VALUES (?1, ?2, ?3, ?4, ?5)")                       \
     X(DROP_LEASE, "DELETE FROM lease WHERE task_id = ?1")                                          \
     X(LIST_LEASES,                                                                                 \
@@ -158,12 +161,22 @@ enum statement { STATEMENTS(X) STATEMENT_COUNT };
 
 #define SCHEMA_NEWEST INT64_MAX
 
+/* What the pass under way changes of a profile's row; the commit writes it. */
+struct profile_change {
+    int64_t profile_id;
+    struct task_counts counts; /* added */
+    int is_active;             /* -1: unchanged */
+    int64_t last_activity;     /* 0: unchanged */
+};
+
 struct store {
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENT_COUNT];
     char *path;
     bool in_transaction;
     uint64_t writes;
+    struct profile_change *changes;
+    size_t change_count, change_capacity;
     int64_t next_id;      /* of a task, within this transaction; 0: to be asked */
     bool log_has_remains; /* of a commit that failed */
     bool can_give_back, wants_checkpoint;
@@ -201,7 +214,9 @@ int sqlite_migrate(sqlite3 *db, int64_t to, char **ret_error);
 
 /** The statement, its old bindings gone. */
 sqlite3_stmt *sqlite_use(struct store *store, enum statement statement);
-/** The same for a statement that writes: opens the transaction if need be. */
+/** Opens the transaction if need be: what is read from then on stays true until the commit. */
+int sqlite_begin(struct store *store);
+/** The same for a statement that writes. */
 int sqlite_use_writing(struct store *store, enum statement statement, sqlite3_stmt **ret_stmt);
 /** 1: a row; 0: done; negative: failed, and noted. Anything but a row resets the statement. */
 int sqlite_step(struct store *store, sqlite3_stmt *stmt);
@@ -212,6 +227,23 @@ int sqlite_fail(struct store *store);
 int sqlite_fail_damaged(struct store *store, int64_t task_id);
 /** Steps a statement that returns no rows. */
 int sqlite_run(struct store *store, sqlite3_stmt *stmt);
+/** Runs a writing statement whose only parameter is an id. */
+int sqlite_run_for_id(struct store *store, enum statement statement, int64_t id);
+/** The number that a statement returns. 1: there was one. */
+int sqlite_take_number(struct store *store, sqlite3_stmt *stmt, int64_t *ret_number);
+
+/** Reads the row that a statement stands at, of TASK_COLUMNS. */
+int sqlite_read_task(struct store *store, sqlite3_stmt *stmt, struct task *ret_task);
+/** The row of a statement that returns at most one. 1: there was one. */
+int sqlite_take_task(struct store *store, sqlite3_stmt *stmt, struct task *ret_task);
+/** Binds ?1 to ?31: TASK_COLUMNS. The task gets the sum of the row. */
+void sqlite_bind_task(sqlite3_stmt *stmt, struct task *task);
+
+/** The counters of a profile, as the pass under way changes them, within its transaction. */
+struct task_counts *sqlite_counts(struct store *store, int64_t profile_id);
+/** Writes what was changed of profiles. */
+int sqlite_flush_profiles(struct store *store);
+int sqlite_add_attempt(struct store *store, const struct store_attempt *attempt);
 
 void sqlite_bind_text_or_null(sqlite3_stmt *stmt, int index, const char *text);
 /** A copy of the column's text, or NULL. */

@@ -34,8 +34,11 @@ static void read_profile(sqlite3_stmt *stmt, struct store_profile *ret_profile)
 int store_ensure_profile(struct store *store, const char *name, struct store_profile *ret_profile)
 {
     sqlite3_stmt *stmt;
-    int r = sqlite_use_writing(store, STMT_ADD_PROFILE, &stmt);
+    int r = sqlite_flush_profiles(store);
 
+    if (r < 0)
+        return r;
+    r = sqlite_use_writing(store, STMT_ADD_PROFILE, &stmt);
     if (r < 0)
         return r;
     sqlite_bind_text_or_null(stmt, 1, name);
@@ -55,9 +58,12 @@ int store_ensure_profile(struct store *store, const char *name, struct store_pro
 int store_list_profiles(struct store *store, void (*row)(struct store_profile *profile, void *data),
                         void *data)
 {
-    sqlite3_stmt *stmt = sqlite_use(store, STMT_LIST_PROFILES);
-    int r;
+    sqlite3_stmt *stmt;
+    int r = sqlite_flush_profiles(store);
 
+    if (r < 0)
+        return r;
+    stmt = sqlite_use(store, STMT_LIST_PROFILES);
     while ((r = sqlite_step(store, stmt)) > 0) {
         CLEANUP(store_profile_deinit) struct store_profile profile;
 
@@ -67,23 +73,72 @@ int store_list_profiles(struct store *store, void (*row)(struct store_profile *p
     return r;
 }
 
-int store_update_profile(struct store *store, int64_t id, const struct task_counts *counts,
-                         int is_active, int64_t last_activity)
+/* Found or added. */
+static struct profile_change *change_of(struct store *store, int64_t id)
+{
+    struct profile_change *change;
+
+    for (size_t i = store->change_count; i--;)
+        if (store->changes[i].profile_id == id)
+            return &store->changes[i];
+    if (store->change_count == store->change_capacity) {
+        store->change_capacity = store->change_capacity ? store->change_capacity * 2 : 16;
+        store->changes = xrealloc(store->changes, store->change_capacity * sizeof(*store->changes));
+    }
+    change = &store->changes[store->change_count++];
+    *change = (struct profile_change){.profile_id = id, .is_active = -1};
+    return change;
+}
+
+struct task_counts *sqlite_counts(struct store *store, int64_t profile_id)
+{
+    return &change_of(store, profile_id)->counts;
+}
+
+static int write_change(struct store *store, const struct profile_change *change)
 {
     sqlite3_stmt *stmt;
     int r = sqlite_use_writing(store, STMT_UPDATE_PROFILE, &stmt);
 
     if (r < 0)
         return r;
-    sqlite3_bind_int64(stmt, 1, id);
+    sqlite3_bind_int64(stmt, 1, change->profile_id);
     for (size_t i = 0; i < ARRAY_SIZE(counted); i++)
-        sqlite3_bind_int64(stmt, 2 + (int)i, counts->by_status[counted[i]]);
-    if (is_active >= 0)
-        sqlite3_bind_int(stmt, 9, is_active);
-    if (last_activity)
-        sqlite3_bind_int64(stmt, 10, last_activity);
-    sqlite3_bind_int64(stmt, 11, counts->finished_bytes);
+        sqlite3_bind_int64(stmt, 2 + (int)i, change->counts.by_status[counted[i]]);
+    if (change->is_active >= 0)
+        sqlite3_bind_int(stmt, 9, change->is_active);
+    if (change->last_activity)
+        sqlite3_bind_int64(stmt, 10, change->last_activity);
+    sqlite3_bind_int64(stmt, 11, change->counts.finished_bytes);
     return sqlite_run(store, stmt);
+}
+
+int sqlite_flush_profiles(struct store *store)
+{
+    for (size_t i = 0; i < store->change_count; i++) {
+        int r = write_change(store, &store->changes[i]);
+
+        if (r < 0)
+            return r;
+    }
+    store->change_count = 0;
+    return 0;
+}
+
+int store_update_profile(struct store *store, int64_t id, int is_active, int64_t last_activity)
+{
+    struct profile_change *change;
+    int r = sqlite_begin(store);
+
+    if (r < 0)
+        return r;
+    store->writes++;
+    change = change_of(store, id);
+    if (is_active >= 0)
+        change->is_active = is_active;
+    if (last_activity)
+        change->last_activity = last_activity;
+    return 0;
 }
 
 int store_has_history(struct store *store, int64_t id)
@@ -101,13 +156,7 @@ int store_has_history(struct store *store, int64_t id)
 
 int store_remove_profile(struct store *store, int64_t id)
 {
-    sqlite3_stmt *stmt;
-    int r = sqlite_use_writing(store, STMT_REMOVE_PROFILE, &stmt);
-
-    if (r < 0)
-        return r;
-    sqlite3_bind_int64(stmt, 1, id);
-    return sqlite_run(store, stmt);
+    return sqlite_run_for_id(store, STMT_REMOVE_PROFILE, id);
 }
 
 static void bind_cost(sqlite3_stmt *stmt, int index, const struct metrics_cost *cost)
@@ -118,7 +167,7 @@ static void bind_cost(sqlite3_stmt *stmt, int index, const struct metrics_cost *
     sqlite_bind_text_or_null(stmt, index + 1, cost->currency);
 }
 
-int store_add_attempt(struct store *store, const struct store_attempt *attempt)
+int sqlite_add_attempt(struct store *store, const struct store_attempt *attempt)
 {
     sqlite3_stmt *stmt;
     int r = sqlite_use_writing(store, STMT_ADD_ATTEMPT, &stmt);
@@ -189,17 +238,6 @@ int store_put_lease(struct store *store, const struct store_lease *lease)
     sqlite_bind_text_or_null(stmt, 3, lease->token);
     sqlite3_bind_int64(stmt, 4, lease->lease_ms);
     sqlite_bind_text_or_null(stmt, 5, lease->worker);
-    return sqlite_run(store, stmt);
-}
-
-int store_drop_lease(struct store *store, int64_t task_id)
-{
-    sqlite3_stmt *stmt;
-    int r = sqlite_use_writing(store, STMT_DROP_LEASE, &stmt);
-
-    if (r < 0)
-        return r;
-    sqlite3_bind_int64(stmt, 1, task_id);
     return sqlite_run(store, stmt);
 }
 

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Tasks in SQLite. */
+/* Looking at tasks in SQLite. */
 #include <string.h>
 
 #include "store/sqlite_row.h"
 
-/* A row of TASK_COLUMNS. */
-static int read_task(struct store *store, sqlite3_stmt *stmt, struct task *ret_task)
+int sqlite_read_task(struct store *store, sqlite3_stmt *stmt, struct task *ret_task)
 {
     int64_t id = sqlite3_column_int64(stmt, 0);
 
@@ -42,27 +41,14 @@ static int read_task(struct store *store, sqlite3_stmt *stmt, struct task *ret_t
         .submitted_by = sqlite3_column_int64(stmt, 27),
         .depth = sqlite3_column_int64(stmt, 28),
         .error_tail = sqlite_column_copy(stmt, 29),
+        .sum = sqlite3_column_int64(stmt, TASK_FIELD_COUNT),
     };
     return 0;
 }
 
-/* The number that a statement returns. 1: there was one. */
-static int take_number(struct store *store, sqlite3_stmt *stmt, int64_t *ret_number)
+void sqlite_bind_task(sqlite3_stmt *stmt, struct task *task)
 {
-    int r = sqlite_step(store, stmt);
-
-    if (r <= 0)
-        return r;
-    r = sqlite3_column_type(stmt, 0) != SQLITE_NULL;
-    if (r)
-        *ret_number = sqlite3_column_int64(stmt, 0);
-    sqlite3_reset(stmt);
-    return r;
-}
-
-/* The parameters ?1 to ?31: TASK_COLUMNS. */
-static void bind_task(sqlite3_stmt *stmt, const struct task *task)
-{
+    task->sum = sqlite_row_crc(task);
     sqlite3_bind_int64(stmt, 1, task->id);
     sqlite3_bind_int64(stmt, 2, task->profile_id);
     sqlite3_bind_int(stmt, 3, (int)task->status);
@@ -93,55 +79,16 @@ static void bind_task(sqlite3_stmt *stmt, const struct task *task)
     sqlite3_bind_int64(stmt, 28, task->submitted_by);
     sqlite3_bind_int64(stmt, 29, task->depth);
     sqlite_bind_text_or_null(stmt, 30, task->error_tail);
-    sqlite3_bind_int64(stmt, 31, sqlite_row_crc(task));
+    sqlite3_bind_int64(stmt, 31, task->sum);
 }
 
-int store_add_task(struct store *store, struct task *task)
-{
-    sqlite3_stmt *stmt;
-    int r = sqlite_use_writing(store, STMT_ADD_TASK, &stmt);
-
-    if (r < 0)
-        return r;
-    /* The sum is over the id too, so that has to be known before. Nobody else writes meanwhile. */
-    if (!store->next_id) {
-        r = take_number(store, sqlite_use(store, STMT_NEXT_ID), &store->next_id);
-        if (r < 0)
-            return r;
-    }
-    task->id = store->next_id;
-    bind_task(stmt, task);
-    r = sqlite_run(store, stmt);
-    if (r == 0)
-        store->next_id++;
-    else
-        task->id = 0;
-    return r;
-}
-
-int store_save_task(struct store *store, const struct task *task, enum task_status was_status,
-                    int64_t was_attempt)
-{
-    sqlite3_stmt *stmt;
-    int r = sqlite_use_writing(store, STMT_SAVE_TASK, &stmt);
-
-    if (r < 0)
-        return r;
-    bind_task(stmt, task);
-    sqlite3_bind_int(stmt, 32, (int)was_status);
-    sqlite3_bind_int64(stmt, 33, was_attempt);
-    r = sqlite_run(store, stmt);
-    return r < 0 ? r : sqlite3_changes(store->db);
-}
-
-/* The row of a statement that returns at most one. */
-static int take_one(struct store *store, sqlite3_stmt *stmt, struct task *ret_task)
+int sqlite_take_task(struct store *store, sqlite3_stmt *stmt, struct task *ret_task)
 {
     int r = sqlite_step(store, stmt);
 
     if (r <= 0)
         return r;
-    r = read_task(store, stmt, ret_task);
+    r = sqlite_read_task(store, stmt, ret_task);
     sqlite3_reset(stmt);
     return r < 0 ? r : 1;
 }
@@ -151,7 +98,7 @@ int store_get_task(struct store *store, int64_t id, struct task *ret_task)
     sqlite3_stmt *stmt = sqlite_use(store, STMT_GET_TASK);
 
     sqlite3_bind_int64(stmt, 1, id);
-    return take_one(store, stmt, ret_task);
+    return sqlite_take_task(store, stmt, ret_task);
 }
 
 int store_get_task_by_key(struct store *store, const char *key, struct task *ret_task)
@@ -159,69 +106,7 @@ int store_get_task_by_key(struct store *store, const char *key, struct task *ret
     sqlite3_stmt *stmt = sqlite_use(store, STMT_GET_TASK_BY_KEY);
 
     sqlite_bind_text_or_null(stmt, 1, key);
-    return take_one(store, stmt, ret_task);
-}
-
-/* A writing statement whose only parameter is an id. */
-static int run_for_id(struct store *store, enum statement statement, int64_t id)
-{
-    sqlite3_stmt *stmt;
-    int r = sqlite_use_writing(store, statement, &stmt);
-
-    if (r < 0)
-        return r;
-    sqlite3_bind_int64(stmt, 1, id);
-    return sqlite_run(store, stmt);
-}
-
-int store_get_status(struct store *store, int64_t id, enum task_status *ret_status)
-{
-    sqlite3_stmt *stmt = sqlite_use(store, STMT_GET_STATUS);
-    int r, status;
-
-    sqlite3_bind_int64(stmt, 1, id);
-    r = sqlite_step(store, stmt);
-    if (r <= 0)
-        return r;
-    status = sqlite3_column_int(stmt, 0);
-    sqlite3_reset(stmt);
-    if (status < TASK_QUEUED || status >= TASK_STATUS_COUNT)
-        return sqlite_fail_damaged(store, id);
-    *ret_status = (enum task_status)status;
-    return 1;
-}
-
-int store_oldest_finished(struct store *store, struct task *ret_task)
-{
-    return take_one(store, sqlite_use(store, STMT_OLDEST_FINISHED), ret_task);
-}
-
-int store_remove_task(struct store *store, int64_t id)
-{
-    static const enum statement parts[] = {STMT_REMOVE_TASK, STMT_REMOVE_ATTEMPTS,
-                                           STMT_REMOVE_DEPENDENCIES, STMT_REMOVE_DEPENDANTS};
-    int r = 0;
-
-    for (size_t i = 0; i < ARRAY_SIZE(parts) && r == 0; i++)
-        r = run_for_id(store, parts[i], id);
-    return r;
-}
-
-static int next_of_status(struct store *store, enum task_status status, int64_t profile_id,
-                          int64_t except, struct task *ret_task)
-{
-    sqlite3_stmt *stmt = sqlite_use(store, STMT_NEXT_OF_STATUS);
-
-    sqlite3_bind_int(stmt, 1, (int)status);
-    sqlite3_bind_int64(stmt, 2, profile_id);
-    sqlite3_bind_int64(stmt, 3, except);
-    return take_one(store, stmt, ret_task);
-}
-
-int store_next_queued(struct store *store, int64_t profile_id, int64_t except,
-                      struct task *ret_task)
-{
-    return next_of_status(store, TASK_QUEUED, profile_id, except, ret_task);
+    return sqlite_take_task(store, stmt, ret_task);
 }
 
 int store_last_queued(struct store *store, int64_t profile_id, struct task *ret_task)
@@ -229,20 +114,7 @@ int store_last_queued(struct store *store, int64_t profile_id, struct task *ret_
     sqlite3_stmt *stmt = sqlite_use(store, STMT_LAST_QUEUED);
 
     sqlite3_bind_int64(stmt, 1, profile_id);
-    return take_one(store, stmt, ret_task);
-}
-
-int store_next_scheduled(struct store *store, int64_t profile_id, struct task *ret_task)
-{
-    return next_of_status(store, TASK_SCHEDULED, profile_id, 0, ret_task);
-}
-
-int store_next_running(struct store *store, int64_t skip, struct task *ret_task)
-{
-    sqlite3_stmt *stmt = sqlite_use(store, STMT_NEXT_RUNNING);
-
-    sqlite3_bind_int64(stmt, 1, skip);
-    return take_one(store, stmt, ret_task);
+    return sqlite_take_task(store, stmt, ret_task);
 }
 
 int store_count_before(struct store *store, const struct task *task, int64_t limit,
@@ -256,7 +128,7 @@ int store_count_before(struct store *store, const struct task *task, int64_t lim
     sqlite3_bind_int64(stmt, 3, task->place);
     sqlite3_bind_int64(stmt, 4, task->id);
     sqlite3_bind_int64(stmt, 5, limit);
-    r = take_number(store, stmt, ret_count);
+    r = sqlite_take_number(store, stmt, ret_count);
     return r < 0 ? r : 0;
 }
 
@@ -267,29 +139,18 @@ int store_oldest_queued(struct store *store, int64_t profile_id, int64_t limit,
 
     sqlite3_bind_int64(stmt, 1, profile_id);
     sqlite3_bind_int64(stmt, 2, limit);
-    return take_number(store, stmt, ret_ready_at);
+    return sqlite_take_number(store, stmt, ret_ready_at);
 }
 
 int store_last_clock(struct store *store, int64_t *ret_at)
 {
     int64_t at = 0;
-    int r = take_number(store, sqlite_use(store, STMT_LAST_CLOCK), &at);
+    int r = sqlite_take_number(store, sqlite_use(store, STMT_LAST_CLOCK), &at);
 
     if (r < 0)
         return r;
     *ret_at = at;
     return 0;
-}
-
-int store_shift_retries(struct store *store, int64_t step)
-{
-    sqlite3_stmt *stmt;
-    int r = sqlite_use_writing(store, STMT_SHIFT_RETRIES, &stmt);
-
-    if (r < 0)
-        return r;
-    sqlite3_bind_int64(stmt, 1, step);
-    return sqlite_run(store, stmt);
 }
 
 /* Calls `row` for each row. 1: it ended the list. */
@@ -300,7 +161,7 @@ static int list_rows(struct store *store, sqlite3_stmt *stmt, store_row row, voi
     while ((r = sqlite_step(store, stmt)) > 0) {
         CLEANUP(task_deinit) struct task task = {0};
 
-        r = read_task(store, stmt, &task);
+        r = sqlite_read_task(store, stmt, &task);
         if (r < 0 || row(&task, data)) {
             sqlite3_reset(stmt);
             return r < 0 ? r : 1;
@@ -359,7 +220,7 @@ int store_list_tasks(struct store *store, const struct store_filter *filter, sto
         if (matches) {
             CLEANUP(task_deinit) struct task task = {0};
 
-            r = read_task(store, stmt, &task);
+            r = sqlite_read_task(store, stmt, &task);
             if (r < 0 || row(&task, data)) {
                 ended = true;
                 break;
@@ -374,81 +235,4 @@ int store_list_tasks(struct store *store, const struct store_filter *filter, sto
         return r;
     *ret_next = next;
     return ended;
-}
-
-int store_add_dependency(struct store *store, int64_t task_id, int64_t depends_on)
-{
-    sqlite3_stmt *stmt;
-    int r = sqlite_use_writing(store, STMT_ADD_DEPENDENCY, &stmt);
-
-    if (r < 0)
-        return r;
-    sqlite3_bind_int64(stmt, 1, task_id);
-    sqlite3_bind_int64(stmt, 2, depends_on);
-    return sqlite_run(store, stmt);
-}
-
-int store_unmet_dependency(struct store *store, int64_t task_id, int64_t *ret_id,
-                           enum task_status *ret_status)
-{
-    sqlite3_stmt *stmt = sqlite_use(store, STMT_UNMET_DEPENDENCY);
-    int r;
-
-    sqlite3_bind_int64(stmt, 1, task_id);
-    r = sqlite_step(store, stmt);
-    if (r <= 0)
-        return r;
-    r = sqlite3_column_int(stmt, 1) != 0;
-    if (r) {
-        *ret_id = sqlite3_column_int64(stmt, 0);
-        *ret_status = (enum task_status)sqlite3_column_int(stmt, 1);
-    }
-    sqlite3_reset(stmt);
-    return r;
-}
-
-int store_add_release(struct store *store, int64_t id)
-{
-    int r = run_for_id(store, STMT_ADD_RELEASE, id);
-
-    return r < 0 ? r : sqlite3_changes(store->db);
-}
-
-int store_next_release(struct store *store, int64_t *ret_id, int64_t *ret_after)
-{
-    sqlite3_stmt *stmt = sqlite_use(store, STMT_NEXT_RELEASE);
-    int r = sqlite_step(store, stmt);
-
-    if (r <= 0)
-        return r;
-    *ret_id = sqlite3_column_int64(stmt, 0);
-    *ret_after = sqlite3_column_int64(stmt, 1);
-    sqlite3_reset(stmt);
-    return 1;
-}
-
-int store_move_release(struct store *store, int64_t id, int64_t after)
-{
-    sqlite3_stmt *stmt;
-    int r = sqlite_use_writing(store, STMT_MOVE_RELEASE, &stmt);
-
-    if (r < 0)
-        return r;
-    sqlite3_bind_int64(stmt, 1, id);
-    sqlite3_bind_int64(stmt, 2, after);
-    return sqlite_run(store, stmt);
-}
-
-int store_drop_release(struct store *store, int64_t id)
-{
-    return run_for_id(store, STMT_DROP_RELEASE, id);
-}
-
-int store_next_dependant(struct store *store, int64_t id, int64_t after, struct task *ret_task)
-{
-    sqlite3_stmt *stmt = sqlite_use(store, STMT_NEXT_DEPENDANT);
-
-    sqlite3_bind_int64(stmt, 1, id);
-    sqlite3_bind_int64(stmt, 2, after);
-    return take_one(store, stmt, ret_task);
 }

@@ -267,11 +267,27 @@ struct task new_task(int64_t profile_id, enum task_status status, int64_t place)
     };
 }
 
+int add_task(struct task *task)
+{
+    struct task known = {0};
+    int r = store_add(store, &(struct store_addition){.task = task, .limit = INT64_MAX}, &known);
+
+    return r == STORE_DONE ? 0 : r < 0 ? r : -EEXIST;
+}
+
+int save_task(struct task *task, enum task_status was_status, int64_t was_attempt)
+{
+    const struct task_fence fence = {
+        .profile_id = task->profile_id, .status = was_status, .attempt = was_attempt};
+
+    return store_change(store, task, &fence);
+}
+
 int64_t add(int64_t profile_id, enum task_status status, int64_t place)
 {
     struct task task = new_task(profile_id, status, place);
 
-    MUST(store_add_task(store, &task));
+    MUST(add_task(&task));
     return task.id;
 }
 
@@ -312,34 +328,57 @@ struct task full_task(void)
 
 int64_t claim(int64_t profile_id)
 {
-    CLEANUP(task_deinit) struct task task = {0};
-    struct task_counts counts = {0};
-    int r = store_next_queued(store, profile_id, 0, &task);
+    CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
+    struct store_claim claim = {.profile_id = profile_id, .limit = 1, .now = NOW};
 
-    if (r == 0)
+    MUST(store_claim(store, &claim, &tasks));
+    if (!tasks.count)
         return 0;
-    EXPECT(r, 1);
-    EXPECT(task.profile_id, profile_id);
-    MUST(task_transition(&task, TASK_RUNNING, &counts));
-    task.attempt++;
-    task.place = task.id;
-    EXPECT(store_save_task(store, &task, TASK_QUEUED, task.attempt - 1), 1);
-    return task.id;
+    EXPECT((int64_t)tasks.count, 1);
+    EXPECT(tasks.tasks[0].profile_id, profile_id);
+    EXPECT(tasks.tasks[0].status, TASK_RUNNING);
+    return tasks.tasks[0].id;
+}
+
+int64_t wake(int64_t profile_id, size_t limit, int64_t now, struct store_tasks *ret_tasks,
+             int64_t *ret_next)
+{
+    const struct store_waking waking = {
+        .profile_id = profile_id,
+        .limit = limit,
+        .now = now,
+        .queue_now = now,
+        .aging_interval = INTERVAL,
+    };
+
+    MUST(store_wake(store, &waking, ret_tasks, ret_next));
+    return (int64_t)ret_tasks->count;
+}
+
+int64_t count_abandoned(void)
+{
+    CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
+    struct store_cursor cursor = {0};
+    int64_t damaged;
+
+    EXPECT(store_take_over(store, &cursor, 1000, &tasks, &damaged), STORE_STALE);
+    EXPECT(damaged, 0);
+    return (int64_t)tasks.count;
 }
 
 void add_attempt(int64_t task_id, int64_t number, int64_t profile_id, int64_t finished_at,
                  enum error_class class)
 {
-    MUST(store_add_attempt(store, &(struct store_attempt){
-                                      .task_id = task_id,
-                                      .number = number,
-                                      .profile_id = profile_id,
-                                      .started_at = finished_at - 500,
-                                      .finished_at = finished_at,
-                                      .duration_ms = finished_at - NOW,
-                                      .error_class = class,
-                                      .error_message = class == ERROR_NONE ? NULL : "it failed",
-                                  }));
+    MUST(sqlite_add_attempt(store, &(struct store_attempt){
+                                       .task_id = task_id,
+                                       .number = number,
+                                       .profile_id = profile_id,
+                                       .started_at = finished_at - 500,
+                                       .finished_at = finished_at,
+                                       .duration_ms = finished_at - NOW,
+                                       .error_class = class,
+                                       .error_message = class == ERROR_NONE ? NULL : "it failed",
+                                   }));
 }
 
 int collect(struct task *task, void *data)

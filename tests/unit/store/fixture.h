@@ -97,10 +97,19 @@ void check_task(const struct task *got, const struct task *expected);
 void check_stored(const struct task *expected);
 /** Texts in the tasks of these tests are constants: they are never freed. */
 struct task new_task(int64_t profile_id, enum task_status status, int64_t place);
+/** -EEXIST: its key is known. */
+int add_task(struct task *task);
+/** Writes the task if it has this status and this attempt, as store_change() does. */
+int save_task(struct task *task, enum task_status was_status, int64_t was_attempt);
 int64_t add(int64_t profile_id, enum task_status status, int64_t place);
 struct task full_task(void);
-/** Claims as the engine does; 0: nothing is queued. */
+/** Claims one task; 0: nothing is queued. */
 int64_t claim(int64_t profile_id);
+/** Wakes scheduled tasks of the profile, `limit` at most; returns how many. */
+int64_t wake(int64_t profile_id, size_t limit, int64_t now, struct store_tasks *ret_tasks,
+             int64_t *ret_next);
+/** How many tasks are running and no worker's. */
+int64_t count_abandoned(void);
 void add_attempt(int64_t task_id, int64_t number, int64_t profile_id, int64_t finished_at,
                  enum error_class class);
 
@@ -138,6 +147,7 @@ TCase *add_case(Suite *suite, const char *name, SFun before, SFun after);
 void add_task_cases(Suite *suite);
 void add_queue_cases(Suite *suite);
 void add_profile_cases(Suite *suite);
+void add_dependency_cases(Suite *suite);
 void add_metrics_cases(Suite *suite);
 void add_pass_cases(Suite *suite);
 void add_model_cases(Suite *suite);

@@ -12,6 +12,7 @@ int main(void)
     add_task_cases(suite);
     add_queue_cases(suite);
     add_profile_cases(suite);
+    add_dependency_cases(suite);
     add_metrics_cases(suite);
     add_pass_cases(suite);
     add_model_cases(suite);

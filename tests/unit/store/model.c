@@ -79,19 +79,17 @@ static struct task *model_first(int64_t profile_id, enum task_status status)
     return NULL;
 }
 
-/* Changes the status in the model and in the store; a late second try changes nothing. */
+/* Changes the status in the model. */
 static void step_task(struct task *task, enum task_status to)
 {
     enum task_status was = task->status;
-    int64_t was_attempt = task->attempt;
 
     MUST(task_transition(task, to, counts_of(task)));
     task->place = task->id;
     if (to == TASK_QUEUED) {
-        if (!task->ready_at || task_status_is_finished(was))
-            task->ready_at = model.clock;
-        task->queued_at = model.clock;
-        task->place = task_rank(task, INTERVAL);
+        if (task_status_is_finished(was))
+            task->ready_at = 0;
+        task_enqueue(task, model.clock, INTERVAL);
     } else if (to == TASK_SCHEDULED) {
         task->place = model.clock + (int64_t)random_below(1000);
     } else if (to == TASK_RUNNING) {
@@ -101,17 +99,63 @@ static void step_task(struct task *task, enum task_status to)
         task->finished_at = model.clock;
         task->error_class = to == TASK_COMPLETED ? ERROR_NONE : ERROR_EXIT;
     }
-    EXPECT(store_save_task(store, task, was, was_attempt), 1);
-    if (was != to)
-        EXPECT(store_save_task(store, task, was, was_attempt), 0);
+}
+
+/* And in the store, by the verb for it; a late second try changes nothing. */
+static void change_task(struct task *task, enum task_status to)
+{
+    struct task_fence fence = task_fence(task);
+    bool has_dependants;
+
+    step_task(task, to);
+    if (fence.status == TASK_RUNNING) {
+        const struct store_attempt attempt = {
+            .task_id = task->id,
+            .number = task->attempt,
+            .profile_id = task->profile_id,
+            .finished_at = model.clock,
+            .error_class = task->error_class,
+        };
+
+        fence.sum = 0;
+        EXPECT(store_finish(store, task, &fence, &attempt, &has_dependants), STORE_DONE);
+        EXPECT(store_finish(store, task, &fence, &attempt, &has_dependants), STORE_STALE);
+    } else if (to == TASK_CANCELLED) {
+        EXPECT(store_cancel(store, task, &fence, &has_dependants), STORE_DONE);
+        EXPECT(store_cancel(store, task, &fence, &has_dependants), STORE_STALE);
+    } else {
+        EXPECT(store_change(store, task, &fence), STORE_DONE);
+        EXPECT(store_change(store, task, &fence), STORE_STALE);
+    }
+}
+
+/* Takes tasks as the model says: these verbs choose them themselves. */
+static void check_taken(const struct store_tasks *tasks, int64_t profile, enum task_status from,
+                        enum task_status to, size_t limit)
+{
+    for (size_t i = 0; i < limit; i++) {
+        struct task *task = model_first(profile, from);
+
+        if (!task || (from == TASK_SCHEDULED && task->place > model.clock)) {
+            EXPECT((int64_t)tasks->count, (int64_t)i);
+            return;
+        }
+        step_task(task, to);
+        task->sum = tasks->tasks[i].sum;
+        check_task(&tasks->tasks[i], task);
+    }
+    EXPECT((int64_t)tasks->count, (int64_t)limit);
 }
 
 static void random_verb(void)
 {
     const unsigned waiting = 1u << TASK_QUEUED | 1u << TASK_SCHEDULED | 1u << TASK_BLOCKED;
     const int64_t profile = model_profiles[random_below(PROFILES)];
-    CLEANUP(task_deinit) struct task got = {0};
+    CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
+    const size_t limit = 1 + random_below(3);
     struct task *task = NULL;
+    struct task_fence fence;
+    int64_t next;
 
     model.clock += (int64_t)random_below(INTERVAL / 10);
     switch (random_below(9)) {
@@ -130,58 +174,41 @@ static void random_verb(void)
             task->ready_at = task->queued_at = model.clock;
             task->place = task_rank(task, INTERVAL);
         }
-        MUST(store_add_task(store, task));
+        MUST(add_task(task));
         break;
     case 3:
     case 4: /* claim */
-        task = model_first(profile, TASK_QUEUED);
-        EXPECT(store_next_queued(store, profile, 0, &got), task ? 1 : 0);
-        if (!task)
-            break;
-        check_task(&got, task);
-        step_task(task, TASK_RUNNING);
+        MUST(store_claim(
+            store, &(struct store_claim){.profile_id = profile, .limit = limit, .now = model.clock},
+            &tasks));
+        check_taken(&tasks, profile, TASK_QUEUED, TASK_RUNNING, limit);
         break;
     case 5: /* an attempt ends */
         task = pick(1u << TASK_RUNNING);
         if (!task)
             break;
-        step_task(task, (enum task_status[]){TASK_COMPLETED, TASK_FAILED, TASK_CANCELLED,
-                                             TASK_QUEUED, TASK_SCHEDULED}[random_below(5)]);
-        add_attempt(task->id, task->attempt, task->profile_id, model.clock, task->error_class);
+        change_task(task, (enum task_status[]){TASK_COMPLETED, TASK_FAILED, TASK_CANCELLED,
+                                               TASK_QUEUED, TASK_SCHEDULED}[random_below(5)]);
         break;
     case 6: /* wake */
+        wake(profile, limit, model.clock, &tasks, &next);
+        check_taken(&tasks, profile, TASK_SCHEDULED, TASK_QUEUED, limit);
         task = model_first(profile, TASK_SCHEDULED);
-        EXPECT(store_next_scheduled(store, profile, &got), task ? 1 : 0);
-        if (!task)
-            break;
-        check_task(&got, task);
-        step_task(task, TASK_QUEUED);
+        EXPECT(next, task ? task->place : INT64_MAX);
         break;
     case 7: /* cancel, or a second life */
         task = pick(waiting | 1u << TASK_FAILED | 1u << TASK_CANCELLED);
         if (task)
-            step_task(task, task_status_is_finished(task->status) ? TASK_QUEUED : TASK_CANCELLED);
+            change_task(task, task_status_is_finished(task->status) ? TASK_QUEUED : TASK_CANCELLED);
         break;
     case 8: /* to another profile */
         task = pick(waiting);
         if (!task)
             break;
+        fence = task_fence(task);
         task_move(task, profile, counts_of(task), &model.counts[profile_index(profile)]);
-        EXPECT(store_save_task(store, task, task->status, task->attempt), 1);
+        EXPECT(store_change(store, task, &fence), STORE_DONE);
         break;
-    }
-}
-
-/* Writes what the pass changed of the counters, as the engine does before a commit. */
-static void save_counts(void)
-{
-    for (size_t i = 0; i < PROFILES; i++) {
-        struct task_counts change;
-
-        for (int status = 0; status < TASK_STATUS_COUNT; status++)
-            change.by_status[status] =
-                model.counts[i].by_status[status] - committed.counts[i].by_status[status];
-        MUST(store_update_profile(store, model_profiles[i], &change, -1, model.clock));
     }
 }
 
@@ -246,12 +273,9 @@ START_TEST(counters_follow_a_long_run)
         for (uint64_t n = random_below(20); n > 0; n--)
             random_verb();
         if (random_below(5) == 0) {
-            if (random_below(2))
-                save_counts();
             store_rollback(store);
             model = committed;
         } else {
-            save_counts();
             MUST(store_commit(store));
             committed = model;
         }

@@ -56,34 +56,76 @@ static void check_profile(const char *name, const struct store_profile *expected
     EXPECT(got.last_activity, expected->last_activity);
     for (int i = 0; i < TASK_STATUS_COUNT; i++)
         EXPECT(got.counts.by_status[i], expected->counts.by_status[i]);
+    EXPECT(got.counts.finished_bytes, expected->counts.finished_bytes);
 }
 
 START_TEST(profiles_are_updated)
 {
-    struct task_counts change = {.by_status = {0, 10, 20, 30, 40, 50, 60, 70}};
     struct store_profile expected = {.id = alpha, .is_active = true, .last_activity = NOW};
-    const struct store_profile untouched = {.id = beta, .is_active = true};
+    struct store_profile other = {.id = beta, .is_active = true};
 
-    MUST(store_update_profile(store, alpha, &change, -1, NOW));
-    expected.counts = change;
+    for (int status = TASK_QUEUED; status < TASK_STATUS_COUNT; status++)
+        for (int i = 0; i < status; i++)
+            add(alpha, (enum task_status)status, i);
+    expected.counts = (struct task_counts){.by_status = {0, 1, 2, 3, 4, 5, 6, 7}};
+    MUST(store_update_profile(store, alpha, -1, NOW));
     check_profile("alpha", &expected);
-    change = (struct task_counts){.by_status = {0, -1, 2, -3, 4, 5, 6, 7}};
-    for (int i = 1; i < TASK_STATUS_COUNT; i++)
-        expected.counts.by_status[i] += change.by_status[i];
     expected.is_active = false;
-    MUST(store_update_profile(store, alpha, &change, 0, 0));
+    MUST(store_update_profile(store, alpha, 0, 0));
     check_profile("alpha", &expected);
     MUST(store_commit(store));
     reopen_store();
     check_profile("alpha", &expected);
 
     expected.last_activity = NOW + 1;
-    MUST(store_update_profile(store, alpha, &(struct task_counts){0}, -1, NOW + 1));
+    MUST(store_update_profile(store, alpha, -1, NOW + 1));
     check_profile("alpha", &expected); /* paused as before */
     expected.is_active = true;
-    MUST(store_update_profile(store, alpha, &(struct task_counts){0}, 1, 0));
+    MUST(store_update_profile(store, alpha, 1, 0));
+    EXPECT(claim(alpha) > 0, true);
+    expected.counts.by_status[TASK_QUEUED]--;
+    expected.counts.by_status[TASK_RUNNING]++;
     check_profile("alpha", &expected);
-    check_profile("beta", &untouched);
+    check_profile("beta", &other);
+    store_rollback(store);
+    expected = (struct store_profile){.id = alpha, .last_activity = NOW};
+    expected.counts = (struct task_counts){.by_status = {0, 1, 2, 3, 4, 5, 6, 7}};
+    check_profile("alpha", &expected);
+}
+END_TEST
+
+/* A task that goes to another profile is counted there, and so is what a finished one weighs. */
+START_TEST(counters_follow_a_task)
+{
+    struct store_profile from = {.id = alpha, .is_active = true},
+                         to = {.id = beta, .is_active = true};
+    struct task task = new_task(alpha, TASK_QUEUED, 1);
+    struct task_fence fence;
+    bool has_dependants = true;
+
+    MUST(add_task(&task));
+    fence = task_fence(&task);
+    task.profile_id = beta;
+    EXPECT(store_change(store, &task, &fence), STORE_DONE);
+    to.counts.by_status[TASK_QUEUED] = 1;
+    check_profile("alpha", &from);
+    check_profile("beta", &to);
+    fence = task_fence(&task);
+    task.status = TASK_CANCELLED;
+    task.bytes = 700;
+    EXPECT(store_cancel(store, &task, &fence, &has_dependants), STORE_DONE);
+    ck_assert(!has_dependants);
+    to.counts = (struct task_counts){.by_status = {[TASK_CANCELLED] = 1}, .finished_bytes = 700};
+    check_profile("beta", &to);
+    fence = task_fence(&task);
+    task.bytes = 1000;
+    EXPECT(store_change(store, &task, &fence), STORE_DONE);
+    to.counts.finished_bytes = 1000;
+    check_profile("beta", &to);
+    check_profile("alpha", &from);
+    MUST(store_commit(store));
+    reopen_store();
+    check_profile("beta", &to);
 }
 END_TEST
 
@@ -108,7 +150,7 @@ START_TEST(attempts_are_kept)
                  "error_class, error_message, counts FROM attempt ORDER BY 1, 2",
                  expected);
     /* A number is never used again. */
-    ck_assert_int_lt(store_add_attempt(store, &(struct store_attempt){.task_id = 7, .number = 2}),
+    ck_assert_int_lt(sqlite_add_attempt(store, &(struct store_attempt){.task_id = 7, .number = 2}),
                      0);
 }
 END_TEST
@@ -181,7 +223,8 @@ START_TEST(plans_use_the_indexes)
         {STMT_COUNT_BEFORE,
          "SEARCH task USING COVERING INDEX task_live (status=? AND profile_id=? AND "},
         {STMT_OLDEST_QUEUED, "SEARCH task USING INDEX task_live (status=? AND profile_id=?)"},
-        {STMT_NEXT_RUNNING, "SEARCH task USING INDEX task_live (status=?)"},
+        {STMT_LIST_ABANDONED,
+         "SEARCH task USING INDEX task_live (status=? AND (profile_id,place)>(?,?))"},
         {STMT_GET_TASK, "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)"},
         {STMT_SAVE_TASK, "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)"},
         {STMT_GET_TASK_BY_KEY, "SEARCH task USING INDEX task_key (key=?)"},
@@ -225,162 +268,15 @@ START_TEST(plans_sort_nothing)
 }
 END_TEST
 
-/* Dependencies */
-
-static void expect_unmet(int64_t task_id, int64_t id, enum task_status status)
-{
-    enum task_status got = TASK_NEW;
-    int64_t got_id = 0;
-
-    EXPECT(store_unmet_dependency(store, task_id, &got_id, &got), id != 0);
-    expect(got_id, id, "the dependency that decides");
-    expect(got, status, "its status");
-}
-
-static void depend(int64_t task_id, int64_t on)
-{
-    MUST(store_add_dependency(store, task_id, on));
-}
-
-START_TEST(dependencies_decide)
-{
-    const int64_t completed = add(alpha, TASK_COMPLETED, 1), running = add(beta, TASK_RUNNING, 2);
-    const int64_t queued = add(beta, TASK_QUEUED, 3), failed = add(alpha, TASK_FAILED, 4);
-    const int64_t cancelled = add(alpha, TASK_CANCELLED, 5), task = add(alpha, TASK_BLOCKED, 0);
-
-    expect_unmet(task, 0, TASK_NEW);
-    depend(task, completed);
-    expect_unmet(task, 0, TASK_NEW);
-    depend(task, queued);
-    expect_unmet(task, queued, TASK_QUEUED);
-    depend(task, running);
-    expect_unmet(task, running, TASK_RUNNING);
-    depend(task, failed); /* that decides, whatever else there is */
-    expect_unmet(task, failed, TASK_FAILED);
-    depend(task, cancelled);
-    expect_unmet(task, cancelled, TASK_CANCELLED);
-    depend(task, cancelled);                                  /* once is enough */
-    EXPECT(ask_number("SELECT count(*) FROM dependency"), 0); /* not committed yet */
-    MUST(store_commit(store));
-    EXPECT(ask_number("SELECT count(*) FROM dependency"), 5);
-    expect_unmet(completed, 0, TASK_NEW);
-}
-END_TEST
-
-START_TEST(dependants_are_told_one_after_the_other)
-{
-    const int64_t first = add(alpha, TASK_COMPLETED, 1), lone = add(alpha, TASK_COMPLETED, 1);
-    const int64_t a = add(alpha, TASK_BLOCKED, 0), b = add(beta, TASK_QUEUED, 0);
-    const int64_t c = add(beta, TASK_BLOCKED, 0);
-    struct task task = {0};
-    int64_t id = 0, after = -1;
-
-    EXPECT(store_next_release(store, &id, &after), 0);
-    depend(a, first);
-    depend(b, first);
-    depend(c, first);
-    EXPECT(store_add_release(store, lone), 0); /* nobody waits for it */
-    EXPECT(store_next_release(store, &id, &after), 0);
-    EXPECT(store_add_release(store, first), 1);
-    EXPECT(store_next_release(store, &id, &after), 1);
-    expect(id, first, "the release");
-    expect(after, 0, "from the start");
-    EXPECT(store_next_dependant(store, first, after, &task), 1);
-    expect(task.id, a, "the first");
-    task_deinit(&task);
-    MUST(store_move_release(store, first, a));
-    MUST(store_commit(store));
-    reopen_store();
-    EXPECT(store_next_release(store, &id, &after), 1);
-    expect(after, a, "where it had come to");
-    EXPECT(store_next_dependant(store, first, after, &task), 1);
-    expect(task.id, c, "only those that are blocked");
-    task_deinit(&task);
-    EXPECT(store_next_dependant(store, first, c, &task), 0);
-    MUST(store_drop_release(store, first));
-    EXPECT(store_next_release(store, &id, &after), 0);
-}
-END_TEST
-
-/* Removal */
-
-START_TEST(oldest_finished_goes_first)
-{
-    static const int64_t finished_at[] = {NOW, NOW - 2, NOW - 1, 0, NOW - 9};
-    int64_t ids[ARRAY_SIZE(finished_at)];
-    struct task task = {0};
-
-    EXPECT(store_oldest_finished(store, &task), 0);
-    for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
-        struct task one = new_task(alpha, finished_at[i] ? TASK_FAILED : TASK_QUEUED, 1);
-
-        one.finished_at = finished_at[i];
-        MUST(store_add_task(store, &one));
-        ids[i] = one.id;
-    }
-    add_attempt(ids[1], 1, alpha, NOW, ERROR_EXIT);
-    add_attempt(ids[2], 1, alpha, NOW, ERROR_EXIT);
-    depend(ids[3], ids[1]);
-    depend(ids[1], ids[0]);
-    depend(ids[3], ids[2]);
-    /* The newest, though it finished first, stays: its id must not be used again. */
-    EXPECT(store_oldest_finished(store, &task), 1);
-    expect(task.id, ids[1], "the oldest");
-    task_deinit(&task);
-    MUST(store_remove_task(store, ids[1]));
-    MUST(store_commit(store));
-    EXPECT(store_get_task(store, ids[1], &task), 0);
-    EXPECT(ask_number("SELECT count(*) FROM attempt"), 1);
-    EXPECT(ask_number("SELECT count(*) FROM dependency"), 1);
-    EXPECT(store_oldest_finished(store, &task), 1);
-    expect(task.id, ids[2], "the next");
-    task_deinit(&task);
-    MUST(store_remove_task(store, ids[3])); /* not finished: it stays */
-    MUST(store_remove_task(store, ids[2]));
-    MUST(store_remove_task(store, ids[0]));
-    EXPECT(store_oldest_finished(store, &task), 0);
-    EXPECT(store_get_task(store, ids[3], &task), 1);
-    task_deinit(&task);
-    expect(add(alpha, TASK_QUEUED, 1), ids[4] + 1, "the next id");
-}
-END_TEST
-
-START_TEST(last_queued_and_statuses)
-{
-    enum task_status status;
-    struct task task = {0};
-    int64_t last;
-
-    EXPECT(store_last_queued(store, alpha, &task), 0);
-    add(alpha, TASK_QUEUED, 5);
-    add(alpha, TASK_QUEUED, 7);
-    last = add(alpha, TASK_QUEUED, 7); /* of equals the newest */
-    add(alpha, TASK_QUEUED, 6);
-    add(alpha, TASK_SCHEDULED, 99);
-    add(beta, TASK_QUEUED, 99);
-    EXPECT(store_last_queued(store, alpha, &task), 1);
-    expect(task.id, last, "the last");
-    task_deinit(&task);
-    EXPECT(store_get_status(store, last, &status), 1);
-    expect(status, TASK_QUEUED, "its status");
-    EXPECT(store_get_status(store, last + 100, &status), 0);
-}
-END_TEST
-
 void add_profile_cases(Suite *suite)
 {
     TCase *tcase = add_case(suite, "profile", setup, teardown);
 
     tcase_add_test(tcase, profiles_are_added_once);
     tcase_add_test(tcase, profiles_are_updated);
+    tcase_add_test(tcase, counters_follow_a_task);
     tcase_add_test(tcase, attempts_are_kept);
     tcase_add_test(tcase, attempts_fill_the_window);
-    tcase = add_case(suite, "dependencies", setup, teardown);
-    tcase_add_test(tcase, dependencies_decide);
-    tcase_add_test(tcase, dependants_are_told_one_after_the_other);
-    tcase = add_case(suite, "removal", setup, teardown);
-    tcase_add_test(tcase, oldest_finished_goes_first);
-    tcase_add_test(tcase, last_queued_and_statuses);
     tcase = add_case(suite, "plans", setup, teardown);
     tcase_add_test(tcase, plans_use_the_indexes);
     tcase_add_test(tcase, plans_sort_nothing);

@@ -12,7 +12,7 @@ static int64_t add_ranked(int64_t profile_id, enum task_priority priority, int64
     task.priority = priority;
     task.ready_at = task.queued_at = ready_at;
     task.place = task_rank(&task, INTERVAL);
-    MUST(store_add_task(store, &task));
+    MUST(add_task(&task));
     return task.id;
 }
 
@@ -77,28 +77,33 @@ END_TEST
 
 START_TEST(scheduled_by_time)
 {
-    struct task task = {.id = 77};
-    int64_t last, first, tied, expected[3];
+    CLEANUP(store_tasks_deinit) struct store_tasks first_two = {0}, rest = {0}, none = {0};
+    int64_t last, first, tied, next = 77;
 
-    EXPECT(store_next_scheduled(store, alpha, &task), 0);
-    ck_assert_int_eq(task.id, 77);
+    EXPECT(wake(alpha, 9, NOW, &none, &next), 0);
+    EXPECT(next, INT64_MAX);
     last = add(alpha, TASK_SCHEDULED, NOW + 3000);
     first = add(alpha, TASK_SCHEDULED, NOW + 1000);
     tied = add(alpha, TASK_SCHEDULED, NOW + 1000);
     add(beta, TASK_SCHEDULED, NOW);
     add(alpha, TASK_QUEUED, 0);
     add(alpha, TASK_BLOCKED, 0);
-    memcpy(expected, (int64_t[]){first, tied, last}, sizeof(expected));
-    for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
-        EXPECT(store_next_scheduled(store, alpha, &task), 1);
-        EXPECT(task.id, expected[i]);
-        task.status = TASK_QUEUED;
-        EXPECT(store_save_task(store, &task, TASK_SCHEDULED, 0), 1);
-        task_deinit(&task);
-    }
-    EXPECT(store_next_scheduled(store, alpha, &task), 0);
-    EXPECT(store_next_scheduled(store, beta, &task), 1);
-    task_deinit(&task);
+    EXPECT(wake(alpha, 9, NOW + 999, &none, &next), 0);
+    EXPECT(next, NOW + 1000);
+    EXPECT(wake(alpha, 2, NOW + 5000, &first_two, &next), 2);
+    EXPECT(first_two.tasks[0].id, first);
+    EXPECT(first_two.tasks[1].id, tied);
+    EXPECT(next, NOW + 3000); /* due, but beyond the limit */
+    EXPECT(first_two.tasks[0].status, TASK_QUEUED);
+    EXPECT(first_two.tasks[0].ready_at, NOW + 5000);
+    EXPECT(first_two.tasks[0].place, task_rank(&first_two.tasks[0], INTERVAL));
+    check_stored(&first_two.tasks[0]);
+    check_stored(&first_two.tasks[1]);
+    EXPECT(wake(alpha, 9, NOW + 5000, &rest, &next), 1);
+    EXPECT(rest.tasks[0].id, last);
+    EXPECT(next, INT64_MAX);
+    EXPECT(wake(beta, 9, NOW - 1, &none, &next), 0);
+    EXPECT(next, NOW);
 }
 END_TEST
 
@@ -253,14 +258,14 @@ START_TEST(queue_clock)
     EXPECT(at, 0);
     task.ready_at = NOW + 1;
     task.queued_at = NOW + 7;
-    MUST(store_add_task(store, &task));
+    MUST(add_task(&task));
     add_ranked(beta, PRIORITY_LOW, NOW + 3);
     MUST(store_last_clock(store, &at));
     EXPECT(at, NOW + 7);
     task.ready_at = NOW + 9; /* whatever became of it since */
     task.queued_at = NOW + 8;
     task.status = TASK_COMPLETED;
-    EXPECT(store_save_task(store, &task, TASK_QUEUED, 0), 1);
+    EXPECT(save_task(&task, TASK_QUEUED, 0), 1);
     MUST(store_last_clock(store, &at));
     EXPECT(at, NOW + 9);
 }

@@ -11,7 +11,7 @@ START_TEST(task_is_stored_as_it_is)
 {
     struct task task = full_task();
 
-    MUST(store_add_task(store, &task));
+    MUST(add_task(&task));
     ck_assert_int_gt(task.id, 0);
     check_stored(&task); /* before the commit too */
     MUST(store_commit(store));
@@ -25,7 +25,7 @@ START_TEST(task_with_the_least)
 {
     struct task task = {.profile_id = beta, .status = TASK_QUEUED, .body = (char *)""};
 
-    MUST(store_add_task(store, &task));
+    MUST(add_task(&task));
     MUST(store_commit(store));
     check_stored(&task);
 }
@@ -50,7 +50,7 @@ START_TEST(task_with_the_most)
 #undef X
     task.id = 0;
     task.place = INT64_MIN;
-    MUST(store_add_task(store, &task));
+    MUST(add_task(&task));
     MUST(store_commit(store));
     reopen_store();
     check_stored(&task);
@@ -70,7 +70,7 @@ START_TEST(task_of_every_kind)
                              (int64_t)count);
             task->priority = (enum task_priority)priority;
             task->error_class = (enum error_class)error;
-            MUST(store_add_task(store, task));
+            MUST(add_task(task));
             if (count)
                 ck_assert_int_gt(task->id, tasks[count - 1].id);
             count++;
@@ -97,7 +97,7 @@ START_TEST(task_that_is_not_there)
     ck_assert_ptr_null(task.body);
     task = new_task(alpha, TASK_RUNNING, 1);
     task.id = last + 1;
-    EXPECT(store_save_task(store, &task, TASK_QUEUED, 0), 0);
+    EXPECT(save_task(&task, TASK_QUEUED, 0), 0);
     EXPECT(store_get_task(store, last + 1, &task), 0);
 }
 END_TEST
@@ -113,8 +113,8 @@ START_TEST(task_is_saved)
     task.timeout_ms = 21;
     task.max_attempts = 22;
     task.run_at = 23;
-    MUST(store_add_task(store, &other));
-    MUST(store_add_task(store, &task));
+    MUST(add_task(&other));
+    MUST(add_task(&task));
     MUST(store_commit(store));
 
     saved.id = task.id;
@@ -129,7 +129,7 @@ START_TEST(task_is_saved)
     saved.type = task.type;
     saved.submitted_by = task.submitted_by;
     saved.depth = task.depth;
-    EXPECT(store_save_task(store, &saved, TASK_RUNNING, 3), 1);
+    EXPECT(save_task(&saved, TASK_RUNNING, 3), 1);
     check_stored(&saved);
     check_stored(&other);
     MUST(store_commit(store));
@@ -141,7 +141,7 @@ START_TEST(task_is_saved)
     task = saved;
     task.error_class = ERROR_NONE;
     task.error_message = task.error_tail = task.result = NULL;
-    EXPECT(store_save_task(store, &task, TASK_FAILED, 12), 1);
+    EXPECT(save_task(&task, TASK_FAILED, 12), 1);
     check_stored(&task);
 }
 END_TEST
@@ -155,7 +155,7 @@ START_TEST(task_that_moved_on_is_not_saved)
         tasks[now] = full_task();
         tasks[now].key = NULL;
         tasks[now].status = (enum task_status)now;
-        MUST(store_add_task(store, &tasks[now]));
+        MUST(add_task(&tasks[now]));
     }
     MUST(store_commit(store));
     for (int now = TASK_QUEUED; now < TASK_STATUS_COUNT; now++) {
@@ -166,7 +166,7 @@ START_TEST(task_that_moved_on_is_not_saved)
 
                 change.id = tasks[now].id;
                 change.attempt = 20;
-                EXPECT(store_save_task(store, &change, (enum task_status)was, attempt), holds);
+                EXPECT(save_task(&change, (enum task_status)was, attempt), holds);
                 if (!holds)
                     check_stored(&tasks[now]);
                 store_rollback(store);
@@ -196,7 +196,7 @@ START_TEST(transitions_happen_once)
     struct task task = new_task(alpha, TASK_BLOCKED, 1);
     struct task_counts counts = {0};
 
-    MUST(store_add_task(store, &task));
+    MUST(add_task(&task));
     for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
         int64_t was = task.attempt;
         struct task late;
@@ -204,11 +204,11 @@ START_TEST(transitions_happen_once)
         MUST(task_transition(&task, steps[i].to, &counts));
         task.attempt += steps[i].attempts;
         task.place = (int64_t)i;
-        EXPECT(store_save_task(store, &task, steps[i].from, was), 1);
+        EXPECT(save_task(&task, steps[i].from, was), 1);
         check_stored(&task);
         late = task;
         late.place = 1000;
-        EXPECT(store_save_task(store, &late, steps[i].from, was), 0);
+        EXPECT(save_task(&late, steps[i].from, was), 0);
         check_stored(&task);
         if (i % 2)
             MUST(store_commit(store));
@@ -223,12 +223,12 @@ START_TEST(attempt_is_the_fence)
     struct task task = new_task(alpha, TASK_RUNNING, 1), end;
 
     task.attempt = 1;
-    MUST(store_add_task(store, &task));
+    MUST(add_task(&task));
     end = task;
     task.attempt = 2; /* interrupted and claimed again meanwhile */
-    EXPECT(store_save_task(store, &task, TASK_RUNNING, 1), 1);
+    EXPECT(save_task(&task, TASK_RUNNING, 1), 1);
     end.status = TASK_COMPLETED;
-    EXPECT(store_save_task(store, &end, TASK_RUNNING, 1), 0);
+    EXPECT(save_task(&end, TASK_RUNNING, 1), 0);
     check_stored(&task);
 }
 END_TEST
@@ -239,9 +239,9 @@ START_TEST(key_finds_the_first)
 {
     struct task task = full_task(), other = new_task(beta, TASK_QUEUED, 1);
 
-    MUST(store_add_task(store, &task));
+    MUST(add_task(&task));
     other.key = (char *)"KEY-é"; /* not the same */
-    MUST(store_add_task(store, &other));
+    MUST(add_task(&other));
     MUST(store_commit(store));
     for (int status = TASK_QUEUED; status < TASK_STATUS_COUNT; status++) {
         CLEANUP(task_deinit) struct task found = {0}, other_found = {0};
@@ -249,7 +249,7 @@ START_TEST(key_finds_the_first)
 
         /* As long as the task lives, however it ended, and in the pass that added it. */
         task.status = (enum task_status)status;
-        EXPECT(store_save_task(store, &task, was, task.attempt), 1);
+        EXPECT(save_task(&task, was, task.attempt), 1);
         EXPECT(store_get_task_by_key(store, "key-é", &found), 1);
         check_task(&found, &task);
         EXPECT(store_get_task_by_key(store, "KEY-é", &other_found), 1);
@@ -265,19 +265,22 @@ END_TEST
 
 START_TEST(key_is_unique)
 {
-    struct task task = full_task(), second = new_task(beta, TASK_QUEUED, 1);
+    struct task task = full_task(), second = new_task(beta, TASK_QUEUED, 1), known = {0};
     CLEANUP(freep) char *before = NULL;
 
     /* Any number without one. */
     for (int i = 0; i < 3; i++)
         add(alpha, TASK_QUEUED, i);
-    MUST(store_add_task(store, &task));
+    MUST(add_task(&task));
     MUST(store_commit(store));
     before = dump();
     second.key = task.key;
-    ck_assert_int_lt(store_add_task(store, &second), 0);
+    EXPECT(store_add(store, &(struct store_addition){.task = &second, .limit = 100}, &known),
+           STORE_KNOWN);
+    check_task(&known, &task);
+    task_deinit(&known);
     ck_assert_int_eq(second.id, 0);
-    store_rollback(store);
+    MUST(store_commit(store));
     check_dump(before, "a second task of the key");
     check_stored(&task);
 }
@@ -288,12 +291,12 @@ START_TEST(key_is_free_after_rollback)
 {
     struct task task = full_task(), found = {0};
 
-    MUST(store_add_task(store, &task));
+    MUST(add_task(&task));
     EXPECT(store_get_task_by_key(store, task.key, &found), 1);
     task_deinit(&found);
     store_rollback(store);
     EXPECT(store_get_task_by_key(store, task.key, &found), 0);
-    MUST(store_add_task(store, &task));
+    MUST(add_task(&task));
     MUST(store_commit(store));
     check_stored(&task);
 }

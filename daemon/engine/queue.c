@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/queue.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "common/alloc.h"
+#include "core/retry.h"
+#include "engine/attempt.h"
+
+/* A step that the table of transitions does not have is a bug, and nothing of it may be stored. */
+static void become(struct task *task, enum task_status to, struct task_counts *delta)
+{
+    if (task_transition(task, to, delta) < 0)
+        abort();
+}
+
+/* Queued, or scheduled when its runAt lies ahead. */
+static void admit(const struct engine *engine, struct task *task, struct task_counts *delta)
+{
+    if (task->run_at > engine->now.wall) {
+        become(task, TASK_SCHEDULED, delta);
+        task->place = task->run_at;
+    } else {
+        become(task, TASK_QUEUED, delta);
+        task_enqueue(task, engine->now.queue, engine->settings.aging_interval_ms);
+    }
+}
+
+static void block(struct task *task, struct task_counts *delta)
+{
+    become(task, TASK_BLOCKED, delta);
+    task->place = 0;
+}
+
+static void weigh(const struct engine *engine, struct task *task, struct task_counts *delta)
+{
+    int64_t bytes = task_status_is_finished(task->status) ? retention_weight(engine, task) : 0;
+
+    delta->finished_bytes += bytes - task->bytes;
+    task->bytes = bytes;
+}
+
+/* What follows from a verb that was done. */
+static void note(struct engine *engine, struct profile *profile, const struct task *task,
+                 enum task_status from, const struct task_counts *delta)
+{
+    task_counts_add(profile_stage_counts(profile), delta);
+    if (task->status == TASK_SCHEDULED)
+        roster_wake_by(&engine->roster, profile, task->place);
+    engine_tell_task(engine, task, from);
+}
+
+static int outcome_of(int r)
+{
+    return r < 0 ? r : r == STORE_DONE ? 0 : ENGINE_STALE;
+}
+
+int queue_add(struct engine *engine, struct engine_admission *admission, int64_t limit)
+{
+    struct profile *profile = admission->profile;
+    struct task *task = admission->task, known = {0};
+    struct task_counts delta = {0};
+    int r;
+
+    task->profile_id = profile->id;
+    task->created_at = engine->now.wall;
+    if (admission->is_blocked)
+        block(task, &delta);
+    else
+        admit(engine, task, &delta);
+    r = store_add(engine->store,
+                  &(struct store_addition){
+                      .task = task,
+                      .limit = limit,
+                      .depends_on = admission->depends_on,
+                      .depends_on_count = admission->depends_on_count,
+                  },
+                  &known);
+    if (r < 0)
+        return r;
+    if (r == STORE_FULL)
+        return ENGINE_QUEUE_FULL;
+    if (r == STORE_KNOWN) {
+        task_deinit(task);
+        *task = known;
+        return ENGINE_DEDUPLICATED;
+    }
+    note(engine, profile, task, TASK_NEW, &delta);
+    profile->staged.bucket.arrived++;
+    return 0;
+}
+
+int queue_claim(struct engine *engine, struct profile *profile, size_t limit,
+                struct store_tasks *ret_tasks)
+{
+    const struct cooldown *cooldown = profile_cooldown(profile);
+    int r = store_claim(engine->store,
+                        &(struct store_claim){
+                            .profile_id = profile->id,
+                            .avoided = cooldown->length ? cooldown->task_id : 0,
+                            .limit = limit,
+                            .now = engine->now.wall,
+                        },
+                        ret_tasks);
+
+    for (size_t i = 0; i < ret_tasks->count; i++) {
+        const struct task *task = &ret_tasks->tasks[i];
+        struct task_counts delta = {0};
+
+        task_counts_step(&delta, TASK_QUEUED, TASK_RUNNING);
+        note(engine, profile, task, TASK_QUEUED, &delta);
+        profile->staged.last_activity = engine->now.wall;
+        metrics_bucket_add_start(&profile->staged.bucket, engine->now.queue - task->queued_at);
+    }
+    return r < 0 ? r : 0;
+}
+
+/* The status that follows, and when, for one that is to be tried again. */
+static enum task_status decide(struct engine *engine, const struct profile *profile,
+                               struct task *task, enum error_class class, int64_t *ret_delay_ms)
+{
+    if (class == ERROR_CANCELLED)
+        return TASK_CANCELLED;
+    if (class != ERROR_NONE)
+        return retry_decide(task, class, &profile->config, profile_count(profile, TASK_COMPLETED),
+                            erand48(engine->chance), ret_delay_ms);
+    task->interruptions = 0;
+    return TASK_COMPLETED;
+}
+
+static void measure(struct profile *profile, enum task_status to, const struct queue_end *end,
+                    int64_t now)
+{
+    struct metrics_bucket *bucket = &profile->staged.bucket;
+
+    profile->staged.last_activity = now;
+    bucket->completed += to == TASK_COMPLETED;
+    bucket->failed += to == TASK_FAILED;
+    bucket->cancelled += to == TASK_CANCELLED;
+    bucket->retried += to == TASK_QUEUED || to == TASK_SCHEDULED;
+    metrics_cost_add(&bucket->cost, &end->cost);
+    if (error_class_info(end->class)->counts)
+        metrics_bucket_add_attempt(bucket, end->class == ERROR_NONE, end->duration_ms);
+}
+
+/* The texts of a task are const to it: those that change are others' own. */
+static void borrow_texts(struct task *task, const struct queue_end *end)
+{
+    task->error_message = (char *)end->message;
+    task->error_tail = (char *)end->tail;
+    if (task_status_is_finished(task->status))
+        task->result = (char *)end->result;
+}
+
+int queue_finish(struct engine *engine, struct profile *profile, const struct task *task,
+                 const struct queue_end *end, struct task *ret_after)
+{
+    /* The attempt's number is the fence: nothing else changes a task while it runs. */
+    const struct task_fence fence = {
+        .profile_id = task->profile_id, .status = TASK_RUNNING, .attempt = task->attempt};
+    const struct store_attempt attempt = {
+        .task_id = task->id,
+        .number = task->attempt,
+        .profile_id = task->profile_id,
+        .started_at = task->started_at,
+        .finished_at = engine->now.wall,
+        .duration_ms = end->duration_ms,
+        .error_class = end->class,
+        .error_message = end->message,
+        .type = task->type,
+        .usage = end->usage,
+        .cost = end->cost,
+    };
+    struct task after = *task;
+    struct task_counts delta = {0};
+    bool has_dependants = false;
+    int64_t delay_ms = 0;
+    enum task_status to;
+    int r;
+
+    to = decide(engine, profile, &after, end->class, &delay_ms);
+    become(&after, to, &delta);
+    after.error_class = end->class;
+    after.place = after.id;
+    borrow_texts(&after, end);
+    if (to == TASK_QUEUED)
+        task_enqueue(&after, engine->now.queue, engine->settings.aging_interval_ms);
+    else if (to == TASK_SCHEDULED)
+        after.place = engine->now.wall + delay_ms;
+    else
+        after.finished_at = engine->now.wall;
+    weigh(engine, &after, &delta);
+    r = store_finish(engine->store, &after, &fence, &attempt, &has_dependants);
+    if (r != STORE_DONE)
+        return outcome_of(r);
+    engine->has_releases |= has_dependants;
+    note(engine, profile, &after, TASK_RUNNING, &delta);
+    measure(profile, to, end, engine->now.wall);
+    *ret_after = after;
+    return 0;
+}
+
+int queue_update(struct engine *engine, struct profile *profile, struct task *task,
+                 const struct engine_update *update)
+{
+    const struct task_fence fence = task_fence(task);
+    struct profile *to = update->profile ? update->profile : profile;
+    struct task_counts left = {0}, delta = {0};
+    int r;
+
+    if (to != profile) {
+        task_move(task, to->id, &left, &delta);
+        task->cooldowns = 0; /* it has not been tried there */
+    }
+    if (update->priority >= 0)
+        task->priority = (enum task_priority)update->priority;
+    if (update->has_run_at)
+        task->run_at = update->run_at;
+    if (update->has_run_at && fence.status != TASK_BLOCKED)
+        admit(engine, task, &delta);
+    else if (fence.status == TASK_QUEUED)
+        task->place = task_rank(task, engine->settings.aging_interval_ms);
+    r = store_change(engine->store, task, &fence);
+    if (r != STORE_DONE)
+        return outcome_of(r);
+    if (to != profile) {
+        task_counts_add(profile_stage_counts(profile), &left);
+        to->staged.bucket.arrived++;
+    }
+    note(engine, to, task, fence.status, &delta);
+    return 0;
+}
+
+int queue_retry(struct engine *engine, struct profile *profile, struct task *task, bool is_blocked)
+{
+    const struct task_fence fence = task_fence(task);
+    struct task_counts delta = {0};
+    int r;
+
+    task->spent = task->retries = task->interruptions = task->cooldowns = 0;
+    task->ready_at = task->finished_at = task->run_at = 0;
+    task->error_class = ERROR_NONE;
+    free(STEAL(task->error_message));
+    free(STEAL(task->error_tail));
+    free(STEAL(task->result));
+    if (is_blocked)
+        block(task, &delta);
+    else
+        admit(engine, task, &delta);
+    weigh(engine, task, &delta);
+    r = store_change(engine->store, task, &fence);
+    if (r != STORE_DONE)
+        return outcome_of(r);
+    note(engine, profile, task, fence.status, &delta);
+    profile->staged.bucket.arrived++;
+    return 0;
+}
+
+int queue_cancel(struct engine *engine, struct profile *profile, struct task *task, char *message)
+{
+    const struct task_fence fence = task_fence(task);
+    struct task_counts delta = {0};
+    bool has_dependants = false;
+    int r;
+
+    become(task, TASK_CANCELLED, &delta);
+    task->place = task->id;
+    task->finished_at = engine->now.wall;
+    task->error_class = ERROR_CANCELLED;
+    free(task->error_message);
+    free(STEAL(task->error_tail));
+    task->error_message = message;
+    weigh(engine, task, &delta);
+    r = store_cancel(engine->store, task, &fence, &has_dependants);
+    if (r != STORE_DONE)
+        return outcome_of(r);
+    engine->has_releases |= has_dependants;
+    note(engine, profile, task, fence.status, &delta);
+    profile->staged.bucket.cancelled++;
+    profile->staged.last_activity = engine->now.wall;
+    return 0;
+}
+
+int queue_reweigh(struct engine *engine, struct profile *profile, struct task *task)
+{
+    const struct task_fence fence = task_fence(task);
+    struct task_counts delta = {0};
+    int r;
+
+    weigh(engine, task, &delta);
+    r = store_change(engine->store, task, &fence);
+    if (r == STORE_DONE)
+        task_counts_add(profile_stage_counts(profile), &delta);
+    return outcome_of(r);
+}
+
+int queue_wake(struct engine *engine, struct profile *profile, int *budget)
+{
+    CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
+    int64_t next = INT64_MAX;
+    int r = store_wake(engine->store,
+                       &(struct store_waking){
+                           .profile_id = profile->id,
+                           .limit = (size_t)*budget,
+                           .now = engine->now.wall,
+                           .queue_now = engine->now.queue,
+                           .aging_interval = engine->settings.aging_interval_ms,
+                       },
+                       &tasks, &next);
+
+    for (size_t i = 0; i < tasks.count; i++) {
+        struct task_counts delta = {0};
+
+        task_counts_step(&delta, TASK_SCHEDULED, TASK_QUEUED);
+        note(engine, profile, &tasks.tasks[i], TASK_SCHEDULED, &delta);
+    }
+    *budget -= (int)tasks.count;
+    if (engine_is_damage(engine, r)) {
+        next = INT64_MAX;
+        r = 0;
+    }
+    if (r >= 0)
+        roster_set_wake(&engine->roster, profile, next);
+    return r < 0 ? r : 0;
+}
+
+int queue_shift_retries(struct engine *engine, int64_t step)
+{
+    return store_shift_retries(engine->store, step);
+}
+
+static int release(struct engine *engine, struct store_dependant *dependant)
+{
+    struct task *task = &dependant->task;
+    struct profile *profile = engine_profile_by_id(engine, task->profile_id);
+    const struct task_fence fence = task_fence(task);
+    struct task_counts delta = {0};
+    int r;
+
+    if (!profile)
+        return -EBADMSG;
+    if (dependant->status != TASK_COMPLETED)
+        return queue_cancel(engine, profile, task,
+                            dependency_message(dependant->depends_on, dependant->status));
+    admit(engine, task, &delta);
+    r = store_change(engine->store, task, &fence);
+    if (r == STORE_DONE)
+        note(engine, profile, task, TASK_BLOCKED, &delta);
+    return outcome_of(r);
+}
+
+int queue_release(struct engine *engine, int *budget)
+{
+    struct store_dependant *dependants = NULL;
+    size_t count = 0;
+    int r = store_take_dependants(engine->store, *budget, &dependants, &count);
+
+    if (r >= 0)
+        engine->has_releases = r == STORE_DONE;
+    /* One that is no longer as it was is somebody else's, who saw that it has been decided. */
+    for (size_t i = 0; i < count && r >= 0; i++)
+        r = release(engine, &dependants[i]);
+    *budget -= (int)count + 1; /* it costs something even when nobody waits any more */
+    store_dependants_free(dependants, count);
+    return r < 0 ? r : 0;
+}
+
+int queue_prune(struct engine *engine, const struct store_pruning *pruning,
+                struct store_tasks *ret_removed)
+{
+    int r = store_prune(engine->store, pruning, ret_removed);
+
+    for (size_t i = 0; i < ret_removed->count; i++) {
+        const struct task *task = &ret_removed->tasks[i];
+        struct profile *profile = engine_profile_by_id(engine, task->profile_id);
+
+        if (profile)
+            profile_stage_counts(profile)->finished_bytes -= task->bytes;
+    }
+    return r;
+}

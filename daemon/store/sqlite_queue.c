@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Changing tasks in SQLite. The transaction holds the write lock from its first statement on, so
+ * what a verb reads in it stays true until the commit: each verb reads, decides and writes.
+ */
+#include <errno.h>
+
+#include "common/alloc.h"
+#include "store/sqlite_row.h"
+
+void store_tasks_deinit(struct store_tasks *tasks)
+{
+    for (size_t i = 0; i < tasks->count; i++)
+        task_deinit(&tasks->tasks[i]);
+    free(tasks->tasks);
+    *tasks = (struct store_tasks){0};
+}
+
+/* Takes the task over. */
+static void push_task(struct store_tasks *tasks, struct task *task)
+{
+    tasks->tasks = xrealloc(tasks->tasks, (tasks->count + 1) * sizeof(*tasks->tasks));
+    tasks->tasks[tasks->count++] = *task;
+    *task = (struct task){0};
+}
+
+/* Counters */
+
+/* `was` NULL: the task is new. */
+static void count_step(struct store *store, const struct task_fence *was, const struct task *task)
+{
+    struct task_counts *counts = sqlite_counts(store, task->profile_id);
+
+    counts->finished_bytes += task->bytes;
+    if (!was || was->profile_id == task->profile_id) {
+        task_counts_step(counts, was ? was->status : TASK_NEW, task->status);
+    } else {
+        task_counts_step(counts, TASK_NEW, task->status);
+        counts = sqlite_counts(store, was->profile_id);
+        counts->by_status[was->status]--;
+    }
+    counts->finished_bytes -= was ? was->bytes : 0;
+}
+
+/* Adding */
+
+static int is_full(struct store *store, const struct task *task, int64_t limit)
+{
+    sqlite3_stmt *stmt = sqlite_use(store, STMT_COUNT_WAITING);
+    int64_t stored = 0;
+    int r;
+
+    sqlite3_bind_int64(stmt, 1, task->profile_id);
+    r = sqlite_take_number(store, stmt, &stored);
+    if (r < 0)
+        return r;
+    return stored + task_counts_waiting(sqlite_counts(store, task->profile_id)) >= limit;
+}
+
+static int add_row(struct store *store, struct task *task)
+{
+    sqlite3_stmt *stmt;
+    int r = sqlite_use_writing(store, STMT_ADD_TASK, &stmt);
+
+    if (r < 0)
+        return r;
+    /* The sum covers the id too, so the id has to be known before. */
+    if (!store->next_id) {
+        r = sqlite_take_number(store, sqlite_use(store, STMT_NEXT_ID), &store->next_id);
+        if (r < 0)
+            return r;
+    }
+    task->id = store->next_id;
+    sqlite_bind_task(stmt, task);
+    r = sqlite_run(store, stmt);
+    if (r == 0)
+        store->next_id++;
+    else
+        task->id = 0;
+    return r;
+}
+
+static int add_dependency(struct store *store, int64_t task_id, int64_t depends_on)
+{
+    sqlite3_stmt *stmt;
+    int r = sqlite_use_writing(store, STMT_ADD_DEPENDENCY, &stmt);
+
+    if (r < 0)
+        return r;
+    sqlite3_bind_int64(stmt, 1, task_id);
+    sqlite3_bind_int64(stmt, 2, depends_on);
+    return sqlite_run(store, stmt);
+}
+
+int store_add(struct store *store, const struct store_addition *addition, struct task *ret_known)
+{
+    struct task *task = addition->task;
+    int r = sqlite_begin(store);
+
+    if (r == 0 && task->key)
+        r = store_get_task_by_key(store, task->key, ret_known);
+    if (r)
+        return r < 0 ? r : STORE_KNOWN;
+    r = is_full(store, task, addition->limit);
+    if (r)
+        return r < 0 ? r : STORE_FULL;
+    r = add_row(store, task);
+    for (size_t i = 0; i < addition->depends_on_count && r == 0; i++)
+        r = add_dependency(store, task->id, addition->depends_on[i]);
+    if (r < 0)
+        return r;
+    count_step(store, NULL, task);
+    return STORE_DONE;
+}
+
+int store_depend(struct store *store, const int64_t *ids, size_t count,
+                 enum task_status *ret_statuses)
+{
+    int r = sqlite_begin(store);
+
+    for (size_t i = 0; i < count && r >= 0; i++) {
+        sqlite3_stmt *stmt = sqlite_use(store, STMT_GET_STATUS);
+        int64_t status = TASK_NEW;
+
+        sqlite3_bind_int64(stmt, 1, ids[i]);
+        r = sqlite_take_number(store, stmt, &status);
+        if (r > 0 && (status < TASK_QUEUED || status >= TASK_STATUS_COUNT))
+            r = sqlite_fail_damaged(store, ids[i]);
+        ret_statuses[i] = (enum task_status)status;
+    }
+    return r < 0 ? r : 0;
+}
+
+/* Changing */
+
+/* Writes the row if it is as the fence says. */
+static int save(struct store *store, struct task *task, const struct task_fence *fence)
+{
+    sqlite3_stmt *stmt;
+    int r = sqlite_use_writing(store, STMT_SAVE_TASK, &stmt);
+
+    if (r < 0)
+        return r;
+    sqlite_bind_task(stmt, task);
+    sqlite3_bind_int(stmt, 32, (int)fence->status);
+    sqlite3_bind_int64(stmt, 33, fence->attempt);
+    if (fence->sum)
+        sqlite3_bind_int64(stmt, 34, fence->sum);
+    r = sqlite_run(store, stmt);
+    if (r < 0)
+        return r;
+    if (!sqlite3_changes(store->db))
+        return STORE_STALE;
+    count_step(store, fence, task);
+    return STORE_DONE;
+}
+
+int store_change(struct store *store, struct task *task, const struct task_fence *fence)
+{
+    return save(store, task, fence);
+}
+
+/* Notes that those who wait for a task have yet to be told. Nothing is written when none does. */
+static int add_release(struct store *store, int64_t id, bool *ret_has_dependants)
+{
+    int r = sqlite_run_for_id(store, STMT_ADD_RELEASE, id);
+
+    *ret_has_dependants = r == 0 && sqlite3_changes(store->db) > 0;
+    return r < 0 ? r : STORE_DONE;
+}
+
+int store_cancel(struct store *store, struct task *task, const struct task_fence *fence,
+                 bool *ret_has_dependants)
+{
+    int r = save(store, task, fence);
+
+    return r == STORE_DONE ? add_release(store, task->id, ret_has_dependants) : r;
+}
+
+int store_finish(struct store *store, struct task *task, const struct task_fence *fence,
+                 const struct store_attempt *attempt, bool *ret_has_dependants)
+{
+    int r = save(store, task, fence);
+
+    *ret_has_dependants = false;
+    if (r != STORE_DONE)
+        return r;
+    r = sqlite_add_attempt(store, attempt);
+    if (r == 0)
+        r = sqlite_run_for_id(store, STMT_DROP_LEASE, task->id);
+    if (r < 0 || !task_status_is_finished(task->status))
+        return r < 0 ? r : STORE_DONE;
+    return add_release(store, task->id, ret_has_dependants);
+}
+
+/* Claiming and waking */
+
+static int next_of_status(struct store *store, enum task_status status, int64_t profile_id,
+                          int64_t except, struct task *ret_task)
+{
+    sqlite3_stmt *stmt = sqlite_use(store, STMT_NEXT_OF_STATUS);
+
+    sqlite3_bind_int(stmt, 1, (int)status);
+    sqlite3_bind_int64(stmt, 2, profile_id);
+    sqlite3_bind_int64(stmt, 3, except);
+    return sqlite_take_task(store, stmt, ret_task);
+}
+
+int store_first_queued(struct store *store, int64_t profile_id, int64_t avoided,
+                       struct task *ret_task)
+{
+    int r = next_of_status(store, TASK_QUEUED, profile_id, avoided, ret_task);
+
+    return r || !avoided ? r : next_of_status(store, TASK_QUEUED, profile_id, 0, ret_task);
+}
+
+int store_claim(struct store *store, const struct store_claim *claim, struct store_tasks *ret_tasks)
+{
+    int r = sqlite_begin(store);
+
+    while (r >= 0 && ret_tasks->count < claim->limit) {
+        CLEANUP(task_deinit) struct task task = {0};
+        struct task_fence fence;
+
+        r = store_first_queued(store, claim->profile_id, claim->avoided, &task);
+        if (r <= 0)
+            break;
+        fence = task_fence(&task);
+        task.status = TASK_RUNNING;
+        task.attempt++;
+        task.started_at = claim->now;
+        task.place = task.id;
+        r = save(store, &task, &fence);
+        if (r != STORE_DONE)
+            break;
+        push_task(ret_tasks, &task);
+    }
+    /* Those before a damaged row are claimed all the same. */
+    if (r == -EBADMSG && !store->failure && ret_tasks->count)
+        return 0;
+    return r < 0 ? r : 0;
+}
+
+int store_wake(struct store *store, const struct store_waking *waking,
+               struct store_tasks *ret_tasks, int64_t *ret_next)
+{
+    int r = sqlite_begin(store);
+
+    while (r >= 0) {
+        CLEANUP(task_deinit) struct task task = {0};
+        struct task_fence fence;
+
+        r = next_of_status(store, TASK_SCHEDULED, waking->profile_id, 0, &task);
+        if (r < 0)
+            break;
+        *ret_next = r ? task.place : INT64_MAX;
+        if (!r || task.place > waking->now || ret_tasks->count == waking->limit)
+            break;
+        fence = task_fence(&task);
+        task.status = TASK_QUEUED;
+        task_enqueue(&task, waking->queue_now, waking->aging_interval);
+        r = save(store, &task, &fence);
+        if (r != STORE_DONE)
+            break;
+        push_task(ret_tasks, &task);
+    }
+    return r < 0 ? r : 0;
+}
+
+int store_shift_retries(struct store *store, int64_t step)
+{
+    sqlite3_stmt *stmt;
+    int r = sqlite_use_writing(store, STMT_SHIFT_RETRIES, &stmt);
+
+    if (r < 0)
+        return r;
+    sqlite3_bind_int64(stmt, 1, step);
+    return sqlite_run(store, stmt);
+}
+
+int store_take_over(struct store *store, struct store_cursor *cursor, size_t limit,
+                    struct store_tasks *ret_tasks, int64_t *ret_damaged)
+{
+    sqlite3_stmt *stmt = sqlite_use(store, STMT_LIST_ABANDONED);
+    size_t rows = 0;
+    int r;
+
+    *ret_damaged = 0;
+    sqlite3_bind_int64(stmt, 1, cursor->profile_id);
+    sqlite3_bind_int64(stmt, 2, cursor->place);
+    sqlite3_bind_int64(stmt, 3, (int64_t)limit);
+    for (; (r = sqlite_step(store, stmt)) > 0; rows++) {
+        CLEANUP(task_deinit) struct task task = {0};
+
+        cursor->profile_id = sqlite3_column_int64(stmt, 1);
+        cursor->place = sqlite3_column_int64(stmt, 4);
+        if (sqlite_read_task(store, stmt, &task) < 0)
+            ++*ret_damaged;
+        else
+            push_task(ret_tasks, &task);
+    }
+    return r < 0 ? r : rows == limit ? STORE_DONE : STORE_STALE;
+}
+
+/* Removing */
+
+static bool is_spared(const struct store_pruning *pruning, int64_t id)
+{
+    for (size_t i = 0; i < pruning->spared_count; i++)
+        if (pruning->spared[i] == id)
+            return true;
+    return false;
+}
+
+static int remove_task(struct store *store, const struct task *task)
+{
+    static const enum statement parts[] = {STMT_REMOVE_TASK, STMT_REMOVE_ATTEMPTS,
+                                           STMT_REMOVE_DEPENDENCIES, STMT_REMOVE_DEPENDANTS};
+    int r = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(parts) && r == 0; i++)
+        r = sqlite_run_for_id(store, parts[i], task->id);
+    if (r == 0)
+        sqlite_counts(store, task->profile_id)->finished_bytes -= task->bytes;
+    return r;
+}
+
+int store_prune(struct store *store, const struct store_pruning *pruning,
+                struct store_tasks *ret_removed)
+{
+    int64_t attempts = 0, bytes = 0;
+    int r = sqlite_begin(store);
+
+    while (r >= 0 && (int64_t)ret_removed->count < pruning->tasks && attempts < pruning->attempts &&
+           bytes < pruning->bytes) {
+        CLEANUP(task_deinit) struct task task = {0};
+
+        r = sqlite_take_task(store, sqlite_use(store, STMT_OLDEST_FINISHED), &task);
+        if (r < 0)
+            break;
+        if (r == 0 || (bytes >= pruning->excess && task.finished_at >= pruning->before) ||
+            is_spared(pruning, task.id))
+            return STORE_STALE;
+        r = remove_task(store, &task);
+        attempts += task.attempt;
+        bytes += task.bytes;
+        push_task(ret_removed, &task);
+    }
+    return r < 0 ? r : STORE_DONE;
+}
+
+/* Dependencies */
+
+int store_unmet_dependency(struct store *store, int64_t task_id, int64_t *ret_id,
+                           enum task_status *ret_status)
+{
+    sqlite3_stmt *stmt = sqlite_use(store, STMT_UNMET_DEPENDENCY);
+    int r;
+
+    sqlite3_bind_int64(stmt, 1, task_id);
+    r = sqlite_step(store, stmt);
+    if (r <= 0)
+        return r;
+    r = sqlite3_column_int(stmt, 1) != 0;
+    if (r) {
+        *ret_id = sqlite3_column_int64(stmt, 0);
+        *ret_status = (enum task_status)sqlite3_column_int(stmt, 1);
+    }
+    sqlite3_reset(stmt);
+    return r;
+}
+
+void store_dependants_free(struct store_dependant *dependants, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        task_deinit(&dependants[i].task);
+    free(dependants);
+}
+
+struct dependants {
+    struct store_dependant *all;
+    size_t count;
+    int budget; /* of rows to be looked at */
+};
+
+/* A finished task whose dependants have yet to be told, from behind `*ret_after` on. 1: found. */
+static int next_release(struct store *store, int64_t *ret_id, int64_t *ret_after)
+{
+    sqlite3_stmt *stmt = sqlite_use(store, STMT_NEXT_RELEASE);
+    int r = sqlite_step(store, stmt);
+
+    if (r <= 0)
+        return r;
+    *ret_id = sqlite3_column_int64(stmt, 0);
+    *ret_after = sqlite3_column_int64(stmt, 1);
+    sqlite3_reset(stmt);
+    return 1;
+}
+
+static int move_release(struct store *store, int64_t id, int64_t after)
+{
+    sqlite3_stmt *stmt;
+    int r = sqlite_use_writing(store, STMT_MOVE_RELEASE, &stmt);
+
+    if (r < 0)
+        return r;
+    sqlite3_bind_int64(stmt, 1, id);
+    sqlite3_bind_int64(stmt, 2, after);
+    return sqlite_run(store, stmt);
+}
+
+static int next_dependant(struct store *store, int64_t id, int64_t after, struct task *ret_task)
+{
+    sqlite3_stmt *stmt = sqlite_use(store, STMT_NEXT_DEPENDANT);
+
+    sqlite3_bind_int64(stmt, 1, id);
+    sqlite3_bind_int64(stmt, 2, after);
+    return sqlite_take_task(store, stmt, ret_task);
+}
+
+/* Takes the task over if it waits no longer. */
+static int take_dependant(struct store *store, struct task *task, struct dependants *dependants)
+{
+    struct store_dependant dependant = {.status = TASK_COMPLETED};
+    int r = store_unmet_dependency(store, task->id, &dependant.depends_on, &dependant.status);
+
+    if (r < 0 || (r > 0 && !task_status_is_finished(dependant.status)))
+        return r < 0 ? r : 0;
+    dependant.task = *task;
+    *task = (struct task){0};
+    dependants->all = xrealloc(dependants->all, (dependants->count + 1) * sizeof(*dependants->all));
+    dependants->all[dependants->count++] = dependant;
+    return 0;
+}
+
+static bool is_taken(const struct dependants *dependants, int64_t id)
+{
+    for (size_t i = dependants->count; i--;)
+        if (dependants->all[i].task.id == id)
+            return true;
+    return false;
+}
+
+/* Goes through dependants of one task, as many as the budget allows. */
+static int take_dependants_of(struct store *store, int64_t id, int64_t after,
+                              struct dependants *dependants)
+{
+    for (; dependants->budget > 0; dependants->budget--) {
+        CLEANUP(task_deinit) struct task task = {0};
+        int r = next_dependant(store, id, after, &task);
+
+        if (r == 0) {
+            dependants->budget--; /* it costs something even when nobody waits any more */
+            return sqlite_run_for_id(store, STMT_DROP_RELEASE, id);
+        }
+        after = task.id;
+        if (r > 0 && !is_taken(dependants, task.id))
+            r = take_dependant(store, &task, dependants);
+        if (r < 0)
+            return r;
+    }
+    return move_release(store, id, after);
+}
+
+int store_take_dependants(struct store *store, int limit, struct store_dependant **ret_dependants,
+                          size_t *ret_count)
+{
+    struct dependants dependants = {.budget = limit};
+    int r = sqlite_begin(store);
+
+    while (r == 0 && dependants.budget > 0) {
+        int64_t id, after;
+
+        r = next_release(store, &id, &after);
+        if (r == 0)
+            break;
+        if (r > 0)
+            r = take_dependants_of(store, id, after, &dependants);
+    }
+    if (r < 0) {
+        store_dependants_free(dependants.all, dependants.count);
+        return r;
+    }
+    *ret_dependants = dependants.all;
+    *ret_count = dependants.count;
+    return dependants.budget <= 0 ? STORE_DONE : STORE_STALE;
+}
