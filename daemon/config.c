@@ -106,7 +106,8 @@ static int load_profile(struct json_object *object, size_t index, struct setting
         return config_refuse(ret_error, prefix, "limits", "a worker is no process of acpd's");
     for (size_t i = 0; i < index; i++)
         if (strcmp(settings->profiles[i].name, profile->name) == 0)
-            return config_refuse(ret_error, prefix, "name", "\"%s\" is there twice", profile->name);
+            return config_refuse(ret_error, prefix, "name", "duplicate profile name \"%s\"",
+                                 profile->name);
     return 0;
 }
 
@@ -227,7 +228,7 @@ static int parse(const char *path, const struct buf *text, struct json_object **
     }
     twin = json_find_twin(text->data, text->len, &offset);
     if (twin) {
-        *ret_error = xasprintf("%s:%zu: \"%s\" is there twice", path, line_of(text, offset), twin);
+        *ret_error = xasprintf("%s:%zu: duplicate key \"%s\"", path, line_of(text, offset), twin);
         return -EINVAL;
     }
     *ret_root = STEAL(root);

@@ -69,7 +69,7 @@ const struct config_row config_rows[] = {
     {"connectionLimit", CONFIG_INTEGER, AT(connection_limit), 1, 65536, 4096,
      .doc = "Connections at once."},
     {"linesPerPass", CONFIG_INTEGER, AT(lines_per_pass), 1, 100000, 256,
-     .doc = "Lines of one connection that are handled before the others' turn."},
+     .doc = "Requests of one connection that are handled in one pass."},
     {"batchLimit", CONFIG_INTEGER, AT(batch_limit), 1, 100000, 1000,
      .doc = "Requests in one JSON-RPC batch."},
     {"submitDepth", CONFIG_INTEGER, AT(submit_depth), 0, 1000, 8,
@@ -81,7 +81,7 @@ const struct config_row config_rows[] = {
     {"killGrace", CONFIG_SECONDS, AT(kill_grace_ms), 0, 3600, 5,
      .doc = "Seconds between SIGTERM and SIGKILL when an attempt is stopped."},
     {"socketGroup", CONFIG_TEXT, AT(socket_group), .max = 64,
-     .doc = "A group whose members may use the socket too; nobody else unless told."},
+     .doc = "A group whose members may use the socket too; default: nobody else."},
     {"roles", CONFIG_ROLES, AT(roles),
      .doc =
          "What they may do: an object of `read`, `operate` or `none` by user name or number, `*` "
@@ -95,7 +95,7 @@ const struct config_row config_rows[] = {
 const struct config_row config_profile_rows[] = {
     {"name", CONFIG_NAME, PROFILE_AT(name), .is_required = true, .doc = "Unique."},
     {"role", CONFIG_TEXT, PROFILE_AT(role), .max = 256,
-     .doc = "What the profile is, for people; its name unless told."},
+     .doc = "What the profile is, for people; default: its name."},
     {"capabilities", CONFIG_WORDS, PROFILE_AT(capabilities),
      .doc = "The types of tasks it supports; its own name always counts as one."},
     {"maxConcurrentTasks", CONFIG_INTEGER, PROFILE_AT(max_concurrent_tasks), 1, 1e6, 2,
@@ -124,7 +124,7 @@ const struct config_row config_profile_rows[] = {
     {"retry.maxBackoff", CONFIG_SECONDS, PROFILE_AT(max_backoff_ms), 0.01, YEAR, 300,
      .doc = "Seconds that a retry waits at most."},
     {"retry.on", CONFIG_WORDS, PROFILE_AT(retry_on), .words = retry_classes,
-     .doc = "Classes that are retried although they are not unless told: `refusal`, `limit`."},
+     .doc = "Classes to retry that are not retried by default: `refusal`, `limit`."},
     {"cooldown.min", CONFIG_SECONDS, PROFILE_AT(cooldown_min_ms), 0.01, DAY, 5,
      .doc = "Seconds that a profile is left alone after `rate_limit`, `auth` or `unavailable`; "
             "doubled while it goes on."},
@@ -163,7 +163,7 @@ const struct config_row config_runner_rows[] = {
     {"command", CONFIG_COMMAND, RUNNER_AT(command), .is_required = true, .runners = PROGRAM,
      .doc = "The program and its arguments; the program is looked up on PATH; no shell."},
     {"cwd", CONFIG_PATH, RUNNER_AT(cwd), .runners = PROGRAM,
-     .doc = "The folder to run in, absolute; acpd's own unless told."},
+     .doc = "The folder to run in, absolute; default: acpd's own."},
     {"env", CONFIG_ENV, RUNNER_AT(env), .runners = PROGRAM,
      .doc = "Added to the inherited environment; `null` takes a variable away."},
     {"mcpServers", CONFIG_SERVERS, RUNNER_AT(mcp_servers), .runners = AGENT,

@@ -67,6 +67,17 @@ static void handle_signals(struct loop *loop)
     }
 }
 
+/* 2. Free slots are given to waiting tasks, and to those who wait for tasks. */
+static int plan(struct loop *loop)
+{
+    int r = engine_plan(loop->engine);
+
+    if (r < 0)
+        return r;
+    rpc_serve(loop->server);
+    return engine_finish_pass(loop->engine);
+}
+
 /* 3. One commit, one fsync, for all that the pass did; or none of it happened. */
 static void commit(struct loop *loop, int r)
 {
@@ -105,10 +116,10 @@ void loop_pass(struct loop *loop, bool may_block)
 {
     take_requests(loop, may_block);
     handle_signals(loop);
-    commit(loop, engine_plan(loop->engine)); /* 2. and 3. */
-    rpc_release(loop->server);               /* 4. staged replies leave */
-    engine_launch(loop->engine);             /* 5. only what is committed is started or stopped */
-    rpc_reap(loop->server);                  /* 6. bury the dead */
+    commit(loop, plan(loop));    /* 2. and 3. */
+    rpc_release(loop->server);   /* 4. staged replies leave */
+    engine_launch(loop->engine); /* 5. only what is committed is started or stopped */
+    rpc_reap(loop->server);      /* 6. bury the dead */
     engine_note_busy(loop->engine, clock_mono_us() - loop->woke_us);
 }
 

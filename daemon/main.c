@@ -297,11 +297,6 @@ static void on_reload_signal(evutil_socket_t signal_number UNUSED, short what UN
     ((struct loop *)data)->reload_requested = true;
 }
 
-static void on_supervisor_ready(void *data UNUSED)
-{
-    log_debug("the supervisor is ready");
-}
-
 static void on_supervisor_lost(void *data)
 {
     struct loop *loop = data;
@@ -341,6 +336,8 @@ static int open_engine(const struct options *options, struct settings *settings,
     }
     if (r == 0)
         r = engine_plan(engine);
+    if (r == 0)
+        r = engine_finish_pass(engine);
     if (r == 0)
         r = store_commit(*ret_store);
     if (r < 0) {
@@ -422,7 +419,7 @@ static int serve(const struct options *options, struct settings *settings,
         goto out;
     }
     loop.server = rpc_server_new(loop.base, loop.engine, listener);
-    r = supervisor_attach(supervisor, loop.base, on_supervisor_ready, on_supervisor_lost, &loop);
+    r = supervisor_attach(supervisor, loop.base, on_supervisor_lost, &loop);
     if (r < 0) {
         log_error("cannot attach the supervisor: %s", strerror(-r));
         goto out;

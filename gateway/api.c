@@ -119,7 +119,7 @@ static bool take_body(struct mg_connection *connection, const struct token_holde
     json_reader_free(reader);
     if (r < 0) {
         http_error(connection, 400, RPC_PARSE_ERROR, NULL, NULL,
-                   "the body is no JSON; at byte %zu: %s", offset, reason);
+                   "the body is not valid JSON; at byte %zu: %s", offset, reason);
         return false;
     }
     if (!json_object_is_type(value, json_type_object)) {

@@ -356,12 +356,13 @@ int engine_plan(struct engine *engine)
         r = dependency_release(engine);
     if (r == 0)
         r = claim(engine);
-    if (r == 0 && engine->serve_waiting)
-        engine->serve_waiting(engine->waiting);
-    if (r == 0 && store_has_failed(engine->store))
-        r = -EIO;
-    if (r == 0)
-        r = health_check(engine);
+    return r;
+}
+
+int engine_finish_pass(struct engine *engine)
+{
+    int r = store_has_failed(engine->store) ? -EIO : health_check(engine);
+
     if (r == 0)
         r = retention_sweep(engine);
     if (r == 0)

@@ -7,6 +7,8 @@
  *   engine_begin      reads the clock: one pass is one moment
  *   ... handlers      check first, write last, in the pass's one transaction
  *   engine_plan       ends what has ended, wakes what is due, claims for free slots
+ *   ... handlers      those of calls that wait for a task
+ *   engine_finish_pass  health, retention, metrics, rows of the profiles
  *   store_commit      by way of engine_commit: what was staged in memory becomes true
  *                     or engine_rollback: it never happened
  *   engine_launch     starts and stops processes: only what is committed touches the world
@@ -88,10 +90,6 @@ struct engine {
     struct json_reader *reader;
     unsigned short chance[3]; /* erand48 */
 
-    /* Serves those who wait for tasks, when set; called by engine_plan(), in the transaction. */
-    void (*serve_waiting)(void *data);
-    void *waiting;
-
     /* Reads the configuration again; -EINVAL with a message, to be freed, when it is refused. */
     int (*reload)(struct engine *engine, char **ret_error);
 
@@ -137,6 +135,9 @@ bool engine_can_launch(const struct engine *engine);
 
 void engine_begin(struct engine *engine);
 int engine_plan(struct engine *engine);
+/** What a pass does when all its requests have been served: health, retention, metrics, and the
+ * rows of the profiles. */
+int engine_finish_pass(struct engine *engine);
 void engine_commit(struct engine *engine);
 void engine_rollback(struct engine *engine);
 void engine_launch(struct engine *engine);

@@ -142,11 +142,17 @@ static int forget(struct engine *engine, struct profile *profile)
     return 0;
 }
 
-int engine_forget_if_spent(struct engine *engine, struct profile *profile)
+static int forget_if_spent(struct engine *engine, struct profile *profile)
 {
     int r = is_spent(engine, profile);
 
     return r > 0 ? forget(engine, profile) : r;
+}
+
+int engine_forget_if_spent(struct engine *engine, struct profile *profile)
+{
+    /* A configuration that comes into force with this pass may name it. */
+    return engine->staged.is_set ? 0 : forget_if_spent(engine, profile);
 }
 
 /* Profiles that this configuration no longer has and that were never used go with it. */
@@ -159,7 +165,7 @@ static int forget_unused(struct engine *engine, char *const *configured)
         if (bsearch(&profile->config.name, configured, engine->staged.settings.profile_count,
                     sizeof(*configured), compare_names))
             continue;
-        r = engine_forget_if_spent(engine, profile);
+        r = forget_if_spent(engine, profile);
         if (r < 0)
             return r;
     }
@@ -176,11 +182,13 @@ static int stage_profiles(struct engine *engine)
     for (size_t i = 0; i < staged->profile_count; i++) {
         CLEANUP(store_profile_deinit) struct store_profile row = {0};
         struct profile_config *config = &staged->profiles[i], copy = *config;
+        const struct profile *known = engine_find_known_profile(engine, config->name);
 
         r = store_ensure_profile(engine->store, config->name, &row);
         if (r < 0)
             return r;
-        if (engine_find_known_profile(engine, config->name))
+        /* One that was forgotten earlier in this pass comes back as another. */
+        if (known && !known->staged.is_forgotten)
             continue;
         /* The name stays here too, for those that come after. */
         *config = (struct profile_config){.name = xstrdup(copy.name)};

@@ -1,29 +1,38 @@
 /* SPDX-License-Identifier: MIT */
 #include "rpc/connection.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/socket.h>
 
 #include "common/alloc.h"
-#include "common/log.h"
-
-#define READ_SIZE   (64 * 1024)
-#define INPUT_AHEAD (256 * 1024) /* unhandled bytes at which reading pauses */
-#define KEEP_BUFFER (64 * 1024)  /* capacity of each buffer that an idle connection may keep */
 
 bool connection_is_congested(const struct connection *connection)
 {
-    return connection->out.len - connection->out_sent + connection->staged.len >
+    return stream_pending(&connection->stream) + connection->staged >
            (size_t)connection->server->engine->settings.output_limit;
+}
+
+void connection_touch(struct connection *connection)
+{
+    if (list_is_empty(&connection->dirty) && !connection->is_dead)
+        list_append(&connection->server->dirty, &connection->dirty);
 }
 
 void connection_wake(struct connection *connection)
 {
-    if (list_is_empty(&connection->ready) && !connection->is_dead)
-        list_append(&connection->server->ready, &connection->ready);
+    struct rpc_server *server = connection->server;
+
+    if (connection->is_dead || connection->ready.place || !list_is_empty(&connection->spent))
+        return;
+    if (connection->served_us < server->clock_us)
+        connection->served_us = server->clock_us;
+    heap_set(&server->ready, &connection->ready, connection->served_us);
+}
+
+/* Until it is woken again. */
+static void rest(struct connection *connection)
+{
+    heap_remove(&connection->server->ready, &connection->ready);
+    list_remove(&connection->spent);
 }
 
 enum role connection_role(const struct rpc_server *server, uid_t uid)
@@ -34,38 +43,57 @@ enum role connection_role(const struct rpc_server *server, uid_t uid)
                                       : ROLE_NONE;
 }
 
-bool connection_has_hung_up(const struct connection *connection)
+/* The client has heard of what was handed over by replies up to here. */
+static void forget_heard(struct connection *connection)
 {
-    struct pollfd polled = {.fd = connection->fd};
+    list_for_each_safe (link, &connection->unheard) {
+        struct rpc_call *call = list_entry(link, struct rpc_call, link);
 
-    return poll(&polled, 1, 0) > 0 && (polled.revents & (POLLHUP | POLLERR));
+        if (call->end > connection->stream.sent)
+            return;
+        call_free(call);
+    }
 }
 
-/* The client has heard of its claims up to here; with `all`, it will not hear of the rest. */
-static void settle_grants(struct connection *connection, bool all)
+static void drop_waiting(struct connection *connection)
 {
-    list_for_each_safe (link, &connection->grants) {
-        struct grant *grant = list_entry(link, struct grant, link);
+    list_for_each_safe (link, &connection->server->waiting) {
+        struct rpc_call *call = list_entry(link, struct rpc_call, link);
+        struct batch *batch = call->batch;
 
-        if (grant->end > connection->out_left && !all)
-            return;
-        if (grant->end > connection->out_left)
-            engine_release_claim(connection->server->engine, grant->task_id, grant->token);
-        list_remove(&grant->link);
-        free(grant->token);
-        free(grant);
+        if (call->connection != connection)
+            continue;
+        call_drop(call);
+        connection->waiting--;
+        if (batch && --batch->open == 0 && batch != connection->batch)
+            batch_drop(batch);
     }
+}
+
+/* Nobody will hear of them. */
+static void drop_calls(struct connection *connection)
+{
+    forget_heard(connection);
+    if (connection->waiting)
+        drop_waiting(connection);
+    list_splice(&connection->unheard, &connection->ended);
+    list_for_each_safe (link, &connection->unheard)
+        call_drop(list_entry(link, struct rpc_call, link));
+    if (connection->batch)
+        batch_drop(connection->batch);
+    connection->batch = NULL;
+    connection->staged = 0;
 }
 
 void connection_kill(struct connection *connection)
 {
     connection->is_dead = true;
-    waiting_drop(connection);
     subscription_end(connection);
-    settle_grants(connection, true);
-    event_del(connection->readable);
-    event_del(connection->writable);
-    list_remove(&connection->ready);
+    drop_calls(connection);
+    event_del(connection->stream.readable);
+    event_del(connection->stream.writable);
+    rest(connection);
+    list_remove(&connection->dirty);
     list_remove(&connection->link);
     list_append(&connection->server->dead, &connection->link);
 }
@@ -74,72 +102,24 @@ void connection_kill(struct connection *connection)
  */
 static void update_reading(struct connection *connection)
 {
-    bool wants;
-
     if (connection->is_dead)
         return;
     connection->is_held |= connection_is_congested(connection);
-    wants = !connection->at_eof && !connection->is_closing && !connection->is_held &&
-            (connection->in.len - connection->in_at < INPUT_AHEAD ||
-             connection->in_scanned == connection->in.len);
-    if (wants)
-        event_add(connection->readable, NULL);
-    else
-        event_del(connection->readable);
+    stream_set_reading(&connection->stream, !connection->is_closing && !connection->is_held);
 }
 
-/* Whether a whole line, or the rest at the end of input, stands in the buffer. */
-static bool find_line(struct connection *connection, size_t *ret_len, size_t *ret_next)
-{
-    size_t available = connection->in.len - connection->in_at;
-    const char *newline;
-
-    if (connection->in_scanned < connection->in_at)
-        connection->in_scanned = connection->in_at;
-    newline = connection->in_scanned < connection->in.len
-                  ? memchr(connection->in.data + connection->in_scanned, '\n',
-                           connection->in.len - connection->in_scanned)
-                  : NULL;
-    if (newline) {
-        *ret_len = (size_t)(newline - connection->in.data) - connection->in_at;
-        *ret_next = connection->in_at + *ret_len + 1;
-        return true;
-    }
-    connection->in_scanned = connection->in.len;
-    if (!connection->at_eof || !available)
-        return false;
-    *ret_len = available;
-    *ret_next = connection->in.len;
-    return true;
-}
-
-static bool exceeds_line_limit(const struct connection *connection)
-{
-    return connection->in.len - connection->in_at >
-           (size_t)connection->server->engine->settings.line_limit;
-}
-
-static void on_readable(evutil_socket_t fd, short what UNUSED, void *data)
+static void on_readable(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
 {
     struct connection *connection = data;
-    char *room = buf_reserve(&connection->in, READ_SIZE);
-    ssize_t n = read(fd, room, READ_SIZE);
-    size_t before = connection->in.len;
+    int r =
+        stream_read(&connection->stream, (size_t)connection->server->engine->settings.line_limit);
 
-    if (n < 0) {
-        if (errno == EAGAIN || errno == EINTR)
-            return;
+    if (r < 0) {
         connection_kill(connection);
         return;
     }
-    connection->in.len += (size_t)n;
-    if (n == 0)
-        connection->at_eof = true;
-    if (n == 0 || memchr(connection->in.data + before, '\n', (size_t)n) ||
-        exceeds_line_limit(connection))
+    if (r > 0)
         connection_wake(connection);
-    else if (connection->in_scanned == before)
-        connection->in_scanned = connection->in.len;
     update_reading(connection);
 }
 
@@ -155,49 +135,28 @@ struct connection *connection_new(struct rpc_server *server, int fd, const struc
     struct connection *connection = xcalloc(1, sizeof(*connection));
 
     connection->server = server;
-    connection->fd = fd;
     connection->peer = *peer;
-    connection->readable =
-        event_new(server->base, fd, EV_READ | EV_PERSIST, on_readable, connection);
-    connection->writable =
-        event_new(server->base, fd, EV_WRITE | EV_PERSIST, on_writable, connection);
-    list_init(&connection->ready);
+    stream_init(&connection->stream, server->base, fd, on_readable, on_writable, connection);
+    list_init(&connection->spent);
     list_init(&connection->dirty);
-    list_init(&connection->grants);
-    list_init(&connection->after_batch);
+    list_init(&connection->ended);
+    list_init(&connection->unheard);
     list_init(&connection->subscription.link);
     list_append(&server->connections, &connection->link);
     server->connection_count++;
-    event_add(connection->readable, NULL);
     return connection;
 }
 
 void connection_free(struct connection *connection)
 {
-    waiting_drop(connection);
     subscription_end(connection);
-    settle_grants(connection, true);
-    event_free(connection->readable);
-    event_free(connection->writable);
+    drop_calls(connection);
+    stream_deinit(&connection->stream);
+    rest(connection);
     list_remove(&connection->link);
-    list_remove(&connection->ready);
     list_remove(&connection->dirty);
     connection->server->connection_count--;
-    close(connection->fd);
-    buf_deinit(&connection->in);
-    buf_deinit(&connection->out);
-    buf_deinit(&connection->staged);
     free(connection);
-}
-
-static void drop_handled_input(struct connection *connection)
-{
-    buf_consume(&connection->in, connection->in_at);
-    connection->in_scanned -=
-        connection->in_scanned < connection->in_at ? connection->in_scanned : connection->in_at;
-    connection->in_at = 0;
-    if (!connection->in.len && connection->in.capacity > KEEP_BUFFER)
-        buf_deinit(&connection->in);
 }
 
 static void refuse_line(struct connection *connection)
@@ -206,55 +165,93 @@ static void refuse_line(struct connection *connection)
 
     snprintf(message, sizeof(message), "a line is at most %lld bytes",
              (long long)connection->server->engine->settings.line_limit);
-    message_refuse(connection, RPC_INVALID_REQUEST, message);
+    dispatch_refuse(connection, RPC_INVALID_REQUEST, message);
     connection->is_closing = true;
-    connection->in_at = connection->in.len;
+    stream_drop_input(&connection->stream);
 }
 
-size_t connection_process(struct connection *connection)
+/* Handles the next request, of a batch or of a line. False: there is none yet. */
+static bool handle_next(struct connection *connection)
+{
+    size_t limit = (size_t)connection->server->engine->settings.line_limit;
+    struct stream *stream = &connection->stream;
+    const char *line;
+    size_t len;
+
+    if (connection->batch) {
+        dispatch_batch(connection);
+        return true;
+    }
+    if (!stream_find_line(stream, &line, &len)) {
+        if (stream_unhandled(stream) > limit)
+            refuse_line(connection);
+        return false;
+    }
+    if (len > limit) {
+        refuse_line(connection);
+        return true;
+    }
+    /* json_reader_parse() takes a CR before the LF for white space; an empty line is none. */
+    if (len && !(len == 1 && line[0] == '\r'))
+        dispatch_line(connection, line, len);
+    stream_take_line(stream);
+    return true;
+}
+
+/* Closes it once everything has been answered, when the client says no more. */
+static void close_at_end(struct connection *connection)
+{
+    const struct stream *stream = &connection->stream;
+
+    if (!connection->is_closing && (!stream->at_eof || connection->waiting || connection->batch ||
+                                    subscription_is_active(connection) || stream_unhandled(stream)))
+        return;
+    connection->is_closing = true;
+    rest(connection);
+    connection_touch(connection);
+}
+
+/* Whether it may go on in this turn; if not, why not decides when it goes on. */
+static bool has_turn(struct connection *connection)
 {
     const struct settings *settings = &connection->server->engine->settings;
-    uint64_t pass = connection->server->engine->passes;
-    size_t handled = 0, len, next;
 
-    if (connection->pass != pass) {
-        connection->pass = pass;
-        connection->pass_lines = 0;
+    /* The replies of a batch leave together: nothing gets room by waiting within one. */
+    if (connection->is_closing || connection->is_held_back ||
+        (!connection->batch && connection_is_congested(connection))) {
+        rest(connection);
+        return false;
     }
-    while (!connection->is_closing && connection->pass_lines < (size_t)settings->lines_per_pass) {
-        if (connection_is_congested(connection)) {
-            list_remove(&connection->ready); /* until flush() has made room */
+    if (connection->pass_requests < (size_t)settings->lines_per_pass)
+        return true;
+    rest(connection);
+    list_append(&connection->server->spent, &connection->spent);
+    return false;
+}
+
+size_t connection_process(struct connection *connection, int64_t share_us)
+{
+    struct rpc_server *server = connection->server;
+    int64_t began = clock_mono_us(), now = began;
+    size_t handled = 0;
+
+    if (connection->pass != server->engine->passes)
+        connection->pass_requests = 0;
+    connection->pass = server->engine->passes;
+    while (now - began <= share_us && has_turn(connection)) {
+        if (!handle_next(connection)) {
+            rest(connection);
             break;
         }
-        if (!find_line(connection, &len, &next)) {
-            if (exceeds_line_limit(connection))
-                refuse_line(connection);
-            list_remove(&connection->ready);
-            break;
-        }
-        if (len > (size_t)settings->line_limit) {
-            refuse_line(connection);
-            break;
-        }
+        connection->pass_requests++;
         handled++;
-        /* json_reader_parse() takes a CR before the LF for white space; an empty line is none. */
-        if (len && !(len == 1 && connection->in.data[connection->in_at] == '\r'))
-            connection->pass_lines +=
-                message_handle(connection, connection->in.data + connection->in_at, len);
-        else
-            connection->pass_lines++;
-        connection->in_at = next;
+        now = clock_mono_us();
     }
-    if (connection->is_closing ||
-        (connection->at_eof && !connection->waiting && !subscription_is_active(connection) &&
-         connection->in_at == connection->in.len)) {
-        connection->is_closing = true;
-        list_remove(&connection->ready);
-        /* Nothing staged and nothing to send: rpc_release() would not look at it. */
-        if (list_is_empty(&connection->dirty))
-            list_append(&connection->server->dirty, &connection->dirty);
-    }
-    drop_handled_input(connection);
+    connection->served_us += now - began + (int64_t)handled;
+    if (connection->ready.place)
+        heap_set(&server->ready, &connection->ready, connection->served_us);
+    close_at_end(connection);
+    stream_tidy(&connection->stream);
     update_reading(connection);
     return handled;
 }
@@ -262,43 +259,20 @@ size_t connection_process(struct connection *connection)
 /* Sends what is committed. */
 static void flush(struct connection *connection)
 {
-    struct buf *out = &connection->out;
+    struct stream *stream = &connection->stream;
 
     if (connection->is_dead)
         return;
-    if (connection->out_sent == out->len)
+    if (!stream_pending(stream))
         subscription_pump(connection);
-    while (connection->out_sent < out->len) {
-        ssize_t n = send(connection->fd, out->data + connection->out_sent,
-                         out->len - connection->out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno == EAGAIN)
-            break;
-        if (n < 0) {
-            connection_kill(connection);
-            return;
-        }
-        connection->out_sent += (size_t)n;
-        connection->out_left += (size_t)n;
+    if (stream_send(stream) < 0) {
+        connection_kill(connection);
+        return;
     }
-    settle_grants(connection, false);
-    /* At the half, so that each byte is moved once at most and what was sent is not kept. */
-    if (connection->out_sent >= out->len / 2) {
-        buf_consume(out, connection->out_sent);
-        connection->out_sent = 0;
-    }
-    if (out->len) {
-        event_add(connection->writable, NULL);
-    } else {
-        if (out->capacity > KEEP_BUFFER)
-            buf_deinit(out);
-        event_del(connection->writable);
-        if (connection->is_closing && !connection->staged.len) {
-            connection_kill(connection);
-            return;
-        }
+    forget_heard(connection);
+    if (!stream_pending(stream) && connection->is_closing && list_is_empty(&connection->ended)) {
+        connection_kill(connection);
+        return;
     }
     if (connection->is_held && !connection_is_congested(connection)) {
         connection->is_held = false;
@@ -307,20 +281,28 @@ static void flush(struct connection *connection)
     }
 }
 
+static void print_ended(struct connection *connection)
+{
+    struct stream *stream = &connection->stream;
+
+    list_for_each_safe (link, &connection->ended) {
+        struct rpc_call *call = list_entry(link, struct rpc_call, link);
+
+        connection->staged -= call->size;
+        call_print(call, &stream->out);
+        list_remove(link);
+        if (call->claimed_token) {
+            call->end = stream_position(stream);
+            list_append(&connection->unheard, link);
+        } else {
+            call_free(call);
+        }
+    }
+}
+
 void connection_release(struct connection *connection)
 {
-    connection->out_moved += connection->staged.len;
-    if (!connection->out.len) {
-        struct buf empty = connection->out;
-
-        connection->out = connection->staged;
-        connection->staged = empty;
-    } else {
-        buf_add(&connection->out, connection->staged.data, connection->staged.len);
-        buf_clear(&connection->staged);
-    }
-    if (connection->staged.capacity > KEEP_BUFFER)
-        buf_deinit(&connection->staged);
+    print_ended(connection);
     subscription_pump(connection);
     flush(connection);
 }

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of the socket share: one client's connection, and the staging of replies. */
+/* What the files of the socket share: one client's connection, and the server's lists. */
 #pragma once
 
-#include <event2/event.h>
-
-#include "common/buf.h"
-#include "common/json.h"
-#include "common/list.h"
+#include "rpc/call.h"
 #include "rpc/method.h"
 #include "rpc/server.h"
+#include "rpc/stream.h"
 
 /* A follower of events: see subscription.c. */
 struct subscription {
@@ -17,60 +14,32 @@ struct subscription {
     size_t profile_count; /* profiles NULL: all */
     int64_t next;         /* the next event to be sent */
     bool has_gap;         /* what it asked for is no longer held */
-    uint64_t pass;        /* that it began in, */
-    size_t reply_at;      /* and where its reply stands in connection.staged */
 };
 
 struct connection {
-    struct list link;  /* server.connections, or server.dead */
-    struct list ready; /* server.ready, while it has lines to be handled */
-    struct list dirty; /* server.dirty, while it has staged replies */
+    struct list link;       /* server.connections, or server.dead */
+    struct list spent;      /* server.spent: it has had its share of the pass */
+    struct heap_node ready; /* server.ready, by served_us, while it has requests to be handled */
+    int64_t served_us;      /* time that it has taken, on the server's clock of fairness */
+    struct list dirty; /* server.dirty, while there is something to be printed, or to be closed */
     struct rpc_server *server;
-    struct event *readable, *writable;
-    int fd;
     struct rpc_peer peer;
+    struct stream stream;
 
-    struct buf in;
-    size_t in_at;      /* where the next line starts */
-    size_t in_scanned; /* no newline before this */
-    uint64_t pass;     /* the last pass that handled lines of it */
-    size_t pass_lines; /* how many then */
+    uint64_t pass;        /* the last pass that handled requests of it */
+    size_t pass_requests; /* how many then */
 
-    struct buf out;    /* committed: may leave */
-    size_t out_sent;   /* of it */
-    struct buf staged; /* by the pass under way */
-
-    uint64_t out_moved; /* bytes that have been committed so far, */
-    uint64_t out_left;  /* and that have left */
-    struct list grants; /* struct grant: claims whose replies have not left */
+    struct batch *batch; /* whose requests are being handled, over several passes if need be */
+    size_t waiting;      /* calls that are delayed */
+    struct list ended;   /* struct rpc_call, to be printed with the commit, in this order */
+    size_t staged;       /* bytes that calls which have ended will print, about */
+    struct list unheard; /* struct rpc_call: printed, not yet sent, and they hand something over */
     struct subscription subscription;
-    size_t waiting;          /* calls that wait for a task */
-    bool is_in_batch;        /* its batch is being handled: what else it is told comes behind */
-    struct list after_batch; /* struct waiting */
 
-    bool at_eof;     /* the client sends nothing more */
-    bool is_held;    /* not read from until it has read its replies */
-    bool is_closing; /* to be closed once its replies have left */
-    bool is_dead;    /* to be freed after the pass */
-};
-
-/* A claim that the client has not heard of yet. */
-struct grant {
-    struct list link;
-    int64_t task_id;
-    char *token;
-    uint64_t end; /* of its reply, as out_left will be then */
-};
-
-/* A piece of a connection's staged output, kept so that it can be replaced when the commit fails.
- */
-struct reply_mark {
-    struct connection *connection;
-    size_t start;         /* in connection.staged */
-    bool is_reply;        /* else punctuation, which stays */
-    bool falls;           /* staged after the pass's first write */
-    char prefix;          /* '[' or ',' within a batch, else 0 */
-    size_t id_at, id_len; /* in server.ids */
+    bool is_held_back; /* by a call that ends in this pass: the replies keep their order */
+    bool is_held;      /* not read from until it has read its replies */
+    bool is_closing;   /* to be closed once its replies have left */
+    bool is_dead;      /* to be freed after the pass */
 };
 
 struct rpc_server {
@@ -78,75 +47,53 @@ struct rpc_server {
     struct engine *engine;
     struct event *acceptable, *accept_again;
     struct listener listener;
-    struct list connections, ready, dirty, dead;
+    struct list connections, spent, dirty, dead;
+    struct heap ready; /* connections: the one that has taken least time comes first */
+    int64_t clock_us;  /* what the one that came last had taken: newcomers start there */
     struct list subscribers;
-    struct list waiting; /* calls, the oldest first; see waiting.c */
+    struct list waiting; /* struct rpc_call: delayed, the oldest first */
+    struct list falling; /* struct rpc_call: ended behind the first write of the pass */
     size_t connection_count;
     bool is_accepting, has_stopped;
-
     struct json_reader *reader;
-    struct buf result; /* of the handler under way */
-    struct reply_mark *marks;
-    size_t mark_count, mark_capacity;
-    struct buf ids;
+    uint64_t pass;   /* the last one that handled requests, */
+    int64_t pass_us; /* and for how long */
 };
-
-/** Puts a call on the list of those that wait, until its deadline; takes its parameters over. */
-void waiting_add(struct connection *connection, const char *id, size_t id_len,
-                 const struct rpc_method *method, const struct rpc_call *call);
-/** Stages the ends of calls that had to wait for the end of a batch of their connection. */
-void waiting_finish_batch(struct connection *connection);
-/** Drops the calls of a connection that is closing. */
-void waiting_drop(struct connection *connection);
-/** Of a pass that failed: those whose time is over hear of it. */
-void waiting_fail(struct rpc_server *server, const char *message);
-/** For engine.serve_waiting. */
-void waiting_serve(void *server);
 
 /** Follows the events behind `after`; -1: from now on. `profiles` are ids, NULL: all. */
 void subscription_start(struct connection *connection, const int64_t *profiles, size_t count,
                         int64_t after);
 void subscription_end(struct connection *connection);
-/** The reply that stands at this place of the pass under way falls: if it is the one that said that
- * the connection follows, it does not. */
-void subscription_fail(struct connection *connection, size_t reply_at);
 bool subscription_is_active(const struct connection *connection);
-/** Adds to the committed output what there is room for. */
+/** Adds to the output what there is room for. */
 void subscription_pump(struct connection *connection);
 
-/** Whether the client has closed its end for good. */
-bool connection_has_hung_up(const struct connection *connection);
+/** Closes it; it is freed by rpc_reap(). */
 void connection_kill(struct connection *connection);
-/** Looks at it in the next pass. */
+/** Handles its requests in the next pass. */
 void connection_wake(struct connection *connection);
+/** There is something to be printed, or to be closed, with the commit. */
+void connection_touch(struct connection *connection);
 /** What a user may do here, as the settings are now. */
 enum role connection_role(const struct rpc_server *server, uid_t uid);
 /** Adopts an accepted socket. */
 struct connection *connection_new(struct rpc_server *server, int fd, const struct rpc_peer *peer);
 void connection_free(struct connection *connection);
-/** Handles its lines up to the bounds of a pass; returns how many. */
-size_t connection_process(struct connection *connection);
-/** Lets go of what was staged. */
+/** Handles its requests for about `share_us`, up to the bounds of a pass; returns how many. */
+size_t connection_process(struct connection *connection, int64_t share_us);
+/** Prints what has ended, and sends. */
 void connection_release(struct connection *connection);
 /** Whether the replies that wait for the client have passed the bound. */
 bool connection_is_congested(const struct connection *connection);
 
 /** Whether the peer may call this at all; if not, the call's error is set. */
-bool message_admit(const struct rpc_server *server, const struct rpc_method *method,
-                   struct rpc_call *call);
-/** Runs the handler of a call whose parameters have been checked, and notes in the audit log what
- * it wrote (rpc/message.c). */
-enum rpc_outcome message_run(const struct rpc_method *method, struct rpc_call *call);
-/** Handles one message and stages its replies (rpc/message.c); returns how many requests it had. */
-size_t message_handle(struct connection *connection, const char *line, size_t len);
-/** Stages the end of a call: its result, which stands in server.result, or its error; takes over
- *  the claim. */
-void message_finish(struct connection *connection, const char *id, size_t id_len, char prefix,
-                    struct rpc_call *call, enum rpc_outcome outcome);
-/** Stages what stands between and behind replies. */
-void message_punctuate(struct connection *connection, const char *text);
-/** Stages an error that answers no request in particular. */
-void message_refuse(struct connection *connection, enum rpc_code code, const char *message);
-/** Prints {"jsonrpc": …, "error": …}. */
-void message_print_error(struct buf *out, const char *id, size_t id_len, int code,
-                         const char *message, const char *data);
+bool dispatch_admit(const struct rpc_server *server, struct rpc_call *call);
+/** Runs the handler of a call whose parameters have been checked, ends the call or delays it, and
+ *  notes in the audit log what it wrote. */
+void dispatch_run(struct rpc_call *call);
+/** Handles the message of one line: a request, or the begin of a batch. */
+void dispatch_line(struct connection *connection, const char *line, size_t len);
+/** Handles the next request of the connection's batch. */
+void dispatch_batch(struct connection *connection);
+/** Answers a line that is no request. */
+void dispatch_refuse(struct connection *connection, enum rpc_code code, const char *message);

@@ -267,7 +267,7 @@ static const struct param subscribe_params[] = {
      .type = PARAM_INTEGER,
      .min = 0,
      .max = RPC_ID_MAX,
-     .doc = "The seq of the last event that was seen; from now on unless told."},
+     .doc = "The seq of the last event seen; default: only new events."},
     {.name = "profiles", .type = PARAM_WORDS, .doc = "Only events of these profiles."},
     {.type = PARAM_END},
 };
@@ -286,8 +286,9 @@ static enum rpc_outcome subscribe(struct rpc_call *call)
             return rpc_error(call, RPC_NOT_FOUND, "profile \"%s\" not found", name);
         profiles[i] = profile->id;
     }
-    if (!call->connection)
+    if (!call->id)
         return rpc_error(call, RPC_INVALID_REQUEST, "a subscription needs an id");
+    call->has_subscribed = true;
     subscription_start(call->connection, profiles, count, rpc_get_int(call, "after", -1));
     buf_add_text(call->out, "{\"seq\":");
     buf_add_int(call->out, call->engine->events.next - 1);

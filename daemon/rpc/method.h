@@ -5,45 +5,11 @@
  */
 #pragma once
 
-#include "engine/engine.h"
+#include "rpc/call.h"
 #include "rpc/param.h"
 
-struct connection;
-
-/* Who calls, as the kernel says. */
-struct rpc_peer {
-    uid_t uid;
-    pid_t pid;
-    bool is_descendant; /* of an attempt, or may be: see engine_is_descendant() */
-    pid_t keeper;       /* which, 0: unknown */
-    enum { PEER_UNKNOWN, PEER_GATEWAY, PEER_OTHER } program; /* asked when it matters */
-};
-
-/* A call under way. */
-struct rpc_call {
-    struct engine *engine;
-    struct rpc_peer *peer;
-    const char *actor;          /* on whose behalf the peer says that it calls; NULL: its own */
-    struct json_object *params; /* an object that has passed the checks */
-    struct buf *out;            /* where the result is printed */
-
-    int64_t task_id; /* set by the handler: what the call was about; 0: no task */
-
-    /* of claim_task */
-    struct connection *connection; /* where the reply goes; NULL: it is a notification */
-    bool may_wait;
-    int64_t deadline;    /* monotonic ms until which it may end with RPC_LATER; 0: not set yet */
-    int64_t claimed_id;  /* what the reply hands over, with */
-    char *claimed_token; /* its token: taken by whoever called the handler */
-
-    /* of an error */
-    int code;
-    char message[256];
-    char data[320]; /* JSON; empty: none */
-};
-
-/* How a handler ends: with a result printed to call->out, with rpc_error(), or by asking to be
- * called again before call->deadline. */
+/* How a handler ends: with a result printed to call->out, with rpc_error(), or, having set
+ * call->deadline, by asking to be run again in this pass and the next ones. */
 enum rpc_outcome { RPC_REPLY, RPC_ERROR, RPC_LATER };
 
 struct rpc_method {

@@ -97,8 +97,8 @@ static void print_buckets(struct buf *out, const struct engine_history *history)
 }
 
 static const struct param history_params[] = {
-    NAME("The profile; all of them together unless told."),
-    RANGE("1h by the minute (unless told), 24h by the quarter of an hour, 7d by the hour."),
+    NAME("The profile; default: all of them together."),
+    RANGE("1h by the minute (the default), 24h by the quarter of an hour, 7d by the hour."),
     END,
 };
 
@@ -127,13 +127,13 @@ static enum rpc_outcome get_metrics_history(struct rpc_call *call)
 }
 
 static const struct param capacity_params[] = {
-    NAME("The profile; every one unless told."),
+    NAME("The profile; default: every one."),
     {.name = "targetWait",
      .type = PARAM_NUMBER,
      .min = 0.001,
      .max = 31536000,
-     .doc = "Seconds that tasks may wait in the mean; 60 unless told."},
-    RANGE("The time that is looked at; 1h unless told."),
+     .doc = "The mean wait to plan for, in seconds; default 60."},
+    RANGE("The period to look at; default 1h."),
     END,
 };
 

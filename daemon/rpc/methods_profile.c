@@ -14,7 +14,7 @@
 #define RANGE                                                                                      \
     {                                                                                              \
         .name = "range", .type = PARAM_ENUM, .values = metrics_range_names,                        \
-        .doc = "How far back the figures go; 1h unless told."                                      \
+        .doc = "How far back the figures go; default 1h."                                          \
     }
 #define END                                                                                        \
     {                                                                                              \
@@ -126,7 +126,7 @@ static const struct param queue_params[] = {
      .type = PARAM_INTEGER,
      .min = 1,
      .max = 1000,
-     .doc = "Tasks at most; 100 unless told. A reply is also bounded to 4 MiB of tasks."},
+     .doc = "The most tasks to return; default 100. A reply also holds at most 4 MiB of tasks."},
     {.name = "after",
      .type = PARAM_INTEGER,
      .min = 1,

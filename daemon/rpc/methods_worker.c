@@ -38,12 +38,12 @@ static const struct param claim_params[] = {
      .type = PARAM_NUMBER,
      .min = 0.01,
      .max = 86400,
-     .doc = "Seconds that the claim holds without being extended; the profile's unless told."},
+     .doc = "Seconds until the lease expires unless it is extended; default: the profile's."},
     {.name = "wait",
      .type = PARAM_NUMBER,
      .min = 0,
      .max = 60,
-     .doc = "Seconds to wait for a task when there is none; 0 unless told and in batches."},
+     .doc = "Seconds to wait for a task when there is none; default 0. In a batch always 0."},
     END,
 };
 
@@ -68,12 +68,13 @@ static int64_t get_ms(struct rpc_call *call, const char *param)
     return (int64_t)(1000 * json_object_get_double(json_get(call->params, param)));
 }
 
-static bool may_claim(const struct engine *engine, struct profile *const *profiles, size_t count)
+static enum rpc_outcome delay(struct rpc_call *call, int64_t wait)
 {
-    for (size_t i = 0; i < count; i++)
-        if (engine_may_claim(engine, profiles[i]))
-            return true;
-    return false;
+    if (wait > 0 && call->connection->waiting >= WAITING_MAX)
+        return rpc_error(call, RPC_CONFLICT, "a connection has at most %d claims that wait",
+                         WAITING_MAX);
+    call->holds_next |= wait == 0;
+    return RPC_LATER;
 }
 
 static enum rpc_outcome claim_task(struct rpc_call *call)
@@ -83,32 +84,28 @@ static enum rpc_outcome claim_task(struct rpc_call *call)
     CLEANUP(freep) struct profile **profiles = xcalloc(count + 1, sizeof(*profiles));
     const struct task *task = NULL;
     CLEANUP(freep) char *token = NULL;
+    int64_t wait = 0;
     int r;
 
     if (!count)
         return rpc_error_field(call, "profiles", "must name at least one profile");
     if (get_profiles(call, profiles) == RPC_ERROR)
         return RPC_ERROR;
-    if (!call->connection)
+    if (!call->id)
         return rpc_error(call, RPC_INVALID_REQUEST, "a claim needs an id: nobody would hear of it");
-    /* Whoever came before comes first, where there is something to come for. */
-    if (!call->deadline && may_claim(engine, profiles, count)) {
-        waiting_serve(call->connection->server);
-        buf_clear(call->out);
+    if (!call->is_delayed) {
+        wait = call->batch ? 0 : get_ms(call, "wait");
+        call->deadline = engine->now.mono + wait;
+        if (call_must_queue(call)) /* first come, first served */
+            return delay(call, wait);
     }
     r = engine_claim(engine, profiles, count, json_get_string(call->params, "worker"),
                      get_ms(call, "lease"), &task, &token);
     if (r < 0)
         return rpc_error_storage(call, r);
     if (r == ENGINE_NOT_FOUND) {
-        if (call->may_wait && !call->deadline)
-            call->deadline = engine->now.mono + get_ms(call, "wait");
-        if (call->connection->waiting >= WAITING_MAX && engine->now.mono < call->deadline &&
-            call->may_wait)
-            return rpc_error(call, RPC_CONFLICT, "a connection has at most %d claims that wait",
-                             WAITING_MAX);
         if (engine->now.mono < call->deadline)
-            return RPC_LATER;
+            return delay(call, wait);
         buf_add_text(call->out, "{\"task\":null}");
         return RPC_REPLY;
     }
@@ -187,13 +184,13 @@ static const struct param error_params[] = {
     {.name = "class",
      .type = PARAM_ENUM,
      .values = failures,
-     .doc = "What follows from it; exit unless told."},
+     .doc = "The error class, which decides about a retry; default exit."},
     {.name = "message",
      .type = PARAM_STRING,
      .is_required = true,
      .may_be_empty = true,
      .is_any_text = true,
-     .doc = "What went wrong, for people; beyond 4096 bytes it is cut."},
+     .doc = "What went wrong, for people; cut at 4096 bytes."},
     END,
 };
 

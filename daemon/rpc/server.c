@@ -11,6 +11,11 @@
 
 #define ACCEPTS_AT_ONCE 64
 
+/* Time of handlers in a pass: enough to share a commit, little enough that whoever comes next does
+ * not wait long; and of one connection's turn in it. */
+#define PASS_US 20000
+#define TURN_US 500
+
 /* The owner and root may talk; others only where the socket's group was opened to them, and they
  * have a role. */
 static bool may_talk(const struct rpc_server *server, int fd, struct rpc_peer *ret_peer)
@@ -89,13 +94,12 @@ struct rpc_server *rpc_server_new(struct event_base *base, struct engine *engine
     *listener = (struct listener){.fd = -1, .lock_fd = -1};
     server->reader = json_reader_new();
     list_init(&server->connections);
-    list_init(&server->ready);
+    list_init(&server->spent);
     list_init(&server->dirty);
     list_init(&server->dead);
     list_init(&server->waiting);
+    list_init(&server->falling);
     list_init(&server->subscribers);
-    engine->serve_waiting = waiting_serve;
-    engine->waiting = server;
     server->acceptable =
         event_new(base, server->listener.fd, EV_READ | EV_PERSIST, on_acceptable, server);
     server->accept_again = event_new(base, -1, 0, on_accept_again, server);
@@ -118,97 +122,133 @@ void rpc_server_free(struct rpc_server *server)
 {
     if (!server)
         return;
-    server->engine->serve_waiting = NULL;
     list_splice(&server->connections, &server->dead);
     list_for_each_safe (link, &server->connections)
         connection_free(list_entry(link, struct connection, link));
     event_free(server->acceptable);
     event_free(server->accept_again);
+    heap_deinit(&server->ready);
     listener_deinit(&server->listener);
     json_reader_free(server->reader);
-    buf_deinit(&server->result);
-    buf_deinit(&server->ids);
-    free(server->marks);
     free(server);
 }
 
+/* Those that have had their share of the last pass. */
+static void begin_pass(struct rpc_server *server)
+{
+    server->pass = server->engine->passes;
+    server->pass_us = 0;
+    list_for_each_safe (link, &server->spent) {
+        list_remove(link);
+        connection_wake(list_entry(link, struct connection, spent));
+    }
+}
+
+/* Start-time fair queueing (Goyal, Vin and Cheng, 1996): the connection that has taken least time
+ * is next, and one that was idle starts at the clock, so it neither waits nor has saved up any. */
 size_t rpc_process(struct rpc_server *server)
 {
-    struct list round = LIST_INIT(round);
+    int64_t began = clock_mono_us();
+    struct heap_node *top;
     size_t handled = 0;
 
-    /* Each connection once a round; one with lines left goes to the end. */
-    list_splice(&round, &server->ready);
-    while (!list_is_empty(&round)) {
-        struct connection *connection = list_entry(round.next, struct connection, ready);
+    if (server->pass != server->engine->passes)
+        begin_pass(server);
+    while (server->pass_us <= PASS_US && (top = heap_top(&server->ready))) {
+        int64_t now;
 
-        list_remove(&connection->ready);
-        list_append(&server->ready, &connection->ready);
-        handled += connection_process(connection);
+        server->clock_us = top->key;
+        handled += connection_process(CONTAINER_OF(top, struct connection, ready), TURN_US);
+        now = clock_mono_us();
+        server->pass_us += now - began;
+        began = now;
     }
     return handled;
 }
 
 bool rpc_has_backlog(const struct rpc_server *server)
 {
-    return !list_is_empty(&server->ready);
+    return heap_top(&server->ready) || !list_is_empty(&server->spent);
+}
+
+/* Closes connections of delayed calls whose clients have gone, so that they get nothing. */
+static void close_gone(struct rpc_server *server)
+{
+    bool has_gone = true;
+
+    while (has_gone) {
+        has_gone = false;
+        list_for_each (link, &server->waiting) {
+            struct connection *connection = list_entry(link, struct rpc_call, link)->connection;
+
+            if (!connection->stream.at_eof || !stream_has_hung_up(&connection->stream))
+                continue;
+            connection_kill(connection); /* takes calls out of the list */
+            has_gone = true;
+            break;
+        }
+    }
+}
+
+void rpc_serve(struct rpc_server *server)
+{
+    struct list round = LIST_INIT(round);
+
+    close_gone(server);
+    list_splice(&round, &server->waiting);
+    while (!list_is_empty(&round)) {
+        struct rpc_call *call = list_entry(round.next, struct rpc_call, link);
+
+        list_remove(&call->link);
+        if (dispatch_admit(server, call))
+            dispatch_run(call);
+        else
+            call_end(call);
+    }
+}
+
+int64_t rpc_next_deadline(const struct rpc_server *server)
+{
+    int64_t at = INT64_MAX;
+
+    list_for_each (link, &server->waiting) {
+        const struct rpc_call *call = list_entry(link, struct rpc_call, link);
+
+        if (call->deadline < at)
+            at = call->deadline;
+    }
+    return at;
 }
 
 void rpc_fail(struct rpc_server *server)
 {
-    struct buf staged = {0}; /* anew */
-    const char *message = "the storage fails; nothing was changed";
+    list_for_each_safe (link, &server->falling)
+        call_fail(list_entry(link, struct rpc_call, falling));
+    list_for_each_safe (at, &server->waiting) {
+        struct rpc_call *call = list_entry(at, struct rpc_call, link);
 
-    /* Each connection's staged output from its first falling mark on is built anew, mark by mark:
-     * errors for replies, punctuation as it was. Marks of one connection are in the order of its
-     * output.
-     */
-    for (size_t i = 0; i < server->mark_count; i++) {
-        struct reply_mark *mark = &server->marks[i];
-        struct connection *connection = mark->connection;
-
-        if (!mark->falls)
+        if (call->deadline > server->engine->now.mono)
             continue;
-        buf_clear(&staged);
-        for (size_t k = i; k < server->mark_count; k++) {
-            struct reply_mark *other = &server->marks[k];
-
-            if (other->connection != connection)
-                continue;
-            other->falls = false;
-            if (other->prefix)
-                buf_add_char(&staged, other->prefix);
-            if (other->is_reply) {
-                message_print_error(&staged, server->ids.data + other->id_at, other->id_len,
-                                    RPC_UNAVAILABLE, message, NULL);
-                subscription_fail(connection, other->start);
-            } else if (connection->staged.data[other->start] == ']') {
-                buf_add_text(&staged, "]\n");
-            } else {
-                buf_add_char(&staged, '\n');
-            }
-        }
-        connection->staged.len = mark->start;
-        buf_add(&connection->staged, staged.data, staged.len);
+        list_remove(&call->link);
+        call_fail(call);
+        call_end(call);
     }
-    buf_deinit(&staged);
-    waiting_fail(server, message);
 }
 
 void rpc_release(struct rpc_server *server)
 {
+    list_for_each_safe (at, &server->falling)
+        list_remove(at);
     list_for_each_safe (link, &server->dirty) {
         struct connection *connection = list_entry(link, struct connection, dirty);
 
         list_remove(&connection->dirty);
         connection_release(connection);
     }
-    server->mark_count = 0;
-    buf_clear(&server->ids);
-    list_for_each_safe (at, &server->subscribers) {
-        struct connection *connection = list_entry(at, struct connection, subscription.link);
+    list_for_each_safe (follower, &server->subscribers) {
+        struct connection *connection = list_entry(follower, struct connection, subscription.link);
 
-        if ((connection->at_eof && connection_has_hung_up(connection)) ||
+        if ((connection->stream.at_eof && stream_has_hung_up(&connection->stream)) ||
             connection_role(server, connection->peer.uid) == ROLE_NONE)
             connection_kill(connection);
         else

@@ -31,6 +31,9 @@ size_t rpc_process(struct rpc_server *server);
 bool rpc_has_backlog(const struct rpc_server *server);
 /** The monotonic ms at which a call that waits must be answered. */
 int64_t rpc_next_deadline(const struct rpc_server *server);
+/** Runs the calls again that were delayed, in the order in which they came; between the plan of a
+ *  pass and its commit. */
+void rpc_serve(struct rpc_server *server);
 void rpc_fail(struct rpc_server *server);
 void rpc_release(struct rpc_server *server);
 void rpc_reap(struct rpc_server *server);

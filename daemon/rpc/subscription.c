@@ -26,18 +26,7 @@ void subscription_start(struct connection *connection, const int64_t *profiles, 
     subscription->next = after >= 0 ? after + 1 : events->next;
     /* What was before is no fault of the reader's. */
     subscription->has_gap = subscription->next < events->first || subscription->next > events->next;
-    subscription->pass = connection->server->engine->passes;
-    subscription->reply_at = connection->staged.len;
     list_append(&connection->server->subscribers, &subscription->link);
-}
-
-void subscription_fail(struct connection *connection, size_t reply_at)
-{
-    const struct subscription *subscription = &connection->subscription;
-
-    if (subscription_is_active(connection) && subscription->reply_at == reply_at &&
-        subscription->pass == connection->server->engine->passes)
-        subscription_end(connection);
 }
 
 void subscription_end(struct connection *connection)
@@ -82,8 +71,7 @@ void subscription_pump(struct connection *connection)
     const struct engine *engine = connection->server->engine;
     const struct event_log *events = &engine->events;
     struct subscription *subscription = &connection->subscription;
-    struct buf *out = &connection->out;
-    size_t before = out->len;
+    struct buf *out = &connection->stream.out;
 
     if (!subscription_is_active(connection) || connection->is_dead || connection->is_closing)
         return;
@@ -98,7 +86,7 @@ void subscription_pump(struct connection *connection)
         connection->is_closing = true;
         subscription_end(connection);
     } else {
-        while (subscription->next < events->next && out->len - connection->out_sent < ROOM) {
+        while (subscription->next < events->next && stream_pending(&connection->stream) < ROOM) {
             const struct event *event = event_get(events, subscription->next++);
 
             if (!is_wanted(subscription, event))
@@ -108,5 +96,4 @@ void subscription_pump(struct connection *connection)
             buf_add_text(out, "}\n");
         }
     }
-    connection->out_moved += out->len - before;
 }

@@ -31,10 +31,7 @@ static const char *const priorities[] = {"low", "medium", "high", NULL};
         {.name = "avoid",                                                                          \
          .type = PARAM_WORDS,                                                                      \
          .doc = "Profiles that the task is not to be routed to."},                                 \
-        {.name = "priority",                                                                       \
-         .type = PARAM_ENUM,                                                                       \
-         .values = priorities,                                                                     \
-         .doc = "Medium unless told."},                                                            \
+        {.name = "priority", .type = PARAM_ENUM, .values = priorities, .doc = "Default medium."},  \
         {.name = "input",                                                                          \
          .type = PARAM_ANY,                                                                        \
          .limit = offsetof(struct settings, input_limit),                                          \
@@ -63,12 +60,12 @@ static const char *const priorities[] = {"low", "medium", "high", NULL};
          .type = PARAM_NUMBER,                                                                     \
          .min = 0.001,                                                                             \
          .max = 31536000,                                                                          \
-         .doc = "Seconds that an attempt may take; the profile's unless told."},                   \
+         .doc = "Seconds that an attempt may take; default: the profile's."},                      \
         {.name = "maxAttempts",                                                                    \
          .type = PARAM_INTEGER,                                                                    \
          .min = 1,                                                                                 \
          .max = 1000,                                                                              \
-         .doc = "Attempts before the task fails; the profile's unless told."},                     \
+         .doc = "Attempts before the task fails; default: the profile's."},                        \
     {                                                                                              \
         .type = PARAM_END                                                                          \
     }

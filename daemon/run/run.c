@@ -79,7 +79,7 @@ static void run_on_watch(evutil_socket_t fd UNUSED, short what UNUSED, void *dat
 
     if (!run_is_ending(run))
         return;
-    if (run->watch.asked >= WATCH_TRIES)
+    if (watch_is_over(&run->watch, run->keeper))
         supervisor_condemn(run->supervisor, run);
     else
         run_order(run, ORDER_ASK);
@@ -308,6 +308,7 @@ static void run_take_word(struct run *run, const struct keeper_message *message)
     run->watch.asked = 0;
     switch (message->word) {
     case KEEPER_STARTING:
+        run->supervisor->watch.asked = 0; /* it forks, however slowly */
         run->keeper = (pid_t)message->value;
         return;
     case KEEPER_STARTED:

@@ -107,7 +107,7 @@ const char *run_limits_check(const struct run_limits *limits, const struct cgrou
  *  and another takes its place, which is ready a little later. `on_lost` is called when there is
  *  none: nothing can be started any more. */
 int supervisor_attach(struct supervisor *supervisor, struct event_base *base,
-                      void (*on_ready)(void *data), void (*on_lost)(void *data), void *data);
+                      void (*on_lost)(void *data), void *data);
 /** Whether the process descends from a run, or may have: true when it has ended. *ret_keeper is the
  *  keeper that it descends from, as run_keeper(), or 0 when that cannot be told. */
 bool supervisor_is_above(const struct supervisor *supervisor, pid_t pid, pid_t *ret_keeper);

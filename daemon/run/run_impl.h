@@ -19,6 +19,10 @@ struct watch {
     int asked;
 };
 
+/** Whether the process is given up: at once when somebody has stopped it; one that is only slow, on
+ * a machine with too much to do, is given a minute. */
+bool watch_is_over(const struct watch *watch, pid_t pid);
+
 struct supervisor {
     char *lock_path;
     uint64_t children_nofile;
@@ -33,7 +37,6 @@ struct supervisor {
     struct event burial;
     struct family orphans; /* below acpd, after its death; `spared` is not of its making */
     int clean_scans, scans;
-    void (*on_ready)(void *data);
     void (*on_lost)(void *data);
     void *data;
     struct list runs;   /* all that have not ended */

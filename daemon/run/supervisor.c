@@ -141,18 +141,24 @@ void supervisor_condemn(struct supervisor *supervisor, struct run *run)
     supervisor_expect(supervisor);
 }
 
+bool watch_is_over(const struct watch *watch, pid_t pid)
+{
+    return watch->asked >= WATCH_TRIES_SLOW ||
+           (watch->asked >= WATCH_TRIES && family_is_stopped(pid));
+}
+
 static void supervisor_on_watch(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
 {
     struct supervisor *supervisor = data;
 
     if (supervisor->command < 0 || !supervisor_is_due(supervisor))
         return;
-    if (supervisor->watch.asked == WATCH_TRIES)
+    if (watch_is_over(&supervisor->watch, supervisor->pid)) {
         log_error("the supervisor process does not answer; it is killed");
-    if (supervisor->watch.asked >= WATCH_TRIES)
         kill(supervisor->pid, SIGKILL); /* it is not reaped, so its id is its own */
-    else
+    } else {
         (void)supervisor_tell(supervisor, COMMAND_ASK, 0);
+    }
     supervisor->watch.asked++;
     supervisor_expect(supervisor);
 }
@@ -233,7 +239,6 @@ static void supervisor_on_message(evutil_socket_t fd, short what UNUSED, void *d
 {
     struct supervisor *supervisor = data;
     struct supervisor_message message;
-    bool became_ready = false;
     struct run *run;
     ssize_t n;
 
@@ -243,7 +248,7 @@ static void supervisor_on_message(evutil_socket_t fd, short what UNUSED, void *d
         case SUPERVISOR_ALIVE:
             break;
         case SUPERVISOR_READY:
-            supervisor->ready = became_ready = true;
+            supervisor->ready = true;
             break;
         case SUPERVISOR_NOT_FORKED:
             run = supervisor_find(supervisor, message.id);
@@ -257,11 +262,8 @@ static void supervisor_on_message(evutil_socket_t fd, short what UNUSED, void *d
             break;
         }
     }
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-        if (became_ready && supervisor->on_ready)
-            supervisor->on_ready(supervisor->data);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    }
     supervisor_on_death(supervisor);
 }
 
@@ -333,9 +335,8 @@ static int supervisor_listen(struct supervisor *supervisor)
 }
 
 int supervisor_attach(struct supervisor *supervisor, struct event_base *base,
-                      void (*on_ready)(void *data), void (*on_lost)(void *data), void *data)
+                      void (*on_lost)(void *data), void *data)
 {
-    supervisor->on_ready = on_ready;
     supervisor->on_lost = on_lost;
     supervisor->data = data;
     supervisor->base = base;

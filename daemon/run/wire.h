@@ -64,7 +64,8 @@ enum { ORDER_STOP = 's', ORDER_KILL = 'k', ORDER_ASK = 'a' };
     {                                                                                              \
         .tv_sec = 1                                                                                \
     }
-#define WATCH_TRIES 5
+#define WATCH_TRIES      5
+#define WATCH_TRIES_SLOW 60
 
 /* keeper -> acpd */
 enum keeper_word {

@@ -85,6 +85,7 @@ static void start(void)
     commit();
     PROMISE(engine_recover(loop.engine) == 0);
     PROMISE(engine_plan(loop.engine) == 0);
+    PROMISE(engine_finish_pass(loop.engine) == 0);
     commit();
     PROMISE(listener_bind(socket_path, NULL, &listener, &error) == 0, "%s", error);
     loop.server = rpc_server_new(loop.base, loop.engine, &listener);

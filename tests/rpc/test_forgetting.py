@@ -4,8 +4,10 @@ once nothing of it is left."""
 
 import contextlib
 import json
+import os
 import signal
 import sqlite3
+import threading
 
 from acpd import profile, seal, wait_until
 
@@ -92,3 +94,35 @@ def test_forgetting_falls_with_a_pass_that_fails(make_daemon):
         wait_until(lambda: client.get_health()["storage"]["status"] == "ok")
         assert {state["name"] for state in client.get_profile_states()} == {"kept", "gone"}
         assert client.finish(client.assign("gone")["id"])["status"] == "completed"
+
+
+def test_names_that_go_and_come_back_within_a_pass(make_daemon):
+    """Reloads that share a pass while the file changes: the last one that was read holds."""
+    daemon = make_daemon(profile("kept"))
+    both = [{"profiles": [profile("kept")]}, {"profiles": [profile("kept"), profile("fickle")]}]
+    files = [daemon.folder / f"config-{i}.json" for i in range(2)]
+    done = threading.Event()
+
+    def change():
+        while not done.is_set():
+            for file, settings in zip(files, both):
+                file.write_text(json.dumps(settings))
+                os.replace(file, daemon.config)
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    try:
+        with daemon.client() as client:
+            for _ in range(10):
+                for _ in range(100):
+                    client.send_call("reload_config")
+                for _ in range(100):
+                    assert client.reply()["result"]
+    finally:
+        done.set()
+        changing.join()
+    with daemon.client() as client:
+        daemon.configure(profile("kept"), profile("fickle"))
+        client.reload_config()
+        assert client.finish(client.assign("fickle")["id"])["status"] == "completed"
+    assert rows(daemon) == {"kept", "fickle"}

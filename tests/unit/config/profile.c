@@ -112,11 +112,11 @@ START_TEST(profiles_of_one_name)
 {
     static const struct refusal rows[] = {
         {"{'profiles': [" NAMED("a", "") ", " NAMED("a", "") "]}",
-         "profiles[1].name: \"a\" is there twice"},
+         "profiles[1].name: duplicate profile name \"a\""},
         {"{'profiles': [" NAMED("a", "") ", " NAMED("b", "") ", " NAMED("a", "") "]}",
-         "profiles[2].name: \"a\" is there twice"},
+         "profiles[2].name: duplicate profile name \"a\""},
         {"{'profiles': [" NAMED("c", "") ", " NAMED("b", "") ", " NAMED("b", "") "]}",
-         "profiles[2].name: \"b\" is there twice"},
+         "profiles[2].name: duplicate profile name \"b\""},
     };
 
     check_refusals(rows, ARRAY_SIZE(rows));
@@ -131,15 +131,15 @@ START_TEST(keys_that_are_there_twice)
     static const struct {
         const char *text, *message;
     } rows[] = {
-        {"{'agingInterval': 1, 'agingInterval': 1}", "1: \"agingInterval\" is there twice"},
-        {"{'agingInterval': 1,\n 'aging\\u0049nterval': 2}", "2: \"agingInterval\" is there twice"},
-        {"{'profiles': [" NAMED("a", "") "],\n\n'profiles': []}", "3: \"profiles\" is there twice"},
-        {"{'profiles': [{'name': 'a', 'name': 'b'}]}", "1: \"name\" is there twice"},
+        {"{'agingInterval': 1, 'agingInterval': 1}", "1: duplicate key \"agingInterval\""},
+        {"{'agingInterval': 1,\n 'aging\\u0049nterval': 2}", "2: duplicate key \"agingInterval\""},
+        {"{'profiles': [" NAMED("a", "") "],\n\n'profiles': []}", "3: duplicate key \"profiles\""},
+        {"{'profiles': [{'name': 'a', 'name': 'b'}]}", "1: duplicate key \"name\""},
         {"{'profiles': [" NAMED("a", ", 'retry': {'on': [],\n'backoff': 1, 'on': []}") "]}",
-         "2: \"on\" is there twice"},
+         "2: duplicate key \"on\""},
         {"{'profiles': [" NAMED("a", "") ", " NAMED("b", ", 'role': '{', 'role': '}'") "]}",
-         "1: \"role\" is there twice"},
-        {"{'x': {'': 1, '': 2}}", "1: \"\" is there twice"},
+         "1: duplicate key \"role\""},
+        {"{'x': {'': 1, '': 2}}", "1: duplicate key \"\""},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

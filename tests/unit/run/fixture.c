@@ -116,7 +116,7 @@ struct supervisor *new_supervisor(void)
     struct supervisor *made;
 
     ck_assert_int_eq(supervisor_new(in_folder("lock"), CHILDREN_FILES, &no_group, &made), 0);
-    ck_assert_int_eq(supervisor_attach(made, base, NULL, on_lost, NULL), 0);
+    ck_assert_int_eq(supervisor_attach(made, base, on_lost, NULL), 0);
     ck_assert(!supervisor_is_ready(made));
     return made;
 }

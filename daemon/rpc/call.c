@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+#include "rpc/call.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/alloc.h"
+#include "rpc/connection.h"
+
+struct rpc_call *call_new(struct connection *connection, struct batch *batch, char *id)
+{
+    struct rpc_call *call = xcalloc(1, sizeof(*call));
+
+    call->engine = connection->server->engine;
+    call->peer = &connection->peer;
+    call->connection = connection;
+    call->batch = batch;
+    call->id = id;
+    call->out = &call->result;
+    call->before = "";
+    call->after = batch ? "" : "\n";
+    list_init(&call->link);
+    list_init(&call->falling);
+    list_init(&call->sibling);
+    if (!batch)
+        return call;
+    batch->open++;
+    if (id)
+        list_append(&batch->calls, &call->sibling);
+    return call;
+}
+
+void call_free(struct rpc_call *call)
+{
+    list_remove(&call->link);
+    list_remove(&call->falling);
+    list_remove(&call->sibling);
+    json_object_put(call->params);
+    buf_deinit(&call->result);
+    free(call->claimed_token);
+    free(call->actor);
+    free(call->id);
+    free(call);
+}
+
+static size_t size_of(const struct rpc_call *call)
+{
+    return call->result.len + strlen(call->message) + strlen(call->id) + 64;
+}
+
+void call_end(struct rpc_call *call)
+{
+    struct connection *connection = call->connection;
+    struct batch *batch = call->batch;
+
+    list_remove(&call->link);
+    if (call->is_delayed) {
+        connection->waiting--;
+        connection->is_held_back &= !call->holds_next;
+        connection_wake(connection); /* it may have waited for this to be closed */
+    }
+    if (batch)
+        batch->open--;
+    if (!call->id) {
+        call_free(call);
+    } else {
+        call->size = size_of(call);
+        connection->staged += call->size;
+        if (store_is_writing(call->engine->store))
+            list_append(&connection->server->falling, &call->falling);
+        if (!batch)
+            list_append(&connection->ended, &call->link);
+    }
+    if (!batch)
+        connection_touch(connection);
+    else if (batch != connection->batch && batch_finish(batch, connection))
+        batch_free(batch);
+}
+
+bool call_must_queue(const struct rpc_call *call)
+{
+    return !call->is_delayed && !list_is_empty(&call->connection->server->waiting);
+}
+
+void call_delay(struct rpc_call *call)
+{
+    list_append(&call->connection->server->waiting, &call->link);
+    if (call->is_delayed)
+        return;
+    call->is_delayed = true;
+    call->connection->waiting++;
+    call->connection->is_held_back |= call->holds_next;
+}
+
+void call_fail(struct rpc_call *call)
+{
+    free(STEAL(call->claimed_token)); /* the claim is undone, too */
+    if (call->has_subscribed)
+        subscription_end(call->connection);
+    call->has_subscribed = false;
+    call->data[0] = '\0';
+    rpc_error(call, RPC_UNAVAILABLE, "the storage fails; nothing was changed");
+    buf_deinit(&call->result);
+    list_remove(&call->falling);
+}
+
+void call_drop(struct rpc_call *call)
+{
+    if (call->claimed_token)
+        engine_release_claim(call->engine, call->claimed_id, call->claimed_token);
+    call_free(call);
+}
+
+void call_print(const struct rpc_call *call, struct buf *out)
+{
+    buf_add_text(out, call->before);
+    buf_add_text(out, "{\"jsonrpc\":\"2.0\",\"id\":");
+    buf_add_text(out, call->id);
+    if (!call->code) {
+        buf_add_text(out, ",\"result\":");
+        buf_add(out, call->result.data, call->result.len);
+    } else {
+        buf_add_text(out, ",\"error\":{\"code\":");
+        buf_add_int(out, call->code);
+        buf_add_text(out, ",\"message\":");
+        buf_add_json_text(out, call->message);
+        if (call->data[0]) {
+            buf_add_text(out, ",\"data\":");
+            buf_add_text(out, call->data);
+        }
+        buf_add_char(out, '}');
+    }
+    buf_add_char(out, '}');
+    buf_add_text(out, call->after);
+}
+
+struct batch *batch_new(struct json_object *requests)
+{
+    struct batch *batch = xcalloc(1, sizeof(*batch));
+
+    batch->requests = requests;
+    list_init(&batch->calls);
+    return batch;
+}
+
+void batch_free(struct batch *batch)
+{
+    json_object_put(batch->requests);
+    free(batch);
+}
+
+void batch_drop(struct batch *batch)
+{
+    list_for_each_safe (link, &batch->calls)
+        call_drop(list_entry(link, struct rpc_call, sibling));
+    batch_free(batch);
+}
+
+bool batch_finish(struct batch *batch, struct connection *connection)
+{
+    const char *before = "[";
+
+    if (batch->open || batch->next < json_object_array_length(batch->requests))
+        return false;
+    if (!list_is_empty(&batch->calls))
+        list_entry(batch->calls.prev, struct rpc_call, sibling)->after = "]\n";
+    list_for_each_safe (link, &batch->calls) {
+        struct rpc_call *call = list_entry(link, struct rpc_call, sibling);
+
+        call->before = before;
+        call->batch = NULL;
+        before = ",";
+        list_remove(link);
+        list_append(&connection->ended, &call->link);
+    }
+    connection_touch(connection);
+    return true;
+}

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+/* The envelope: JSON-RPC 2.0 requests, notifications and batches
+ * (https://www.jsonrpc.org/specification). */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/alloc.h"
+#include "common/path.h"
+#include "core/word.h"
+#include "rpc/connection.h"
+
+void dispatch_refuse(struct connection *connection, enum rpc_code code, const char *message)
+{
+    struct rpc_call *call = call_new(connection, NULL, xstrdup("null"));
+
+    rpc_error(call, code, "%s", message);
+    call_end(call);
+}
+
+void dispatch_run(struct rpc_call *call)
+{
+    const struct rpc_method *method = call->method;
+    struct engine *engine = call->engine;
+    uint64_t writes = store_writes(engine->store);
+    enum rpc_outcome outcome;
+
+    buf_clear(&call->result);
+    outcome = method->handler(call);
+    if (outcome == RPC_REPLY && !method->is_reading &&
+        (method->is_audited || (call->task_id && store_writes(engine->store) != writes)))
+        audit_stage(&engine->audit, &(struct audit_entry){
+                                        .at = engine->now.wall,
+                                        .uid = call->peer->uid,
+                                        .pid = call->peer->pid,
+                                        .actor = call->actor,
+                                        .method = method->name,
+                                        .task_id = call->task_id,
+                                        .params = call->params,
+                                    });
+    if (outcome == RPC_LATER)
+        call_delay(call);
+    else
+        call_end(call);
+}
+
+bool dispatch_admit(const struct rpc_server *server, struct rpc_call *call)
+{
+    const struct rpc_method *method = call->method;
+    enum role role = connection_role(server, call->peer->uid);
+    enum role needed = method->is_reading ? ROLE_READ : ROLE_OPERATE;
+
+    if (method->is_guarded && call->peer->is_descendant)
+        rpc_error(call, RPC_FORBIDDEN, "%s is not for the processes of attempts", method->name);
+    else if (role < needed)
+        rpc_error(call, RPC_FORBIDDEN, "%s needs the role \"%s\"; user %u has \"%s\"", method->name,
+                  role_name(needed), (unsigned)call->peer->uid, role_name(role));
+    else
+        return true;
+    return false;
+}
+
+/* Whether the task descends from that whose process asks; if not, the call's error is set. */
+static bool is_own(struct rpc_call *call)
+{
+    int64_t id = json_object_get_int64(json_get(call->params, "id"));
+    bool may = false;
+    int r = engine_may_handle(call->engine, call->peer->keeper, id, &may);
+
+    if (r < 0)
+        rpc_error_storage(call, r);
+    else if (!may)
+        rpc_error(
+            call, RPC_FORBIDDEN,
+            "task %lld was not submitted by the task whose process asks, nor by one of its own",
+            (long long)id);
+    return may;
+}
+
+/* Takes the parameters, by name; if they are not good, the call's error is set. */
+static bool check_params(struct rpc_call *call, struct json_object *params)
+{
+    const struct param *declared = call->method->params;
+    struct param_error error;
+    bool is_good = true;
+
+    if (json_object_is_type(params, json_type_array))
+        is_good = param_from_array(declared, params, &call->params, &error);
+    else
+        call->params = params ? json_object_get(params) : json_object_new_object();
+    if (!is_good || !param_check(declared, call->params, &call->engine->settings, &error)) {
+        rpc_error_field(call, error.field, error.reason);
+        return false;
+    }
+    return !(call->method->is_for_own && call->peer->is_descendant) || is_own(call);
+}
+
+/* Whether it is the acp-gateway that came with this acpd, as far as the kernel lets us see: what
+ * another user runs is told by its name alone. */
+static bool is_gateway(struct rpc_peer *peer)
+{
+    CLEANUP(freep) char *path = NULL;
+
+    if (peer->program == PEER_UNKNOWN) {
+        path = path_find_own("../gateway/acp-gateway", "acp-gateway");
+        peer->program =
+            !peer->is_descendant && path_is_run_by(path, peer->pid) ? PEER_GATEWAY : PEER_OTHER;
+    }
+    return peer->program == PEER_GATEWAY;
+}
+
+/* On whose behalf the caller calls: a member beside the method, which a gateway sets. Nobody else
+ * is believed. */
+static bool read_actor(struct rpc_call *call, struct json_object *request)
+{
+    struct json_object *actor = json_get(request, "actor");
+    const char *name;
+
+    if (!actor || !is_gateway(call->peer))
+        return true;
+    name = json_object_get_string(actor);
+    if (!json_object_is_type(actor, json_type_string) ||
+        strlen(name) != (size_t)json_object_get_string_len(actor) || !word_is_valid(name))
+        return false;
+    call->actor = xstrdup(name);
+    return true;
+}
+
+/* What is wrong with a request before its method is looked at, or NULL. */
+static const char *find_fault(struct json_object *request, bool good_id)
+{
+    struct json_object *version = json_get(request, "jsonrpc");
+
+    if (!json_object_is_type(json_get(request, "method"), json_type_string))
+        return "invalid request: method must be a string";
+    if (!good_id)
+        return "invalid request: id must be a string, a number or null";
+    if (!json_object_is_type(version, json_type_string) ||
+        strcmp(json_object_get_string(version), "2.0") != 0)
+        return "invalid request: jsonrpc must be \"2.0\"";
+    return NULL;
+}
+
+/* Finds the method and checks what it is given. False: the call's error is set. */
+static bool prepare(struct rpc_call *call, struct json_object *request)
+{
+    const struct rpc_server *server = call->connection->server;
+    struct json_object *params = json_get(request, "params");
+    const char *name = json_get_string(request, "method");
+
+    call->method = rpc_method_find(name);
+    if (params && !json_object_is_type(params, json_type_object) &&
+        !json_object_is_type(params, json_type_array))
+        rpc_error(call, RPC_INVALID_REQUEST,
+                  "invalid request: params must be an object or an array");
+    else if (!read_actor(call, request))
+        rpc_error(call, RPC_INVALID_REQUEST,
+                  "invalid request: actor must be a word of the form " WORD_PATTERN);
+    else if (!call->method)
+        rpc_error(call, RPC_METHOD_NOT_FOUND, "method \"%s\" not found", name);
+    else if (call->batch && call->id && connection_is_congested(call->connection))
+        rpc_error(call, RPC_UNAVAILABLE,
+                  "not done: the batch's replies have passed the limit of %lld bytes",
+                  (long long)server->engine->settings.output_limit);
+    else
+        return dispatch_admit(server, call) && check_params(call, params);
+    return false;
+}
+
+static void handle_request(struct connection *connection, struct batch *batch,
+                           struct json_object *request)
+{
+    struct json_object *id = NULL;
+    struct rpc_call *call;
+    const char *fault;
+    bool has_id, good_id;
+
+    if (!json_object_is_type(request, json_type_object)) {
+        call = call_new(connection, batch, xstrdup("null"));
+        rpc_error(call, RPC_INVALID_REQUEST, "invalid request: must be an object");
+        call_end(call);
+        return;
+    }
+    has_id = json_object_object_get_ex(request, "id", &id);
+    good_id = !id || json_object_is_type(id, json_type_string) ||
+              json_object_is_type(id, json_type_int) || json_object_is_type(id, json_type_double);
+    fault = find_fault(request, good_id);
+    if (has_id && good_id)
+        call = call_new(connection, batch, xstrdup(json_compact(id)));
+    else
+        call = call_new(connection, batch, fault ? xstrdup("null") : NULL);
+    if (fault)
+        rpc_error(call, RPC_INVALID_REQUEST, "%s", fault);
+    if (!fault && prepare(call, request))
+        dispatch_run(call);
+    else
+        call_end(call);
+}
+
+void dispatch_batch(struct connection *connection)
+{
+    struct batch *batch = connection->batch;
+
+    handle_request(connection, batch, json_object_array_get_idx(batch->requests, batch->next++));
+    if (batch->next < json_object_array_length(batch->requests))
+        return;
+    connection->batch = NULL; /* its last call finishes it, if it has not ended yet */
+    if (batch_finish(batch, connection))
+        batch_free(batch);
+}
+
+static void begin_batch(struct connection *connection, struct json_object *requests)
+{
+    size_t count = json_object_array_length(requests);
+    int64_t limit = connection->server->engine->settings.batch_limit;
+
+    if (!count || count > (size_t)limit) {
+        char message[96];
+
+        snprintf(message, sizeof(message), "invalid request: a batch has 1 to %lld requests",
+                 (long long)limit);
+        dispatch_refuse(connection, RPC_INVALID_REQUEST, message);
+        return;
+    }
+    connection->batch = batch_new(json_object_get(requests));
+}
+
+void dispatch_line(struct connection *connection, const char *line, size_t len)
+{
+    CLEANUP(json_putp) struct json_object *message = NULL;
+    const char *reason;
+    size_t offset;
+
+    if (json_reader_parse(connection->server->reader, line, len, &message, &reason, &offset) < 0) {
+        char text[160];
+
+        snprintf(text, sizeof(text), "parse error at byte %zu: %s", offset, reason);
+        dispatch_refuse(connection, RPC_PARSE_ERROR, text);
+    } else if (json_object_is_type(message, json_type_array)) {
+        begin_batch(connection, message);
+    } else {
+        handle_request(connection, NULL, message);
+    }
+}

@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""How long a client waits while 64 others ask for as much as they can.
+
+A daemon with many tasks and profiles; each load is 64 connections that keep one kind of call
+pipelined, as a batch or as lines. A further client measures the round trip of get_task.
+"""
+
+import argparse
+import json
+import multiprocessing
+import select
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+TASKS = 60_000
+PROFILES = 10_000
+CONNECTIONS = 64
+PRESSES = 2  # processes that have them
+AHEAD = 1000  # requests in flight on each connection
+GOAL_MS = 100
+
+
+def request(number, method, params):
+    return {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+
+
+def lines_of(method, **params):
+    return "".join(json.dumps(request(i, method, params)) + "\n" for i in range(AHEAD)).encode()
+
+
+def batch_of(method, **params):
+    return (json.dumps([request(i, method, params) for i in range(AHEAD)]) + "\n").encode()
+
+
+TASK = {"title": "t"}
+LOADS = {
+    "nothing": b"",
+    "batches of lists that find nothing": batch_of("list_tasks", profile="z", limit=1),
+    "lists of 100 tasks": lines_of("list_tasks", limit=100),
+    "queues of 100 tasks": lines_of("get_profile_task_queue", name="w", limit=100),
+    "single tasks": lines_of("get_task", id=1),
+    "states of all profiles": lines_of("get_profile_states"),
+    "metrics": lines_of("get_profile_metrics", name="w", range="7d"),
+    "assignments": lines_of("assign_task_to_profile", name="sink", task=TASK),
+    "assignments in batches": batch_of("assign_task_to_profile", name="sink", task=TASK),
+    "routing": lines_of("get_best_profile_for_task", task=TASK),
+    "claims that find nothing": lines_of("claim_task", profiles=["z"], worker="x"),
+    "discovery": lines_of("rpc.discover"),
+}
+
+
+class Client:
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(str(path))
+        self.reader = self.socket.makefile("rb")
+
+    def call(self, method, **params):
+        self.socket.sendall((json.dumps(request(1, method, params)) + "\n").encode())
+        return json.loads(self.reader.readline())
+
+
+class Greedy:
+    """Sends its load again and again, and reads whatever comes."""
+
+    def __init__(self, path, load):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(str(path))
+        self.socket.setblocking(False)
+        self.load, self.at = load, 0
+
+    def move(self, readable, writable):
+        if readable:
+            self.socket.recv(1 << 20)
+        if writable:
+            self.at += self.socket.send(self.load[self.at:self.at + (1 << 16)])
+            if self.at == len(self.load):
+                self.at = 0
+
+
+def press(path, load, end):
+    """Keeps the connections busy until then."""
+    greedy = [Greedy(path, load) for _ in range(CONNECTIONS // PRESSES)]
+    while time.monotonic() < end:
+        sockets = [one.socket for one in greedy]
+        readable, writable, _ = select.select(sockets, sockets, [], 0.1)
+        for one in greedy:
+            one.move(one.socket in readable, one.socket in writable)
+
+
+def measure(path, load, seconds):
+    """Round trips of get_task, in ms."""
+    end = time.monotonic() + seconds
+    presses = [multiprocessing.Process(target=press, args=(path, load, end)) for _ in range(PRESSES if load else 0)]
+    for one in presses:
+        one.start()
+    time.sleep(seconds / 5)
+    client = Client(path)
+    waits = []
+    while time.monotonic() < end:
+        sent = time.monotonic()
+        client.call("get_task", id=1)
+        waits.append(1000 * (time.monotonic() - sent))
+        time.sleep(0.005)
+    for one in presses:
+        one.join()
+    return sorted(waits)
+
+
+def fill(client):
+    for start in range(0, TASKS, AHEAD):
+        client.socket.sendall((json.dumps([request(i, "assign_task_to_profile", {"name": "w", "task": TASK})
+                                           for i in range(AHEAD)]) + "\n").encode())
+        client.reader.readline()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", required=True, type=Path)
+    parser.add_argument("--seconds", type=float, default=5, help="for each load")
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="acpd-fair-"))
+    worker = {"runner": {"type": "worker"}, "queueLimit": 100_000_000}
+    profiles = [{"name": name, **worker} for name in ("w", "z", "sink")]
+    profiles += [{"name": f"p{i}", **worker} for i in range(PROFILES - len(profiles))]
+    (folder / "config.json").write_text(json.dumps({"profiles": profiles, "lineLimit": 16 << 20}))
+    path = folder / "acpd.sock"
+    daemon = subprocess.Popen([options.build / "daemon/acpd", "--config", folder / "config.json", "--socket", path,
+                               "--state-dir", folder / "state"], stderr=subprocess.DEVNULL)
+    try:
+        while not path.exists():
+            time.sleep(0.05)
+        fill(Client(path))
+        print(f"{CONNECTIONS} connections, {AHEAD} requests ahead on each, {TASKS} tasks, {PROFILES} profiles\n")
+        print("| load | calls | median ms | 99 % ms | longest ms |\n|---|---:|---:|---:|---:|")
+        worst = 0
+        for name, load in LOADS.items():
+            waits = measure(path, load, options.seconds)
+            worst = max(worst, waits[-1])
+            print(f"| {name} | {len(waits)} | {waits[len(waits) // 2]:.1f} | "
+                  f"{waits[int(0.99 * (len(waits) - 1))]:.1f} | {waits[-1]:.1f} |", flush=True)
+        print(f"\ngoal: nobody waits {GOAL_MS} ms: {'met' if worst < GOAL_MS else 'missed'}")
+    finally:
+        daemon.kill()
+        daemon.wait()
+        subprocess.run(["rm", "-rf", folder], check=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

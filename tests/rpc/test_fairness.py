@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT
+"""A pass has a bound, whatever is asked for in it; what is left goes on in the next one."""
+
+import json
+import select
+
+from acpd import profile, wait_until
+
+TASKS = 4000
+WORKER = {"runner": {"type": "worker"}, "maxConcurrentTasks": 1}
+
+
+def call(id, method, **params):
+    return {"jsonrpc": "2.0", "id": id, "method": method, "params": params}
+
+
+def fill(client, name, count):
+    for start in range(0, count, 500):
+        client.send(json.dumps([call(i, "assign_task_to_profile", name=name, task={"title": "t"})
+                                for i in range(start, min(start + 500, count))]) + "\n")
+        assert all("result" in reply for reply in client.reply())
+
+
+def queued(client):
+    return sum(state["queueSize"] for state in client.get_profile_states())
+
+
+def test_batches_that_look_at_many_rows_keep_nobody_waiting(make_daemon):
+    daemon = make_daemon({"name": "w", **WORKER, "queueLimit": TASKS}, {"name": "z", **WORKER})
+    line = json.dumps([call(i, "list_tasks", profile="z", limit=1) for i in range(500)]) + "\n"
+    with daemon.client() as client:
+        fill(client, "w", TASKS)
+        greedy = [daemon.client() for _ in range(4)]
+        for other in greedy:
+            other.send(line)
+        for _ in range(3):
+            assert queued(client) == TASKS
+        pending = [other for other in greedy if not select.select([other.socket], [], [], 0)[0]]
+        assert pending, "the others' batches were not answered before"
+        for other in greedy:
+            replies = other.reply()
+            assert [reply["id"] for reply in replies] == list(range(500))
+            assert all(reply["result"]["tasks"] == [] for reply in replies)
+            other.close()
+
+
+def test_a_batch_goes_on_where_it_was(make_daemon):
+    daemon = make_daemon({"name": "w", **WORKER}, linesPerPass=3)
+    with daemon.client() as client, daemon.client() as other:
+        calls = [call(f"a{i}", "assign_task_to_profile", name="w", task={"title": str(i)}) for i in range(20)]
+        del calls[7]["id"]  # a notification has no reply
+        client.send(json.dumps(calls) + "\n" + json.dumps(call("last", "get_health")) + "\n")
+        other.assign("w", title="another")
+        replies = client.reply()
+        assert [reply["id"] for reply in replies] == [f"a{i}" for i in range(20) if i != 7]
+        assert client.reply()["id"] == "last"
+        titles = [task["title"] for task in client.list_tasks(limit=50)["tasks"] if task["title"] != "another"]
+        assert titles == [str(i) for i in reversed(range(20))]
+
+
+def test_a_batch_of_one_who_leaves_is_done_to_its_end(make_daemon):
+    daemon = make_daemon({"name": "w", **WORKER}, linesPerPass=1)
+    with daemon.client() as client:
+        with daemon.client() as other:
+            other.send(json.dumps([call(i, "assign_task_to_profile", name="w", task={"title": "t"})
+                                   for i in range(50)]) + "\n")
+        wait_until(lambda: queued(client) == 50, "all of it is done")
+
+
+def test_a_claim_in_a_batch_whose_client_leaves_is_given_back(make_daemon):
+    daemon = make_daemon({"name": "w", **WORKER}, linesPerPass=1)
+    with daemon.client() as client:
+        id = client.assign("w")["id"]
+        with daemon.client() as other:
+            other.send(json.dumps([call(0, "claim_task", profiles=["w"], worker="gone")]
+                                  + [call(i, "get_health") for i in range(1, 300)]) + "\n")
+        wait_until(lambda: client.task(id)["attempt"] == 1 and client.task(id)["status"] == "queued",
+                   "it is queued again")
+        assert client.claim_task(profiles=["w"], worker="next")["task"]["id"] == id
+
+
+def test_who_waits_first_is_served_first_without_a_wait_of_ones_own(make_daemon):
+    """A claim without a wait asks behind those that wait, in the same pass."""
+    daemon = make_daemon({"name": "w", **WORKER}, profile("other"))
+    with daemon.client() as first, daemon.client() as client:
+        first.send_call("claim_task", profiles=["w"], worker="first", wait=60)
+        wait_until(lambda: client.claim_task(profiles=["w"], worker="second") == {"task": None})
+        id = client.assign("w")["id"]
+        assert client.claim_task(profiles=["w"], worker="second") == {"task": None}
+        assert first.reply()["result"]["task"]["id"] == id
