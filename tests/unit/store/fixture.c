@@ -340,21 +340,6 @@ int64_t claim(int64_t profile_id)
     return tasks.tasks[0].id;
 }
 
-int64_t wake(int64_t profile_id, size_t limit, int64_t now, struct store_tasks *ret_tasks,
-             int64_t *ret_next)
-{
-    const struct store_waking waking = {
-        .profile_id = profile_id,
-        .limit = limit,
-        .now = now,
-        .queue_now = now,
-        .aging_interval = INTERVAL,
-    };
-
-    MUST(store_wake(store, &waking, ret_tasks, ret_next));
-    return (int64_t)ret_tasks->count;
-}
-
 int64_t count_abandoned(void)
 {
     CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
@@ -389,31 +374,6 @@ int collect(struct task *task, void *data)
         ck_abort_msg("too many rows");
     ids->ids[ids->count++] = task->id;
     return ids->count == ids->limit;
-}
-
-void check_ids(const struct ids *got, const int64_t *expected, size_t count)
-{
-    for (size_t i = 0; i < got->count && i < count; i++)
-        if (got->ids[i] != expected[i])
-            ck_abort_msg("number %zu is task %lld, not %lld", i, (long long)got->ids[i],
-                         (long long)expected[i]);
-    if (got->count != count)
-        ck_abort_msg("%zu tasks, not %zu", got->count, count);
-}
-
-void keep_profile(struct store_profile *profile, void *data)
-{
-    struct profile_rows *rows = data;
-
-    rows->rows[rows->count++] = *profile;
-    *profile = (struct store_profile){0};
-}
-
-void profile_rows_deinit(struct profile_rows *rows)
-{
-    for (size_t i = 0; i < rows->count; i++)
-        store_profile_deinit(&rows->rows[i]);
-    rows->count = 0;
 }
 
 void list_bucket(int64_t at, const struct metrics_bucket *bucket, void *data)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tests of the store share: a store in a folder of its own, its file as another program
- * sees it, tasks to put there, and lists of what came out. */
+/* What the tests of the store that are about SQLite share (tests/store has the interface): a store
+ * in a folder of its own, its file as another program sees it, tasks to put there, and lists of
+ * what came out. */
 #pragma once
 
 #include <check.h>
@@ -105,9 +106,6 @@ int64_t add(int64_t profile_id, enum task_status status, int64_t place);
 struct task full_task(void);
 /** Claims one task; 0: nothing is queued. */
 int64_t claim(int64_t profile_id);
-/** Wakes scheduled tasks of the profile, `limit` at most; returns how many. */
-int64_t wake(int64_t profile_id, size_t limit, int64_t now, struct store_tasks *ret_tasks,
-             int64_t *ret_next);
 /** How many tasks are running and no worker's. */
 int64_t count_abandoned(void);
 void add_attempt(int64_t task_id, int64_t number, int64_t profile_id, int64_t finished_at,
@@ -121,15 +119,6 @@ struct ids {
 };
 
 int collect(struct task *task, void *data);
-void check_ids(const struct ids *got, const int64_t *expected, size_t count);
-
-struct profile_rows {
-    struct store_profile rows[8];
-    size_t count;
-};
-
-void keep_profile(struct store_profile *profile, void *data);
-void profile_rows_deinit(struct profile_rows *rows);
 
 struct listed {
     int64_t at[64];
@@ -144,12 +133,8 @@ TCase *add_case(Suite *suite, const char *name, SFun before, SFun after);
 
 /* The cases of each file. */
 
-void add_task_cases(Suite *suite);
-void add_queue_cases(Suite *suite);
-void add_profile_cases(Suite *suite);
-void add_dependency_cases(Suite *suite);
-void add_metrics_cases(Suite *suite);
-void add_pass_cases(Suite *suite);
-void add_model_cases(Suite *suite);
+void add_statement_cases(Suite *suite);
+void add_year_cases(Suite *suite);
+void add_failure_cases(Suite *suite);
 void add_open_cases(Suite *suite);
 void add_disk_cases(Suite *suite);

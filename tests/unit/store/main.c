@@ -9,13 +9,9 @@ int main(void)
     SRunner *runner = srunner_create(suite);
     int failed;
 
-    add_task_cases(suite);
-    add_queue_cases(suite);
-    add_profile_cases(suite);
-    add_dependency_cases(suite);
-    add_metrics_cases(suite);
-    add_pass_cases(suite);
-    add_model_cases(suite);
+    add_statement_cases(suite);
+    add_year_cases(suite);
+    add_failure_cases(suite);
     add_open_cases(suite);
     add_disk_cases(suite);
     srunner_run_all(runner, CK_ENV);

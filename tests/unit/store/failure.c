@@ -1,89 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Passes. */
+/* Passes that fail, and what a store takes on disk. */
 #include <errno.h>
 #include <string.h>
 
 #include "common/alloc.h"
 #include "fixture.h"
-
-/* Some of everything. */
-static void write_everything(void)
-{
-    const struct metrics_bucket one = {.completed = 1};
-    struct task task = new_task(alpha, TASK_QUEUED, 3);
-
-    ensure("new");
-    MUST(add_task(&task));
-    EXPECT(claim(alpha) > 0, true);
-    add_attempt(task.id, 1, alpha, NOW, ERROR_EXIT);
-    MUST(store_add_metrics(store, alpha, NOW, &one));
-    MUST(store_prune_metrics(store, beta, MINUTE, NOW));
-    MUST(store_update_profile(store, alpha, 0, NOW));
-}
-
-START_TEST(pass_commits_as_one)
-{
-    CLEANUP(freep) char *before = dump();
-
-    ck_assert(!store_is_writing(store));
-    MUST(store_commit(store)); /* harmless */
-    write_everything();
-    ck_assert(store_is_writing(store));
-    check_dump(before, "not committed");
-    MUST(store_commit(store));
-    ck_assert(!store_is_writing(store));
-    ck_assert_str_eq(store_error(store), "");
-    free(before);
-    before = dump();
-    ck_assert_ptr_nonnull(strstr(before, "|new|"));
-    reopen_store();
-    check_dump(before, "reopened");
-}
-END_TEST
-
-START_TEST(pass_rolls_back)
-{
-    CLEANUP(freep) char *before = NULL;
-    struct task task = {0};
-
-    store_rollback(store); /* harmless */
-    add(beta, TASK_QUEUED, 1);
-    MUST(store_add_metrics(store, beta, NOW - HOUR, &(struct metrics_bucket){.completed = 1}));
-    MUST(store_commit(store));
-    before = dump();
-    for (int i = 0; i < 3; i++) {
-        write_everything();
-        store_rollback(store);
-        ck_assert(!store_is_writing(store));
-        ck_assert(!store_has_failed(store));
-        check_dump(before, "rolled back");
-        EXPECT(store_first_queued(store, alpha, 0, &task), 0);
-        EXPECT(count_abandoned(), 0);
-        MUST(store_commit(store)); /* of nothing */
-        check_dump(before, "committed afterwards");
-    }
-    write_everything();
-    reopen_store(); /* closed without a commit */
-    check_dump(before, "reopened");
-}
-END_TEST
-
-START_TEST(pass_reads_what_it_wrote)
-{
-    struct task task = {0};
-    struct ids ids = {0};
-    int64_t id, next;
-
-    ck_assert(!store_is_writing(store));
-    EXPECT(store_first_queued(store, alpha, 0, &task), 0);
-    ck_assert(!store_is_writing(store)); /* reading opens no transaction */
-    id = add(alpha, TASK_QUEUED, 1);
-    EXPECT(store_list_queue(store, alpha, NULL, collect, &ids), 0);
-    EXPECT(store_list_tasks(store, &(struct store_filter){.scan_limit = 9}, collect, &ids, &next),
-           0);
-    check_ids(&ids, (int64_t[]){id, id}, 2);
-}
-END_TEST
 
 static int claim_result(void)
 {
@@ -175,13 +96,10 @@ START_TEST(size_is_that_of_the_files)
 }
 END_TEST
 
-void add_pass_cases(Suite *suite)
+void add_failure_cases(Suite *suite)
 {
     TCase *tcase = add_case(suite, "pass", setup, teardown);
 
-    tcase_add_test(tcase, pass_commits_as_one);
-    tcase_add_test(tcase, pass_rolls_back);
-    tcase_add_test(tcase, pass_reads_what_it_wrote);
     tcase_add_test(tcase, pass_that_failed_can_only_be_rolled_back);
     tcase_add_test(tcase, pass_that_finds_the_database_locked);
     tcase_add_test(tcase, size_is_that_of_the_files);

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/* Changing tasks, under a fence. */
+#include "fixture.h"
+
+START_TEST(task_is_saved)
+{
+    struct task other = new_task(alpha, TASK_RUNNING, 5), task = new_task(alpha, TASK_RUNNING, 6);
+    struct task saved = full_task();
+
+    other.attempt = task.attempt = 3;
+    task.key = (char *)"first";
+    task.routing = (char *)"{}";
+    task.timeout_ms = 21;
+    task.max_attempts = 22;
+    task.run_at = 23;
+    MUST(add_task(&other));
+    MUST(add_task(&task));
+    MUST(store_commit(store));
+
+    saved.id = task.id;
+    saved.profile_id = beta;
+    /* What a task is given at its start is as it was read. */
+    saved.created_at = task.created_at;
+    saved.timeout_ms = task.timeout_ms;
+    saved.max_attempts = task.max_attempts;
+    saved.key = task.key;
+    saved.routing = task.routing;
+    saved.body = task.body;
+    saved.type = task.type;
+    saved.submitted_by = task.submitted_by;
+    saved.depth = task.depth;
+    EXPECT(save_task(&saved, TASK_RUNNING, 3), 1);
+    check_stored(&saved);
+    check_stored(&other);
+    MUST(store_commit(store));
+    reopen_store();
+    check_stored(&saved);
+    check_stored(&other);
+
+    /* Texts can be taken away again. */
+    task = saved;
+    task.error_class = ERROR_NONE;
+    task.error_message = task.error_tail = task.result = NULL;
+    EXPECT(save_task(&task, TASK_FAILED, 12), 1);
+    check_stored(&task);
+}
+END_TEST
+
+/* Each verb that changes a task comes down to this: it holds only for what was looked at. */
+START_TEST(task_that_moved_on_is_not_saved)
+{
+    struct task tasks[TASK_STATUS_COUNT];
+
+    for (int now = TASK_QUEUED; now < TASK_STATUS_COUNT; now++) {
+        tasks[now] = full_task();
+        tasks[now].key = NULL;
+        tasks[now].status = (enum task_status)now;
+        MUST(add_task(&tasks[now]));
+    }
+    MUST(store_commit(store));
+    for (int now = TASK_QUEUED; now < TASK_STATUS_COUNT; now++) {
+        for (int was = TASK_QUEUED; was < TASK_STATUS_COUNT; was++) {
+            for (int64_t attempt = 11; attempt <= 13; attempt++) {
+                struct task change = new_task(beta, TASK_SCHEDULED, 99);
+                bool holds = now == was && attempt == tasks[now].attempt;
+
+                change.id = tasks[now].id;
+                change.attempt = 20;
+                EXPECT(save_task(&change, (enum task_status)was, attempt), holds);
+                if (!holds)
+                    check_stored(&tasks[now]);
+                store_rollback(store);
+                check_stored(&tasks[now]);
+            }
+        }
+    }
+}
+END_TEST
+
+/* The transitions of a task's life, each told twice: the second one comes too late. */
+START_TEST(transitions_happen_once)
+{
+    static const struct {
+        enum task_status from, to;
+        int attempts; /* that it adds */
+    } steps[] = {
+        {TASK_BLOCKED, TASK_SCHEDULED, 0}, {TASK_SCHEDULED, TASK_QUEUED, 0},
+        {TASK_QUEUED, TASK_RUNNING, 1},    {TASK_RUNNING, TASK_SCHEDULED, 0}, /* a retry */
+        {TASK_SCHEDULED, TASK_QUEUED, 0},  {TASK_QUEUED, TASK_RUNNING, 1},
+        {TASK_RUNNING, TASK_QUEUED, 0}, /* interrupted */
+        {TASK_QUEUED, TASK_RUNNING, 1},    {TASK_RUNNING, TASK_FAILED, 0},
+        {TASK_FAILED, TASK_QUEUED, 0},     {TASK_QUEUED, TASK_CANCELLED, 0},
+        {TASK_CANCELLED, TASK_QUEUED, 0},  {TASK_QUEUED, TASK_RUNNING, 1},
+        {TASK_RUNNING, TASK_COMPLETED, 0},
+    };
+    struct task task = new_task(alpha, TASK_BLOCKED, 1);
+    struct task_counts counts = {0};
+
+    MUST(add_task(&task));
+    for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+        int64_t was = task.attempt;
+        struct task late;
+
+        MUST(task_transition(&task, steps[i].to, &counts));
+        task.attempt += steps[i].attempts;
+        task.place = (int64_t)i;
+        EXPECT(save_task(&task, steps[i].from, was), 1);
+        check_stored(&task);
+        late = task;
+        late.place = 1000;
+        EXPECT(save_task(&late, steps[i].from, was), 0);
+        check_stored(&task);
+        if (i % 2)
+            MUST(store_commit(store));
+    }
+    ck_assert_int_eq(task.attempt, 4);
+}
+END_TEST
+
+/* An end of an older attempt must not end a younger one. */
+START_TEST(attempt_is_the_fence)
+{
+    struct task task = new_task(alpha, TASK_RUNNING, 1), end;
+
+    task.attempt = 1;
+    MUST(add_task(&task));
+    end = task;
+    task.attempt = 2; /* interrupted and claimed again meanwhile */
+    EXPECT(save_task(&task, TASK_RUNNING, 1), 1);
+    end.status = TASK_COMPLETED;
+    EXPECT(save_task(&end, TASK_RUNNING, 1), 0);
+    check_stored(&task);
+}
+END_TEST
+
+void add_change_cases(Suite *suite)
+{
+    TCase *tcase = add_case(suite, "change", setup, teardown);
+
+    tcase_add_test(tcase, task_is_saved);
+    tcase_add_test(tcase, task_that_moved_on_is_not_saved);
+    tcase_add_test(tcase, transitions_happen_once);
+    tcase_add_test(tcase, attempt_is_the_fence);
+}

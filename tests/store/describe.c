@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/* A store in words: all that its interface lets one read. */
+#include <string.h>
+
+#include "common/alloc.h"
+#include "fixture.h"
+
+struct description {
+    struct store *store;
+    struct buf text;
+    int64_t profiles[8];
+    size_t count;
+};
+
+static void add_profile(struct store_profile *profile, void *data)
+{
+    struct description *d = data;
+
+    ck_assert_uint_lt(d->count, ARRAY_SIZE(d->profiles));
+    d->profiles[d->count++] = profile->id;
+    buf_printf(&d->text, "profile %lld %s, active %d, last %lld:", (long long)profile->id,
+               profile->name, profile->is_active, (long long)profile->last_activity);
+    for (int i = TASK_QUEUED; i < TASK_STATUS_COUNT; i++)
+        buf_printf(&d->text, " %lld", (long long)profile->counts.by_status[i]);
+    buf_printf(&d->text, ", %lld bytes\n", (long long)profile->counts.finished_bytes);
+}
+
+static int add_row(struct task *task, void *data)
+{
+    struct description *d = data;
+
+    buf_add_text(&d->text, "task");
+#define X(field) buf_printf(&d->text, " %lld", (long long)task->field);
+    NUMBERS(X)
+#undef X
+#define X(field) buf_printf(&d->text, " %s", task->field ? task->field : "-");
+    TEXTS(X)
+#undef X
+    buf_add_char(&d->text, '\n');
+    return 0;
+}
+
+static int add_place(struct task *task, void *data)
+{
+    struct description *d = data;
+    enum task_status status = TASK_NEW;
+    int64_t id = 0;
+    int r = store_unmet_dependency(d->store, task->id, &id, &status);
+
+    ck_assert_int_ge(r, 0);
+    buf_printf(&d->text, " %lld", (long long)task->id);
+    if (r)
+        buf_printf(&d->text, "(%lld %s)", (long long)id, task_status_name(status));
+    return 0;
+}
+
+static void add_bucket(int64_t at, const struct metrics_bucket *bucket, void *data)
+{
+    struct description *d = data;
+
+    buf_printf(&d->text, "%lld: %lld %lld %lld %lld %lld %lld %lld %lld %lld %lld %lld %f %s ",
+               (long long)at, (long long)bucket->completed, (long long)bucket->failed,
+               (long long)bucket->cancelled, (long long)bucket->retried,
+               (long long)bucket->successes, (long long)bucket->errors,
+               (long long)bucket->duration_sum_ms, (long long)bucket->arrived,
+               (long long)bucket->started, (long long)bucket->wait_sum_ms,
+               (long long)bucket->queue_max, bucket->cost.amount, bucket->cost.currency);
+    metrics_histogram_print(bucket->durations, &d->text);
+    buf_add_text(&d->text, "; ");
+    metrics_histogram_print(bucket->waits, &d->text);
+    buf_add_char(&d->text, '\n');
+}
+
+static void add_span(int64_t started_at, int64_t seen_at, void *data)
+{
+    struct description *d = data;
+
+    buf_printf(&d->text, "ran %lld to %lld\n", (long long)started_at, (long long)seen_at);
+}
+
+static void add_lease(struct store_lease *lease, void *data)
+{
+    struct description *d = data;
+
+    buf_printf(&d->text, "lease of %lld, attempt %lld: %s, %lld ms, %s\n",
+               (long long)lease->task_id, (long long)lease->attempt, lease->token,
+               (long long)lease->lease_ms, lease->worker);
+}
+
+static void add_what_a_profile_has(struct description *d, int64_t id)
+{
+    static const int64_t spans[] = {METRICS_MINUTE, METRICS_QUARTER, METRICS_HOUR};
+    CLEANUP(metrics_window_deinit) struct metrics_window window = {0};
+
+    buf_printf(&d->text, "profile %lld\nqueue", (long long)id);
+    EXPECT(store_list_queue(d->store, id, NULL, add_place, d), 0);
+    metrics_window_resize(&window, 1000);
+    EXPECT(store_fill_window(d->store, id, &window), 0);
+    buf_add_text(&d->text, "\nattempts");
+    for (size_t i = 0; i < window.count; i++)
+        buf_printf(&d->text, " %c%lld", window.samples[i].success ? 'S' : 'F',
+                   (long long)window.samples[i].duration_ms);
+    buf_add_text(&d->text, "\nmetrics\n");
+    for (size_t i = 0; i < ARRAY_SIZE(spans); i++)
+        EXPECT(store_list_metrics(d->store, id, spans[i], 0, INT64_MAX, add_bucket, d), 0);
+}
+
+char *describe(struct store *handle)
+{
+    const struct store_filter all = {.scan_limit = INT64_MAX};
+    struct description d = {.store = handle};
+    int64_t next;
+
+    EXPECT(store_list_profiles(handle, add_profile, &d), 0);
+    EXPECT(store_list_tasks(handle, &all, add_row, &d, &next), 0);
+    for (size_t i = 0; i < d.count; i++)
+        add_what_a_profile_has(&d, d.profiles[i]);
+    EXPECT(store_list_uptime(handle, 0, INT64_MAX, add_span, &d), 0);
+    EXPECT(store_list_leases(handle, add_lease, &d), 0);
+    return buf_take(&d.text);
+}
+
+char *dump(void)
+{
+    struct store *handle = open_handle();
+    char *text = describe(handle);
+
+    close_handle(&handle);
+    return text;
+}
+
+void check_dump(const char *expected, const char *when)
+{
+    CLEANUP(freep) char *now = dump();
+
+    if (strcmp(now, expected) != 0)
+        ck_abort_msg("%s: the store changed from\n%.2000s\nto\n%.2000s", when, expected, now);
+}

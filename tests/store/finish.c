@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* Ends of attempts. */
+#include <string.h>
+
+#include "fixture.h"
+
+static void check_window(int64_t profile_id, size_t capacity, const char *expected)
+{
+    CLEANUP(metrics_window_deinit) struct metrics_window window = {0};
+
+    metrics_window_resize(&window, capacity);
+    MUST(store_fill_window(store, profile_id, &window));
+    EXPECT((int64_t)window.count, (int64_t)strlen(expected));
+    for (size_t i = 0; i < window.count; i++) {
+        const struct metrics_sample *sample = &window.samples[i];
+
+        /* Letters in the order of time; the duration says which it is. */
+        if ((sample->success ? 'S' : 'F') != expected[i])
+            ck_abort_msg("number %zu of %s", i, expected);
+        if (i && sample->duration_ms <= sample[-1].duration_ms)
+            ck_abort_msg("number %zu is older than the one before it", i);
+    }
+}
+
+START_TEST(attempts_fill_the_window)
+{
+    static const enum error_class classes[] = {
+        ERROR_NONE, ERROR_EXIT,        ERROR_RATE_LIMIT, ERROR_SIGNAL,
+        ERROR_NONE, ERROR_AUTH,        ERROR_TIMEOUT,    ERROR_NONE,
+        ERROR_NONE, ERROR_INTERRUPTED, ERROR_CANCELLED,  ERROR_LOST_LEASE};
+
+    check_window(alpha, 5, "");
+    /* In another order than that of time. */
+    for (size_t i = 0; i < ARRAY_SIZE(classes); i++) {
+        size_t k = i * 5 % ARRAY_SIZE(classes);
+
+        add_attempt(alpha, NOW + 1 + (int64_t)k, classes[k]);
+        add_attempt(beta, NOW + 1 + (int64_t)k, ERROR_NONE);
+    }
+    check_window(alpha, 100, "SFFSFSSF");
+    check_window(alpha, 8, "SFFSFSSF");
+    check_window(alpha, 3, "SSF");
+    check_window(alpha, 1, "F");
+    MUST(store_commit(store));
+    reopen_store();
+    check_window(alpha, 4, "FSSF");
+    check_window(beta, 2, "SS");
+}
+END_TEST
+
+void add_finish_cases(Suite *suite)
+{
+    TCase *tcase = add_case(suite, "finish", setup, teardown);
+
+    tcase_add_test(tcase, attempts_fill_the_window);
+}
