@@ -310,7 +310,7 @@ int64_t add_depending(int64_t profile_id, enum task_status status, const int64_t
 {
     struct task task = new_task(profile_id, status, 0), known = {0};
     const struct store_addition addition = {
-        .task = &task, .limit = 100, .depends_on = on, .depends_on_count = count};
+        .task = &task, .limit = 1000, .depends_on = on, .depends_on_count = count};
 
     EXPECT(store_add(store, &addition, &known), STORE_DONE);
     return task.id;

@@ -164,3 +164,5 @@ void add_profile_cases(Suite *suite);
 void add_metrics_cases(Suite *suite);
 void add_pass_cases(Suite *suite);
 void add_model_cases(Suite *suite);
+void add_race_cases(Suite *suite);
+void add_process_cases(Suite *suite);

@@ -20,6 +20,8 @@ int main(void)
     add_metrics_cases(suite);
     add_pass_cases(suite);
     add_model_cases(suite);
+    add_race_cases(suite);
+    add_process_cases(suite);
     engine_add_cases(suite);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
