@@ -110,14 +110,12 @@ int store_add_metrics(struct store *store, int64_t profile_id, int64_t at,
                       const struct metrics_bucket *bucket)
 {
     static const int64_t spans[] = {METRICS_MINUTE, METRICS_QUARTER, METRICS_HOUR};
+    /* Before the rows are read: what they are written with is what they then hold. */
+    int r = sqlite_begin(store);
 
-    for (size_t i = 0; i < ARRAY_SIZE(spans); i++) {
-        int r = add_to_bucket(store, profile_id, spans[i], at, bucket);
-
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    for (size_t i = 0; i < ARRAY_SIZE(spans) && r == 0; i++)
+        r = add_to_bucket(store, profile_id, spans[i], at, bucket);
+    return r;
 }
 
 int store_list_metrics(struct store *store, int64_t profile_id, int64_t span, int64_t from,

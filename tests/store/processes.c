@@ -461,6 +461,27 @@ START_TEST(every_dependant_is_told_once)
 }
 END_TEST
 
+/* Metrics */
+
+static int add_metrics(struct racer *racer)
+{
+    const struct metrics_bucket bucket = {.completed = 1 + racer->number, .arrived = 1};
+
+    return store_add_metrics(store, alpha, NOW, &bucket);
+}
+
+START_TEST(metrics_of_both_add_up)
+{
+    const int64_t minute = NOW - NOW % MINUTE;
+    struct metrics_bucket total;
+
+    race(add_metrics, add_metrics);
+    MUST(store_sum_metrics(store, alpha, minute, minute + MINUTE, &total));
+    EXPECT(total.completed, ROUNDS + 2 * ROUNDS);
+    EXPECT(total.arrived, 2 * ROUNDS);
+}
+END_TEST
+
 void add_process_cases(Suite *suite)
 {
     TCase *tcase = add_case(suite, "processes", setup_race, teardown_race);
@@ -474,4 +495,5 @@ void add_process_cases(Suite *suite)
     tcase_add_test(tcase, no_more_wait_than_may);
     tcase_add_test(tcase, what_is_removed_is_not_retried);
     tcase_add_test(tcase, every_dependant_is_told_once);
+    tcase_add_test(tcase, metrics_of_both_add_up);
 }
