@@ -66,8 +66,9 @@
     X(LAST_QUEUED, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE            \
                    " AND status = 1 AND profile_id = ?1 ORDER BY place DESC, id DESC LIMIT 1")     \
     X(OLDEST_FINISHED, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_age WHERE status > 4 "   \
-                       "AND id < (SELECT max(id) FROM task) AND task_crc(" TASK_FIELDS ") = crc "  \
-                       "ORDER BY finished_at LIMIT 1")                                             \
+                       "AND id < (SELECT max(id) FROM task) "                                      \
+                       "AND NOT EXISTS (SELECT 1 FROM release WHERE task_id = task.id) "           \
+                       "AND task_crc(" TASK_FIELDS ") = crc ORDER BY finished_at LIMIT 1")         \
     X(REMOVE_TASK, "DELETE FROM task WHERE id = ?1 AND status > 4")                                \
     X(REMOVE_ATTEMPTS, "DELETE FROM attempt WHERE task_id = ?1")                                   \
     X(REMOVE_DEPENDENCIES, "DELETE FROM dependency WHERE task_id = ?1")                            \

@@ -194,8 +194,8 @@ struct store_pruning {
 
 /** Removes finished tasks, with their attempts and dependencies, those that finished first before
  *  others. The newest of all stays, so that its id is not used again, and so do those whose rows
- *  are damaged. STORE_DONE: the bounds were reached, there may be more; STORE_STALE: nothing more
- *  is to go. */
+ *  are damaged and those whose dependants have yet to be told. STORE_DONE: the bounds were reached,
+ *  there may be more; STORE_STALE: nothing more is to go. */
 MUST_CHECK int store_prune(struct store *store, const struct store_pruning *pruning,
                            struct store_tasks *ret_removed);
 

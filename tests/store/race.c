@@ -436,6 +436,38 @@ START_TEST(one_tells_a_dependant)
 }
 END_TEST
 
+/* It failed, and who waits for it has yet to hear of that: without it they would wait for ever. */
+START_TEST(what_others_have_yet_to_hear_of_stays)
+{
+    const int64_t on = add(alpha, TASK_QUEUED, 1);
+    const int64_t id = add_depending(beta, TASK_BLOCKED, &on, 1);
+    struct store_dependant *dependants = NULL;
+    CLEANUP(task_deinit) struct task task = {0};
+    bool has_dependants = false;
+    size_t count = 0;
+
+    add_attempt(alpha, NOW + 9, ERROR_EXIT); /* younger: what stays holds up nothing else */
+    add(alpha, TASK_QUEUED, 1);
+    EXPECT(claim(alpha), on);
+    task = read_task(on);
+    EXPECT(finish_task(&task, TASK_FAILED, ERROR_EXIT, NOW, &has_dependants), STORE_DONE);
+    ck_assert(has_dependants);
+    pass_on();
+    ck_assert_uint_eq(prune_all(), 1);
+    pass_on();
+    EXPECT(store_take_dependants(store, 9, &dependants, &count), STORE_STALE);
+    EXPECT((int64_t)count, 1);
+    EXPECT(dependants[0].task.id, id);
+    EXPECT(dependants[0].depends_on, on);
+    EXPECT(dependants[0].status, TASK_FAILED);
+    EXPECT(cancel_task(&dependants[0].task), STORE_DONE);
+    store_dependants_free(dependants, count);
+    pass_on();
+    ck_assert_uint_eq(prune_all(), 2); /* now it goes, and so does who waited */
+    MUST(store_commit(store));
+}
+END_TEST
+
 START_TEST(a_lease_is_seen)
 {
     const int64_t id = add(alpha, TASK_QUEUED, 1);
@@ -484,5 +516,6 @@ void add_race_cases(Suite *suite)
     tcase_add_test(tcase, what_was_retried_is_not_removed);
     tcase_add_test(tcase, ids_are_given_once);
     tcase_add_test(tcase, one_tells_a_dependant);
+    tcase_add_test(tcase, what_others_have_yet_to_hear_of_stays);
     tcase_add_test(tcase, a_lease_is_seen);
 }
