@@ -2,8 +2,6 @@
 /* An engine under test. Each program of this suite is linked with one of them. */
 #pragma once
 
-#include <check.h>
-
 #include "store/store.h"
 
 struct test_engine {
@@ -21,5 +19,3 @@ struct test_engine {
 };
 
 extern const struct test_engine engine;
-/** Adds the cases that this engine alone has. */
-void engine_add_cases(Suite *suite);

@@ -3,6 +3,8 @@
  * and lists of what came out. Nothing here knows what engine it is. */
 #pragma once
 
+#include <check.h>
+
 #include "common/buf.h"
 #include "core/task.h"
 #include "engine.h"
@@ -166,3 +168,4 @@ void add_pass_cases(Suite *suite);
 void add_model_cases(Suite *suite);
 void add_race_cases(Suite *suite);
 void add_process_cases(Suite *suite);
+void add_fault_cases(Suite *suite); /* faults.c, or plain.c */

@@ -22,7 +22,7 @@ int main(void)
     add_model_cases(suite);
     add_race_cases(suite);
     add_process_cases(suite);
-    engine_add_cases(suite);
+    add_fault_cases(suite);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);

@@ -40,8 +40,3 @@ const struct test_engine engine = {
     .verify = verify,
     .destroy = destroy,
 };
-
-/* What is SQLite's own is in tests/unit/store. */
-void engine_add_cases(Suite *suite UNUSED)
-{
-}

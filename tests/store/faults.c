@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/* Passes whose commit fails, and verbs that come too late, by order. */
+#include <errno.h>
+
+#include "common/alloc.h"
+#include "faulty.h"
+#include "fixture.h"
+
+static void setup_faulty(void)
+{
+    faulty_reset();
+    setup_two();
+}
+
+/* What was ordered has happened. */
+static void teardown_faulty(void)
+{
+    ck_assert(!faulty_is_waiting());
+    teardown();
+}
+
+static int claim_result(void)
+{
+    CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
+
+    return store_claim(store, &(struct store_claim){.profile_id = alpha, .limit = 1}, &tasks);
+}
+
+START_TEST(commit_that_failed_holds_nothing)
+{
+    struct task task = new_task(alpha, TASK_QUEUED, 1), again = new_task(alpha, TASK_QUEUED, 1);
+    CLEANUP(task_deinit) struct task got = {0};
+    CLEANUP(freep) char *before = NULL;
+    const struct metrics_bucket one = {.completed = 1};
+    const int64_t kept = add(alpha, TASK_QUEUED, 0);
+    struct store_profile profile = {.id = 77};
+
+    MUST(store_commit(store));
+    before = dump();
+    faulty_order_commit(FAULTY_REFUSED, 1);
+    task.key = again.key = (char *)"key";
+    MUST(add_task(&task));
+    EXPECT(claim(alpha), kept);
+    MUST(store_add_metrics(store, alpha, NOW, &one));
+    EXPECT(store_commit(store), -EIO);
+
+    /* The pass can only be rolled back; reads go on. */
+    ck_assert(store_has_failed(store));
+    ck_assert(store_is_writing(store));
+    ck_assert_str_ne(store_error(store), "");
+    EXPECT(add_task(&again), -EIO);
+    EXPECT(claim_result(), -EIO);
+    EXPECT(store_ensure_profile(store, "alpha", &profile), -EIO);
+    EXPECT(profile.id, 77);
+    EXPECT(store_add_metrics(store, alpha, NOW, &one), -EIO);
+    EXPECT(store_commit(store), -EIO);
+    EXPECT(store_get_task(store, kept, &got), 1);
+    check_dump(before, "refused");
+    store_rollback(store);
+    ck_assert(!store_has_failed(store));
+    ck_assert(!store_is_writing(store));
+    check_dump(before, "rolled back");
+    check_counters(NULL);
+
+    /* The same once more: its key and its id are free. */
+    ck_assert_str_ne(store_error(store), "");
+    MUST(add_task(&again));
+    EXPECT(again.id, task.id);
+    MUST(store_commit(store));
+    ck_assert_str_eq(store_error(store), "");
+    check_stored(&again);
+    check_counters(NULL);
+}
+END_TEST
+
+START_TEST(claim_of_a_failed_pass_is_anybodys)
+{
+    const int64_t first = add(alpha, TASK_QUEUED, 1), second = add(alpha, TASK_QUEUED, 2);
+    CLEANUP(task_deinit) struct task task = {0};
+
+    MUST(store_commit(store));
+    faulty_order_commit(FAULTY_REFUSED, 1);
+    EXPECT(claim(alpha), first);
+    EXPECT(store_commit(store), -EIO);
+    store_rollback(store);
+    turn();
+    EXPECT(claim(alpha), first);
+    MUST(store_commit(store));
+    turn();
+    EXPECT(claim(alpha), second);
+    MUST(store_commit(store));
+    EXPECT(store_get_task(store, first, &task), 1);
+    EXPECT(task.attempt, 1); /* the one that was undone has used no number */
+    check_counters(NULL);
+}
+END_TEST
+
+/* An end that was undone can be told again: by whoever comes first. */
+START_TEST(end_of_a_failed_pass_can_be_told_again)
+{
+    const int64_t on = add(alpha, TASK_QUEUED, 1);
+    const int64_t id = add_depending(beta, TASK_BLOCKED, &on, 1);
+    CLEANUP(task_deinit) struct task task = {0}, again = {0};
+    struct store_dependant *dependants = NULL;
+    bool has_dependants = false;
+    size_t count = 9;
+
+    EXPECT(claim(alpha), on);
+    MUST(store_commit(store));
+    EXPECT(store_get_task(store, on, &task), 1);
+    EXPECT(store_get_task(store, on, &again), 1);
+    faulty_order_commit(FAULTY_REFUSED, 1);
+    EXPECT(finish_task(&task, TASK_FAILED, ERROR_EXIT, NOW, &has_dependants), STORE_DONE);
+    EXPECT(store_commit(store), -EIO);
+    store_rollback(store);
+    EXPECT(store_take_dependants(store, 9, &dependants, &count), STORE_STALE);
+    EXPECT((int64_t)count, 0);
+    has_dependants = false;
+    EXPECT(finish_task(&again, TASK_COMPLETED, ERROR_NONE, NOW, &has_dependants), STORE_DONE);
+    ck_assert(has_dependants);
+    MUST(store_commit(store));
+    EXPECT(store_take_dependants(store, 9, &dependants, &count), STORE_STALE);
+    EXPECT((int64_t)count, 1);
+    EXPECT(dependants[0].task.id, id);
+    EXPECT(dependants[0].status, TASK_COMPLETED);
+    store_dependants_free(dependants, count);
+    store_rollback(store);
+    check_counters(NULL);
+}
+END_TEST
+
+/* Only the one that was ordered, and a commit of nothing is none. */
+START_TEST(orders_are_counted)
+{
+    faulty_order_commit(FAULTY_REFUSED, 3);
+    for (int i = 1; i <= 4; i++) {
+        MUST(store_commit(store)); /* of nothing */
+        add(alpha, TASK_QUEUED, i);
+        EXPECT(store_commit(store), i == 3 ? -EIO : 0);
+        store_rollback(store);
+    }
+    EXPECT(count_tasks(alpha, TASK_QUEUED), 3);
+    check_counters(NULL);
+}
+END_TEST
+
+/* A handle that fails is no other's business. */
+START_TEST(failure_is_the_handles_own)
+{
+    add(alpha, TASK_QUEUED, 1);
+    faulty_order_commit(FAULTY_REFUSED, 1);
+    EXPECT(store_commit(store), -EIO);
+    ck_assert(!store_has_failed(rival));
+    ck_assert_str_eq(store_error(rival), "");
+    store_rollback(store);
+    turn();
+    add(alpha, TASK_QUEUED, 1);
+    MUST(store_commit(store));
+    ck_assert_str_eq(store_error(store), "");
+    EXPECT(count_tasks(alpha, TASK_QUEUED), 1);
+}
+END_TEST
+
+/* A verb that came too late has written nothing; the rest of the pass holds. */
+START_TEST(ordered_staleness_writes_nothing)
+{
+    static const enum task_status from[] = {TASK_QUEUED, TASK_QUEUED, TASK_RUNNING};
+    const enum faulty_verb verb = (enum faulty_verb)_i;
+    CLEANUP(task_deinit) struct task task = {0};
+    const int64_t id = add(alpha, from[_i], 1);
+    struct task_fence fence;
+    bool has_dependants;
+
+    for (int i = 1; i <= 3; i++) {
+        struct task before = {0};
+        int r;
+
+        task_deinit(&task);
+        EXPECT(store_get_task(store, id, &task), 1);
+        EXPECT(store_get_task(store, id, &before), 1);
+        fence = task_fence(&task);
+        if (i == 1)
+            faulty_order_stale(verb, 2);
+        if (verb == FAULTY_CHANGE) {
+            task.run_at = i;
+            r = store_change(store, &task, &fence);
+        } else if (verb == FAULTY_CANCEL) {
+            task.status = TASK_CANCELLED;
+            r = store_cancel(store, &task, &fence, &has_dependants);
+        } else {
+            r = finish_task(&task, TASK_FAILED, ERROR_EXIT, NOW + i, &has_dependants);
+        }
+        EXPECT(r, i == 2 ? STORE_STALE : STORE_DONE);
+        check_stored(i == 2 ? &before : &task);
+        ck_assert(!store_has_failed(store));
+        task_deinit(&before);
+        if (verb == FAULTY_CHANGE)
+            continue;
+        /* As it was, for the next one; an attempt of its own. */
+        task_deinit(&task);
+        EXPECT(store_get_task(store, id, &task), 1);
+        fence = task_fence(&task);
+        task.status = from[_i];
+        task.attempt++;
+        if (fence.status != task.status)
+            EXPECT(store_change(store, &task, &fence), STORE_DONE);
+    }
+    MUST(store_commit(store));
+    check_counters(NULL);
+}
+END_TEST
+
+void add_fault_cases(Suite *suite)
+{
+    TCase *tcase = add_case(suite, "faults", setup_faulty, teardown_faulty);
+
+    tcase_add_test(tcase, commit_that_failed_holds_nothing);
+    tcase_add_test(tcase, claim_of_a_failed_pass_is_anybodys);
+    tcase_add_test(tcase, end_of_a_failed_pass_can_be_told_again);
+    tcase_add_test(tcase, orders_are_counted);
+    tcase_add_test(tcase, failure_is_the_handles_own);
+    tcase_add_loop_test(tcase, ordered_staleness_writes_nothing, 0, FAULTY_VERB_COUNT);
+}

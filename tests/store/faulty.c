@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+#include "faulty.h"
+
+#include <errno.h>
+
+#define REFUSAL (-EIO)
+
+static struct {
+    int commit;                   /* how many more commits until one fails; 0: none does */
+    int stale[FAULTY_VERB_COUNT]; /* the same for each verb */
+    /* The handle whose pass has failed, and the one whose last commit did. */
+    const struct store *failed, *complaining;
+} faulty;
+
+/* Whether this call is the one that was ordered. */
+static bool is_due(int *count)
+{
+    return *count > 0 && --*count == 0;
+}
+
+void faulty_order_commit(enum faulty_commit how UNUSED, int nth)
+{
+    faulty.commit = nth;
+}
+
+void faulty_order_stale(enum faulty_verb verb, int nth)
+{
+    faulty.stale[verb] = nth;
+}
+
+bool faulty_is_waiting(void)
+{
+    bool waits = faulty.commit > 0;
+
+    for (int i = 0; i < FAULTY_VERB_COUNT; i++)
+        waits |= faulty.stale[i] > 0;
+    return waits;
+}
+
+void faulty_reset(void)
+{
+    faulty.commit = 0;
+    for (int i = 0; i < FAULTY_VERB_COUNT; i++)
+        faulty.stale[i] = 0;
+}
+
+/* The verbs that write: once the commit has failed they fail, too. */
+#define WRITERS(X)                                                                                 \
+    X(store_give_back, (struct store * store), (store))                                            \
+    X(store_ensure_profile,                                                                        \
+      (struct store * store, const char *name, struct store_profile *ret_profile),                 \
+      (store, name, ret_profile))                                                                  \
+    X(store_remove_profile, (struct store * store, int64_t id), (store, id))                       \
+    X(store_update_profile,                                                                        \
+      (struct store * store, int64_t id, int is_active, int64_t last_activity),                    \
+      (store, id, is_active, last_activity))                                                       \
+    X(store_add,                                                                                   \
+      (struct store * store, const struct store_addition *addition, struct task *ret_known),       \
+      (store, addition, ret_known))                                                                \
+    X(store_depend,                                                                                \
+      (struct store * store, const int64_t *ids, size_t count, enum task_status *ret_statuses),    \
+      (store, ids, count, ret_statuses))                                                           \
+    X(store_claim,                                                                                 \
+      (struct store * store, const struct store_claim *claim, struct store_tasks *ret_tasks),      \
+      (store, claim, ret_tasks))                                                                   \
+    X(store_wake,                                                                                  \
+      (struct store * store, const struct store_waking *waking, struct store_tasks *ret_tasks,     \
+       int64_t *ret_next),                                                                         \
+      (store, waking, ret_tasks, ret_next))                                                        \
+    X(store_report_attempt, (struct store * store, const struct store_attempt *attempt),           \
+      (store, attempt))                                                                            \
+    X(store_prune,                                                                                 \
+      (struct store * store, const struct store_pruning *pruning,                                  \
+       struct store_tasks *ret_removed),                                                           \
+      (store, pruning, ret_removed))                                                               \
+    X(store_shift_retries, (struct store * store, int64_t step), (store, step))                    \
+    X(store_take_dependants,                                                                       \
+      (struct store * store, int limit, struct store_dependant **ret_dependants,                   \
+       size_t *ret_count),                                                                         \
+      (store, limit, ret_dependants, ret_count))                                                   \
+    X(store_put_lease, (struct store * store, const struct store_lease *lease), (store, lease))    \
+    X(store_add_metrics,                                                                           \
+      (struct store * store, int64_t profile_id, int64_t at, const struct metrics_bucket *bucket), \
+      (store, profile_id, at, bucket))                                                             \
+    X(store_prune_metrics,                                                                         \
+      (struct store * store, int64_t profile_id, int64_t span, int64_t before),                    \
+      (store, profile_id, span, before))                                                           \
+    X(store_put_uptime, (struct store * store, int64_t started_at, int64_t seen_at),               \
+      (store, started_at, seen_at))                                                                \
+    X(store_prune_uptime, (struct store * store, int64_t before), (store, before))
+
+/* And those among them whose condition can be ordered not to hold. */
+#define FENCED(X)                                                                                  \
+    X(FAULTY_CHANGE, store_change,                                                                 \
+      (struct store * store, struct task * task, const struct task_fence *fence),                  \
+      (store, task, fence))                                                                        \
+    X(FAULTY_CANCEL, store_cancel,                                                                 \
+      (struct store * store, struct task * task, const struct task_fence *fence,                   \
+       bool *ret_has_dependants),                                                                  \
+      (store, task, fence, ret_has_dependants))                                                    \
+    X(FAULTY_FINISH, store_finish,                                                                 \
+      (struct store * store, struct task * task, const struct task_fence *fence,                   \
+       const struct store_attempt *attempt, bool *ret_has_dependants),                             \
+      (store, task, fence, attempt, ret_has_dependants))
+
+#define X(name, parameters, arguments)                                                             \
+    int __real_##name parameters;                                                                  \
+    int __wrap_##name parameters;                                                                  \
+    int __wrap_##name parameters                                                                   \
+    {                                                                                              \
+        return store == faulty.failed ? REFUSAL : __real_##name arguments;                         \
+    }
+WRITERS(X)
+#undef X
+
+#define X(verb, name, parameters, arguments)                                                       \
+    int __real_##name parameters;                                                                  \
+    int __wrap_##name parameters;                                                                  \
+    int __wrap_##name parameters                                                                   \
+    {                                                                                              \
+        if (store == faulty.failed)                                                                \
+            return REFUSAL;                                                                        \
+        return is_due(&faulty.stale[verb]) ? STORE_STALE : __real_##name arguments;                \
+    }
+FENCED(X)
+#undef X
+
+int __real_store_commit(struct store *store);
+int __wrap_store_commit(struct store *store);
+void __real_store_rollback(struct store *store);
+void __wrap_store_rollback(struct store *store);
+bool __real_store_has_failed(const struct store *store);
+bool __wrap_store_has_failed(const struct store *store);
+const char *__real_store_error(const struct store *store);
+const char *__wrap_store_error(const struct store *store);
+void __real_store_close(struct store *store);
+void __wrap_store_close(struct store *store);
+
+/* The pass stays open until it is rolled back, as after a disk that was full. */
+int __wrap_store_commit(struct store *store)
+{
+    int r;
+
+    if (store == faulty.failed)
+        return REFUSAL;
+    if (store_is_writing(store) && !__real_store_has_failed(store) && is_due(&faulty.commit)) {
+        faulty.failed = faulty.complaining = store;
+        return REFUSAL;
+    }
+    r = __real_store_commit(store);
+    if (r == 0 && store == faulty.complaining)
+        faulty.complaining = NULL;
+    return r;
+}
+
+void __wrap_store_rollback(struct store *store)
+{
+    __real_store_rollback(store);
+    if (store == faulty.failed)
+        faulty.failed = NULL;
+}
+
+bool __wrap_store_has_failed(const struct store *store)
+{
+    return store == faulty.failed || __real_store_has_failed(store);
+}
+
+const char *__wrap_store_error(const struct store *store)
+{
+    return store == faulty.complaining ? "it was ordered to fail" : __real_store_error(store);
+}
+
+/* Another one may come to stand where it was. */
+void __wrap_store_close(struct store *store)
+{
+    __real_store_close(store);
+    if (store == faulty.failed)
+        faulty.failed = NULL;
+    if (store == faulty.complaining)
+        faulty.complaining = NULL;
+}
