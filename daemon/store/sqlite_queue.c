@@ -137,10 +137,11 @@ int store_depend(struct store *store, const int64_t *ids, size_t count,
 static int save(struct store *store, struct task *task, const struct task_fence *fence)
 {
     sqlite3_stmt *stmt;
-    int r = sqlite_use_writing(store, STMT_SAVE_TASK, &stmt);
+    int r = sqlite_begin(store);
 
     if (r < 0)
         return r;
+    stmt = sqlite_use(store, STMT_SAVE_TASK);
     sqlite_bind_task(stmt, task);
     sqlite3_bind_int(stmt, 32, (int)fence->status);
     sqlite3_bind_int64(stmt, 33, fence->attempt);
@@ -151,6 +152,7 @@ static int save(struct store *store, struct task *task, const struct task_fence 
         return r;
     if (!sqlite3_changes(store->db))
         return STORE_STALE;
+    store->writes++;
     count_step(store, fence, task);
     return STORE_DONE;
 }

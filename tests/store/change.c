@@ -133,6 +133,35 @@ START_TEST(attempt_is_the_fence)
 }
 END_TEST
 
+/* By the count of writes a call can tell whether it did anything. */
+START_TEST(verb_that_came_too_late_counts_as_no_write)
+{
+    struct task task = new_task(alpha, TASK_RUNNING, 1), known = {0};
+    struct task_fence fence;
+    bool has_dependants;
+    uint64_t writes;
+
+    task.attempt = 2;
+    task.key = (char *)"key";
+    MUST(add_task(&task));
+    fence = task_fence(&task);
+    writes = store_writes(store);
+    task.attempt = 1;
+    EXPECT(finish_task(&task, TASK_FAILED, ERROR_EXIT, NOW, &has_dependants), STORE_STALE);
+    fence.attempt = 1;
+    EXPECT(store_change(store, &task, &fence), STORE_STALE);
+    EXPECT(store_cancel(store, &task, &fence, &has_dependants), STORE_STALE);
+    EXPECT(store_add(store, &(struct store_addition){.task = &task, .limit = 9}, &known),
+           STORE_KNOWN);
+    task_deinit(&known);
+    EXPECT(claim(alpha), 0);
+    EXPECT((int64_t)store_writes(store), (int64_t)writes);
+    fence.attempt = task.attempt = 2;
+    EXPECT(store_change(store, &task, &fence), STORE_DONE);
+    ck_assert_uint_gt(store_writes(store), writes);
+}
+END_TEST
+
 void add_change_cases(Suite *suite)
 {
     TCase *tcase = add_case(suite, "change", setup, teardown);
@@ -141,4 +170,5 @@ void add_change_cases(Suite *suite)
     tcase_add_test(tcase, task_that_moved_on_is_not_saved);
     tcase_add_test(tcase, transitions_happen_once);
     tcase_add_test(tcase, attempt_is_the_fence);
+    tcase_add_test(tcase, verb_that_came_too_late_counts_as_no_write);
 }

@@ -93,6 +93,31 @@ START_TEST(scheduled_by_time)
 }
 END_TEST
 
+/* What met a cooldown is tried again when there is nothing else. */
+START_TEST(claim_avoids_one)
+{
+    const int64_t avoided = add(alpha, TASK_QUEUED, 1), next = add(alpha, TASK_QUEUED, 2);
+    const struct store_claim wanted = {
+        .profile_id = alpha, .avoided = avoided, .limit = 1, .now = NOW};
+    CLEANUP(task_deinit) struct task first = {0};
+
+    for (int i = 0; i < 2; i++) {
+        CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
+
+        EXPECT(store_first_queued(store, alpha, avoided, &first), 1);
+        EXPECT(first.id, i ? avoided : next);
+        task_deinit(&first);
+        MUST(store_claim(store, &wanted, &tasks));
+        EXPECT((int64_t)tasks.count, 1);
+        EXPECT(tasks.tasks[0].id, i ? avoided : next);
+        EXPECT(tasks.tasks[0].attempt, 1);
+        EXPECT(tasks.tasks[0].started_at, NOW);
+        check_stored(&tasks.tasks[0]);
+    }
+    EXPECT(claim(alpha), 0);
+}
+END_TEST
+
 void add_claim_cases(Suite *suite)
 {
     TCase *tcase = add_case(suite, "claim", setup, teardown);
@@ -101,4 +126,5 @@ void add_claim_cases(Suite *suite)
     tcase_add_test(tcase, claim_is_per_profile);
     tcase_add_test(tcase, claim_is_undone);
     tcase_add_test(tcase, scheduled_by_time);
+    tcase_add_test(tcase, claim_avoids_one);
 }
