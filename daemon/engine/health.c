@@ -114,9 +114,10 @@ int health_check(struct engine *engine)
     for (; engine->health_at < engine->profile_count && engine->health_at < end;
          engine->health_at++) {
         struct profile *profile = engine->profiles[engine->health_at];
-        int r = profile->is_removed ? engine_forget_if_spent(engine, profile)
-                                    : look_at_profile(engine, profile);
+        int r = profile->is_removed ? engine_forget_if_spent(engine, profile) : 0;
 
+        if (r == 0 && !profile->staged.is_forgotten)
+            r = look_at_profile(engine, profile);
         if (r < 0)
             return r;
     }
