@@ -100,3 +100,41 @@ def test_a_restart_after_a_jump_goes_on(make_daemon, make, clock, jump):
         client.update_profile_status(name="p", isActive=True)
         for id in ids:
             assert client.finish(id)["status"] == "completed"
+
+
+def passes(client, count):
+    """As many passes at least: each has one call of its own."""
+    for _ in range(count):
+        client.get_health()
+
+
+@pytest.mark.parametrize("jump", [-DAY, -400 * DAY])
+def test_a_long_backoff_is_no_shorter_after_many_passes_with_a_clock_that_was_set_back(make, clock, jump):
+    """Its moment moves with the clock once, and not again with each pass that sees it."""
+    wait = 86400
+    with make(shell("exit 1", retry={"maxAttempts": 2, "backoff": wait, "maxBackoff": wait})).client() as client:
+        id = client.wait_status(client.assign("p")["id"], "scheduled")["id"]
+        clock.advance(jump)
+        passes(client, 100)
+        task = client.task(id)
+        assert (task["status"], task["attempt"], task["pending"]["reason"]) == ("scheduled", 1, "backoff")
+        assert iso(clock.ms) < task["pending"]["eta"] <= iso(clock.ms + wait * 1000)
+        clock.advance(wait)
+        assert client.finish(id)["attempt"] == 2
+
+
+@pytest.mark.parametrize("away", [1000, 0, -1000])
+def test_an_attempt_whose_lease_outlives_acpd_takes_from_its_beginning_to_its_end(make, clock, away):
+    """As far as the wall clock tells, which may have been set back meanwhile."""
+    daemon = make(WORKER)
+    with daemon.client() as client:
+        id = client.assign("w")["id"]
+        claimed = client.claim_task(profiles=["w"], worker="x")
+    daemon.kill()
+    clock.advance(away)
+    daemon.start()
+    with daemon.client() as client:
+        assert client.complete_task(id=id, lease=claimed["lease"])["attempt"] == 1
+        took = client.get_profile_metrics(name="w")["averageTaskDuration"]
+        least = max(away, 0)
+        assert least <= took < least + 600, "what it took here is far less than ten minutes"

@@ -329,6 +329,27 @@ def test_a_question_waits_for_its_answer(make_daemon):
         assert answered["answeredBy"] == f"user {os.getuid()}, process {os.getpid()}"
 
 
+def test_attempts_without_an_agent_have_no_questions(make_daemon):
+    """A running command, a worker's task and an agent that asked nothing."""
+    daemon = make_daemon(shell("sleep 1000"), {"name": "w", "runner": {"type": "worker"}},
+                         agent("note('plan', entries=[]); time.sleep(1000)", "a"))
+    with daemon.client() as client:
+        ids = [client.assign(name)["id"] for name in ("p", "w", "a")]
+        assert client.claim_task(profiles=["w"], worker="x")["task"]["id"] == ids[1]
+        for id in ids:
+            client.wait_status(id, "running")
+        wait_until(lambda: client.log(ids[2]), "the agent is in its turn")
+        for id in ids:
+            for question in (f"{id}-1-1", f"{id}-1-0", f"{id}-2-1"):
+                with pytest.raises(RpcError) as refused:
+                    client.answer_permission(id=question, optionId="yes")
+                assert refused.value.code == -32001 and question in refused.value.message
+        assert client.list_permissions() == []
+        assert [client.task(id)["status"] for id in ids] == ["running"] * 3
+        for id in ids:
+            client.cancel_task(id=id)
+
+
 def test_an_open_question_stops_the_clocks(make_daemon):
     daemon = make_daemon(agent(ASK.format(""), runner={"stallTimeout": 0.2}, timeout=0.8))
     with daemon.client() as client:

@@ -149,6 +149,17 @@ def test_the_list_of_a_queue_ends_with_the_blocked(work):
     assert [t["id"] for t in page] == blocked[1:]
 
 
+def test_a_retried_task_that_is_blocked_again_has_its_place_by_its_id(work):
+    later = work.assign("p", runAt=LATER)["id"]
+    blocked = [work.assign("p", dependsOn=[later])["id"] for _ in range(3)]
+    for id in blocked[:2]:
+        work.cancel_task(id=id)
+    assert work.retry_task(id=blocked[1])["status"] == "blocked"
+    assert work.retry_task(id=blocked[0])["status"] == "blocked"
+    assert [t["id"] for t in work.get_profile_task_queue(name="p")] == [later, *blocked]
+    assert [work.task(id)["pending"]["position"] for id in blocked] == [2, 3, 4]
+
+
 def chain(client, length, first):
     """Tasks each of which depends on the one before: sent in one go."""
     ids = range(first + 1, first + length)

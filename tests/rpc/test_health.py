@@ -2,6 +2,7 @@
 """Health: a state and a reason in plain words, and what follows from it."""
 
 import datetime
+import fcntl
 import os
 
 from acpd import profile, shell, wait_until
@@ -77,6 +78,45 @@ def test_workers_that_do_not_come(make_daemon):
         wait_health(client, "w", "degraded", "no worker")
         client.claim_task(profiles=["w"], worker="test")
         wait_health(client, "w", "healthy")
+
+
+def test_only_workers_are_missed(make_daemon):
+    """Tasks of commands may wait beside free slots, too: here for the family of an acpd before."""
+    daemon = make_daemon(profile("p"), {"name": "w", "runner": {"type": "worker"}}, start=False, **OFTEN)
+    daemon.state.mkdir(mode=0o700)
+    with open(daemon.state / "supervisor.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        daemon.start()
+        with daemon.client() as client:
+            id = client.assign("p")["id"]
+            client.assign("w")
+            for _ in range(2):  # each time acpd has looked at both of them
+                wait_health(client, "w", "degraded", "no worker")
+                client.claim_task(profiles=["w"], worker="x")
+                client.assign("w")
+            task, shown = client.task(id), client.get_profiles_with_states()[0]
+            assert task["status"] == "queued" and shown["profile"]["name"] == "p" and shown["profile"]["slots"] > 0
+            assert (client.state("p")["health"], client.state("p")["healthReason"]) == ("healthy", None)
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            assert client.finish(id)["status"] == "completed"
+
+
+def test_nothing_is_missed_of_a_profile_that_is_no_longer_configured(make_daemon):
+    """Its owner took it out; what it was to run is nobody's business any more."""
+    daemon = make_daemon(profile("p"), profile("gone", ["no-such-program"]), **OFTEN)
+    with daemon.client() as client:
+        client.update_profile_status(name="gone", isActive=False)
+        client.assign("gone")
+        wait_health(client, "gone", "unhealthy", "is not to be found")
+        daemon.configure(profile("p"), **OFTEN)
+        client.reload_config()
+        wait_health(client, "gone", "healthy")
+        assert client.state("gone")["healthReason"] is None
+        assert client.get_health()["reasons"] == []
+    daemon.restart()
+    with daemon.client() as client:
+        assert client.state("gone")["health"] == "healthy"
+        assert client.get_health()["reasons"] == []
 
 
 def test_an_unhealthy_profile_gets_one_probe_at_a_time(make_daemon, folder):

@@ -366,6 +366,79 @@ def test_a_refusal_names_the_field_and_the_limit(make_daemon, method, params, fi
         assert error.value.data == {"field": field, "reason": reason}
 
 
+GREATEST = 2**53 - 1  # the greatest integer that every reader of JSON holds exactly
+EXAMPLES = {"name": "p", "lease": "1-1", "error": {"message": "m"}}
+
+
+def test_the_greatest_id_is_taken_and_one_more_is_refused_by_its_name(daemon, client):
+    tried = set()
+    for method in client.call("rpc.discover")["methods"]:
+        params = {p["name"]: p["schema"] for p in method["params"]}
+        given = {p["name"]: EXAMPLES.get(p["name"], 1) for p in method["params"] if p["required"]}
+        for name in [name for name, schema in params.items() if schema.get("maximum") == GREATEST]:
+            def refusal(value):
+                with daemon.client() as own:  # one that subscribes gets more than replies
+                    try:
+                        own.call(method["name"], **{**given, name: value})
+                    except RpcError as error:
+                        return error.code, error.data
+                    return None, None
+
+            tried.add((method["name"], name))
+            code, data = refusal(GREATEST)
+            if (method["name"], name) == ("get_task_log", "after"):
+                continue  # there is no log to go on with
+            assert code in (None, -32001, -32002), "there is none; but there might be"
+            for value in (GREATEST + 1, 2**63 - 1, -1):
+                code, data = refusal(value)
+                assert (code, data["field"]) == (-32602, name), (method["name"], value)
+                assert data["reason"].endswith(f"to {GREATEST}")
+    assert {method for method, name in tried if name == "id"} == {
+        "get_task", "update_task", "cancel_task", "retry_task", "get_task_log", "extend_lease", "complete_task",
+        "fail_task"}
+    assert {("list_tasks", "before"), ("get_profile_task_queue", "after"), ("subscribe", "after")} <= tried
+
+
+def test_what_may_be_empty_is_known_from_the_document(client):
+    """`minLength` stands where an empty string is refused, and nowhere else."""
+    examples = {"string": "x", "integer": 1, "boolean": True, "array": ["p"], "task": {"title": "t"},
+                "error": {"message": "m"}}
+    may_be_empty, tried = set(), 0
+    for method in client.call("rpc.discover")["methods"]:
+        given = {p["name"]: examples.get(p["name"]) or examples[p["schema"]["type"]]
+                 for p in method["params"] if p["required"]}
+
+        def check(path, schema, params):
+            nonlocal tried
+            if schema.get("type") != "string" or {"pattern", "format"} & set(schema):
+                return
+            tried += 1
+            error = None
+            try:
+                client.call(method["name"], **params)
+            except RpcError as refusal:
+                error = refusal
+            if schema.get("minLength") == 1:
+                assert error.data == {"field": path, "reason": "must not be empty"}, (method["name"], path)
+            else:
+                assert "minLength" not in schema and (error is None or error.code != -32602), error
+                may_be_empty.add((method["name"], path))
+
+        for param in method["params"]:
+            name, schema = param["name"], param["schema"]
+            check(name, schema, {**given, name: ""})
+            for inner, part in schema.get("properties", {}).items():
+                check(f"{name}.{inner}", part, {**given, name: {**given.get(name, {}), inner: ""}})
+                more = part.get("additionalProperties")
+                if more:
+                    check(f"{name}.{inner}.a", more, {**given, name: {**given.get(name, {}), inner: {"a": ""}}})
+    assert tried > 30
+    assert may_be_empty == {
+        ("get_best_profile_for_task", "task.title"), ("get_best_profile_for_task", "task.description"),
+        ("assign_task_to_profile", "task.description"), ("submit_task", "task.description"),
+        ("fail_task", "error.message")}
+
+
 def test_keys_are_not_cut_short(client):
     client.send('{"jsonrpc":"2.0","id":1,"method":"assign_task_to_profile","params":{"name":"p",'
                 '"task":{"title":"t","input":{"a\\u0000b":1}}}}\n')

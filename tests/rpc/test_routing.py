@@ -230,6 +230,28 @@ def test_failures_cost_a_profile_its_rank_and_its_health(make_daemon):
         assert best(client)["bestProfile"]["name"] == "bad"
 
 
+def test_a_choice_among_the_unhealthy_says_so(make_daemon, folder):
+    """In the reason, and in that of the task that is submitted; whoever fits and is healthy comes first."""
+    daemon = make_daemon(profile("a", [f"{folder}/none"], capabilities=["x", "y"]),
+                         profile("b", [f"{folder}/none"], capabilities=["x"]),
+                         profile("c", capabilities=["z"], priority=0), healthCheckInterval=1)
+    none = "; no healthy profile fits"
+    with daemon.client() as client:
+        wait_until(lambda: client.state("a")["health"] == client.state("b")["health"] == "unhealthy")
+        assert best(client, type="x")["reason"] == "b has the best score of the 2 that fit" + none
+        assert best(client, type="y")["reason"] == "a is the only one of 3 that fits" + none
+        assert best(client, type="z")["reason"] == "c is the only one of 3 that fits"
+        assert best(client)["reason"] == "c has the best score of the healthy ones among the 3 that fit"
+        task = client.submit_task(task={"title": "t", "type": "x"})["task"]
+        assert task["profile"] == "b" and task["routing"]["reason"].endswith(none)
+        client.cancel_task(id=task["id"])
+        client.update_profile_status(name="b", isActive=False)
+        client.update_profile_status(name="a", isActive=False)
+        with pytest.raises(RpcError) as error:
+            client.submit_task(task={"title": "t", "type": "x"})
+        assert error.value.code == -32001 and "healthy" not in error.value.message, "health keeps nobody out"
+
+
 def test_metrics_are_right_and_the_same_after_a_restart(make_daemon):
     daemon = make_daemon(shell("exit $(sed 's/.*\"input\":\\([0-9]*\\).*/\\1/')", maxConcurrentTasks=1,
                                retry={"maxAttempts": 2, "backoff": 0.01}))

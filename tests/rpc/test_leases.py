@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""How long a lease holds: to its end, and not less."""
+
+import datetime
+import time
+
+import pytest
+
+from acpd import wait_until
+
+LEASE = 1.5
+TICK = 0.003  # times are told in milliseconds, each rounded down
+
+
+@pytest.fixture
+def daemon(make_daemon):
+    return make_daemon({"name": "w", "runner": {"type": "worker", "lease": LEASE}, "retry": {"maxAttempts": 1}})
+
+
+def claim(client, **params):
+    client.assign("w")
+    claimed = client.claim_task(profiles=["w"], worker="x", **params)
+    return {"id": claimed["task"]["id"], "lease": claimed["lease"]}
+
+
+def hold():
+    """The longer a lease has been held, the plainer it is that all of it begins anew."""
+    until = time.monotonic() + LEASE / 3
+    wait_until(lambda: time.monotonic() > until)
+
+
+def seconds(text):
+    return datetime.datetime.fromisoformat(text).timestamp()
+
+
+def lost(client, mine):
+    """The task at the end of its lease, which nobody but acpd looks for."""
+    task = client.finish(mine["id"])
+    assert task["error"]["class"] == "lost_lease"
+    return task
+
+
+@pytest.mark.parametrize("asked", [{}, {"lease": LEASE / 2}])
+def test_a_lease_holds_to_its_end(client, asked):
+    task = lost(client, claim(client, **asked))
+    held = seconds(task["finishedAt"]) - seconds(task["startedAt"])
+    assert held > asked.get("lease", LEASE) - TICK
+
+
+def test_a_lease_that_is_extended_holds_as_long_again(client):
+    mine = claim(client)
+    hold()
+    asked_at = time.time()
+    expires = seconds(client.extend_lease(**mine)["expiresAt"])
+    assert expires > asked_at + LEASE - TICK
+    assert seconds(lost(client, mine)["finishedAt"]) > expires - TICK
+
+
+def test_a_lease_that_outlives_acpd_holds_as_long_again(daemon):
+    with daemon.client() as client:
+        mine = claim(client)
+    hold()
+    daemon.kill()
+    began = time.time()
+    daemon.start()
+    with daemon.client() as client:
+        assert seconds(lost(client, mine)["finishedAt"]) > began + LEASE - TICK
