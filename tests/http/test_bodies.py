@@ -57,6 +57,19 @@ def test_a_body_that_drips_is_ended(gateway, client):
     assert gateway.is_answering()
 
 
+def queues(gateway, raw):
+    """Of a connection's two ends, ours and the gateway's: the bytes that wait there to be sent, and to be read.
+    None is one that has been closed."""
+    ours, its = f":{raw.socket.getsockname()[1]:04X}", f":{gateway.port:04X}"
+    found = {}
+    with open("/proc/net/tcp") as table:
+        for line in table:
+            _, local, remote, state, sizes, *_ = line.split()
+            if state in ("01", "08"):  # established; closed by the other end alone
+                found[local[8:], remote[8:]] = [int(size, 16) for size in sizes.split(":")]
+    return found.get((ours, its)), found.get((its, ours))
+
+
 def test_the_bodies_in_flight_have_a_bound(gateway):
     size, rest = (16 << 20), 1 << 16  # the rest, as much as is read at once, keeps each of them in flight
 
@@ -68,28 +81,63 @@ def test_the_bodies_in_flight_have_a_bound(gateway):
     def one_more():
         return gateway.put("/api/profiles/p/status", " " * 400000 + ON)
 
+    def are_read(raws):
+        """Nothing of them is left on the way, seen first where they come from and then where they go; or
+        one was given up."""
+        return all(queues(gateway, raw)[0] in (None, [0, 0]) for raw in raws) and \
+            all(queues(gateway, raw)[1] in (None, [0, 0]) for raw in raws)
+
     def refused():
-        """Whoever reads on when the bound is passed is refused: it may be one of the large ones, and then
-        there is room again."""
         with contextlib.ExitStack() as stack:
             large = [put(stack.enter_context(gateway.raw())) for _ in range(4)]
-            for _ in range(20):
-                for raw in large:
-                    raw.send(b" ")
-                answer = one_more()
-                assert gateway.get("/api/health").status == 200
-                if answer.status != 200:
-                    return answer
-        return None
+            wait_until(lambda: are_read(large), "the large ones have been read")
+            answer = one_more()
+            assert gateway.get("/api/health").status == 200
+            for raw in large:
+                with contextlib.suppress(OSError):
+                    raw.socket.shutdown(socket.SHUT_RDWR)
+            wait_until(lambda: not any(queues(gateway, raw)[1] for raw in large), "they are given up")
+        return answer if answer.status != 200 else None  # their time was over, on a machine that is busy
 
     answer = wait_until(refused, "there is no memory for one more", 2 * DEADLINE)
     assert "large bodies" in answer.error(503, -32004)["error"]
     assert answer.headers["retry-after"] == "1" and answer.headers["connection"] == "close"
-    wait_until(lambda: one_more().status == 200, "the memory was given back")
+    assert one_more().status == 200, "the memory was given back"
     for _ in range(10):  # and is, whatever becomes of a body
         gateway.put("/api/profiles/p/status", " " * (12 << 20)).error(400)
         gateway.put("/api/profiles/p/status", "x" * (12 << 20)).error(400)
     assert one_more().status == 200
+
+
+def timers(gateway):
+    """Those of the gateway's process that exist, set or not."""
+    try:
+        with open(f"/proc/{gateway.process.pid}/timers") as file:
+            return sum(line.startswith("ID:") for line in file)
+    except FileNotFoundError:
+        pytest.skip("this kernel does not list the timers of a process (CONFIG_CHECKPOINT_RESTORE)")
+
+
+def test_no_timer_stays_behind(make_gateway, daemon, folder):
+    """A user may have only so many of them, and without one no body is waited for."""
+    gateway = make_gateway(daemon, "--token-file", token_file(folder))
+    own = f"Authorization: Bearer {TOKEN}\r\n"
+    requests = [("POST /api/tasks", "", 401), ("POST /api/nothing", "", 404), ("DELETE /api/tasks", "", 405),
+                ("PUT /api/profiles/p/status", own, 400), ("PUT /api/profiles/p/status", own, 200)]
+    assert timers(gateway) == 0
+    most = 0
+    for round in range(20):
+        for request, headers, status in requests:
+            body = ON if status == 200 else " " * 100000
+            with gateway.raw() as raw:
+                raw.send(f"{request} HTTP/1.1\r\nHost: {gateway.host}\r\nContent-Type: application/json\r\n"
+                         f"Content-Length: {len(body)}\r\n{headers}\r\n")
+                if round == 0:
+                    most = wait_until(lambda: timers(gateway), "its body is waited for")
+                raw.send(body)
+                assert raw.answer().status == status
+    assert most
+    wait_until(lambda: timers(gateway) == 0, "none is left")
 
 
 class Drips(threading.Thread):
