@@ -422,6 +422,46 @@ def test_a_journal_beside_the_old_database_does_not_spoil_the_new_one(filled, fo
         assert len(client.list_tasks(limit=1000)["tasks"]) == 200
 
 
+@pytest.mark.parametrize("leaves", ["before the next start", "after it", "after a kill"])
+def test_a_restore_beside_someone_who_reads_mixes_nothing(filled, folder, leaves):
+    """Whoever has the old database open keeps its log from being taken in: it goes aside with its database, and
+    what the reader does as it leaves harms neither that one nor the new one."""
+    assert run_acpd(filled, "backup", folder / "good").returncode == 0
+    with filled.start().client() as client:
+        client.assign("q", "after the backup")
+        with contextlib.closing(filled.database()) as reader:
+            reader.isolation_level = None
+            reader.execute("BEGIN")
+            assert reader.execute("SELECT count(*) FROM task").fetchone() == (201,)
+            for i in range(50):
+                client.assign("q", f"not taken in {i}", input="x" * 3000)
+            filled.kill()
+            assert (filled.state / "acpd.db-wal").stat().st_size > 50 * 3000
+            restore(filled, folder / "good")
+            if leaves == "before the next start":
+                reader.close()
+            with filled.start().client() as client:
+                assert len(client.list_tasks(limit=1000)["tasks"]) == 200
+                client.assign("q", "after the restore")
+            if leaves == "after a kill":
+                filled.kill()
+            if leaves != "before the next start":
+                assert reader.execute("SELECT count(*) FROM task").fetchone() == (201,)
+                reader.execute("COMMIT")
+                assert reader.execute("SELECT count(*) FROM task").fetchone() == (251,)
+                reader.close()
+    filled.kill()
+    with filled.start().client() as client:
+        titles = [task["title"] for task in client.list_tasks(limit=1000)["tasks"]]
+        assert len(titles) == 201 and titles[0] == "after the restore"
+    filled.stop()
+    assert_counters_are_right(filled)
+    [aside] = filled.state.glob("acpd.db.replaced-*Z")
+    with contextlib.closing(sqlite3.connect(aside)) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert database.execute("SELECT count(*) FROM task").fetchone() == (251,)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can restore what is another user's")
 def test_a_restore_is_its_owners_to_do(filled, folder):
     """Else acpd could not write what was restored."""

@@ -168,6 +168,44 @@ def test_a_keeper_and_the_supervisor_killed_at_once(make_daemon, folder, first):
     assert not (folder / "overlap").exists()
 
 
+# Four chains of processes, each of which lives for a moment: it begins the next one, in a session of its own.
+FLEE = """
+import os, sys, time
+for _ in range(4):
+    if os.fork() == 0:
+        break
+else:
+    open(sys.argv[1], "w").close()
+    time.sleep(1000)
+while True:
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("first", ["keeper", "acpd"])
+def test_a_family_that_flees_is_gone_before_the_next_acpd_begins(make_daemon, folder, first):
+    """Though its keeper was killed together with acpd, so that nobody was told of it in time."""
+    daemon = make_daemon(profile("p", ["/usr/bin/python3", "-c", FLEE, f"{folder}/up"], retry=ONCE), profile("q"))
+    for _ in range(5):
+        with daemon.client() as client:
+            client.update_profile_status(name="p", isActive=True)
+            id = client.assign("p")["id"]
+            wait_until((folder / "up").exists)
+            [keeper] = keepers_of(daemon)
+            client.update_profile_status(name="p", isActive=False)
+        for pid in (keeper, daemon.process.pid) if first == "keeper" else (daemon.process.pid, keeper):
+            os.kill(pid, signal.SIGKILL)
+        daemon.process.wait(DEADLINE)
+        daemon.start()
+        with daemon.client() as client:
+            assert client.finish(client.assign("q")["id"])["status"] == "completed"
+            assert not daemon.processes(ACPD_TASK_ID=id)
+            client.cancel_task(id=id)
+        (folder / "up").unlink()
+
+
 def test_children_may_not_trace_their_guards(make_daemon, folder):
     """Nor take a descriptor of theirs: both ask for the same right."""
     libc = ctypes.CDLL(None, use_errno=True)

@@ -2,6 +2,7 @@
 """A disk that is full: what was acknowledged stays, reads go on, and service resumes by itself."""
 
 import contextlib
+import json
 import os
 import subprocess
 
@@ -84,6 +85,32 @@ def test_a_full_disk(make_daemon, small_disk, folder):
     with daemon.client() as client:
         assert client.state("p")["queueSize"] == len(acknowledged) + small + 1
     assert "the storage works again" in daemon.log.read_text()
+    daemon.stop()
+
+
+def test_a_log_on_a_full_disk_has_whole_lines_only(make_daemon, small_disk, folder):
+    """Of the entry for which there was no room nothing stays; the work goes on without its log."""
+    script = (f"for i in $(seq 200); do echo before $i; done; until [ -e {folder}/go ]; do sleep 0.02; done; "
+              "i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); echo a line of the log, number $i; done; echo done >&2")
+    daemon = make_daemon(shell(script, "p"), start=False)
+    daemon.state = small_disk / "state"
+    daemon.start()
+    with daemon.client() as client:
+        id = client.assign("p")["id"]
+        wait_until(lambda: client.log(id)[-1:] == ["before 200"], "the log begins")
+        stuffing = small_disk / "stuffing"
+        # A page that is there has room for a part of what comes next, which ends nowhere in particular.
+        stuff(stuffing, leave=20000)
+        (folder / "go").touch()
+        wait_until(lambda: "cannot write the run's log" in daemon.log.read_text())
+        stuffing.unlink()
+        assert client.finish(id)["status"] == "completed"
+        [file] = (daemon.state / "logs").rglob(f"{id}-*")
+        text = file.read_bytes()
+        assert text.endswith(b"}\n"), text[-200:]
+        entries = [json.loads(line) for line in text.splitlines()]
+        assert [entry["text"] for entry in entries[:200]] == [f"before {i}" for i in range(1, 201)]
+        assert client.entries(id) == entries
     daemon.stop()
 
 

@@ -108,6 +108,8 @@ def test_out_of_descriptors(make_daemon):
             stack.enter_context(daemon.client())
         id = client.assign("p")["id"]
         wait_until(lambda: "Too many open files" in daemon.log.read_text())
+        error = wait_until(lambda: client.task(id)["error"], "the task says why it was not started")
+        assert error["class"] == "unavailable" and "Too many open files" in error["message"], error
         assert client.get_health() and client.task(id)
         stack.close()
         assert client.finish(id)["status"] == "completed"

@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import http.client
 import os
+import re
 import signal
 import socket
 import threading
@@ -12,7 +13,7 @@ import time
 
 import pytest
 
-from acpd import profile, shell, wait_until
+from acpd import in_threads, profile, shell, wait_until
 from middle import Middle
 
 # Seconds, with room for a machine that is busy.
@@ -79,6 +80,47 @@ def test_while_the_daemon_is_away_503_at_once_and_then_back(daemon, make_gateway
         assert gateway.get("/profiles").status == 200, "pages need no daemon"
         daemon.start()
         assert_soon_back(gateway)
+
+
+def sockets(pid):
+    """Of the Unix kind, by the links of its descriptors."""
+    with open("/proc/net/unix") as table:
+        inodes = {line.split()[6] for line in table.readlines()[1:]}
+    links = []
+    for descriptor in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(OSError):
+            links.append(os.readlink(f"/proc/{pid}/fd/{descriptor}"))
+    return len([link for link in links if re.fullmatch(r"socket:\[(\d+)\]", link) and link[8:-1] in inodes])
+
+
+RESTARTS = 40  # more than the gateway has connections to the daemon
+
+
+def test_a_gateway_outlives_many_daemons(daemon, make_gateway):
+    """A connection that ended with its daemon leaves its place to another one, whoever notices it."""
+    gateway = make_gateway(daemon)
+    assert gateway.get("/api/tasks?limit=1").status == 200
+    for i in range(RESTARTS):
+        daemon.kill() if i % 2 else daemon.stop()
+        gateway.get("/api/health").error(503, -32004)
+        daemon.start()
+        assert gateway.post("/api/profiles/p/assign-task", TASK).status == 201, f"after {i} restarts"
+        assert sockets(gateway.process.pid) < 8, "one for a call at a time, and one for events"
+        in_threads(3, lambda _: gateway.is_answering())
+    with daemon.client() as client:
+        assert client.state("p")["queueSize"] == RESTARTS
+
+
+def test_calls_that_are_hung_up_on_leave_their_places(daemon, make_gateway, make_middle):
+    hangs_up = True
+    middle = make_middle(daemon, lambda call, forward:
+                         None if hangs_up and call["method"] != "rpc.discover" else forward())
+    gateway = make_gateway(middle)
+    for _ in range(RESTARTS):
+        gateway.post("/api/profiles/p/assign-task", TASK).error(504)
+    hangs_up = False
+    assert gateway.post("/api/profiles/p/assign-task", TASK).status == 201
+    assert sockets(gateway.process.pid) < 8
 
 
 def test_the_gateway_may_be_first(make_daemon, make_gateway):
