@@ -59,7 +59,8 @@ int store_list_profiles(struct store *store, void (*row)(struct store_profile *p
                         void *data)
 {
     sqlite3_stmt *stmt;
-    int r = sqlite_flush_profiles(store);
+    /* Of a pass that has failed nothing more is written: it is undone anyway. */
+    int r = store->failure ? 0 : sqlite_flush_profiles(store);
 
     if (r < 0)
         return r;
