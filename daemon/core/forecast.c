@@ -31,12 +31,6 @@
 
 #define ROUNDING 1e-9 /* of sums of parts */
 
-void forecast_deinit(struct forecast *forecast)
-{
-    free(forecast->steps);
-    *forecast = (struct forecast){0};
-}
-
 void forecast_begin_run(struct profile *profile, struct forecast_run *run, uint64_t type,
                         int64_t now)
 {

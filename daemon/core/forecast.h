@@ -33,7 +33,11 @@ struct forecast {
     size_t count;
 };
 
-void forecast_deinit(struct forecast *forecast);
+static inline void forecast_deinit(struct forecast *forecast)
+{
+    free(forecast->steps);
+    *forecast = (struct forecast){0};
+}
 
 /** Notes that an attempt occupies a slot of the profile. */
 void forecast_begin_run(struct profile *profile, struct forecast_run *run, uint64_t type,

@@ -123,6 +123,13 @@ bool profile_is_active(const struct profile *profile)
     return profile->staged.is_active >= 0 ? profile->staged.is_active : profile->is_active;
 }
 
+bool profile_may_claim(const struct profile *profile, int64_t now)
+{
+    return !profile->is_removed && profile_is_active(profile) && profile_free_slots(profile) > 0 &&
+           profile_count(profile, TASK_QUEUED) > 0 &&
+           !cooldown_blocks(profile_cooldown(profile), now);
+}
+
 bool profile_has_capability(const struct profile *profile, const char *capability)
 {
     return strcmp(profile->config.name, capability) == 0 ||

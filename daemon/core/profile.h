@@ -97,6 +97,8 @@ bool profile_has_probe(const struct profile *profile);
 /** Whether slots are free but for its health. */
 bool profile_is_probing(const struct profile *profile);
 bool profile_is_active(const struct profile *profile);
+/** Whether it has a free slot, and a task for it; `now` is monotonic ms. */
+bool profile_may_claim(const struct profile *profile, int64_t now);
 /** Whether it declares the capability; its own name always counts as one. */
 bool profile_has_capability(const struct profile *profile, const char *capability);
 

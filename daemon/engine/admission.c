@@ -11,42 +11,7 @@
 #include "common/alloc.h"
 #include "engine/attempt.h"
 #include "engine/queue.h"
-
-/* The task among those of the queue: only one that is queued at once can be ahead of another. */
-static bool comes_before(const struct engine *engine, const struct engine_admission *admission,
-                         const struct task *last)
-{
-    const struct task *task = admission->task;
-    struct task ready = {.ready_at = engine->now.queue, .priority = task->priority};
-
-    return task->run_at <= engine->now.wall && !admission->is_blocked &&
-           task_rank(&ready, engine->settings.aging_interval_ms) < last->place;
-}
-
-/* 1: the profile has room. 0: it has not, and *ret_last, if it is given, is the task to be evicted
- * or has the id 0. */
-static int find_room(struct engine *engine, const struct profile *profile,
-                     const struct engine_admission *admission, struct task *ret_last)
-{
-    int r;
-
-    if (profile_waiting(profile) < profile->config.queue_limit)
-        return 1;
-    if (profile->config.overflow != OVERFLOW_EVICT)
-        return 0;
-    r = store_last_queued(engine->store, profile->id, ret_last);
-    if (r > 0 && !comes_before(engine, admission, ret_last))
-        task_deinit(ret_last);
-    return r < 0 ? r : 0;
-}
-
-bool admission_has_room(const struct profile *profile, void *data)
-{
-    struct engine_admission *admission = data;
-    CLEANUP(task_deinit) struct task last = {0};
-
-    return find_room(admission->engine, profile, admission, &last) == 1 || last.id;
-}
+#include "engine/room.h"
 
 /* Which of the tasks that it depends on decides: one that failed, else one that has not finished;
  * *ret_status is TASK_COMPLETED when none is left. */
@@ -102,7 +67,7 @@ static int reroute(struct engine *engine, struct engine_admission *admission)
 static int make_room(struct engine *engine, struct engine_admission *admission,
                      struct task *ret_last)
 {
-    int r = find_room(engine, admission->profile, admission, ret_last);
+    int r = room_find(engine, admission->profile, admission, ret_last);
 
     if (r || ret_last->id)
         return r < 0 ? r : 0;
@@ -111,7 +76,7 @@ static int make_room(struct engine *engine, struct engine_admission *admission,
     r = reroute(engine, admission);
     if (r)
         return r;
-    r = find_room(engine, admission->profile, admission, ret_last); /* whom does that cost? */
+    r = room_find(engine, admission->profile, admission, ret_last); /* whom does that cost? */
     return r < 0 ? r : 0;
 }
 
@@ -171,6 +136,6 @@ int engine_assign(struct engine *engine, struct profile *profile,
     if (r == 0 && last.id)
         r = evict(engine, admission->profile, &last, task);
     if (r == 0 && task_status_is_finished(worst) && worst != TASK_COMPLETED)
-        r = queue_cancel(engine, admission->profile, task, dependency_message(id, worst));
+        r = queue_cancel_dependant(engine, admission->profile, task, id, worst);
     return r;
 }

@@ -19,8 +19,6 @@
 #include "run/acp.h"
 #include "run/run_log.h"
 
-#define OUTPUT_TAIL (64 * 1024) /* of stdout, for the result */
-
 struct attempt *attempt_find(const struct engine *engine, int64_t task_id, int64_t number)
 {
     list_for_each (link, &engine->attempts) {
@@ -159,128 +157,12 @@ struct attempt *attempt_begin(struct engine *engine, struct profile *profile, st
     return attempt;
 }
 
-int attempt_claim(struct engine *engine, struct profile *profile, int limit)
-{
-    CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
-    int64_t count;
-    int r;
-
-    if (profile->config.runner.type == RUNNER_WORKER || !engine_may_claim(engine, profile))
-        return 0;
-    /* A profile that cools down is probed by one attempt. */
-    count = profile_cooldown(profile)->length ? 1 : profile_free_slots(profile);
-    r = queue_claim(engine, profile, (size_t)(count < limit ? count : limit), &tasks);
-    if (engine_is_damage(engine, r))
-        return 0;
-    if (r < 0)
-        return r;
-    for (size_t i = 0; i < tasks.count; i++) {
-        struct attempt *attempt = attempt_begin(engine, profile, &tasks.tasks[i]);
-
-        engine_print_task(engine, &attempt->task, NULL, &attempt->input);
-        buf_add_char(&attempt->input, '\n');
-    }
-    return (int)tasks.count;
-}
-
 void attempt_end(struct attempt *attempt)
 {
     attempt->ended_mono = clock_mono_ms();
     heap_remove(&attempt->engine->deadlines, &attempt->deadline);
     attempt->stop_is_staged = false;
     attempt->state = ATTEMPT_ENDED;
-}
-
-static void on_log(struct run *run UNUSED, void *data)
-{
-    ((struct attempt *)data)->log_has_grown = true;
-}
-
-static void on_run_end(struct run *run, const struct run_end *end, void *data)
-{
-    struct attempt *attempt = data;
-
-    attempt->run = NULL;
-    attempt_judge(attempt, end);
-    attempt_keep_tail(attempt, end->stderr_lines);
-    if (attempt->class == ERROR_NONE)
-        attempt->result = attempt_read_result(attempt, run, end);
-    attempt_end(attempt);
-}
-
-static struct run_limits attempt_limits(const struct limits *limits)
-{
-    return (struct run_limits){
-        .memory = limits->memory,
-        .processes = limits->processes,
-        .cpu_s = (limits->cpu_ms + 999) / 1000,
-        .open_files = limits->open_files,
-    };
-}
-
-int engine_check_limits(const struct settings *settings, const struct cgroup *cgroup,
-                        char **ret_error)
-{
-    for (size_t i = 0; i < settings->profile_count; i++) {
-        struct run_limits limits = attempt_limits(&settings->profiles[i].limits);
-        const char *reason, *name = run_limits_check(&limits, cgroup, &reason);
-
-        if (!name)
-            continue;
-        *ret_error = xasprintf("profiles[%zu].limits.%s: cannot be kept here: %s", i, name, reason);
-        return -EINVAL;
-    }
-    return 0;
-}
-
-void attempt_launch(struct attempt *attempt)
-{
-    const struct engine *engine = attempt->engine;
-    const struct profile_config *config = &attempt->profile->config;
-    CLEANUP(freep) char *log_path = engine_log_path(engine, attempt->task_id, attempt->number);
-    CLEANUP(strv_freep) char **env = NULL;
-    struct run_spec spec;
-
-    attempt->state = ATTEMPT_RUNNING;
-    if (attempt->lease) {
-        attempt_arm(attempt);
-        return;
-    }
-    /* The pass that claimed the task also changed the configuration. */
-    if (config->runner.type == RUNNER_WORKER) {
-        attempt_expire(attempt, ERROR_INTERRUPTED, xstrdup("its profile is now one of workers"));
-        attempt->engine->has_more_work = true;
-        return;
-    }
-    for (size_t i = 0; config->runner.env && config->runner.env[i]; i++)
-        strv_push(&env, xstrdup(config->runner.env[i]));
-    strv_push(&env, xasprintf("ACPD_TASK_ID=%lld", (long long)attempt->task_id));
-    strv_push(&env, xasprintf("ACPD_ATTEMPT=%lld", (long long)attempt->number));
-    strv_push(&env, xasprintf("ACPD_PROFILE=%s", config->name));
-    strv_push(&env, xasprintf("ACPD_SOCKET=%s", engine->socket_path));
-
-    spec = (struct run_spec){
-        .argv = (const char *const *)config->runner.command,
-        .env = (const char *const *)env,
-        .cwd = config->runner.cwd,
-        .input = attempt->input.data,
-        .input_len = attempt->input.len,
-        .log_path = log_path,
-        .log_limit = engine->settings.log_limit,
-        .tail_limit = OUTPUT_TAIL,
-        .line_limit = (size_t)engine->settings.input_limit,
-        .grace_ms = engine->settings.kill_grace_ms,
-        .limits = attempt_limits(&config->limits),
-    };
-    if (config->runner.type == RUNNER_ACP)
-        attempt_launch_agent(attempt, &spec);
-    else
-        attempt->run = run_start(
-            engine->supervisor, &spec,
-            &(struct run_handler){.on_log = on_log, .on_end = on_run_end, .data = attempt});
-    buf_deinit(&attempt->input);
-    if (attempt->stop == ERROR_NONE)
-        attempt_arm(attempt);
 }
 
 static void note_for_cooldown(const struct attempt *attempt)
@@ -333,7 +215,7 @@ static int settle_stale(struct attempt *attempt)
         return r < 0 ? r : 0;
     /* It went on writing its log until now. When the task has moved on once more, its next end
      * weighs it. */
-    r = queue_reweigh(engine, engine_profile_by_id(engine, task.profile_id), &task);
+    r = queue_reweigh(engine, roster_find_id(&engine->roster, task.profile_id), &task);
     return r < 0 ? r : 0;
 }
 

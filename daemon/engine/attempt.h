@@ -74,9 +74,8 @@ struct attempt *attempt_begin(struct engine *engine, struct profile *profile, st
 void attempt_expire(struct attempt *attempt, enum error_class class, char *message);
 /** At the start: the attempts of leases that the store holds. */
 int lease_adopt_all(struct engine *engine);
-/** Claims waiting tasks of the profile for its free slots, at most `limit`; returns how many, or
- *  the storage's error. */
-int attempt_claim(struct engine *engine, struct profile *profile, int limit);
+/** Claims waiting tasks for free slots, a bounded number in each pass. */
+int claim_step(struct engine *engine);
 /** Starts the processes of a claimed attempt. */
 void attempt_launch(struct attempt *attempt);
 void attempt_launch_agent(struct attempt *attempt, const struct run_spec *run);
@@ -99,19 +98,11 @@ void attempt_keep_tail(struct attempt *attempt, const char *stderr_lines);
 void attempt_end(struct attempt *attempt);
 /** Ends the attempt's task, or gives it another attempt, unless it was taken away meanwhile. */
 int attempt_settle(struct attempt *attempt);
-/** Whether a profile takes the task of this admission; for struct router_request. */
-bool admission_has_room(const struct profile *profile, void *admission);
-
 /** Tells those whose tasks have finished, as many as a pass may. */
 int dependency_release(struct engine *engine);
-/** Why a task is cancelled: another has failed or was cancelled. The caller frees it. */
-char *dependency_message(int64_t id, enum task_status status);
-
 /** Looks at every profile, when it is time to; see core/health.c. */
 int health_check(struct engine *engine);
 
-/** Bytes that a finished task takes on disk, its logs included. */
-int64_t retention_weight(const struct engine *engine, const struct task *task);
 /** Removes what is older, or more, than is to be kept; a little in each pass. */
 int retention_sweep(struct engine *engine);
 /** Removes the row of a profile that is no longer configured, if nothing is left of it: no task, no

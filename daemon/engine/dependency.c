@@ -16,12 +16,6 @@
 
 #define TOLD_PER_PASS 500
 
-char *dependency_message(int64_t id, enum task_status status)
-{
-    return xasprintf("task %lld, on which it depends, %s", (long long)id,
-                     status == TASK_FAILED ? "failed" : "was cancelled");
-}
-
 int dependency_release(struct engine *engine)
 {
     int budget = TOLD_PER_PASS;
@@ -29,7 +23,7 @@ int dependency_release(struct engine *engine)
     while (engine->has_releases && budget > 0) {
         int r = queue_release(engine, &budget);
 
-        if (engine_is_damage(engine, r)) {
+        if (store_is_damage(engine->store, r)) {
             engine->has_releases = false; /* until something finishes again */
             return 0;
         }

@@ -12,8 +12,7 @@
 #include "run/acp.h"
 
 /* What one pass does at most, so that no one waits long for its reply. */
-#define CLAIMS_PER_PASS 64
-#define WAKES_PER_PASS  500
+#define WAKES_PER_PASS 500
 
 #define RECOVERIES_PER_STEP 256
 
@@ -106,7 +105,7 @@ static int interrupt(struct engine *engine, const struct task *task)
         .message = "acpd ended under it",
         .duration_ms = engine->now.wall - task->started_at,
     };
-    struct profile *profile = engine_profile_by_id(engine, task->profile_id);
+    struct profile *profile = roster_find_id(&engine->roster, task->profile_id);
     struct task after;
     int r = profile ? queue_finish(engine, profile, task, &end, &after) : ENGINE_STALE;
 
@@ -167,11 +166,6 @@ int engine_recover(struct engine *engine)
     if (r == 0)
         r = metrics_recall(engine);
     return r;
-}
-
-bool engine_is_damage(const struct engine *engine, int r)
-{
-    return r == -EBADMSG && !store_has_failed(engine->store);
 }
 
 static int wake(struct engine *engine)
@@ -296,44 +290,6 @@ static int follow_wall_clock(struct engine *engine)
     return r;
 }
 
-/* Claims what waits for the profile's free slots; then it is hot no more, unless the budget ended.
- */
-static int claim_for(struct engine *engine, struct profile *profile, int *budget)
-{
-    int r = attempt_claim(engine, profile, *budget);
-
-    if (r < 0)
-        return r;
-    *budget -= r;
-    if (*budget > 0)
-        list_remove(&profile->hot);
-    return 0;
-}
-
-static int claim(struct engine *engine)
-{
-    struct roster *roster = &engine->roster;
-    int budget = CLAIMS_PER_PASS, r = 0;
-    struct heap_node *top;
-
-    while ((top = heap_top(&roster->cooldowns)) && top->key <= engine->now.mono) {
-        heap_remove(&roster->cooldowns, top);
-        roster_heat(roster, CONTAINER_OF(top, struct profile, cooled));
-    }
-    if (engine->is_stopping || !engine_can_launch(engine))
-        return 0;
-    list_for_each (link, &roster->touched)
-        roster_heat(roster, list_entry(link, struct profile, touched));
-    list_for_each_safe (link, &roster->hot) {
-        r = claim_for(engine, list_entry(link, struct profile, hot), &budget);
-        if (r < 0 || budget <= 0)
-            break;
-    }
-    if (budget <= 0)
-        engine->has_more_work = true;
-    return r;
-}
-
 int engine_plan(struct engine *engine)
 {
     int r = 0;
@@ -355,7 +311,7 @@ int engine_plan(struct engine *engine)
     if (r == 0)
         r = dependency_release(engine);
     if (r == 0)
-        r = claim(engine);
+        r = claim_step(engine);
     return r;
 }
 

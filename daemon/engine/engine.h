@@ -146,9 +146,6 @@ int64_t engine_next_deadline(const struct engine *engine);
 
 /** Takes no more work and interrupts what runs. */
 void engine_stop(struct engine *engine);
-/** Whether a task could not be read because its row is damaged: its profile is left alone for now,
- * so that the others go on. */
-bool engine_is_damage(const struct engine *engine, int r);
 /** Whether the limits of every profile can be kept in this group; -EINVAL with a message, to be
  * freed, that names one that cannot. */
 int engine_check_limits(const struct settings *settings, const struct cgroup *cgroup,
@@ -205,8 +202,6 @@ struct profile *engine_find_profile(const struct engine *engine, const char *nam
 struct profile *engine_find_known_profile(const struct engine *engine, const char *name);
 /** A removed profile is visible until it has no more unfinished tasks. */
 bool engine_is_visible(const struct profile *profile);
-struct profile *engine_profile_by_id(const struct engine *engine, int64_t profile_id);
-const char *engine_profile_name(const struct engine *engine, int64_t profile_id);
 int engine_set_active(struct engine *engine, struct profile *profile, bool is_active);
 /** Seconds that the oldest queued task has been ready, -1 without any. Exact while the queue is at
  *  most 1,000 long, else that of the first 1,000. */
@@ -307,8 +302,6 @@ int engine_may_handle(struct engine *engine, pid_t keeper, int64_t id, bool *ret
 
 /* Workers (engine/lease.c) */
 
-/** Whether the profile has a free slot and a task for it. */
-bool engine_may_claim(const struct engine *engine, const struct profile *profile);
 /** Gives a worker the task that comes first among the profiles' queues. `lease_ms` 0: the
  * profile's. ENGINE_NOT_FOUND: there is none now. The caller frees *ret_token, which the worker
  * must show. */

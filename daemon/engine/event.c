@@ -72,7 +72,7 @@ void engine_tell_task(struct engine *engine, const struct task *task, enum task_
 
 static void print_profile(const struct engine *engine, const struct event *event, struct buf *out)
 {
-    const struct profile *profile = engine_profile_by_id(engine, event->profile_id);
+    const struct profile *profile = roster_find_id(&engine->roster, event->profile_id);
 
     if (!profile)
         return;
@@ -94,7 +94,7 @@ void engine_print_event(const struct engine *engine, const struct event *event, 
     buf_printf(out, "{\"seq\":%lld,\"type\":\"%s\",\"at\":", (long long)event->seq,
                types[event->type]);
     buf_add_json_time(out, event->at);
-    buf_printf(out, ",\"profile\":\"%s\"", engine_profile_name(engine, event->profile_id));
+    buf_printf(out, ",\"profile\":\"%s\"", roster_find_name_of(&engine->roster, event->profile_id));
     switch (event->type) {
     case EVENT_TASK:
         buf_printf(out, ",\"id\":%lld,\"from\":", (long long)event->task_id);

@@ -47,7 +47,8 @@ static void look_at_attempts(struct profile *profile, int64_t now)
 
 static bool has_no_worker(const struct engine *engine, const struct profile *profile)
 {
-    return profile->config.runner.type == RUNNER_WORKER && engine_may_claim(engine, profile) &&
+    return profile->config.runner.type == RUNNER_WORKER &&
+           profile_may_claim(profile, engine->now.mono) &&
            engine->now.mono - profile->last_claim > engine->settings.health_check_interval_ms;
 }
 

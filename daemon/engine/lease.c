@@ -21,13 +21,6 @@ static bool is_before(const struct task *a, const struct task *b)
     return a->place != b->place ? a->place < b->place : a->id < b->id;
 }
 
-bool engine_may_claim(const struct engine *engine, const struct profile *profile)
-{
-    return !profile->is_removed && profile_is_active(profile) && profile_free_slots(profile) > 0 &&
-           profile_count(profile, TASK_QUEUED) > 0 &&
-           !cooldown_blocks(profile_cooldown(profile), engine->now.mono);
-}
-
 static char *make_token(int64_t attempt)
 {
     unsigned char random[16];
@@ -84,7 +77,7 @@ int engine_claim(struct engine *engine, struct profile *const *profiles, size_t 
         return -ESHUTDOWN;
     for (size_t i = 0; i < count; i++) {
         note_worker(engine, profiles[i]);
-        if (!engine_may_claim(engine, profiles[i]))
+        if (!profile_may_claim(profiles[i], engine->now.mono))
             continue;
         if (count == 1) { /* nothing to compare */
             best = profiles[i];
@@ -201,7 +194,7 @@ static void adopt(struct store_lease *lease, void *data)
 
     if (store_get_task(engine->store, lease->task_id, &task) <= 0)
         return;
-    profile = engine_profile_by_id(engine, task.profile_id);
+    profile = roster_find_id(&engine->roster, task.profile_id);
     if (!profile)
         return;
     attempt = attempt_new(engine, profile, &task);

@@ -26,18 +26,6 @@ struct profile *engine_find_profile(const struct engine *engine, const char *nam
     return profile && engine_is_visible(profile) ? profile : NULL;
 }
 
-struct profile *engine_profile_by_id(const struct engine *engine, int64_t id)
-{
-    return roster_find_id(&engine->roster, id);
-}
-
-const char *engine_profile_name(const struct engine *engine, int64_t id)
-{
-    const struct profile *profile = engine_profile_by_id(engine, id);
-
-    return profile ? profile->config.name : "";
-}
-
 /* A profile as the store knows it, with its history. */
 static int make_profile(struct engine *engine, struct profile_config *config,
                         const struct store_profile *row, int64_t retention,

@@ -3,10 +3,17 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "common/alloc.h"
 #include "core/retry.h"
 #include "engine/attempt.h"
+
+#define LOGS_WEIGHED 256 /* of the last attempts */
+
+/* The row itself, its place in the indices, its attempts: about. */
+#define ROW_BYTES 512
 
 /* A step that the table of transitions does not have is a bug, and nothing of it may be stored. */
 static void become(struct task *task, enum task_status to, struct task_counts *delta)
@@ -33,9 +40,29 @@ static void block(struct task *task, struct task_counts *delta)
     task->place = 0;
 }
 
+static int64_t length_of(const char *text)
+{
+    return text ? (int64_t)strlen(text) : 0;
+}
+
+static int64_t weight_of(const struct engine *engine, const struct task *task)
+{
+    int64_t bytes = ROW_BYTES + length_of(task->body) + length_of(task->result) +
+                    length_of(task->routing) + length_of(task->error_message);
+
+    for (int64_t i = task->attempt; i > 0 && i > task->attempt - LOGS_WEIGHED; i--) {
+        CLEANUP(freep) char *path = engine_log_path(engine, task->id, i);
+        struct stat st;
+
+        if (stat(path, &st) == 0)
+            bytes += st.st_size;
+    }
+    return bytes;
+}
+
 static void weigh(const struct engine *engine, struct task *task, struct task_counts *delta)
 {
-    int64_t bytes = task_status_is_finished(task->status) ? retention_weight(engine, task) : 0;
+    int64_t bytes = task_status_is_finished(task->status) ? weight_of(engine, task) : 0;
 
     delta->finished_bytes += bytes - task->bytes;
     task->bytes = bytes;
@@ -282,6 +309,14 @@ int queue_cancel(struct engine *engine, struct profile *profile, struct task *ta
     return 0;
 }
 
+int queue_cancel_dependant(struct engine *engine, struct profile *profile, struct task *task,
+                           int64_t depends_on, enum task_status status)
+{
+    return queue_cancel(engine, profile, task,
+                        xasprintf("task %lld, on which it depends, %s", (long long)depends_on,
+                                  status == TASK_FAILED ? "failed" : "was cancelled"));
+}
+
 int queue_reweigh(struct engine *engine, struct profile *profile, struct task *task)
 {
     const struct task_fence fence = task_fence(task);
@@ -316,7 +351,7 @@ int queue_wake(struct engine *engine, struct profile *profile, int *budget)
         note(engine, profile, &tasks.tasks[i], TASK_SCHEDULED, &delta);
     }
     *budget -= (int)tasks.count;
-    if (engine_is_damage(engine, r)) {
+    if (store_is_damage(engine->store, r)) {
         next = INT64_MAX;
         r = 0;
     }
@@ -333,7 +368,7 @@ int queue_shift_retries(struct engine *engine, int64_t step)
 static int release(struct engine *engine, struct store_dependant *dependant)
 {
     struct task *task = &dependant->task;
-    struct profile *profile = engine_profile_by_id(engine, task->profile_id);
+    struct profile *profile = roster_find_id(&engine->roster, task->profile_id);
     const struct task_fence fence = task_fence(task);
     struct task_counts delta = {0};
     int r;
@@ -341,8 +376,8 @@ static int release(struct engine *engine, struct store_dependant *dependant)
     if (!profile)
         return -EBADMSG;
     if (dependant->status != TASK_COMPLETED)
-        return queue_cancel(engine, profile, task,
-                            dependency_message(dependant->depends_on, dependant->status));
+        return queue_cancel_dependant(engine, profile, task, dependant->depends_on,
+                                      dependant->status);
     admit(engine, task, &delta);
     r = store_change(engine->store, task, &fence);
     if (r == STORE_DONE)
@@ -373,7 +408,7 @@ int queue_prune(struct engine *engine, const struct store_pruning *pruning,
 
     for (size_t i = 0; i < ret_removed->count; i++) {
         const struct task *task = &ret_removed->tasks[i];
-        struct profile *profile = engine_profile_by_id(engine, task->profile_id);
+        struct profile *profile = roster_find_id(&engine->roster, task->profile_id);
 
         if (profile)
             profile_stage_counts(profile)->finished_bytes -= task->bytes;

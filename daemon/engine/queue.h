@@ -41,6 +41,10 @@ MUST_CHECK int queue_retry(struct engine *engine, struct profile *profile, struc
 /** Cancels a waiting task; takes `message` over. */
 MUST_CHECK int queue_cancel(struct engine *engine, struct profile *profile, struct task *task,
                             char *message);
+/** The same for one that depends on a task of this status, which failed or was cancelled. */
+MUST_CHECK int queue_cancel_dependant(struct engine *engine, struct profile *profile,
+                                      struct task *task, int64_t depends_on,
+                                      enum task_status status);
 /** Weighs a finished task again, since its log has grown. */
 MUST_CHECK int queue_reweigh(struct engine *engine, struct profile *profile, struct task *task);
 

@@ -26,29 +26,6 @@
 #define FILES_PER_PASS 256
 #define BYTES_PER_PASS (16 * 1024 * 1024)
 
-/* The row itself, its place in the indices, its attempts: about. */
-#define ROW_BYTES 512
-
-static int64_t length_of(const char *text)
-{
-    return text ? (int64_t)strlen(text) : 0;
-}
-
-int64_t retention_weight(const struct engine *engine, const struct task *task)
-{
-    int64_t bytes = ROW_BYTES + length_of(task->body) + length_of(task->result) +
-                    length_of(task->routing) + length_of(task->error_message);
-
-    for (int64_t i = task->attempt; i > 0 && i > task->attempt - FILES_PER_PASS; i--) {
-        CLEANUP(freep) char *path = engine_log_path(engine, task->id, i);
-        struct stat st;
-
-        if (stat(path, &st) == 0)
-            bytes += st.st_size;
-    }
-    return bytes;
-}
-
 static void remove_logs(const struct engine *engine, const struct task *task)
 {
     CLEANUP(freep) char *folder = NULL;

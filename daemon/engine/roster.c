@@ -94,6 +94,13 @@ struct profile *roster_find_id(const struct roster *roster, int64_t id)
     return find(roster->by_id, roster->count, &id, compare_id_with);
 }
 
+const char *roster_find_name_of(const struct roster *roster, int64_t id)
+{
+    const struct profile *profile = roster_find_id(roster, id);
+
+    return profile ? profile->config.name : "";
+}
+
 int64_t roster_count(const struct roster *roster, enum task_status status)
 {
     int64_t count = roster->totals.by_status[status];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Where a task goes, and the words for it. */
 #include "common/alloc.h"
-#include "engine/attempt.h"
+#include "engine/room.h"
 
 size_t engine_route(struct engine *engine, struct engine_admission *admission,
                     struct router_candidate **ret_candidates, size_t *ret_count)
@@ -14,7 +14,7 @@ size_t engine_route(struct engine *engine, struct engine_admission *admission,
             visible[count++] = engine->profiles[i];
     admission->engine = engine;
     admission->request.now = engine->now.mono;
-    admission->request.has_room = admission_has_room;
+    admission->request.has_room = room_is_there;
     admission->request.data = admission;
     *ret_candidates = xcalloc(count, sizeof(**ret_candidates));
     *ret_count = count;

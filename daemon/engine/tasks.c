@@ -37,7 +37,7 @@ static int take(struct engine *engine, int64_t id, struct task *ret_task,
         return r;
     if (r == 0)
         return ENGINE_NOT_FOUND;
-    *ret_profile = engine_profile_by_id(engine, ret_task->profile_id);
+    *ret_profile = roster_find_id(&engine->roster, ret_task->profile_id);
     return *ret_profile ? 0 : -EBADMSG;
 }
 
@@ -188,7 +188,7 @@ static int64_t eta_of(const struct engine *engine, struct profile *profile, cons
 int engine_pending(struct engine *engine, const struct task *task, int64_t position,
                    struct engine_pending *ret_pending)
 {
-    struct profile *profile = engine_profile_by_id(engine, task->profile_id);
+    struct profile *profile = roster_find_id(&engine->roster, task->profile_id);
     int r;
 
     if (!profile)

@@ -70,8 +70,10 @@ void subscription_pump(struct connection *connection);
 
 /** Closes it; it is freed by rpc_reap(). */
 void connection_kill(struct connection *connection);
-/** Handles its requests in the next pass. */
+/** It has requests to be handled (rpc/ready.c). */
 void connection_wake(struct connection *connection);
+/** It has none, until it is woken again. */
+void connection_rest(struct connection *connection);
 /** There is something to be printed, or to be closed, with the commit. */
 void connection_touch(struct connection *connection);
 /** What a user may do here, as the settings are now. */
@@ -79,8 +81,12 @@ enum role connection_role(const struct rpc_server *server, uid_t uid);
 /** Adopts an accepted socket. */
 struct connection *connection_new(struct rpc_server *server, int fd, const struct rpc_peer *peer);
 void connection_free(struct connection *connection);
-/** Handles its requests for about `share_us`, up to the bounds of a pass; returns how many. */
-size_t connection_process(struct connection *connection, int64_t share_us);
+/** Handles its requests for about `share_us`, up to the bounds of a pass; returns how many
+ *  (rpc/turn.c). */
+size_t turn_take(struct connection *connection, int64_t share_us);
+/** Reads on when there is room, or stops: a client that does not read its replies is not read from.
+ */
+void connection_update_reading(struct connection *connection);
 /** Prints what has ended, and sends. */
 void connection_release(struct connection *connection);
 /** Whether the replies that wait for the client have passed the bound. */

@@ -158,7 +158,7 @@ size_t rpc_process(struct rpc_server *server)
         int64_t now;
 
         server->clock_us = top->key;
-        handled += connection_process(CONTAINER_OF(top, struct connection, ready), TURN_US);
+        handled += turn_take(CONTAINER_OF(top, struct connection, ready), TURN_US);
         now = clock_mono_us();
         server->pass_us += now - began;
         began = now;

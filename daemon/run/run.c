@@ -29,14 +29,6 @@
 
 static char chunk[CHUNK];
 
-void run_close_start_fds(struct run *run)
-{
-    for (size_t i = 0; i < START_FDS; i++) {
-        closep(&run->start_fds[i]);
-        run->start_fds[i] = -1;
-    }
-}
-
 static void stream_close(struct stream *stream)
 {
     if (stream->fd < 0)
@@ -161,7 +153,7 @@ static void run_close_control(struct run *run)
     run->control = -1;
 }
 
-void run_free(struct run *run)
+static void run_free(struct run *run)
 {
     if (!run)
         return;
@@ -170,7 +162,7 @@ void run_free(struct run *run)
     for (size_t i = 0; i < RUN_STREAMS; i++)
         stream_close(&run->streams[i]);
     run_close_control(run);
-    run_close_start_fds(run);
+    supervisor_close_start_fds(run);
     run_drop_input(run);
     event_del(&run->ending);
     event_del(&run->showing);
@@ -283,7 +275,7 @@ static void run_on_ending(evutil_socket_t fd UNUSED, short what UNUSED, void *da
     run_free(run);
 }
 
-void run_settle(struct run *run, enum run_outcome outcome, int code)
+static void run_settle(struct run *run, enum run_outcome outcome, int code)
 {
     if (run->has_ended)
         return;
@@ -294,7 +286,8 @@ void run_settle(struct run *run, enum run_outcome outcome, int code)
     event_active(&run->ending, EV_TIMEOUT, 0);
 }
 
-void run_settle_not_started(struct run *run, int error)
+/* With the usual message. */
+static void run_refuse(struct run *run, int error)
 {
     if (!run->has_ended)
         run->message = xasprintf("cannot start \"%s\": %s", run->program, strerror(error));
@@ -359,7 +352,7 @@ static void run_on_control(evutil_socket_t fd UNUSED, short what UNUSED, void *d
         supervisor_expect(run->supervisor);
 }
 
-void run_lose(struct run *run)
+static void run_lose(struct run *run)
 {
     if (run->control >= 0)
         run_on_control(run->control, EV_READ, run);
@@ -498,12 +491,15 @@ const char *run_limits_check(const struct run_limits *limits, const struct cgrou
     return NULL;
 }
 
+static const struct run_ops run_ops = {.refuse = run_refuse, .lose = run_lose, .free = run_free};
+
 struct run *run_start(struct supervisor *supervisor, const struct run_spec *spec,
                       const struct run_handler *handler)
 {
     struct run *run = xcalloc(1, sizeof(*run));
     int r;
 
+    run->ops = &run_ops;
     run->supervisor = supervisor;
     run->id = ++supervisor->last_id;
     run->handler = *handler;
@@ -528,7 +524,7 @@ struct run *run_start(struct supervisor *supervisor, const struct run_spec *spec
     if (r == 0)
         supervisor_send_start(supervisor, run);
     else
-        run_settle_not_started(run, -r);
+        run_refuse(run, -r);
     return run;
 }
 

@@ -44,8 +44,19 @@ struct supervisor {
     uint64_t last_id;
 };
 
+/* What the supervisor's half tells a run. */
+struct run_ops {
+    /** It was not started; the message is the usual one for the errno. */
+    void (*refuse)(struct run *run, int error);
+    /** Its keeper was killed and the family is gone. */
+    void (*lose)(struct run *run);
+    /** Without a word to its handler. */
+    void (*free)(struct run *run);
+};
+
 struct run {
     struct list link, unsent_link;
+    const struct run_ops *ops;
     struct supervisor *supervisor;
     uint64_t id;
     struct run_handler handler;
@@ -84,12 +95,5 @@ void supervisor_condemn(struct supervisor *supervisor, struct run *run);
 /** A word of the supervisor's is wanted: it is watched until it comes. */
 void supervisor_expect(struct supervisor *supervisor);
 
-/** on_end comes from the loop; only the first word counts. */
-void run_settle(struct run *run, enum run_outcome outcome, int code);
-/** The same for RUN_NOT_STARTED with the usual message. */
-void run_settle_not_started(struct run *run, int error);
-/** The keeper was killed and the family is gone: the supervisor says so, or has died itself. */
-void run_lose(struct run *run);
-void run_close_start_fds(struct run *run);
-/** Without a word to the handler. */
-void run_free(struct run *run);
+/** Closes what is left of the descriptors that the keeper gets. */
+void supervisor_close_start_fds(struct run *run);

@@ -89,6 +89,14 @@ int supervisor_new(const char *lock_path, uint64_t children_nofile, const struct
     return 0;
 }
 
+void supervisor_close_start_fds(struct run *run)
+{
+    for (size_t i = 0; i < START_FDS; i++) {
+        closep(&run->start_fds[i]);
+        run->start_fds[i] = -1;
+    }
+}
+
 static struct run *supervisor_find(const struct supervisor *supervisor, uint64_t id)
 {
     for (struct list *link = supervisor->runs.next; link != &supervisor->runs; link = link->next) {
@@ -168,8 +176,11 @@ static void supervisor_succeed(struct supervisor *supervisor)
 {
     int r;
 
-    list_for_each (link, &supervisor->runs)
-        run_lose(list_entry(link, struct run, link));
+    list_for_each (link, &supervisor->runs) {
+        struct run *run = list_entry(link, struct run, link);
+
+        run->ops->lose(run);
+    }
     r = supervisor->was_ready ? supervisor_fork(supervisor) : -ECHILD;
     if (r == 0)
         r = supervisor_listen(supervisor);
@@ -230,7 +241,7 @@ static void supervisor_on_death(struct supervisor *supervisor)
         struct run *run = list_entry(link, struct run, unsent_link);
 
         list_remove(&run->unsent_link);
-        run_close_start_fds(run);
+        supervisor_close_start_fds(run);
     }
     event_active(&supervisor->burial, EV_TIMEOUT, 0);
 }
@@ -253,12 +264,12 @@ static void supervisor_on_message(evutil_socket_t fd, short what UNUSED, void *d
         case SUPERVISOR_NOT_FORKED:
             run = supervisor_find(supervisor, message.id);
             if (run)
-                run_settle_not_started(run, message.error);
+                run->ops->refuse(run, message.error);
             break;
         case SUPERVISOR_LOST:
             run = supervisor_find(supervisor, message.id);
             if (run)
-                run_lose(run);
+                run->ops->lose(run);
             break;
         }
     }
@@ -309,9 +320,9 @@ static void supervisor_flush(evutil_socket_t fd UNUSED, short what UNUSED, void 
             return;
         }
         list_remove(&run->unsent_link);
-        run_close_start_fds(run);
+        supervisor_close_start_fds(run);
         if (r < 0 && r != -EPIPE && r != -ECONNRESET) /* else it is dead, which is told next */
-            run_settle_not_started(run, -r);
+            run->ops->refuse(run, -r);
     }
 }
 
@@ -375,8 +386,11 @@ void supervisor_free(struct supervisor *supervisor)
 {
     if (!supervisor)
         return;
-    while (!list_is_empty(&supervisor->runs))
-        run_free(list_entry(supervisor->runs.next, struct run, link));
+    while (!list_is_empty(&supervisor->runs)) {
+        struct run *run = list_entry(supervisor->runs.next, struct run, link);
+
+        run->ops->free(run);
+    }
     if (supervisor->base) {
         event_del(&supervisor->readable);
         event_del(&supervisor->writable);

@@ -221,6 +221,8 @@ int sqlite_begin(struct store *store);
 int sqlite_use_writing(struct store *store, enum statement statement, sqlite3_stmt **ret_stmt);
 /** 1: a row; 0: done; negative: failed, and noted. Anything but a row resets the statement. */
 int sqlite_step(struct store *store, sqlite3_stmt *stmt);
+/** The errno, negative, for a result of SQLite's. */
+int sqlite_errno(int rc);
 /** Notes the failure of the last call; returns its errno, negative. */
 int sqlite_fail(struct store *store);
 /** Notes that the row of a task holds what acpd never wrote; returns -EBADMSG. The transaction goes

@@ -136,6 +136,7 @@ int store_depend(struct store *store, const int64_t *ids, size_t count,
 /* Writes the row if it is as the fence says. */
 static int save(struct store *store, struct task *task, const struct task_fence *fence)
 {
+    const int64_t was_sum = task->sum;
     sqlite3_stmt *stmt;
     int r = sqlite_begin(store);
 
@@ -150,8 +151,10 @@ static int save(struct store *store, struct task *task, const struct task_fence 
     r = sqlite_run(store, stmt);
     if (r < 0)
         return r;
-    if (!sqlite3_changes(store->db))
+    if (!sqlite3_changes(store->db)) {
+        task->sum = was_sum;
         return STORE_STALE;
+    }
     store->writes++;
     count_step(store, fence, task);
     return STORE_DONE;

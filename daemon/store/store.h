@@ -49,6 +49,8 @@ const char *store_error(const struct store *store);
 /** A task whose row is damaged, in words; empty when none was met since the start. Who reads it
  * gets -EBADMSG; what is written beside it goes on. */
 const char *store_damage(const struct store *store);
+/** Whether a verb's outcome says that the row of a task is damaged, and the transaction goes on. */
+bool store_is_damage(const struct store *store, int r);
 /** Makes the pass's writes durable: one fsync. Harmless without a transaction. */
 MUST_CHECK int store_commit(struct store *store);
 void store_rollback(struct store *store);

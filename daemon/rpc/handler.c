@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* What handlers end with, and how they read their parameters. */
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "rpc/method.h"
+
+enum rpc_outcome rpc_error(struct rpc_call *call, enum rpc_code code, const char *format, ...)
+{
+    va_list args;
+
+    call->code = (int)code;
+    va_start(args, format);
+    vsnprintf(call->message, sizeof(call->message), format, args);
+    va_end(args);
+    return RPC_ERROR;
+}
+
+enum rpc_outcome rpc_error_field(struct rpc_call *call, const char *field, const char *reason)
+{
+    CLEANUP(buf_deinit) struct buf data = {0};
+
+    buf_add_text(&data, "{\"field\":");
+    buf_add_json_text(&data, field);
+    buf_add_text(&data, ",\"reason\":");
+    buf_add_json_text(&data, reason);
+    buf_add_char(&data, '}');
+    if (data.len < sizeof(call->data))
+        memcpy(call->data, buf_text(&data), data.len + 1);
+    return rpc_error(call, RPC_INVALID_PARAMS, "invalid params: %s %s", field, reason);
+}
+
+enum rpc_outcome rpc_error_storage(struct rpc_call *call, int r)
+{
+    if (r == -ESHUTDOWN)
+        return rpc_error(call, RPC_UNAVAILABLE, "acpd is shutting down");
+    return rpc_error(call, RPC_UNAVAILABLE, "the storage fails: %s",
+                     store_error(call->engine->store));
+}
+
+enum rpc_outcome rpc_error_queue_full(struct rpc_call *call, const struct profile *profile)
+{
+    /* About one task's time. */
+    double average = metrics_window_average(&profile->window);
+    double wait = ceil(average / (double)profile->config.max_concurrent_tasks);
+    int64_t waiting = profile_waiting(profile);
+
+    wait = wait < 1 ? 1 : wait > 60 ? 60 : wait;
+    snprintf(call->data, sizeof(call->data), "{\"retryAfter\":%d}", (int)wait);
+    return rpc_error(call, RPC_QUEUE_FULL, "the queue of profile \"%s\" is full: %lld %s",
+                     profile->config.name, (long long)waiting,
+                     waiting == 1 ? "task waits" : "tasks wait");
+}
+
+struct profile *rpc_get_profile(struct rpc_call *call, const char *param)
+{
+    const char *name = json_get_string(call->params, param);
+    struct profile *profile = engine_find_profile(call->engine, name);
+
+    if (!profile)
+        rpc_error(call, RPC_NOT_FOUND, "profile \"%s\" not found", name);
+    return profile;
+}
+
+int64_t rpc_get_int(struct rpc_call *call, const char *param, int64_t otherwise)
+{
+    struct json_object *value = json_get(call->params, param);
+
+    return value ? json_object_get_int64(value) : otherwise;
+}
+
+const struct metrics_range *rpc_get_range(struct rpc_call *call)
+{
+    return metrics_range_find(json_get_string(call->params, "range"));
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/* acpd itself: its health, its configuration, its events. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/alloc.h"
+#include "rpc/connection.h"
+
+static const struct param no_params[] = {{.type = PARAM_END}};
+
+#define LAG_DEGRADED 1.0 /* seconds */
+
+static void add_reason(struct buf *reasons, const char *format, ...) PRINTF_LIKE(2, 3);
+
+static void add_reason(struct buf *reasons, const char *format, ...)
+{
+    char reason[320];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(reason, sizeof(reason), format, args);
+    va_end(args);
+    if (reasons->len)
+        buf_add_char(reasons, ',');
+    buf_add_json_text(reasons, reason);
+}
+
+/* What is wrong with acpd itself. */
+static enum profile_health judge_daemon(const struct engine *engine, struct buf *reasons)
+{
+    enum profile_health health = HEALTH_HEALTHY;
+
+    if (!engine_can_launch(engine) && !engine->is_stopping) {
+        health = HEALTH_DEGRADED;
+        add_reason(reasons, "nothing is started yet: processes of the acpd before are still being "
+                            "ended");
+    }
+    if (engine_lag(engine) > LAG_DEGRADED) {
+        health = HEALTH_DEGRADED;
+        add_reason(reasons, "the event loop was busy for %.1f s", engine_lag(engine));
+    }
+    if (store_error(engine->store)[0]) {
+        health = HEALTH_UNHEALTHY;
+        add_reason(reasons, "the storage fails; see storage");
+    }
+    if (store_damage(engine->store)[0]) {
+        health = HEALTH_UNHEALTHY;
+        add_reason(reasons, "%s; see acpd recover", store_damage(engine->store));
+    }
+    if (engine->audit.failure) {
+        health = HEALTH_UNHEALTHY;
+        add_reason(reasons, "the audit log cannot be written: %s",
+                   strerror(-engine->audit.failure));
+    }
+    return health;
+}
+
+static void print_profiles_health(const struct engine *engine, struct buf *out)
+{
+    const char *separator = "";
+
+    buf_add_text(out, ",\"profiles\":{");
+    for (size_t i = 0; i < engine->profile_count; i++) {
+        const struct profile *p = engine->profiles[i];
+
+        if (!engine_is_visible(p))
+            continue;
+        buf_printf(out, "%s\"%s\":{\"health\":\"%s\",\"healthReason\":", separator, p->config.name,
+                   profile_health_name(p->health));
+        buf_add_json_text(out, p->health_reason[0] ? p->health_reason : NULL);
+        buf_add_text(out, ",\"anomalies\":");
+        rpc_print_anomalies(p, out);
+        buf_add_char(out, '}');
+        separator = ",";
+    }
+    buf_add_char(out, '}');
+}
+
+static void print_storage_health(const struct engine *engine, struct buf *out)
+{
+    const char *error = store_error(engine->store);
+
+    buf_printf(out, ",\"storage\":{\"type\":\"sqlite\",\"status\":\"%s\",\"error\":",
+               error[0] ? "failing" : "ok");
+    buf_add_json_text(out, error[0] ? error : NULL);
+    buf_printf(out, ",\"sizeBytes\":%lld,\"lastCommitAt\":", (long long)store_size(engine->store));
+    buf_add_json_time(out, engine->last_commit);
+    buf_add_text(out, ",\"commitDuration\":");
+    buf_add_json_number(out, (double)engine->commit_us / 1e6);
+    buf_add_char(out, '}');
+}
+
+static void print_loop_health(const struct engine *engine, struct buf *out)
+{
+    buf_printf(out, ",\"loop\":{\"passes\":%llu,\"commits\":%llu,\"lag\":",
+               (unsigned long long)engine->passes, (unsigned long long)engine->commits);
+    buf_add_json_number(out, engine_lag(engine));
+    buf_printf(out, ",\"stopping\":%s,\"canLaunch\":%s}", engine->is_stopping ? "true" : "false",
+               engine_can_launch(engine) ? "true" : "false");
+}
+
+static enum rpc_outcome get_health(struct rpc_call *call)
+{
+    const struct engine *engine = call->engine;
+    CLEANUP(buf_deinit) struct buf reasons = {0};
+    enum profile_health worst = judge_daemon(engine, &reasons);
+
+    for (size_t i = 0; i < engine->profile_count; i++) {
+        const struct profile *p = engine->profiles[i];
+
+        if (!engine_is_visible(p) || p->health == HEALTH_HEALTHY)
+            continue;
+        worst = worst == HEALTH_HEALTHY ? HEALTH_DEGRADED : worst;
+        add_reason(&reasons, "profile %s: %s", p->config.name, p->health_reason);
+    }
+    buf_printf(call->out, "{\"status\":\"%s\",\"reasons\":[", profile_health_name(worst));
+    buf_add(call->out, reasons.data, reasons.len);
+    buf_add_text(call->out, "],\"updateInterval\":");
+    buf_add_json_number(call->out, (double)engine->settings.update_interval_ms / 1000);
+    buf_printf(call->out, ",\"version\":\"" ACPD_VERSION "\",\"demo\":%s",
+               engine->settings.is_demo ? "true" : "false");
+    print_profiles_health(engine, call->out);
+    print_storage_health(engine, call->out);
+    print_loop_health(engine, call->out);
+    buf_add_char(call->out, '}');
+    return RPC_REPLY;
+}
+
+static enum rpc_outcome reload_config(struct rpc_call *call)
+{
+    CLEANUP(freep) char *error = NULL;
+    int r = call->engine->reload(call->engine, &error);
+
+    if (r == -EINVAL) {
+        rpc_error_field(call, "configuration", error);
+        return rpc_error(call, RPC_INVALID_PARAMS, "the configuration stays as it was: %s", error);
+    }
+    if (r < 0)
+        return rpc_error_storage(call, r);
+    buf_add_text(call->out, "{\"success\":true}");
+    return RPC_REPLY;
+}
+
+static const struct param subscribe_params[] = {
+    {.name = "after",
+     .type = PARAM_INTEGER,
+     .min = 0,
+     .max = RPC_ID_MAX,
+     .doc = "The seq of the last event seen; default: only new events."},
+    {.name = "profiles", .type = PARAM_WORDS, .doc = "Only events of these profiles."},
+    {.type = PARAM_END},
+};
+
+static enum rpc_outcome subscribe(struct rpc_call *call)
+{
+    struct json_object *names = json_get(call->params, "profiles");
+    size_t count = names ? json_object_array_length(names) : 0;
+    CLEANUP(freep) int64_t *profiles = names ? xcalloc(count + 1, sizeof(*profiles)) : NULL;
+
+    for (size_t i = 0; i < count; i++) {
+        const char *name = json_object_get_string(json_object_array_get_idx(names, i));
+        const struct profile *profile = engine_find_profile(call->engine, name);
+
+        if (!profile)
+            return rpc_error(call, RPC_NOT_FOUND, "profile \"%s\" not found", name);
+        profiles[i] = profile->id;
+    }
+    if (!call->id)
+        return rpc_error(call, RPC_INVALID_REQUEST, "a subscription needs an id");
+    call->has_subscribed = true;
+    subscription_start(call->connection, profiles, count, rpc_get_int(call, "after", -1));
+    buf_add_text(call->out, "{\"seq\":");
+    buf_add_int(call->out, call->engine->events.next - 1);
+    buf_add_char(call->out, '}');
+    return RPC_REPLY;
+}
+
+const struct rpc_method rpc_system_methods[] = {
+    {"get_health", "How acpd and its profiles are.", no_params, get_health, .is_reading = true},
+    {"reload_config", "Reads the configuration file again; a bad one changes nothing.", no_params,
+     reload_config, .is_guarded = true, .is_audited = true},
+    {"subscribe", "Events on this connection, as they are committed.", subscribe_params, subscribe,
+     .is_reading = true},
+    {0},
+};

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* Which connections have something to do: requests to be handled, replies to be printed. */
+#include "rpc/connection.h"
+
+void connection_touch(struct connection *connection)
+{
+    if (list_is_empty(&connection->dirty) && !connection->is_dead)
+        list_append(&connection->server->dirty, &connection->dirty);
+}
+
+void connection_wake(struct connection *connection)
+{
+    struct rpc_server *server = connection->server;
+
+    if (connection->is_dead || connection->ready.place || !list_is_empty(&connection->spent))
+        return;
+    if (connection->served_us < server->clock_us)
+        connection->served_us = server->clock_us;
+    heap_set(&server->ready, &connection->ready, connection->served_us);
+}
+
+void connection_rest(struct connection *connection)
+{
+    heap_remove(&connection->server->ready, &connection->ready);
+    list_remove(&connection->spent);
+}

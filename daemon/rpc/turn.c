@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/* A connection's turn in a pass: its next requests, for a while. */
+#include <stdio.h>
+
+#include "common/clock.h"
+#include "rpc/connection.h"
+
+static void refuse_line(struct connection *connection)
+{
+    char message[96];
+
+    snprintf(message, sizeof(message), "a line is at most %lld bytes",
+             (long long)connection->server->engine->settings.line_limit);
+    dispatch_refuse(connection, RPC_INVALID_REQUEST, message);
+    connection->is_closing = true;
+    stream_drop_input(&connection->stream);
+}
+
+/* Handles the next request, of a batch or of a line. False: there is none yet. */
+static bool handle_next(struct connection *connection)
+{
+    size_t limit = (size_t)connection->server->engine->settings.line_limit;
+    struct stream *stream = &connection->stream;
+    const char *line;
+    size_t len;
+
+    if (connection->batch) {
+        dispatch_batch(connection);
+        return true;
+    }
+    if (!stream_find_line(stream, &line, &len)) {
+        if (stream_unhandled(stream) > limit)
+            refuse_line(connection);
+        return false;
+    }
+    if (len > limit) {
+        refuse_line(connection);
+        return true;
+    }
+    /* json_reader_parse() takes a CR before the LF for white space; an empty line is none. */
+    if (len && !(len == 1 && line[0] == '\r'))
+        dispatch_line(connection, line, len);
+    stream_take_line(stream);
+    return true;
+}
+
+/* Closes it once everything has been answered, when the client says no more. */
+static void close_at_end(struct connection *connection)
+{
+    const struct stream *stream = &connection->stream;
+
+    if (!connection->is_closing && (!stream->at_eof || connection->waiting || connection->batch ||
+                                    subscription_is_active(connection) || stream_unhandled(stream)))
+        return;
+    connection->is_closing = true;
+    connection_rest(connection);
+    connection_touch(connection);
+}
+
+/* Whether it may go on in this turn; if not, why not decides when it goes on. */
+static bool has_turn(struct connection *connection)
+{
+    const struct settings *settings = &connection->server->engine->settings;
+
+    /* The replies of a batch leave together: nothing gets room by waiting within one. */
+    if (connection->is_closing || connection->is_held_back ||
+        (!connection->batch && connection_is_congested(connection))) {
+        connection_rest(connection);
+        return false;
+    }
+    if (connection->pass_requests < (size_t)settings->lines_per_pass)
+        return true;
+    connection_rest(connection);
+    list_append(&connection->server->spent, &connection->spent);
+    return false;
+}
+
+size_t turn_take(struct connection *connection, int64_t share_us)
+{
+    struct rpc_server *server = connection->server;
+    int64_t began = clock_mono_us(), now = began;
+    size_t handled = 0;
+
+    if (connection->pass != server->engine->passes)
+        connection->pass_requests = 0;
+    connection->pass = server->engine->passes;
+    while (now - began <= share_us && has_turn(connection)) {
+        if (!handle_next(connection)) {
+            connection_rest(connection);
+            break;
+        }
+        connection->pass_requests++;
+        handled++;
+        now = clock_mono_us();
+    }
+    connection->served_us += now - began + (int64_t)handled;
+    if (connection->ready.place)
+        heap_set(&server->ready, &connection->ready, connection->served_us);
+    close_at_end(connection);
+    stream_tidy(&connection->stream);
+    connection_update_reading(connection);
+    return handled;
+}

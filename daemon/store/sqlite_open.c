@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * SQLite, the embedded engine: the connection and its one transaction.
+ *
+ * WAL with synchronous=FULL: a commit is one fsync of the log. One thread, so no mutexes. BEGIN
+ * IMMEDIATE takes the write lock at once, so that no later statement of the pass can be refused it.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/alloc.h"
+#include "store/sqlite_row.h"
+
+/* New rows find some room without the file growing. */
+#define FREE_PAGES_KEPT 1024
+
+#define WAL_INDEX_REGION 32768 /* bytes that SQLite maps of it at a time */
+
+#define X(name, sql) [STMT_##name] = sql,
+static const char *const statement_texts[STATEMENT_COUNT] = {STATEMENTS(X)};
+#undef X
+
+/* *ret_error may hold the reason already: damage that was found. */
+static int open_failed(struct store *store, char **ret_error)
+{
+    int r = *ret_error ? -EBADMSG : sqlite_errno(sqlite3_extended_errcode(store->db));
+    CLEANUP(freep) char *reason = *ret_error ? *ret_error : xstrdup(sqlite3_errmsg(store->db));
+
+    *ret_error =
+        xasprintf("database %s: %s%s", store->path, reason,
+                  r == -EBADMSG ? "; nothing was changed: \"acpd recover\" saves what can be read, "
+                                  "\"acpd restore\" puts a backup in its place"
+                                : "");
+    store_close(store);
+    return r;
+}
+
+int store_open(const char *path, struct store **ret_store, char **ret_error)
+{
+    static const char pragmas[] = "PRAGMA page_size = 4096;"
+                                  "PRAGMA journal_mode = WAL;"
+                                  "PRAGMA synchronous = FULL;"
+                                  "PRAGMA wal_autocheckpoint = 4000;"
+                                  /* After a reader has kept it from being begun anew. */
+                                  "PRAGMA journal_size_limit = 33554432;"
+                                  "PRAGMA cache_size = -65536;";
+    struct store *store = xcalloc(1, sizeof(*store));
+    CLEANUP(freep) char *log = xasprintf("%s-wal", path);
+    bool has_log = access(log, F_OK) == 0;
+    int64_t auto_vacuum = 0;
+    int r;
+
+    *ret_error = NULL;
+    store->path = xstrdup(path);
+    r = sqlite_make_if_missing(path, ret_error);
+    if (r == -EBADMSG)
+        return open_failed(store, ret_error);
+    if (r < 0) {
+        store_close(store);
+        return r;
+    }
+    if (sqlite3_open_v2(path, &store->db,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                        NULL) != SQLITE_OK)
+        return open_failed(store, ret_error);
+    sqlite3_extended_result_codes(store->db, 1);
+    if (sqlite_row_add_functions(store->db) < 0)
+        return open_failed(store, ret_error);
+    /* Until it is known to be good and ours: what its log holds stays there. */
+    sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log, NULL);
+    /* Someone may look at the database with the sqlite3 shell; wait a little for their lock. */
+    sqlite3_busy_timeout(store->db, 2000);
+    /* Before the journal mode is set, which would change the file. */
+    r = sqlite_check_version(store->db, ret_error);
+    if (r == 0)
+        r = sqlite_check_damage(store->db, path, ret_error);
+    if (r < 0)
+        return open_failed(store, ret_error);
+    if (r > 0) {
+        store_close(store);
+        return -ENOTSUP;
+    }
+    if (sqlite3_exec(store->db, pragmas, NULL, NULL, NULL) != SQLITE_OK)
+        return open_failed(store, ret_error);
+    r = sqlite_migrate(store->db, SCHEMA_NEWEST, ret_error);
+    if (r < 0) {
+        store_close(store);
+        return r;
+    }
+    for (int i = 0; i < STATEMENT_COUNT; i++)
+        if (sqlite3_prepare_v3(store->db, statement_texts[i], -1, SQLITE_PREPARE_PERSISTENT,
+                               &store->statements[i], NULL) != SQLITE_OK)
+            return open_failed(store, ret_error);
+    if (sqlite_number(store->db, "PRAGMA auto_vacuum", &auto_vacuum) < 0)
+        return open_failed(store, ret_error);
+    store->can_give_back = auto_vacuum != 0;
+    sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+    *ret_store = store;
+    return 0;
+}
+
+void store_close(struct store *store)
+{
+    if (!store)
+        return;
+    for (int i = 0; i < STATEMENT_COUNT; i++)
+        sqlite3_finalize(store->statements[i]);
+    sqlite3_close(store->db);
+    free(store->changes);
+    free(store->path);
+    free(store);
+}
+
+/* Somebody has removed the file or put another in its place: what is written now nobody would find.
+ */
+static int check_place(struct store *store)
+{
+    int has_moved = 0;
+
+    sqlite3_file_control(store->db, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved);
+    if (!has_moved)
+        return 0;
+    snprintf(store->error, sizeof(store->error), "%s was removed or replaced under acpd",
+             store->path);
+    return store->failure = -ENOENT;
+}
+
+int store_commit(struct store *store)
+{
+    int r;
+
+    if (store->failure)
+        return store->failure;
+    if (!store->in_transaction)
+        return 0;
+    r = check_place(store);
+    if (r == 0)
+        r = sqlite_flush_profiles(store);
+    if (r < 0)
+        return r;
+    r = sqlite_run(store, sqlite_use(store, STMT_COMMIT));
+    store->log_has_remains = r < 0;
+    if (r < 0)
+        return r;
+    store->in_transaction = false;
+    store->error[0] = '\0';
+    /* The file is cut by this, else not before the log is full. */
+    if (store->wants_checkpoint)
+        sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    store->wants_checkpoint = false;
+    return 0;
+}
+
+/*
+ * A commit that failed at its sync has written its frames into the log, whole, and whoever recovers
+ * the log would take them for committed. So the first of them is overwritten, by a plain write:
+ * that is enough for a process that is killed, and as much as a disk that does not sync can be
+ * asked for.
+ *
+ * The log's index has been left as it was by the failed commit: its header says, at byte 16, how
+ * many frames are valid (https://www.sqlite.org/walformat.html).
+ */
+static void spoil_refused_frames(struct store *store)
+{
+    static const char nothing[24]; /* a frame's header */
+    sqlite3_file *file = NULL, *log = NULL;
+    volatile void *index = NULL;
+    int64_t page_size = 0;
+    uint32_t frames;
+
+    if (sqlite3_file_control(store->db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK ||
+        sqlite3_file_control(store->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) != SQLITE_OK ||
+        !file->pMethods || !log->pMethods || file->pMethods->iVersion < 2 ||
+        file->pMethods->xShmMap(file, 0, WAL_INDEX_REGION, 0, &index) != SQLITE_OK || !index ||
+        sqlite_number(store->db, "PRAGMA page_size", &page_size) < 0)
+        return;
+    memcpy(&frames, (const char *)index + 16, sizeof(frames));
+    log->pMethods->xWrite(log, nothing, sizeof(nothing),
+                          32 + (int64_t)frames * (page_size + (int64_t)sizeof(nothing)));
+}
+
+void store_rollback(struct store *store)
+{
+    /* SQLite has rolled back by itself after the gravest errors; asking again is then refused. */
+    if (store->in_transaction && !sqlite3_get_autocommit(store->db))
+        sqlite3_step(sqlite_use(store, STMT_ROLLBACK));
+    sqlite3_reset(store->statements[STMT_ROLLBACK]);
+    store->in_transaction = store->wants_checkpoint = false;
+    store->change_count = 0;
+    store->failure = 0;
+    /* The log may hold the whole of a commit whose sync failed: a crash now would bring back what
+     * was refused. While the disk goes on failing, each rollback tries again; once the log was
+     * emptied, and that was synced, a power cut does not bring it back either. */
+    if (!store->log_has_remains)
+        return;
+    spoil_refused_frames(store);
+    if (sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) ==
+        SQLITE_OK)
+        store->log_has_remains = false;
+}
+
+int store_give_back(struct store *store)
+{
+    sqlite3_stmt *stmt = sqlite_use(store, STMT_COUNT_FREE_PAGES);
+    int64_t count;
+    int r = sqlite_step(store, stmt);
+
+    if (r < 0)
+        return r;
+    count = r > 0 ? sqlite3_column_int64(stmt, 0) : 0;
+    sqlite3_reset(stmt);
+    if (!store->can_give_back || count <= FREE_PAGES_KEPT)
+        return 0;
+    r = sqlite_use_writing(store, STMT_GIVE_BACK, &stmt);
+    do
+        r = r < 0 ? r : sqlite_step(store, stmt); /* a row a page */
+    while (r > 0);
+    if (r < 0)
+        return r;
+    store->wants_checkpoint = count - PAGES_PER_STEP <= FREE_PAGES_KEPT;
+    return !store->wants_checkpoint;
+}
+
+int64_t store_size(const struct store *store)
+{
+    static const char *const suffixes[] = {"", "-wal"};
+    int64_t size = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+        CLEANUP(freep) char *path = xasprintf("%s%s", store->path, suffixes[i]);
+        struct stat st;
+
+        if (stat(path, &st) == 0)
+            size += st.st_size;
+    }
+    return size;
+}
