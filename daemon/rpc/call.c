@@ -54,6 +54,7 @@ void call_end(struct rpc_call *call)
     struct batch *batch = call->batch;
 
     list_remove(&call->link);
+    json_object_put(STEAL(call->params));
     if (call->is_delayed) {
         connection->waiting--;
         connection->is_held_back &= !call->holds_next;

@@ -169,6 +169,7 @@ static void print_ended(struct connection *connection)
         call_print(call, &stream->out);
         list_remove(link);
         if (call->claimed_token) {
+            buf_deinit(&call->result);
             call->end = stream_position(stream);
             list_append(&connection->unheard, link);
         } else {

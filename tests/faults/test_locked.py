@@ -9,6 +9,7 @@ import sqlite3
 import pytest
 
 from acpd import RpcError, profile, shell, wait_until
+from test_ghosts import database_away
 
 
 @contextlib.contextmanager
@@ -113,12 +114,24 @@ def worker_profile(**settings):
 
 
 def test_who_is_refused_a_subscription_follows_nothing(daemon):
-    with daemon.client() as client, daemon.client() as other:
-        with locked(daemon):
-            client.send(json.dumps([{"jsonrpc": "2.0", "id": 1, "method": "assign_task_to_profile",
-                                     "params": {"name": "p", "task": {"title": "t"}}},
-                                    {"jsonrpc": "2.0", "id": 2, "method": "subscribe"}]) + "\n")
-            assert [reply["error"]["code"] for reply in client.reply()] == [-32004, -32004]
+    batch = [{"jsonrpc": "2.0", "id": 1, "method": "assign_task_to_profile",
+              "params": {"name": "p", "task": {"title": "t"}}}, {"jsonrpc": "2.0", "id": 2, "method": "subscribe"}]
+
+    def refused_subscriber():
+        """A slow machine may handle the two in passes of their own, of which the second does not fail."""
+        client = daemon.client()
+        client.send(json.dumps(batch) + "\n")
+        assigned, subscribed = client.reply()
+        assert assigned["error"]["code"] == -32004
+        if "error" in subscribed:
+            assert subscribed["error"]["code"] == -32004
+            return client
+        client.close()
+
+    with contextlib.ExitStack() as stack:
+        with database_away(daemon):
+            client = stack.enter_context(wait_until(refused_subscriber, "one falls with its pass"))
+        other = stack.enter_context(daemon.client())
         wait_until(lambda: other.get_health()["storage"]["status"] == "ok")
         other.assign("p")
         assert client.get_health(), "the next that it hears is the answer to its call"
