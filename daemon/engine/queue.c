@@ -198,6 +198,7 @@ int queue_finish(struct engine *engine, struct profile *profile, const struct ta
         .type = task->type,
         .usage = end->usage,
         .cost = end->cost,
+        .is_leased = end->is_leased,
     };
     struct task after = *task;
     struct task_counts delta = {0};

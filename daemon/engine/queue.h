@@ -25,6 +25,7 @@ struct queue_end {
     const char *message, *result, *tail, *usage;
     struct metrics_cost cost;
     int64_t duration_ms;
+    bool is_leased;
 };
 
 /** Ends the attempt that a running task is in: its task is finished, or waits for another one.

@@ -38,6 +38,8 @@ void call_free(struct rpc_call *call)
     json_object_put(call->params);
     buf_deinit(&call->result);
     free(call->claimed_token);
+    free(call->message);
+    free(call->data);
     free(call->actor);
     free(call->id);
     free(call);
@@ -45,7 +47,7 @@ void call_free(struct rpc_call *call)
 
 static size_t size_of(const struct rpc_call *call)
 {
-    return call->result.len + strlen(call->message) + strlen(call->id) + 64;
+    return call->result.len + (call->message ? strlen(call->message) : 0) + strlen(call->id) + 64;
 }
 
 void call_end(struct rpc_call *call)
@@ -99,7 +101,7 @@ void call_fail(struct rpc_call *call)
     if (call->has_subscribed)
         subscription_end(call->connection);
     call->has_subscribed = false;
-    call->data[0] = '\0';
+    free(STEAL(call->data));
     rpc_error(call, RPC_UNAVAILABLE, "the storage fails; nothing was changed");
     buf_deinit(&call->result);
     list_remove(&call->falling);
@@ -125,7 +127,7 @@ void call_print(const struct rpc_call *call, struct buf *out)
         buf_add_int(out, call->code);
         buf_add_text(out, ",\"message\":");
         buf_add_json_text(out, call->message);
-        if (call->data[0]) {
+        if (call->data) {
             buf_add_text(out, ",\"data\":");
             buf_add_text(out, call->data);
         }

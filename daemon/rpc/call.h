@@ -47,8 +47,8 @@ struct rpc_call {
 
     /* of an error */
     int code; /* 0: it is none */
-    char message[256];
-    char data[320]; /* JSON; empty: none */
+    char *message;
+    char *data; /* JSON, or NULL */
 
     /* The rest is call.c's. */
     struct connection *connection;

@@ -9,6 +9,8 @@
 #include "core/word.h"
 #include "rpc/connection.h"
 
+#define USUAL_RESULT 1024 /* bytes */
+
 void dispatch_refuse(struct connection *connection, enum rpc_code code, const char *message)
 {
     struct rpc_call *call = call_new(connection, NULL, xstrdup("null"));
@@ -25,6 +27,7 @@ void dispatch_run(struct rpc_call *call)
     enum rpc_outcome outcome;
 
     buf_clear(&call->result);
+    buf_reserve(&call->result, USUAL_RESULT);
     outcome = method->handler(call);
     if (outcome == RPC_REPLY && !method->is_reading &&
         (method->is_audited || (call->task_id && store_writes(engine->store) != writes)))

@@ -6,16 +6,20 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/alloc.h"
 #include "rpc/method.h"
 
 enum rpc_outcome rpc_error(struct rpc_call *call, enum rpc_code code, const char *format, ...)
 {
+    char message[256]; /* whatever it quotes */
     va_list args;
 
     call->code = (int)code;
     va_start(args, format);
-    vsnprintf(call->message, sizeof(call->message), format, args);
+    vsnprintf(message, sizeof(message), format, args);
     va_end(args);
+    free(call->message);
+    call->message = xstrdup(message);
     return RPC_ERROR;
 }
 
@@ -28,8 +32,8 @@ enum rpc_outcome rpc_error_field(struct rpc_call *call, const char *field, const
     buf_add_text(&data, ",\"reason\":");
     buf_add_json_text(&data, reason);
     buf_add_char(&data, '}');
-    if (data.len < sizeof(call->data))
-        memcpy(call->data, buf_text(&data), data.len + 1);
+    free(call->data);
+    call->data = buf_take(&data);
     return rpc_error(call, RPC_INVALID_PARAMS, "invalid params: %s %s", field, reason);
 }
 
@@ -49,7 +53,8 @@ enum rpc_outcome rpc_error_queue_full(struct rpc_call *call, const struct profil
     int64_t waiting = profile_waiting(profile);
 
     wait = wait < 1 ? 1 : wait > 60 ? 60 : wait;
-    snprintf(call->data, sizeof(call->data), "{\"retryAfter\":%d}", (int)wait);
+    free(call->data);
+    call->data = xasprintf("{\"retryAfter\":%d}", (int)wait);
     return rpc_error(call, RPC_QUEUE_FULL, "the queue of profile \"%s\" is full: %lld %s",
                      profile->config.name, (long long)waiting,
                      waiting == 1 ? "task waits" : "tasks wait");

@@ -68,6 +68,7 @@ int sqlite_begin(struct store *store)
         return store->failure = r;
     store->in_transaction = true;
     store->next_id = 0;
+    store->has_dependencies = -1;
     return 0;
 }
 

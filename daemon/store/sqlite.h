@@ -77,6 +77,7 @@
     X(UNMET_DEPENDENCY, /* a bare column is that of the row with the maximum */                    \
       "SELECT depends_on, max(CASE status WHEN 5 THEN 0 ELSE status END) FROM dependency "         \
       "INDEXED BY dependency_of CROSS JOIN task ON id = depends_on WHERE task_id = ?1")            \
+    X(HAS_DEPENDENCIES, "SELECT 1 FROM dependency LIMIT 1")                                        \
     X(ADD_RELEASE, "INSERT OR REPLACE INTO release SELECT ?1, 0 "                                  \
                    "WHERE EXISTS (SELECT 1 FROM dependency WHERE depends_on = ?1)")                \
     X(NEXT_RELEASE, "SELECT task_id, after FROM release LIMIT 1")                                  \
@@ -168,6 +169,7 @@ struct profile_change {
     struct task_counts counts; /* added */
     int is_active;             /* -1: unchanged */
     int64_t last_activity;     /* 0: unchanged */
+    int64_t waiting;           /* as the row says, -1: not read yet */
 };
 
 struct store {
@@ -178,6 +180,7 @@ struct store {
     uint64_t writes;
     struct profile_change *changes;
     size_t change_count, change_capacity;
+    int has_dependencies; /* within this transaction; -1: to be asked */
     int64_t next_id;      /* of a task, within this transaction; 0: to be asked */
     bool log_has_remains; /* of a commit that failed */
     bool can_give_back, wants_checkpoint;
@@ -242,7 +245,10 @@ int sqlite_take_task(struct store *store, sqlite3_stmt *stmt, struct task *ret_t
 /** Binds ?1 to ?31: TASK_COLUMNS. The task gets the sum of the row. */
 void sqlite_bind_task(sqlite3_stmt *stmt, struct task *task);
 
-/** The counters of a profile, as the pass under way changes them, within its transaction. */
+/** What the pass under way changes of a profile, within its transaction; holds until the next call.
+ */
+struct profile_change *sqlite_change_of(struct store *store, int64_t profile_id);
+/** The counters of it. */
 struct task_counts *sqlite_counts(struct store *store, int64_t profile_id);
 /** Writes what was changed of profiles. */
 int sqlite_flush_profiles(struct store *store);

@@ -74,8 +74,7 @@ int store_list_profiles(struct store *store, void (*row)(struct store_profile *p
     return r;
 }
 
-/* Found or added. */
-static struct profile_change *change_of(struct store *store, int64_t id)
+struct profile_change *sqlite_change_of(struct store *store, int64_t id)
 {
     struct profile_change *change;
 
@@ -87,13 +86,13 @@ static struct profile_change *change_of(struct store *store, int64_t id)
         store->changes = xrealloc(store->changes, store->change_capacity * sizeof(*store->changes));
     }
     change = &store->changes[store->change_count++];
-    *change = (struct profile_change){.profile_id = id, .is_active = -1};
+    *change = (struct profile_change){.profile_id = id, .is_active = -1, .waiting = -1};
     return change;
 }
 
 struct task_counts *sqlite_counts(struct store *store, int64_t profile_id)
 {
-    return &change_of(store, profile_id)->counts;
+    return &sqlite_change_of(store, profile_id)->counts;
 }
 
 static int write_change(struct store *store, const struct profile_change *change)
@@ -134,7 +133,7 @@ int store_update_profile(struct store *store, int64_t id, int is_active, int64_t
     if (r < 0)
         return r;
     store->writes++;
-    change = change_of(store, id);
+    change = sqlite_change_of(store, id);
     if (is_active >= 0)
         change->is_active = is_active;
     if (last_activity)

@@ -46,15 +46,20 @@ static void count_step(struct store *store, const struct task_fence *was, const 
 
 static int is_full(struct store *store, const struct task *task, int64_t limit)
 {
-    sqlite3_stmt *stmt = sqlite_use(store, STMT_COUNT_WAITING);
-    int64_t stored = 0;
-    int r;
+    struct profile_change *change = sqlite_change_of(store, task->profile_id);
 
-    sqlite3_bind_int64(stmt, 1, task->profile_id);
-    r = sqlite_take_number(store, stmt, &stored);
-    if (r < 0)
-        return r;
-    return stored + task_counts_waiting(sqlite_counts(store, task->profile_id)) >= limit;
+    if (change->waiting < 0) {
+        sqlite3_stmt *stmt = sqlite_use(store, STMT_COUNT_WAITING);
+        int64_t waiting = 0;
+        int r;
+
+        sqlite3_bind_int64(stmt, 1, task->profile_id);
+        r = sqlite_take_number(store, stmt, &waiting);
+        if (r < 0)
+            return r;
+        change->waiting = waiting;
+    }
+    return change->waiting + task_counts_waiting(&change->counts) >= limit;
 }
 
 static int add_row(struct store *store, struct task *task)
@@ -87,6 +92,7 @@ static int add_dependency(struct store *store, int64_t task_id, int64_t depends_
 
     if (r < 0)
         return r;
+    store->has_dependencies = 1;
     sqlite3_bind_int64(stmt, 1, task_id);
     sqlite3_bind_int64(stmt, 2, depends_on);
     return sqlite_run(store, stmt);
@@ -168,8 +174,17 @@ int store_change(struct store *store, struct task *task, const struct task_fence
 /* Notes that those who wait for a task have yet to be told. Nothing is written when none does. */
 static int add_release(struct store *store, int64_t id, bool *ret_has_dependants)
 {
-    int r = sqlite_run_for_id(store, STMT_ADD_RELEASE, id);
+    int r = 0;
 
+    *ret_has_dependants = false;
+    if (store->has_dependencies < 0) {
+        r = sqlite_step(store, sqlite_use(store, STMT_HAS_DEPENDENCIES));
+        sqlite3_reset(store->statements[STMT_HAS_DEPENDENCIES]);
+        store->has_dependencies = r > 0;
+    }
+    if (r < 0 || !store->has_dependencies)
+        return r < 0 ? r : STORE_DONE;
+    r = sqlite_run_for_id(store, STMT_ADD_RELEASE, id);
     *ret_has_dependants = r == 0 && sqlite3_changes(store->db) > 0;
     return r < 0 ? r : STORE_DONE;
 }
@@ -191,7 +206,7 @@ int store_finish(struct store *store, struct task *task, const struct task_fence
     if (r != STORE_DONE)
         return r;
     r = sqlite_add_attempt(store, attempt);
-    if (r == 0)
+    if (r == 0 && attempt->is_leased)
         r = sqlite_run_for_id(store, STMT_DROP_LEASE, task->id);
     if (r < 0 || !task_status_is_finished(task->status))
         return r < 0 ? r : STORE_DONE;

@@ -167,6 +167,7 @@ struct store_attempt {
     const char *type;  /* its task's, or NULL */
     const char *usage; /* JSON as the agent reported it, or NULL */
     struct metrics_cost cost;
+    bool is_leased; /* a worker holds it, by a lease that ends with it */
 };
 
 /** Ends the attempt that a running task is in, and its lease: writes it, and the task as it has
