@@ -110,6 +110,7 @@ struct connection *connection_new(struct rpc_server *server, int fd, const struc
 
     connection->server = server;
     connection->peer = *peer;
+    connection->served_us = INT64_MIN;
     stream_init(&connection->stream, server->base, fd, on_readable, on_writable, connection);
     list_init(&connection->spent);
     list_init(&connection->dirty);

@@ -2,6 +2,10 @@
 /* Which connections have something to do: requests to be handled, replies to be printed. */
 #include "rpc/connection.h"
 
+/* Who was idle may take so much before those who kept on asking: more than a call that costs
+ * little. */
+#define CREDIT_US 50000
+
 void connection_touch(struct connection *connection)
 {
     if (list_is_empty(&connection->dirty) && !connection->is_dead)
@@ -14,8 +18,8 @@ void connection_wake(struct connection *connection)
 
     if (connection->is_dead || connection->ready.place || !list_is_empty(&connection->spent))
         return;
-    if (connection->served_us < server->clock_us)
-        connection->served_us = server->clock_us;
+    if (connection->served_us < server->clock_us - CREDIT_US)
+        connection->served_us = server->clock_us - CREDIT_US;
     heap_set(&server->ready, &connection->ready, connection->served_us);
 }
 

@@ -13,7 +13,7 @@
 
 /* Time of handlers in a pass: enough to share a commit, little enough that whoever comes next does
  * not wait long; and of one connection's turn in it. */
-#define PASS_US 20000
+#define PASS_US 10000
 #define TURN_US 500
 
 /* The owner and root may talk; others only where the socket's group was opened to them, and they
@@ -145,7 +145,8 @@ static void begin_pass(struct rpc_server *server)
 }
 
 /* Start-time fair queueing (Goyal, Vin and Cheng, 1996): the connection that has taken least time
- * is next, and one that was idle starts at the clock, so it neither waits nor has saved up any. */
+ * is next, and one that was idle starts a little before the clock: it does not wait, and has not
+ * saved up much. */
 size_t rpc_process(struct rpc_server *server)
 {
     int64_t began = clock_mono_us();
