@@ -80,11 +80,6 @@ void call_end(struct rpc_call *call)
         batch_free(batch);
 }
 
-bool call_must_queue(const struct rpc_call *call)
-{
-    return !call->is_delayed && !list_is_empty(&call->connection->server->waiting);
-}
-
 void call_delay(struct rpc_call *call)
 {
     list_append(&call->connection->server->waiting, &call->link);
@@ -98,8 +93,10 @@ void call_delay(struct rpc_call *call)
 void call_fail(struct rpc_call *call)
 {
     free(STEAL(call->claimed_token)); /* the claim is undone, too */
-    if (call->has_subscribed)
+    if (call->has_subscribed) {
         subscription_end(call->connection);
+        connection_wake(call->connection); /* only that may have kept it open */
+    }
     call->has_subscribed = false;
     free(STEAL(call->data));
     rpc_error(call, RPC_UNAVAILABLE, "the storage fails; nothing was changed");

@@ -80,8 +80,6 @@ void call_free(struct rpc_call *call);
 
 /** It has its result or its error: it is printed with the commit of the pass. */
 void call_end(struct rpc_call *call);
-/** Whether calls wait that came before: those are served first. */
-bool call_must_queue(const struct rpc_call *call);
 /** The handler is run again, in every pass, until it replies or the deadline (monotonic ms) has
  *  come; takes the call over. */
 void call_delay(struct rpc_call *call);

@@ -168,6 +168,7 @@ static void print_ended(struct connection *connection)
 
         connection->staged -= call->size;
         call_print(call, &stream->out);
+        connection->subscription.is_announced |= call->has_subscribed;
         list_remove(link);
         if (call->claimed_token) {
             buf_deinit(&call->result);

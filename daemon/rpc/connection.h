@@ -14,6 +14,7 @@ struct subscription {
     size_t profile_count; /* profiles NULL: all */
     int64_t next;         /* the next event to be sent */
     bool has_gap;         /* what it asked for is no longer held */
+    bool is_announced;    /* its reply was printed: events may follow */
 };
 
 struct connection {

@@ -68,12 +68,40 @@ static int64_t get_ms(struct rpc_call *call, const char *param)
     return (int64_t)(1000 * json_object_get_double(json_get(call->params, param)));
 }
 
+static bool names_profile(const struct rpc_call *call, const char *name)
+{
+    struct json_object *names = json_get(call->params, "profiles");
+
+    for (size_t i = 0; i < json_object_array_length(names); i++)
+        if (strcmp(json_object_get_string(json_object_array_get_idx(names, i)), name) == 0)
+            return true;
+    return false;
+}
+
+/* Whether a claim that came before waits for a task that this one could take. */
+static bool must_queue(const struct rpc_call *call, struct profile *const *profiles, size_t count)
+{
+    const struct list *waiting = &call->connection->server->waiting;
+
+    for (size_t i = 0; i < count && !list_is_empty(waiting); i++) {
+        if (!profile_may_claim(profiles[i], call->engine->now.mono))
+            continue;
+        list_for_each (link, waiting) {
+            const struct rpc_call *other = list_entry(link, struct rpc_call, link);
+
+            if (other->method == call->method && names_profile(other, profiles[i]->config.name))
+                return true;
+        }
+    }
+    return false;
+}
+
 static enum rpc_outcome delay(struct rpc_call *call, int64_t wait)
 {
     if (wait > 0 && call->connection->waiting >= WAITING_MAX)
         return rpc_error(call, RPC_CONFLICT, "a connection has at most %d claims that wait",
                          WAITING_MAX);
-    call->holds_next |= wait == 0;
+    call->holds_next = !call->is_delayed && wait == 0;
     return RPC_LATER;
 }
 
@@ -96,7 +124,7 @@ static enum rpc_outcome claim_task(struct rpc_call *call)
     if (!call->is_delayed) {
         wait = call->batch ? 0 : get_ms(call, "wait");
         call->deadline = engine->now.mono + wait;
-        if (call_must_queue(call)) /* first come, first served */
+        if (must_queue(call, profiles, count)) /* first come, first served */
             return delay(call, wait);
     }
     r = engine_claim(engine, profiles, count, json_get_string(call->params, "worker"),

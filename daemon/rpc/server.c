@@ -158,7 +158,8 @@ size_t rpc_process(struct rpc_server *server)
     while (server->pass_us <= PASS_US && (top = heap_top(&server->ready))) {
         int64_t now;
 
-        server->clock_us = top->key;
+        if (server->clock_us < top->key)
+            server->clock_us = top->key;
         handled += turn_take(CONTAINER_OF(top, struct connection, ready), TURN_US);
         now = clock_mono_us();
         server->pass_us += now - began;
@@ -175,19 +176,12 @@ bool rpc_has_backlog(const struct rpc_server *server)
 /* Closes connections of delayed calls whose clients have gone, so that they get nothing. */
 static void close_gone(struct rpc_server *server)
 {
-    bool has_gone = true;
+    list_for_each_safe (link, &server->connections) {
+        struct connection *connection = list_entry(link, struct connection, link);
 
-    while (has_gone) {
-        has_gone = false;
-        list_for_each (link, &server->waiting) {
-            struct connection *connection = list_entry(link, struct rpc_call, link)->connection;
-
-            if (!connection->stream.at_eof || !stream_has_hung_up(&connection->stream))
-                continue;
-            connection_kill(connection); /* takes calls out of the list */
-            has_gone = true;
-            break;
-        }
+        if (connection->waiting && connection->stream.at_eof &&
+            stream_has_hung_up(&connection->stream))
+            connection_kill(connection);
     }
 }
 
@@ -195,6 +189,8 @@ void rpc_serve(struct rpc_server *server)
 {
     struct list round = LIST_INIT(round);
 
+    if (list_is_empty(&server->waiting))
+        return;
     close_gone(server);
     list_splice(&round, &server->waiting);
     while (!list_is_empty(&round)) {

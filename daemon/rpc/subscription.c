@@ -23,6 +23,7 @@ void subscription_start(struct connection *connection, const int64_t *profiles, 
     if (profiles)
         memcpy(subscription->profiles, profiles, count * sizeof(*profiles));
     subscription->profile_count = count;
+    subscription->is_announced = false;
     subscription->next = after >= 0 ? after + 1 : events->next;
     /* What was before is no fault of the reader's. */
     subscription->has_gap = subscription->next < events->first || subscription->next > events->next;
@@ -73,7 +74,8 @@ void subscription_pump(struct connection *connection)
     struct subscription *subscription = &connection->subscription;
     struct buf *out = &connection->stream.out;
 
-    if (!subscription_is_active(connection) || connection->is_dead || connection->is_closing)
+    if (!subscription_is_active(connection) || !subscription->is_announced || connection->is_dead ||
+        connection->is_closing)
         return;
     if (subscription->has_gap)
         add_gap(subscription, events, out);

@@ -4,11 +4,12 @@
 import contextlib
 import json
 import signal
+import socket
 import sqlite3
 
 import pytest
 
-from acpd import RpcError, profile, shell, wait_until
+from acpd import RpcError, profile, shell, stopped, wait_until
 from test_ghosts import database_away
 
 
@@ -138,6 +139,27 @@ def test_who_is_refused_a_subscription_follows_nothing(daemon):
         seq = client.subscribe()["seq"]
         other.assign("p")
         assert client.reply()["params"]["seq"] > seq
+
+
+def test_a_subscriber_who_has_said_all_is_let_go_when_his_subscription_falls(daemon):
+    def refused_at_the_end():
+        """Both in one pass; a slow machine may do otherwise."""
+        client = daemon.client()
+        with stopped(daemon):
+            client.send_call("assign_task_to_profile", name="p", task={"title": "t"})
+            client.send_call("subscribe")
+            client.socket.shutdown(socket.SHUT_WR)
+        codes = [client.reply().get("error", {}).get("code") for _ in range(2)]
+        if codes == [-32004, -32004]:
+            return client
+        client.close()
+
+    with database_away(daemon):
+        client = wait_until(refused_at_the_end, "both fall with their pass")
+        assert client.socket.recv(1) == b"", "it is closed"
+        client.close()
+    with daemon.client() as other:
+        wait_until(lambda: other.get_health()["storage"]["status"] == "ok")
 
 
 def test_what_a_worker_does_falls_with_its_pass(make_daemon):

@@ -88,3 +88,44 @@ def test_who_waits_first_is_served_first_without_a_wait_of_ones_own(make_daemon)
         id = client.assign("w")["id"]
         assert client.claim_task(profiles=["w"], worker="second") == {"task": None}
         assert first.reply()["result"]["task"]["id"] == id
+
+
+def test_newcomers_by_the_hundred_do_not_set_back_who_was_there_before(make_daemon):
+    daemon = make_daemon({"name": "w", **WORKER, "queueLimit": TASKS}, {"name": "z", **WORKER})
+    line = json.dumps([call(i, "list_tasks", profile="z", limit=1) for i in range(500)]) + "\n"
+    with daemon.client() as client:
+        fill(client, "w", TASKS)
+        for _ in range(200):
+            with daemon.client() as short:
+                short.get_health()
+        with daemon.client() as greedy:
+            greedy.send(line)
+            for _ in range(3):
+                client.get_health()
+            assert not select.select([greedy.socket], [], [], 0)[0], "its batch is still being handled"
+            assert len(greedy.reply()) == 500
+
+
+def test_claims_share_a_pass_whoever_waits_for_other_profiles(make_daemon):
+    daemon = make_daemon({"name": "w", **WORKER, "maxConcurrentTasks": 1000}, {"name": "v", **WORKER})
+    with daemon.client() as waiting, daemon.client() as client:
+        waiting.send_call("claim_task", profiles=["v"], worker="x", wait=60)
+        fill(client, "w", 100)
+        before = client.get_health()["loop"]["commits"]
+        for _ in range(100):
+            client.send_call("claim_task", profiles=["w"], worker="y")
+        assert all(client.reply()["result"]["task"] for _ in range(100))
+        assert client.get_health()["loop"]["commits"] - before < 50
+        client.assign("v")
+        assert waiting.reply()["result"]["task"]["profile"] == "v"
+
+
+def test_events_follow_the_reply_that_announces_them(make_daemon):
+    daemon = make_daemon({"name": "w", **WORKER}, linesPerPass=1)
+    with daemon.client() as client:
+        client.send(json.dumps([call("s", "subscribe")]
+                               + [call(i, "assign_task_to_profile", name="w", task={"title": "t"})
+                                  for i in range(20)]) + "\n")
+        replies = client.reply()
+        assert [reply["id"] for reply in replies] == ["s", *range(20)]
+        assert [client.reply()["params"]["type"] for _ in range(20)].count("task") == 20
