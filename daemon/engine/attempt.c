@@ -135,7 +135,6 @@ struct attempt *attempt_new(struct engine *engine, struct profile *profile, stru
     attempt->task_id = task->id;
     attempt->number = task->attempt;
     attempt->type = metrics_type(task->type);
-    attempt->started_at = engine->now.wall;
     attempt->started_mono = engine->now.mono;
     attempt->timeout_ms = task->timeout_ms ? task->timeout_ms : profile->config.timeout_ms;
     attempt->timeout_at = engine->now.mono + attempt->timeout_ms;

@@ -28,7 +28,7 @@ struct attempt {
     int64_t task_id, number;
     uint64_t type; /* of its task: metrics_type() */
     struct forecast_run slot;
-    int64_t started_at, started_mono, ended_mono;
+    int64_t started_mono, ended_mono;
     int64_t timeout_ms, timeout_at;
     struct buf input; /* for stdin; gone once it was started */
 

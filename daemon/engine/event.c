@@ -94,7 +94,7 @@ void engine_print_event(const struct engine *engine, const struct event *event, 
     buf_printf(out, "{\"seq\":%lld,\"type\":\"%s\",\"at\":", (long long)event->seq,
                types[event->type]);
     buf_add_json_time(out, event->at);
-    buf_printf(out, ",\"profile\":\"%s\"", roster_find_name_of(&engine->roster, event->profile_id));
+    buf_printf(out, ",\"profile\":\"%s\"", roster_name_of(&engine->roster, event->profile_id));
     switch (event->type) {
     case EVENT_TASK:
         buf_printf(out, ",\"id\":%lld,\"from\":", (long long)event->task_id);

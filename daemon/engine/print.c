@@ -71,7 +71,7 @@ void engine_print_task(const struct engine *engine, const struct task *task,
 {
     buf_add_text(out, "{\"id\":");
     buf_add_int(out, task->id);
-    print_word(out, "profile", roster_find_name_of(&engine->roster, task->profile_id));
+    print_word(out, "profile", roster_name_of(&engine->roster, task->profile_id));
     buf_add_char(out, ',');
     buf_add_text(out, task->body);
     print_member(out, "type");

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/queue.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>

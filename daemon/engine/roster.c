@@ -94,7 +94,7 @@ struct profile *roster_find_id(const struct roster *roster, int64_t id)
     return find(roster->by_id, roster->count, &id, compare_id_with);
 }
 
-const char *roster_find_name_of(const struct roster *roster, int64_t id)
+const char *roster_name_of(const struct roster *roster, int64_t id)
 {
     const struct profile *profile = roster_find_id(roster, id);
 

@@ -30,7 +30,7 @@ void roster_fill(struct roster *roster, struct profile *const *profiles, size_t 
 struct profile *roster_find_name(const struct roster *roster, const char *name);
 struct profile *roster_find_id(const struct roster *roster, int64_t id);
 /** The name of the profile, empty when there is none. */
-const char *roster_find_name_of(const struct roster *roster, int64_t id);
+const char *roster_name_of(const struct roster *roster, int64_t id);
 /** Tasks of all profiles in this status, with what the pass under way did. */
 int64_t roster_count(const struct roster *roster, enum task_status status);
 /** Bytes of all finished tasks, likewise. */

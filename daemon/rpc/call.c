@@ -59,7 +59,7 @@ void call_end(struct rpc_call *call)
     json_object_put(STEAL(call->params));
     if (call->is_delayed) {
         connection->waiting--;
-        connection->is_held_back &= !call->holds_next;
+        connection->is_blocked &= !call->blocks_next;
         connection_wake(connection); /* it may have waited for this to be closed */
     }
     if (batch)
@@ -87,7 +87,7 @@ void call_delay(struct rpc_call *call)
         return;
     call->is_delayed = true;
     call->connection->waiting++;
-    call->connection->is_held_back |= call->holds_next;
+    call->connection->is_blocked |= call->blocks_next;
 }
 
 void call_fail(struct rpc_call *call)

@@ -59,7 +59,7 @@ struct rpc_call {
     struct buf result;
     size_t size; /* of its reply, about, as counted in connection.staged */
     bool is_delayed;
-    bool holds_next;    /* the connection's next request waits for its end, which is this pass' */
+    bool blocks_next;   /* the connection's next request waits for its end, which is this pass' */
     int64_t deadline;   /* of one that waits, monotonic ms */
     const char *before; /* "[" or "," in a batch, else empty */
     const char *after;  /* "]\n", "" in a batch, else "\n" */

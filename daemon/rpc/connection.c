@@ -78,8 +78,8 @@ void connection_update_reading(struct connection *connection)
 {
     if (connection->is_dead)
         return;
-    connection->is_held |= connection_is_congested(connection);
-    stream_set_reading(&connection->stream, !connection->is_closing && !connection->is_held);
+    connection->is_throttled |= connection_is_congested(connection);
+    stream_set_reading(&connection->stream, !connection->is_closing && !connection->is_throttled);
 }
 
 static void on_readable(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
@@ -152,8 +152,8 @@ static void flush(struct connection *connection)
         connection_kill(connection);
         return;
     }
-    if (connection->is_held && !connection_is_congested(connection)) {
-        connection->is_held = false;
+    if (connection->is_throttled && !connection_is_congested(connection)) {
+        connection->is_throttled = false;
         connection_wake(connection);
         connection_update_reading(connection);
     }

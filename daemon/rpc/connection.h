@@ -37,8 +37,8 @@ struct connection {
     struct list unheard; /* struct rpc_call: printed, not yet sent, and they hand something over */
     struct subscription subscription;
 
-    bool is_held_back; /* by a call that ends in this pass: the replies keep their order */
-    bool is_held;      /* not read from until it has read its replies */
+    bool is_blocked;   /* by a call that ends in this pass: the replies keep their order */
+    bool is_throttled; /* not read from until it has read its replies */
     bool is_closing;   /* to be closed once its replies have left */
     bool is_dead;      /* to be freed after the pass */
 };

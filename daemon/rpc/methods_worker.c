@@ -101,7 +101,7 @@ static enum rpc_outcome delay(struct rpc_call *call, int64_t wait)
     if (wait > 0 && call->connection->waiting >= WAITING_MAX)
         return rpc_error(call, RPC_CONFLICT, "a connection has at most %d claims that wait",
                          WAITING_MAX);
-    call->holds_next = !call->is_delayed && wait == 0;
+    call->blocks_next = !call->is_delayed && wait == 0;
     return RPC_LATER;
 }
 

@@ -63,7 +63,7 @@ static bool has_turn(struct connection *connection)
     const struct settings *settings = &connection->server->engine->settings;
 
     /* The replies of a batch leave together: nothing gets room by waiting within one. */
-    if (connection->is_closing || connection->is_held_back ||
+    if (connection->is_closing || connection->is_blocked ||
         (!connection->batch && connection_is_congested(connection))) {
         connection_rest(connection);
         return false;

@@ -19,8 +19,8 @@ struct watch {
     int asked;
 };
 
-/** Whether the process is given up: at once when somebody has stopped it; one that is only slow, on
- * a machine with too much to do, is given a minute. */
+/** Whether the process is given up: after some seconds when somebody has stopped it; one that is
+ * only slow, on a machine with too much to do, is given a minute. */
 bool watch_is_over(const struct watch *watch, pid_t pid);
 
 struct supervisor {

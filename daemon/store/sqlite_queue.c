@@ -85,16 +85,17 @@ static int add_row(struct store *store, struct task *task)
     return r;
 }
 
-static int add_dependency(struct store *store, int64_t task_id, int64_t depends_on)
+/* A writing statement whose parameters are two ids. */
+static int run_for_pair(struct store *store, enum statement statement, int64_t first,
+                        int64_t second)
 {
     sqlite3_stmt *stmt;
-    int r = sqlite_use_writing(store, STMT_ADD_DEPENDENCY, &stmt);
+    int r = sqlite_use_writing(store, statement, &stmt);
 
     if (r < 0)
         return r;
-    store->has_dependencies = 1;
-    sqlite3_bind_int64(stmt, 1, task_id);
-    sqlite3_bind_int64(stmt, 2, depends_on);
+    sqlite3_bind_int64(stmt, 1, first);
+    sqlite3_bind_int64(stmt, 2, second);
     return sqlite_run(store, stmt);
 }
 
@@ -111,8 +112,10 @@ int store_add(struct store *store, const struct store_addition *addition, struct
     if (r)
         return r < 0 ? r : STORE_FULL;
     r = add_row(store, task);
+    if (addition->depends_on_count)
+        store->has_dependencies = 1;
     for (size_t i = 0; i < addition->depends_on_count && r == 0; i++)
-        r = add_dependency(store, task->id, addition->depends_on[i]);
+        r = run_for_pair(store, STMT_ADD_DEPENDENCY, task->id, addition->depends_on[i]);
     if (r < 0)
         return r;
     count_step(store, NULL, task);
@@ -417,18 +420,6 @@ static int next_release(struct store *store, int64_t *ret_id, int64_t *ret_after
     return 1;
 }
 
-static int move_release(struct store *store, int64_t id, int64_t after)
-{
-    sqlite3_stmt *stmt;
-    int r = sqlite_use_writing(store, STMT_MOVE_RELEASE, &stmt);
-
-    if (r < 0)
-        return r;
-    sqlite3_bind_int64(stmt, 1, id);
-    sqlite3_bind_int64(stmt, 2, after);
-    return sqlite_run(store, stmt);
-}
-
 static int next_dependant(struct store *store, int64_t id, int64_t after, struct task *ret_task)
 {
     sqlite3_stmt *stmt = sqlite_use(store, STMT_NEXT_DEPENDANT);
@@ -479,7 +470,7 @@ static int take_dependants_of(struct store *store, int64_t id, int64_t after,
         if (r < 0)
             return r;
     }
-    return move_release(store, id, after);
+    return run_for_pair(store, STMT_MOVE_RELEASE, id, after);
 }
 
 int store_take_dependants(struct store *store, int limit, struct store_dependant **ret_dependants,

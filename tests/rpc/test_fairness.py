@@ -4,7 +4,7 @@
 import json
 import select
 
-from acpd import profile, wait_until
+from acpd import wait_until
 
 TASKS = 4000
 WORKER = {"runner": {"type": "worker"}, "maxConcurrentTasks": 1}
@@ -79,15 +79,17 @@ def test_a_claim_in_a_batch_whose_client_leaves_is_given_back(make_daemon):
         assert client.claim_task(profiles=["w"], worker="next")["task"]["id"] == id
 
 
-def test_who_waits_first_is_served_first_without_a_wait_of_ones_own(make_daemon):
-    """A claim without a wait asks behind those that wait, in the same pass."""
-    daemon = make_daemon({"name": "w", **WORKER}, profile("other"))
+def test_who_waits_first_is_served_first(make_daemon):
+    """A claim that is sent together with the task that it could take comes behind one that waits."""
+    daemon = make_daemon({"name": "w", **WORKER})
     with daemon.client() as first, daemon.client() as client:
         first.send_call("claim_task", profiles=["w"], worker="first", wait=60)
-        wait_until(lambda: client.claim_task(profiles=["w"], worker="second") == {"task": None})
-        id = client.assign("w")["id"]
-        assert client.claim_task(profiles=["w"], worker="second") == {"task": None}
-        assert first.reply()["result"]["task"]["id"] == id
+        first.get_health()  # its answer shows that the claim was read
+        client.send(json.dumps(call(1, "assign_task_to_profile", name="w", task={"title": "t"})) + "\n"
+                    + json.dumps(call(2, "claim_task", profiles=["w"], worker="second")) + "\n")
+        assigned, claimed = client.reply(), client.reply()
+        assert (assigned["id"], claimed["id"]) == (1, 2) and claimed["result"] == {"task": None}
+        assert first.reply()["result"]["task"]["id"] == assigned["result"]["task"]["id"]
 
 
 def test_newcomers_by_the_hundred_do_not_set_back_who_was_there_before(make_daemon):
@@ -110,6 +112,7 @@ def test_claims_share_a_pass_whoever_waits_for_other_profiles(make_daemon):
     daemon = make_daemon({"name": "w", **WORKER, "maxConcurrentTasks": 1000}, {"name": "v", **WORKER})
     with daemon.client() as waiting, daemon.client() as client:
         waiting.send_call("claim_task", profiles=["v"], worker="x", wait=60)
+        waiting.get_health()  # its answer shows that the claim was read
         fill(client, "w", 100)
         before = client.get_health()["loop"]["commits"]
         for _ in range(100):

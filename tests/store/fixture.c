@@ -6,26 +6,8 @@
 
 #include "common/alloc.h"
 
-uint64_t chance;
-
-uint64_t random_below(uint64_t limit)
-{
-    chance ^= chance >> 12;
-    chance ^= chance << 25;
-    chance ^= chance >> 27;
-    return (chance * UINT64_C(2685821657736338717) >> 16) % limit;
-}
-
 char *store_place;
-struct store *store, *rival;
-int64_t alpha, beta;
-
-void expect(int64_t got, int64_t expected, const char *what)
-{
-    if (got != expected)
-        ck_abort_msg("%s: %lld, not %lld (%s)", what, (long long)got, (long long)expected,
-                     store ? store_error(store) : "");
-}
+struct store *rival;
 
 struct store *open_handle(void)
 {
@@ -58,14 +40,6 @@ void turn(void)
     ck_assert_ptr_nonnull(rival);
     store = rival;
     rival = before;
-}
-
-int64_t ensure(const char *name)
-{
-    CLEANUP(store_profile_deinit) struct store_profile profile = {0};
-
-    MUST(store_ensure_profile(store, name, &profile));
-    return profile.id;
 }
 
 void setup_closed(void)
@@ -103,72 +77,6 @@ void teardown(void)
     engine.destroy(store_place);
 }
 
-static bool same_text(const char *a, const char *b)
-{
-    return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
-void check_task(const struct task *got, const struct task *expected)
-{
-#define X(field)                                                                                   \
-    if (got->field != expected->field)                                                             \
-        ck_abort_msg("task %lld: " #field " is %lld, not %lld", (long long)expected->id,           \
-                     (long long)got->field, (long long)expected->field);
-    NUMBERS(X)
-#undef X
-#define X(field)                                                                                   \
-    if (!same_text(got->field, expected->field))                                                   \
-        ck_abort_msg("task %lld: " #field " is %.200s, not %.200s", (long long)expected->id,       \
-                     got->field ? got->field : "NULL",                                             \
-                     expected->field ? expected->field : "NULL");
-    TEXTS(X)
-#undef X
-}
-
-void check_stored(const struct task *expected)
-{
-    CLEANUP(task_deinit) struct task got = {0};
-
-    EXPECT(store_get_task(store, expected->id, &got), 1);
-    check_task(&got, expected);
-}
-
-struct task new_task(int64_t profile_id, enum task_status status, int64_t place)
-{
-    return (struct task){
-        .profile_id = profile_id,
-        .status = status,
-        .priority = PRIORITY_MEDIUM,
-        .place = place,
-        .created_at = NOW,
-        .body = (char *)"\"title\":\"t\"",
-    };
-}
-
-int add_task(struct task *task)
-{
-    struct task known = {0};
-    int r = store_add(store, &(struct store_addition){.task = task, .limit = INT64_MAX}, &known);
-
-    return r == STORE_DONE ? 0 : r < 0 ? r : -EEXIST;
-}
-
-int save_task(struct task *task, enum task_status was_status, int64_t was_attempt)
-{
-    const struct task_fence fence = {
-        .profile_id = task->profile_id, .status = was_status, .attempt = was_attempt};
-
-    return store_change(store, task, &fence);
-}
-
-int64_t add(int64_t profile_id, enum task_status status, int64_t place)
-{
-    struct task task = new_task(profile_id, status, place);
-
-    MUST(add_task(&task));
-    return task.id;
-}
-
 int64_t add_ranked(int64_t profile_id, enum task_priority priority, int64_t ready_at)
 {
     struct task task = new_task(profile_id, TASK_QUEUED, 0);
@@ -178,55 +86,6 @@ int64_t add_ranked(int64_t profile_id, enum task_priority priority, int64_t read
     task.place = task_rank(&task, INTERVAL);
     MUST(add_task(&task));
     return task.id;
-}
-
-struct task full_task(void)
-{
-    return (struct task){
-        .profile_id = alpha,
-        .status = TASK_FAILED,
-        .priority = PRIORITY_HIGH,
-        .place = -3,
-        .created_at = NOW + 4,
-        .started_at = NOW + 5,
-        .finished_at = NOW + 6,
-        .run_at = NOW + 7,
-        .ready_at = NOW + 8,
-        .queued_at = NOW + 9,
-        .timeout_ms = 10,
-        .max_attempts = 11,
-        .attempt = 12,
-        .spent = 13,
-        .retries = 14,
-        .interruptions = 15,
-        .error_class = ERROR_RATE_LIMIT,
-        .error_message = (char *)"told to \"wait\" — ', \\, %s, \n",
-        .key = (char *)"key-é",
-        .result = (char *)"{\"result\":true}",
-        .routing = (char *)"{\"routing\":[]}",
-        .body = (char *)"\"title\":\"\\u0000 and 💻\"",
-        .type = (char *)"type",
-        .error_tail = (char *)"one line\nand another",
-        .bytes = 16,
-        .cooldowns = 2,
-        .completed_then = 17,
-        .submitted_by = 18,
-        .depth = 3,
-    };
-}
-
-int64_t claim(int64_t profile_id)
-{
-    CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
-    struct store_claim claim = {.profile_id = profile_id, .limit = 1, .now = NOW};
-
-    MUST(store_claim(store, &claim, &tasks));
-    if (!tasks.count)
-        return 0;
-    EXPECT((int64_t)tasks.count, 1);
-    EXPECT(tasks.tasks[0].profile_id, profile_id);
-    EXPECT(tasks.tasks[0].status, TASK_RUNNING);
-    return tasks.tasks[0].id;
 }
 
 int64_t wake(int64_t profile_id, size_t limit, int64_t now, struct store_tasks *ret_tasks,
@@ -242,17 +101,6 @@ int64_t wake(int64_t profile_id, size_t limit, int64_t now, struct store_tasks *
 
     MUST(store_wake(store, &waking, ret_tasks, ret_next));
     return (int64_t)ret_tasks->count;
-}
-
-int64_t count_abandoned(void)
-{
-    CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
-    struct store_cursor cursor = {0};
-    int64_t damaged;
-
-    EXPECT(store_take_over(store, &cursor, 1000, &tasks, &damaged), STORE_STALE);
-    EXPECT(damaged, 0);
-    return (int64_t)tasks.count;
 }
 
 int finish_task(struct task *task, enum task_status to, enum error_class class, int64_t at,
@@ -316,16 +164,6 @@ int64_t add_depending(int64_t profile_id, enum task_status status, const int64_t
     return task.id;
 }
 
-int collect(struct task *task, void *data)
-{
-    struct ids *ids = data;
-
-    if (ids->count == IDS_MAX)
-        ck_abort_msg("too many rows");
-    ids->ids[ids->count++] = task->id;
-    return ids->count == ids->limit;
-}
-
 void check_ids(const struct ids *got, const int64_t *expected, size_t count)
 {
     for (size_t i = 0; i < got->count && i < count; i++)
@@ -383,23 +221,4 @@ void check_counters(const struct task_counts *removed)
                              (long long)rest, task_status_name((enum task_status)status),
                              (long long)rows.rows[i].counts.by_status[status]);
         }
-}
-
-void list_bucket(int64_t at, const struct metrics_bucket *bucket, void *data)
-{
-    struct listed *listed = data;
-
-    ck_assert_uint_lt(listed->count, ARRAY_SIZE(listed->at));
-    listed->at[listed->count] = at;
-    listed->buckets[listed->count++] = *bucket;
-}
-
-TCase *add_case(Suite *suite, const char *name, SFun before, SFun after)
-{
-    TCase *tcase = tcase_create(name);
-
-    tcase_set_timeout(tcase, 120);
-    tcase_add_checked_fixture(tcase, before, after);
-    suite_add_tcase(suite, tcase);
-    return tcase;
 }

@@ -4,40 +4,20 @@
  * what came out. */
 #pragma once
 
-#include <check.h>
-
 #include "common/buf.h"
-#include "core/task.h"
 #include "store/sqlite_row.h"
-#include "store/store.h"
+#include "tasks.h"
 
-#define NOW      INT64_C(1795357930125) /* 2026-11-22T14:32:10.125Z */
-#define MINUTE   INT64_C(60000)
-#define HOUR     (60 * MINUTE)
-#define INTERVAL HOUR /* of aging */
-#define IDS_MAX  1024
-#define NOBODY   65534
-
-/** The state of random_below(), xorshift64*: a seed makes a run of its own, the same each time. */
-extern uint64_t chance;
-uint64_t random_below(uint64_t limit);
+#define NOBODY 65534
 
 /* The store, in a folder of its own */
 
 extern char folder[32];
 extern char *path;
-extern struct store *store;
-extern int64_t alpha, beta; /* profiles */
-
-void expect(int64_t got, int64_t expected, const char *what);
-/* Check writes every assertion to a file; these do not. */
-#define EXPECT(call, value) expect((call), (value), #call)
-#define MUST(call)          EXPECT(call, 0)
 
 void open_store(void);
 void close_store(void);
 void reopen_store(void);
-int64_t ensure(const char *name);
 void setup_folder(void);
 void setup(void);
 void teardown(void);
@@ -58,78 +38,8 @@ int64_t size_of(const char *suffix);
 /** Expects that the file is refused and left as it is; returns the errno. */
 int refusal_of_file(const char *part_of_message);
 
-/* Tasks */
-
-#define NUMBERS(X)                                                                                 \
-    X(id)                                                                                          \
-    X(profile_id)                                                                                  \
-    X(status)                                                                                      \
-    X(priority)                                                                                    \
-    X(place)                                                                                       \
-    X(created_at)                                                                                  \
-    X(started_at)                                                                                  \
-    X(finished_at)                                                                                 \
-    X(run_at)                                                                                      \
-    X(ready_at)                                                                                    \
-    X(queued_at)                                                                                   \
-    X(timeout_ms)                                                                                  \
-    X(max_attempts)                                                                                \
-    X(attempt)                                                                                     \
-    X(spent)                                                                                       \
-    X(retries)                                                                                     \
-    X(interruptions)                                                                               \
-    X(error_class)                                                                                 \
-    X(bytes)                                                                                       \
-    X(cooldowns)                                                                                   \
-    X(completed_then)                                                                              \
-    X(submitted_by)                                                                                \
-    X(depth)
-#define TEXTS(X)                                                                                   \
-    X(error_message)                                                                               \
-    X(key)                                                                                         \
-    X(result)                                                                                      \
-    X(routing)                                                                                     \
-    X(body)                                                                                        \
-    X(type)                                                                                        \
-    X(error_tail)
-
-void check_task(const struct task *got, const struct task *expected);
-/** What the store has under the task's id is this task. */
-void check_stored(const struct task *expected);
-/** Texts in the tasks of these tests are constants: they are never freed. */
-struct task new_task(int64_t profile_id, enum task_status status, int64_t place);
-/** -EEXIST: its key is known. */
-int add_task(struct task *task);
-/** Writes the task if it has this status and this attempt, as store_change() does. */
-int save_task(struct task *task, enum task_status was_status, int64_t was_attempt);
-int64_t add(int64_t profile_id, enum task_status status, int64_t place);
-struct task full_task(void);
-/** Claims one task; 0: nothing is queued. */
-int64_t claim(int64_t profile_id);
-/** How many tasks are running and no worker's. */
-int64_t count_abandoned(void);
 void add_attempt(int64_t task_id, int64_t number, int64_t profile_id, int64_t finished_at,
                  enum error_class class);
-
-/* Lists */
-
-struct ids {
-    int64_t ids[IDS_MAX];
-    size_t count, limit; /* 0: none */
-};
-
-int collect(struct task *task, void *data);
-
-struct listed {
-    int64_t at[64];
-    struct metrics_bucket buckets[64];
-    size_t count;
-};
-
-void list_bucket(int64_t at, const struct metrics_bucket *bucket, void *data);
-
-/** Adds a case to the suite. */
-TCase *add_case(Suite *suite, const char *name, SFun before, SFun after);
 
 /* The cases of each file. */
 
