@@ -3,7 +3,7 @@
 Power cuts: what acpd wrote to its database and its log is recorded, and disks are made of a beginning of
 it, on which what had not been synced is there, missing or torn, each sector for itself.
 
-ACPD_FAULTS=N sets how many ten disks are made (./dev faults N); ACPD_SEED=S repeats a run.
+ACPD_FAULTS=N (./dev faults N) makes 2 N disks; ACPD_SEED=S repeats a run.
 """
 
 import bisect
@@ -18,7 +18,7 @@ import threading
 from acpd import Client, assert_counters_are_right, profile, wait_until
 from test_disk import disk  # noqa: F401
 
-CUTS = 10 * int(os.environ.get("ACPD_FAULTS", "20"))
+CUTS = 2 * int(os.environ.get("ACPD_FAULTS", "100"))
 SEED = int(os.environ.get("ACPD_SEED", str(random.randrange(1 << 32))))
 SECTOR = 512
 WRITE, SYNC, TRUNCATE = 1, 2, 4
@@ -142,7 +142,7 @@ def check(folder, files, told, length):
 
 
 def test_power_cuts_lose_nothing_acknowledged(make_daemon, disk, folder):  # noqa: F811
-    print(f"ACPD_SEED={SEED} ACPD_FAULTS={CUTS // 10}")
+    print(f"ACPD_SEED={SEED} ACPD_FAULTS={CUTS // 2}")
     config = profile("p", queueLimit=10**8)
     daemon = make_daemon(config)
     with daemon.client() as client:
