@@ -51,7 +51,7 @@ static void handle_signals(struct loop *loop)
 {
     if (loop->reload_requested) {
         char *error = NULL;
-        int r = loop->engine->reload(loop->engine, &error);
+        int r = engine_reload(loop->engine, &error);
 
         /* A storage that fails is asked again by the pass after; see commit(). */
         loop->reload_requested = false;
@@ -60,7 +60,7 @@ static void handle_signals(struct loop *loop)
             log_error("the configuration stays as it was: %s", error ? error : strerror(-r));
         free(error);
     }
-    if (loop->stop_requested && !loop->engine->is_stopping) {
+    if (loop->stop_requested && !engine_is_stopping(loop->engine)) {
         log_info("stopping: interrupting what runs");
         rpc_stop_accepting(loop->server);
         engine_stop(loop->engine);
@@ -81,34 +81,23 @@ static int plan(struct loop *loop)
 /* 3. One commit, one fsync, for all that the pass did; or none of it happened. */
 static void commit(struct loop *loop, int r)
 {
-    struct engine *engine = loop->engine;
-    bool is_writing = store_is_writing(engine->store);
+    struct engine_storage storage;
 
-    int64_t began = clock_mono_us();
-
-    if (r == 0)
-        r = store_commit(engine->store);
-    if (r == 0) {
-        engine_commit(engine);
-        loop->is_reloading = false;
-        if (!is_writing)
-            return;
-        engine->commits++;
-        engine->last_commit = engine->now.wall;
-        engine->commit_us = clock_mono_us() - began;
-        if (loop->storage_is_failing)
+    r = engine_commit(loop->engine, r);
+    if (r >= 0) {
+        if (r > 0 && loop->storage_is_failing)
             log_info("the storage works again");
-        loop->storage_is_failing = false;
+        loop->storage_is_failing &= r == 0;
+        loop->is_reloading = false;
         return;
     }
+    engine_get_storage(loop->engine, &storage);
     if (!loop->storage_is_failing)
         log_error("the storage fails: %s; what was not acknowledged is dropped, and tried again",
-                  store_error(engine->store));
+                  storage.error);
     loop->storage_is_failing = true;
     loop->reload_requested |= loop->is_reloading;
     loop->is_reloading = false;
-    store_rollback(engine->store);
-    engine_rollback(engine);
     rpc_fail(loop->server);
 }
 
@@ -133,12 +122,13 @@ int loop_run(struct loop *loop)
     loop->timer = evtimer_new(loop->base, on_timer, NULL);
     loop->watchdog_ms = notify_watchdog_ms();
     engine_begin(loop->engine);
-    while (!loop->engine->is_stopping || !engine_is_idle(loop->engine)) {
+    while (!engine_is_stopping(loop->engine) || !engine_is_idle(loop->engine)) {
         arm_timer(loop);
         loop_pass(loop, !rpc_has_backlog(loop->server));
         feed_watchdog(loop);
         /* Ends that the storage does not take are told by the next start: as interruptions. */
-        if (loop->engine->is_stopping && loop->storage_is_failing && !engine_has_runs(loop->engine))
+        if (engine_is_stopping(loop->engine) && loop->storage_is_failing &&
+            !engine_has_runs(loop->engine))
             break;
     }
     event_free(loop->timer);

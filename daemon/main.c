@@ -19,6 +19,7 @@
 #include "loop.h"
 #include "run/cgroup.h"
 #include "run/run.h"
+#include "store/store.h"
 
 enum { EXIT_CONFIG = 78, EXIT_IN_USE = 75 }; /* sysexits.h */
 
@@ -326,26 +327,20 @@ static int open_engine(const struct options *options, struct settings *settings,
         return r;
     }
     engine = *ret_engine = engine_new(*ret_store, &empty, options->state_dir, options->socket);
-    engine->reload = reload;
+    engine_set_reload(engine, reload);
     r = engine_configure(engine, settings);
-    if (r == 0)
-        r = store_commit(*ret_store);
-    if (r == 0) {
-        engine_commit(engine);
+    r = engine_commit(engine, r);
+    if (r >= 0)
         r = engine_recover(engine);
-    }
-    if (r == 0)
+    if (r >= 0)
         r = engine_plan(engine);
-    if (r == 0)
+    if (r >= 0)
         r = engine_finish_pass(engine);
-    if (r == 0)
-        r = store_commit(*ret_store);
-    if (r < 0) {
+    if (r >= 0)
+        r = engine_commit(engine, r);
+    if (r < 0)
         log_error("cannot recover from %s: %s", database, store_error(*ret_store));
-        return r;
-    }
-    engine_commit(engine);
-    return 0;
+    return r;
 }
 
 static bool is_configured(const struct settings *settings, const char *program)
@@ -402,6 +397,7 @@ static int serve(const struct options *options, struct settings *settings,
     struct event *signals[3] = {0};
     CLEANUP(freep) char *error = NULL;
     bool is_demo = settings->is_demo;
+    size_t profile_count = settings->profile_count;
     int status = EXIT_FAILURE;
     int r = 0;
 
@@ -412,7 +408,8 @@ static int serve(const struct options *options, struct settings *settings,
     if (!loop.base || open_engine(options, settings, &store, &loop.engine) < 0)
         goto out;
     if (listener->fd < 0)
-        r = listener_bind(options->socket, loop.engine->settings.socket_group, listener, &error);
+        r = listener_bind(options->socket, engine_settings(loop.engine)->socket_group, listener,
+                          &error);
     if (r < 0) {
         log_error("%s", error);
         status = r == -EADDRINUSE ? EXIT_IN_USE : EXIT_FAILURE;
@@ -432,7 +429,7 @@ static int serve(const struct options *options, struct settings *settings,
         evsignal_add(signals[i], NULL);
 
     log_info("acpd " ACPD_VERSION " is ready on %s, state in %s, %zu profile%s", options->socket,
-             options->state_dir, loop.engine->profile_count, PLURAL(loop.engine->profile_count));
+             options->state_dir, profile_count, PLURAL(profile_count));
     if (is_demo)
         log_info(
             "no profiles are configured: the three built-in ones run the demo agent, which only "

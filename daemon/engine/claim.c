@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* Giving free slots to waiting tasks, for profiles whose programs acpd runs itself. */
-#include "engine/attempt.h"
+#include "engine/claim.h"
+
 #include "engine/queue.h"
+#include "engine/runner.h"
 
 #define CLAIMS_PER_PASS 64 /* so that no one waits long for a reply */
 
 /* Claims waiting tasks of the profile for its free slots, at most `limit`; returns how many. */
 static int claim_tasks(struct engine *engine, struct profile *profile, int limit)
 {
+    const struct runner *runner = runner_of(profile->config.runner.type);
     CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
     int64_t count;
     int r;
 
-    if (profile->config.runner.type == RUNNER_WORKER ||
-        !profile_may_claim(profile, engine->now.mono))
+    if (runner == &runner_lease || !profile_may_claim(profile, engine->now.mono))
         return 0;
     /* A profile that cools down is probed by one attempt. */
     count = profile_cooldown(profile)->length ? 1 : profile_free_slots(profile);
@@ -23,7 +24,7 @@ static int claim_tasks(struct engine *engine, struct profile *profile, int limit
     if (r < 0)
         return r;
     for (size_t i = 0; i < tasks.count; i++) {
-        struct attempt *attempt = attempt_begin(engine, profile, &tasks.tasks[i]);
+        struct attempt *attempt = attempt_begin(engine, profile, &tasks.tasks[i], runner);
 
         engine_print_task(engine, &attempt->task, NULL, &attempt->input);
         buf_add_char(&attempt->input, '\n');
@@ -55,7 +56,7 @@ int claim_step(struct engine *engine)
         heap_remove(&roster->cooldowns, top);
         roster_heat(roster, CONTAINER_OF(top, struct profile, cooled));
     }
-    if (engine->is_stopping || !engine->supervisor || !supervisor_is_ready(engine->supervisor))
+    if (engine->is_stopping || !engine_can_launch(engine))
         return 0;
     list_for_each (link, &roster->touched)
         roster_heat(roster, list_entry(link, struct profile, touched));
@@ -67,4 +68,11 @@ int claim_step(struct engine *engine)
     if (budget <= 0)
         engine->has_more_work = true;
     return r;
+}
+
+int64_t claim_deadline(const struct engine *engine)
+{
+    const struct heap_node *top = heap_top(&engine->roster.cooldowns);
+
+    return top ? top->key : INT64_MAX;
 }

@@ -1,22 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Tasks that wait for others.
- *
- * A task with `dependsOn` is blocked until all of these are completed; once one of them has failed
- * or was cancelled it is cancelled itself. Whoever finishes only leaves a row in the store (a
- * release); its dependants are told afterwards, a bounded number in each pass. So neither ten
- * thousand dependants of one task nor a chain of thousands of tasks that falls hold up a pass, and
- * a crash in between forgets nobody.
- */
-#include <errno.h>
+#include "engine/dependency.h"
 
-#include "common/alloc.h"
-#include "engine/attempt.h"
 #include "engine/queue.h"
 
 #define TOLD_PER_PASS 500
 
-int dependency_release(struct engine *engine)
+int dependency_step(struct engine *engine)
 {
     int budget = TOLD_PER_PASS;
 
@@ -32,4 +21,10 @@ int dependency_release(struct engine *engine)
     }
     engine->has_more_work |= engine->has_releases;
     return 0;
+}
+
+/* What was told of may not have been. */
+void dependency_rollback(struct engine *engine)
+{
+    engine->has_releases = true;
 }

@@ -9,27 +9,27 @@
  *   engine_plan       ends what has ended, wakes what is due, claims for free slots
  *   ... handlers      those of calls that wait for a task
  *   engine_finish_pass  health, retention, metrics, rows of the profiles
- *   store_commit      by way of engine_commit: what was staged in memory becomes true
- *                     or engine_rollback: it never happened
+ *   engine_commit     one commit of the store; then what was staged in memory becomes true, or
+ *                     none of it ever happened
  *   engine_launch     starts and stops processes: only what is committed touches the world
+ *
+ * The steps stand in engine/pass.c.
  *
  * Results: 0, a positive enum engine_outcome, or a negative errno when the storage failed or acpd
  * is stopping (-ESHUTDOWN).
  */
 #pragma once
 
+#include "common/buf.h"
 #include "common/clock.h"
-#include "common/heap.h"
-#include "common/json.h"
-#include "common/list.h"
 #include "core/profile.h"
 #include "core/router.h"
-#include "engine/audit.h"
-#include "engine/event.h"
-#include "engine/roster.h"
-#include "store/store.h"
 
+struct audit_entry;
 struct cgroup;
+struct event;
+struct event_log;
+struct store;
 struct supervisor;
 
 enum engine_outcome {
@@ -53,66 +53,7 @@ struct engine_now {
     int64_t queue; /* orders the queue: wall time that never steps back, restarts included */
 };
 
-/* A span of time in which acpd runs: this one, since its start or since the wall clock was set. */
-struct engine_uptime {
-    int64_t started_at, seen_at; /* wall ms, 0: none yet */
-    int64_t wall_ahead;          /* of the monotonic clock, at seen_at */
-};
-
-struct engine {
-    struct settings settings;
-    struct store *store;
-    struct supervisor *supervisor;
-    char *socket_path, *log_folder;
-
-    struct profile **profiles; /* configured ones first, in their order; then removed ones */
-    size_t profile_count;
-    struct roster roster; /* the same profiles by what one looks for */
-
-    struct engine_now now;
-    int64_t queue_base, mono_base;
-    int64_t wall_ahead; /* of the monotonic clock, at the last commit */
-
-    struct { /* read by the pass under way; in force after its commit */
-        bool is_set;
-        struct settings settings;
-        struct profile **fresh; /* of each profile: a new one, or NULL for one that is there */
-        struct profile **unconfigured;
-        size_t unconfigured_count;
-    } staged;
-
-    struct event_log events;
-    struct audit audit;
-    int64_t next_log_event;  /* monotonic ms: growth of logs that is still to be told */
-    struct list attempts;    /* struct attempt: claimed, running, or ended and not yet settled */
-    struct list idle_agents; /* struct idle_agent: kept for another attempt */
-    struct heap deadlines;
-    struct json_reader *reader;
-    unsigned short chance[3]; /* erand48 */
-
-    /* Reads the configuration again; -EINVAL with a message, to be freed, when it is refused. */
-    int (*reload)(struct engine *engine, char **ret_error);
-
-    /* As committed, and by the pass under way when it is set. */
-    struct engine_uptime uptime, staged_uptime;
-    struct metrics_peak peak, staged_peak; /* of all queues together */
-
-    uint64_t passes, commits;
-    int64_t last_commit;                       /* wall ms, 0: none yet */
-    int64_t commit_us;                         /* what it took */
-    struct {                                   /* how long a pass kept others waiting */
-        int64_t longest_us, longest_before_us; /* since the last look, and before it */
-    } busy;
-    bool is_stopping;
-    bool has_more_work; /* the bounds of a pass were reached: do not block before the next */
-    bool has_releases;  /* finished tasks whose dependants have yet to be told, perhaps */
-    int64_t next_prune; /* monotonic ms, as are: */
-    int64_t next_sweep;
-    bool has_spare_room; /* the database may have room that nothing uses */
-    int64_t next_health_check;
-    size_t health_at, prune_at; /* the profile that a look, or the forgetting, goes on with */
-    int64_t next_probe;         /* of a storage that failed */
-};
+struct engine;
 
 /** Takes the settings over. The store must stay open while the engine lives. */
 struct engine *engine_new(struct store *store, struct settings *settings, const char *state_dir,
@@ -122,27 +63,61 @@ void engine_free(struct engine *engine);
 /** Takes the settings over; they, and the profiles in them, come into force with the commit of the
  *  pass. */
 int engine_configure(struct engine *engine, struct settings *settings);
-/* The two ends of it, for engine_commit() and engine_rollback(). */
-void engine_apply_settings(struct engine *engine);
-void engine_drop_settings(struct engine *engine);
+/* Reads the configuration again; -EINVAL with a message, to be freed, when it is refused. */
+typedef int (*engine_reload_fn)(struct engine *engine, char **ret_error);
+/** Says how. */
+void engine_set_reload(struct engine *engine, engine_reload_fn reload);
+int engine_reload(struct engine *engine, char **ret_error);
 /** At the start: attempts that a crash cut off are interrupted, and their tasks queued again. */
 int engine_recover(struct engine *engine);
 /** Runs may be started from now on. */
 void engine_set_supervisor(struct engine *engine, struct supervisor *supervisor);
 
-/** Whether the supervisor is ready, so that what is claimed can be started. */
-bool engine_can_launch(const struct engine *engine);
+/* A pass */
 
 void engine_begin(struct engine *engine);
 int engine_plan(struct engine *engine);
-/** What a pass does when all its requests have been served: health, retention, metrics, and the
- * rows of the profiles. */
+/** What a pass does when all its requests have been handled. */
 int engine_finish_pass(struct engine *engine);
-void engine_commit(struct engine *engine);
-void engine_rollback(struct engine *engine);
+/** Commits what the pass did, unless `r` says that it has failed. 1: something was written; 0:
+ *  nothing was to be; negative: the pass has failed, and nothing of it has happened. */
+MUST_CHECK int engine_commit(struct engine *engine, int r);
 void engine_launch(struct engine *engine);
 /** The monotonic ms at which the next pass is due without any event. */
 int64_t engine_next_deadline(const struct engine *engine);
+
+/* What there is to know about it */
+
+/** Those in force. */
+const struct settings *engine_settings(const struct engine *engine);
+/** The pass under way: its moment, */
+const struct engine_now *engine_now(const struct engine *engine);
+/** its number, */
+uint64_t engine_pass(const struct engine *engine);
+/** whether it has written something, so that what is read now may not be committed yet, */
+bool engine_is_writing(const struct engine *engine);
+/** and a number that grows with each write. */
+uint64_t engine_writes(const struct engine *engine);
+bool engine_is_stopping(const struct engine *engine);
+/** Whether the supervisor is ready, so that what is claimed can be started. */
+bool engine_can_launch(const struct engine *engine);
+
+struct engine_storage {
+    const char *error;  /* what failed last; empty: nothing has since the last commit */
+    const char *damage; /* a damaged row that was met, in words; empty: none */
+    int audit_failure;  /* negative errno: the audit log cannot be written */
+    int64_t size;       /* bytes on disk */
+    uint64_t commits;
+    int64_t last_commit; /* wall ms, 0: none yet */
+    int64_t commit_us;   /* what it took */
+};
+
+void engine_get_storage(const struct engine *engine, struct engine_storage *ret_storage);
+
+/** The events that are committed; see engine/event.h. */
+const struct event_log *engine_events(const struct engine *engine);
+/** Stages a line of the audit log; see engine/audit.h. */
+void engine_audit(struct engine *engine, const struct audit_entry *entry);
 
 /** Takes no more work and interrupts what runs. */
 void engine_stop(struct engine *engine);
@@ -196,6 +171,13 @@ void engine_print_decision(const struct router_candidate *candidates, size_t cou
 
 /* Profiles (engine/profiles.c) */
 
+/** The next profile that users can see, configured ones first; NULL: there is none. *at begins with
+ *  0. */
+struct profile *engine_next_profile(const struct engine *engine, size_t *at);
+#define for_each_profile(p, engine)                                                                \
+    for (size_t at_ = 0; at_ != SIZE_MAX; at_ = SIZE_MAX)                                          \
+        for (const struct profile *p; (p = engine_next_profile(engine, &at_));)
+
 /** The profile of this name that users can see, or NULL. */
 struct profile *engine_find_profile(const struct engine *engine, const char *name);
 /** The same, emptied ones that are no longer configured included. */
@@ -243,6 +225,29 @@ int engine_capacity(struct engine *engine, const struct profile *profile,
 
 /* Tasks (engine/tasks.c). A task that comes back is freed by task_deinit(). */
 
+/** ENGINE_NOT_FOUND: there is none. */
+int engine_get_task(struct engine *engine, int64_t id, struct task *ret_task);
+int engine_get_task_by_key(struct engine *engine, const char *key, struct task *ret_task);
+
+/** Takes one task, which is freed after the call; nonzero ends the list. */
+typedef int (*engine_row)(struct task *task, void *data);
+
+struct engine_filter {
+    int64_t profile_id;      /* 0: any */
+    enum task_status status; /* TASK_NEW: any */
+    int64_t before;          /* only ids below this; 0: from the newest */
+    int64_t scan_limit;      /* give up after so many rows that did not match */
+};
+
+/** Tasks, the newest first. 1: `row` ended the list. *ret_next is the id to go on before when the
+ *  scan limit was reached, else 0. */
+int engine_list_tasks(struct engine *engine, const struct engine_filter *filter, engine_row row,
+                      void *data, int64_t *ret_next);
+/** Waiting tasks of a profile in the order in which they will run: queued by rank, scheduled by
+ *  time, blocked by id; from behind `after` (NULL: from the start). 1: `row` ended the list. */
+int engine_list_queue(struct engine *engine, const struct profile *profile,
+                      const struct task *after, engine_row row, void *data);
+
 /** Admits a new task. ENGINE_DEDUPLICATED: *admission->task is now the first one of its key. When
  *  the queue is full the profile's `overflow` decides: admission->profile is whose the task is. */
 int engine_assign(struct engine *engine, struct profile *profile,
@@ -277,14 +282,12 @@ int engine_pending(struct engine *engine, const struct task *task, int64_t posit
 void engine_print_task(const struct engine *engine, const struct task *task,
                        const struct engine_pending *pending, struct buf *out);
 
-/** The attempt's log file; the caller frees it. */
-char *engine_log_path(const struct engine *engine, int64_t task_id, int64_t attempt);
 /** Prints {"entries": […], "next": n, "truncated": b} from the byte offset `after` on; -EINVAL:
  *  no entry starts there. */
 int engine_print_log(const struct engine *engine, int64_t task_id, int64_t attempt, int64_t after,
                      struct buf *out);
 
-/* Agents' questions (engine/agent.c) */
+/* Agents' questions (engine/permission.c) */
 
 /** Prints the open ones as an array of {id, taskId, attempt, profile, toolCall, options, askedAt,
  *  deadline}, up to about `limit` bytes. */
@@ -300,7 +303,7 @@ bool engine_is_descendant(const struct engine *engine, pid_t pid, pid_t *ret_kee
  *  one that was. */
 int engine_may_handle(struct engine *engine, pid_t keeper, int64_t id, bool *ret_may);
 
-/* Workers (engine/lease.c) */
+/* Workers (engine/runner_lease.c) */
 
 /** Gives a worker the task that comes first among the profiles' queues. `lease_ms` 0: the
  * profile's. ENGINE_NOT_FOUND: there is none now. The caller frees *ret_token, which the worker
@@ -317,9 +320,7 @@ int engine_finish(struct engine *engine, int64_t id, const char *token, enum err
 /** A claim that its worker never heard of: the task is queued again. */
 void engine_release_claim(struct engine *engine, int64_t id, const char *token);
 
-/* Events (engine/event.c) */
+/* Events (engine/print.c) */
 
-/** Stages the event of a task's transition. */
-void engine_tell_task(struct engine *engine, const struct task *task, enum task_status from);
 /** Prints {"seq": …, "type": …, "at": …, "profile": …, …}. */
 void engine_print_event(const struct engine *engine, const struct event *event, struct buf *out);

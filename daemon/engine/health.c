@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Looks at what no single attempt shows: attempts that do not end, tasks that do not begin,
- * programs that are not there, workers that do not come, and a loop that is busy for too long.
- * core/health.c makes a state of it. Every healthCheckInterval; what the end of an attempt changes
- * is known at once.
- */
+#include "engine/health.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "common/alloc.h"
 #include "common/path.h"
 #include "engine/attempt.h"
+#include "engine/profiles.h"
 
 #define STUCK_SAMPLE_MIN 10 /* attempts, before there is a usual */
 #define LOOKS_PER_PASS   64 /* each asks the store, and the file system */
@@ -106,7 +103,7 @@ static int look_at_profile(struct engine *engine, struct profile *profile)
     return 0;
 }
 
-int health_check(struct engine *engine)
+int health_step(struct engine *engine)
 {
     size_t end = engine->health_at + LOOKS_PER_PASS;
 
@@ -115,7 +112,9 @@ int health_check(struct engine *engine)
     for (; engine->health_at < engine->profile_count && engine->health_at < end;
          engine->health_at++) {
         struct profile *profile = engine->profiles[engine->health_at];
-        int r = profile->is_removed ? engine_forget_if_spent(engine, profile) : 0;
+        /* A configuration that comes into force with this pass may name it. */
+        bool may_go = profile->is_removed && !engine->staged.is_set;
+        int r = may_go ? profiles_forget_if_spent(engine, profile) : 0;
 
         if (r == 0 && !profile->staged.is_forgotten)
             r = look_at_profile(engine, profile);
@@ -131,6 +130,11 @@ int health_check(struct engine *engine)
     engine->busy.longest_us = 0;
     engine->next_health_check = engine->now.mono + engine->settings.health_check_interval_ms;
     return 0;
+}
+
+int64_t health_deadline(const struct engine *engine)
+{
+    return engine->next_health_check;
 }
 
 void engine_note_busy(struct engine *engine, int64_t us)

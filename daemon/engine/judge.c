@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What the end of an attempt's program says: its class, a message, and a result. */
+#include "engine/judge.h"
+
 #include <ctype.h>
 #include <string.h>
 #include <sysexits.h>
 
 #include "common/alloc.h"
 #include "common/strv.h"
-#include "engine/attempt.h"
 #include "run/run_log.h"
 
 #define QUOTE_MAX 500 /* bytes of the program's own words in a message */
@@ -41,7 +41,7 @@ static char *object_of(struct attempt *attempt, const struct run_end *end, char 
     return NULL;
 }
 
-char *attempt_read_result(struct attempt *attempt, struct run *run, const struct run_end *end)
+char *judge_result(struct attempt *attempt, struct run *run, const struct run_end *end)
 {
     CLEANUP(freep) char *why = NULL, *note = NULL;
     char *object = object_of(attempt, end, &why);
@@ -85,7 +85,7 @@ static void end_as(struct attempt *attempt, enum error_class class, char *messag
     attempt->message = message;
 }
 
-void attempt_keep_tail(struct attempt *attempt, const char *stderr_lines)
+void judge_keep_tail(struct attempt *attempt, const char *stderr_lines)
 {
     if (attempt->class != ERROR_NONE && stderr_lines)
         attempt->tail = xstrdup(stderr_lines);
@@ -103,7 +103,7 @@ static bool says_something(const char *line, size_t len)
     return false;
 }
 
-void attempt_add_words(struct attempt *attempt, const char *stderr_lines)
+void judge_add_words(struct attempt *attempt, const char *stderr_lines)
 {
     const char *end = stderr_lines ? stderr_lines + strlen(stderr_lines) : NULL;
     char *message = attempt->message;
@@ -125,16 +125,19 @@ void attempt_add_words(struct attempt *attempt, const char *stderr_lines)
     }
 }
 
-void attempt_judge(struct attempt *attempt, const struct run_end *end)
+char *judge_timeout(const struct attempt *attempt)
+{
+    return xasprintf("ran longer than its timeout of %g s", (double)attempt->timeout_ms / 1000);
+}
+
+void judge_end(struct attempt *attempt, const struct run_end *end)
 {
     bool succeeded = end->outcome == RUN_EXITED && end->code == 0;
     bool was_stopped = attempt_was_stopped(attempt);
     const char *colon = end->message ? ": " : "", *more = end->message ? end->message : "";
 
     if (was_stopped && attempt->stop == ERROR_TIMEOUT) {
-        end_as(
-            attempt, ERROR_TIMEOUT,
-            xasprintf("ran longer than its timeout of %g s", (double)attempt->timeout_ms / 1000));
+        end_as(attempt, ERROR_TIMEOUT, judge_timeout(attempt));
         return;
     }
     /* What finished its work while acpd was stopping has finished it. */
@@ -148,14 +151,14 @@ void attempt_judge(struct attempt *attempt, const struct run_end *end)
         if (!succeeded)
             attempt->message = xasprintf("exited with status %d%s%s", end->code, colon, more);
         if (!succeeded && !end->message)
-            attempt_add_words(attempt, end->stderr_lines);
+            judge_add_words(attempt, end->stderr_lines);
         break;
     case RUN_SIGNALED:
         end_as(attempt, ERROR_SIGNAL,
                xasprintf("killed by signal %d (%s)%s%s", end->code, strsignal(end->code), colon,
                          more));
         if (!end->message)
-            attempt_add_words(attempt, end->stderr_lines);
+            judge_add_words(attempt, end->stderr_lines);
         break;
     case RUN_NOT_STARTED:
         end_as(attempt, ERROR_UNAVAILABLE, xstrdup(more));

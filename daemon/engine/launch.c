@@ -1,29 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Starting what an attempt runs, and what becomes of it when a command ends. */
+/* The end of a pass: what was committed is done to the world. Programs are started and told. */
 #include <errno.h>
 
 #include "common/alloc.h"
 #include "common/strv.h"
-#include "engine/attempt.h"
+#include "engine/task_log.h"
+#include "engine/runner.h"
 
 #define OUTPUT_TAIL (64 * 1024) /* of stdout, for the result */
-
-static void on_log(struct run *run UNUSED, void *data)
-{
-    ((struct attempt *)data)->log_has_grown = true;
-}
-
-static void on_run_end(struct run *run, const struct run_end *end, void *data)
-{
-    struct attempt *attempt = data;
-
-    attempt->run = NULL;
-    attempt_judge(attempt, end);
-    attempt_keep_tail(attempt, end->stderr_lines);
-    if (attempt->class == ERROR_NONE)
-        attempt->result = attempt_read_result(attempt, run, end);
-    attempt_end(attempt);
-}
 
 static struct run_limits attempt_limits(const struct limits *limits)
 {
@@ -50,25 +34,14 @@ int engine_check_limits(const struct settings *settings, const struct cgroup *cg
     return 0;
 }
 
-void attempt_launch(struct attempt *attempt)
+static void launch(struct attempt *attempt)
 {
     const struct engine *engine = attempt->engine;
     const struct profile_config *config = &attempt->profile->config;
-    CLEANUP(freep) char *log_path = engine_log_path(engine, attempt->task_id, attempt->number);
+    CLEANUP(freep) char *log_path = task_log_path(engine, attempt->task_id, attempt->number);
     CLEANUP(strv_freep) char **env = NULL;
     struct run_spec spec;
 
-    attempt->state = ATTEMPT_RUNNING;
-    if (attempt->lease) {
-        attempt_arm(attempt);
-        return;
-    }
-    /* The pass that claimed the task also changed the configuration. */
-    if (config->runner.type == RUNNER_WORKER) {
-        attempt_expire(attempt, ERROR_INTERRUPTED, xstrdup("its profile is now one of workers"));
-        attempt->engine->has_more_work = true;
-        return;
-    }
     for (size_t i = 0; config->runner.env && config->runner.env[i]; i++)
         strv_push(&env, xstrdup(config->runner.env[i]));
     strv_push(&env, xasprintf("ACPD_TASK_ID=%lld", (long long)attempt->task_id));
@@ -89,13 +62,40 @@ void attempt_launch(struct attempt *attempt)
         .grace_ms = engine->settings.kill_grace_ms,
         .limits = attempt_limits(&config->limits),
     };
-    if (config->runner.type == RUNNER_ACP)
-        attempt_launch_agent(attempt, &spec);
-    else
-        attempt->run = run_start(
-            engine->supervisor, &spec,
-            &(struct run_handler){.on_log = on_log, .on_end = on_run_end, .data = attempt});
+    attempt->runner->launch(attempt, &spec);
     buf_deinit(&attempt->input);
+}
+
+static void begin(struct attempt *attempt)
+{
+    attempt->state = ATTEMPT_RUNNING;
+    if (attempt->runner != &runner_lease) {
+        /* The pass that claimed the task may have changed the configuration, too. */
+        attempt->runner = runner_of(attempt->profile->config.runner.type);
+        if (attempt->runner == &runner_lease) {
+            attempt_end_as(attempt, ERROR_INTERRUPTED,
+                           xstrdup("its profile is now one of workers"));
+            attempt->engine->has_more_work = true;
+            return;
+        }
+        launch(attempt);
+    }
     if (attempt->stop == ERROR_NONE)
         attempt_arm(attempt);
+}
+
+void engine_launch(struct engine *engine)
+{
+    list_for_each_safe (link, &engine->attempts) {
+        struct attempt *attempt = list_entry(link, struct attempt, link);
+
+        if (attempt->state == ATTEMPT_CLAIMED)
+            begin(attempt);
+        if (attempt->runner->release)
+            attempt->runner->release(attempt);
+        if (attempt->stop_is_staged) {
+            attempt->stop_is_staged = false;
+            attempt->runner->stop(attempt);
+        }
+    }
 }

@@ -1,17 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * What is written down once a minute, and what is read from the past.
- *
- * A bucket without tasks may mean that nothing happened or that acpd was not there, so the spans in
- * which it runs are rows of the store. Each start begins one; each minute, and the stop, move its
- * end along. A wall clock that is set begins another, so that no span covers time that did not
- * pass.
- */
+#include "engine/metrics.h"
+
 #include <stdlib.h>
 
 #include "common/alloc.h"
 #include "core/capacity.h"
-#include "engine/attempt.h"
 
 #define DAY_MS (24 * METRICS_HOUR)
 
@@ -137,7 +130,7 @@ static int note_queues(struct engine *engine, bool is_new_minute)
                              &(struct metrics_bucket){.queue_max = engine->staged_peak.size});
 }
 
-int metrics_note(struct engine *engine)
+int metrics_step(struct engine *engine)
 {
     bool is_new_minute = is_tick(engine);
     int r = prune(engine);

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The profiles: those of the configuration, and removed ones whose tasks remain. */
-#include <assert.h>
+#include "engine/profiles.h"
+
 #include <errno.h>
 #include <string.h>
 
 #include "common/alloc.h"
-#include "common/log.h"
-#include "engine/attempt.h"
 
 struct profile *engine_find_known_profile(const struct engine *engine, const char *name)
 {
@@ -19,91 +17,22 @@ bool engine_is_visible(const struct profile *profile)
                                              profile_count(profile, TASK_RUNNING) > 0);
 }
 
+struct profile *engine_next_profile(const struct engine *engine, size_t *at)
+{
+    while (*at < engine->profile_count) {
+        struct profile *profile = engine->profiles[(*at)++];
+
+        if (engine_is_visible(profile))
+            return profile;
+    }
+    return NULL;
+}
+
 struct profile *engine_find_profile(const struct engine *engine, const char *name)
 {
     struct profile *profile = engine_find_known_profile(engine, name);
 
     return profile && engine_is_visible(profile) ? profile : NULL;
-}
-
-/* A profile as the store knows it, with its history. */
-static int make_profile(struct engine *engine, struct profile_config *config,
-                        const struct store_profile *row, int64_t retention,
-                        struct profile **ret_profile)
-{
-    CLEANUP(profile_freep) struct profile *profile = profile_new(config);
-    int r;
-
-    profile->id = row->id;
-    profile->is_active = row->is_active;
-    profile->counts = row->counts;
-    profile->last_activity = row->last_activity;
-    metrics_window_resize(&profile->window, (size_t)retention);
-    r = store_fill_window(engine->store, row->id, &profile->window);
-    if (r < 0)
-        return r;
-    for (size_t i = profile->window.count; i--;) {
-        const struct metrics_sample *sample = metrics_window_at(&profile->window, i);
-
-        anomaly_add_attempt(&profile->charts, sample->success, sample->duration_ms);
-    }
-    profile->last_claim = engine->now.mono;
-    profile->last_end = engine->now.mono;
-    profile_update_health(profile, &engine->staged.settings.health, engine->now.mono);
-    *ret_profile = STEAL(profile);
-    return 0;
-}
-
-static void push_profile(struct profile ***profiles, size_t *count, struct profile *profile)
-{
-    *profiles = xrealloc(*profiles, (*count + 1) * sizeof(**profiles));
-    (*profiles)[(*count)++] = profile;
-}
-
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* The names of the configured profiles, sorted. The caller frees the array. */
-static char **sorted_names(const struct settings *settings)
-{
-    char **names = xcalloc(settings->profile_count + 1, sizeof(*names));
-
-    for (size_t i = 0; i < settings->profile_count; i++)
-        names[i] = settings->profiles[i].name;
-    qsort(names, settings->profile_count, sizeof(*names), compare_names);
-    return names;
-}
-
-struct adoption {
-    struct engine *engine;
-    char **configured; /* sorted_names() */
-    int r;
-};
-
-/* A profile that the store knows and the configuration does not: its tasks keep a name. */
-static void adopt_unconfigured(struct store_profile *row, void *data)
-{
-    struct adoption *adoption = data;
-    struct engine *engine = adoption->engine;
-    struct profile_config config = {.max_concurrent_tasks = 1};
-    struct profile *profile;
-
-    if (adoption->r < 0 || engine_find_known_profile(engine, row->name) ||
-        bsearch(&row->name, adoption->configured, engine->staged.settings.profile_count,
-                sizeof(*adoption->configured), compare_names))
-        return;
-    config.name = STEAL(row->name);
-    config.role = xstrdup(config.name);
-    config.color = xstrdup("#6b7280");
-    config.icon = xstrdup("");
-    adoption->r =
-        make_profile(engine, &config, row, engine->staged.settings.metrics_retention, &profile);
-    if (adoption->r < 0)
-        return;
-    profile->is_removed = true;
-    push_profile(&engine->staged.unconfigured, &engine->staged.unconfigured_count, profile);
 }
 
 /* Whether nothing is left of it: no task, no attempt and no history. 1: so it is. */
@@ -130,195 +59,11 @@ static int forget(struct engine *engine, struct profile *profile)
     return 0;
 }
 
-static int forget_if_spent(struct engine *engine, struct profile *profile)
+int profiles_forget_if_spent(struct engine *engine, struct profile *profile)
 {
     int r = is_spent(engine, profile);
 
     return r > 0 ? forget(engine, profile) : r;
-}
-
-int engine_forget_if_spent(struct engine *engine, struct profile *profile)
-{
-    /* A configuration that comes into force with this pass may name it. */
-    return engine->staged.is_set ? 0 : forget_if_spent(engine, profile);
-}
-
-/* Profiles that this configuration no longer has and that were never used go with it. */
-static int forget_unused(struct engine *engine, char *const *configured)
-{
-    for (size_t i = 0; i < engine->profile_count; i++) {
-        struct profile *profile = engine->profiles[i];
-        int r;
-
-        if (bsearch(&profile->config.name, configured, engine->staged.settings.profile_count,
-                    sizeof(*configured), compare_names))
-            continue;
-        r = forget_if_spent(engine, profile);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-/* What of it can fail, before anything of it is in force. */
-static int stage_profiles(struct engine *engine)
-{
-    struct settings *staged = &engine->staged.settings;
-    struct adoption adoption = {.engine = engine};
-    int r;
-
-    for (size_t i = 0; i < staged->profile_count; i++) {
-        CLEANUP(store_profile_deinit) struct store_profile row = {0};
-        struct profile_config *config = &staged->profiles[i], copy = *config;
-        const struct profile *known = engine_find_known_profile(engine, config->name);
-
-        r = store_ensure_profile(engine->store, config->name, &row);
-        if (r < 0)
-            return r;
-        /* One that was forgotten earlier in this pass comes back as another. */
-        if (known && !known->staged.is_forgotten)
-            continue;
-        /* The name stays here too, for those that come after. */
-        *config = (struct profile_config){.name = xstrdup(copy.name)};
-        r = make_profile(engine, &copy, &row, staged->metrics_retention, &engine->staged.fresh[i]);
-        if (r < 0)
-            return r;
-    }
-    adoption.configured = sorted_names(staged);
-    r = store_list_profiles(engine->store, adopt_unconfigured, &adoption);
-    if (r == 0)
-        r = adoption.r;
-    if (r == 0)
-        r = forget_unused(engine, adoption.configured);
-    free(adoption.configured);
-    return r;
-}
-
-int engine_configure(struct engine *engine, struct settings *settings)
-{
-    int r;
-
-    engine_drop_settings(engine);
-    engine->staged.is_set = true;
-    engine->staged.settings = *settings;
-    engine->staged.fresh = xcalloc(settings->profile_count, sizeof(*engine->staged.fresh));
-    *settings = (struct settings){0};
-    r = stage_profiles(engine);
-    if (r < 0)
-        engine_drop_settings(engine);
-    return r;
-}
-
-void engine_drop_settings(struct engine *engine)
-{
-    if (!engine->staged.is_set)
-        return;
-    for (size_t i = 0; i < engine->staged.settings.profile_count; i++)
-        profile_free(engine->staged.fresh[i]);
-    for (size_t i = 0; i < engine->staged.unconfigured_count; i++)
-        profile_free(engine->staged.unconfigured[i]);
-    free(engine->staged.fresh);
-    free(engine->staged.unconfigured);
-    settings_deinit(&engine->staged.settings);
-    memset(&engine->staged, 0, sizeof(engine->staged));
-}
-
-/* The profile of this name, with its new configuration. */
-static struct profile *reconfigure(const struct engine *engine, struct profile_config *config,
-                                   int64_t retention)
-{
-    struct profile *profile = engine_find_known_profile(engine, config->name);
-
-    assert(profile); /* else engine_configure() has made a fresh one */
-    profile_config_deinit(&profile->config);
-    profile->config = *config;
-    *config = (struct profile_config){0};
-    profile->is_removed = false;
-    metrics_window_resize(&profile->window, (size_t)retention);
-    return profile;
-}
-
-static void say_removed(const struct profile *profile)
-{
-    if (engine_is_visible(profile))
-        log_warning(
-            "profile \"%s\" is not configured but has unfinished tasks: it stays, inactive, "
-            "until it is empty",
-            profile->config.name);
-}
-
-static void tell_all(struct engine *engine)
-{
-    for (size_t i = 0; i < engine->profile_count; i++)
-        event_stage(&engine->events,
-                    &(struct event){.type = EVENT_PROFILE, .profile_id = engine->profiles[i]->id});
-}
-
-void engine_apply_settings(struct engine *engine)
-{
-    struct settings *settings = &engine->staged.settings;
-    struct profile **old = engine->profiles;
-    size_t old_count = engine->profile_count;
-
-    if (!engine->staged.is_set)
-        return;
-    agents_dismiss(engine); /* they may be others now */
-    engine->next_health_check = 0;
-    engine->has_more_work = true; /* there may be room for what waits */
-    engine->profiles = NULL;
-    engine->profile_count = 0;
-    for (size_t i = 0; i < settings->profile_count; i++) {
-        struct profile *fresh = STEAL(engine->staged.fresh[i]);
-
-        push_profile(
-            &engine->profiles, &engine->profile_count,
-            fresh ? fresh
-                  : reconfigure(engine, &settings->profiles[i], settings->metrics_retention));
-        engine->profiles[i]->is_configured = true;
-    }
-    for (size_t i = 0; i < old_count; i++) {
-        if (old[i]->is_configured)
-            continue;
-        if (!old[i]->is_removed) {
-            old[i]->is_removed = true;
-            say_removed(old[i]);
-        }
-        push_profile(&engine->profiles, &engine->profile_count, old[i]);
-    }
-    for (size_t i = 0; i < engine->staged.unconfigured_count; i++) {
-        struct profile *profile = STEAL(engine->staged.unconfigured[i]);
-
-        say_removed(profile);
-        push_profile(&engine->profiles, &engine->profile_count, profile);
-    }
-    free(old);
-    for (size_t i = 0; i < engine->profile_count; i++)
-        engine->profiles[i]->is_configured = false;
-    engine->health_at = engine->prune_at = 0;
-    roster_fill(&engine->roster, engine->profiles, engine->profile_count);
-    if (old_count)
-        tell_all(engine);
-    if (old_count)
-        log_info("the configuration was read again: %zu profile%s", settings->profile_count,
-                 PLURAL(settings->profile_count));
-    settings_deinit(&engine->settings);
-    engine->settings = *settings;
-    *settings = (struct settings){0};
-    engine_drop_settings(engine);
-}
-
-void engine_forget_profile(struct engine *engine, struct profile *profile)
-{
-    size_t at = 0;
-
-    while (engine->profiles[at] != profile)
-        at++;
-    engine->profile_count--;
-    memmove(engine->profiles + at, engine->profiles + at + 1,
-            (engine->profile_count - at) * sizeof(struct profile *));
-    engine->health_at = engine->prune_at = 0;
-    roster_forget(&engine->roster, profile);
-    profile_free(profile);
 }
 
 int engine_set_active(struct engine *engine, struct profile *profile, bool is_active)
@@ -351,4 +96,72 @@ int engine_oldest_queued(struct engine *engine, const struct profile *profile, d
         return r;
     *ret_age = r ? (double)(engine->now.queue - ready_at) / 1000 : -1;
     return 0;
+}
+
+int profiles_step(struct engine *engine)
+{
+    list_for_each (link, &engine->roster.touched) {
+        struct profile *p = list_entry(link, struct profile, touched);
+        int r;
+
+        if (p->staged.is_active >= 0 || p->staged.last_activity) {
+            r = store_update_profile(engine->store, p->id, p->staged.is_active,
+                                     p->staged.last_activity);
+            if (r < 0)
+                return r;
+        }
+        if (!metrics_bucket_is_empty(&p->staged.bucket)) {
+            r = store_add_metrics(engine->store, p->id, engine->now.wall, &p->staged.bucket);
+            if (r < 0)
+                return r;
+        }
+    }
+    return 0;
+}
+
+/* Its row was removed by the pass that is now committed. */
+static void let_go(struct engine *engine, struct profile *profile)
+{
+    size_t at = 0;
+
+    while (engine->profiles[at] != profile)
+        at++;
+    engine->profile_count--;
+    memmove(engine->profiles + at, engine->profiles + at + 1,
+            (engine->profile_count - at) * sizeof(struct profile *));
+    engine->health_at = engine->prune_at = 0;
+    roster_forget(&engine->roster, profile);
+    profile_free(profile);
+}
+
+static void commit_one(struct engine *engine, struct profile *profile)
+{
+    enum profile_health health = profile->health;
+    bool was_active = profile->is_active, was_cooling = profile->cooldown.length > 0;
+    bool has_changed = profile->staged.is_dirty || profile->staged.has_cooldown ||
+                       profile->staged.is_active >= 0 || profile->seen.is_new;
+    bool is_forgotten = profile->staged.is_forgotten;
+
+    roster_commit(&engine->roster, profile);
+    if (has_changed)
+        profile_update_health(profile, &engine->settings.health, engine->now.mono);
+    profile->seen.is_new = false;
+    if (health != profile->health || was_active != profile->is_active ||
+        was_cooling != (profile->cooldown.length > 0))
+        event_stage(&engine->events,
+                    &(struct event){.type = EVENT_PROFILE, .profile_id = profile->id});
+    if (is_forgotten)
+        let_go(engine, profile);
+}
+
+void profiles_commit(struct engine *engine)
+{
+    list_for_each_safe (link, &engine->roster.touched)
+        commit_one(engine, list_entry(link, struct profile, touched));
+}
+
+void profiles_rollback(struct engine *engine)
+{
+    list_for_each_safe (link, &engine->roster.touched)
+        roster_rollback(&engine->roster, list_entry(link, struct profile, touched));
 }

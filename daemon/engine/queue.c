@@ -7,7 +7,7 @@
 
 #include "common/alloc.h"
 #include "core/retry.h"
-#include "engine/attempt.h"
+#include "engine/task_log.h"
 
 #define LOGS_WEIGHED 256 /* of the last attempts */
 
@@ -50,7 +50,7 @@ static int64_t weight_of(const struct engine *engine, const struct task *task)
                     length_of(task->routing) + length_of(task->error_message);
 
     for (int64_t i = task->attempt; i > 0 && i > task->attempt - LOGS_WEIGHED; i--) {
-        CLEANUP(freep) char *path = engine_log_path(engine, task->id, i);
+        CLEANUP(freep) char *path = task_log_path(engine, task->id, i);
         struct stat st;
 
         if (stat(path, &st) == 0)
@@ -67,6 +67,19 @@ static void weigh(const struct engine *engine, struct task *task, struct task_co
     task->bytes = bytes;
 }
 
+static void tell(struct engine *engine, const struct task *task, enum task_status from)
+{
+    event_stage(&engine->events, &(struct event){
+                                     .type = EVENT_TASK,
+                                     .profile_id = task->profile_id,
+                                     .task_id = task->id,
+                                     .from = from,
+                                     .to = task->status,
+                                     .attempt = task->attempt,
+                                     .class = task->error_class,
+                                 });
+}
+
 /* What follows from a verb that was done. */
 static void note(struct engine *engine, struct profile *profile, const struct task *task,
                  enum task_status from, const struct task_counts *delta)
@@ -74,7 +87,7 @@ static void note(struct engine *engine, struct profile *profile, const struct ta
     task_counts_add(profile_stage_counts(profile), delta);
     if (task->status == TASK_SCHEDULED)
         roster_wake_by(&engine->roster, profile, task->place);
-    engine_tell_task(engine, task, from);
+    tell(engine, task, from);
 }
 
 static int outcome_of(int r)

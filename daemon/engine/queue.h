@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "engine/engine.h"
+#include "engine/state.h"
 
 /** Adds the task of an admission to its profile, where `limit` tasks may wait, this one included.
  *  ENGINE_DEDUPLICATED: *admission->task is now the first one of its key. ENGINE_QUEUE_FULL. */

@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Finished tasks are kept for so many days, and so many bytes of them with their logs; those that
- * finished first go first.
- *
- * What a finished task weighs is noted in its row, and the sum per profile in the profile's, by the
- * transactions that change them: nothing is ever counted. Tasks go in small steps, so that no pass
- * is held up. Logs go before the commit that removes their task: a crash in between leaves a task
- * without logs to be removed again, never logs without a task.
- */
+#include "engine/retention.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,6 +10,7 @@
 #include "common/log.h"
 #include "engine/attempt.h"
 #include "engine/queue.h"
+#include "engine/task_log.h"
 
 #define DAY_MS            INT64_C(86400000)
 #define SWEEP_INTERVAL_MS 60000
@@ -31,7 +25,7 @@ static void remove_logs(const struct engine *engine, const struct task *task)
     CLEANUP(freep) char *folder = NULL;
 
     for (int64_t i = 1; i <= task->attempt; i++) {
-        CLEANUP(freep) char *path = engine_log_path(engine, task->id, i);
+        CLEANUP(freep) char *path = task_log_path(engine, task->id, i);
 
         unlink(path);
         if (i == task->attempt) {
@@ -97,7 +91,7 @@ static int remove_some(struct engine *engine)
     return 0;
 }
 
-int retention_sweep(struct engine *engine)
+int retention_step(struct engine *engine)
 {
     int r = remove_some(engine);
 
@@ -111,4 +105,9 @@ int retention_sweep(struct engine *engine)
         return r;
     engine->has_more_work |= r > 0;
     return 0;
+}
+
+int64_t retention_deadline(const struct engine *engine)
+{
+    return engine->next_sweep;
 }

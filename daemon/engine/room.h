@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "engine/engine.h"
+#include "engine/state.h"
 
 /** 1: the profile has room. 0: it has not, and *ret_last is the task to be evicted, or has the id
  * 0. */

@@ -7,6 +7,39 @@
 #include "engine/attempt.h"
 #include "engine/queue.h"
 
+int engine_get_task(struct engine *engine, int64_t id, struct task *ret_task)
+{
+    int r = store_get_task(engine->store, id, ret_task);
+
+    return r < 0 ? r : r == 0 ? ENGINE_NOT_FOUND : 0;
+}
+
+int engine_get_task_by_key(struct engine *engine, const char *key, struct task *ret_task)
+{
+    int r = store_get_task_by_key(engine->store, key, ret_task);
+
+    return r < 0 ? r : r == 0 ? ENGINE_NOT_FOUND : 0;
+}
+
+int engine_list_tasks(struct engine *engine, const struct engine_filter *filter, engine_row row,
+                      void *data, int64_t *ret_next)
+{
+    const struct store_filter store_filter = {
+        .profile_id = filter->profile_id,
+        .status = filter->status,
+        .before = filter->before,
+        .scan_limit = filter->scan_limit,
+    };
+
+    return store_list_tasks(engine->store, &store_filter, row, data, ret_next);
+}
+
+int engine_list_queue(struct engine *engine, const struct profile *profile,
+                      const struct task *after, engine_row row, void *data)
+{
+    return store_list_queue(engine->store, profile->id, after, row, data);
+}
+
 int engine_may_handle(struct engine *engine, pid_t keeper, int64_t id, bool *ret_may)
 {
     const struct attempt *attempt = attempt_find_kept(engine, keeper);

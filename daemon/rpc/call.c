@@ -69,7 +69,7 @@ void call_end(struct rpc_call *call)
     } else {
         call->size = size_of(call);
         connection->staged += call->size;
-        if (store_is_writing(call->engine->store))
+        if (engine_is_writing(call->engine))
             list_append(&connection->server->falling, &call->falling);
         if (!batch)
             list_append(&connection->ended, &call->link);

@@ -8,14 +8,14 @@
 bool connection_is_congested(const struct connection *connection)
 {
     return stream_pending(&connection->stream) + connection->staged >
-           (size_t)connection->server->engine->settings.output_limit;
+           (size_t)engine_settings(connection->server->engine)->output_limit;
 }
 
 enum role connection_role(const struct rpc_server *server, uid_t uid)
 {
     if (uid == 0 || uid == geteuid())
         return ROLE_OPERATE;
-    return server->listener.is_shared ? roles_find(&server->engine->settings.roles, uid)
+    return server->listener.is_shared ? roles_find(&engine_settings(server->engine)->roles, uid)
                                       : ROLE_NONE;
 }
 
@@ -85,8 +85,8 @@ void connection_update_reading(struct connection *connection)
 static void on_readable(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
 {
     struct connection *connection = data;
-    int r =
-        stream_read(&connection->stream, (size_t)connection->server->engine->settings.line_limit);
+    int r = stream_read(&connection->stream,
+                        (size_t)engine_settings(connection->server->engine)->line_limit);
 
     if (r < 0) {
         connection_kill(connection);

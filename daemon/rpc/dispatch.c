@@ -7,6 +7,7 @@
 #include "common/alloc.h"
 #include "common/path.h"
 #include "core/word.h"
+#include "engine/audit.h"
 #include "rpc/connection.h"
 
 #define USUAL_RESULT 1024 /* bytes */
@@ -23,23 +24,23 @@ void dispatch_run(struct rpc_call *call)
 {
     const struct rpc_method *method = call->method;
     struct engine *engine = call->engine;
-    uint64_t writes = store_writes(engine->store);
+    uint64_t writes = engine_writes(engine);
     enum rpc_outcome outcome;
 
     buf_clear(&call->result);
     buf_reserve(&call->result, USUAL_RESULT);
     outcome = method->handler(call);
     if (outcome == RPC_REPLY && !method->is_reading &&
-        (method->is_audited || (call->task_id && store_writes(engine->store) != writes)))
-        audit_stage(&engine->audit, &(struct audit_entry){
-                                        .at = engine->now.wall,
-                                        .uid = call->peer->uid,
-                                        .pid = call->peer->pid,
-                                        .actor = call->actor,
-                                        .method = method->name,
-                                        .task_id = call->task_id,
-                                        .params = call->params,
-                                    });
+        (method->is_audited || (call->task_id && engine_writes(engine) != writes)))
+        engine_audit(engine, &(struct audit_entry){
+                                 .at = engine_now(engine)->wall,
+                                 .uid = call->peer->uid,
+                                 .pid = call->peer->pid,
+                                 .actor = call->actor,
+                                 .method = method->name,
+                                 .task_id = call->task_id,
+                                 .params = call->params,
+                             });
     if (outcome == RPC_LATER)
         call_delay(call);
     else
@@ -90,7 +91,7 @@ static bool check_params(struct rpc_call *call, struct json_object *params)
         is_good = param_from_array(declared, params, &call->params, &error);
     else
         call->params = params ? json_object_get(params) : json_object_new_object();
-    if (!is_good || !param_check(declared, call->params, &call->engine->settings, &error)) {
+    if (!is_good || !param_check(declared, call->params, engine_settings(call->engine), &error)) {
         rpc_error_field(call, error.field, error.reason);
         return false;
     }
@@ -163,7 +164,7 @@ static bool prepare(struct rpc_call *call, struct json_object *request)
     else if (call->batch && call->id && connection_is_congested(call->connection))
         rpc_error(call, RPC_UNAVAILABLE,
                   "not done: the batch's replies have passed the limit of %lld bytes",
-                  (long long)server->engine->settings.output_limit);
+                  (long long)engine_settings(server->engine)->output_limit);
     else
         return dispatch_admit(server, call) && check_params(call, params);
     return false;
@@ -214,7 +215,7 @@ void dispatch_batch(struct connection *connection)
 static void begin_batch(struct connection *connection, struct json_object *requests)
 {
     size_t count = json_object_array_length(requests);
-    int64_t limit = connection->server->engine->settings.batch_limit;
+    int64_t limit = engine_settings(connection->server->engine)->batch_limit;
 
     if (!count || count > (size_t)limit) {
         char message[96];

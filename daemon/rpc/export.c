@@ -28,23 +28,6 @@ static void print_sample(struct buf *text, const char *name, const struct profil
     buf_add_char(text, '\n');
 }
 
-/* The visible profile behind this one; NULL: the first. */
-static const struct profile *next_profile(const struct engine *engine,
-                                          const struct profile *previous)
-{
-    bool is_behind = !previous;
-
-    for (size_t i = 0; i < engine->profile_count; i++) {
-        if (is_behind && engine_is_visible(engine->profiles[i]))
-            return engine->profiles[i];
-        is_behind |= engine->profiles[i] == previous;
-    }
-    return NULL;
-}
-
-#define for_each_profile(p, engine)                                                                \
-    for (const struct profile *p = next_profile(engine, NULL); p; p = next_profile(engine, p))
-
 /* What is counted of a profile: a member of its total. */
 #define OF(member) offsetof(struct metrics_bucket, member)
 
@@ -148,7 +131,7 @@ static double is_active(const struct engine *engine UNUSED, const struct profile
 
 static double cooldown(const struct engine *engine, const struct profile *profile)
 {
-    int64_t left = profile_cooldown(profile)->until - engine->now.mono;
+    int64_t left = profile_cooldown(profile)->until - engine_now(engine)->mono;
 
     return left > 0 ? (double)left / 1000 : 0;
 }
@@ -232,6 +215,9 @@ static void print_one(struct buf *text, const char *name, const char *type, cons
 
 int rpc_print_export(struct engine *engine, struct buf *text)
 {
+    struct engine_storage storage;
+
+    engine_get_storage(engine, &storage);
     print_head(text, "acpd_build_info", "gauge", "The version that runs.");
     buf_add_text(text, "acpd_build_info{version=\"" ACPD_VERSION "\"} 1\n");
     print_counters(text, engine);
@@ -239,11 +225,11 @@ int rpc_print_export(struct engine *engine, struct buf *text)
     print_tasks(text, engine);
     print_gauges(text, engine);
     print_health(text, engine);
-    print_one(text, "acpd_passes_total", "counter", "Passes of the loop.", (double)engine->passes);
-    print_one(text, "acpd_commits_total", "counter", "Commits.", (double)engine->commits);
-    print_one(text, "acpd_storage_bytes", "gauge", "Bytes of the database.",
-              (double)store_size(engine->store));
+    print_one(text, "acpd_passes_total", "counter", "Passes of the loop.",
+              (double)engine_pass(engine));
+    print_one(text, "acpd_commits_total", "counter", "Commits.", (double)storage.commits);
+    print_one(text, "acpd_storage_bytes", "gauge", "Bytes of the database.", (double)storage.size);
     print_one(text, "acpd_storage_failing", "gauge", "1 while writes fail.",
-              store_error(engine->store)[0] != '\0');
+              storage.error[0] != '\0');
     return print_ages(text, engine);
 }

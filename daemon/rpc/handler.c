@@ -39,10 +39,12 @@ enum rpc_outcome rpc_error_field(struct rpc_call *call, const char *field, const
 
 enum rpc_outcome rpc_error_storage(struct rpc_call *call, int r)
 {
+    struct engine_storage storage;
+
     if (r == -ESHUTDOWN)
         return rpc_error(call, RPC_UNAVAILABLE, "acpd is shutting down");
-    return rpc_error(call, RPC_UNAVAILABLE, "the storage fails: %s",
-                     store_error(call->engine->store));
+    engine_get_storage(call->engine, &storage);
+    return rpc_error(call, RPC_UNAVAILABLE, "the storage fails: %s", storage.error);
 }
 
 enum rpc_outcome rpc_error_queue_full(struct rpc_call *call, const struct profile *profile)

@@ -55,7 +55,7 @@ static enum rpc_outcome discover(struct rpc_call *call)
     for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
         for (const struct rpc_method *m = tables[i]; m->name; m++) {
             buf_add_text(call->out, separator);
-            print_method(m, &call->engine->settings, call->out);
+            print_method(m, engine_settings(call->engine), call->out);
             separator = ",";
         }
     }

@@ -173,11 +173,10 @@ static enum rpc_outcome get_capacity(struct rpc_call *call)
     if (!get_optional_profile(call, &only))
         return RPC_ERROR;
     buf_add_char(call->out, '[');
-    for (size_t i = 0; i < call->engine->profile_count; i++) {
-        const struct profile *profile = call->engine->profiles[i];
+    for_each_profile (profile, call->engine) {
         int r;
 
-        if (only ? profile != only : !engine_is_visible(profile))
+        if (only && profile != only)
             continue;
         buf_add_text(call->out, separator);
         r = print_capacity(call, profile, target_wait);

@@ -37,12 +37,9 @@ static int print_each(struct rpc_call *call,
 {
     const char *separator = "";
 
-    for (size_t i = 0; i < call->engine->profile_count; i++) {
-        const struct profile *profile = call->engine->profiles[i];
+    for_each_profile (profile, call->engine) {
         int r;
 
-        if (!engine_is_visible(profile))
-            continue;
         buf_add_text(call->out, separator);
         r = print(call, profile);
         if (r < 0)
@@ -170,10 +167,10 @@ static enum rpc_outcome get_profile_task_queue(struct rpc_call *call)
     if (after_id) {
         struct engine_pending pending;
 
-        r = store_get_task(call->engine->store, after_id, &after);
+        r = engine_get_task(call->engine, after_id, &after);
         if (r < 0)
             return rpc_error_storage(call, r);
-        if (r == 0 || after.profile_id != profile->id || !task_status_is_waiting(after.status))
+        if (r || after.profile_id != profile->id || !task_status_is_waiting(after.status))
             return rpc_error(call, RPC_CONFLICT, "task %lld does not wait in the queue of \"%s\"",
                              (long long)after_id, profile->config.name);
         r = engine_pending(call->engine, &after, 0, &pending);
@@ -182,8 +179,7 @@ static enum rpc_outcome get_profile_task_queue(struct rpc_call *call)
         page.position = pending.position ? pending.position + 1 : 0;
     }
     buf_add_char(call->out, '[');
-    r = store_list_queue(call->engine->store, profile->id, after_id ? &after : NULL, print_queued,
-                         &page);
+    r = engine_list_queue(call->engine, profile, after_id ? &after : NULL, print_queued, &page);
     buf_add_char(call->out, ']');
     return done(call, r < 0 ? r : page.error);
 }
@@ -259,7 +255,7 @@ static enum rpc_outcome assign(struct rpc_call *call, struct profile *profile,
     if (r == ENGINE_TOO_DEEP)
         return rpc_error(call, RPC_FORBIDDEN, "task %lld may submit no task: submitDepth is %lld",
                          (long long)admission->task->submitted_by,
-                         (long long)call->engine->settings.submit_depth);
+                         (long long)engine_settings(call->engine)->submit_depth);
     if (r == ENGINE_NO_DEPENDENCY) {
         char field[48], reason[64];
 
@@ -333,10 +329,10 @@ static enum rpc_outcome submit_task(struct rpc_call *call)
         /* The first task of the key stands, wherever the router would send it now. */
         CLEANUP(task_deinit) struct task first = {0};
 
-        r = store_get_task_by_key(call->engine->store, task.key, &first);
+        r = engine_get_task_by_key(call->engine, task.key, &first);
         if (r < 0)
             return rpc_error_storage(call, r);
-        if (r > 0) {
+        if (r == 0) {
             buf_add_text(call->out, "{\"success\":true,\"deduplicated\":true,\"task\":");
             r = rpc_print_task(call, &first, 0);
             buf_add_char(call->out, '}');

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/alloc.h"
+#include "engine/event.h"
 #include "rpc/connection.h"
 
 static const struct param no_params[] = {{.type = PARAM_END}};
@@ -31,8 +32,9 @@ static void add_reason(struct buf *reasons, const char *format, ...)
 static enum profile_health judge_daemon(const struct engine *engine, struct buf *reasons)
 {
     enum profile_health health = HEALTH_HEALTHY;
+    struct engine_storage storage;
 
-    if (!engine_can_launch(engine) && !engine->is_stopping) {
+    if (!engine_can_launch(engine) && !engine_is_stopping(engine)) {
         health = HEALTH_DEGRADED;
         add_reason(reasons, "nothing is started yet: processes of the acpd before are still being "
                             "ended");
@@ -41,18 +43,19 @@ static enum profile_health judge_daemon(const struct engine *engine, struct buf 
         health = HEALTH_DEGRADED;
         add_reason(reasons, "the event loop was busy for %.1f s", engine_lag(engine));
     }
-    if (store_error(engine->store)[0]) {
+    engine_get_storage(engine, &storage);
+    if (storage.error[0]) {
         health = HEALTH_UNHEALTHY;
         add_reason(reasons, "the storage fails; see storage");
     }
-    if (store_damage(engine->store)[0]) {
+    if (storage.damage[0]) {
         health = HEALTH_UNHEALTHY;
-        add_reason(reasons, "%s; see acpd recover", store_damage(engine->store));
+        add_reason(reasons, "%s; see acpd recover", storage.damage);
     }
-    if (engine->audit.failure) {
+    if (storage.audit_failure) {
         health = HEALTH_UNHEALTHY;
         add_reason(reasons, "the audit log cannot be written: %s",
-                   strerror(-engine->audit.failure));
+                   strerror(-storage.audit_failure));
     }
     return health;
 }
@@ -62,11 +65,7 @@ static void print_profiles_health(const struct engine *engine, struct buf *out)
     const char *separator = "";
 
     buf_add_text(out, ",\"profiles\":{");
-    for (size_t i = 0; i < engine->profile_count; i++) {
-        const struct profile *p = engine->profiles[i];
-
-        if (!engine_is_visible(p))
-            continue;
+    for_each_profile (p, engine) {
         buf_printf(out, "%s\"%s\":{\"health\":\"%s\",\"healthReason\":", separator, p->config.name,
                    profile_health_name(p->health));
         buf_add_json_text(out, p->health_reason[0] ? p->health_reason : NULL);
@@ -80,24 +79,29 @@ static void print_profiles_health(const struct engine *engine, struct buf *out)
 
 static void print_storage_health(const struct engine *engine, struct buf *out)
 {
-    const char *error = store_error(engine->store);
+    struct engine_storage storage;
 
+    engine_get_storage(engine, &storage);
     buf_printf(out, ",\"storage\":{\"type\":\"sqlite\",\"status\":\"%s\",\"error\":",
-               error[0] ? "failing" : "ok");
-    buf_add_json_text(out, error[0] ? error : NULL);
-    buf_printf(out, ",\"sizeBytes\":%lld,\"lastCommitAt\":", (long long)store_size(engine->store));
-    buf_add_json_time(out, engine->last_commit);
+               storage.error[0] ? "failing" : "ok");
+    buf_add_json_text(out, storage.error[0] ? storage.error : NULL);
+    buf_printf(out, ",\"sizeBytes\":%lld,\"lastCommitAt\":", (long long)storage.size);
+    buf_add_json_time(out, storage.last_commit);
     buf_add_text(out, ",\"commitDuration\":");
-    buf_add_json_number(out, (double)engine->commit_us / 1e6);
+    buf_add_json_number(out, (double)storage.commit_us / 1e6);
     buf_add_char(out, '}');
 }
 
 static void print_loop_health(const struct engine *engine, struct buf *out)
 {
+    struct engine_storage storage;
+
+    engine_get_storage(engine, &storage);
     buf_printf(out, ",\"loop\":{\"passes\":%llu,\"commits\":%llu,\"lag\":",
-               (unsigned long long)engine->passes, (unsigned long long)engine->commits);
+               (unsigned long long)engine_pass(engine), (unsigned long long)storage.commits);
     buf_add_json_number(out, engine_lag(engine));
-    buf_printf(out, ",\"stopping\":%s,\"canLaunch\":%s}", engine->is_stopping ? "true" : "false",
+    buf_printf(out, ",\"stopping\":%s,\"canLaunch\":%s}",
+               engine_is_stopping(engine) ? "true" : "false",
                engine_can_launch(engine) ? "true" : "false");
 }
 
@@ -107,10 +111,8 @@ static enum rpc_outcome get_health(struct rpc_call *call)
     CLEANUP(buf_deinit) struct buf reasons = {0};
     enum profile_health worst = judge_daemon(engine, &reasons);
 
-    for (size_t i = 0; i < engine->profile_count; i++) {
-        const struct profile *p = engine->profiles[i];
-
-        if (!engine_is_visible(p) || p->health == HEALTH_HEALTHY)
+    for_each_profile (p, engine) {
+        if (p->health == HEALTH_HEALTHY)
             continue;
         worst = worst == HEALTH_HEALTHY ? HEALTH_DEGRADED : worst;
         add_reason(&reasons, "profile %s: %s", p->config.name, p->health_reason);
@@ -118,9 +120,9 @@ static enum rpc_outcome get_health(struct rpc_call *call)
     buf_printf(call->out, "{\"status\":\"%s\",\"reasons\":[", profile_health_name(worst));
     buf_add(call->out, reasons.data, reasons.len);
     buf_add_text(call->out, "],\"updateInterval\":");
-    buf_add_json_number(call->out, (double)engine->settings.update_interval_ms / 1000);
+    buf_add_json_number(call->out, (double)engine_settings(engine)->update_interval_ms / 1000);
     buf_printf(call->out, ",\"version\":\"" ACPD_VERSION "\",\"demo\":%s",
-               engine->settings.is_demo ? "true" : "false");
+               engine_settings(engine)->is_demo ? "true" : "false");
     print_profiles_health(engine, call->out);
     print_storage_health(engine, call->out);
     print_loop_health(engine, call->out);
@@ -131,7 +133,7 @@ static enum rpc_outcome get_health(struct rpc_call *call)
 static enum rpc_outcome reload_config(struct rpc_call *call)
 {
     CLEANUP(freep) char *error = NULL;
-    int r = call->engine->reload(call->engine, &error);
+    int r = engine_reload(call->engine, &error);
 
     if (r == -EINVAL) {
         rpc_error_field(call, "configuration", error);
@@ -172,7 +174,7 @@ static enum rpc_outcome subscribe(struct rpc_call *call)
     call->has_subscribed = true;
     subscription_start(call->connection, profiles, count, rpc_get_int(call, "after", -1));
     buf_add_text(call->out, "{\"seq\":");
-    buf_add_int(call->out, call->engine->events.next - 1);
+    buf_add_int(call->out, engine_events(call->engine)->next - 1);
     buf_add_char(call->out, '}');
     return RPC_REPLY;
 }

@@ -27,11 +27,11 @@ static enum rpc_outcome get_task(struct rpc_call *call)
 {
     int64_t id = rpc_get_int(call, "id", 0);
     CLEANUP(task_deinit) struct task task = {0};
-    int r = store_get_task(call->engine->store, id, &task);
+    int r = engine_get_task(call->engine, id, &task);
 
-    if (r == 0)
+    if (r == ENGINE_NOT_FOUND)
         return not_found(call, id);
-    if (r > 0)
+    if (r == 0)
         r = rpc_print_task(call, &task, 0);
     return r < 0 ? rpc_error_storage(call, r) : RPC_REPLY;
 }
@@ -81,7 +81,7 @@ static int print_listed(struct task *task, void *data)
 
 static enum rpc_outcome list_tasks(struct rpc_call *call)
 {
-    struct store_filter filter = {
+    struct engine_filter filter = {
         .before = rpc_get_int(call, "before", 0),
         .scan_limit = LIST_SCAN,
     };
@@ -101,7 +101,7 @@ static enum rpc_outcome list_tasks(struct rpc_call *call)
     if (status)
         task_status_parse(status, &filter.status);
     buf_add_text(call->out, "{\"tasks\":[");
-    r = store_list_tasks(call->engine->store, &filter, print_listed, &page, &next);
+    r = engine_list_tasks(call->engine, &filter, print_listed, &page, &next);
     if (r < 0 || page.error < 0)
         return rpc_error_storage(call, r < 0 ? r : page.error);
     buf_add_text(call->out, "],\"next\":");
@@ -224,11 +224,11 @@ static enum rpc_outcome get_task_log(struct rpc_call *call)
 {
     int64_t id = rpc_get_int(call, "id", 0), attempt;
     CLEANUP(task_deinit) struct task task = {0};
-    int r = store_get_task(call->engine->store, id, &task);
+    int r = engine_get_task(call->engine, id, &task);
 
     if (r < 0)
         return rpc_error_storage(call, r);
-    if (r == 0)
+    if (r == ENGINE_NOT_FOUND)
         return not_found(call, id);
     attempt = rpc_get_int(call, "attempt", task.attempt);
     if (attempt > task.attempt)

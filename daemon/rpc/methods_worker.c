@@ -84,7 +84,7 @@ static bool must_queue(const struct rpc_call *call, struct profile *const *profi
     const struct list *waiting = &call->connection->server->waiting;
 
     for (size_t i = 0; i < count && !list_is_empty(waiting); i++) {
-        if (!profile_may_claim(profiles[i], call->engine->now.mono))
+        if (!profile_may_claim(profiles[i], engine_now(call->engine)->mono))
             continue;
         list_for_each (link, waiting) {
             const struct rpc_call *other = list_entry(link, struct rpc_call, link);
@@ -123,7 +123,7 @@ static enum rpc_outcome claim_task(struct rpc_call *call)
         return rpc_error(call, RPC_INVALID_REQUEST, "a claim needs an id: nobody would hear of it");
     if (!call->is_delayed) {
         wait = call->batch ? 0 : get_ms(call, "wait");
-        call->deadline = engine->now.mono + wait;
+        call->deadline = engine_now(engine)->mono + wait;
         if (must_queue(call, profiles, count)) /* first come, first served */
             return delay(call, wait);
     }
@@ -132,7 +132,7 @@ static enum rpc_outcome claim_task(struct rpc_call *call)
     if (r < 0)
         return rpc_error_storage(call, r);
     if (r == ENGINE_NOT_FOUND) {
-        if (engine->now.mono < call->deadline)
+        if (engine_now(engine)->mono < call->deadline)
             return delay(call, wait);
         buf_add_text(call->out, "{\"task\":null}");
         return RPC_REPLY;

@@ -61,7 +61,7 @@ static void on_acceptable(evutil_socket_t listener, short what UNUSED, void *dat
         struct rpc_peer peer;
         int fd;
 
-        if (server->connection_count >= (size_t)server->engine->settings.connection_limit) {
+        if (server->connection_count >= (size_t)engine_settings(server->engine)->connection_limit) {
             pause_accepting(server); /* until rpc_reap() has made room */
             return;
         }
@@ -136,7 +136,7 @@ void rpc_server_free(struct rpc_server *server)
 /* Those that have had their share of the last pass. */
 static void begin_pass(struct rpc_server *server)
 {
-    server->pass = server->engine->passes;
+    server->pass = engine_pass(server->engine);
     server->pass_us = 0;
     list_for_each_safe (link, &server->spent) {
         list_remove(link);
@@ -153,7 +153,7 @@ size_t rpc_process(struct rpc_server *server)
     struct heap_node *top;
     size_t handled = 0;
 
-    if (server->pass != server->engine->passes)
+    if (server->pass != engine_pass(server->engine))
         begin_pass(server);
     while (server->pass_us <= PASS_US && (top = heap_top(&server->ready))) {
         int64_t now;
@@ -224,7 +224,7 @@ void rpc_fail(struct rpc_server *server)
     list_for_each_safe (at, &server->waiting) {
         struct rpc_call *call = list_entry(at, struct rpc_call, link);
 
-        if (call->deadline > server->engine->now.mono)
+        if (call->deadline > engine_now(server->engine)->mono)
             continue;
         list_remove(&call->link);
         call_fail(call);
@@ -259,6 +259,6 @@ void rpc_reap(struct rpc_server *server)
         connection_free(list_entry(server->dead.next, struct connection, link));
     /* Unless it waits for descriptors: below the limit, newcomers are welcome again. */
     if (!evtimer_pending(server->accept_again, NULL) &&
-        server->connection_count < (size_t)server->engine->settings.connection_limit)
+        server->connection_count < (size_t)engine_settings(server->engine)->connection_limit)
         on_accept_again(-1, 0, server);
 }

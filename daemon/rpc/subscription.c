@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/alloc.h"
+#include "engine/event.h"
 #include "rpc/connection.h"
 
 #define ROOM (256 * 1024) /* bytes of output at which no more events are added */
@@ -15,7 +16,7 @@
 void subscription_start(struct connection *connection, const int64_t *profiles, size_t count,
                         int64_t after)
 {
-    const struct event_log *events = &connection->server->engine->events;
+    const struct event_log *events = engine_events(connection->server->engine);
     struct subscription *subscription = &connection->subscription;
 
     subscription_end(connection);
@@ -70,7 +71,7 @@ static bool is_wanted(const struct subscription *subscription, const struct even
 void subscription_pump(struct connection *connection)
 {
     const struct engine *engine = connection->server->engine;
-    const struct event_log *events = &engine->events;
+    const struct event_log *events = engine_events(engine);
     struct subscription *subscription = &connection->subscription;
     struct buf *out = &connection->stream.out;
 

@@ -10,7 +10,7 @@ static void refuse_line(struct connection *connection)
     char message[96];
 
     snprintf(message, sizeof(message), "a line is at most %lld bytes",
-             (long long)connection->server->engine->settings.line_limit);
+             (long long)engine_settings(connection->server->engine)->line_limit);
     dispatch_refuse(connection, RPC_INVALID_REQUEST, message);
     connection->is_closing = true;
     stream_drop_input(&connection->stream);
@@ -19,7 +19,7 @@ static void refuse_line(struct connection *connection)
 /* Handles the next request, of a batch or of a line. False: there is none yet. */
 static bool handle_next(struct connection *connection)
 {
-    size_t limit = (size_t)connection->server->engine->settings.line_limit;
+    size_t limit = (size_t)engine_settings(connection->server->engine)->line_limit;
     struct stream *stream = &connection->stream;
     const char *line;
     size_t len;
@@ -60,7 +60,7 @@ static void close_at_end(struct connection *connection)
 /* Whether it may go on in this turn; if not, why not decides when it goes on. */
 static bool has_turn(struct connection *connection)
 {
-    const struct settings *settings = &connection->server->engine->settings;
+    const struct settings *settings = engine_settings(connection->server->engine);
 
     /* The replies of a batch leave together: nothing gets room by waiting within one. */
     if (connection->is_closing || connection->is_blocked ||
@@ -81,9 +81,9 @@ size_t turn_take(struct connection *connection, int64_t share_us)
     int64_t began = clock_mono_us(), now = began;
     size_t handled = 0;
 
-    if (connection->pass != server->engine->passes)
+    if (connection->pass != engine_pass(server->engine))
         connection->pass_requests = 0;
-    connection->pass = server->engine->passes;
+    connection->pass = engine_pass(server->engine);
     while (now - began <= share_us && has_turn(connection)) {
         if (!handle_next(connection)) {
             connection_rest(connection);

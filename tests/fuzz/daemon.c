@@ -11,6 +11,7 @@
 #include "common/alloc.h"
 #include "common/log.h"
 #include "config.h"
+#include "engine/state.h"
 #include "fuzz.h"
 #include "rpc/connection.h"
 #include "store/sqlite.h"
@@ -58,8 +59,7 @@ static void make_folder(void)
 
 static void commit(void)
 {
-    PROMISE(store_commit(store) == 0, "%s", store_error(store));
-    engine_commit(loop.engine);
+    PROMISE(engine_commit(loop.engine, 0) >= 0, "%s", store_error(store));
 }
 
 static int on_commit(void *data UNUSED)
@@ -80,7 +80,7 @@ static void start(void)
     PROMISE(store_open(":memory:", &store, &error) == 0, "%s", error);
     sqlite3_commit_hook(store->db, on_commit, NULL);
     loop.engine = engine_new(store, &empty, folder, socket_path);
-    loop.engine->reload = reload;
+    engine_set_reload(loop.engine, reload);
     PROMISE(reload(loop.engine, &error) == 0);
     commit();
     PROMISE(engine_recover(loop.engine) == 0);

@@ -15,6 +15,7 @@
 
 #include "common/alloc.h"
 #include "fuzz.h"
+#include "engine/state.h"
 #include "gateway/api.h"
 #include "gateway/body.h"
 #include "rpc/method.h"

@@ -29,7 +29,7 @@ NOT_TYPED = {
     ("docs/performance.md", "./dev bench routing"): "the same",
     ("docs/rest.md", "# token"): "the shape of a file; tests/http/test_tokens.py has such",
     ("docs/architecture.md", "common/"): "a list of folders",
-    ("docs/architecture.md", "roster  audit"): "a list of files",
+    ("docs/architecture.md", "roster  event"): "a list of files",
     ("docs/architecture.md", "stream  param"): "the same",
     ("docs/protocol.md", "                 \u250c"): "a picture; tests/unit has the transitions",
 }

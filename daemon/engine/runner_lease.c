@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Attempts by workers: external processes that claim tasks over the socket and hold them by leases.
- *
- * The token of a lease names one attempt and is known to its worker alone; whoever comes with
- * another one changes nothing. Leases are rows of the store, so they survive acpd; how long one
- * still holds is measured by the monotonic clock, and starts anew with acpd.
- */
+#include "engine/runner_lease.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "common/alloc.h"
 #include "common/log.h"
-#include "engine/attempt.h"
+#include "engine/judge.h"
 #include "engine/queue.h"
+#include "engine/runner.h"
+#include "engine/settle.h"
 
 /* Whether `a` comes first in the order of a queue. */
 static bool is_before(const struct task *a, const struct task *b)
@@ -94,7 +91,7 @@ int engine_claim(struct engine *engine, struct profile *const *profiles, size_t 
         return r;
     if (!tasks.count)
         return ENGINE_NOT_FOUND;
-    attempt = attempt_begin(engine, best, &tasks.tasks[0]);
+    attempt = attempt_begin(engine, best, &tasks.tasks[0], &runner_lease);
     attempt->lease = make_token(attempt->number);
     attempt->lease_ms = lease_ms ? lease_ms : best->config.runner.lease_ms;
     attempt->lease_until = engine->now.mono + attempt->lease_ms;
@@ -179,7 +176,7 @@ void engine_release_claim(struct engine *engine, int64_t id, const char *token)
 
     if (!attempt || attempt->state > ATTEMPT_RUNNING)
         return;
-    attempt_expire(attempt, ERROR_INTERRUPTED,
+    attempt_end_as(attempt, ERROR_INTERRUPTED,
                    xstrdup("the worker was gone before it heard of its claim"));
     engine->has_more_work = true;
 }
@@ -197,7 +194,7 @@ static void adopt(struct store_lease *lease, void *data)
     profile = roster_find_id(&engine->roster, task.profile_id);
     if (!profile)
         return;
-    attempt = attempt_new(engine, profile, &task);
+    attempt = attempt_new(engine, profile, &task, &runner_lease);
     attempt->state = ATTEMPT_RUNNING;
     /* Only durations are told from this; what the wall clock did meanwhile expires nothing. */
     if (attempt->task.started_at < engine->now.wall)
@@ -215,3 +212,27 @@ int lease_adopt_all(struct engine *engine)
 {
     return store_list_leases(engine->store, adopt, engine);
 }
+
+/* Its worker learns of it with its next word. */
+static void stop(struct attempt *attempt)
+{
+    if (attempt->state != ATTEMPT_RUNNING)
+        return;
+    attempt_end_as(attempt, attempt->stop, xstrdup("stopped"));
+    attempt->engine->has_more_work = true;
+}
+
+static void expire(struct attempt *attempt)
+{
+    if (attempt->timeout_at <= attempt->engine->now.mono)
+        attempt_end_as(attempt, ERROR_TIMEOUT, judge_timeout(attempt));
+    else
+        attempt_end_as(attempt, ERROR_LOST_LEASE,
+                       xasprintf("its worker did not extend its lease of %g s in time",
+                                 (double)attempt->lease_ms / 1000));
+}
+
+const struct runner runner_lease = {
+    .stop = stop,
+    .expire = expire,
+};

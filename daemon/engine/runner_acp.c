@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Attempts by agents: the prompt, what the end of a turn means for the task, and the questions that
- * wait for somebody's answer. */
+/* Attempts by agents: the prompt, what the end of a turn means for the task, and agents that are
+ * kept for another one. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/alloc.h"
 #include "engine/agent_failure.h"
-#include "engine/attempt.h"
+#include "engine/judge.h"
+#include "engine/runner.h"
+#include "engine/runner_acp.h"
 #include "run/acp.h"
 #include "run/stderr_lines.h"
 
@@ -138,13 +140,13 @@ static void judge_death(struct attempt *attempt, const struct acp_end *end)
         return;
     }
     if (end->run->outcome != RUN_EXITED || !(end->was_prompted || end->run->code == 0)) {
-        attempt_judge(attempt, end->run);
+        judge_end(attempt, end->run);
         return;
     }
     attempt->class = ERROR_EXIT;
     attempt->message = xasprintf("the agent exited with status %d %s", end->run->code,
                                  end->was_prompted ? "in mid-turn" : "before its turn began");
-    attempt_add_words(attempt, end->run->stderr_lines);
+    judge_add_words(attempt, end->run->stderr_lines);
 }
 
 /* A message that the agent had begun may tell why it ended. */
@@ -252,7 +254,7 @@ static struct acp *take_idle(struct engine *engine, const struct profile *profil
     return NULL;
 }
 
-void agents_dismiss(struct engine *engine)
+void idle_agents_dismiss(struct engine *engine)
 {
     list_for_each (link, &engine->idle_agents) {
         struct idle_agent *idle = list_entry(link, struct idle_agent, link);
@@ -264,7 +266,7 @@ void agents_dismiss(struct engine *engine)
         list_entry(link, struct attempt, link)->is_outdated = true;
 }
 
-void agents_free(struct engine *engine)
+void idle_agents_free(struct engine *engine)
 {
     list_for_each_safe (link, &engine->idle_agents)
         on_gone(NULL, list_entry(link, struct idle_agent, link));
@@ -294,7 +296,7 @@ static void on_agent_end(struct acp *acp, const struct acp_end *end, void *data)
         judge_verdict(attempt, end);
     }
     if (end->run)
-        attempt_keep_tail(attempt, end->run->stderr_lines);
+        judge_keep_tail(attempt, end->run->stderr_lines);
     attempt_end(attempt);
 }
 
@@ -354,7 +356,7 @@ static void on_log(struct acp *acp UNUSED, void *data)
     ((struct attempt *)data)->log_has_grown = true;
 }
 
-void attempt_launch_agent(struct attempt *attempt, const struct run_spec *run)
+static void launch(struct attempt *attempt, const struct run_spec *run)
 {
     const struct runner_config *runner = &attempt->profile->config.runner;
     CLEANUP(json_putp) struct json_object *task = NULL, *settings = NULL;
@@ -404,101 +406,42 @@ void attempt_launch_agent(struct attempt *attempt, const struct run_spec *run)
         attempt->acp = acp_start(attempt->engine->supervisor, &spec, &handler);
 }
 
-/* --- questions ----------------------------------------------------------------------------------
- */
-
-static char *id_of(const struct attempt *attempt, const struct acp_question *question)
+static void stop(struct attempt *attempt)
 {
-    return xasprintf("%lld-%lld-%lld", (long long)attempt->task_id, (long long)attempt->number,
-                     (long long)question->number);
+    if (attempt->acp)
+        acp_stop(attempt->acp);
 }
 
-static void print_question(const struct attempt *attempt, const struct acp_question *question,
-                           struct buf *out)
+static void expire(struct attempt *attempt)
 {
-    CLEANUP(freep) char *id = id_of(attempt, question);
-
-    buf_printf(out, "{\"id\":\"%s\",\"taskId\":%lld,\"attempt\":%lld,\"profile\":\"%s\",", id,
-               (long long)attempt->task_id, (long long)attempt->number,
-               attempt->profile->config.name);
-    buf_add_text(out, "\"toolCall\":");
-    buf_add_text(out, json_compact(question->tool_call));
-    buf_add_text(out, ",\"options\":");
-    buf_add_text(out, json_compact(question->options));
-    buf_add_text(out, ",\"askedAt\":");
-    buf_add_json_time(out, question->asked_at);
-    buf_add_text(out, ",\"deadline\":");
-    buf_add_json_time(out, question->deadline_at);
-    buf_add_char(out, '}');
+    attempt_stop(attempt, ERROR_TIMEOUT);
 }
 
-void engine_print_permissions(const struct engine *engine, size_t limit, struct buf *out)
+static void release(struct attempt *attempt)
 {
-    const char *separator = "";
-
-    buf_add_char(out, '[');
-    list_for_each (link, &engine->attempts) {
-        const struct attempt *attempt = list_entry(link, struct attempt, link);
-
-        if (!attempt->acp)
-            continue;
-        list_for_each (at, acp_questions(attempt->acp)) {
-            const struct acp_question *question = list_entry(at, struct acp_question, link);
-
-            if (question->chosen || out->len > limit)
-                continue;
-            buf_add_text(out, separator);
-            print_question(attempt, question, out);
-            separator = ",";
-        }
-    }
-    buf_add_char(out, ']');
+    if (attempt->acp)
+        acp_release(attempt->acp);
 }
 
-static struct acp_question *find_question(struct engine *engine, const char *id,
-                                          struct attempt **ret_attempt)
+static void forget(struct attempt *attempt)
 {
-    long long task_id, number, question_number;
-    struct attempt *attempt;
-
-    if (sscanf(id, "%lld-%lld-%lld", &task_id, &number, &question_number) != 3)
-        return NULL;
-    attempt = attempt_find(engine, task_id, number);
-    if (!attempt || !attempt->acp)
-        return NULL;
-    list_for_each (link, acp_questions(attempt->acp)) {
-        struct acp_question *question = list_entry(link, struct acp_question, link);
-        CLEANUP(freep) char *real = id_of(attempt, question);
-
-        if (strcmp(real, id) == 0) {
-            *ret_attempt = attempt;
-            return question;
-        }
-    }
-    return NULL;
+    if (attempt->acp)
+        acp_forget(attempt->acp);
 }
 
-int engine_answer_permission(struct engine *engine, const char *id, const char *option,
-                             const char *by)
+static pid_t keeper(const struct attempt *attempt)
 {
-    struct attempt *attempt = NULL;
-    struct acp_question *question = find_question(engine, id, &attempt);
-    int r;
+    const struct run *run = attempt->acp ? acp_get_run(attempt->acp) : NULL;
 
-    if (engine->is_stopping)
-        return -ESHUTDOWN;
-    if (!question)
-        return ENGINE_NOT_FOUND;
-    if (question->chosen || attempt->stop != ERROR_NONE)
-        return ENGINE_CONFLICT;
-    if (!acp_question_option(question, option))
-        return ENGINE_NO_OPTION;
-    /* A write, so that the answer holds or falls with its pass. */
-    r = store_update_profile(engine->store, attempt->profile->id, -1, engine->now.wall);
-    if (r < 0)
-        return r;
-    attempt->profile->staged.last_activity = engine->now.wall;
-    profile_touch(attempt->profile);
-    acp_choose(question, option, by);
-    return 0;
+    return run ? run_keeper(run) : 0;
 }
+
+const struct runner runner_acp = {
+    .launch = launch,
+    .stop = stop,
+    .expire = expire,
+    .release = release,
+    .forget = forget,
+    .keeper = keeper,
+    .has_own_timers = true,
+};

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+/* Giving free slots to waiting tasks, for profiles whose programs acpd runs itself. */
+#pragma once
+
+#include "engine/state.h"
+
+/** Claims waiting tasks for free slots, a bounded number in each pass. */
+int claim_step(struct engine *engine);
+/** The monotonic ms at which the next cooldown ends. */
+int64_t claim_deadline(const struct engine *engine);

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The steps of a pass, in their order. What a step stages in memory comes true with the commit, or
+ * is dropped when the pass fails. Adding a step is adding a row.
+ */
+#include <errno.h>
+
+#include "engine/claim.h"
+#include "engine/dependency.h"
+#include "engine/health.h"
+#include "engine/metrics.h"
+#include "engine/profiles.h"
+#include "engine/reload.h"
+#include "engine/retention.h"
+#include "engine/settle.h"
+#include "engine/wake.h"
+
+#define STORE_RETRY_MS 1000
+
+/* A storage that failed shows that it is back by a write that changes nothing. */
+static int probe_storage(struct engine *engine)
+{
+    if (store_has_failed(engine->store))
+        return -EIO;
+    if (!store_error(engine->store)[0] || engine->now.mono < engine->next_probe)
+        return 0;
+    engine->next_probe = engine->now.mono + STORE_RETRY_MS;
+    return store_update_profile(engine->store, engine->profiles[0]->id, -1, 0);
+}
+
+static void await_storage(struct engine *engine)
+{
+    engine->next_probe = engine->now.mono + STORE_RETRY_MS;
+}
+
+static void number_events(struct engine *engine)
+{
+    if (!engine->events.capacity)
+        event_log_init(&engine->events, (size_t)engine->settings.event_buffer,
+                       clock_wall_ms() * 1000);
+    event_commit(&engine->events, engine->now.wall);
+}
+
+static void drop_events(struct engine *engine)
+{
+    event_rollback(&engine->events);
+}
+
+static void write_audit(struct engine *engine)
+{
+    audit_commit(&engine->audit, engine->settings.audit_limit);
+}
+
+static void drop_audit(struct engine *engine)
+{
+    audit_rollback(&engine->audit);
+}
+
+enum pass_phase {
+    PLAN,   /* before the calls that wait for a task are handled */
+    FINISH, /* once all requests have been handled */
+};
+
+static const struct pass_step {
+    enum pass_phase phase;
+    int (*run)(struct engine *engine); /* NULL, as are the others: there is nothing to do */
+    void (*commit)(struct engine *engine);
+    void (*rollback)(struct engine *engine);
+    /** The monotonic ms at which it has something to do without any event. */
+    int64_t (*deadline)(const struct engine *engine);
+} steps[] = {
+    {PLAN, overdue_step, NULL, NULL, overdue_deadline}, /* whatever the storage says */
+    {PLAN, probe_storage, NULL, await_storage, NULL},
+    {PLAN, settle_step, settle_commit, settle_rollback, settle_deadline},
+    {PLAN, wake_step, wake_commit, NULL, wake_deadline},
+    {PLAN, dependency_step, NULL, dependency_rollback, NULL},
+    {PLAN, claim_step, NULL, NULL, claim_deadline},
+    {FINISH, health_step, NULL, NULL, health_deadline},
+    {FINISH, retention_step, NULL, NULL, retention_deadline},
+    {FINISH, metrics_step, metrics_commit, metrics_rollback, metrics_deadline},
+    {FINISH, profiles_step, profiles_commit, profiles_rollback, NULL},
+    {FINISH, NULL, reload_commit, reload_rollback, NULL},
+    {FINISH, NULL, number_events, drop_events, NULL},
+    {FINISH, NULL, write_audit, drop_audit, NULL},
+};
+
+static int run_steps(struct engine *engine, enum pass_phase phase)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(steps) && r >= 0; i++)
+        if (steps[i].phase == phase && steps[i].run)
+            r = steps[i].run(engine);
+    return r < 0 ? r : 0;
+}
+
+int engine_plan(struct engine *engine)
+{
+    return run_steps(engine, PLAN);
+}
+
+int engine_finish_pass(struct engine *engine)
+{
+    return store_has_failed(engine->store) ? -EIO : run_steps(engine, FINISH);
+}
+
+static void roll_back(struct engine *engine)
+{
+    store_rollback(engine->store);
+    for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
+        if (steps[i].rollback)
+            steps[i].rollback(engine);
+}
+
+int engine_commit(struct engine *engine, int r)
+{
+    bool is_writing = store_is_writing(engine->store);
+    int64_t began = clock_mono_us();
+
+    if (r == 0)
+        r = store_commit(engine->store);
+    if (r < 0) {
+        roll_back(engine);
+        return r;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
+        if (steps[i].commit)
+            steps[i].commit(engine);
+    if (!is_writing)
+        return 0;
+    engine->commits++;
+    engine->last_commit = engine->now.wall;
+    engine->commit_us = clock_mono_us() - began;
+    return 1;
+}
+
+int64_t engine_next_deadline(const struct engine *engine)
+{
+    int64_t next = INT64_MAX;
+
+    /* While the storage fails, what could not be written is tried again, but not at once. */
+    if (store_error(engine->store)[0])
+        return engine->next_probe;
+    if (engine->has_more_work)
+        return engine->now.mono;
+    for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+        int64_t at = steps[i].deadline ? steps[i].deadline(engine) : INT64_MAX;
+
+        if (at < next)
+            next = at;
+    }
+    return next;
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* The questions of agents that wait for somebody's answer. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/alloc.h"
+#include "engine/attempt.h"
+#include "run/acp.h"
+
+static char *id_of(const struct attempt *attempt, const struct acp_question *question)
+{
+    return xasprintf("%lld-%lld-%lld", (long long)attempt->task_id, (long long)attempt->number,
+                     (long long)question->number);
+}
+
+static void print_question(const struct attempt *attempt, const struct acp_question *question,
+                           struct buf *out)
+{
+    CLEANUP(freep) char *id = id_of(attempt, question);
+
+    buf_printf(out, "{\"id\":\"%s\",\"taskId\":%lld,\"attempt\":%lld,\"profile\":\"%s\",", id,
+               (long long)attempt->task_id, (long long)attempt->number,
+               attempt->profile->config.name);
+    buf_add_text(out, "\"toolCall\":");
+    buf_add_text(out, json_compact(question->tool_call));
+    buf_add_text(out, ",\"options\":");
+    buf_add_text(out, json_compact(question->options));
+    buf_add_text(out, ",\"askedAt\":");
+    buf_add_json_time(out, question->asked_at);
+    buf_add_text(out, ",\"deadline\":");
+    buf_add_json_time(out, question->deadline_at);
+    buf_add_char(out, '}');
+}
+
+void engine_print_permissions(const struct engine *engine, size_t limit, struct buf *out)
+{
+    const char *separator = "";
+
+    buf_add_char(out, '[');
+    list_for_each (link, &engine->attempts) {
+        const struct attempt *attempt = list_entry(link, struct attempt, link);
+
+        if (!attempt->acp)
+            continue;
+        list_for_each (at, acp_questions(attempt->acp)) {
+            const struct acp_question *question = list_entry(at, struct acp_question, link);
+
+            if (question->chosen || out->len > limit)
+                continue;
+            buf_add_text(out, separator);
+            print_question(attempt, question, out);
+            separator = ",";
+        }
+    }
+    buf_add_char(out, ']');
+}
+
+static struct acp_question *find_question(struct engine *engine, const char *id,
+                                          struct attempt **ret_attempt)
+{
+    long long task_id, number, question_number;
+    struct attempt *attempt;
+
+    if (sscanf(id, "%lld-%lld-%lld", &task_id, &number, &question_number) != 3)
+        return NULL;
+    attempt = attempt_find(engine, task_id, number);
+    if (!attempt || !attempt->acp)
+        return NULL;
+    list_for_each (link, acp_questions(attempt->acp)) {
+        struct acp_question *question = list_entry(link, struct acp_question, link);
+        CLEANUP(freep) char *real = id_of(attempt, question);
+
+        if (strcmp(real, id) == 0) {
+            *ret_attempt = attempt;
+            return question;
+        }
+    }
+    return NULL;
+}
+
+int engine_answer_permission(struct engine *engine, const char *id, const char *option,
+                             const char *by)
+{
+    struct attempt *attempt = NULL;
+    struct acp_question *question = find_question(engine, id, &attempt);
+    int r;
+
+    if (engine->is_stopping)
+        return -ESHUTDOWN;
+    if (!question)
+        return ENGINE_NOT_FOUND;
+    if (question->chosen || attempt->stop != ERROR_NONE)
+        return ENGINE_CONFLICT;
+    if (!acp_question_option(question, option))
+        return ENGINE_NO_OPTION;
+    /* A write, so that the answer holds or falls with its pass. */
+    r = store_update_profile(engine->store, attempt->profile->id, -1, engine->now.wall);
+    if (r < 0)
+        return r;
+    attempt->profile->staged.last_activity = engine->now.wall;
+    profile_touch(attempt->profile);
+    acp_choose(question, option, by);
+    return 0;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What runs an attempt: a command, an agent that speaks ACP, or a worker that holds a lease. Adding
+ * a runner is adding a file engine/runner_*.c, its row in engine/runner.c and its name and settings
+ * in the configuration's tables.
+ */
+#pragma once
+
+#include "engine/attempt.h"
+
+/* The verbs of a runner. NULL: there is nothing to do. */
+struct runner {
+    /** Starts its processes, after the commit. */
+    void (*launch)(struct attempt *attempt, const struct run_spec *spec);
+    /** Asks it to end, after the commit. */
+    void (*stop)(struct attempt *attempt);
+    /** Its alarm has gone off; see attempt_arm(). */
+    void (*expire)(struct attempt *attempt);
+    /** The pass was committed: what it staged for the attempt leaves. */
+    void (*release)(struct attempt *attempt);
+    /** The pass failed: what it staged for the attempt is dropped. */
+    void (*forget)(struct attempt *attempt);
+    /** The process that stands for the attempt's family, or 0. */
+    pid_t (*keeper)(const struct attempt *attempt);
+    bool has_own_timers; /* attempt_arm() leaves its timeout to it */
+};
+
+extern const struct runner runner_command, runner_acp, runner_lease;
+
+/** That of a profile. */
+const struct runner *runner_of(enum runner_type type);

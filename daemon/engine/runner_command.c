@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* Attempts by commands: a program that reads its task from stdin. */
+#include "engine/judge.h"
+#include "engine/runner.h"
+
+static void on_log(struct run *run UNUSED, void *data)
+{
+    ((struct attempt *)data)->log_has_grown = true;
+}
+
+static void on_run_end(struct run *run, const struct run_end *end, void *data)
+{
+    struct attempt *attempt = data;
+
+    attempt->run = NULL;
+    judge_end(attempt, end);
+    judge_keep_tail(attempt, end->stderr_lines);
+    if (attempt->class == ERROR_NONE)
+        attempt->result = judge_result(attempt, run, end);
+    attempt_end(attempt);
+}
+
+static void launch(struct attempt *attempt, const struct run_spec *spec)
+{
+    const struct run_handler handler = {.on_log = on_log, .on_end = on_run_end, .data = attempt};
+
+    attempt->run = run_start(attempt->engine->supervisor, spec, &handler);
+}
+
+static void stop(struct attempt *attempt)
+{
+    if (attempt->run)
+        run_stop(attempt->run);
+}
+
+static void expire(struct attempt *attempt)
+{
+    attempt_stop(attempt, ERROR_TIMEOUT);
+}
+
+static pid_t keeper(const struct attempt *attempt)
+{
+    return attempt->run ? run_keeper(attempt->run) : 0;
+}
+
+const struct runner runner_command = {
+    .launch = launch,
+    .stop = stop,
+    .expire = expire,
+    .keeper = keeper,
+};

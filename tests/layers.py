@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: MIT
+"""Fails when the modules reach past one another; docs/architecture.md has the picture.
+
+- A file includes, and by way of other headers reaches, only the folders that its own one may know.
+- A private header is included by its own folder alone.
+- Some functions have one caller.
+- No files of C use one another in a circle: by the symbols of their object files, so that a header that several
+  share hides nothing.
+
+    layers.py BUILD
+"""
+
+import collections
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+# Which folders, and which libraries, a folder may include.
+ALLOWED = {
+    "common": "common json-c",
+    "daemon/core": "common core",
+    "daemon/store": "common core store sqlite3.h",
+    "daemon/run": "common run event2",
+    "daemon/engine": "common core store run engine",
+    "daemon/rpc": "common core engine rpc event2",
+    "daemon": "common core store run engine rpc event2",
+    "gateway": "common gateway civetweb.h json-c",
+    "gateway/openssl": "openssl",
+    "tests": "sqlite3.h",
+    "tests/store": "common core store check.h",
+    "tests/fuzz": "common core store run engine rpc gateway event2 civetweb.h json-c",
+    "tests/*": "common core store run engine rpc gateway event2 json-c sqlite3.h check.h",
+}
+MODULES = ("common", "core", "store", "run", "engine", "rpc", "gateway")
+LIBRARIES = ("json-c", "event2", "sqlite3.h", "civetweb.h", "check.h", "openssl")
+
+# Headers that a folder keeps to itself; the fuzzers hold a whole daemon in their hands.
+PRIVATE = {
+    "engine/state.h": "daemon/engine tests/fuzz",
+    "rpc/connection.h": "daemon/rpc tests/fuzz",
+    "store/sqlite.h": "daemon/store tests/fuzz tests/unit/store",
+}
+
+# The status of a task has one writer.
+CALLERS = {
+    r"task_transition|store_(add|claim|wake|change|cancel|finish|prune|shift_retries|take_dependants)":
+        "daemon/engine/queue.c daemon/core/ daemon/store/",
+}
+
+BUILT = ("common", "daemon", "gateway")
+
+
+def allowed_to(folder):
+    if folder not in ALLOWED:
+        folder = f"{folder.split('/')[0]}/*"
+    if folder not in ALLOWED:
+        sys.exit(f"{folder} is a new folder: tests/layers.py has to say what it may include")
+    return ALLOWED[folder].split()
+
+
+def sources():
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.c", "*.h"]
+    names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    return [Path(name) for name in names if Path(name).exists()]
+
+
+def check_lines():
+    """What can be seen in a line: includes, private headers, callers."""
+    for path in sources():
+        folder = str(path.parent)
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            where = f"{path}:{number}"
+            if match := re.match(r'#include ["<](([^/">]+)[^">]*)', line):
+                header, first = match.groups()
+                if first in MODULES + LIBRARIES and first not in allowed_to(folder):
+                    yield f"{where}: may not include {first}"
+                if header in PRIVATE and folder not in PRIVATE[header].split():
+                    yield f"{where}: {header} is private"
+            for functions, callers in CALLERS.items():
+                if folder.startswith("daemon") and not str(path).startswith(tuple(callers.split())) and \
+                        re.search(rf"\b({functions})\(", line):
+                    yield f"{where}: only {callers.split()[0]} may call this"
+
+
+def check_reach(build):
+    """What a file gets to see by way of other headers."""
+    output = subprocess.run(["ninja", "-C", build, "-t", "deps"], capture_output=True, text=True, check=True).stdout
+    seen = set()
+    for entry in output.split("\n\n"):
+        name, *headers = [line.strip() for line in entry.splitlines()] or [""]
+        source = re.sub(r"/[^/]*\.p/", "/", name.split(":")[0]).removesuffix(".o")
+        if not source.startswith(tuple(f"{folder}/" for folder in BUILT)):
+            continue
+        allowed = allowed_to(str(Path(source).parent))
+        for header in headers:
+            match = re.match(r"\.\./(?:daemon/)?([a-z]+)/[^/]+\.h$", header)
+            if match and match[1] in MODULES and match[1] not in allowed and (source, match[1]) not in seen:
+                seen.add((source, match[1]))
+                yield f"{source}: reaches {header.removeprefix('../')} through another header"
+
+
+def read_uses(build):
+    """{file: {file that it uses: a symbol of it}}"""
+    defined, wanted = {}, {}
+    for folder in BUILT:
+        for path in sorted((build / folder).rglob("*.o")):
+            name = re.sub(r"/[^/]*\.p/", "/", str(path.relative_to(build))).removesuffix(".o")
+            wanted[name] = set()
+            for line in subprocess.run(["nm", path], capture_output=True, text=True, check=True).stdout.splitlines():
+                *_, kind, symbol = line.split()
+                if kind == "U":
+                    wanted[name].add(symbol)
+                elif kind in "TDRBC":
+                    defined[symbol] = name
+    uses = collections.defaultdict(dict)
+    for name, symbols in wanted.items():
+        for symbol in sorted(symbols):
+            if defined.get(symbol, name) != name:
+                uses[name].setdefault(defined[symbol], symbol)
+    return uses
+
+
+def find_circle(uses):
+    """The files of one circle in its order, or none."""
+    done = set()
+
+    def walk(name, path):
+        if name in path:
+            return path[path.index(name):]
+        if name in done:
+            return []
+        done.add(name)
+        for used in sorted(uses.get(name, ())):
+            circle = walk(used, [*path, name])
+            if circle:
+                return circle
+        return []
+
+    for name in sorted(uses):
+        circle = walk(name, [])
+        if circle:
+            return circle
+    return []
+
+
+def check_circles(build):
+    uses = read_uses(build)
+    if not uses:
+        sys.exit("layers: nothing was built")
+    circle = find_circle(uses)
+    for name, used in zip(circle, circle[1:] + circle[:1]):
+        yield f"{name}: uses {uses[name][used]}() of {used}, in a circle"
+
+
+def main():
+    build = Path(sys.argv[1])
+    faults = [*check_lines(), *check_reach(build), *check_circles(build)]
+    print("\n".join(faults), end="\n" if faults else "", file=sys.stderr)
+    sys.exit(bool(faults))
+
+
+if __name__ == "__main__":
+    main()
