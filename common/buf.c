@@ -10,6 +10,8 @@
 #include "common/clock.h"
 #include "common/utf8.h"
 
+#define PRINTF_USUAL 64 /* bytes */
+
 void buf_deinit(struct buf *buf)
 {
     free(buf->data);
@@ -64,19 +66,20 @@ void buf_add_int(struct buf *buf, int64_t value)
 
 void buf_printf(struct buf *buf, const char *format, ...)
 {
-    va_list args, again;
+    size_t room = PRINTF_USUAL;
+    va_list args;
     int n;
 
-    va_start(args, format);
-    va_copy(again, args);
-    n = vsnprintf(NULL, 0, format, args);
-    va_end(args);
-    if (n > 0) {
-        buf_reserve(buf, (size_t)n + 1);
-        vsnprintf(buf->data + buf->len, (size_t)n + 1, format, again);
-        buf->len += (size_t)n;
-    }
-    va_end(again);
+    do {
+        buf_reserve(buf, room);
+        room = buf->capacity - buf->len;
+        va_start(args, format);
+        n = vsnprintf(buf->data + buf->len, room, format, args);
+        va_end(args);
+        if (n < 0)
+            return;
+    } while ((size_t)n >= room && (room = (size_t)n + 1));
+    buf->len += (size_t)n;
 }
 
 void buf_consume(struct buf *buf, size_t len)
@@ -153,6 +156,30 @@ void buf_add_json_text(struct buf *buf, const char *text)
     buf_add_json_string(buf, text, text ? strlen(text) : 0);
 }
 
+/* Numbers of up to six decimals, as most are. A quotient is the number nearest to it, and so is
+ * what its digits read back as: when the two are the same number, the digits are the number. */
+static bool add_decimal(struct buf *buf, double value)
+{
+    double millionths = round(value * 1e6);
+    char digits[6];
+    int64_t rest;
+    size_t len = sizeof(digits);
+
+    if (fabs(value) >= 1e9 || millionths / 1e6 != value)
+        return false;
+    rest = (int64_t)fabs(millionths);
+    if (value < 0)
+        buf_add_char(buf, '-');
+    buf_add_int(buf, rest / 1000000);
+    for (size_t i = len; i--; rest /= 10)
+        digits[i] = (char)('0' + rest % 10);
+    while (digits[len - 1] == '0')
+        len--;
+    buf_add_char(buf, '.');
+    buf_add(buf, digits, len);
+    return true;
+}
+
 void buf_add_json_number(struct buf *buf, double value)
 {
     if (!isfinite(value)) {
@@ -163,6 +190,8 @@ void buf_add_json_number(struct buf *buf, double value)
         buf_add_int(buf, (int64_t)value);
         return;
     }
+    if (add_decimal(buf, value))
+        return;
     /* The shortest of the two usual precisions that reads back as the same number. */
     char digits[40];
 

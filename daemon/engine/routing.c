@@ -24,11 +24,15 @@ size_t engine_route(struct engine *engine, struct engine_admission *admission,
 
 static void print_candidate(const struct router_candidate *candidate, struct buf *out)
 {
-    buf_printf(out, "{\"name\":\"%s\",\"score\":", candidate->profile->config.name);
+    buf_add_text(out, "{\"name\":\"");
+    buf_add_text(out, candidate->profile->config.name);
+    buf_add_text(out, "\",\"score\":");
     buf_add_json_number(out, candidate->score);
     buf_add_text(out, ",\"terms\":{");
     for (int t = 0; t < TERM_COUNT && !candidate->is_rejected; t++) {
-        buf_printf(out, "%s\"%s\":", t ? "," : "", router_term_name((enum router_term)t));
+        buf_add_text(out, t ? ",\"" : "\"");
+        buf_add_text(out, router_term_name((enum router_term)t));
+        buf_add_text(out, "\":");
         buf_add_json_number(out, candidate->terms[t]);
     }
     buf_add_char(out, '}');

@@ -86,6 +86,8 @@ START_TEST(buf_prints_numbers)
         {0.1, "0.1"},
         {-0.5, "-0.5"},
         {12.345, "12.345"},
+        {0.000001, "0.000001"},
+        {-999999999.999999, "-999999999.999999"},
         {0.1 + 0.2, "0.30000000000000004"},
         {1.0 / 3, "0.33333333333333331"},
         {999999999999999, "999999999999999"},
@@ -118,6 +120,8 @@ START_TEST(buf_numbers_read_back)
         double value;
 
         memcpy(&value, &bits, sizeof(value));
+        if (i % 2) /* a figure such as people make */
+            value = (double)(int64_t)(bits >> (14 + i % 50)) / 1e6;
         if (!isfinite(value))
             continue;
         buf_add_json_number(&buf, value);
