@@ -310,7 +310,10 @@ def test_one_owner_whatever_dies_and_fails(make_daemon):
                 assert client.complete_task(id=id, lease=task.lease.token)["attempt"] == task.lease.attempt
         wait_until(lambda: not client.list_tasks(status="running")["tasks"], "the others run out")
         assert client.state("w")["currentTasks"] == 0
-        # All slots are there.
+        # A success ends the cooldown that the last failure may have left; then all slots are there.
+        client.assign("w", priority="high")
+        claim = client.claim_task(profiles=["w"], worker="x", wait=10)
+        client.complete_task(id=claim["task"]["id"], lease=claim["lease"])
         for _ in range(SLOTS):
             client.assign("w", priority="high")
         assert all(client.claim_task(profiles=["w"], worker="x", wait=10)["task"] for _ in range(SLOTS))
