@@ -1,21 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "config_table.h"
 
+#include "core/error_class.h"
+
 #define AT(member)         .offset = offsetof(struct settings, member)
 #define PROFILE_AT(member) .offset = offsetof(struct profile_config, member)
 #define RUNNER_AT(member)  .offset = offsetof(struct runner_config, member)
 #define NOWHERE            .offset = SIZE_MAX
 
 static const char *const store_types[] = {"sqlite", NULL};
-static const char *const overflow_policies[] = {
-    [OVERFLOW_REJECT] = "reject",
-    [OVERFLOW_REROUTE] = "reroute",
-    [OVERFLOW_EVICT] = "evict",
-    NULL,
-};
-
-static const char *const retry_classes[] = {"refusal", "limit", NULL};
-
 #define DAY  86400.0
 #define KIB  1024.0
 #define MIB  (1024 * KIB)
@@ -110,7 +103,7 @@ const struct config_row config_profile_rows[] = {
     {"icon", CONFIG_TEXT, PROFILE_AT(icon), .max = 64, .text = "💻", .doc = "On the dashboard."},
     {"queueLimit", CONFIG_INTEGER, PROFILE_AT(queue_limit), 1, 1e8, 10000,
      .doc = "Waiting tasks at most: queued, scheduled and blocked."},
-    {"overflow", CONFIG_CHOICE, PROFILE_AT(overflow), .choices = overflow_policies,
+    {"overflow", CONFIG_CHOICE, PROFILE_AT(overflow), .choices = overflow_policy_names,
      .doc =
          "What happens to a task for which there is no room: it is rejected (-32003), goes to the "
          "next best profile with room, or takes the place of the last queued one if it comes "
@@ -123,7 +116,7 @@ const struct config_row config_profile_rows[] = {
      .doc = "Seconds that the first retry waits at most; doubled with each."},
     {"retry.maxBackoff", CONFIG_SECONDS, PROFILE_AT(max_backoff_ms), 0.01, YEAR, 300,
      .doc = "Seconds that a retry waits at most."},
-    {"retry.on", CONFIG_WORDS, PROFILE_AT(retry_on), .words = retry_classes,
+    {"retry.on", CONFIG_WORDS, PROFILE_AT(retry_on), .words = error_class_configurable,
      .doc = "Classes to retry that are not retried by default: `refusal`, `limit`."},
     {"cooldown.min", CONFIG_SECONDS, PROFILE_AT(cooldown_min_ms), 0.01, DAY, 5,
      .doc = "Seconds that a profile is left alone after `rate_limit`, `auth` or `unavailable`; "
@@ -147,13 +140,6 @@ const struct config_row config_profile_rows[] = {
     {"runner", CONFIG_RUNNER, PROFILE_AT(runner), .is_required = true,
      .doc = "What does the work."},
     {0},
-};
-
-const char *const config_runner_types[] = {
-    [RUNNER_COMMAND] = "command",
-    [RUNNER_ACP] = "acp",
-    [RUNNER_WORKER] = "worker",
-    NULL,
 };
 
 #define PROGRAM (CONFIG_RUNNER_BIT(RUNNER_COMMAND) | CONFIG_RUNNER_BIT(RUNNER_ACP))

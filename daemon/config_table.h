@@ -47,5 +47,3 @@ extern const struct config_row config_rows[];
 extern const struct config_row config_profile_rows[];
 /** The same for struct runner_config; `type` is not among them. */
 extern const struct config_row config_runner_rows[];
-/** The types of runners, ended by NULL; the index is enum runner_type. */
-extern const char *const config_runner_types[];

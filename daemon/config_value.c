@@ -404,8 +404,8 @@ static int set_roles(const struct config_place *place, const struct config_row *
 
 static int find_runner_type(const char *name, enum runner_type *ret_type)
 {
-    for (int i = 0; name && config_runner_types[i]; i++) {
-        if (strcmp(config_runner_types[i], name) == 0) {
+    for (int i = 0; name && runner_type_names[i]; i++) {
+        if (strcmp(runner_type_names[i], name) == 0) {
             *ret_type = (enum runner_type)i;
             return 0;
         }

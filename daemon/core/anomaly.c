@@ -7,20 +7,26 @@
 #define L           4  /* standard deviations: charts are many, and a false alarm is a nuisance */
 #define SAMPLES_MIN 30 /* fewer are no baseline */
 
+const char *const anomaly_metric_names[] = {
+    [ANOMALY_DURATION] = "duration",
+    [ANOMALY_FAILURES] = "failureRate",
+    [ANOMALY_ARRIVALS] = "arrivalRate",
+    [ANOMALY_METRIC_COUNT] = NULL,
+};
+
 static const struct row {
-    const char *name, *subject, *unit;
+    const char *subject, *unit;
     double lambda;
     double memory;       /* samples over which the baseline forgets */
     double variance_min; /* of a sample */
     double distance_min; /* of a limit from the mean */
 } rows[] = {
     /* Durations spread by factors, so their logarithms are charted: half as long again matters. */
-    [ANOMALY_DURATION] = {"duration", "attempts take", " s", 0.2, 100, 0,
-                          0.4054651081081644 /* ln 1.5 */},
+    [ANOMALY_DURATION] = {"attempts take", " s", 0.2, 100, 0, 0.4054651081081644 /* ln 1.5 */},
     /* Two failures in a row are none too many, three are. */
-    [ANOMALY_FAILURES] = {"failureRate", "attempts that fail are", " %", 0.1, 100, 0, 0.2},
+    [ANOMALY_FAILURES] = {"attempts that fail are", " %", 0.1, 100, 0, 0.2},
     /* A Poisson process has its mean for variance; see variance_of(). */
-    [ANOMALY_ARRIVALS] = {"arrivalRate", "tasks that arrive are", " a minute", 0.1, 240, 1, 0},
+    [ANOMALY_ARRIVALS] = {"tasks that arrive are", " a minute", 0.1, 240, 1, 0},
 };
 
 /* West's incremental mean and variance ("Updating mean and variance estimates", 1979), the weight
@@ -105,7 +111,7 @@ bool anomaly_find(const struct anomaly_charts *charts, enum anomaly_metric metri
 {
     const struct anomaly_chart *chart = &charts->charts[metric];
     double off = chart->z - chart->mean, distance = distance_of(chart, metric);
-    struct anomaly anomaly = {.metric = rows[metric].name, .is_high = off > 0};
+    struct anomaly anomaly = {.metric = anomaly_metric_names[metric], .is_high = off > 0};
 
     if (chart->count <= SAMPLES_MIN || fabs(off) <= distance)
         return false;

@@ -26,6 +26,9 @@ enum anomaly_metric {
     ANOMALY_METRIC_COUNT,
 };
 
+/* By value, ended by NULL. */
+extern const char *const anomaly_metric_names[];
+
 struct anomaly_chart {
     int64_t count;         /* samples */
     double mean, variance; /* the baseline */

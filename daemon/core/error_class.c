@@ -19,6 +19,17 @@ static const struct error_class_info classes[ERROR_CLASS_COUNT] = {
     [ERROR_INVALID] = {"invalid", RETRY_NEVER, true, false, false},
 };
 
+const char *const error_class_names[] = {
+    "exit",       "signal",      "timeout",     "stall",      "refusal",   "limit",   "auth",
+    "rate_limit", "unavailable", "interrupted", "lost_lease", "cancelled", "invalid", NULL,
+};
+
+const char *const error_class_of_workers[] = {
+    "exit", "refusal", "limit", "auth", "rate_limit", "unavailable", "invalid", NULL,
+};
+
+const char *const error_class_configurable[] = {"refusal", "limit", NULL};
+
 const struct error_class_info *error_class_info(enum error_class class)
 {
     return &classes[class];

@@ -38,5 +38,11 @@ struct error_class_info {
     bool counts;         /* for health and rates */
 };
 
+/* Names, each list ended by NULL: of all classes, of those that a worker may report, and of those
+ * that `retry.on` may name. tests/unit/core compares them with the table. */
+extern const char *const error_class_names[];
+extern const char *const error_class_of_workers[];
+extern const char *const error_class_configurable[];
+
 /** The row of the class; ERROR_NONE has the name NULL. */
 const struct error_class_info *error_class_info(enum error_class class);

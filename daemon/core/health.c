@@ -23,15 +23,16 @@
 
 #define WORDS (sizeof(((struct profile *)NULL)->health_reason))
 
+const char *const profile_health_names[] = {
+    [HEALTH_HEALTHY] = "healthy",
+    [HEALTH_DEGRADED] = "degraded",
+    [HEALTH_UNHEALTHY] = "unhealthy",
+    NULL,
+};
+
 const char *profile_health_name(enum profile_health health)
 {
-    static const char *const names[] = {
-        [HEALTH_HEALTHY] = "healthy",
-        [HEALTH_DEGRADED] = "degraded",
-        [HEALTH_UNHEALTHY] = "unhealthy",
-    };
-
-    return names[health];
+    return profile_health_names[health];
 }
 
 /* A duration in the unit that a person would use. */

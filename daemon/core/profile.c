@@ -6,36 +6,6 @@
 #include "common/alloc.h"
 #include "common/strv.h"
 
-void profile_config_deinit(struct profile_config *config)
-{
-    free(config->name);
-    free(config->role);
-    free(config->system_prompt);
-    strv_free(config->capabilities);
-    strv_free(config->retry_on);
-    free(config->color);
-    free(config->icon);
-    strv_free(config->runner.command);
-    strv_free(config->runner.env);
-    free(config->runner.cwd);
-    free(config->runner.mcp_servers);
-    free(config->runner.model);
-    free(config->runner.mode);
-    free(config->runner.auth_method);
-    free(config->runner.options);
-    *config = (struct profile_config){0};
-}
-
-void settings_deinit(struct settings *settings)
-{
-    for (size_t i = 0; i < settings->profile_count; i++)
-        profile_config_deinit(&settings->profiles[i]);
-    free(settings->profiles);
-    free(settings->socket_group);
-    roles_deinit(&settings->roles);
-    *settings = (struct settings){0};
-}
-
 struct profile *profile_new(struct profile_config *config)
 {
     struct profile *profile = xcalloc(1, sizeof(*profile));

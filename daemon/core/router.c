@@ -109,22 +109,20 @@ static double term_priority(const struct judgement *j)
     return (double)j->candidate->profile->config.priority / PRIORITY_BEST;
 }
 
+const char *const router_term_names[] = {
+    [TERM_CAPABILITY] = "capability", [TERM_LOAD] = "load", [TERM_HISTORY] = "history",
+    [TERM_PRIORITY] = "priority",     [TERM_COUNT] = NULL,
+};
+
 static const struct {
-    const char *name;
     double (*value)(const struct judgement *judgement);
     size_t weight; /* offset in struct routing_weights */
 } terms[TERM_COUNT] = {
-    [TERM_CAPABILITY] = {"capability", term_capability,
-                         offsetof(struct routing_weights, capability)},
-    [TERM_LOAD] = {"load", term_load, offsetof(struct routing_weights, load)},
-    [TERM_HISTORY] = {"history", term_history, offsetof(struct routing_weights, history)},
-    [TERM_PRIORITY] = {"priority", term_priority, offsetof(struct routing_weights, priority)},
+    [TERM_CAPABILITY] = {term_capability, offsetof(struct routing_weights, capability)},
+    [TERM_LOAD] = {term_load, offsetof(struct routing_weights, load)},
+    [TERM_HISTORY] = {term_history, offsetof(struct routing_weights, history)},
+    [TERM_PRIORITY] = {term_priority, offsetof(struct routing_weights, priority)},
 };
-
-const char *router_term_name(enum router_term term)
-{
-    return terms[term].name;
-}
 
 /* The filters: whether the profile cannot take the task, with the reason. */
 static bool reject(struct router_candidate *candidate, const struct router_request *request)

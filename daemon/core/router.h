@@ -33,7 +33,8 @@ struct router_candidate {
     double score; /* the weighted sum of the terms, 0 when rejected */
 };
 
-const char *router_term_name(enum router_term term);
+/* By value, ended by NULL. */
+extern const char *const router_term_names[];
 
 /**
  * Judges every profile. ret_candidates has room for `count` and comes back ordered: the best first,

@@ -10,6 +10,10 @@ enum overflow_policy { OVERFLOW_REJECT, OVERFLOW_REROUTE, OVERFLOW_EVICT };
 
 enum runner_type { RUNNER_COMMAND, RUNNER_ACP, RUNNER_WORKER };
 
+/* By value, ended by NULL. */
+extern const char *const overflow_policy_names[];
+extern const char *const runner_type_names[];
+
 /* Of what an attempt uses; 0: none. Which of them hold where: run/run.h. */
 struct limits {
     int64_t memory; /* bytes */

@@ -4,16 +4,17 @@
 #include <errno.h>
 #include <string.h>
 
-static const char *const status_names[TASK_STATUS_COUNT] = {
+const char *const task_status_names[] = {
     [TASK_NEW] = "new",         [TASK_QUEUED] = "queued",       [TASK_SCHEDULED] = "scheduled",
     [TASK_BLOCKED] = "blocked", [TASK_RUNNING] = "running",     [TASK_COMPLETED] = "completed",
-    [TASK_FAILED] = "failed",   [TASK_CANCELLED] = "cancelled",
+    [TASK_FAILED] = "failed",   [TASK_CANCELLED] = "cancelled", [TASK_STATUS_COUNT] = NULL,
 };
 
-static const char *const priority_names[PRIORITY_COUNT] = {
+const char *const task_priority_names[] = {
     [PRIORITY_LOW] = "low",
     [PRIORITY_MEDIUM] = "medium",
     [PRIORITY_HIGH] = "high",
+    [PRIORITY_COUNT] = NULL,
 };
 
 #define TO(status) (1u << (status))
@@ -57,18 +58,18 @@ struct task_fence task_fence(const struct task *task)
 
 const char *task_status_name(enum task_status status)
 {
-    return status_names[status];
+    return task_status_names[status];
 }
 
 const char *task_priority_name(enum task_priority priority)
 {
-    return priority_names[priority];
+    return task_priority_names[priority];
 }
 
 int task_status_parse(const char *name, enum task_status *ret_status)
 {
     for (int i = TASK_QUEUED; i < TASK_STATUS_COUNT; i++) {
-        if (strcmp(name, status_names[i]) == 0) {
+        if (strcmp(name, task_status_names[i]) == 0) {
             *ret_status = (enum task_status)i;
             return 0;
         }
@@ -79,7 +80,7 @@ int task_status_parse(const char *name, enum task_status *ret_status)
 int task_priority_parse(const char *name, enum task_priority *ret_priority)
 {
     for (int i = 0; i < PRIORITY_COUNT; i++) {
-        if (strcmp(name, priority_names[i]) == 0) {
+        if (strcmp(name, task_priority_names[i]) == 0) {
             *ret_priority = (enum task_priority)i;
             return 0;
         }

@@ -88,6 +88,10 @@ struct task_fence {
 
 struct task_fence task_fence(const struct task *task);
 
+/* By value, ended by NULL. The statuses that a task can be seen in begin at TASK_QUEUED. */
+extern const char *const task_status_names[];
+extern const char *const task_priority_names[];
+
 const char *task_status_name(enum task_status status);
 const char *task_priority_name(enum task_priority priority);
 /** -EINVAL for a name that is none. */

@@ -31,7 +31,7 @@ static void print_candidate(const struct router_candidate *candidate, struct buf
     buf_add_text(out, ",\"terms\":{");
     for (int t = 0; t < TERM_COUNT && !candidate->is_rejected; t++) {
         buf_add_text(out, t ? ",\"" : "\"");
-        buf_add_text(out, router_term_name((enum router_term)t));
+        buf_add_text(out, router_term_names[t]);
         buf_add_text(out, "\":");
         buf_add_json_number(out, candidate->terms[t]);
     }

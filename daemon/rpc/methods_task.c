@@ -36,13 +36,12 @@ static enum rpc_outcome get_task(struct rpc_call *call)
     return r < 0 ? rpc_error_storage(call, r) : RPC_REPLY;
 }
 
-static const char *const statuses[] = {
-    "scheduled", "blocked", "queued", "running", "completed", "failed", "cancelled", NULL,
-};
-
 static const struct param list_params[] = {
     {.name = "profile", .type = PARAM_STRING, .max_bytes = 256, .doc = "Only this profile's."},
-    {.name = "status", .type = PARAM_ENUM, .values = statuses, .doc = "Only those in it."},
+    {.name = "status",
+     .type = PARAM_ENUM,
+     .values = task_status_names + TASK_QUEUED,
+     .doc = "Only those in it."},
     {.name = "limit",
      .type = PARAM_INTEGER,
      .min = 1,
@@ -150,11 +149,12 @@ static enum rpc_outcome changed(struct rpc_call *call, int r, int64_t id, const 
     }
 }
 
-static const char *const priorities[] = {"low", "medium", "high", NULL};
-
 static const struct param update_params[] = {
     ID,
-    {.name = "priority", .type = PARAM_ENUM, .values = priorities, .doc = "The new priority."},
+    {.name = "priority",
+     .type = PARAM_ENUM,
+     .values = task_priority_names,
+     .doc = "The new priority."},
     {.name = "runAt",
      .type = PARAM_TIME,
      .doc = "Not to be started before this; null: as soon as possible."},

@@ -204,14 +204,10 @@ static enum rpc_outcome complete_task(struct rpc_call *call)
     return finish(call, ERROR_NONE, NULL, result ? json_compact(result) : NULL);
 }
 
-static const char *const failures[] = {
-    "exit", "refusal", "limit", "auth", "rate_limit", "unavailable", "invalid", NULL,
-};
-
 static const struct param error_params[] = {
     {.name = "class",
      .type = PARAM_ENUM,
-     .values = failures,
+     .values = error_class_of_workers,
      .doc = "The error class, which decides about a retry; default exit."},
     {.name = "message",
      .type = PARAM_STRING,

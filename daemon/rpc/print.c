@@ -55,13 +55,6 @@ static void print_bool(struct buf *out, const char *member, bool value)
 
 void rpc_print_profile(const struct profile *profile, struct buf *out)
 {
-    static const char *const policies[] = {
-        [OVERFLOW_REJECT] = "reject",
-        [OVERFLOW_REROUTE] = "reroute",
-        [OVERFLOW_EVICT] = "evict",
-    };
-    static const char *const runners[] = {
-        [RUNNER_COMMAND] = "command", [RUNNER_ACP] = "acp", [RUNNER_WORKER] = "worker"};
     const struct profile_config *c = &profile->config;
 
     print_text(out, "{\"name\":", c->name);
@@ -75,14 +68,14 @@ void rpc_print_profile(const struct profile *profile, struct buf *out)
     print_text(out, ",\"color\":", c->color);
     print_text(out, ",\"icon\":", c->icon);
     print_int(out, ",\"queueLimit\":", c->queue_limit);
-    print_text(out, ",\"overflow\":", policies[c->overflow]);
+    print_text(out, ",\"overflow\":", overflow_policy_names[c->overflow]);
     print_number(out, ",\"timeout\":", (double)c->timeout_ms / 1000);
     print_int(out, ",\"retry\":{\"maxAttempts\":", c->max_attempts);
     print_number(out, ",\"backoff\":", (double)c->backoff_ms / 1000);
     print_number(out, ",\"maxBackoff\":", (double)c->max_backoff_ms / 1000);
     print_number(out, "},\"cooldown\":{\"min\":", (double)c->cooldown_min_ms / 1000);
     print_number(out, ",\"max\":", (double)c->cooldown_max_ms / 1000);
-    print_text(out, "},\"runner\":{\"type\":", runners[c->runner.type]);
+    print_text(out, "},\"runner\":{\"type\":", runner_type_names[c->runner.type]);
     if (c->runner.type == RUNNER_WORKER)
         print_number(out, ",\"lease\":", (double)c->runner.lease_ms / 1000);
     print_bool(out, "},\"isRemoved\":", profile->is_removed);

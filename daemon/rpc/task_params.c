@@ -8,8 +8,6 @@
 #include "common/clock.h"
 #include "common/strv.h"
 
-static const char *const priorities[] = {"low", "medium", "high", NULL};
-
 #define TITLE                                                                                      \
     .name = "title", .type = PARAM_STRING, .limit = offsetof(struct settings, title_limit),        \
     .doc = "What is to be done, in a line."
@@ -31,7 +29,10 @@ static const char *const priorities[] = {"low", "medium", "high", NULL};
         {.name = "avoid",                                                                          \
          .type = PARAM_WORDS,                                                                      \
          .doc = "Profiles that the task is not to be routed to."},                                 \
-        {.name = "priority", .type = PARAM_ENUM, .values = priorities, .doc = "Default medium."},  \
+        {.name = "priority",                                                                       \
+         .type = PARAM_ENUM,                                                                       \
+         .values = task_priority_names,                                                            \
+         .doc = "Default medium."},                                                                \
         {.name = "input",                                                                          \
          .type = PARAM_ANY,                                                                        \
          .limit = offsetof(struct settings, input_limit),                                          \

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/alloc.h"
+#include "common/strv.h"
 #include "core/error_class.h"
 #include "core/profile.h"
 #include "core/retry.h"
@@ -216,6 +217,17 @@ START_TEST(error_classes)
         ck_assert_msg(info->cools_down == row->cools, "%s", row->name);
         ck_assert_msg(info->counts == row->counts, "%s", row->name);
     }
+    for (int i = 0; i < ERROR_CLASS_COUNT; i++) {
+        const struct error_class_info *info = error_class_info((enum error_class)i);
+        bool is_configurable = i && strv_contains((char **)error_class_configurable, info->name);
+
+        ck_assert(is_configurable == (info->retry == RETRY_IF_CONFIGURED));
+        if (i)
+            ck_assert_str_eq(error_class_names[i - 1], info->name);
+    }
+    ck_assert_ptr_null(error_class_names[ERROR_CLASS_COUNT - 1]);
+    for (size_t i = 0; error_class_of_workers[i]; i++)
+        ck_assert(strv_contains((char **)error_class_names, error_class_of_workers[i]));
     /* An attempt that completed its task counts too. */
     ck_assert_ptr_null(error_class_info(ERROR_NONE)->name);
     ck_assert(error_class_info(ERROR_NONE)->counts);
