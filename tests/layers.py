@@ -25,6 +25,7 @@ ALLOWED = {
     "daemon/engine": "common core store run engine",
     "daemon/rpc": "common core engine rpc event2",
     "daemon": "common core store run engine rpc event2",
+    "api": "common core rpc gateway",
     "gateway": "common gateway civetweb.h json-c",
     "gateway/openssl": "openssl",
     "tests": "sqlite3.h",

@@ -271,6 +271,9 @@ struct engine_pending {
     int64_t eta;      /* wall ms, 0: unknown */
 };
 
+/** What `reason` may be, ended by NULL. */
+extern const char *const engine_pending_reasons[];
+
 #define ENGINE_POSITION_MAX 1000
 
 /** Why a waiting task waits. `position` is its place when the caller knows it, 0: to be counted as

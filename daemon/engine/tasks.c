@@ -182,22 +182,46 @@ static bool lacks_worker(const struct engine *engine, const struct profile *prof
            !cooldown_blocks(profile_cooldown(profile), engine->now.mono);
 }
 
-static const char *reason_of(const struct engine *engine, const struct profile *profile,
+/* In the order in which they are asked for. */
+enum reason {
+    REASON_DEPENDENCY,
+    REASON_SCHEDULED,
+    REASON_BACKOFF,
+    REASON_PAUSED,
+    REASON_COOLDOWN,
+    REASON_UNHEALTHY,
+    REASON_NO_WORKER,
+    REASON_SLOTS,
+};
+
+const char *const engine_pending_reasons[] = {
+    [REASON_DEPENDENCY] = "dependency",
+    [REASON_SCHEDULED] = "scheduled",
+    [REASON_BACKOFF] = "backoff",
+    [REASON_PAUSED] = "paused",
+    [REASON_COOLDOWN] = "cooldown",
+    [REASON_UNHEALTHY] = "unhealthy",
+    [REASON_NO_WORKER] = "no_worker",
+    [REASON_SLOTS] = "slots",
+    NULL,
+};
+
+static enum reason reason_of(const struct engine *engine, const struct profile *profile,
                              const struct task *task)
 {
     if (task->status == TASK_BLOCKED)
-        return "dependency";
+        return REASON_DEPENDENCY;
     if (task->status == TASK_SCHEDULED)
-        return task->place == task->run_at ? "scheduled" : "backoff";
+        return task->place == task->run_at ? REASON_SCHEDULED : REASON_BACKOFF;
     if (profile->is_removed || !profile_is_active(profile))
-        return "paused";
+        return REASON_PAUSED;
     if (cooldown_blocks(profile_cooldown(profile), engine->now.mono))
-        return "cooldown";
+        return REASON_COOLDOWN;
     if (profile_is_probing(profile))
-        return "unhealthy";
+        return REASON_UNHEALTHY;
     if (lacks_worker(engine, profile))
-        return "no_worker";
-    return "slots";
+        return REASON_NO_WORKER;
+    return REASON_SLOTS;
 }
 
 /* When a task at this place starts, or 0: a scheduled one when it is due, a queued one when its
@@ -235,7 +259,7 @@ int engine_pending(struct engine *engine, const struct task *task, int64_t posit
     if (position < 0 || position > ENGINE_POSITION_MAX)
         position = 0;
     *ret_pending = (struct engine_pending){
-        .reason = reason_of(engine, profile, task),
+        .reason = engine_pending_reasons[reason_of(engine, profile, task)],
         .position = position,
         .eta = eta_of(engine, profile, task, position),
     };

@@ -10,7 +10,7 @@ static const struct param no_params[] = {{.type = PARAM_END}};
 
 static const struct rpc_method own_methods[] = {
     {"rpc.discover", "This document: every method and its parameters, as OpenRPC.", no_params,
-     discover, .is_reading = true},
+     &shape_object, discover, .is_reading = true},
     {0},
 };
 
@@ -43,22 +43,35 @@ static void print_method(const struct rpc_method *method, const struct settings 
         param_print_schema(p, settings, out);
         buf_add_char(out, '}');
     }
-    buf_add_text(out, "],\"result\":{\"name\":\"result\",\"schema\":{}}}");
+    buf_add_text(out, "],\"result\":{\"name\":\"result\",\"schema\":");
+    shape_print(method->result, out);
+    buf_add_text(out, "}}");
+}
+
+void rpc_print_document(const struct settings *settings, struct buf *out)
+{
+    CLEANUP(shape_list_deinit) struct shape_list shapes = {0};
+    const char *separator = "";
+
+    buf_add_text(out, "{\"openrpc\":\"1.2.6\",\"info\":{\"title\":\"acpd\",\"version\":"
+                      "\"" ACPD_VERSION "\"},\"methods\":[");
+    for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+        for (const struct rpc_method *m = tables[i]; m->name; m++) {
+            buf_add_text(out, separator);
+            print_method(m, settings, out);
+            shape_list_add(&shapes, m->result);
+            separator = ",";
+        }
+    }
+    shape_list_add(&shapes, &shape_event);
+    shape_list_add(&shapes, &shape_error);
+    buf_add_text(out, "],\"components\":{\"schemas\":");
+    shape_list_print(&shapes, out);
+    buf_add_text(out, "}}");
 }
 
 static enum rpc_outcome discover(struct rpc_call *call)
 {
-    const char *separator = "";
-
-    buf_add_text(call->out, "{\"openrpc\":\"1.2.6\",\"info\":{\"title\":\"acpd\",\"version\":"
-                            "\"" ACPD_VERSION "\"},\"methods\":[");
-    for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
-        for (const struct rpc_method *m = tables[i]; m->name; m++) {
-            buf_add_text(call->out, separator);
-            print_method(m, engine_settings(call->engine), call->out);
-            separator = ",";
-        }
-    }
-    buf_add_text(call->out, "]}");
+    rpc_print_document(engine_settings(call->engine), call->out);
     return RPC_REPLY;
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The methods. Adding one is adding a row to a table (rpc/methods_*.c): its name, its parameters,
- * its handler and a summary. Errors, checks and rpc.discover follow from the row.
+ * The methods. Adding one is adding a row to a table (rpc/methods_*.c): its name, a summary, its
+ * parameters, the shape of its result and its handler. Errors, checks and rpc.discover follow from
+ * the row.
  */
 #pragma once
 
 #include "rpc/call.h"
 #include "rpc/param.h"
+#include "rpc/shapes.h"
 
 /* How a handler ends: with a result printed to call->out, with rpc_error(), or, having set
  * call->deadline, by asking to be run again in this pass and the next ones. */
@@ -16,6 +18,7 @@ struct rpc_method {
     const char *name;
     const char *summary;
     const struct param *params;
+    const struct shape *result;
     enum rpc_outcome (*handler)(struct rpc_call *call);
     bool is_guarded; /* not for processes of attempts */
     bool is_for_own; /* these may call it for tasks that descend from theirs */
@@ -33,6 +36,9 @@ extern const struct rpc_method rpc_system_methods[];
 
 /** NULL: there is none of this name. */
 const struct rpc_method *rpc_method_find(const char *name);
+
+/** Prints every method, its parameters and its result as an OpenRPC document. */
+void rpc_print_document(const struct settings *settings, struct buf *out);
 
 /** Ends a call with an error; `format` names the thing: profile "x" not found. */
 enum rpc_outcome rpc_error(struct rpc_call *call, enum rpc_code code, const char *format, ...)

@@ -221,12 +221,12 @@ static enum rpc_outcome get_metrics_export(struct rpc_call *call)
 
 const struct rpc_method rpc_metrics_methods[] = {
     {"get_metrics_history", "The past of a profile, or of all, as a series of equal spans of time.",
-     history_params, get_metrics_history, .is_reading = true},
+     history_params, &shape_metrics_history, get_metrics_history, .is_reading = true},
     {"get_capacity",
      "How busy the slots of profiles are, how long tasks will wait, and how many slots "
      "keep that short.",
-     capacity_params, get_capacity, .is_reading = true},
+     capacity_params, SHAPE_ARRAY_OF(shape_capacity), get_capacity, .is_reading = true},
     {"get_metrics_export", "The figures as Prometheus reads them: text, as one string.", no_params,
-     get_metrics_export, .is_reading = true},
+     &shape_string, get_metrics_export, .is_reading = true},
     {0},
 };

@@ -55,8 +55,8 @@ static enum rpc_outcome answer_permission(struct rpc_call *call)
 
 const struct rpc_method rpc_permission_methods[] = {
     {"list_permissions", "The questions of agents that wait for an answer.", no_params,
-     list_permissions, .is_reading = true},
+     SHAPE_ARRAY_OF(shape_permission), list_permissions, .is_reading = true},
     {"answer_permission", "Answers an agent's question with one of its options.", answer_params,
-     answer_permission, .is_guarded = true, .is_audited = true},
+     &shape_success, answer_permission, .is_guarded = true, .is_audited = true},
     {0},
 };

@@ -180,10 +180,11 @@ static enum rpc_outcome subscribe(struct rpc_call *call)
 }
 
 const struct rpc_method rpc_system_methods[] = {
-    {"get_health", "How acpd and its profiles are.", no_params, get_health, .is_reading = true},
-    {"reload_config", "Reads the configuration file again; a bad one changes nothing.", no_params,
-     reload_config, .is_guarded = true, .is_audited = true},
-    {"subscribe", "Events on this connection, as they are committed.", subscribe_params, subscribe,
+    {"get_health", "How acpd and its profiles are.", no_params, &shape_health, get_health,
      .is_reading = true},
+    {"reload_config", "Reads the configuration file again; a bad one changes nothing.", no_params,
+     &shape_success, reload_config, .is_guarded = true, .is_audited = true},
+    {"subscribe", "Events on this connection, as they are committed.", subscribe_params,
+     &shape_subscription, subscribe, .is_reading = true},
     {0},
 };

@@ -243,16 +243,16 @@ static enum rpc_outcome get_task_log(struct rpc_call *call)
 }
 
 const struct rpc_method rpc_task_methods[] = {
-    {"get_task", "One task.", id_params, get_task, .is_reading = true},
-    {"list_tasks", "Tasks, the newest first, a page at a time.", list_params, list_tasks,
-     .is_reading = true},
+    {"get_task", "One task.", id_params, &shape_task, get_task, .is_reading = true},
+    {"list_tasks", "Tasks, the newest first, a page at a time.", list_params, &shape_task_page,
+     list_tasks, .is_reading = true},
     {"update_task", "Changes a waiting task's priority, time or profile.", update_params,
-     update_task, .is_for_own = true},
+     &shape_task, update_task, .is_for_own = true},
     {"cancel_task", "Cancels a task that has not finished; what runs of it is stopped.", id_params,
-     cancel_task, .is_for_own = true},
+     &shape_task, cancel_task, .is_for_own = true},
     {"retry_task", "Queues a failed or cancelled task again, with a new budget of attempts.",
-     id_params, retry_task, .is_for_own = true},
-    {"get_task_log", "What an attempt wrote, a page at a time.", log_params, get_task_log,
-     .is_reading = true},
+     id_params, &shape_task, retry_task, .is_for_own = true},
+    {"get_task_log", "What an attempt wrote, a page at a time.", log_params, &shape_log_page,
+     get_task_log, .is_reading = true},
     {0},
 };

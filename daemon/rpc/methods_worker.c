@@ -267,12 +267,12 @@ static enum rpc_outcome fail_task(struct rpc_call *call)
 
 const struct rpc_method rpc_worker_methods[] = {
     {"claim_task", "Takes the next task of some profiles, waiting for one if told.", claim_params,
-     claim_task, .is_guarded = true},
+     &shape_claim, claim_task, .is_guarded = true},
     {"extend_lease", "Holds a claimed task for another length of its lease.", extend_params,
-     extend_lease, .is_guarded = true},
-    {"complete_task", "Ends a claimed task with its result.", complete_params, complete_task,
-     .is_guarded = true},
-    {"fail_task", "Ends a claimed task's attempt with an error.", fail_params, fail_task,
-     .is_guarded = true},
+     &shape_lease_extension, extend_lease, .is_guarded = true},
+    {"complete_task", "Ends a claimed task with its result.", complete_params, &shape_task,
+     complete_task, .is_guarded = true},
+    {"fail_task", "Ends a claimed task's attempt with an error.", fail_params, &shape_task,
+     fail_task, .is_guarded = true},
     {0},
 };

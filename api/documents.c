@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * api-documents OPENRPC OPENAPI: writes what rpc.discover and GET /api/openapi.json say under the
+ * default settings.
+ */
+#include <stdio.h>
+
+#include "common/alloc.h"
+#include "config.h"
+#include "gateway/api.h"
+#include "rpc/method.h"
+
+static bool write_file(const char *path, const struct buf *text)
+{
+    FILE *file = fopen(path, "w");
+    bool is_written = file && fwrite(text->data, 1, text->len, file) == text->len;
+
+    is_written &= file && fclose(file) == 0;
+    if (!is_written)
+        perror(path);
+    return is_written;
+}
+
+int main(int argc, char **argv)
+{
+    CLEANUP(settings_deinit) struct settings settings = {0};
+    CLEANUP(buf_deinit) struct buf openrpc = {0}, openapi = {0};
+    CLEANUP(json_putp) struct json_object *document = NULL;
+    CLEANUP(freep) char *error = NULL;
+    struct json_reader *reader = json_reader_new();
+    const char *reason;
+    size_t offset;
+
+    if (argc != 3 || config_load(NULL, "acpd-demo", &settings, &error) < 0)
+        return EXIT_FAILURE;
+    rpc_print_document(&settings, &openrpc);
+    json_reader_parse(reader, openrpc.data, openrpc.len, &document, &reason, &offset);
+    json_reader_free(reader);
+    openapi_print(document, &openapi);
+    buf_add_char(&openrpc, '\n');
+    return write_file(argv[1], &openrpc) && write_file(argv[2], &openapi) ? EXIT_SUCCESS
+                                                                          : EXIT_FAILURE;
+}
