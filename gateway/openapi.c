@@ -50,19 +50,33 @@ static void print_parameter(const char *name, bool in_path, struct json_object *
                json_compact(json_get(param, "schema")));
 }
 
-static void print_response(const struct route *route, struct buf *out)
+/* What a route returns: the method's result, or what the gateway makes of it. */
+static void print_result(const struct route *route, struct json_object *method, struct buf *out)
 {
-    static const char *const types[] = {
-        [ROUTE_JSON] = "application/json",
-        [ROUTE_TEXT] = "text/plain",
-        [ROUTE_OPENAPI] = "application/json",
-        [ROUTE_EVENTS] = "text/event-stream",
-    };
+    switch (route->format) {
+    case ROUTE_JSON:
+        buf_printf(out, "{\"application/json\":{\"schema\":%s}}",
+                   json_compact(json_get(json_get(method, "result"), "schema")));
+        break;
+    case ROUTE_TEXT:
+        buf_add_text(out, "{\"text/plain\":{\"schema\":{\"type\":\"string\"}}}");
+        break;
+    case ROUTE_OPENAPI:
+        buf_add_text(out, "{\"application/json\":{\"schema\":{\"type\":\"object\"}}}");
+        break;
+    case ROUTE_EVENTS: /* what is in `data` of each */
+        buf_add_text(out, "{\"text/event-stream\":{\"schema\":"
+                          "{\"$ref\":\"#/components/schemas/Event\"}}}");
+        break;
+    }
+}
 
-    buf_printf(out,
-               "\"responses\":{\"%d\":{\"description\":\"Done.\",\"content\":{\"%s\":{}}},"
-               "\"default\":{\"$ref\":\"#/components/responses/Error\"}}",
-               route->status, types[route->format]);
+static void print_responses(const struct route *route, struct json_object *method, struct buf *out)
+{
+    buf_printf(out, "\"responses\":{\"%d\":{\"description\":\"Done.\",\"content\":", route->status);
+    print_result(route, method, out);
+    buf_add_text(out, "},\"4XX\":{\"$ref\":\"#/components/responses/Error\"},"
+                      "\"5XX\":{\"$ref\":\"#/components/responses/Error\"}}");
 }
 
 static void print_operation(const struct route *route, struct json_object *method, struct buf *out)
@@ -102,7 +116,7 @@ static void print_operation(const struct route *route, struct json_object *metho
                    "\"requestBody\":{\"required\":%s,\"content\":{\"application/json\":{\"schema\":"
                    "{\"type\":\"object\",\"properties\":{%s},\"required\":[%s]}}}},",
                    required.len ? "true" : "false", buf_text(&properties), buf_text(&required));
-    print_response(route, out);
+    print_responses(route, method, out);
     buf_add_char(out, '}');
 }
 
@@ -114,11 +128,71 @@ static bool is_first_of_path(const struct route *route)
     return true;
 }
 
+static void add_schema(struct json_object *schemas, const char *name, struct json_object *used);
+
+/* Adds the schemas that a part of the document refers to. */
+static void add_references(struct json_object *schemas, struct json_object *part,
+                           struct json_object *used)
+{
+    static const char prefix[] = "#/components/schemas/";
+
+    if (json_object_is_type(part, json_type_array))
+        for (size_t i = 0; i < json_object_array_length(part); i++)
+            add_references(schemas, json_object_array_get_idx(part, i), used);
+    if (!json_object_is_type(part, json_type_object))
+        return;
+    json_object_object_foreach(part, key, value)
+    {
+        if (strcmp(key, "$ref") == 0)
+            add_schema(schemas, json_object_get_string(value) + strlen(prefix), used);
+        else
+            add_references(schemas, value, used);
+    }
+}
+
+static void add_schema(struct json_object *schemas, const char *name, struct json_object *used)
+{
+    struct json_object *schema = json_get(schemas, name);
+
+    if (!schema || json_get(used, name))
+        return;
+    json_object_object_add(used, name, json_object_get(schema));
+    add_references(schemas, schema, used);
+}
+
+static void print_components(struct json_object *document, struct buf *out)
+{
+    struct json_object *schemas = json_get(json_get(document, "components"), "schemas");
+    CLEANUP(json_putp) struct json_object *used = json_object_new_object();
+
+    for (const struct route *route = routes; route->verb; route++) {
+        struct json_object *method = route_method(document, route->method);
+
+        if (route->format == ROUTE_JSON)
+            add_references(schemas, json_get(method, "result"), used);
+        else if (route->format == ROUTE_EVENTS)
+            add_schema(schemas, "Event", used);
+    }
+    add_schema(schemas, "ErrorData", used);
+    buf_printf(out,
+               "{\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"}},"
+               "\"responses\":{\"Error\":{\"description\":\"What went wrong.\",\"content\":"
+               "{\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/Error\"}}}}},"
+               "\"schemas\":{\"Error\":{\"description\":\"What went wrong.\",\"type\":\"object\","
+               "\"properties\":{\"error\":{\"description\":\"in words\",\"type\":\"string\"},"
+               "\"code\":{\"description\":\"as JSON-RPC has it\",\"type\":\"integer\"},"
+               "\"data\":{\"$ref\":\"#/components/schemas/ErrorData\"}},"
+               "\"required\":[\"error\",\"code\"]},%s}",
+               json_compact(used) + 1);
+}
+
 void openapi_print(struct json_object *document, struct buf *out)
 {
     buf_add_text(out, "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"acpd\",\"version\":"
                       "\"" ACPD_VERSION "\",\"description\":\"Hands work to profiles of AI agents "
-                      "and programs, and loses none of it.\"},\"servers\":[{\"url\":\"/\"}],"
+                      "and programs, and loses none of "
+                      "it.\",\"license\":{\"name\":\"MIT\",\"identifier\":\"MIT\"}},\"servers\":[{"
+                      "\"url\":\"/\"}],"
                       "\"security\":[{},{\"bearer\":[]}],\"paths\":{");
     for (const struct route *path = routes; path->verb; path++) {
         const char *separator = "";
@@ -138,11 +212,7 @@ void openapi_print(struct json_object *document, struct buf *out)
         }
         buf_add_char(out, '}');
     }
-    buf_add_text(out,
-                 "},\"components\":{\"securitySchemes\":{\"bearer\":{\"type\":\"http\","
-                 "\"scheme\":\"bearer\"}},\"responses\":{\"Error\":{\"description\":\"What went "
-                 "wrong, in words and as JSON-RPC's code.\",\"content\":{\"application/json\":"
-                 "{\"schema\":{\"type\":\"object\",\"properties\":{\"error\":{\"type\":"
-                 "\"string\"},\"code\":{\"type\":\"integer\"},\"data\":{\"type\":\"object\"}},"
-                 "\"required\":[\"error\",\"code\"]}}}}}}}\n");
+    buf_add_text(out, "},\"components\":");
+    print_components(document, out);
+    buf_add_text(out, "}\n");
 }
