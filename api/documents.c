@@ -4,17 +4,34 @@
  * default settings.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "common/alloc.h"
 #include "config.h"
 #include "gateway/api.h"
 #include "rpc/method.h"
 
+static bool holds(const char *path, const struct buf *text)
+{
+    CLEANUP(freep) char *held = xmalloc(text->len + 1);
+    FILE *file = fopen(path, "r");
+    size_t len = file ? fread(held, 1, text->len + 1, file) : 0;
+
+    if (file)
+        fclose(file);
+    return file && len == text->len && memcmp(held, text->data, len) == 0;
+}
+
+/* What has not changed stays as old as it is, so that nothing is made from it again. */
 static bool write_file(const char *path, const struct buf *text)
 {
-    FILE *file = fopen(path, "w");
-    bool is_written = file && fwrite(text->data, 1, text->len, file) == text->len;
+    bool is_written;
+    FILE *file;
 
+    if (holds(path, text))
+        return true;
+    file = fopen(path, "w");
+    is_written = file && fwrite(text->data, 1, text->len, file) == text->len;
     is_written &= file && fclose(file) == 0;
     if (!is_written)
         perror(path);

@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# build.sh SOURCE OUTPUT STAMP: builds the dashboard with Vite into OUTPUT, in a private copy of its
-# sources, and touches STAMP. npm is asked only when the lock file has changed.
+# build.sh SOURCE API OUTPUT STAMP: builds the dashboard with Vite into OUTPUT, in a private copy of its
+# sources, with types made from the OpenAPI document API, and touches STAMP. npm is asked only when the lock
+# file has changed.
 set -eu
-source=$1 output=$(realpath -m "$2") stamp=$(realpath -m "$3")
+source=$1 api=$2 output=$(realpath -m "$3") stamp=$(realpath -m "$4")
 work=$output.work
 
 retry() {
@@ -18,7 +19,7 @@ mkdir -p "$work"
 rm -rf "$work/src" "$work/public" "$work/test" "$work/dist"
 cp -R "$source/src" "$source/public" "$source/test" "$work"
 cp "$source/index.html" "$source/package.json" "$source/package-lock.json" "$source/tsconfig.json" \
-    "$source/vite.config.ts" "$work"
+    "$source/vite.config.ts" "$api" "$work"
 cd "$work"
 if ! cmp -s package-lock.json node_modules/.acpd-lock; then
     retry npm ci --no-audit --no-fund --prefer-offline --fetch-timeout=60000 >npm.log 2>&1 ||

@@ -157,6 +157,7 @@ static const struct param update_params[] = {
      .doc = "The new priority."},
     {.name = "runAt",
      .type = PARAM_TIME,
+     .takes_null = true,
      .doc = "Not to be started before this; null: as soon as possible."},
     {.name = "profile", .type = PARAM_STRING, .max_bytes = 256, .doc = "The profile to go to."},
     END,

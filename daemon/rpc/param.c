@@ -352,7 +352,8 @@ void param_print_schema(const struct param *param, const struct settings *settin
         buf_add_text(out, "\"type\":\"boolean\"");
         break;
     case PARAM_TIME:
-        buf_add_text(out, "\"type\":\"string\",\"format\":\"date-time\"");
+        buf_printf(out, "\"type\":%s,\"format\":\"date-time\"",
+                   param->takes_null ? "[\"string\",\"null\"]" : "\"string\"");
         break;
     case PARAM_ENUM:
         buf_add_text(out, "\"enum\":[");

@@ -33,6 +33,7 @@ struct param {
     enum param_type type;
     const char *doc;
     bool is_required;
+    bool takes_null;            /* which means something else than leaving it out */
     const char *alias;          /* another name that is accepted */
     double min, max;            /* of a number; both 0: unbounded */
     size_t max_bytes;           /* of a string, or each of several; 0: see limit */

@@ -148,6 +148,8 @@ static void print_schema(const struct shape *shape, bool is_nullable, struct buf
         print_type("object", is_nullable, out);
         if (shape->members)
             print_members(shape->members, out);
+        else
+            buf_add_text(out, ",\"additionalProperties\":true");
         break;
     case SHAPE_ONE_OF:
         print_choices(shape, out);

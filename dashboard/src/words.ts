@@ -1,5 +1,5 @@
 // What statuses, reasons and classes of error mean, in plain words.
-import type { Priority, Range, Reason, Status } from './api';
+import type { ErrorClass, Priority, Range, Reason, Status, Term } from './api';
 
 export const statusWords: Record<Status, string> = {
   scheduled: 'Scheduled',
@@ -24,7 +24,7 @@ export const reasonWords: Record<Reason, string> = {
 };
 
 /** What an error's class says about the attempt. */
-export const classWords: Record<string, string> = {
+export const classWords: Record<ErrorClass, string> = {
   exit: 'The program failed',
   signal: 'The program was killed by a signal',
   timeout: 'It took longer than it may',
@@ -40,7 +40,7 @@ export const classWords: Record<string, string> = {
   invalid: 'The task cannot work as it is',
 };
 
-export const termWords: Record<string, string> = {
+export const termWords: Record<Term, string> = {
   capability: 'how specialised the profile is',
   load: 'how soon it would be done',
   history: 'how often it succeeded lately',

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { LogEntry } from '../src/api';
 import { joined, plain } from '../src/pages/tasks/log';
 
-const entry = (stream: string, text: string, continues?: boolean): LogEntry =>
+const entry = (stream: LogEntry['stream'], text: string, continues?: true): LogEntry =>
   ({ at: '2026-01-01T00:00:00.000Z', stream, text, ...(continues && { continues }) });
 const texts = (entries: LogEntry[]) => entries.map(({ stream, text }) => `${stream}: ${text}`);
 

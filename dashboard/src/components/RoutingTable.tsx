@@ -1,11 +1,11 @@
-import type { Candidate } from '../api';
+import type { Candidate, Term } from '../api';
 import { colorOf, roleOf } from '../store';
 import { termWords } from '../words';
 import { Bar, Swatch } from './marks';
 
 /** Who was judged, with the terms behind each score. */
 export function RoutingTable({ candidates, best }: { candidates: Candidate[]; best: string | null }) {
-  const terms = Object.keys(candidates.find((c) => !c.rejected)?.terms ?? {});
+  const terms = Object.keys(candidates.find((c) => !c.rejected)?.terms ?? {}) as Term[];
   return (
     <div class="table-wrap" tabIndex={0} role="region" aria-label="Routing decision">
       <table class="grid routing">

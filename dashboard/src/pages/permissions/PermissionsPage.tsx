@@ -10,14 +10,17 @@ const SETTLE_MS = 700;
 
 const rejects = (kind: string): boolean => kind.startsWith('reject');
 
-/** What the agent wants to do, as it says it. */
+/** What the agent wants to do, as it says it: nothing of it is certain. */
 function ToolCall({ call }: { call: Permission['toolCall'] }) {
+  const { title, kind, locations } = call;
   const raw = call.rawInput === undefined ? null
     : typeof call.rawInput === 'string' ? call.rawInput : JSON.stringify(call.rawInput, null, 2);
   return (
     <>
-      <p class="question-title">{call.title ?? 'use a tool'} {call.kind && <span class="pill off">{call.kind}</span>}</p>
-      {call.locations?.map(({ path }) => <code key={path}>{path}</code>)}
+      <p class="question-title">
+        {typeof title === 'string' ? title : 'use a tool'} {typeof kind === 'string' && <span class="pill off">{kind}</span>}
+      </p>
+      {Array.isArray(locations) && locations.map(({ path }) => <code key={path}>{String(path)}</code>)}
       {raw && raw !== '{}' && <pre tabIndex={0}>{raw}</pre>}
     </>
   );

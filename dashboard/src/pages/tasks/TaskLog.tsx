@@ -51,7 +51,9 @@ function useLog(id: number, attempt: number): Log {
 
 /** An update of another session than the task's is marked as such. */
 const streamWords = ({ stream, update }: LogEntry) =>
-  stream === 'other-session' ? 'other session' : update?.sessionUpdate?.replace(/_chunk$/, '').replaceAll('_', ' ') ?? stream;
+  stream === 'other-session' ? 'other session'
+    : typeof update?.sessionUpdate === 'string' ? update.sessionUpdate.replace(/_chunk$/, '').replaceAll('_', ' ')
+      : stream;
 
 function Entry({ entry }: { entry: LogEntry }) {
   const at = parse(entry.at);
