@@ -19,6 +19,7 @@ import time
 BUILD = pathlib.Path(os.environ.get("ACPD_BUILD", pathlib.Path(__file__).parents[1] / "build"))
 ACPD = BUILD / "daemon" / "acpd"
 GATEWAY = BUILD / "gateway" / "acp-gateway"
+schemas = None  # what replies are compared with: a schema.Schemas, of pytest's
 DEADLINE = 60  # seconds that a condition may take; generous, so that only a fault exceeds it
 
 
@@ -67,6 +68,7 @@ class Client:
         self.socket.connect(str(path))
         self.received = b""
         self.last_id = 0
+        self.methods = {}  # what was called, by id; None where an id was used twice
 
     def close(self):
         self.socket.close()
@@ -78,7 +80,22 @@ class Client:
         self.close()
 
     def send(self, data):
+        if schemas:
+            self.note(data if isinstance(data, bytes) else data.encode())
         self.socket.sendall(data if isinstance(data, bytes) else data.encode())
+
+    def note(self, data):
+        """What is called in these lines, as far as they are whole and good."""
+        for line in data.splitlines():
+            try:
+                calls = json.loads(line)
+            except ValueError:
+                continue
+            for call in calls if isinstance(calls, list) else [calls]:
+                if isinstance(call, dict) and isinstance(call.get("id"), (int, str)):
+                    method = call.get("method")
+                    same = self.methods.setdefault(call["id"], method) == method
+                    self.methods[call["id"]] = method if same else None
 
     def send_call(self, method, **params):
         self.last_id += 1
@@ -99,7 +116,13 @@ class Client:
 
     def reply(self):
         line = self.line()
-        return None if line is None else json.loads(line)
+        if line is None:
+            return None
+        reply = json.loads(line)
+        for message in (reply if isinstance(reply, list) else [reply]) if schemas else []:
+            id = message.get("id")
+            schemas.check_message(message, self.methods.get(id) if isinstance(id, (int, str)) else None)
+        return reply
 
     def call(self, method, **params):
         id = self.send_call(method, **params)
@@ -462,6 +485,7 @@ class Gateway:
         self.port = port
         self.process = None
         self.connection = None
+        self.is_before_acpd = True  # and not before something that says what it likes
 
     def arguments(self):
         listen = f"127.0.0.1:{self.port}" if self.listen is None else self.listen
@@ -548,7 +572,10 @@ class Gateway:
         try:
             connection.request(verb, path, body.encode() if isinstance(body, str) else body, all)
             reply = connection.getresponse()
-            return Answer(reply.status, reply.getheaders(), reply.read())
+            answer = Answer(reply.status, reply.getheaders(), reply.read())
+            if schemas and self.is_before_acpd and verb != "HEAD":
+                schemas.check_answer(verb, path, answer.status, answer.headers.get("content-type"), answer.body)
+            return answer
         except (ConnectionError, http.client.BadStatusLine):
             connection.close()
             if fresh or connection is not self.connection or verb != "GET":

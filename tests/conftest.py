@@ -8,7 +8,11 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+import acpd  # noqa: E402
 from acpd import Daemon, Gateway  # noqa: E402
+from schema import Schemas  # noqa: E402
+
+acpd.schemas = Schemas(acpd.BUILD / "api")
 
 
 @pytest.fixture

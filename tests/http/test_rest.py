@@ -300,6 +300,7 @@ def test_every_code_of_the_daemon_has_a_status(daemon, make_gateway, folder, cod
     line = json.dumps({"jsonrpc": "2.0", "id": 1, "error": error}) + "\n"
     middle = Middle(folder / "middle.sock", daemon, lambda call, forward: line.encode())
     gateway = make_gateway(middle)
+    gateway.is_before_acpd = False
     for verb, path in (("GET", "/api/health"), ("POST", "/api/tasks"), ("GET", "/metrics")):
         answer = gateway.request(verb, path)
         assert answer.error(status, code) == {
