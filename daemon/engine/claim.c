@@ -18,7 +18,7 @@ static int claim_tasks(struct engine *engine, struct profile *profile, int limit
         return 0;
     /* A profile that cools down is probed by one attempt. */
     count = profile_cooldown(profile)->length ? 1 : profile_free_slots(profile);
-    r = queue_claim(engine, profile, (size_t)(count < limit ? count : limit), &tasks);
+    r = queue_claim(engine, profile, (size_t)(count < limit ? count : limit), NULL, &tasks);
     if (store_is_damage(engine->store, r))
         return 0;
     if (r < 0)

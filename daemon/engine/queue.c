@@ -131,7 +131,7 @@ int queue_add(struct engine *engine, struct engine_admission *admission, int64_t
 }
 
 int queue_claim(struct engine *engine, struct profile *profile, size_t limit,
-                struct store_tasks *ret_tasks)
+                const struct store_lease *lease, struct store_tasks *ret_tasks)
 {
     const struct cooldown *cooldown = profile_cooldown(profile);
     int r = store_claim(engine->store,
@@ -140,6 +140,7 @@ int queue_claim(struct engine *engine, struct profile *profile, size_t limit,
                             .avoided = cooldown->length ? cooldown->task_id : 0,
                             .limit = limit,
                             .now = engine->now.wall,
+                            .lease = lease,
                         },
                         ret_tasks);
 
@@ -210,7 +211,6 @@ int queue_finish(struct engine *engine, struct profile *profile, const struct ta
         .type = task->type,
         .usage = end->usage,
         .cost = end->cost,
-        .is_leased = end->is_leased,
     };
     struct task after = *task;
     struct task_counts delta = {0};

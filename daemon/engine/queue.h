@@ -15,9 +15,10 @@
  *  ENGINE_DEDUPLICATED: *admission->task is now the first one of its key. ENGINE_QUEUE_FULL. */
 MUST_CHECK int queue_add(struct engine *engine, struct engine_admission *admission, int64_t limit);
 
-/** Takes the first queued tasks of the profile, which then run. None when none is queued. */
+/** Takes the first queued tasks of the profile, which then run. None when none is queued. A single
+ *  one may be for a worker, by a lease; else `lease` is NULL. */
 MUST_CHECK int queue_claim(struct engine *engine, struct profile *profile, size_t limit,
-                           struct store_tasks *ret_tasks);
+                           const struct store_lease *lease, struct store_tasks *ret_tasks);
 
 /** How an attempt ended. */
 struct queue_end {
@@ -25,7 +26,6 @@ struct queue_end {
     const char *message, *result, *tail, *usage;
     struct metrics_cost cost;
     int64_t duration_ms;
-    bool is_leased;
 };
 
 /** Ends the attempt that a running task is in: its task is finished, or waits for another one.

@@ -12,20 +12,21 @@
 #include "engine/runner.h"
 #include "engine/settle.h"
 
+#define ADOPTED_PER_STEP 256
+
 /* Whether `a` comes first in the order of a queue. */
 static bool is_before(const struct task *a, const struct task *b)
 {
     return a->place != b->place ? a->place < b->place : a->id < b->id;
 }
 
-static char *make_token(int64_t attempt)
+static char *make_token(void)
 {
     unsigned char random[16];
     struct buf token = {0};
 
     if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
         abort();
-    buf_printf(&token, "%lld-", (long long)attempt);
     for (size_t i = 0; i < sizeof(random); i++)
         buf_printf(&token, "%02x", random[i]);
     return buf_take(&token);
@@ -66,6 +67,7 @@ int engine_claim(struct engine *engine, struct profile *const *profiles, size_t 
 {
     CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
     CLEANUP(task_deinit) struct task first = {0};
+    CLEANUP(freep) char *token = NULL;
     struct profile *best = NULL;
     struct attempt *attempt;
     int r;
@@ -86,36 +88,35 @@ int engine_claim(struct engine *engine, struct profile *const *profiles, size_t 
     }
     if (!best)
         return ENGINE_NOT_FOUND;
-    r = queue_claim(engine, best, 1, &tasks);
+    token = make_token();
+    lease_ms = lease_ms ? lease_ms : best->config.runner.lease_ms;
+    r = queue_claim(
+        engine, best, 1,
+        &(struct store_lease){.token = token, .length_ms = lease_ms, .worker = (char *)worker},
+        &tasks);
     if (r < 0)
         return r;
     if (!tasks.count)
         return ENGINE_NOT_FOUND;
     attempt = attempt_begin(engine, best, &tasks.tasks[0], &runner_lease);
-    attempt->lease = make_token(attempt->number);
-    attempt->lease_ms = lease_ms ? lease_ms : best->config.runner.lease_ms;
-    attempt->lease_until = engine->now.mono + attempt->lease_ms;
-    r = store_put_lease(engine->store, &(struct store_lease){
-                                           .task_id = attempt->task_id,
-                                           .attempt = attempt->number,
-                                           .token = attempt->lease,
-                                           .lease_ms = attempt->lease_ms,
-                                           .worker = (char *)worker,
-                                       });
-    if (r < 0)
-        return r;
-    *ret_token = xstrdup(attempt->lease);
+    attempt->lease = xstrdup(token);
+    attempt->lease_ms = lease_ms;
+    attempt->lease_until = engine->now.mono + lease_ms;
+    *ret_token = STEAL(token);
     *ret_task = &attempt->task;
     return 0;
 }
 
-/* The attempt that the token stands for: it begins with the attempt's number. NULL: there is none.
- */
+/* The attempt that the token stands for, or NULL. */
 static struct attempt *find_held(const struct engine *engine, int64_t id, const char *token)
 {
-    struct attempt *attempt = attempt_find(engine, id, strtoll(token, NULL, 10));
+    list_for_each (link, &engine->attempts) {
+        struct attempt *attempt = list_entry(link, struct attempt, link);
 
-    return attempt && attempt->lease && strcmp(attempt->lease, token) == 0 ? attempt : NULL;
+        if (attempt->task_id == id && attempt->lease && strcmp(attempt->lease, token) == 0)
+            return attempt;
+    }
+    return NULL;
 }
 
 /* ENGINE_CONFLICT: the attempt is no longer its owner's. */
@@ -182,26 +183,21 @@ void engine_release_claim(struct engine *engine, int64_t id, const char *token)
 }
 
 /* A worker that lives on keeps its task: at least its full lease again. */
-static void adopt(struct store_lease *lease, void *data)
+static void adopt(struct engine *engine, struct store_leased *leased)
 {
-    struct engine *engine = data;
-    CLEANUP(task_deinit) struct task task = {0};
-    struct profile *profile;
+    struct profile *profile = roster_find_id(&engine->roster, leased->task.profile_id);
     struct attempt *attempt;
 
-    if (store_get_task(engine->store, lease->task_id, &task) <= 0)
-        return;
-    profile = roster_find_id(&engine->roster, task.profile_id);
     if (!profile)
         return;
-    attempt = attempt_new(engine, profile, &task, &runner_lease);
+    attempt = attempt_new(engine, profile, &leased->task, &runner_lease);
     attempt->state = ATTEMPT_RUNNING;
     /* Only durations are told from this; what the wall clock did meanwhile expires nothing. */
     if (attempt->task.started_at < engine->now.wall)
         attempt->started_mono -= engine->now.wall - attempt->task.started_at;
     attempt->slot.started = attempt->started_mono;
-    attempt->lease = STEAL(lease->token);
-    attempt->lease_ms = lease->lease_ms;
+    attempt->lease = STEAL(leased->lease.token);
+    attempt->lease_ms = leased->lease.length_ms;
     attempt->lease_until = engine->now.mono + attempt->lease_ms;
     attempt_arm(attempt);
     profile->staged.slots_used++;
@@ -210,7 +206,19 @@ static void adopt(struct store_lease *lease, void *data)
 
 int lease_adopt_all(struct engine *engine)
 {
-    return store_list_leases(engine->store, adopt, engine);
+    struct store_cursor cursor = {0};
+    int r = STORE_DONE;
+
+    while (r == STORE_DONE) {
+        struct store_leased *leased = NULL;
+        size_t count = 0;
+
+        r = store_list_leased(engine->store, &cursor, ADOPTED_PER_STEP, &leased, &count);
+        for (size_t i = 0; i < count; i++)
+            adopt(engine, &leased[i]);
+        store_leased_free(leased, count);
+    }
+    return r < 0 ? r : 0;
 }
 
 /* Its worker learns of it with its next word. */

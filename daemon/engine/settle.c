@@ -72,7 +72,6 @@ int attempt_settle(struct attempt *attempt)
         .usage = attempt->usage,
         .cost = attempt->cost,
         .duration_ms = attempt->ended_mono - attempt->started_mono,
-        .is_leased = attempt->lease != NULL,
     };
     struct task after;
     int r = queue_finish(attempt->engine, attempt->profile, &attempt->task, &end, &after);

@@ -99,7 +99,6 @@ static int cancel_running(struct engine *engine, struct profile *profile, struct
         .class = ERROR_CANCELLED,
         .message = message,
         .duration_ms = attempt ? engine->now.mono - attempt->started_mono : 0,
-        .is_leased = attempt && attempt->lease,
     };
     struct task after;
     int r = queue_finish(engine, profile, task, &end, &after);

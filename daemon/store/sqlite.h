@@ -6,15 +6,17 @@
 
 #include "store/store.h"
 
-/* The columns of `task`, in the order of struct task as it is read, and the sum over them. */
-#define TASK_FIELDS                                                                                \
+/* The columns of `task`, in the order of struct task as it is read, and the sum over them. The
+ * lease is NULL unless a worker runs the task: its token, its length, and who holds it. */
+#define TASK_FIELDS   TASK_FIELDS_5 ", lease_token, lease_ms, lease_worker"
+#define TASK_FIELDS_5 /* of schema 5 */                                                            \
     "id, profile_id, status, priority, place, created_at, started_at, finished_at, run_at, "       \
     "ready_at, queued_at, timeout, max_attempts, attempt, spent, retries, interruptions, "         \
     "error_class, error_message, key, result, routing, body, type, bytes, cooldowns, "             \
     "completed_then, submitted_by, depth, error_tail"
-#define TASK_FIELD_COUNT 30
+#define TASK_FIELD_COUNT 33
+#define LEASE_COLUMN     30
 #define TASK_COLUMNS     TASK_FIELDS ", crc"
-#define TASK_CRC_VERSION 5 /* of the schema, from which on rows have it */
 
 #define BUCKET_COLUMNS                                                                             \
     "completed, failed, cancelled, retried, successes, errors, duration_sum, started, wait_sum, "  \
@@ -53,7 +55,7 @@
     X(REMOVE_PROFILE, "DELETE FROM profile WHERE id = ?1")                                         \
     X(ADD_TASK, "INSERT INTO task (" TASK_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, " \
                 "?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, " \
-                "?26, ?27, ?28, ?29, ?30, ?31)")                                                   \
+                "?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34)")                                    \
     X(GET_TASK, "SELECT " TASK_COLUMNS " FROM task WHERE id = ?1")                                 \
     X(GET_TASK_BY_KEY, "SELECT " TASK_COLUMNS " FROM task WHERE key = ?1")                         \
     X(SAVE_TASK, /* the parameters of ADD_TASK, as far as columns change */                        \
@@ -61,7 +63,8 @@
       "finished_at = ?8, run_at = ?9, ready_at = ?10, queued_at = ?11, attempt = ?14, "            \
       "spent = ?15, retries = ?16, interruptions = ?17, error_class = ?18, error_message = ?19, "  \
       "result = ?21, bytes = ?25, cooldowns = ?26, completed_then = ?27, error_tail = ?30, "       \
-      "crc = ?31 WHERE id = ?1 AND status = ?32 AND attempt = ?33 AND crc = ifnull(?34, crc)")     \
+      "lease_token = ?31, lease_ms = ?32, lease_worker = ?33, crc = ?34 "                          \
+      "WHERE id = ?1 AND status = ?35 AND attempt = ?36 AND crc = ifnull(?37, crc)")               \
     X(GET_STATUS, "SELECT status FROM task WHERE id = ?1")                                         \
     X(LAST_QUEUED, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE            \
                    " AND status = 1 AND profile_id = ?1 ORDER BY place DESC, id DESC LIMIT 1")     \
@@ -89,16 +92,10 @@
     X(NEXT_OF_STATUS,                                                                              \
       "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE                         \
       " AND status = ?1 AND profile_id = ?2 AND id <> ?3 ORDER BY place, id LIMIT 1")              \
-    X(LIST_ABANDONED,                                                                              \
+    X(LIST_RUNNING_BY,                                                                             \
       "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE                         \
-      " AND status = 4 AND (profile_id, place) > (?1, ?2) AND NOT EXISTS (SELECT 1 FROM lease "    \
-      "WHERE task_id = task.id AND lease.attempt = task.attempt) "                                 \
-      "ORDER BY profile_id, place LIMIT ?3")                                                       \
-    X(PUT_LEASE, "INSERT OR REPLACE INTO lease VALUES (?1, ?2, ?3, ?4, ?5)")                       \
-    X(DROP_LEASE, "DELETE FROM lease WHERE task_id = ?1")                                          \
-    X(LIST_LEASES,                                                                                 \
-      "SELECT task_id, lease.attempt, token, length, worker FROM lease CROSS JOIN task ON "        \
-      "task.id = task_id AND task.attempt = lease.attempt AND task.status = 4")                    \
+      " AND status = 4 AND (profile_id, place) > (?1, ?2) AND (lease_token IS NOT NULL) = ?3 "     \
+      "ORDER BY profile_id, place LIMIT ?4")                                                       \
     X(COUNT_BEFORE, "SELECT count(*) FROM (SELECT 1 FROM task INDEXED BY task_live WHERE " LIVE    \
                     " AND status = ?1 AND profile_id = ?2 AND (place, id) < (?3, ?4) LIMIT ?5)")   \
     X(OLDEST_QUEUED, "SELECT min(ready_at) FROM (SELECT ready_at FROM task INDEXED BY task_live "  \
@@ -111,7 +108,7 @@
       "place + ?1, created_at, started_at, finished_at, run_at, ready_at, queued_at, timeout, "    \
       "max_attempts, attempt, spent, retries, interruptions, error_class, error_message, key, "    \
       "result, routing, body, type, bytes, cooldowns, completed_then, submitted_by, "              \
-      "depth, error_tail) "                                                                        \
+      "depth, error_tail, NULL, NULL, NULL) "                                                      \
       "WHERE " LIVE " AND status = 2 AND place <> run_at AND task_crc(" TASK_FIELDS ") = crc")     \
     X(LIST_STATUS, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE            \
                    " AND status = ?1 AND profile_id = ?2 AND (place, id) > (?3, ?4) "              \
@@ -242,8 +239,8 @@ int sqlite_take_number(struct store *store, sqlite3_stmt *stmt, int64_t *ret_num
 int sqlite_read_task(struct store *store, sqlite3_stmt *stmt, struct task *ret_task);
 /** The row of a statement that returns at most one. 1: there was one. */
 int sqlite_take_task(struct store *store, sqlite3_stmt *stmt, struct task *ret_task);
-/** Binds ?1 to ?31: TASK_COLUMNS. The task gets the sum of the row. */
-void sqlite_bind_task(sqlite3_stmt *stmt, struct task *task);
+/** Binds ?1 to ?34: TASK_COLUMNS. The task gets the sum of the row. `lease` NULL: none. */
+void sqlite_bind_task(sqlite3_stmt *stmt, struct task *task, const struct store_lease *lease);
 
 /** What the pass under way changes of a profile, within its transaction; holds until the next call.
  */

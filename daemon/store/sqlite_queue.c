@@ -76,7 +76,7 @@ static int add_row(struct store *store, struct task *task)
             return r;
     }
     task->id = store->next_id;
-    sqlite_bind_task(stmt, task);
+    sqlite_bind_task(stmt, task, NULL);
     r = sqlite_run(store, stmt);
     if (r == 0)
         store->next_id++;
@@ -142,8 +142,9 @@ int store_depend(struct store *store, const int64_t *ids, size_t count,
 
 /* Changing */
 
-/* Writes the row if it is as the fence says. */
-static int save(struct store *store, struct task *task, const struct task_fence *fence)
+/* Writes the row if it is as the fence says. `lease`: of the attempt that it begins, or NULL. */
+static int save(struct store *store, struct task *task, const struct task_fence *fence,
+                const struct store_lease *lease)
 {
     const int64_t was_sum = task->sum;
     sqlite3_stmt *stmt;
@@ -152,11 +153,11 @@ static int save(struct store *store, struct task *task, const struct task_fence 
     if (r < 0)
         return r;
     stmt = sqlite_use(store, STMT_SAVE_TASK);
-    sqlite_bind_task(stmt, task);
-    sqlite3_bind_int(stmt, 32, (int)fence->status);
-    sqlite3_bind_int64(stmt, 33, fence->attempt);
+    sqlite_bind_task(stmt, task, lease);
+    sqlite3_bind_int(stmt, 35, (int)fence->status);
+    sqlite3_bind_int64(stmt, 36, fence->attempt);
     if (fence->sum)
-        sqlite3_bind_int64(stmt, 34, fence->sum);
+        sqlite3_bind_int64(stmt, 37, fence->sum);
     r = sqlite_run(store, stmt);
     if (r < 0)
         return r;
@@ -171,7 +172,7 @@ static int save(struct store *store, struct task *task, const struct task_fence 
 
 int store_change(struct store *store, struct task *task, const struct task_fence *fence)
 {
-    return save(store, task, fence);
+    return save(store, task, fence, NULL);
 }
 
 /* Notes that those who wait for a task have yet to be told. Nothing is written when none does. */
@@ -195,7 +196,7 @@ static int add_release(struct store *store, int64_t id, bool *ret_has_dependants
 int store_cancel(struct store *store, struct task *task, const struct task_fence *fence,
                  bool *ret_has_dependants)
 {
-    int r = save(store, task, fence);
+    int r = save(store, task, fence, NULL);
 
     return r == STORE_DONE ? add_release(store, task->id, ret_has_dependants) : r;
 }
@@ -203,14 +204,12 @@ int store_cancel(struct store *store, struct task *task, const struct task_fence
 int store_finish(struct store *store, struct task *task, const struct task_fence *fence,
                  const struct store_attempt *attempt, bool *ret_has_dependants)
 {
-    int r = save(store, task, fence);
+    int r = save(store, task, fence, NULL);
 
     *ret_has_dependants = false;
     if (r != STORE_DONE)
         return r;
     r = sqlite_add_attempt(store, attempt);
-    if (r == 0 && attempt->is_leased)
-        r = sqlite_run_for_id(store, STMT_DROP_LEASE, task->id);
     if (r < 0 || !task_status_is_finished(task->status))
         return r < 0 ? r : STORE_DONE;
     return add_release(store, task->id, ret_has_dependants);
@@ -253,7 +252,7 @@ int store_claim(struct store *store, const struct store_claim *claim, struct sto
         task.attempt++;
         task.started_at = claim->now;
         task.place = task.id;
-        r = save(store, &task, &fence);
+        r = save(store, &task, &fence, claim->lease);
         if (r != STORE_DONE)
             break;
         push_task(ret_tasks, &task);
@@ -282,7 +281,7 @@ int store_wake(struct store *store, const struct store_waking *waking,
         fence = task_fence(&task);
         task.status = TASK_QUEUED;
         task_enqueue(&task, waking->queue_now, waking->aging_interval);
-        r = save(store, &task, &fence);
+        r = save(store, &task, &fence, NULL);
         if (r != STORE_DONE)
             break;
         push_task(ret_tasks, &task);
@@ -301,28 +300,89 @@ int store_shift_retries(struct store *store, int64_t step)
     return sqlite_run(store, stmt);
 }
 
+/* Running tasks from behind the cursor on: those that a worker holds, or the others. */
+static sqlite3_stmt *use_running(struct store *store, const struct store_cursor *cursor,
+                                 bool is_leased, size_t limit)
+{
+    sqlite3_stmt *stmt = sqlite_use(store, STMT_LIST_RUNNING_BY);
+
+    sqlite3_bind_int64(stmt, 1, cursor->profile_id);
+    sqlite3_bind_int64(stmt, 2, cursor->place);
+    sqlite3_bind_int(stmt, 3, is_leased);
+    sqlite3_bind_int64(stmt, 4, (int64_t)limit);
+    return stmt;
+}
+
+/* The next of them. 1: there was one; its row is damaged when the task has no id. */
+static int step_running(struct store *store, sqlite3_stmt *stmt, struct store_cursor *cursor,
+                        struct task *ret_task)
+{
+    int r = sqlite_step(store, stmt);
+
+    if (r <= 0)
+        return r;
+    cursor->profile_id = sqlite3_column_int64(stmt, 1);
+    cursor->place = sqlite3_column_int64(stmt, 4);
+    if (sqlite_read_task(store, stmt, ret_task) < 0)
+        *ret_task = (struct task){0};
+    return 1;
+}
+
 int store_take_over(struct store *store, struct store_cursor *cursor, size_t limit,
                     struct store_tasks *ret_tasks, int64_t *ret_damaged)
 {
-    sqlite3_stmt *stmt = sqlite_use(store, STMT_LIST_ABANDONED);
+    sqlite3_stmt *stmt = use_running(store, cursor, false, limit);
+    struct task task;
     size_t rows = 0;
     int r;
 
     *ret_damaged = 0;
-    sqlite3_bind_int64(stmt, 1, cursor->profile_id);
-    sqlite3_bind_int64(stmt, 2, cursor->place);
-    sqlite3_bind_int64(stmt, 3, (int64_t)limit);
-    for (; (r = sqlite_step(store, stmt)) > 0; rows++) {
-        CLEANUP(task_deinit) struct task task = {0};
-
-        cursor->profile_id = sqlite3_column_int64(stmt, 1);
-        cursor->place = sqlite3_column_int64(stmt, 4);
-        if (sqlite_read_task(store, stmt, &task) < 0)
-            ++*ret_damaged;
-        else
+    for (; (r = step_running(store, stmt, cursor, &task)) > 0; rows++) {
+        if (task.id)
             push_task(ret_tasks, &task);
+        else
+            ++*ret_damaged;
     }
     return r < 0 ? r : rows == limit ? STORE_DONE : STORE_STALE;
+}
+
+int store_list_leased(struct store *store, struct store_cursor *cursor, size_t limit,
+                      struct store_leased **ret_leased, size_t *ret_count)
+{
+    sqlite3_stmt *stmt = use_running(store, cursor, true, limit);
+    struct store_leased *leased = NULL;
+    size_t rows = 0, count = 0;
+    struct task task;
+    int r;
+
+    for (; (r = step_running(store, stmt, cursor, &task)) > 0; rows++) {
+        if (!task.id)
+            continue;
+        leased = xrealloc(leased, (count + 1) * sizeof(*leased));
+        leased[count++] = (struct store_leased){
+            .task = task,
+            .lease = {.token = sqlite_column_copy(stmt, LEASE_COLUMN),
+                      .length_ms = sqlite3_column_int64(stmt, LEASE_COLUMN + 1),
+                      .worker = sqlite_column_copy(stmt, LEASE_COLUMN + 2)},
+        };
+    }
+    if (r < 0) {
+        store_leased_free(leased, count);
+        return r;
+    }
+    *ret_leased = leased;
+    *ret_count = count;
+    return rows == limit ? STORE_DONE : STORE_STALE;
+}
+
+void store_leased_free(struct store_leased *leased, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        task_deinit(&leased[i].task);
+        free(leased[i].lease.token);
+        free(leased[i].lease.worker);
+    }
+    free(leased);
 }
 
 /* Removing */

@@ -6,7 +6,9 @@
  * --check, recover and restore through the SQL function task_crc().
  *
  * Each column counts with its type: 'i' and eight bytes, little-endian, or 't', its length likewise
- * and its bytes, or 'n' for NULL. Anything else acpd never writes.
+ * and its bytes, or 'n' for NULL. A column of the lease counts only when it is not NULL, after 'c'
+ * and its number: a row without a lease has the sum that it had before there were these columns.
+ * Anything else acpd never writes.
  */
 #include "store/sqlite_row.h"
 
@@ -37,7 +39,25 @@ static uint32_t add_string(uint32_t crc, const char *text)
     return add_text(crc, text, text ? strlen(text) : 0);
 }
 
-int64_t sqlite_row_crc(const struct task *task)
+/* Goes on to a column that is not NULL. */
+static uint32_t begin_column(uint32_t crc, int column)
+{
+    return column < LEASE_COLUMN ? crc : add_number(crc, 'c', column);
+}
+
+static uint32_t add_null(uint32_t crc, int column)
+{
+    return column < LEASE_COLUMN ? add_text(crc, NULL, 0) : crc;
+}
+
+static uint32_t add_lease(uint32_t crc, const struct store_lease *lease)
+{
+    crc = add_string(begin_column(crc, LEASE_COLUMN), lease->token);
+    crc = add_number(begin_column(crc, LEASE_COLUMN + 1), 'i', lease->length_ms);
+    return add_string(begin_column(crc, LEASE_COLUMN + 2), lease->worker);
+}
+
+int64_t sqlite_row_crc(const struct task *task, const struct store_lease *lease)
 {
     const int64_t first[] = {
         task->id,
@@ -77,7 +97,8 @@ int64_t sqlite_row_crc(const struct task *task)
         crc = add_string(crc, texts[i]);
     for (size_t i = 0; i < ARRAY_SIZE(last); i++)
         crc = add_number(crc, 'i', last[i]);
-    return add_string(crc, task->error_tail);
+    crc = add_string(crc, task->error_tail);
+    return lease ? add_lease(crc, lease) : crc;
 }
 
 bool sqlite_row_is_sound(sqlite3_stmt *stmt)
@@ -87,14 +108,14 @@ bool sqlite_row_is_sound(sqlite3_stmt *stmt)
     for (int i = 0; i < TASK_FIELD_COUNT; i++) {
         switch (sqlite3_column_type(stmt, i)) {
         case SQLITE_INTEGER:
-            crc = add_number(crc, 'i', sqlite3_column_int64(stmt, i));
+            crc = add_number(begin_column(crc, i), 'i', sqlite3_column_int64(stmt, i));
             break;
         case SQLITE_TEXT:
-            crc = add_text(crc, (const char *)sqlite3_column_text(stmt, i),
+            crc = add_text(begin_column(crc, i), (const char *)sqlite3_column_text(stmt, i),
                            (size_t)sqlite3_column_bytes(stmt, i));
             break;
         case SQLITE_NULL:
-            crc = add_text(crc, NULL, 0);
+            crc = add_null(crc, i);
             break;
         default:
             return false;
@@ -112,14 +133,14 @@ static void task_crc(sqlite3_context *context, int count, sqlite3_value **values
     for (int i = 0; i < count; i++) {
         switch (sqlite3_value_type(values[i])) {
         case SQLITE_INTEGER:
-            crc = add_number(crc, 'i', sqlite3_value_int64(values[i]));
+            crc = add_number(begin_column(crc, i), 'i', sqlite3_value_int64(values[i]));
             break;
         case SQLITE_TEXT:
-            crc = add_text(crc, (const char *)sqlite3_value_text(values[i]),
+            crc = add_text(begin_column(crc, i), (const char *)sqlite3_value_text(values[i]),
                            (size_t)sqlite3_value_bytes(values[i]));
             break;
         case SQLITE_NULL:
-            crc = add_text(crc, NULL, 0);
+            crc = add_null(crc, i);
             break;
         default:
             return;
@@ -161,8 +182,7 @@ int sqlite_row_add_functions(sqlite3 *db)
         const char *name;
         int arguments;
         void (*function)(sqlite3_context *context, int count, sqlite3_value **values);
-    } functions[] = {
-        {"task_crc", TASK_FIELD_COUNT, task_crc}, {"is_line", 1, is_line}, {"is_word", 1, is_word}};
+    } functions[] = {{"task_crc", -1, task_crc}, {"is_line", 1, is_line}, {"is_word", 1, is_word}};
     const int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY;
 
     for (size_t i = 0; i < ARRAY_SIZE(functions); i++)
@@ -174,5 +194,7 @@ int sqlite_row_add_functions(sqlite3 *db)
 
 const char *sqlite_row_soundness(int64_t version)
 {
-    return version >= TASK_CRC_VERSION ? "task_crc(" TASK_FIELDS ") = crc" : TASK_WAS_SOUND;
+    return version < 5    ? TASK_WAS_SOUND
+           : version == 5 ? "task_crc(" TASK_FIELDS_5 ") = crc"
+                          : "task_crc(" TASK_FIELDS ") = crc";
 }

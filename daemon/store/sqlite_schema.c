@@ -149,7 +149,18 @@ static const char *const migrations[] = {
     "ALTER TABLE task ADD COLUMN submitted_by INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE task ADD COLUMN depth INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE task ADD COLUMN crc INTEGER;" /* see sqlite_row.c; none: the row was damaged */
-    "UPDATE task SET crc = task_crc(" TASK_FIELDS ") WHERE " TASK_WAS_SOUND ";",
+    "UPDATE task SET crc = task_crc(" TASK_FIELDS_5 ") WHERE " TASK_WAS_SOUND ";",
+
+    /* A lease is a part of its task's row. A damaged row stays as it is. */
+    "ALTER TABLE task ADD COLUMN lease_token TEXT;"
+    "ALTER TABLE task ADD COLUMN lease_ms INTEGER;"
+    "ALTER TABLE task ADD COLUMN lease_worker TEXT;"
+    "UPDATE task SET lease_token = token, lease_ms = length, lease_worker = worker,"
+    "  crc = task_crc(" TASK_FIELDS_5 ", token, length, worker) FROM"
+    "  (SELECT task_id, attempt AS number, token, length, worker FROM lease)"
+    "  WHERE task_id = id AND number = attempt AND status = 4"
+    "  AND task_crc(" TASK_FIELDS_5 ") = crc;"
+    "DROP TABLE lease;",
 };
 
 static int read_version(sqlite3 *db, int64_t *ret_version)

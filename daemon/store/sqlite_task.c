@@ -46,9 +46,9 @@ int sqlite_read_task(struct store *store, sqlite3_stmt *stmt, struct task *ret_t
     return 0;
 }
 
-void sqlite_bind_task(sqlite3_stmt *stmt, struct task *task)
+void sqlite_bind_task(sqlite3_stmt *stmt, struct task *task, const struct store_lease *lease)
 {
-    task->sum = sqlite_row_crc(task);
+    task->sum = sqlite_row_crc(task, lease);
     sqlite3_bind_int64(stmt, 1, task->id);
     sqlite3_bind_int64(stmt, 2, task->profile_id);
     sqlite3_bind_int(stmt, 3, (int)task->status);
@@ -79,7 +79,12 @@ void sqlite_bind_task(sqlite3_stmt *stmt, struct task *task)
     sqlite3_bind_int64(stmt, 28, task->submitted_by);
     sqlite3_bind_int64(stmt, 29, task->depth);
     sqlite_bind_text_or_null(stmt, 30, task->error_tail);
-    sqlite3_bind_int64(stmt, 31, task->sum);
+    if (lease) {
+        sqlite_bind_text_or_null(stmt, LEASE_COLUMN + 1, lease->token);
+        sqlite3_bind_int64(stmt, LEASE_COLUMN + 2, lease->length_ms);
+        sqlite_bind_text_or_null(stmt, LEASE_COLUMN + 3, lease->worker);
+    }
+    sqlite3_bind_int64(stmt, TASK_FIELD_COUNT + 1, task->sum);
 }
 
 int sqlite_take_task(struct store *store, sqlite3_stmt *stmt, struct task *ret_task)

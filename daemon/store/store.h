@@ -125,11 +125,19 @@ MUST_CHECK int store_add(struct store *store, const struct store_addition *addit
 MUST_CHECK int store_depend(struct store *store, const int64_t *ids, size_t count,
                             enum task_status *ret_statuses);
 
+/* A worker holds an attempt by its lease, which ends with the attempt. */
+struct store_lease {
+    char *token;
+    int64_t length_ms;
+    char *worker; /* who holds it, for people */
+};
+
 struct store_claim {
     int64_t profile_id;
     int64_t avoided; /* a task that is taken only when it is the only one; 0: none */
     size_t limit;
-    int64_t now; /* wall ms */
+    int64_t now;                     /* wall ms */
+    const struct store_lease *lease; /* of the one task that is claimed; NULL: no worker's */
 };
 
 /** Turns the first queued tasks of a profile to running, each as its next attempt, and returns them
@@ -167,7 +175,6 @@ struct store_attempt {
     const char *type;  /* its task's, or NULL */
     const char *usage; /* JSON as the agent reported it, or NULL */
     struct metrics_cost cost;
-    bool is_leased; /* a worker holds it, by a lease that ends with it */
 };
 
 /** Ends the attempt that a running task is in, and its lease: writes it, and the task as it has
@@ -186,6 +193,17 @@ struct store_cursor {
  *  that was all. */
 MUST_CHECK int store_take_over(struct store *store, struct store_cursor *cursor, size_t limit,
                                struct store_tasks *ret_tasks, int64_t *ret_damaged);
+
+struct store_leased {
+    struct task task;
+    struct store_lease lease;
+};
+
+/** The next running tasks that workers hold, as store_take_over() has the others. The caller frees
+ *  the array by store_leased_free(). */
+MUST_CHECK int store_list_leased(struct store *store, struct store_cursor *cursor, size_t limit,
+                                 struct store_leased **ret_leased, size_t *ret_count);
+void store_leased_free(struct store_leased *leased, size_t count);
 
 struct store_pruning {
     int64_t before;                 /* what finished earlier goes, wall ms */
@@ -266,20 +284,6 @@ MUST_CHECK int store_list_tasks(struct store *store, const struct store_filter *
 /** The last `limit` attempts that count for rates, the oldest of them first. */
 MUST_CHECK int store_fill_window(struct store *store, int64_t profile_id,
                                  struct metrics_window *window);
-
-/* Leases: of attempts that workers hold */
-
-struct store_lease {
-    int64_t task_id, attempt;
-    char *token;
-    int64_t lease_ms;
-    char *worker; /* who holds it, for people */
-};
-
-MUST_CHECK int store_put_lease(struct store *store, const struct store_lease *lease);
-/** Calls `row` for each lease whose task runs by it; it may keep the token by zeroing it. */
-MUST_CHECK int store_list_leases(struct store *store,
-                                 void (*row)(struct store_lease *lease, void *data), void *data);
 
 /* Metrics */
 

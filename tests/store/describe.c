@@ -78,13 +78,19 @@ static void add_span(int64_t started_at, int64_t seen_at, void *data)
     buf_printf(&d->text, "ran %lld to %lld\n", (long long)started_at, (long long)seen_at);
 }
 
-static void add_lease(struct store_lease *lease, void *data)
+static void add_leases(struct description *d)
 {
-    struct description *d = data;
+    struct store_leased *leased = NULL;
+    struct store_cursor cursor = {0};
+    size_t count = 0;
 
-    buf_printf(&d->text, "lease of %lld, attempt %lld: %s, %lld ms, %s\n",
-               (long long)lease->task_id, (long long)lease->attempt, lease->token,
-               (long long)lease->lease_ms, lease->worker);
+    EXPECT(store_list_leased(d->store, &cursor, 1000, &leased, &count), STORE_STALE);
+    for (size_t i = 0; i < count; i++)
+        buf_printf(&d->text, "lease of %lld, attempt %lld: %s, %lld ms, %s\n",
+                   (long long)leased[i].task.id, (long long)leased[i].task.attempt,
+                   leased[i].lease.token, (long long)leased[i].lease.length_ms,
+                   leased[i].lease.worker);
+    store_leased_free(leased, count);
 }
 
 static void add_what_a_profile_has(struct description *d, int64_t id)
@@ -116,7 +122,7 @@ char *describe(struct store *handle)
     for (size_t i = 0; i < d.count; i++)
         add_what_a_profile_has(&d, d.profiles[i]);
     EXPECT(store_list_uptime(handle, 0, INT64_MAX, add_span, &d), 0);
-    EXPECT(store_list_leases(handle, add_lease, &d), 0);
+    add_leases(&d);
     return buf_take(&d.text);
 }
 

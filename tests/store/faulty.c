@@ -78,7 +78,6 @@ void faulty_reset(void)
       (struct store * store, int limit, struct store_dependant **ret_dependants,                   \
        size_t *ret_count),                                                                         \
       (store, limit, ret_dependants, ret_count))                                                   \
-    X(store_put_lease, (struct store * store, const struct store_lease *lease), (store, lease))    \
     X(store_add_metrics,                                                                           \
       (struct store * store, int64_t profile_id, int64_t at, const struct metrics_bucket *bucket), \
       (store, profile_id, at, bucket))                                                             \

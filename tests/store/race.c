@@ -468,29 +468,54 @@ START_TEST(what_others_have_yet_to_hear_of_stays)
 }
 END_TEST
 
+static void claim_for_worker(int64_t profile_id, const char *token, int64_t length_ms)
+{
+    const struct store_lease lease = {
+        .token = (char *)token, .length_ms = length_ms, .worker = (char *)"worker"};
+    const struct store_claim wanted = {
+        .profile_id = profile_id, .limit = 1, .now = NOW, .lease = &lease};
+    CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
+
+    MUST(store_claim(store, &wanted, &tasks));
+    EXPECT((int64_t)tasks.count, 1);
+}
+
+/* Of the one task that a worker holds; 0: none does. */
+static void check_lease(int64_t id, const char *token, int64_t length_ms)
+{
+    struct store_leased *leased = NULL;
+    struct store_cursor cursor = {0};
+    size_t count = 9;
+
+    EXPECT(store_list_leased(store, &cursor, 9, &leased, &count), STORE_STALE);
+    EXPECT((int64_t)count, id != 0);
+    if (count) {
+        EXPECT(leased[0].task.id, id);
+        EXPECT(leased[0].task.status, TASK_RUNNING);
+        EXPECT(leased[0].lease.length_ms, length_ms);
+        ck_assert_str_eq(leased[0].lease.token, token);
+        ck_assert_str_eq(leased[0].lease.worker, "worker");
+    }
+    store_leased_free(leased, count);
+}
+
 START_TEST(a_lease_is_seen)
 {
     const int64_t id = add(alpha, TASK_QUEUED, 1);
-    const struct store_lease lease = {.task_id = id,
-                                      .attempt = 1,
-                                      .token = (char *)"token",
-                                      .lease_ms = 1000,
-                                      .worker = (char *)"worker"};
     CLEANUP(task_deinit) struct task task = {0};
     bool has_dependants;
 
-    EXPECT(claim(alpha), id);
-    pass_on();
-    EXPECT(count_abandoned(), 1);
-    turn();
-    MUST(store_put_lease(store, &lease));
+    claim_for_worker(alpha, "token", 1000);
     pass_on();
     EXPECT(count_abandoned(), 0);
+    check_lease(id, "token", 1000);
     task = read_task(id);
     EXPECT(finish_task(&task, TASK_QUEUED, ERROR_LOST_LEASE, NOW, &has_dependants), STORE_DONE);
+    check_lease(0, NULL, 0);
     EXPECT(claim(alpha), id);
     pass_on();
     EXPECT(count_abandoned(), 1); /* the lease was the attempt's before */
+    check_lease(0, NULL, 0);
     MUST(store_commit(store));
     check_counters(NULL);
 }

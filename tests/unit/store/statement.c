@@ -56,7 +56,7 @@ START_TEST(plans_use_the_indexes)
         {STMT_COUNT_BEFORE,
          "SEARCH task USING COVERING INDEX task_live (status=? AND profile_id=? AND "},
         {STMT_OLDEST_QUEUED, "SEARCH task USING INDEX task_live (status=? AND profile_id=?)"},
-        {STMT_LIST_ABANDONED,
+        {STMT_LIST_RUNNING_BY,
          "SEARCH task USING INDEX task_live (status=? AND (profile_id,place)>(?,?))"},
         {STMT_GET_TASK, "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)"},
         {STMT_SAVE_TASK, "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)"},
