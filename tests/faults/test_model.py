@@ -288,6 +288,13 @@ def check(model, client):
         assert tasks[id]["key"] == task.key
 
 
+def complete_one(client):
+    client.assign("w", priority="high")
+    claim = client.claim_task(profiles=["w"], worker="x", wait=10)
+    client.complete_task(id=claim["task"]["id"], lease=claim["lease"])
+    return client.state("w")
+
+
 def test_one_owner_whatever_dies_and_fails(make_daemon):
     print(f"ACPD_SEED={SEED} ACPD_FAULTS={STEPS // 25}")
     daemon = make_daemon({
@@ -310,13 +317,12 @@ def test_one_owner_whatever_dies_and_fails(make_daemon):
                 assert client.complete_task(id=id, lease=task.lease.token)["attempt"] == task.lease.attempt
         wait_until(lambda: not client.list_tasks(status="running")["tasks"], "the others run out")
         assert client.state("w")["currentTasks"] == 0
-        # A success ends the cooldown that the last failure may have left; then all slots are there.
-        client.assign("w", priority="high")
-        claim = client.claim_task(profiles=["w"], worker="x", wait=10)
-        client.complete_task(id=claim["task"]["id"], lease=claim["lease"])
+        # Successes end what all the failures led to, a cooldown and one attempt at a time; then all slots are there.
+        wait_until(lambda: complete_one(client)["health"] == "healthy", "it is healthy again")
         for _ in range(SLOTS):
             client.assign("w", priority="high")
-        assert all(client.claim_task(profiles=["w"], worker="x", wait=10)["task"] for _ in range(SLOTS))
+        claims = [client.claim_task(profiles=["w"], worker="x", wait=10)["task"] for _ in range(SLOTS)]
+        assert all(claims), client.state("w")
         assert client.claim_task(profiles=["w"], worker="x") == {"task": None}
     daemon.stop()
     assert_counters_are_right(daemon)
