@@ -66,7 +66,7 @@ static void print_member(const struct shape_member *member, struct buf *out)
     if (member->null)
         buf_printf(&doc, "; null %s", member->null);
     if (member->absent)
-        buf_printf(&doc, "; left out %s", member->absent);
+        buf_printf(&doc, "; absent %s", member->absent);
     buf_printf(out, "\"%s\":{\"description\":", member->name);
     buf_add_json_string(out, doc.data, doc.len);
     if (member->shape->kind != SHAPE_ANY) {

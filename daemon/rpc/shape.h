@@ -40,7 +40,7 @@ struct shape_member {
     const struct shape *shape;
     const char *doc;
     const char *null;   /* when it is null; NULL: never */
-    const char *absent; /* when it is left out; NULL: never */
+    const char *absent; /* when it is absent; NULL: never */
 };
 
 #define SHAPE_ARRAY_OF(element) (&(const struct shape){SHAPE_ARRAY, .of = &(element)})

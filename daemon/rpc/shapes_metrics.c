@@ -3,74 +3,80 @@
 #include "core/anomaly.h"
 #include "rpc/shapes.h"
 
-#define UNMEASURED "when nothing was measured"
+#define UNMEASURED "if there was no sample"
 
 #define SUM                                                                                        \
-    {"completed", &shape_integer, "tasks by their outcome"},                                       \
-        {"failed", &shape_integer, "the same"}, {"cancelled", &shape_integer, "the same"},         \
-        {"retried", &shape_integer, "attempts that acpd repeats"},                                 \
+    {"completed", &shape_integer, "tasks that completed"},                                         \
+        {"failed", &shape_integer, "tasks that failed"},                                           \
+        {"cancelled", &shape_integer, "tasks that were cancelled"},                                \
+        {"retried", &shape_integer, "attempts that are retried"},                                  \
         {"arrived", &shape_integer,                                                                \
-         "tasks that came into a queue: assigned, moved there, or retried by a user"},             \
-        {"successRate", &shape_number, "percent of the attempts that count", .null = UNMEASURED},  \
-        {"sampleSize", &shape_integer, "attempts that were measured"},                             \
-        {"averageTaskDuration", &shape_number, "seconds", .null = UNMEASURED},                     \
-        {"p50TaskDuration", &shape_number, "seconds, the median", .null = UNMEASURED},             \
-        {"p95TaskDuration", &shape_number, "seconds, the 95th percentile", .null = UNMEASURED},    \
-        {"queueWaitTime", &shape_number, "seconds from queued to started", .null = UNMEASURED},    \
-        {"p50QueueWaitTime", &shape_number, "seconds, the median", .null = UNMEASURED},            \
-        {"p95QueueWaitTime", &shape_number, "seconds, the 95th percentile", .null = UNMEASURED},   \
+         "tasks that entered a queue: assigned, moved or retried by a user"},                      \
+        {"successRate", &shape_number, "percentage of counted attempts that succeeded",            \
+         .null = UNMEASURED},                                                                      \
+        {"sampleSize", &shape_integer, "number of counted attempts"},                              \
+        {"averageTaskDuration", &shape_number, "average duration, in seconds",                     \
+         .null = UNMEASURED},                                                                      \
+        {"p50TaskDuration", &shape_number, "median duration, in seconds", .null = UNMEASURED},     \
+        {"p95TaskDuration", &shape_number, "95th percentile of the duration, in seconds",          \
+         .null = UNMEASURED},                                                                      \
+        {"queueWaitTime", &shape_number, "average time from queued to started, in seconds",        \
+         .null = UNMEASURED},                                                                      \
+        {"p50QueueWaitTime", &shape_number, "median of that time, in seconds",                     \
+         .null = UNMEASURED},                                                                      \
+        {"p95QueueWaitTime", &shape_number, "95th percentile of that time, in seconds",            \
+         .null = UNMEASURED},                                                                      \
     {                                                                                              \
-        "maxQueueSize", &shape_integer, "the most that waited at once"                             \
+        "maxQueueSize", &shape_integer, "largest number of waiting tasks"                          \
     }
 
 static const struct shape_member sum_members[] = {SUM, {0}};
-static const struct shape sum = {SHAPE_OBJECT, "MetricsSum", "What happened in a range of time.",
+static const struct shape sum = {SHAPE_OBJECT, "MetricsSum", "Metrics summed up over a period.",
                                  .members = sum_members};
 
 static const struct shape_member bucket_members[] = {
-    {"at", &shape_time, "when it began"},
+    {"at", &shape_time, "start of the bucket"},
     SUM,
     {0},
 };
-static const struct shape bucket = {
-    SHAPE_OBJECT, "MetricsBucket", "What happened in one span of time.", .members = bucket_members};
+static const struct shape bucket = {SHAPE_OBJECT, "MetricsBucket", "Metrics of one bucket.",
+                                    .members = bucket_members};
 static const struct shape buckets = {SHAPE_ARRAY, .of = &bucket, .has_nulls = true};
 
 static const struct shape_member history_members[] = {
-    {"range", &shape_range, "how far back it goes"},
-    {"bucketSeconds", &shape_integer, "how long one span is"},
-    {"buckets", &buckets, "the oldest first; null where acpd did not run at all"},
-    {"total", &sum, "of the whole range"},
-    {"previous", &sum, "of the range before it"},
+    {"range", &shape_range, "period covered"},
+    {"bucketSeconds", &shape_integer, "length of a bucket"},
+    {"buckets", &buckets, "oldest first; null where acpd was not running"},
+    {"total", &sum, "totals of the period"},
+    {"previous", &sum, "totals of the period before it"},
     {0},
 };
-const struct shape shape_metrics_history = {SHAPE_OBJECT, "MetricsHistory",
-                                            "The past as a series of equal spans of time.",
+const struct shape shape_metrics_history = {SHAPE_OBJECT, "MetricsHistory", "Metrics over time.",
                                             .members = history_members};
 
 static const struct shape_member capacity_members[] = {
-    {"name", &shape_string, "the profile"},
-    {"slots", &shape_integer, "its `maxConcurrentTasks`"},
+    {"name", &shape_string, "name of the profile"},
+    {"slots", &shape_integer, "`maxConcurrentTasks` of the profile"},
     {"arrivalRate", &shape_number,
-     "attempts needed an hour: tasks that arrived and attempts that were repeated, over the time "
-     "that acpd ran within `range` (at least a minute)"},
-    {"averageTaskDuration", &shape_number, "of `sampleSize` attempts, in seconds",
+     "attempts needed per hour: arrived tasks plus retries, over the time acpd was running within "
+     "`range` (at least a minute)"},
+    {"averageTaskDuration", &shape_number, "average duration of an attempt, in seconds",
      .null = UNMEASURED},
     {"utilization", &shape_number,
-     "the offered load over the slots; from 1 on the queue grows without bound",
+     "offered load divided by slots; at 1 or more the queue grows without bound",
      .null = UNMEASURED},
-    {"predictedWait", &shape_number, "the mean wait in seconds if this goes on",
-     .null = "when it grows without bound, or nothing was measured"},
-    {"targetWait", &shape_number, "the mean wait to plan for, in seconds"},
+    {"predictedWait", &shape_number, "expected mean wait if nothing changes, in seconds",
+     .null = "if it is unbounded or there was no sample"},
+    {"targetWait", &shape_number, "mean wait to plan for, in seconds"},
     {"recommendedConcurrentTasks", &shape_integer,
-     "the least number of slots at which the wait is at most `targetWait`",
-     .null = "when 10^6 are not enough, or nothing was measured"},
-    {"sampleSize", &shape_integer, "attempts that were measured"},
-    {"range", &shape_range, "how far back the figures go"},
+     "smallest number of slots that keeps the mean wait within `targetWait`",
+     .null = "if 10^6 would not be enough or there was no sample"},
+    {"sampleSize", &shape_integer, "number of counted attempts"},
+    {"range", &shape_range, "period the figures cover"},
     {0},
 };
 const struct shape shape_capacity = {SHAPE_OBJECT, "Capacity",
-                                     "How busy a profile's slots are, and how many it needs.",
+                                     "Utilization of a profile's slots, and how many it needs.",
                                      .members = capacity_members};
 
 static const char *const direction_names[] = {"high", "low", NULL};
@@ -79,12 +85,13 @@ static const struct shape metric = {SHAPE_ENUM, .values = anomaly_metric_names};
 
 static const struct shape_member anomaly_members[] = {
     {"metric", &metric, "what is unusual"},
-    {"direction", &direction, "which way"},
-    {"value", &shape_number, "what it is lately"},
-    {"usual", &shape_number, "what it was before"},
-    {"limit", &shape_number, "what it would have to be to be unusual"},
-    {"text", &shape_string, "the same in words"},
+    {"direction", &direction, "whether it is higher or lower than usual"},
+    {"value", &shape_number, "recent value"},
+    {"usual", &shape_number, "usual value"},
+    {"limit", &shape_number, "limit beyond which a value is unusual"},
+    {"text", &shape_string, "description for people"},
     {0},
 };
-const struct shape shape_anomaly = {
-    SHAPE_OBJECT, "Anomaly", "What of a profile is unlike the usual.", .members = anomaly_members};
+const struct shape shape_anomaly = {SHAPE_OBJECT, "Anomaly",
+                                    "An unusual change in a profile's behavior.",
+                                    .members = anomaly_members};
