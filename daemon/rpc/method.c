@@ -14,15 +14,15 @@ static const struct rpc_method own_methods[] = {
     {0},
 };
 
-static const struct rpc_method *const tables[] = {
+const struct rpc_method *const rpc_method_tables[] = {
     rpc_profile_methods, rpc_task_methods,   rpc_metrics_methods, rpc_permission_methods,
-    rpc_worker_methods,  rpc_system_methods, own_methods,
+    rpc_worker_methods,  rpc_system_methods, own_methods,         NULL,
 };
 
 const struct rpc_method *rpc_method_find(const char *name)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
-        for (const struct rpc_method *m = tables[i]; m->name; m++)
+    for (size_t i = 0; rpc_method_tables[i]; i++)
+        for (const struct rpc_method *m = rpc_method_tables[i]; m->name; m++)
             if (strcmp(m->name, name) == 0)
                 return m;
     return NULL;
@@ -55,8 +55,8 @@ void rpc_print_document(const struct settings *settings, struct buf *out)
 
     buf_add_text(out, "{\"openrpc\":\"1.2.6\",\"info\":{\"title\":\"acpd\",\"version\":"
                       "\"" ACPD_VERSION "\"},\"methods\":[");
-    for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
-        for (const struct rpc_method *m = tables[i]; m->name; m++) {
+    for (size_t i = 0; rpc_method_tables[i]; i++) {
+        for (const struct rpc_method *m = rpc_method_tables[i]; m->name; m++) {
             buf_add_text(out, separator);
             print_method(m, settings, out);
             shape_list_add(&shapes, m->result);

@@ -33,6 +33,8 @@ extern const struct rpc_method rpc_metrics_methods[];
 extern const struct rpc_method rpc_permission_methods[];
 extern const struct rpc_method rpc_worker_methods[];
 extern const struct rpc_method rpc_system_methods[];
+/** All of them, ended by NULL. */
+extern const struct rpc_method *const rpc_method_tables[];
 
 /** NULL: there is none of this name. */
 const struct rpc_method *rpc_method_find(const char *name);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "common/alloc.h"
+#include "config.h"
 #include "routing.h"
 
 #define SEEDS_MAX 1000
@@ -266,11 +267,22 @@ static size_t number_of(const char *text, size_t max)
     return number;
 }
 
+static struct routing_weights default_weights(void)
+{
+    CLEANUP(settings_deinit) struct settings settings = {0};
+    CLEANUP(freep) char *error = NULL;
+
+    if (config_load(NULL, "acpd-demo", &settings, &error) < 0)
+        abort();
+    return settings.routing;
+}
+
 int main(int argc, char **argv)
 {
     static struct results results[SCENARIOS], warm;
     size_t seeds = 20, tasks = 2000;
 
+    weights = default_weights();
     for (int i = 1; i < argc; i++) {
         if (i + 1 < argc && strcmp(argv[i], "--seeds") == 0) {
             seeds = number_of(argv[++i], SEEDS_MAX);

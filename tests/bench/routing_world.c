@@ -6,7 +6,7 @@
 #include "routing.h"
 
 double spread = 0.5;
-struct routing_weights weights = {0.3, 0.4, 0.2, 0.1}; /* acpd's defaults */
+struct routing_weights weights;
 const struct health_limits limits = {.lapse_ms = 300000};
 
 const struct work_type types[TYPES] = {

@@ -28,16 +28,11 @@ static char last_lease[64];
 /* --- from the line to the call -------------------------------------------------------------------
  */
 
-static const struct rpc_method *const tables[] = {
-    rpc_profile_methods,    rpc_task_methods,   rpc_metrics_methods,
-    rpc_permission_methods, rpc_worker_methods, rpc_system_methods,
-};
-
 static const struct rpc_method *some_method(size_t number)
 {
     for (;;)
-        for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
-            for (const struct rpc_method *method = tables[i]; method->name; method++)
+        for (size_t i = 0; rpc_method_tables[i]; i++)
+            for (const struct rpc_method *method = rpc_method_tables[i]; method->name; method++)
                 if (!number--)
                     return method;
 }

@@ -3,9 +3,12 @@
 
 import os
 import pathlib
+import re
 import subprocess
 
 import pytest
+
+import acpd
 
 HERE = pathlib.Path(__file__).parent
 FUZZ = pathlib.Path(os.environ.get("ACPD_FUZZ", HERE.parents[1] / "build-fuzz"))
@@ -20,3 +23,13 @@ def test_no_input_breaks_a_promise(target, folder):
                          timeout=200)
     found = [(path.name, path.read_bytes()) for path in folder.glob(f"{target}-*")]
     assert run.returncode == 0 and not found, f"{found}\n{run.stderr[-6000:]}"
+
+
+def test_the_dictionary_has_every_method_and_parameter():
+    words = (HERE / "params.dict").read_text()
+    for method in acpd.schemas.openrpc["methods"]:
+        assert f'"\\x0a{method["name"]} "' in words, method["name"]
+        for param in method["params"]:
+            names = [param["name"], *(f"{param['name']}.{inner}" for inner in param["schema"].get("properties", {}))]
+            for name in names if len(names) == 1 else names[1:]:
+                assert re.search(rf'^" {re.escape(name)}=', words, re.M), (method["name"], name)

@@ -7,6 +7,7 @@
 #include "common/alloc.h"
 #include "common/buf.h"
 #include "common/strv.h"
+#include "core/router.h"
 #include "fixture.h"
 
 /* The rows, for tests that are the same for each */
@@ -432,6 +433,20 @@ START_TEST(docs_have_every_setting)
 }
 END_TEST
 
+START_TEST(routing_has_a_weight_for_every_term)
+{
+    for (size_t i = 0; router_term_names[i]; i++) {
+        const struct config_row *row = config_rows;
+        char key[64];
+
+        snprintf(key, sizeof(key), "routing.%s", router_term_names[i]);
+        while (row->key && strcmp(row->key, key) != 0)
+            row++;
+        ck_assert_msg(row->key != NULL, "there is no setting %s", key);
+    }
+}
+END_TEST
+
 void add_table_cases(Suite *suite)
 {
     TCase *tcase = add_case(suite, "defaults");
@@ -449,4 +464,5 @@ void add_table_cases(Suite *suite)
     tcase_add_test(tcase, types_are_checked);
     tcase = add_case(suite, "docs");
     tcase_add_test(tcase, docs_have_every_setting);
+    tcase_add_test(tcase, routing_has_a_weight_for_every_term);
 }

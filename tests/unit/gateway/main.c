@@ -2,8 +2,10 @@
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "gateway/guesses.h"
+#include "gateway/route.h"
 
 #define MINUTE 60000
 
@@ -78,6 +80,38 @@ START_TEST(guesses_keep_the_newest_addresses)
 }
 END_TEST
 
+/* A path that the row's pattern matches, its variables being what no literal is. */
+static void print_path(const char *pattern, char path[128])
+{
+    size_t len = 0;
+
+    for (const char *c = pattern; *c; c++) {
+        if (*c != ':') {
+            path[len++] = *c;
+            continue;
+        }
+        path[len++] = '~';
+        c += strcspn(c, "/") - 1;
+    }
+    path[len] = '\0';
+}
+
+START_TEST(route_of_each_row_is_found)
+{
+    for (const struct route *row = routes; row->verb; row++) {
+        struct json_object *params = json_object_new_object();
+        const struct route *found = NULL;
+        char path[128], allow[64];
+
+        print_path(row->pattern, path);
+        ck_assert_int_eq(route_find(row->verb, path, params, &found, allow), ROUTE_FOUND);
+        ck_assert_msg(found == row, "%s %s is hidden by %s", row->verb, row->pattern,
+                      found->pattern);
+        json_object_put(params);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("gateway");
@@ -90,6 +124,9 @@ int main(void)
     tcase_add_test(tcase, guesses_are_forgotten_after_a_minute);
     tcase_add_test(tcase, guesses_of_all_have_a_bound);
     tcase_add_test(tcase, guesses_keep_the_newest_addresses);
+    tcase = tcase_create("routes");
+    suite_add_tcase(suite, tcase);
+    tcase_add_test(tcase, route_of_each_row_is_found);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);
