@@ -68,7 +68,7 @@ class Client:
         self.socket.connect(str(path))
         self.received = b""
         self.last_id = 0
-        self.methods = {}  # what was called, by id; None where an id was used twice
+        self.calls = schemas and schemas.calls()
 
     def close(self):
         self.socket.close()
@@ -80,22 +80,10 @@ class Client:
         self.close()
 
     def send(self, data):
-        if schemas:
-            self.note(data if isinstance(data, bytes) else data.encode())
-        self.socket.sendall(data if isinstance(data, bytes) else data.encode())
-
-    def note(self, data):
-        """What is called in these lines, as far as they are whole and good."""
-        for line in data.splitlines():
-            try:
-                calls = json.loads(line)
-            except ValueError:
-                continue
-            for call in calls if isinstance(calls, list) else [calls]:
-                if isinstance(call, dict) and isinstance(call.get("id"), (int, str)):
-                    method = call.get("method")
-                    same = self.methods.setdefault(call["id"], method) == method
-                    self.methods[call["id"]] = method if same else None
+        data = data if isinstance(data, bytes) else data.encode()
+        if self.calls:
+            self.calls.note(data)
+        self.socket.sendall(data)
 
     def send_call(self, method, **params):
         self.last_id += 1
@@ -119,9 +107,8 @@ class Client:
         if line is None:
             return None
         reply = json.loads(line)
-        for message in (reply if isinstance(reply, list) else [reply]) if schemas else []:
-            id = message.get("id")
-            schemas.check_message(message, self.methods.get(id) if isinstance(id, (int, str)) else None)
+        if self.calls:
+            self.calls.check(reply)
         return reply
 
     def call(self, method, **params):

@@ -21,6 +21,32 @@ def closed(schema):
     return schema
 
 
+class Calls:
+    """What a connection has called, so that it is known what its replies are to."""
+
+    def __init__(self, schemas):
+        self.schemas = schemas
+        self.methods = {}  # by id; None where an id was used for two
+
+    def note(self, data):
+        """As far as what is sent is whole lines of good calls."""
+        for line in data.splitlines():
+            try:
+                calls = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            for call in calls if isinstance(calls, list) else [calls]:
+                if isinstance(call, dict) and isinstance(call.get("id"), (int, str)):
+                    method = call.get("method")
+                    same = self.methods.setdefault(call["id"], method) == method
+                    self.methods[call["id"]] = method if same else None
+
+    def check(self, reply):
+        for message in reply if isinstance(reply, list) else [reply]:
+            id = message.get("id")
+            self.schemas.check_message(message, self.methods.get(id) if isinstance(id, (int, str)) else None)
+
+
 class Schemas:
     """Of the documents that the build has made."""
 
@@ -48,6 +74,9 @@ class Schemas:
     @functools.cached_property
     def validators(self):
         return {}
+
+    def calls(self):
+        return Calls(self)
 
     def check(self, document, name, schema, value):
         """Raises with the path to what is not as declared."""

@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: MIT
 """REST: what the socket says, said in HTTP."""
 
-import concurrent.futures
 import json
 import re
-import subprocess
 import urllib.parse
 
 import pytest
 
-from acpd import profile, shell
+from acpd import profile
 from middle import Middle
 
 # What two calls in a row may tell differently.
@@ -21,21 +19,6 @@ def settled(value):
     if isinstance(value, dict):
         return {k: settled(v) for k, v in value.items() if k not in VOLATILE}
     return [settled(v) for v in value] if isinstance(value, list) else value
-
-
-@pytest.fixture
-def world(make_daemon):
-    """Task 1 is completed, 2 has failed, 3 to 7 wait for the profile "p", which is paused."""
-    daemon = make_daemon(profile("p", queueLimit=6, capabilities=["coding"]),
-                         shell("echo hello; echo there >&2", "done"),
-                         shell("exit 64", "fail"))
-    with daemon.client() as client:
-        client.update_profile_status(name="p", isActive=False)
-        client.finish(client.assign("done", "é \"quoted\"", description="d" * 1000)["id"])
-        client.finish(client.assign("fail", "broken")["id"])
-        for i in range(5):
-            client.assign("p", f"waits {i}", priority=["low", "medium", "high"][i % 3])
-    return daemon
 
 
 READS = [
@@ -375,84 +358,6 @@ def test_head_is_get_without_the_body(gateway, path):
         assert raw.answer().json["status"], "nothing stands between the two answers"
 
 
-@pytest.mark.parametrize("body, word", [
-    ("nonsense", "JSON"), ("{", "JSON"), ('{"isActive":true}}', "JSON"), ("{'isActive':true}", "JSON"),
-    ('{"isActive":true,}', "JSON"), ('{"isActive":NaN}', "JSON"), ('{"isActive":01}', "JSON"),
-    (b'{"isActive":"\xff"}', "JSON"), (b'{"\xc0\xaf":true}', "JSON"), (b"\xef\xbb\xbf{}", "JSON"),
-    (b'{"isActive":true,"a":"\x00"}', "JSON"), ("[" * 100000, "JSON"),
-    ('{"isActive":1' + "0" * 400 + "}", "JSON"),
-    ("[true]", "object"), ("true", "object"), ("null", "object"), ('"isActive"', "object"),
-])
-def test_a_body_that_is_no_json_object_is_refused(gateway, client, body, word):
-    error = gateway.put("/api/profiles/p/status", body).error(400)
-    assert word in error["error"] and error["code"] in (-32700, -32600)
-    assert client.state("p")["isActive"] is False
-
-
-def test_white_space_alone_or_around_a_body(gateway, client):
-    assert gateway.put("/api/profiles/p/status", " \r\n{\"isActive\" : true}\t\n").status == 200
-    assert client.state("p")["isActive"] is True
-
-
-# As json-c prints it: what is sent so must come back so.
-NESTED = ('{"deep":' + "[" * 40 + '{"a":{}}' + "]" * 40 + ',"numbers":[0,-1,0.10,1e-7,2.50E+3,'
-          '9223372036854775807,-9223372036854775808,18446744073709551615,1.0,'
-          '3.141592653589793238],"text":"é漢😀\\u0000\\"\\\\\\n\\u001f</script>","":null,'
-          '"ключ":[true,false,null,[],{},""]}')
-
-
-def test_what_is_handed_in_comes_back_byte_for_byte(gateway, client):
-    body = '{"task":{"title":"t","input":%s}}' % NESTED
-    answer = gateway.post("/api/profiles/p/assign-task", body)
-    assert answer.status == 201, answer
-    wanted = b'"input":' + NESTED.encode()
-    assert wanted in answer.body
-    assert wanted in gateway.get("/api/tasks/1").body
-    client.send_call("get_task", id=1)
-    assert wanted in client.line(), "the daemon was given it so"
-    client.send(('{"jsonrpc":"2.0","id":9,"method":"assign_task_to_profile","params":'
-                 '{"name":"p","task":{"title":"t","input":%s}}}\n' % NESTED))
-    client.line()
-    assert wanted in gateway.get("/api/tasks/2").body, "from the socket too"
-
-
-def test_a_mebibyte_of_input_both_ways(gateway, client):
-    given = "é" * (1024 * 512 - 10)
-    answer = gateway.post("/api/profiles/p/assign-task", {"task": {"title": "t", "input": given}})
-    assert answer.status == 201 and answer.json["task"]["input"] == given
-    assert gateway.get("/api/tasks/1").json["input"] == given
-    assert client.task(1)["input"] == given
-    too_much = {"task": {"title": "t", "input": "x" * (1 << 20)}}
-    error = gateway.post("/api/profiles/p/assign-task", too_much).error(400, -32602)
-    assert error["data"]["field"] == "task.input"
-
-
-@pytest.mark.parametrize("mebibytes", [5, 9, 15])
-def test_more_than_the_daemon_takes_is_refused_for_its_size(gateway, client, mebibytes):
-    """Between the gateway's bound and the daemon's: the answer is not that it may have been done."""
-    body = {"task": {"title": "t", "input": "x" * (mebibytes << 20)}}
-    for _ in range(3):
-        answer = gateway.post("/api/profiles/p/assign-task", body)
-        assert answer.status in (400, 413), answer
-        assert gateway.get("/api/health").status == 200
-    assert client.state("p")["queueSize"] == 0
-
-
-def test_a_chunked_body_is_a_body(gateway, client):
-    def pieces():
-        yield b'{"isAct'
-        yield b'ive":'
-        yield b"true}"
-
-    connection = gateway.connect()
-    connection.request("PUT", "/api/profiles/p/status", pieces(),
-                       {"Content-Type": "application/json", "Transfer-Encoding": "chunked"},
-                       encode_chunked=True)
-    assert connection.getresponse().status == 200
-    connection.close()
-    assert client.state("p")["isActive"] is True
-
-
 def test_a_huge_list_is_whole(gateway, client):
     for i in range(900):
         client.send_call("assign_task_to_profile", name="p",
@@ -464,141 +369,3 @@ def test_a_huge_list_is_whole(gateway, client):
     assert settled(answer.json) == settled(client.list_tasks(limit=1000))
     queue = gateway.get("/api/profiles/p/queue?limit=1000").json
     assert settled(queue) == settled(client.get_profile_task_queue(name="p", limit=1000))
-
-
-def test_hundreds_of_requests_on_one_connection(gateway, client):
-    connection = gateway.connect()
-    connection.connect()
-    own = connection.sock
-    for i in range(300):
-        assert gateway.post("/api/profiles/p/assign-task", {"task": {"title": str(i)}},
-                            connection=connection).status == 201
-        assert gateway.get(f"/api/tasks/{i + 1}", connection=connection).json["title"] == str(i)
-        if i % 10 == 0:  # errors do not end it either
-            assert gateway.get("/api/tasks/0x", connection=connection).status == 400
-            assert gateway.get("/nothing", connection=connection).status == 404
-            assert gateway.post("/api/tasks", "<a/>", headers={"Content-Type": "text/xml"},
-                                connection=connection).status == 415
-    assert connection.sock is own, "it was one connection"
-    connection.close()
-
-
-def test_requests_may_be_sent_ahead(gateway):
-    with gateway.raw() as raw:
-        raw.send("".join(f"GET /api/tasks?limit={i} HTTP/1.1\r\nHost: {gateway.host}\r\n\r\n"
-                         f"PUT /api/profiles/p/status HTTP/1.1\r\nHost: {gateway.host}\r\n"
-                         "Content-Type: application/json\r\nContent-Length: 18\r\n\r\n"
-                         '{"isActive":false}' for i in range(1, 20)))
-        for _ in range(1, 20):
-            assert "tasks" in raw.answer().json
-            assert raw.answer().json["state"]["isActive"] is False
-
-
-def test_many_clients_at_once(gateway, client):
-    def work(number):
-        connection = gateway.connect()
-        try:
-            ids = []
-            for i in range(25):
-                title = f"{number}.{i}"
-                answer = gateway.post("/api/profiles/p/assign-task", {"task": {"title": title}},
-                                      connection=connection)
-                assert answer.status == 201 and answer.json["task"]["title"] == title
-                ids.append(answer.json["task"]["id"])
-                again = gateway.get(f"/api/tasks/{ids[-1]}", connection=connection)
-                assert again.json["title"] == title, "no one gets another's answer"
-            return ids
-        finally:
-            connection.close()
-
-    with concurrent.futures.ThreadPoolExecutor(40) as pool:
-        ids = [id for some in pool.map(work, range(40)) for id in some]
-    assert len(set(ids)) == 1000 and client.state("p")["queueSize"] == 1000
-
-
-def test_curl_is_a_client(world, make_gateway):
-    gateway = make_gateway(world)
-
-    def curl(*arguments, **options):
-        run = subprocess.run(["curl", "-sS", "--max-time", "60", *arguments], capture_output=True,
-                             text=True, timeout=90, **options)
-        assert run.returncode == 0, run.stderr
-        return run.stdout
-
-    assert json.loads(curl(f"{gateway.url}/api/profiles/p/state"))["name"] == "p"
-    assert json.loads(curl("-X", "PUT", "--json", '{"isActive": true}',
-                           f"{gateway.url}/api/profiles/fail/status"))["success"] is True
-    assert curl("-o", "/dev/null", "-w", "%{http_code}", "-X", "PUT", "-d", '{"isActive": true}',
-                f"{gateway.url}/api/profiles/fail/status") == "415", "a form's content type"
-    assert json.loads(curl("-G", "--data-urlencode", "profile=p", "-d", "limit=2",
-                           f"{gateway.url}/api/tasks"))["tasks"][0]["profile"] == "p"
-    # Larger bodies are announced by "Expect: 100-continue".
-    big = json.dumps({"task": {"title": "big", "input": "x" * ((1 << 20) - 10)}})
-    for extra in ([], ["-H", "Expect: 100-continue"], ["-H", "Transfer-Encoding: chunked"],
-                  ["--http1.0"], ["--http2"]):
-        answer = curl("--json", "@-", *extra, f"{gateway.url}/api/tasks", input=big)
-        assert json.loads(answer)["task"]["title"] == "big", extra
-    assert "HTTP/1.1 200 OK" in curl("-I", f"{gateway.url}/api/health")
-    assert "Content-Security-Policy" in curl("-I", f"{gateway.url}/profiles")
-
-
-def test_nodes_fetch_is_a_client(world, make_gateway):
-    script = """
-        const url = process.argv[1];
-        const json = { "Content-Type": "application/json" };
-        const states = await (await fetch(url + "/api/profiles/with-states")).json();
-        const many = await Promise.all(Array.from({ length: 100 }, (_, i) =>
-            fetch(url + "/api/profiles/done/assign-task", { method: "POST", headers: json,
-                body: JSON.stringify({ task: { title: "é " + i } }) }).then((r) => r.json())));
-        const off = await fetch(url + "/api/profiles/done/status", { method: "PUT", headers: json,
-            body: JSON.stringify({ isActive: false }) });
-        const plain = await fetch(url + "/api/profiles/done/status", { method: "PUT",
-            body: JSON.stringify({ isActive: true }) });
-        const missing = await fetch(url + "/api/tasks/100000");
-        console.log(JSON.stringify({
-            names: states.map((s) => s.profile.name),
-            titles: many.map((m) => m.task.title),
-            off: (await off.json()).state.isActive,
-            plain: plain.status,
-            missing: [missing.status, (await missing.json()).error] }));
-    """
-    gateway = make_gateway(world)
-    run = subprocess.run(["node", "--input-type=module", "-e", script, "--", gateway.url],
-                         capture_output=True, text=True, timeout=90)
-    assert run.returncode == 0, run.stderr
-    said = json.loads(run.stdout)
-    assert said["names"] == ["p", "done", "fail"]
-    assert said["titles"] == [f"é {i}" for i in range(100)]
-    assert said["off"] is False
-    assert said["plain"] == 415, "no page of the gateway's: its word is needed"
-    assert said["missing"] == [404, "task 100000 not found"]
-    with world.client() as client:
-        assert client.state("done")["isActive"] is False
-
-
-def test_the_three_uses_of_a_page(world, make_gateway):
-    """As the page's own plain fetch() sends them: with its Origin and text/plain, or nothing."""
-    gateway = make_gateway(world)
-    own = {"Origin": gateway.url, "Sec-Fetch-Site": "same-origin",
-           "Content-Type": "text/plain;charset=UTF-8"}
-    metrics = gateway.get("/api/profiles/metrics").json
-    assert set(metrics) == {"p", "done", "fail"}
-    best = gateway.post("/api/profiles/best-for-task", {"task": {"type": "coding"}}, headers=own)
-    assert best.json["reason"]
-    off = gateway.put("/api/profiles/done/status", {"isActive": False}, headers=own)
-    assert off.json["state"]["isActive"] is False
-    with world.client() as client:
-        assert client.state("done")["isActive"] is False
-
-
-def test_a_client_that_waits_for_100_continue_is_told_to_go_on(gateway):
-    body = json.dumps({"task": {"title": "t", "input": "x" * 100000}})
-    with gateway.raw() as connection:
-        connection.send(f"POST /api/profiles/p/assign-task HTTP/1.1\r\nHost: {gateway.host}\r\n"
-                        "Content-Type: application/json\r\nExpect: 100-continue\r\n"
-                        f"Content-Length: {len(body)}\r\n\r\n")
-        while b"\r\n\r\n" not in connection.received:
-            assert connection.more()
-        assert connection.received == b"HTTP/1.1 100 Continue\r\n\r\n"
-        connection.received = b""
-        assert connection.send(body).answer().status == 201

@@ -159,6 +159,19 @@ def test_the_tables_of_names_have_each_of_them():
         assert status in PROTOCOL.split("### Status")[1].split("\n### ")[0], status
 
 
+def test_the_table_of_errors_has_each_code():
+    codes = re.findall(r"^ +RPC_\w+ = (-\d+)", (ROOT / "common/json.h").read_text(), re.M)
+    rows = [row.split("|")[1].strip() for row in tables_after("Errors")[0]]
+    assert len(codes) > 5 and sorted(rows) == sorted(set(codes) - {"-32603"}), "nothing returns -32603"
+
+
+def test_the_classes_that_a_worker_may_report_are_listed():
+    method, = [m for m in acpd.schemas.openrpc["methods"] if m["name"] == "fail_task"]
+    error, = [param["schema"] for param in method["params"] if param["name"] == "error"]
+    listed = PROTOCOL.split("`error` is `{class?, message}`")[1].split(";")[0]
+    assert re.findall("`([a-z_]+)`", listed) == error["properties"]["class"]["enum"]
+
+
 def test_what_a_task_is_sent_with_is_what_the_parameters_are():
     method, = [m for m in acpd.schemas.openrpc["methods"] if m["name"] == "assign_task_to_profile"]
     task, = [param["schema"] for param in method["params"] if param["name"] == "task"]
