@@ -24,6 +24,7 @@
 #include "common/clock.h"
 #include "core/profile.h"
 #include "core/router.h"
+#include "core/task_list.h"
 
 struct audit_entry;
 struct cgroup;
@@ -229,24 +230,14 @@ int engine_capacity(struct engine *engine, const struct profile *profile,
 int engine_get_task(struct engine *engine, int64_t id, struct task *ret_task);
 int engine_get_task_by_key(struct engine *engine, const char *key, struct task *ret_task);
 
-/** Takes one task, which is freed after the call; nonzero ends the list. */
-typedef int (*engine_row)(struct task *task, void *data);
-
-struct engine_filter {
-    int64_t profile_id;      /* 0: any */
-    enum task_status status; /* TASK_NEW: any */
-    int64_t before;          /* only ids below this; 0: from the newest */
-    int64_t scan_limit;      /* give up after so many rows that did not match */
-};
-
-/** Tasks, the newest first. 1: `row` ended the list. *ret_next is the id to go on before when the
- *  scan limit was reached, else 0. */
-int engine_list_tasks(struct engine *engine, const struct engine_filter *filter, engine_row row,
-                      void *data, int64_t *ret_next);
+/** Tasks, the newest first. */
+int engine_list_tasks(struct engine *engine, const struct task_filter *filter,
+                      struct task_list *ret_tasks, bool *ret_has_more);
 /** Waiting tasks of a profile in the order in which they will run: queued by rank, scheduled by
- *  time, blocked by id; from behind `after` (NULL: from the start). 1: `row` ended the list. */
+ *  time, blocked by id; from behind `after` (NULL: from the start). */
 int engine_list_queue(struct engine *engine, const struct profile *profile,
-                      const struct task *after, engine_row row, void *data);
+                      const struct task *after, const struct task_page *page,
+                      struct task_list *ret_tasks);
 
 /** Admits a new task. ENGINE_DEDUPLICATED: *admission->task is now the first one of its key. When
  *  the queue is full the profile's `overflow` decides: admission->profile is whose the task is. */

@@ -21,23 +21,22 @@ int engine_get_task_by_key(struct engine *engine, const char *key, struct task *
     return r < 0 ? r : r == 0 ? ENGINE_NOT_FOUND : 0;
 }
 
-int engine_list_tasks(struct engine *engine, const struct engine_filter *filter, engine_row row,
-                      void *data, int64_t *ret_next)
+int engine_list_tasks(struct engine *engine, const struct task_filter *filter,
+                      struct task_list *ret_tasks, bool *ret_has_more)
 {
-    const struct store_filter store_filter = {
-        .profile_id = filter->profile_id,
-        .status = filter->status,
-        .before = filter->before,
-        .scan_limit = filter->scan_limit,
-    };
+    int r = store_list_tasks(engine->store, filter, ret_tasks);
 
-    return store_list_tasks(engine->store, &store_filter, row, data, ret_next);
+    *ret_has_more = r == STORE_DONE;
+    return r < 0 ? r : 0;
 }
 
 int engine_list_queue(struct engine *engine, const struct profile *profile,
-                      const struct task *after, engine_row row, void *data)
+                      const struct task *after, const struct task_page *page,
+                      struct task_list *ret_tasks)
 {
-    return store_list_queue(engine->store, profile->id, after, row, data);
+    int r = store_list_queue(engine->store, profile->id, after, page, ret_tasks);
+
+    return r < 0 ? r : 0;
 }
 
 int engine_may_handle(struct engine *engine, pid_t keeper, int64_t id, bool *ret_may)

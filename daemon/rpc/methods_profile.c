@@ -132,34 +132,15 @@ static const struct param queue_params[] = {
     END,
 };
 
-struct queue_page {
-    struct rpc_call *call;
-    int64_t limit, count, position;
-    int error;
-};
-
-static int print_queued(struct task *task, void *data)
-{
-    struct queue_page *page = data;
-    struct rpc_call *call = page->call;
-
-    if (page->count)
-        buf_add_char(call->out, ',');
-    page->error = rpc_print_task(call, task, page->position ? page->position++ : -1);
-    page->count++;
-    return page->error < 0 || page->count == page->limit || call->out->len > RPC_LIST_BYTES;
-}
-
 static enum rpc_outcome get_profile_task_queue(struct rpc_call *call)
 {
     struct profile *profile = rpc_get_profile(call, "name");
     int64_t after_id = rpc_get_int(call, "after", 0);
+    const struct task_page page = {.tasks = (size_t)rpc_get_int(call, "limit", 100),
+                                   .bytes = RPC_LIST_BYTES};
+    CLEANUP(task_list_deinit) struct task_list tasks = {0};
     CLEANUP(task_deinit) struct task after = {0};
-    struct queue_page page = {
-        .call = call,
-        .limit = rpc_get_int(call, "limit", 100),
-        .position = 1,
-    };
+    int64_t position = 1;
     int r;
 
     if (!profile)
@@ -176,12 +157,17 @@ static enum rpc_outcome get_profile_task_queue(struct rpc_call *call)
         r = engine_pending(call->engine, &after, 0, &pending);
         if (r < 0)
             return rpc_error_storage(call, r);
-        page.position = pending.position ? pending.position + 1 : 0;
+        position = pending.position ? pending.position + 1 : 0;
     }
     buf_add_char(call->out, '[');
-    r = engine_list_queue(call->engine, profile, after_id ? &after : NULL, print_queued, &page);
+    r = engine_list_queue(call->engine, profile, after_id ? &after : NULL, &page, &tasks);
+    for (size_t i = 0; i < tasks.count && r >= 0 && call->out->len <= RPC_LIST_BYTES; i++) {
+        if (i)
+            buf_add_char(call->out, ',');
+        r = rpc_print_task(call, &tasks.tasks[i], position ? position++ : -1);
+    }
     buf_add_char(call->out, ']');
-    return done(call, r < 0 ? r : page.error);
+    return done(call, r < 0 ? r : 0);
 }
 
 static const struct param status_params[] = {

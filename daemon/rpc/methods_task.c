@@ -55,38 +55,32 @@ static const struct param list_params[] = {
     END,
 };
 
-#define LIST_SCAN 20000 /* rows that one page passes over at most */
-
-struct task_page {
-    struct rpc_call *call;
-    int64_t limit, count, next;
-    int error;
-};
-
-static int print_listed(struct task *task, void *data)
+/* Prints as many tasks as fit. *ret_next is the id of the last one when there are more, else 0. */
+static int print_page(struct rpc_call *call, const struct task_list *tasks, bool has_more,
+                      int64_t *ret_next)
 {
-    struct task_page *page = data;
-    struct buf *out = page->call->out;
+    size_t i = 0;
+    int r = 0;
 
-    /* One more than the page holds shows that there is a next one. */
-    if (page->count == page->limit || out->len > RPC_LIST_BYTES)
-        return 1;
-    if (page->count++)
-        buf_add_char(out, ',');
-    page->error = rpc_print_task(page->call, task, -1);
-    page->next = task->id;
-    return page->error < 0;
+    for (; i < tasks->count && r >= 0 && (!i || call->out->len <= RPC_LIST_BYTES); i++) {
+        if (i)
+            buf_add_char(call->out, ',');
+        r = rpc_print_task(call, &tasks->tasks[i], -1);
+    }
+    *ret_next = i && (has_more || i < tasks->count) ? tasks->tasks[i - 1].id : 0;
+    return r;
 }
 
 static enum rpc_outcome list_tasks(struct rpc_call *call)
 {
-    struct engine_filter filter = {
+    CLEANUP(task_list_deinit) struct task_list tasks = {0};
+    struct task_filter filter = {
         .before = rpc_get_int(call, "before", 0),
-        .scan_limit = LIST_SCAN,
+        .page = {.tasks = (size_t)rpc_get_int(call, "limit", 100), .bytes = RPC_LIST_BYTES},
     };
-    struct task_page page = {.call = call, .limit = rpc_get_int(call, "limit", 100)};
     const char *status = json_get_string(call->params, "status");
-    int64_t next;
+    bool has_more = false;
+    int64_t next = 0;
     int r;
 
     if (json_get(call->params, "profile")) {
@@ -100,12 +94,12 @@ static enum rpc_outcome list_tasks(struct rpc_call *call)
     if (status)
         task_status_parse(status, &filter.status);
     buf_add_text(call->out, "{\"tasks\":[");
-    r = engine_list_tasks(call->engine, &filter, print_listed, &page, &next);
-    if (r < 0 || page.error < 0)
-        return rpc_error_storage(call, r < 0 ? r : page.error);
+    r = engine_list_tasks(call->engine, &filter, &tasks, &has_more);
+    if (r >= 0)
+        r = print_page(call, &tasks, has_more, &next);
+    if (r < 0)
+        return rpc_error_storage(call, r);
     buf_add_text(call->out, "],\"next\":");
-    if (r == 1) /* print_listed() ended the list */
-        next = page.next;
     if (next)
         buf_add_int(call->out, next);
     else

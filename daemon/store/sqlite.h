@@ -22,9 +22,10 @@
     "completed, failed, cancelled, retried, successes, errors, duration_sum, started, wait_sum, "  \
     "durations, cost, currency, waits, arrived, queue_max"
 
-/* The partial index task_live serves what has not finished. SQLite uses it only for queries that
- * repeat its condition. */
+/* The partial index task_live serves what has not finished, task_profile what does not run (a write
+ * less for each claim). SQLite uses them only for queries that repeat their conditions. */
 #define LIVE "status <= 4"
+#define AT_REST "status <> 4"
 
 /* Pages that are given back to the system in one pass. */
 #define PAGES_PER_STEP 64
@@ -114,10 +115,12 @@
                    " AND status = ?1 AND profile_id = ?2 AND (place, id) > (?3, ?4) "              \
                    "ORDER BY place, id")                                                           \
     X(LIST_TASKS, "SELECT " TASK_COLUMNS " FROM task WHERE id < ?1 ORDER BY id DESC")              \
-    X(LIST_FINISHED, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_finished "                 \
-                     "WHERE status > 4 AND status = ?2 AND id < ?1 ORDER BY id DESC")              \
-    X(LIST_RUNNING, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE           \
-                    " AND status = 4 AND id < ?1 ORDER BY id DESC")                                \
+    X(LAST_OF_STATUS, "SELECT id FROM task INDEXED BY task_profile WHERE " AT_REST                  \
+                 " AND profile_id = ?1 AND status = ?2 AND id < ?3 ORDER BY id DESC LIMIT 1") \
+    X(LAST_RUNNING, /* of as many as there are slots */                                    \
+      "SELECT max(id) FROM task INDEXED BY task_live WHERE " LIVE \
+                 " AND status = ?2 AND profile_id = ?1 AND id < ?3") \
+    X(LIST_PROFILE_IDS, "SELECT id FROM profile") \
     X(ADD_ATTEMPT,                                                                                 \
       "INSERT INTO attempt VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")       \
     X(REPORT_ATTEMPT, "UPDATE attempt SET usage = ?3, cost = ?4, currency = ?5 "                   \
@@ -235,6 +238,8 @@ int sqlite_run_for_id(struct store *store, enum statement statement, int64_t id)
 /** The number that a statement returns. 1: there was one. */
 int sqlite_take_number(struct store *store, sqlite3_stmt *stmt, int64_t *ret_number);
 
+/** Takes the task over. */
+void sqlite_push_task(struct store_tasks *tasks, struct task *task);
 /** Reads the row that a statement stands at, of TASK_COLUMNS. */
 int sqlite_read_task(struct store *store, sqlite3_stmt *stmt, struct task *ret_task);
 /** The row of a statement that returns at most one. 1: there was one. */

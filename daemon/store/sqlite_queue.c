@@ -8,22 +8,6 @@
 #include "common/alloc.h"
 #include "store/sqlite_row.h"
 
-void store_tasks_deinit(struct store_tasks *tasks)
-{
-    for (size_t i = 0; i < tasks->count; i++)
-        task_deinit(&tasks->tasks[i]);
-    free(tasks->tasks);
-    *tasks = (struct store_tasks){0};
-}
-
-/* Takes the task over. */
-static void push_task(struct store_tasks *tasks, struct task *task)
-{
-    tasks->tasks = xrealloc(tasks->tasks, (tasks->count + 1) * sizeof(*tasks->tasks));
-    tasks->tasks[tasks->count++] = *task;
-    *task = (struct task){0};
-}
-
 /* Counters */
 
 /* `was` NULL: the task is new. */
@@ -255,7 +239,7 @@ int store_claim(struct store *store, const struct store_claim *claim, struct sto
         r = save(store, &task, &fence, claim->lease);
         if (r != STORE_DONE)
             break;
-        push_task(ret_tasks, &task);
+        sqlite_push_task(ret_tasks, &task);
     }
     /* Those before a damaged row are claimed all the same. */
     if (r == -EBADMSG && !store->failure && ret_tasks->count)
@@ -284,7 +268,7 @@ int store_wake(struct store *store, const struct store_waking *waking,
         r = save(store, &task, &fence, NULL);
         if (r != STORE_DONE)
             break;
-        push_task(ret_tasks, &task);
+        sqlite_push_task(ret_tasks, &task);
     }
     return r < 0 ? r : 0;
 }
@@ -339,7 +323,7 @@ int store_take_over(struct store *store, struct store_cursor *cursor, size_t lim
     *ret_damaged = 0;
     for (; (r = step_running(store, stmt, cursor, &task)) > 0; rows++) {
         if (task.id)
-            push_task(ret_tasks, &task);
+            sqlite_push_task(ret_tasks, &task);
         else
             ++*ret_damaged;
     }
@@ -427,7 +411,7 @@ int store_prune(struct store *store, const struct store_pruning *pruning,
         r = remove_task(store, &task);
         attempts += task.attempt;
         bytes += task.bytes;
-        push_task(ret_removed, &task);
+        sqlite_push_task(ret_removed, &task);
     }
     return r < 0 ? r : STORE_DONE;
 }

@@ -160,7 +160,9 @@ static const char *const migrations[] = {
     "  (SELECT task_id, attempt AS number, token, length, worker FROM lease)"
     "  WHERE task_id = id AND number = attempt AND status = 4"
     "  AND task_crc(" TASK_FIELDS_5 ") = crc;"
-    "DROP TABLE lease;",
+    "DROP TABLE lease;"
+    "DROP INDEX task_finished;"
+    "CREATE INDEX task_profile ON task (profile_id, status) WHERE status <> 4;", /* see LIVE */
 };
 
 static int read_version(sqlite3 *db, int64_t *ret_version)

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Looking at tasks in SQLite. */
-#include <string.h>
-
+#include "common/alloc.h"
 #include "store/sqlite_row.h"
+
+void sqlite_push_task(struct store_tasks *tasks, struct task *task)
+{
+    tasks->tasks = xrealloc(tasks->tasks, (tasks->count + 1) * sizeof(*tasks->tasks));
+    tasks->tasks[tasks->count++] = *task;
+    *task = (struct task){0};
+}
 
 int sqlite_read_task(struct store *store, sqlite3_stmt *stmt, struct task *ret_task)
 {
@@ -156,88 +162,4 @@ int store_last_clock(struct store *store, int64_t *ret_at)
         return r;
     *ret_at = at;
     return 0;
-}
-
-/* Calls `row` for each row. 1: it ended the list. */
-static int list_rows(struct store *store, sqlite3_stmt *stmt, store_row row, void *data)
-{
-    int r;
-
-    while ((r = sqlite_step(store, stmt)) > 0) {
-        CLEANUP(task_deinit) struct task task = {0};
-
-        r = sqlite_read_task(store, stmt, &task);
-        if (r < 0 || row(&task, data)) {
-            sqlite3_reset(stmt);
-            return r < 0 ? r : 1;
-        }
-    }
-    return r;
-}
-
-int store_list_queue(struct store *store, int64_t profile_id, const struct task *after,
-                     store_row row, void *data)
-{
-    static const enum task_status sections[] = {TASK_QUEUED, TASK_SCHEDULED, TASK_BLOCKED};
-    bool reached = !after;
-
-    for (size_t i = 0; i < ARRAY_SIZE(sections); i++) {
-        bool starts_here = after && after->status == sections[i];
-        sqlite3_stmt *stmt;
-        int r;
-
-        reached |= starts_here;
-        if (!reached)
-            continue;
-        stmt = sqlite_use(store, STMT_LIST_STATUS);
-        sqlite3_bind_int(stmt, 1, (int)sections[i]);
-        sqlite3_bind_int64(stmt, 2, profile_id);
-        sqlite3_bind_int64(stmt, 3, starts_here ? after->place : INT64_MIN);
-        sqlite3_bind_int64(stmt, 4, starts_here ? after->id : 0);
-        r = list_rows(store, stmt, row, data);
-        if (r)
-            return r < 0 ? r : 0;
-    }
-    return 0;
-}
-
-int store_list_tasks(struct store *store, const struct store_filter *filter, store_row row,
-                     void *data, int64_t *ret_next)
-{
-    bool finished = task_status_is_finished(filter->status);
-    enum statement statement = finished                         ? STMT_LIST_FINISHED
-                               : filter->status == TASK_RUNNING ? STMT_LIST_RUNNING
-                                                                : STMT_LIST_TASKS;
-    sqlite3_stmt *stmt = sqlite_use(store, statement);
-    int64_t missed = 0, next = 0;
-    bool ended = false;
-    int r;
-
-    sqlite3_bind_int64(stmt, 1, filter->before ? filter->before : INT64_MAX);
-    if (finished)
-        sqlite3_bind_int(stmt, 2, (int)filter->status);
-    while ((r = sqlite_step(store, stmt)) > 0) {
-        /* Only what matches is read as a whole: rows may be large. */
-        bool matches =
-            (!filter->profile_id || sqlite3_column_int64(stmt, 1) == filter->profile_id) &&
-            (filter->status == TASK_NEW || sqlite3_column_int(stmt, 2) == (int)filter->status);
-
-        if (matches) {
-            CLEANUP(task_deinit) struct task task = {0};
-
-            r = sqlite_read_task(store, stmt, &task);
-            if (r < 0 || row(&task, data)) {
-                ended = true;
-                break;
-            }
-        } else if (++missed == filter->scan_limit) {
-            next = sqlite3_column_int64(stmt, 0);
-            break;
-        }
-    }
-    sqlite3_reset(stmt);
-    if (r < 0)
-        return r;
-    *ret_next = next;
-    return ended;
 }

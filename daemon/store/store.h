@@ -15,6 +15,7 @@
 
 #include "core/metrics.h"
 #include "core/task.h"
+#include "core/task_list.h"
 
 struct store;
 
@@ -90,13 +91,10 @@ MUST_CHECK int store_update_profile(struct store *store, int64_t id, int is_acti
 
 /* Tasks. What a verb returns in a struct task is freed by task_deinit(). */
 
-/* An array of tasks, bounded by what was asked for. */
-struct store_tasks {
-    struct task *tasks;
-    size_t count;
-};
-
-void store_tasks_deinit(struct store_tasks *tasks);
+#define store_tasks        task_list
+#define store_tasks_deinit task_list_deinit
+#define store_page         task_page
+#define store_filter       task_filter
 
 /* Changing them. A verb names the condition under which its change holds and says what has become
  * of it; whoever calls it looks. The profiles' counters follow. A task that is written has the sum
@@ -261,25 +259,16 @@ MUST_CHECK int store_oldest_queued(struct store *store, int64_t profile_id, int6
  * must not start before it. */
 MUST_CHECK int store_last_clock(struct store *store, int64_t *ret_at);
 
-/** Takes one task, which is freed after the call; nonzero ends the list. */
-typedef int (*store_row)(struct task *task, void *data);
-
 /** Waiting tasks of a profile in the order in which they will run: queued by rank, scheduled by
- *  time, blocked by id; from behind `after` (NULL: from the start). */
+ *  time, blocked by id; from behind `after` (NULL: from the start). STORE_DONE: there are more;
+ *  STORE_STALE: that was all. */
 MUST_CHECK int store_list_queue(struct store *store, int64_t profile_id, const struct task *after,
-                                store_row row, void *data);
+                                const struct store_page *page, struct store_tasks *ret_tasks);
 
-struct store_filter {
-    int64_t profile_id;      /* 0: any */
-    enum task_status status; /* TASK_NEW: any */
-    int64_t before;          /* only ids below this; 0: from the newest */
-    int64_t scan_limit;      /* give up after so many rows that did not match */
-};
-
-/** Tasks, the newest first. 1: `row` ended the list. *ret_next is the id to go on before when the
- *  scan limit was reached, else 0. */
+/** Tasks, the newest first. The work grows with what is returned, not with what does not match.
+ *  Results as for store_list_queue(). */
 MUST_CHECK int store_list_tasks(struct store *store, const struct store_filter *filter,
-                                store_row row, void *data, int64_t *ret_next);
+                                struct store_tasks *ret_tasks);
 
 /** The last `limit` attempts that count for rates, the oldest of them first. */
 MUST_CHECK int store_fill_window(struct store *store, int64_t profile_id,

@@ -99,23 +99,18 @@ static void stop(void)
     event_base_free(loop.base);
 }
 
-static int count_task(struct task *task, void *data)
-{
-    int64_t *counts = data;
-
-    counts[task->status]++;
-    return 0;
-}
-
 /* The counters beside the tasks are those of a count. */
 static void check_counters(void)
 {
     for (size_t i = 0; i < loop.engine->profile_count; i++) {
         const struct profile *profile = loop.engine->profiles[i];
-        struct store_filter filter = {.profile_id = profile->id, .scan_limit = INT64_MAX};
-        int64_t counts[TASK_STATUS_COUNT] = {0}, next;
+        struct store_filter filter = {.profile_id = profile->id, .page = {SIZE_MAX, SIZE_MAX}};
+        CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
+        int64_t counts[TASK_STATUS_COUNT] = {0};
 
-        PROMISE(store_list_tasks(store, &filter, count_task, counts, &next) == 0);
+        PROMISE(store_list_tasks(store, &filter, &tasks) == STORE_STALE);
+        for (size_t t = 0; t < tasks.count; t++)
+            counts[tasks.tasks[t].status]++;
         for (int status = TASK_QUEUED; status < TASK_STATUS_COUNT; status++)
             PROMISE(profile_count(profile, (enum task_status)status) == counts[status],
                     "profile %s: %lld in status %d, counted %lld", profile->config.name,

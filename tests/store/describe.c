@@ -25,10 +25,8 @@ static void add_profile(struct store_profile *profile, void *data)
     buf_printf(&d->text, ", %lld bytes\n", (long long)profile->counts.finished_bytes);
 }
 
-static int add_row(struct task *task, void *data)
+static void add_task_row(struct description *d, const struct task *task)
 {
-    struct description *d = data;
-
     buf_add_text(&d->text, "task");
 #define X(field) buf_printf(&d->text, " %lld", (long long)task->field);
     NUMBERS(X)
@@ -37,12 +35,10 @@ static int add_row(struct task *task, void *data)
     TEXTS(X)
 #undef X
     buf_add_char(&d->text, '\n');
-    return 0;
 }
 
-static int add_place(struct task *task, void *data)
+static void add_place(struct description *d, const struct task *task)
 {
-    struct description *d = data;
     enum task_status status = TASK_NEW;
     int64_t id = 0;
     int r = store_unmet_dependency(d->store, task->id, &id, &status);
@@ -51,7 +47,6 @@ static int add_place(struct task *task, void *data)
     buf_printf(&d->text, " %lld", (long long)task->id);
     if (r)
         buf_printf(&d->text, "(%lld %s)", (long long)id, task_status_name(status));
-    return 0;
 }
 
 static void add_bucket(int64_t at, const struct metrics_bucket *bucket, void *data)
@@ -97,9 +92,12 @@ static void add_what_a_profile_has(struct description *d, int64_t id)
 {
     static const int64_t spans[] = {METRICS_MINUTE, METRICS_QUARTER, METRICS_HOUR};
     CLEANUP(metrics_window_deinit) struct metrics_window window = {0};
+    CLEANUP(store_tasks_deinit) struct store_tasks queue = {0};
 
     buf_printf(&d->text, "profile %lld\nqueue", (long long)id);
-    EXPECT(store_list_queue(d->store, id, NULL, add_place, d), 0);
+    EXPECT(store_list_queue(d->store, id, NULL, &everything, &queue), STORE_STALE);
+    for (size_t i = 0; i < queue.count; i++)
+        add_place(d, &queue.tasks[i]);
     metrics_window_resize(&window, 1000);
     EXPECT(store_fill_window(d->store, id, &window), 0);
     buf_add_text(&d->text, "\nattempts");
@@ -113,12 +111,14 @@ static void add_what_a_profile_has(struct description *d, int64_t id)
 
 char *describe(struct store *handle)
 {
-    const struct store_filter all = {.scan_limit = INT64_MAX};
+    const struct store_filter all = {.page = everything};
+    CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
     struct description d = {.store = handle};
-    int64_t next;
 
     EXPECT(store_list_profiles(handle, add_profile, &d), 0);
-    EXPECT(store_list_tasks(handle, &all, add_row, &d, &next), 0);
+    EXPECT(store_list_tasks(handle, &all, &tasks), STORE_STALE);
+    for (size_t i = 0; i < tasks.count; i++)
+        add_task_row(&d, &tasks.tasks[i]);
     for (size_t i = 0; i < d.count; i++)
         add_what_a_profile_has(&d, d.profiles[i]);
     EXPECT(store_list_uptime(handle, 0, INT64_MAX, add_span, &d), 0);

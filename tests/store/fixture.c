@@ -189,21 +189,14 @@ void profile_rows_deinit(struct profile_rows *rows)
     rows->count = 0;
 }
 
-static int count_row(struct task *task UNUSED, void *data)
-{
-    ++*(int64_t *)data;
-    return 0;
-}
-
 int64_t count_tasks(int64_t profile_id, enum task_status status)
 {
     const struct store_filter filter = {
-        .profile_id = profile_id, .status = status, .scan_limit = INT64_MAX};
-    int64_t count = 0, next;
+        .profile_id = profile_id, .status = status, .page = everything};
+    CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
 
-    MUST(store_list_tasks(store, &filter, count_row, &count, &next));
-    EXPECT(next, 0);
-    return count;
+    EXPECT(store_list_tasks(store, &filter, &tasks), STORE_STALE);
+    return (int64_t)tasks.count;
 }
 
 void check_counters(const struct task_counts *removed)

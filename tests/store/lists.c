@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Looking at the queue, and lists of tasks. */
+#include <string.h>
+
 #include "fixture.h"
 
 /* A queue with every status in it, and its order. */
@@ -31,14 +33,14 @@ START_TEST(queue_is_listed_in_order)
     int64_t expected[QUEUE];
     struct ids ids = {0};
 
-    EXPECT(store_list_queue(store, alpha, NULL, collect, &ids), 0);
+    EXPECT(list_queue(alpha, NULL, &ids), STORE_STALE);
     check_ids(&ids, NULL, 0);
     add_queue(expected);
     MUST(store_commit(store));
-    EXPECT(store_list_queue(store, alpha, NULL, collect, &ids), 0);
+    EXPECT(list_queue(alpha, NULL, &ids), STORE_STALE);
     check_ids(&ids, expected, QUEUE);
     ids.count = 0;
-    EXPECT(store_list_queue(store, alpha + beta, NULL, collect, &ids), 0);
+    EXPECT(list_queue(alpha + beta, NULL, &ids), STORE_STALE);
     check_ids(&ids, NULL, 0);
     for (size_t i = 0; i < 5; i++)
         EXPECT(claim(alpha), expected[i]);
@@ -56,13 +58,15 @@ START_TEST(queue_is_listed_in_pages)
 
         for (size_t pages = 0;; pages++) {
             struct ids page = {.limit = limit};
+            int r;
 
             if (pages > QUEUE)
                 ck_abort_msg("pages of %zu have no end", limit);
-            EXPECT(store_list_queue(store, alpha, pages ? &after : NULL, collect, &page), 0);
+            r = list_queue(alpha, pages ? &after : NULL, &page);
             for (size_t i = 0; i < page.count; i++)
                 all.ids[all.count++] = page.ids[i];
-            if (page.count < limit)
+            EXPECT(r, all.count < QUEUE ? STORE_DONE : STORE_STALE);
+            if (r == STORE_STALE)
                 break;
             task_deinit(&after);
             EXPECT(store_get_task(store, page.ids[page.count - 1], &after), 1);
@@ -75,7 +79,7 @@ START_TEST(queue_is_listed_in_pages)
         struct ids ids = {0};
 
         EXPECT(store_get_task(store, expected[i], &after), 1);
-        EXPECT(store_list_queue(store, alpha, &after, collect, &ids), 0);
+        EXPECT(list_queue(alpha, &after, &ids), STORE_STALE);
         check_ids(&ids, expected + i + 1, QUEUE - i - 1);
     }
 }
@@ -91,7 +95,7 @@ START_TEST(queue_is_listed_from_behind_one_that_left)
     EXPECT(store_get_task(store, expected[1], &after), 1);
     EXPECT(claim(alpha), expected[0]);
     EXPECT(claim(alpha), expected[1]);
-    EXPECT(store_list_queue(store, alpha, &after, collect, &ids), 0);
+    EXPECT(list_queue(alpha, &after, &ids), STORE_STALE);
     check_ids(&ids, expected + 2, QUEUE - 2);
 }
 END_TEST
@@ -208,23 +212,20 @@ START_TEST(tasks_are_listed)
                                                  : beta,
                     .status = (enum task_status)status,
                     .before = before ? tasks[before].id : 0,
-                    .scan_limit = 1000,
                 };
                 struct ids ids = {0}, expected = {0};
-                int64_t next = -1;
 
                 for (size_t i = before ? before : ARRAY_SIZE(tasks); i-- > 0;)
                     if ((!status || tasks[i].status == (enum task_status)status) &&
                         (!profile || tasks[i].profile_id == filter.profile_id))
                         expected.ids[expected.count++] = tasks[i].id;
-                EXPECT(store_list_tasks(store, &filter, collect, &ids, &next), 0);
-                EXPECT(next, 0);
+                EXPECT(list_tasks(&filter, &ids), STORE_STALE);
                 check_ids(&ids, expected.ids, expected.count);
                 /* A page that is full. */
                 if (expected.count < 2)
                     continue;
                 ids = (struct ids){.limit = 2};
-                EXPECT(store_list_tasks(store, &filter, collect, &ids, &next), 1);
+                EXPECT(list_tasks(&filter, &ids), expected.count > 2 ? STORE_DONE : STORE_STALE);
                 check_ids(&ids, expected.ids, 2);
             }
         }
@@ -232,31 +233,56 @@ START_TEST(tasks_are_listed)
 }
 END_TEST
 
-/* Few matches among many: the list gives up after a while, and goes on from there. */
+/* Few matches among many: they are found at once, whatever lies between them. */
 START_TEST(tasks_are_listed_with_bounded_work)
 {
-    struct store_filter filter = {.profile_id = beta, .scan_limit = 10};
+    const int64_t first = add(beta, TASK_QUEUED, 1);
+    struct store_filter filter = {.profile_id = beta};
     struct ids ids = {0};
-    int64_t first, second, next = -1;
-    int calls = 0;
+    int64_t second;
 
-    first = add(beta, TASK_QUEUED, 1);
     for (int i = 0; i < 95; i++)
         add(alpha, TASK_QUEUED, 1);
     second = add(beta, TASK_RUNNING, 1);
     for (int i = 0; i < 10; i++)
         add(alpha, TASK_QUEUED, 1);
-    EXPECT(store_list_tasks(store, &filter, collect, &ids, &next), 0);
-    check_ids(&ids, NULL, 0);
-    EXPECT(next, second + 1);
-    while (next) {
-        filter.before = next;
-        EXPECT(store_list_tasks(store, &filter, collect, &ids, &next), 0);
-        if (++calls > 20)
-            ck_abort_msg("no end");
-    }
+    EXPECT(list_tasks(&filter, &ids), STORE_STALE);
     check_ids(&ids, (int64_t[]){second, first}, 2);
-    ck_assert_int_ge(calls, 10);
+    ids = (struct ids){.limit = 1};
+    EXPECT(list_tasks(&filter, &ids), STORE_DONE);
+    check_ids(&ids, (int64_t[]){second}, 1);
+    filter.before = second;
+    EXPECT(list_tasks(&filter, &ids), STORE_STALE);
+    check_ids(&ids, (int64_t[]){second, first}, 2);
+    filter = (struct store_filter){.status = TASK_RUNNING};
+    ids.count = 0;
+    EXPECT(list_tasks(&filter, &ids), STORE_STALE);
+    check_ids(&ids, (int64_t[]){second}, 1);
+}
+END_TEST
+
+/* A page ends with the task whose texts fill it. */
+START_TEST(pages_are_bounded_by_bytes)
+{
+    struct store_filter filters[] = {{0}, {.profile_id = alpha}};
+    struct task task = new_task(alpha, TASK_QUEUED, 1);
+
+    for (int i = 0; i < 4; i++)
+        MUST(add_task(&task));
+    for (size_t i = 0; i < ARRAY_SIZE(filters); i++) {
+        for (size_t bytes = 0; bytes <= 4; bytes++) {
+            const struct store_page page = {.tasks = 9, .bytes = bytes * strlen(task.body)};
+            CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0}, queue = {0};
+
+            filters[i].page = page;
+            EXPECT(store_list_tasks(store, &filters[i], &tasks),
+                   bytes < 4 ? STORE_DONE : STORE_STALE);
+            EXPECT((int64_t)tasks.count, (int64_t)bytes);
+            EXPECT(store_list_queue(store, alpha, NULL, &page, &queue),
+                   bytes < 4 ? STORE_DONE : STORE_STALE);
+            EXPECT((int64_t)queue.count, (int64_t)bytes);
+        }
+    }
 }
 END_TEST
 
@@ -274,4 +300,5 @@ void add_list_cases(Suite *suite)
     tcase = add_case(suite, "list", setup, teardown);
     tcase_add_test(tcase, tasks_are_listed);
     tcase_add_test(tcase, tasks_are_listed_with_bounded_work);
+    tcase_add_test(tcase, pages_are_bounded_by_bytes);
 }

@@ -336,7 +336,7 @@ static int add_or_claim(struct racer *racer)
     if (r < 0)
         return r;
     note(racer, r == STORE_DONE ? &shared->added : of_task(shared->stale, 1));
-    EXPECT(store_list_queue(store, alpha, NULL, collect, &ids), 0);
+    EXPECT(list_queue(alpha, NULL, &ids), STORE_STALE);
     ck_assert_uint_le(ids.count, LIMIT);
     if (r == STORE_FULL)
         ck_assert_uint_eq(ids.count, LIMIT);

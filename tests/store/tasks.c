@@ -159,14 +159,43 @@ int64_t count_abandoned(void)
     return (int64_t)tasks.count;
 }
 
-int collect(struct task *task, void *data)
-{
-    struct ids *ids = data;
+const struct store_page everything = {.tasks = SIZE_MAX, .bytes = SIZE_MAX};
 
-    if (ids->count == IDS_MAX)
-        ck_abort_msg("too many rows");
-    ids->ids[ids->count++] = task->id;
-    return ids->count == ids->limit;
+static void take_ids(struct store_tasks *tasks, struct ids *ids)
+{
+    for (size_t i = 0; i < tasks->count; i++) {
+        if (ids->count == IDS_MAX)
+            ck_abort_msg("too many rows");
+        ids->ids[ids->count++] = tasks->tasks[i].id;
+    }
+    store_tasks_deinit(tasks);
+}
+
+static struct store_page page_of(const struct ids *ids)
+{
+    return (struct store_page){.tasks = ids->limit ? ids->limit : SIZE_MAX, .bytes = SIZE_MAX};
+}
+
+int list_tasks(const struct store_filter *filter, struct ids *ids)
+{
+    struct store_filter bounded = *filter;
+    struct store_tasks tasks = {0};
+    int r;
+
+    bounded.page = page_of(ids);
+    r = store_list_tasks(store, &bounded, &tasks);
+    take_ids(&tasks, ids);
+    return r;
+}
+
+int list_queue(int64_t profile_id, const struct task *after, struct ids *ids)
+{
+    const struct store_page page = page_of(ids);
+    struct store_tasks tasks = {0};
+    int r = store_list_queue(store, profile_id, after, &page, &tasks);
+
+    take_ids(&tasks, ids);
+    return r;
 }
 
 void list_bucket(int64_t at, const struct metrics_bucket *bucket, void *data)

@@ -82,12 +82,17 @@ int64_t count_abandoned(void);
 
 /* Lists */
 
+extern const struct store_page everything;
+
 struct ids {
     int64_t ids[IDS_MAX];
     size_t count, limit; /* 0: none */
 };
 
-int collect(struct task *task, void *data);
+/** Adds the ids of what store_list_tasks() and store_list_queue() return, within the limit; returns
+ *  what they do. */
+int list_tasks(const struct store_filter *filter, struct ids *ids);
+int list_queue(int64_t profile_id, const struct task *after, struct ids *ids);
 
 struct listed {
     int64_t at[64];

@@ -64,14 +64,13 @@ START_TEST(crash_leaves_what_was_committed)
 {
     struct task_counts counts = {0};
     struct ids ids = {0};
-    int64_t next, first;
+    int64_t first;
 
     for (size_t i = 0; i < ARRAY_SIZE(crash_tasks); i++)
         crash_tasks[i] = new_task(i % 2 ? alpha : beta, TASK_QUEUED, (int64_t)i);
     crash_after(work_and_die);
 
-    EXPECT(store_list_tasks(store, &(struct store_filter){.scan_limit = 9}, collect, &ids, &next),
-           0);
+    EXPECT(list_tasks(&(struct store_filter){0}, &ids), STORE_STALE);
     EXPECT((int64_t)ids.count, ARRAY_SIZE(crash_tasks));
     first = ids.ids[ids.count - 1];
     /* Each that ran is found once, whatever profile it is of, and queued again. */

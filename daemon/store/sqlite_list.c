@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Lists of tasks in SQLite.
+ *
+ * The tasks of one profile in one status stand in an index by their ids. A list of more than those
+ * is a merge of such rows, newest first: a seek for each of them, and one for each task.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "common/alloc.h"
+#include "common/heap.h"
+#include "store/sqlite.h"
+
+static size_t length_of(const char *text)
+{
+    return text ? strlen(text) : 0;
+}
+
+static size_t texts_of(const struct task *task)
+{
+    return length_of(task->body) + length_of(task->result) + length_of(task->routing) +
+           length_of(task->error_message) + length_of(task->error_tail);
+}
+
+/* Takes the task over. Whether the page is full. */
+static bool add(struct store_page *left, struct store_tasks *tasks, struct task *task)
+{
+    size_t bytes = texts_of(task);
+
+    left->tasks -= left->tasks > 0;
+    left->bytes -= left->bytes < bytes ? left->bytes : bytes;
+    sqlite_push_task(tasks, task);
+    return !left->tasks || !left->bytes;
+}
+
+/* Adds the rows of a statement. STORE_DONE: there are more. */
+static int list_rows(struct store *store, sqlite3_stmt *stmt, struct store_page *left,
+                     struct store_tasks *ret_tasks)
+{
+    bool is_full = !left->tasks || !left->bytes;
+    int r;
+
+    while ((r = sqlite_step(store, stmt)) > 0) {
+        struct task task;
+
+        if (is_full)
+            break;
+        r = sqlite_read_task(store, stmt, &task);
+        if (r < 0)
+            break;
+        is_full = add(left, ret_tasks, &task);
+    }
+    sqlite3_reset(stmt);
+    return r < 0 ? r : r > 0 ? STORE_DONE : STORE_STALE;
+}
+
+int store_list_queue(struct store *store, int64_t profile_id, const struct task *after,
+                     const struct store_page *page, struct store_tasks *ret_tasks)
+{
+    static const enum task_status sections[] = {TASK_QUEUED, TASK_SCHEDULED, TASK_BLOCKED};
+    struct store_page left = *page;
+    bool reached = !after;
+    int r = STORE_STALE;
+
+    for (size_t i = 0; i < ARRAY_SIZE(sections) && r == STORE_STALE; i++) {
+        bool starts_here = after && after->status == sections[i];
+        sqlite3_stmt *stmt;
+
+        reached |= starts_here;
+        if (!reached)
+            continue;
+        stmt = sqlite_use(store, STMT_LIST_STATUS);
+        sqlite3_bind_int(stmt, 1, (int)sections[i]);
+        sqlite3_bind_int64(stmt, 2, profile_id);
+        sqlite3_bind_int64(stmt, 3, starts_here ? after->place : INT64_MIN);
+        sqlite3_bind_int64(stmt, 4, starts_here ? after->id : 0);
+        r = list_rows(store, stmt, &left, ret_tasks);
+    }
+    return r;
+}
+
+/* The tasks of one profile in one status, as far as they match. */
+struct series {
+    struct heap_node node; /* by the greatest id of those that are left */
+    int64_t profile_id;
+    enum task_status status;
+};
+
+struct merge {
+    struct series *series;
+    size_t count;
+    struct heap heap;
+};
+
+static void merge_deinit(struct merge *merge)
+{
+    heap_deinit(&merge->heap);
+    free(merge->series);
+}
+
+/* Goes on to the greatest id below `before`. */
+static int advance(struct store *store, struct merge *merge, struct series *series, int64_t before)
+{
+    sqlite3_stmt *stmt =
+        sqlite_use(store, series->status == TASK_RUNNING ? STMT_LAST_RUNNING : STMT_LAST_OF_STATUS);
+    int64_t id;
+    int r;
+
+    sqlite3_bind_int64(stmt, 1, series->profile_id);
+    sqlite3_bind_int(stmt, 2, (int)series->status);
+    sqlite3_bind_int64(stmt, 3, before);
+    r = sqlite_take_number(store, stmt, &id);
+    if (r > 0)
+        heap_set(&merge->heap, &series->node, -id);
+    else
+        heap_remove(&merge->heap, &series->node);
+    return r < 0 ? r : 0;
+}
+
+static void add_profile(struct merge *merge, int64_t profile_id, enum task_status status)
+{
+    int first = status ? (int)status : TASK_QUEUED;
+    int last = status ? (int)status : TASK_STATUS_COUNT - 1;
+
+    for (int s = first; s <= last; s++) {
+        merge->series = xrealloc(merge->series, (merge->count + 1) * sizeof(*merge->series));
+        merge->series[merge->count++] =
+            (struct series){.profile_id = profile_id, .status = (enum task_status)s};
+    }
+}
+
+static int begin(struct store *store, const struct store_filter *filter, int64_t before,
+                 struct merge *merge)
+{
+    sqlite3_stmt *stmt = sqlite_use(store, STMT_LIST_PROFILE_IDS);
+    int r = 0;
+
+    if (filter->profile_id)
+        add_profile(merge, filter->profile_id, filter->status);
+    else
+        while ((r = sqlite_step(store, stmt)) > 0)
+            add_profile(merge, sqlite3_column_int64(stmt, 0), filter->status);
+    for (size_t i = 0; i < merge->count && r == 0; i++)
+        r = advance(store, merge, &merge->series[i], before);
+    return r;
+}
+
+static int list_merged(struct store *store, const struct store_filter *filter, int64_t before,
+                       struct store_tasks *ret_tasks)
+{
+    CLEANUP(merge_deinit) struct merge merge = {0};
+    struct store_page left = filter->page;
+    bool is_full = !left.tasks || !left.bytes;
+    struct heap_node *top;
+    int r = begin(store, filter, before, &merge);
+
+    while (r == 0 && (top = heap_top(&merge.heap)) && !is_full) {
+        int64_t id = -top->key;
+        struct task task;
+
+        r = store_get_task(store, id, &task);
+        if (r <= 0)
+            return r < 0 ? r : -EBADMSG;
+        is_full = add(&left, ret_tasks, &task);
+        r = advance(store, &merge, CONTAINER_OF(top, struct series, node), id);
+    }
+    return r < 0 ? r : heap_top(&merge.heap) ? STORE_DONE : STORE_STALE;
+}
+
+int store_list_tasks(struct store *store, const struct store_filter *filter,
+                     struct store_tasks *ret_tasks)
+{
+    int64_t before = filter->before ? filter->before : INT64_MAX;
+    struct store_page left = filter->page;
+    sqlite3_stmt *stmt;
+
+    if (filter->profile_id || filter->status != TASK_NEW)
+        return list_merged(store, filter, before, ret_tasks);
+    stmt = sqlite_use(store, STMT_LIST_TASKS);
+    sqlite3_bind_int64(stmt, 1, before);
+    return list_rows(store, stmt, &left, ret_tasks);
+}
