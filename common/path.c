@@ -3,11 +3,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/alloc.h"
+#include "common/clock.h"
+
+#define LOCK_PATIENCE_MS 2000
+#define LOCK_RETRY_MS    20
 
 /* $variable/tail, else $HOME/fallback/tail, else /tmp/acpd-UID/tail. */
 static char *user_path(const char *variable, const char *fallback, const char *tail)
@@ -196,4 +202,22 @@ bool path_folder_is_guarded(const char *path)
     struct stat st;
 
     return stat(path, &st) == 0 && is_guarded(&st);
+}
+
+int path_lock(const char *path, int *ret_fd)
+{
+    CLEANUP(closep) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int64_t until = clock_mono_ms() + LOCK_PATIENCE_MS;
+
+    if (fd < 0)
+        return -errno;
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return -errno;
+        if (clock_mono_ms() >= until)
+            return -EADDRINUSE;
+        poll(NULL, 0, LOCK_RETRY_MS);
+    }
+    *ret_fd = steal_fd(&fd);
+    return 0;
 }

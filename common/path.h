@@ -17,6 +17,10 @@ char *path_default_config(void);
 /** Makes the folder and its missing parents, and syncs what they were made in. Existing ones are
  * left as they are. */
 int path_make_folder(const char *path, mode_t mode);
+/** Creates the file if need be and locks it for as long as the descriptor is open. -EADDRINUSE:
+ *  somebody else holds it, and has for two seconds. A process that acpd has just forked has copies
+ *  of its descriptors for a moment, and may have them a little longer than acpd lives. */
+int path_lock(const char *path, int *ret_fd);
 /** Where a program is, as execvp() would find it: on `path` (colons between folders), or, with a
  * slash in it, from `cwd` (NULL: the working directory) on. NULL: nowhere, or it may not be
  * executed. */

@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -256,21 +255,12 @@ static int lock_state(const char *dir)
             dir);
         return -EPERM;
     }
-    fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0) {
-        log_error("cannot open %s: %s", lock, strerror(errno));
-        return -errno;
-    }
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        r = -errno;
-        if (r == -EWOULDBLOCK)
-            log_error("another acpd uses the state directory %s", dir);
-        else
-            log_error("cannot lock %s: %s", lock, strerror(errno));
-        close(fd);
-        return r == -EWOULDBLOCK ? -EADDRINUSE : r;
-    }
-    return fd; /* held until acpd ends */
+    r = path_lock(lock, &fd);
+    if (r == -EADDRINUSE)
+        log_error("another acpd uses the state directory %s", dir);
+    else if (r < 0)
+        log_error("cannot lock %s: %s", lock, strerror(-r));
+    return r < 0 ? r : fd; /* held until acpd ends */
 }
 
 /* Room for every connection and every child's pipes; returns the limit that children get back. */

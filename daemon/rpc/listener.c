@@ -5,12 +5,12 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
 #include "common/alloc.h"
+#include "common/path.h"
 
 #define BACKLOG 1024
 
@@ -19,21 +19,12 @@
 static int lock_path(const char *path, int *ret_fd, char **ret_error)
 {
     CLEANUP(freep) char *lock = xasprintf("%s.lock", path);
-    CLEANUP(closep) int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    int r = fd < 0 ? -errno : 0;
+    int r = path_lock(lock, ret_fd);
 
-    if (r < 0) {
-        *ret_error = xasprintf("cannot open %s: %s", lock, strerror(-r));
-        return r;
-    }
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        r = errno == EWOULDBLOCK ? -EADDRINUSE : -errno;
+    if (r < 0)
         *ret_error = r == -EADDRINUSE ? xasprintf("another acpd serves %s", path)
                                       : xasprintf("cannot lock %s: %s", lock, strerror(-r));
-        return r;
-    }
-    *ret_fd = steal_fd(&fd);
-    return 0;
+    return r;
 }
 
 static int remove_stale(const char *path, char **ret_error)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Start, stop, reload, and what a crash leaves behind."""
 
+import fcntl
 import json
 import os
 import pathlib
@@ -37,6 +38,18 @@ def test_the_second_daemon_on_a_state_directory_says_so_and_exits(make_daemon, f
     second.spawn()
     assert second.process.wait(60) == 75
     assert f"another acpd uses the state directory {first.state}" in second.log.read_text()
+
+
+def test_a_lock_that_outlives_acpd_by_a_moment_is_waited_for(make_daemon):
+    """A process that acpd has just forked has copies of its descriptors until it closes them."""
+    daemon = make_daemon(profile())
+    daemon.stop()
+    with open(daemon.state / "acpd.lock") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        daemon.spawn()
+        fds = pathlib.Path(f"/proc/{daemon.process.pid}/fd")
+        wait_until(lambda: held.name in {os.path.realpath(fd) for fd in fds.iterdir()}, "it has come to the lock")
+    wait_until(daemon.is_answering, "it has got the lock")
 
 
 def test_a_stale_socket_is_replaced(make_daemon):

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from acpd import in_threads, open_files, profile, resident_bytes, wait_until
+from acpd import DEADLINE, in_threads, open_files, profile, resident_bytes, wait_until
 
 CALL = '{"jsonrpc":"2.0","id":%s,"method":"get_profile_state","params":{"name":"p"}}\n'
 DISCOVER = '{"jsonrpc":"2.0","id":1,"method":"rpc.discover"}\n'
@@ -139,4 +139,4 @@ def test_what_was_claimed_by_those_who_died_is_done_by_others(make_daemon, crowd
                 client.complete_task(id=mine["task"]["id"], lease=mine["lease"])
             return client.state("w")["completedTasks"] == count
 
-        wait_until(all_are_done, "every task is done")
+        wait_until(all_are_done, "every task is done", 5 * DEADLINE)
