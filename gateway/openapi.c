@@ -73,7 +73,8 @@ static void print_result(const struct route *route, struct json_object *method, 
 
 static void print_responses(const struct route *route, struct json_object *method, struct buf *out)
 {
-    buf_printf(out, "\"responses\":{\"%d\":{\"description\":\"Success\",\"content\":", route->status);
+    buf_printf(out,
+               "\"responses\":{\"%d\":{\"description\":\"Success\",\"content\":", route->status);
     print_result(route, method, out);
     buf_add_text(out, "},\"4XX\":{\"$ref\":\"#/components/responses/Error\"},"
                       "\"5XX\":{\"$ref\":\"#/components/responses/Error\"}}");
@@ -174,16 +175,17 @@ static void print_components(struct json_object *document, struct buf *out)
             add_schema(schemas, "Event", used);
     }
     add_schema(schemas, "ErrorData", used);
-    buf_printf(out,
-               "{\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"}},"
-               "\"responses\":{\"Error\":{\"description\":\"What went wrong.\",\"content\":"
-               "{\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/Error\"}}}}},"
-               "\"schemas\":{\"Error\":{\"description\":\"What went wrong.\",\"type\":\"object\","
-               "\"properties\":{\"error\":{\"description\":\"what went wrong\",\"type\":\"string\"},"
-               "\"code\":{\"description\":\"JSON-RPC error code\",\"type\":\"integer\"},"
-               "\"data\":{\"$ref\":\"#/components/schemas/ErrorData\"}},"
-               "\"required\":[\"error\",\"code\"]},%s}",
-               json_compact(used) + 1);
+    buf_printf(
+        out,
+        "{\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"}},"
+        "\"responses\":{\"Error\":{\"description\":\"What went wrong.\",\"content\":"
+        "{\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/Error\"}}}}},"
+        "\"schemas\":{\"Error\":{\"description\":\"What went wrong.\",\"type\":\"object\","
+        "\"properties\":{\"error\":{\"description\":\"what went wrong\",\"type\":\"string\"},"
+        "\"code\":{\"description\":\"JSON-RPC error code\",\"type\":\"integer\"},"
+        "\"data\":{\"$ref\":\"#/components/schemas/ErrorData\"}},"
+        "\"required\":[\"error\",\"code\"]},%s}",
+        json_compact(used) + 1);
 }
 
 void openapi_print(struct json_object *document, struct buf *out)
