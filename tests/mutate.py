@@ -39,7 +39,7 @@ NEAR = {
                            "rpc/test_overflow.py", "rpc/test_retention.py", "rpc/test_agents.py",
                            "rpc/test_history.py", "rpc/test_events.py", "rpc/test_cooldown.py"]),
     "daemon/rpc": ([], ["rpc/test_protocol.py", "rpc/test_tasks.py", "rpc/test_workers.py", "rpc/test_events.py",
-                        "rpc/test_doors.py", "rpc/test_peers.py", "rpc/test_coverage.py"]),
+                        "rpc/test_doors.py", "rpc/test_peers.py", "rpc/test_coverage.py", "rpc/test_shapes.py"]),
     "gateway": (["gateway"], ["http"]),
 }
 

@@ -32,7 +32,7 @@ take() {
 }
 
 (kernel)
-mkdir -p "$root"/{bin,proc,sys,dev,tmp,etc,project/build-clang/daemon}
+mkdir -p "$root"/{bin,proc,sys,dev,tmp,etc,project/build-clang/{api,daemon}}
 take /usr/bin/{python3.11,seq,sleep,cut,tail,touch,cat,env,setsid,ldd,bash} /usr/lib/python3 /usr/lib/python3.11 /bin/dash
 rm -rf "$root"/usr/lib/python3.11/test
 ln -s python3.11 "$root/usr/bin/python3"
@@ -41,6 +41,7 @@ cp /bin/busybox "$root/bin/"
 cp /etc/passwd /etc/group "$root/etc/"
 take "$build/daemon/acpd"
 cp "$build/daemon/acpd" "$root/project/build-clang/daemon/"
+cp "$build"/api/*.json "$root/project/build-clang/api/"
 cp -r "$here" "$root/project/tests"
 find "$root/project/tests" -name node_modules -prune -exec rm -rf {} +
 cat >"$root/init" <<'END'

@@ -65,7 +65,9 @@ void rpc_print_document(const struct settings *settings, struct buf *out)
     }
     shape_list_add(&shapes, &shape_event);
     shape_list_add(&shapes, &shape_error);
-    buf_add_text(out, "],\"components\":{\"schemas\":");
+    buf_add_text(out, "],\"x-notifications\":[{\"name\":\"event\",\"params\":");
+    shape_print(&shape_event, out);
+    buf_add_text(out, "}],\"components\":{\"schemas\":");
     shape_list_print(&shapes, out);
     buf_add_text(out, "}}");
 }
