@@ -73,7 +73,7 @@ static const struct shape_member state_members[] = {
      .null = "before the first one"},
     {"queueSize", &shape_integer, "waiting tasks: queued, scheduled and blocked"},
     {"isProcessing", &shape_boolean, "true while a task is running"},
-    {"health", &shape_health_state, "overall health, see below"},
+    {"health", &shape_health_state, "current health"},
     {"healthReason", &shape_string, "why it is not healthy", .null = "while it is healthy"},
     {"oldestQueuedAge", &shape_number,
      "how long the oldest queued task has been ready, in seconds; exact for up to 1,000 queued "

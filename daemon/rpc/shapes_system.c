@@ -6,7 +6,7 @@
 /* Health */
 
 static const struct shape_member profile_health_members[] = {
-    {"health", &shape_health_state, "as in [ProfileState](#profilestate)"},
+    {"health", &shape_health_state, "current health"},
     {"healthReason", &shape_string, "why it is not healthy", .null = "while it is healthy"},
     {"anomalies", SHAPE_ARRAY_OF(shape_anomaly), "unusual changes, if any"},
     {0},
@@ -179,7 +179,7 @@ const struct shape shape_error_data = {SHAPE_OBJECT, "ErrorData", "Details of an
                                        .members = data_members};
 
 static const struct shape_member error_members[] = {
-    {"code", &shape_integer, "see [Errors](#errors)"},
+    {"code", &shape_integer, "error code"},
     {"message", &shape_string, "what went wrong"},
     {"data", &shape_error_data, "details", .absent = "if there are none"},
     {0},

@@ -23,7 +23,7 @@ static const struct shape terms = {SHAPE_MAP, "RoutingTerms",
                                    .values = router_term_names, .of = &shape_number};
 
 static const struct shape_member candidate_members[] = {
-    {"name", &shape_string, "the profile"},
+    {"name", &shape_string, "name of the profile"},
     {"score", &shape_number, "weighted sum of the terms; 0 if the profile was rejected"},
     {"terms", &terms, "terms of the score; empty if the profile was rejected"},
     {"rejected", &shape_string, "why it was rejected", .absent = "if it was not"},
@@ -59,7 +59,7 @@ static const struct shape decision = {SHAPE_OBJECT, "Decision", "How a task's pr
 /* Tasks */
 
 static const struct shape_member error_members[] = {
-    {"class", &shape_error_class, "see [Classes of errors](#classes-of-errors)"},
+    {"class", &shape_error_class, "class of the error"},
     {"message", &shape_string, "what went wrong"},
     {"tail", &shape_string, "the last 20 lines (at most 4 KiB) of stderr, without escape sequences",
      .absent = "if stderr was empty"},
@@ -95,7 +95,7 @@ static const struct shape_member task_members[] = {
     {"dependsOn", SHAPE_ARRAY_OF(shape_integer), "ids of tasks that must complete first"},
     {"type", &shape_string, "the kind of work", .null = "if not set"},
     {"priority", &priority, "higher ones run first"},
-    {"status", &shape_task_status, "current [status](#status)"},
+    {"status", &shape_task_status, "current status"},
     {"key", &shape_string, "idempotency key", .null = "if not set"},
     {"submittedBy", &shape_integer, "id of the task whose process submitted it",
      .null = "if none did"},

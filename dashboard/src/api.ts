@@ -92,12 +92,10 @@ function query(values: Record<string, string | number | null | undefined>): stri
 
 const name = encodeURIComponent;
 
-export interface TaskFilter {
-  profile?: string | null;
-  status?: Status | null;
-  limit?: number;
-  before?: number | null;
-}
+type Query<Name extends keyof operations> = NonNullable<operations[Name]['parameters']['query']>;
+
+/** null is as good as left out. */
+export type TaskFilter = { [Name in keyof Query<'list_tasks'>]: Query<'list_tasks'>[Name] | null };
 
 export const api = {
   profiles: () => call<'get_profiles_with_states'>('GET', '/profiles/with-states'),

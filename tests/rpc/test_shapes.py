@@ -77,7 +77,8 @@ def words_of(schema):
     null = " or null" if isinstance(type, list) else ""
     type = type[0] if isinstance(type, list) else type
     if type == "array":
-        return f"array of {words_of(schema['items'])}{null}"
+        items = words_of(schema["items"])
+        return f"array of {f'({items})' if ' or null' in items else items}{null}"
     if "properties" in schema:
         return f"{{{members_of(schema)}}}{null}"
     if isinstance(schema.get("additionalProperties"), dict):
