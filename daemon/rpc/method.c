@@ -9,7 +9,8 @@ static enum rpc_outcome discover(struct rpc_call *call);
 static const struct param no_params[] = {{.type = PARAM_END}};
 
 static const struct rpc_method own_methods[] = {
-    {"rpc.discover", "This document: every method and its parameters, as OpenRPC.", no_params,
+    {"rpc.discover",
+     "Returns this document: every method with its parameters and result, as OpenRPC.", no_params,
      &shape_object, discover, .is_reading = true},
     {0},
 };

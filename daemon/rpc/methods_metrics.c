@@ -132,7 +132,7 @@ static const struct param capacity_params[] = {
      .type = PARAM_NUMBER,
      .min = 0.001,
      .max = 31536000,
-     .doc = "The mean wait to plan for, in seconds; default 60."},
+     .doc = "Mean wait to plan for, in seconds; default 60."},
     RANGE("The period to look at; default 1h."),
     END,
 };
@@ -220,13 +220,13 @@ static enum rpc_outcome get_metrics_export(struct rpc_call *call)
 }
 
 const struct rpc_method rpc_metrics_methods[] = {
-    {"get_metrics_history", "The past of a profile, or of all, as a series of equal spans of time.",
-     history_params, &shape_metrics_history, get_metrics_history, .is_reading = true},
+    {"get_metrics_history", "Returns metrics over time, of one profile or of all.", history_params,
+     &shape_metrics_history, get_metrics_history, .is_reading = true},
     {"get_capacity",
-     "How busy the slots of profiles are, how long tasks will wait, and how many slots "
-     "keep that short.",
+     "Returns how busy the slots of profiles are, the expected wait, and how many slots are "
+     "needed.",
      capacity_params, SHAPE_ARRAY_OF(shape_capacity), get_capacity, .is_reading = true},
-    {"get_metrics_export", "The figures as Prometheus reads them: text, as one string.", no_params,
+    {"get_metrics_export", "Returns all metrics in the text format of Prometheus.", no_params,
      &shape_string, get_metrics_export, .is_reading = true},
     {0},
 };

@@ -22,12 +22,12 @@ static const struct param answer_params[] = {
      .type = PARAM_STRING,
      .is_required = true,
      .max_bytes = 64,
-     .doc = "The question."},
+     .doc = "Id of the request."},
     {.name = "optionId",
      .type = PARAM_STRING,
      .is_required = true,
      .max_bytes = 1024,
-     .doc = "One of the options that the agent offers."},
+     .doc = "One of the options offered by the agent."},
     END,
 };
 
@@ -54,9 +54,9 @@ static enum rpc_outcome answer_permission(struct rpc_call *call)
 }
 
 const struct rpc_method rpc_permission_methods[] = {
-    {"list_permissions", "The questions of agents that wait for an answer.", no_params,
+    {"list_permissions", "Lists the open permission requests of agents.", no_params,
      SHAPE_ARRAY_OF(shape_permission), list_permissions, .is_reading = true},
-    {"answer_permission", "Answers an agent's question with one of its options.", answer_params,
-     &shape_success, answer_permission, .is_guarded = true, .is_audited = true},
+    {"answer_permission", "Answers a permission request.", answer_params, &shape_success,
+     answer_permission, .is_guarded = true, .is_audited = true},
     {0},
 };

@@ -9,12 +9,12 @@
 #define NAME                                                                                       \
     {                                                                                              \
         .name = "name", .alias = "profileName", .type = PARAM_STRING, .is_required = true,         \
-        .max_bytes = 256, .doc = "The profile."                                                    \
+        .max_bytes = 256, .doc = "Name of the profile."                                            \
     }
 #define RANGE                                                                                      \
     {                                                                                              \
         .name = "range", .type = PARAM_ENUM, .values = metrics_range_names,                        \
-        .doc = "How far back the figures go; default 1h."                                          \
+        .doc = "Period the metrics cover; default 1h."                                             \
     }
 #define END                                                                                        \
     {                                                                                              \
@@ -123,12 +123,12 @@ static const struct param queue_params[] = {
      .type = PARAM_INTEGER,
      .min = 1,
      .max = 1000,
-     .doc = "The most tasks to return; default 100. A reply also holds at most 4 MiB of tasks."},
+     .doc = "Maximum number of tasks, default 100. A reply holds at most 4 MiB of tasks."},
     {.name = "after",
      .type = PARAM_INTEGER,
      .min = 1,
      .max = RPC_ID_MAX,
-     .doc = "The id of the waiting task behind which to go on."},
+     .doc = "Id of the last task of the previous page."},
     END,
 };
 
@@ -175,7 +175,7 @@ static const struct param status_params[] = {
     {.name = "isActive",
      .type = PARAM_BOOLEAN,
      .is_required = true,
-     .doc = "false: it goes on accepting tasks, and starts none until it is active again."},
+     .doc = "false pauses the profile: it still accepts tasks but starts none."},
     END,
 };
 
@@ -204,7 +204,7 @@ static const struct param best_params[] = {
      .type = PARAM_OBJECT,
      .is_required = true,
      .fields = task_query_params,
-     .doc = "The task; what matters is its type, its capabilities and whom it prefers and avoids."},
+     .doc = "The task; only `type`, `capabilities`, `prefers` and `avoid` matter."},
     END,
 };
 
@@ -266,7 +266,7 @@ static const struct param assign_params[] = {
      .type = PARAM_STRING,
      .is_required = true,
      .max_bytes = 256,
-     .doc = "The profile."},
+     .doc = "Name of the profile."},
     {.name = "task",
      .type = PARAM_OBJECT,
      .is_required = true,
@@ -296,7 +296,7 @@ static const struct param submit_params[] = {
      .type = PARAM_OBJECT,
      .is_required = true,
      .fields = task_params,
-     .doc = "The task; it goes to the profile that get_best_profile_for_task names."},
+     .doc = "The task; it goes to the profile that get_best_profile_for_task would choose."},
     END,
 };
 
@@ -342,26 +342,28 @@ static enum rpc_outcome submit_task(struct rpc_call *call)
 }
 
 const struct rpc_method rpc_profile_methods[] = {
-    {"get_profile_states", "The state of every profile.", no_params,
+    {"get_profile_states", "Returns the state of every profile.", no_params,
      SHAPE_ARRAY_OF(shape_profile_state), get_profile_states, .is_reading = true},
-    {"get_profile_state", "The state of one profile.", name_params, &shape_profile_state,
+    {"get_profile_state", "Returns the state of one profile.", name_params, &shape_profile_state,
      get_profile_state, .is_reading = true},
-    {"get_profile_metrics", "One profile's figures over a range of time.", name_range_params,
+    {"get_profile_metrics", "Returns the metrics of one profile.", name_range_params,
      &shape_profile_metrics, get_profile_metrics, .is_reading = true},
-    {"get_all_profile_metrics", "Every profile's figures, by name.", range_params,
+    {"get_all_profile_metrics", "Returns the metrics of every profile, by name.", range_params,
      SHAPE_MAP_OF(shape_profile_metrics), get_all_profile_metrics, .is_reading = true},
-    {"get_profiles_with_states", "Every profile with its configuration, state and figures.",
+    {"get_profiles_with_states", "Returns every profile with its configuration, state and metrics.",
      range_params, SHAPE_ARRAY_OF(shape_profile_view), get_profiles_with_states,
      .is_reading = true},
-    {"get_profile_task_queue", "A profile's waiting tasks in the order in which they will run.",
-     queue_params, SHAPE_ARRAY_OF(shape_task), get_profile_task_queue, .is_reading = true},
-    {"update_profile_status", "Pauses a profile, or lets it go on.", status_params,
-     &shape_status_change, update_profile_status, .is_guarded = true, .is_audited = true},
-    {"get_best_profile_for_task", "Which profile is best for a task, and why.", best_params,
-     &shape_best_profile, get_best_profile_for_task, .is_reading = true},
-    {"assign_task_to_profile", "Hands a task to a profile; what is acknowledged is on disk.",
-     assign_params, &shape_assignment, assign_task_to_profile},
-    {"submit_task", "Finds the best profile for a task and assigns it there.", submit_params,
-     &shape_assignment, submit_task},
+    {"get_profile_task_queue",
+     "Returns the waiting tasks of a profile in the order in which they will run.", queue_params,
+     SHAPE_ARRAY_OF(shape_task), get_profile_task_queue, .is_reading = true},
+    {"update_profile_status", "Pauses or resumes a profile.", status_params, &shape_status_change,
+     update_profile_status, .is_guarded = true, .is_audited = true},
+    {"get_best_profile_for_task", "Returns the best profile for a task and explains the choice.",
+     best_params, &shape_best_profile, get_best_profile_for_task, .is_reading = true},
+    {"assign_task_to_profile",
+     "Assigns a task to a profile. Once it is acknowledged it is on disk.", assign_params,
+     &shape_assignment, assign_task_to_profile},
+    {"submit_task", "Assigns a task to the best profile for it.", submit_params, &shape_assignment,
+     submit_task},
     {0},
 };

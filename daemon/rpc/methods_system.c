@@ -150,8 +150,8 @@ static const struct param subscribe_params[] = {
      .type = PARAM_INTEGER,
      .min = 0,
      .max = RPC_ID_MAX,
-     .doc = "The seq of the last event seen; default: only new events."},
-    {.name = "profiles", .type = PARAM_WORDS, .doc = "Only events of these profiles."},
+     .doc = "`seq` of the last event seen; by default only new events are sent."},
+    {.name = "profiles", .type = PARAM_WORDS, .doc = "Send only events of these profiles."},
     {.type = PARAM_END},
 };
 
@@ -180,11 +180,11 @@ static enum rpc_outcome subscribe(struct rpc_call *call)
 }
 
 const struct rpc_method rpc_system_methods[] = {
-    {"get_health", "How acpd and its profiles are.", no_params, &shape_health, get_health,
-     .is_reading = true},
-    {"reload_config", "Reads the configuration file again; a bad one changes nothing.", no_params,
+    {"get_health", "Returns the health of acpd and its profiles.", no_params, &shape_health,
+     get_health, .is_reading = true},
+    {"reload_config", "Reloads the configuration file. An invalid file changes nothing.", no_params,
      &shape_success, reload_config, .is_guarded = true, .is_audited = true},
-    {"subscribe", "Events on this connection, as they are committed.", subscribe_params,
+    {"subscribe", "Sends events on this connection as they are committed.", subscribe_params,
      &shape_subscription, subscribe, .is_reading = true},
     {0},
 };

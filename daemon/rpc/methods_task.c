@@ -9,7 +9,7 @@
 #define ID                                                                                         \
     {                                                                                              \
         .name = "id", .type = PARAM_INTEGER, .is_required = true, .min = 1, .max = RPC_ID_MAX,     \
-        .doc = "The task."                                                                         \
+        .doc = "Id of the task."                                                                   \
     }
 #define END                                                                                        \
     {                                                                                              \
@@ -37,21 +37,24 @@ static enum rpc_outcome get_task(struct rpc_call *call)
 }
 
 static const struct param list_params[] = {
-    {.name = "profile", .type = PARAM_STRING, .max_bytes = 256, .doc = "Only this profile's."},
+    {.name = "profile",
+     .type = PARAM_STRING,
+     .max_bytes = 256,
+     .doc = "List only tasks of this profile."},
     {.name = "status",
      .type = PARAM_ENUM,
      .values = task_status_names + TASK_QUEUED,
-     .doc = "Only those in it."},
+     .doc = "List only tasks with this status."},
     {.name = "limit",
      .type = PARAM_INTEGER,
      .min = 1,
      .max = 1000,
-     .doc = "The most tasks to return; default 100. A reply also holds at most 4 MiB of tasks."},
+     .doc = "Maximum number of tasks, default 100. A reply holds at most 4 MiB of tasks."},
     {.name = "before",
      .type = PARAM_INTEGER,
      .min = 1,
      .max = RPC_ID_MAX,
-     .doc = "`next` of the page before."},
+     .doc = "`next` of the previous page."},
     END,
 };
 
@@ -145,15 +148,15 @@ static enum rpc_outcome changed(struct rpc_call *call, int r, int64_t id, const 
 
 static const struct param update_params[] = {
     ID,
-    {.name = "priority",
-     .type = PARAM_ENUM,
-     .values = task_priority_names,
-     .doc = "The new priority."},
+    {.name = "priority", .type = PARAM_ENUM, .values = task_priority_names, .doc = "New priority."},
     {.name = "runAt",
      .type = PARAM_TIME,
      .takes_null = true,
-     .doc = "Not to be started before this; null: as soon as possible."},
-    {.name = "profile", .type = PARAM_STRING, .max_bytes = 256, .doc = "The profile to go to."},
+     .doc = "New earliest start; null for as soon as possible."},
+    {.name = "profile",
+     .type = PARAM_STRING,
+     .max_bytes = 256,
+     .doc = "Profile to move the task to."},
     END,
 };
 
@@ -206,12 +209,12 @@ static const struct param log_params[] = {
      .type = PARAM_INTEGER,
      .min = 1,
      .max = RPC_ID_MAX,
-     .doc = "The number of the attempt; default: the last one."},
+     .doc = "Number of the attempt; default: the last one."},
     {.name = "after",
      .type = PARAM_INTEGER,
      .min = 0,
      .max = RPC_ID_MAX,
-     .doc = "`next` of the page before."},
+     .doc = "`next` of the previous page."},
     END,
 };
 
@@ -238,16 +241,16 @@ static enum rpc_outcome get_task_log(struct rpc_call *call)
 }
 
 const struct rpc_method rpc_task_methods[] = {
-    {"get_task", "One task.", id_params, &shape_task, get_task, .is_reading = true},
-    {"list_tasks", "Tasks, the newest first, a page at a time.", list_params, &shape_task_page,
+    {"get_task", "Returns a task.", id_params, &shape_task, get_task, .is_reading = true},
+    {"list_tasks", "Lists tasks, newest first, one page at a time.", list_params, &shape_task_page,
      list_tasks, .is_reading = true},
-    {"update_task", "Changes a waiting task's priority, time or profile.", update_params,
+    {"update_task", "Changes the priority, start time or profile of a waiting task.", update_params,
      &shape_task, update_task, .is_for_own = true},
-    {"cancel_task", "Cancels a task that has not finished; what runs of it is stopped.", id_params,
+    {"cancel_task", "Cancels an unfinished task and stops it if it is running.", id_params,
      &shape_task, cancel_task, .is_for_own = true},
     {"retry_task", "Queues a failed or cancelled task again, with a new budget of attempts.",
      id_params, &shape_task, retry_task, .is_for_own = true},
-    {"get_task_log", "What an attempt wrote, a page at a time.", log_params, &shape_log_page,
-     get_task_log, .is_reading = true},
+    {"get_task_log", "Returns the log of an attempt, one page at a time.", log_params,
+     &shape_log_page, get_task_log, .is_reading = true},
     {0},
 };

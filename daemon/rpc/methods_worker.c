@@ -12,12 +12,12 @@
 #define ID                                                                                         \
     {                                                                                              \
         .name = "id", .type = PARAM_INTEGER, .is_required = true, .min = 1, .max = RPC_ID_MAX,     \
-        .doc = "The task."                                                                         \
+        .doc = "Id of the task."                                                                   \
     }
 #define LEASE                                                                                      \
     {                                                                                              \
         .name = "lease", .type = PARAM_STRING, .is_required = true, .max_bytes = 128,              \
-        .doc = "The token that claim_task returned."                                               \
+        .doc = "Lease token returned by claim_task."                                               \
     }
 #define END                                                                                        \
     {                                                                                              \
@@ -28,22 +28,22 @@ static const struct param claim_params[] = {
     {.name = "profiles",
      .type = PARAM_WORDS,
      .is_required = true,
-     .doc = "Profiles of runner `worker` to take a task from."},
+     .doc = "Profiles to claim from; their runner must be `worker`."},
     {.name = "worker",
      .type = PARAM_STRING,
      .is_required = true,
      .max_bytes = 256,
-     .doc = "Who claims, for people."},
+     .doc = "Name of the worker, shown to people."},
     {.name = "lease",
      .type = PARAM_NUMBER,
      .min = 0.01,
      .max = 86400,
-     .doc = "Seconds until the lease expires unless it is extended; default: the profile's."},
+     .doc = "Length of the lease, in seconds; default: as configured for the profile."},
     {.name = "wait",
      .type = PARAM_NUMBER,
      .min = 0,
      .max = 60,
-     .doc = "Seconds to wait for a task when there is none; default 0. In a batch always 0."},
+     .doc = "How long to wait for a task, in seconds; default 0, and always 0 in a batch."},
     END,
 };
 
@@ -193,7 +193,7 @@ static const struct param complete_params[] = {
     {.name = "result",
      .type = PARAM_ANY,
      .limit = offsetof(struct settings, input_limit),
-     .doc = "Any JSON, at most inputLimit bytes."},
+     .doc = "Any JSON, at most `inputLimit` bytes."},
     END,
 };
 
@@ -208,13 +208,13 @@ static const struct param error_params[] = {
     {.name = "class",
      .type = PARAM_ENUM,
      .values = error_class_of_workers,
-     .doc = "The error class, which decides about a retry; default exit."},
+     .doc = "Class of the error, which decides about retries; default `exit`."},
     {.name = "message",
      .type = PARAM_STRING,
      .is_required = true,
      .may_be_empty = true,
      .is_any_text = true,
-     .doc = "What went wrong, for people; cut at 4096 bytes."},
+     .doc = "What went wrong; cut at 4096 bytes."},
     END,
 };
 
@@ -225,7 +225,7 @@ static const struct param fail_params[] = {
      .type = PARAM_OBJECT,
      .is_required = true,
      .fields = error_params,
-     .doc = "Why."},
+     .doc = "Why the attempt failed."},
     END,
 };
 
@@ -266,13 +266,13 @@ static enum rpc_outcome fail_task(struct rpc_call *call)
 }
 
 const struct rpc_method rpc_worker_methods[] = {
-    {"claim_task", "Takes the next task of some profiles, waiting for one if told.", claim_params,
-     &shape_claim, claim_task, .is_guarded = true},
-    {"extend_lease", "Holds a claimed task for another length of its lease.", extend_params,
-     &shape_lease_extension, extend_lease, .is_guarded = true},
-    {"complete_task", "Ends a claimed task with its result.", complete_params, &shape_task,
-     complete_task, .is_guarded = true},
-    {"fail_task", "Ends a claimed task's attempt with an error.", fail_params, &shape_task,
+    {"claim_task", "Claims the next task of some profiles, waiting for one if asked to.",
+     claim_params, &shape_claim, claim_task, .is_guarded = true},
+    {"extend_lease", "Extends the lease of a claimed task.", extend_params, &shape_lease_extension,
+     extend_lease, .is_guarded = true},
+    {"complete_task", "Completes a claimed task.", complete_params, &shape_task, complete_task,
+     .is_guarded = true},
+    {"fail_task", "Reports that the attempt of a claimed task failed.", fail_params, &shape_task,
      fail_task, .is_guarded = true},
     {0},
 };

@@ -10,41 +10,37 @@
 
 #define TITLE                                                                                      \
     .name = "title", .type = PARAM_STRING, .limit = offsetof(struct settings, title_limit),        \
-    .doc = "What is to be done, in a line."
+    .doc = "What to do, in one line."
 #define REST                                                                                       \
     {.name = "description",                                                                        \
      .type = PARAM_STRING,                                                                         \
      .limit = offsetof(struct settings, description_limit),                                        \
      .may_be_empty = true,                                                                         \
-     .doc = "What is to be done, in full."},                                                       \
+     .doc = "What to do, in full."},                                                               \
         {.name = "type",                                                                           \
          .type = PARAM_WORD,                                                                       \
          .doc = "The kind of work; counts as one required capability."},                           \
         {.name = "capabilities",                                                                   \
          .type = PARAM_WORDS,                                                                      \
-         .doc = "What the profile must be capable of; asked for when the task is routed."},        \
-        {.name = "prefers",                                                                        \
-         .type = PARAM_WORDS,                                                                      \
-         .doc = "What the profile had better be capable of, too."},                                \
-        {.name = "avoid",                                                                          \
-         .type = PARAM_WORDS,                                                                      \
-         .doc = "Profiles that the task is not to be routed to."},                                 \
+         .doc = "Capabilities the profile must have to be chosen by routing."},                    \
+        {.name = "prefers", .type = PARAM_WORDS, .doc = "Capabilities the profile should have."},  \
+        {.name = "avoid", .type = PARAM_WORDS, .doc = "Profiles the task is never routed to."},    \
         {.name = "priority",                                                                       \
          .type = PARAM_ENUM,                                                                       \
          .values = task_priority_names,                                                            \
-         .doc = "Default medium."},                                                                \
+         .doc = "Default `medium`."},                                                              \
         {.name = "input",                                                                          \
          .type = PARAM_ANY,                                                                        \
          .limit = offsetof(struct settings, input_limit),                                          \
-         .doc = "Any JSON for the runner."},                                                       \
+         .doc = "Any JSON, passed to the runner."},                                                \
         {.name = "model",                                                                          \
          .type = PARAM_STRING,                                                                     \
          .max_bytes = 256,                                                                         \
-         .doc = "The model that an agent is to use; default the profile's."},                      \
+         .doc = "Model the agent uses; default: the profile's."},                                  \
         {.name = "mode",                                                                           \
          .type = PARAM_STRING,                                                                     \
          .max_bytes = 256,                                                                         \
-         .doc = "The mode of the agent's session; default the profile's."},                        \
+         .doc = "Mode of the agent's session; default: the profile's."},                           \
         {.name = "options",                                                                        \
          .type = PARAM_TEXTS,                                                                      \
          .max_bytes = 256,                                                                         \
@@ -52,21 +48,22 @@
         {.name = "key",                                                                            \
          .type = PARAM_STRING,                                                                     \
          .max_bytes = 256,                                                                         \
-         .doc = "Idempotency key: the same key again returns the first task."},                    \
-        {.name = "runAt", .type = PARAM_TIME, .doc = "Not to be started before this."},            \
+         .doc = "Idempotency key: using it again returns the first task."},                        \
+        {.name = "runAt", .type = PARAM_TIME, .doc = "Earliest start."},                           \
         {.name = "dependsOn",                                                                      \
          .type = PARAM_IDS,                                                                        \
-         .doc = "Tasks that must be completed before; if one fails or is cancelled, so is this."}, \
+         .doc = "Tasks that must complete first; if one fails or is cancelled, this one is "       \
+                "cancelled."},                                                                     \
         {.name = "timeout",                                                                        \
          .type = PARAM_NUMBER,                                                                     \
          .min = 0.001,                                                                             \
          .max = 31536000,                                                                          \
-         .doc = "Seconds that an attempt may take; default: the profile's."},                      \
+         .doc = "Time limit of an attempt, in seconds; default: the profile's."},                  \
         {.name = "maxAttempts",                                                                    \
          .type = PARAM_INTEGER,                                                                    \
          .min = 1,                                                                                 \
          .max = 1000,                                                                              \
-         .doc = "Attempts before the task fails; default: the profile's."},                        \
+         .doc = "Attempts before the task fails for good; default: the profile's."},               \
     {                                                                                              \
         .type = PARAM_END                                                                          \
     }
