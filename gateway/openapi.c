@@ -161,11 +161,21 @@ static void add_schema(struct json_object *schemas, const char *name, struct jso
     add_references(schemas, schema, used);
 }
 
+/* What goes wrong is the gateway's to say; `data` is the daemon's. */
+static const char error_schema[] =
+    "{\"description\":\"An error.\",\"type\":\"object\",\"properties\":{"
+    "\"error\":{\"description\":\"what went wrong\",\"type\":\"string\"},"
+    "\"code\":{\"description\":\"JSON-RPC error code\",\"type\":\"integer\"},"
+    "\"data\":{\"$ref\":\"#/components/schemas/ErrorData\"}},\"required\":[\"error\",\"code\"]}";
+
 static void print_components(struct json_object *document, struct buf *out)
 {
     struct json_object *schemas = json_get(json_get(document, "components"), "schemas");
+    struct json_object *error = json_tokener_parse(error_schema);
     CLEANUP(json_putp) struct json_object *used = json_object_new_object();
 
+    json_object_object_add(used, "Error", error);
+    add_references(schemas, error, used);
     for (const struct route *route = routes; route->verb; route++) {
         struct json_object *method = route_method(document, route->method);
 
@@ -174,18 +184,12 @@ static void print_components(struct json_object *document, struct buf *out)
         else if (route->format == ROUTE_EVENTS)
             add_schema(schemas, "Event", used);
     }
-    add_schema(schemas, "ErrorData", used);
-    buf_printf(
-        out,
-        "{\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"}},"
-        "\"responses\":{\"Error\":{\"description\":\"What went wrong.\",\"content\":"
-        "{\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/Error\"}}}}},"
-        "\"schemas\":{\"Error\":{\"description\":\"What went wrong.\",\"type\":\"object\","
-        "\"properties\":{\"error\":{\"description\":\"what went wrong\",\"type\":\"string\"},"
-        "\"code\":{\"description\":\"JSON-RPC error code\",\"type\":\"integer\"},"
-        "\"data\":{\"$ref\":\"#/components/schemas/ErrorData\"}},"
-        "\"required\":[\"error\",\"code\"]},%s}",
-        json_compact(used) + 1);
+    buf_printf(out,
+               "{\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"}},"
+               "\"responses\":{\"Error\":{\"description\":\"Error\",\"content\":"
+               "{\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/Error\"}}}}},"
+               "\"schemas\":%s}",
+               json_compact(used));
 }
 
 void openapi_print(struct json_object *document, struct buf *out)

@@ -458,7 +458,10 @@ class RawConnection:
         while len(self.received) < size:
             assert self.more(), f"the body ended early: {head!r} {self.received!r}"
         body, self.received = self.received[:size], self.received[size:]
-        return Answer(int(status), headers, body)
+        answer = Answer(int(status), headers, body)
+        if schemas and has_body and answer.status >= 400:
+            schemas.check_answer(None, None, answer.status, answer.headers.get("content-type"), body)
+        return answer
 
     def answers(self):
         """Every answer until the gateway closes the connection."""
