@@ -33,3 +33,10 @@ def test_the_dictionary_has_every_method_and_parameter():
             names = [param["name"], *(f"{param['name']}.{inner}" for inner in param["schema"].get("properties", {}))]
             for name in names if len(names) == 1 else names[1:]:
                 assert re.search(rf'^" {re.escape(name)}=', words, re.M), (method["name"], name)
+
+
+def test_the_dictionary_has_every_segment_of_a_route():
+    words = (HERE / "http.dict").read_text()
+    for path in acpd.schemas.openapi["paths"]:
+        for segment in path.strip("/").split("/"):
+            assert segment.startswith("{") or re.search(rf'["/]{re.escape(segment)}["/]', words), path
