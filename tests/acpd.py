@@ -306,6 +306,26 @@ def seal(database, where="true"):
         database.execute("UPDATE task SET crc = ? WHERE id = ?", [crc32c(data), row[0]])
 
 
+BUCKET_NUMBERS = ["completed", "failed", "cancelled", "retried", "successes", "errors", "duration_sum", "arrived",
+                  "started", "wait_sum", "queue_max"]
+
+
+def metrics_blob(durations="", waits="", **numbers):
+    """A bucket of metrics as acpd stores it (core/metrics_blob.h), without a cost. Histograms are
+    written as metrics_histogram_print() does."""
+    def number(n):
+        return bytes([n]) if n < 0x80 else bytes([n & 0x7f | 0x80]) + number(n >> 7)
+
+    data = b"\1" + b"".join(number(2 * numbers.pop(name, 0)) for name in BUCKET_NUMBERS) + b"\0"
+    assert not numbers, numbers
+    for histogram in durations, waits:
+        bins = [tuple(map(int, part.split(":"))) for part in histogram.split()]
+        data += number(len(bins))
+        for (bin, count), (last, _) in zip(bins, [(-1, 0), *bins]):
+            data += number(bin - last - 1) + number(count)
+    return data + struct.pack("<I", crc32c(data))
+
+
 def assert_counters_are_right(daemon, forgets=False):
     """Of a stopped daemon: the counters kept beside the tasks are those of a count. `forgets`: it has
     removed some that had finished, which still count."""

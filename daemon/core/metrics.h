@@ -57,6 +57,13 @@ struct metrics_bucket {
     uint32_t waits[METRICS_BINS];         /* of the attempts started */
 };
 
+/* The minute of a profile that is not over yet, or was the last in which something happened. */
+struct metrics_minute {
+    int64_t at;        /* when it began, wall ms; 0: there is none */
+    int64_t queue_max; /* the most that waited at once in all queues together */
+    struct metrics_bucket sum;
+};
+
 struct metrics {
     double throughput;   /* finished tasks an hour */
     double success_rate; /* percent of the attempts that count; 100 without any */

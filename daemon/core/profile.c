@@ -146,6 +146,8 @@ void profile_commit(struct profile *profile)
     profile->arrivals += profile->staged.bucket.arrived;
     if (!metrics_bucket_is_empty(&profile->staged.bucket))
         metrics_bucket_add(&profile->total, &profile->staged.bucket);
+    if (profile->staged.has_minute)
+        profile->minute = profile->staged.minute;
     if (profile->staged.peak.minute)
         profile->peak = profile->staged.peak;
     profile_rollback(profile);

@@ -39,7 +39,8 @@ struct profile {
     struct anomaly_charts charts;
     int64_t arrivals;            /* in this minute */
     struct metrics_bucket total; /* since acpd's start */
-    struct metrics_peak peak;    /* of its queue */
+    struct metrics_minute minute;
+    struct metrics_peak peak; /* of its queue */
 
     struct {           /* by the pass under way */
         bool is_dirty; /* its counters change */
@@ -50,6 +51,8 @@ struct profile {
         struct task_counts counts;
         int64_t last_activity;
         struct metrics_bucket bucket;
+        bool has_minute;
+        struct metrics_minute minute; /* if so */
         struct metrics_peak peak;
         bool is_forgotten; /* its row was removed */
     } staged;

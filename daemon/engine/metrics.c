@@ -29,6 +29,64 @@ static int64_t minute_of(int64_t wall)
     return wall / METRICS_MINUTE;
 }
 
+const struct metrics_minute *metrics_minute_of(const struct profile *profile)
+{
+    return profile->staged.has_minute ? &profile->staged.minute : &profile->minute;
+}
+
+static int stage_minute(struct engine *engine, struct profile *profile,
+                        const struct metrics_minute *minute)
+{
+    profile->staged.minute = *minute;
+    profile->staged.has_minute = true;
+    profile_touch(profile);
+    return store_put_minute(engine->store, profile->id, minute);
+}
+
+/* Makes buckets of the profile's minute, unless that is still the one that began `at`. */
+static int end_minute(struct engine *engine, struct profile *profile, int64_t at)
+{
+    const struct metrics_minute *minute = metrics_minute_of(profile);
+    int r;
+
+    if (!minute->at || minute->at == at)
+        return 0;
+    r = store_add_metrics(engine->store, profile->id, minute->at, &minute->sum);
+    return r < 0 ? r : stage_minute(engine, profile, &(struct metrics_minute){0});
+}
+
+int metrics_keep(struct engine *engine, struct profile *profile)
+{
+    const int64_t at = minute_of(engine->now.wall) * METRICS_MINUTE;
+    const struct metrics_peak *peak =
+        engine->staged_peak.minute ? &engine->staged_peak : &engine->peak;
+    struct metrics_minute minute;
+    int r;
+
+    if (metrics_bucket_is_empty(&profile->staged.bucket))
+        return 0;
+    r = end_minute(engine, profile, at);
+    if (r < 0)
+        return r;
+    minute = *metrics_minute_of(profile);
+    minute.at = at;
+    metrics_bucket_add(&minute.sum, &profile->staged.bucket);
+    if (peak->minute == minute_of(at) && peak->size > minute.queue_max)
+        minute.queue_max = peak->size;
+    r = stage_minute(engine, profile, &minute);
+    return r < 0 || !engine->is_stopping ? r : end_minute(engine, profile, 0);
+}
+
+/* At the stop nothing is left that is not in buckets. */
+static int end_minutes(struct engine *engine)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < engine->profile_count && r == 0; i++)
+        r = end_minute(engine, engine->profiles[i], 0);
+    return r;
+}
+
 /* One step of forgetting: some profiles' buckets. 1: there is more. */
 static int prune_step(struct engine *engine)
 {
@@ -39,11 +97,14 @@ static int prune_step(struct engine *engine)
     for (; engine->prune_at <= engine->profile_count && engine->prune_at < end;
          engine->prune_at++) {
         size_t p = engine->prune_at;
+        int r =
+            p ? end_minute(engine, engine->profiles[p - 1], minute_of(now) * METRICS_MINUTE) : 0;
 
+        if (r < 0)
+            return r;
         for (size_t i = 0; i < ARRAY_SIZE(retention); i++) {
-            int r = store_prune_metrics(engine->store, p ? engine->profiles[p - 1]->id : 0,
-                                        retention[i].span, now - retention[i].keep_ms);
-
+            r = store_prune_metrics(engine->store, p ? engine->profiles[p - 1]->id : 0,
+                                    retention[i].span, now - retention[i].keep_ms);
             if (r)
                 return r;
         }
@@ -116,18 +177,22 @@ static int64_t waiting_now(const struct engine *engine)
  * all of them are looked at, else those that the pass has changed. */
 static int note_queues(struct engine *engine, bool is_new_minute)
 {
+    const struct metrics_peak *was = &engine->peak;
     int64_t minute = minute_of(engine->now.wall);
 
     for (size_t i = 0; is_new_minute && i < engine->profile_count; i++)
         note_queue(engine->profiles[i], minute);
     list_for_each (link, &engine->roster.touched)
         note_queue(list_entry(link, struct profile, touched), minute);
-    engine->staged_peak = engine->peak;
-    if (!metrics_peak_note(&engine->staged_peak, minute,
-                           task_counts_waiting(&engine->roster.totals), waiting_now(engine)))
+    engine->staged_peak = *was;
+    metrics_peak_note(&engine->staged_peak, minute, task_counts_waiting(&engine->roster.totals),
+                      waiting_now(engine));
+    if (engine->is_stopping)
+        was = &engine->staged_peak;
+    if (!was->size || (was->minute == minute && !engine->is_stopping))
         return 0;
-    return store_add_metrics(engine->store, 0, engine->now.wall,
-                             &(struct metrics_bucket){.queue_max = engine->staged_peak.size});
+    return store_add_metrics(engine->store, 0, was->minute * METRICS_MINUTE,
+                             &(struct metrics_bucket){.queue_max = was->size});
 }
 
 int metrics_step(struct engine *engine)
@@ -137,6 +202,8 @@ int metrics_step(struct engine *engine)
 
     if (r == 0 && is_new_minute)
         r = note_uptime(engine);
+    if (r == 0 && is_new_minute && engine->is_stopping)
+        r = end_minutes(engine);
     /* A pass that writes nothing changes no queue. */
     return r == 0 && store_is_writing(engine->store) ? note_queues(engine, is_new_minute) : r;
 }
@@ -182,13 +249,24 @@ int64_t metrics_deadline(const struct engine *engine)
     return engine->next_prune < tick ? engine->next_prune : tick;
 }
 
+/* Adds up a range of whole minutes, the one that is not over included. */
+static int sum_up(struct engine *engine, const struct profile *profile, int64_t from, int64_t to,
+                  struct metrics_bucket *ret_sum)
+{
+    int r = store_sum_metrics(engine->store, profile->id, from, to, ret_sum);
+
+    if (r == 0 && profile->minute.at >= from && profile->minute.at < to)
+        metrics_bucket_add(ret_sum, &profile->minute.sum);
+    return r;
+}
+
 int engine_metrics(struct engine *engine, const struct profile *profile,
                    const struct metrics_range *range, struct metrics *ret_metrics)
 {
     int64_t length = metrics_range_ms(range);
     int64_t to = (minute_of(engine->now.wall) + 1) * METRICS_MINUTE;
     struct metrics_bucket sum;
-    int r = store_sum_metrics(engine->store, profile->id, to - length, to, &sum);
+    int r = sum_up(engine, profile, to - length, to, &sum);
 
     if (r < 0)
         return r;
@@ -198,10 +276,7 @@ int engine_metrics(struct engine *engine, const struct profile *profile,
 
 /* Spans of running, by their start. They may overlap where the clock was set back. */
 struct spans {
-    const struct engine *engine;
-    struct span {
-        int64_t from, to;
-    } * spans;
+    struct store_span *spans;
     size_t count;
 };
 
@@ -210,32 +285,28 @@ static void spans_deinit(struct spans *spans)
     free(spans->spans);
 }
 
-static void add_span(int64_t started_at, int64_t seen_at, void *data)
-{
-    struct spans *spans = data;
-    const struct engine *engine = spans->engine;
-
-    if (started_at == engine->uptime.started_at && seen_at < engine->now.wall)
-        seen_at = engine->now.wall;
-    spans->spans = xrealloc(spans->spans, (spans->count + 1) * sizeof(*spans->spans));
-    spans->spans[spans->count++] = (struct span){started_at, seen_at};
-}
-
 static int list_spans(struct engine *engine, int64_t from, int64_t to, struct spans *spans)
 {
     const struct engine_uptime *up = &engine->uptime;
+    int r;
 
-    spans->engine = engine;
     /* Of the present span the store knows what was seen of it last. */
     if (up->started_at && up->seen_at < from)
         from = up->seen_at;
-    return store_list_uptime(engine->store, from, to, add_span, spans);
+    r = store_list_uptime(engine->store, from, to, &spans->spans, &spans->count);
+    for (size_t i = 0; i < spans->count; i++) {
+        struct store_span *span = &spans->spans[i];
+
+        if (span->started_at == up->started_at && span->seen_at < engine->now.wall)
+            span->seen_at = engine->now.wall;
+    }
+    return r;
 }
 
 static bool spans_touch(const struct spans *spans, int64_t from, int64_t to)
 {
     for (size_t i = 0; i < spans->count; i++)
-        if (spans->spans[i].from < to && spans->spans[i].to >= from)
+        if (spans->spans[i].started_at < to && spans->spans[i].seen_at >= from)
             return true;
     return false;
 }
@@ -246,9 +317,9 @@ static int64_t spans_cover(const struct spans *spans, int64_t from, int64_t to)
     int64_t covered = 0, reached = from;
 
     for (size_t i = 0; i < spans->count; i++) {
-        const struct span *span = &spans->spans[i];
-        int64_t begin = span->from > reached ? span->from : reached;
-        int64_t end = span->to < to ? span->to : to;
+        const struct store_span *span = &spans->spans[i];
+        int64_t begin = span->started_at > reached ? span->started_at : reached;
+        int64_t end = span->seen_at < to ? span->seen_at : to;
 
         if (end <= begin)
             continue;
@@ -258,47 +329,61 @@ static int64_t spans_cover(const struct spans *spans, int64_t from, int64_t to)
     return covered;
 }
 
-struct history_reader {
-    struct engine_history *history;
-    bool is_whole; /* of all profiles together: their own maxima do not count */
-};
-
-static void add_bucket(int64_t at, const struct metrics_bucket *bucket, void *data)
+static void add_bucket(struct engine_history *history, int64_t at,
+                       const struct metrics_bucket *bucket)
 {
-    struct history_reader *reader = data;
-    struct engine_history *history = reader->history;
-    struct metrics_bucket part = *bucket, *sum = &history->previous;
+    int64_t length = metrics_range_ms(history->range);
+    struct metrics_bucket *sum = &history->previous;
 
-    if (reader->is_whole)
-        part.queue_max = 0;
+    if (at < history->start - length || at >= history->start + length)
+        return;
     if (at >= history->start) {
         sum = &history->buckets[(at - history->start) / history->range->span].sum;
-        metrics_bucket_add(&history->total, &part);
+        metrics_bucket_add(&history->total, bucket);
     }
-    metrics_bucket_add(sum, &part);
+    metrics_bucket_add(sum, bucket);
 }
 
-static int read_buckets(struct engine *engine, int64_t profile_id, struct history_reader *reader)
+/* `is_whole`: for all profiles together, where their own maxima do not count. */
+static int read_buckets(struct engine *engine, int64_t profile_id,
+                        const struct metrics_minute *minute, bool is_whole,
+                        struct engine_history *history)
 {
-    const struct engine_history *history = reader->history;
     int64_t length = metrics_range_ms(history->range);
+    CLEANUP(freep) struct store_bucket *buckets = NULL;
+    struct metrics_bucket last = minute->sum;
+    size_t count = 0;
+    int r = store_list_metrics(engine->store, profile_id, history->range->span,
+                               history->start - length, history->start + length, &buckets, &count);
 
-    return store_list_metrics(engine->store, profile_id, history->range->span,
-                              history->start - length, history->start + length, add_bucket, reader);
+    for (size_t i = 0; i < count; i++) {
+        if (is_whole)
+            buckets[i].sum.queue_max = 0;
+        add_bucket(history, buckets[i].at, &buckets[i].sum);
+    }
+    if (is_whole)
+        last.queue_max = 0;
+    if (minute->at)
+        add_bucket(history, minute->at, &last);
+    return r;
 }
 
 static int read_profiles(struct engine *engine, const struct profile *profile,
                          struct engine_history *history)
 {
-    struct history_reader reader = {.history = history, .is_whole = !profile};
+    const struct metrics_minute longest = {
+        .at = engine->peak.minute * METRICS_MINUTE,
+        .sum.queue_max = engine->peak.size,
+    };
     int r = 0;
 
     if (profile)
-        return read_buckets(engine, profile->id, &reader);
-    for (size_t i = 0; r == 0 && i < engine->profile_count; i++)
-        r = read_buckets(engine, engine->profiles[i]->id, &reader);
-    reader.is_whole = false;
-    return r < 0 ? r : read_buckets(engine, 0, &reader);
+        return read_buckets(engine, profile->id, &profile->minute, false, history);
+    for (size_t i = 0; r == 0 && i < engine->profile_count; i++) {
+        profile = engine->profiles[i];
+        r = read_buckets(engine, profile->id, &profile->minute, true, history);
+    }
+    return r < 0 ? r : read_buckets(engine, 0, &longest, false, history);
 }
 
 int engine_history(struct engine *engine, const struct profile *profile,
@@ -344,7 +429,7 @@ int engine_capacity(struct engine *engine, const struct profile *profile,
     struct metrics_bucket sum;
     struct metrics m;
     double offered;
-    int r = store_sum_metrics(engine->store, profile->id, from, to, &sum);
+    int r = sum_up(engine, profile, from, to, &sum);
 
     if (r == 0)
         r = list_spans(engine, from, to, &spans);
@@ -375,28 +460,47 @@ struct recent {
     } minutes[RECALL_MINUTES + 1];
 };
 
-static void recall_minute(int64_t at, const struct metrics_bucket *bucket, void *data)
+static void recall_minute(struct recent *recent, int64_t at, const struct metrics_bucket *bucket)
 {
-    struct recent *recent = data;
     int64_t i = (at - recent->from) / METRICS_MINUTE;
 
+    if (at < recent->from || i > RECALL_MINUTES)
+        return;
     recent->minutes[i].has_run = true;
-    recent->minutes[i].arrived = bucket->arrived;
+    recent->minutes[i].arrived += bucket->arrived;
 }
 
 static int recall_profile(struct engine *engine, struct profile *profile, struct recent recent)
 {
     int64_t to = recent.from + (RECALL_MINUTES + 1) * METRICS_MINUTE;
+    CLEANUP(freep) struct store_bucket *buckets = NULL;
+    size_t count = 0;
     int r = store_list_metrics(engine->store, profile->id, METRICS_MINUTE, recent.from, to,
-                               recall_minute, &recent);
+                               &buckets, &count);
 
     if (r < 0)
         return r;
+    for (size_t i = 0; i < count; i++)
+        recall_minute(&recent, buckets[i].at, &buckets[i].sum);
+    recall_minute(&recent, profile->minute.at, &profile->minute.sum);
     for (size_t i = 0; i < RECALL_MINUTES; i++)
         if (recent.minutes[i].has_run)
             anomaly_add(&profile->charts, ANOMALY_ARRIVALS, (double)recent.minutes[i].arrived);
     profile->arrivals = recent.minutes[RECALL_MINUTES].arrived;
     return 0;
+}
+
+/* The longest that all queues were together, as far as it is of the last minute that they know. */
+static void recall_peak(struct engine *engine)
+{
+    for (size_t i = 0; i < engine->profile_count; i++) {
+        const struct metrics_minute *minute = &engine->profiles[i]->minute;
+        struct metrics_peak peak = {minute_of(minute->at), minute->queue_max};
+
+        if (peak.minute > engine->peak.minute ||
+            (peak.minute == engine->peak.minute && peak.size > engine->peak.size))
+            engine->peak = peak;
+    }
 }
 
 int metrics_recall(struct engine *engine)
@@ -406,6 +510,7 @@ int metrics_recall(struct engine *engine)
     CLEANUP(spans_deinit) struct spans spans = {0};
     int r = list_spans(engine, recent.from, now, &spans);
 
+    recall_peak(engine);
     for (size_t i = 0; i < RECALL_MINUTES; i++) {
         int64_t at = recent.from + (int64_t)i * METRICS_MINUTE;
 

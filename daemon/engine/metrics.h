@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is written down once a minute, and what is read from the past.
+ * What is counted of each profile, and what is read from the past.
+ *
+ * The running minute is in memory, as of the last commit, and in the profile's row, which each pass
+ * that counts something writes. Once it is over it becomes buckets: with the next pass that counts
+ * something, or when old ones are forgotten. So readers of buckets add the minute. The same holds
+ * for the longest of all queues together, of which the rows keep the greatest value.
  *
  * A bucket without tasks may mean that nothing happened or that acpd was not there, so the spans in
  * which it runs are rows of the store. Each start begins one; each minute, and the stop, move its
@@ -13,6 +18,11 @@
 
 /** At the start: the arrivals of the last hours, for the charts. */
 int metrics_recall(struct engine *engine);
+
+/** The profile's running minute, as the pass under way has changed it. */
+const struct metrics_minute *metrics_minute_of(const struct profile *profile);
+/** Adds what the pass has counted of a profile to its minute, in memory and in its row. */
+MUST_CHECK int metrics_keep(struct engine *engine, struct profile *profile);
 
 /** Notes that acpd runs, how long the queues are, and forgets what is old: rows of the pass. */
 int metrics_step(struct engine *engine);

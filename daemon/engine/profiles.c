@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/alloc.h"
+#include "engine/metrics.h"
 
 struct profile *engine_find_known_profile(const struct engine *engine, const char *name)
 {
@@ -42,7 +43,8 @@ static int is_spent(struct engine *engine, const struct profile *profile)
 
     if (profile_waiting(profile) > 0 || profile_count(profile, TASK_RUNNING) > 0 ||
         profile->slots_used || profile->staged.slots_used || profile->running_count ||
-        profile->counts.finished_bytes + profile->staged.counts.finished_bytes > 0)
+        profile->counts.finished_bytes + profile->staged.counts.finished_bytes > 0 ||
+        metrics_minute_of(profile)->at || !metrics_bucket_is_empty(&profile->staged.bucket))
         return 0;
     r = store_has_history(engine->store, profile->id);
     return r < 0 ? r : !r;
@@ -110,11 +112,9 @@ int profiles_step(struct engine *engine)
             if (r < 0)
                 return r;
         }
-        if (!metrics_bucket_is_empty(&p->staged.bucket)) {
-            r = store_add_metrics(engine->store, p->id, engine->now.wall, &p->staged.bucket);
-            if (r < 0)
-                return r;
-        }
+        r = metrics_keep(engine, p);
+        if (r < 0)
+            return r;
     }
     return 0;
 }

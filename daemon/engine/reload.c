@@ -22,6 +22,7 @@ static int make_profile(struct engine *engine, struct profile_config *config,
     profile->is_active = row->is_active;
     profile->counts = row->counts;
     profile->last_activity = row->last_activity;
+    profile->minute = row->minute;
     metrics_window_resize(&profile->window, (size_t)retention);
     r = store_fill_window(engine->store, row->id, &profile->window);
     if (r < 0)
@@ -60,34 +61,38 @@ static char **sorted_names(const struct settings *settings)
     return names;
 }
 
-struct adoption {
-    struct engine *engine;
-    char **configured; /* sorted_names() */
-    int r;
-};
-
 /* A profile that the store knows and the configuration does not: its tasks keep a name. */
-static void adopt_unconfigured(struct store_profile *row, void *data)
+static int adopt_unconfigured(struct engine *engine, struct store_profile *row,
+                              char *const *configured)
 {
-    struct adoption *adoption = data;
-    struct engine *engine = adoption->engine;
     struct profile_config config = {.max_concurrent_tasks = 1};
     struct profile *profile;
+    int r;
 
-    if (adoption->r < 0 || engine_find_known_profile(engine, row->name) ||
-        bsearch(&row->name, adoption->configured, engine->staged.settings.profile_count,
-                sizeof(*adoption->configured), compare_names))
-        return;
+    if (engine_find_known_profile(engine, row->name) ||
+        bsearch(&row->name, configured, engine->staged.settings.profile_count, sizeof(*configured),
+                compare_names))
+        return 0;
     config.name = STEAL(row->name);
     config.role = xstrdup(config.name);
     config.color = xstrdup("#6b7280");
     config.icon = xstrdup("");
-    adoption->r =
-        make_profile(engine, &config, row, engine->staged.settings.metrics_retention, &profile);
-    if (adoption->r < 0)
-        return;
+    r = make_profile(engine, &config, row, engine->staged.settings.metrics_retention, &profile);
+    if (r < 0)
+        return r;
     profile->is_removed = true;
     push_profile(&engine->staged.unconfigured, &engine->staged.unconfigured_count, profile);
+    return 0;
+}
+
+static int adopt_all_unconfigured(struct engine *engine, char *const *configured)
+{
+    CLEANUP(store_profiles_deinit) struct store_profiles rows = {0};
+    int r = store_list_profiles(engine->store, &rows);
+
+    for (size_t i = 0; i < rows.count && r == 0; i++)
+        r = adopt_unconfigured(engine, &rows.profiles[i], configured);
+    return r;
 }
 
 /* Profiles that this configuration no longer has and that were never used go with it. */
@@ -111,7 +116,7 @@ static int forget_unused(struct engine *engine, char *const *configured)
 static int stage_profiles(struct engine *engine)
 {
     struct settings *staged = &engine->staged.settings;
-    struct adoption adoption = {.engine = engine};
+    char **configured;
     int r;
 
     for (size_t i = 0; i < staged->profile_count; i++) {
@@ -131,13 +136,11 @@ static int stage_profiles(struct engine *engine)
         if (r < 0)
             return r;
     }
-    adoption.configured = sorted_names(staged);
-    r = store_list_profiles(engine->store, adopt_unconfigured, &adoption);
+    configured = sorted_names(staged);
+    r = adopt_all_unconfigured(engine, configured);
     if (r == 0)
-        r = adoption.r;
-    if (r == 0)
-        r = forget_unused(engine, adoption.configured);
-    free(adoption.configured);
+        r = forget_unused(engine, configured);
+    free(configured);
     return r;
 }
 

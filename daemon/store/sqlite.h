@@ -18,13 +18,9 @@
 #define LEASE_COLUMN     30
 #define TASK_COLUMNS     TASK_FIELDS ", crc"
 
-#define BUCKET_COLUMNS                                                                             \
-    "completed, failed, cancelled, retried, successes, errors, duration_sum, started, wait_sum, "  \
-    "durations, cost, currency, waits, arrived, queue_max"
-
 /* The partial index task_live serves what has not finished, task_profile what does not run (a write
  * less for each claim). SQLite uses them only for queries that repeat their conditions. */
-#define LIVE "status <= 4"
+#define LIVE    "status <= 4"
 #define AT_REST "status <> 4"
 
 /* Pages that are given back to the system in one pass. */
@@ -115,12 +111,12 @@
                    " AND status = ?1 AND profile_id = ?2 AND (place, id) > (?3, ?4) "              \
                    "ORDER BY place, id")                                                           \
     X(LIST_TASKS, "SELECT " TASK_COLUMNS " FROM task WHERE id < ?1 ORDER BY id DESC")              \
-    X(LAST_OF_STATUS, "SELECT id FROM task INDEXED BY task_profile WHERE " AT_REST                  \
-                 " AND profile_id = ?1 AND status = ?2 AND id < ?3 ORDER BY id DESC LIMIT 1") \
-    X(LAST_RUNNING, /* of as many as there are slots */                                    \
-      "SELECT max(id) FROM task INDEXED BY task_live WHERE " LIVE \
-                 " AND status = ?2 AND profile_id = ?1 AND id < ?3") \
-    X(LIST_PROFILE_IDS, "SELECT id FROM profile") \
+    X(LAST_OF_STATUS, "SELECT id FROM task INDEXED BY task_profile WHERE " AT_REST                 \
+                      " AND profile_id = ?1 AND status = ?2 AND id < ?3 ORDER BY id DESC LIMIT 1") \
+    X(LAST_RUNNING, /* of as many as there are slots */                                            \
+      "SELECT max(id) FROM task INDEXED BY task_live WHERE " LIVE                                  \
+      " AND status = ?2 AND profile_id = ?1 AND id < ?3")                                          \
+    X(LIST_PROFILE_IDS, "SELECT id FROM profile")                                                  \
     X(ADD_ATTEMPT,                                                                                 \
       "INSERT INTO attempt VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")       \
     X(REPORT_ATTEMPT, "UPDATE attempt SET usage = ?3, cost = ?4, currency = ?5 "                   \
@@ -128,17 +124,12 @@
     X(RECENT_ATTEMPTS,                                                                             \
       "SELECT error_class, duration, type FROM attempt INDEXED BY attempt_recent "                 \
       "WHERE counts AND profile_id = ?1 ORDER BY finished_at DESC LIMIT ?2")                       \
-    X(ADD_ARRIVALS,                                                                                \
-      "INSERT INTO bucket (profile_id, span, at, " BUCKET_COLUMNS ") VALUES (?1, ?2, ?3, 0, 0, "   \
-      "0, 0, 0, 0, 0, 0, 0, '', 0, '', '', ?4, ?5) ON CONFLICT (profile_id, span, at) DO UPDATE "  \
-      "SET arrived = arrived + excluded.arrived, queue_max = max(queue_max, excluded.queue_max)")  \
-    X(GET_BUCKET, "SELECT " BUCKET_COLUMNS " FROM bucket "                                         \
-                  "WHERE profile_id = ?1 AND span = ?2 AND at = ?3")                               \
-    X(PUT_BUCKET, "INSERT OR REPLACE INTO bucket (profile_id, span, at, " BUCKET_COLUMNS ") "      \
-                  "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, "     \
-                  "?16, ?17, ?18)")                                                                \
-    X(LIST_BUCKETS, "SELECT " BUCKET_COLUMNS ", at FROM bucket "                                   \
+    X(GET_BUCKET, "SELECT data FROM bucket WHERE profile_id = ?1 AND span = ?2 AND at = ?3")       \
+    X(PUT_BUCKET, "INSERT OR REPLACE INTO bucket VALUES (?1, ?2, ?3, ?4)")                         \
+    X(LIST_BUCKETS, "SELECT data, at FROM bucket "                                                 \
                     "WHERE profile_id = ?1 AND span = ?2 AND at >= ?3 AND at < ?4")                \
+    X(PUT_MINUTE, "UPDATE profile SET minute_at = ?2, minute_queue_max = ?3, minute = ?4 "         \
+                  "WHERE id = ?1")                                                                 \
     X(PRUNE_BUCKETS,                                                                               \
       "DELETE FROM bucket WHERE profile_id = ?2 AND span = ?3 AND at <= (SELECT max(at) FROM "     \
       "(SELECT at FROM bucket WHERE profile_id = ?2 AND span = ?3 AND at < ?4 ORDER BY at "        \
@@ -186,7 +177,7 @@ struct store {
     bool can_give_back, wants_checkpoint;
     int failure; /* errno of the verb that failed in this transaction, or 0 */
     char error[256];
-    char damage[64]; /* a row that acpd never wrote */
+    char damage[96]; /* a row that acpd never wrote */
 };
 
 /* Databases as files */

@@ -2,33 +2,60 @@
 /* Buckets of metrics, and the spans of time in which acpd ran, in SQLite. */
 #include <stdio.h>
 
-#include "store/sqlite.h"
+#include "common/alloc.h"
+#include "core/metrics_blob.h"
+#include "store/sqlite_metrics.h"
 
 #define PRUNE_STEP 500 /* rows: no pass is long because there is much to forget */
 
-/* A row of BUCKET_COLUMNS. */
-static void read_bucket(sqlite3_stmt *stmt, struct metrics_bucket *ret_bucket)
+void sqlite_read_bucket(struct store *store, sqlite3_stmt *stmt, int column, int64_t profile_id,
+                        int64_t at, struct metrics_bucket *ret_bucket)
 {
-    struct metrics_bucket bucket = {
-        .completed = sqlite3_column_int64(stmt, 0),
-        .failed = sqlite3_column_int64(stmt, 1),
-        .cancelled = sqlite3_column_int64(stmt, 2),
-        .retried = sqlite3_column_int64(stmt, 3),
-        .successes = sqlite3_column_int64(stmt, 4),
-        .errors = sqlite3_column_int64(stmt, 5),
-        .duration_sum_ms = sqlite3_column_int64(stmt, 6),
-        .started = sqlite3_column_int64(stmt, 7),
-        .wait_sum_ms = sqlite3_column_int64(stmt, 8),
-    };
+    const void *bytes = sqlite3_column_blob(stmt, column);
+    size_t len = (size_t)sqlite3_column_bytes(stmt, column);
 
-    metrics_histogram_parse(bucket.durations, (const char *)sqlite3_column_text(stmt, 9));
-    bucket.cost.amount = sqlite3_column_double(stmt, 10);
-    snprintf(bucket.cost.currency, sizeof(bucket.cost.currency), "%s",
-             (const char *)sqlite3_column_text(stmt, 11));
-    metrics_histogram_parse(bucket.waits, (const char *)sqlite3_column_text(stmt, 12));
-    bucket.arrived = sqlite3_column_int64(stmt, 13);
-    bucket.queue_max = sqlite3_column_int64(stmt, 14);
-    *ret_bucket = bucket;
+    *ret_bucket = (struct metrics_bucket){0};
+    if (sqlite3_column_type(stmt, column) != SQLITE_NULL &&
+        metrics_blob_read(bytes, len, ret_bucket) < 0)
+        snprintf(store->damage, sizeof(store->damage),
+                 "metrics of profile %lld at %lld are damaged and left out", (long long)profile_id,
+                 (long long)at);
+}
+
+void sqlite_bind_bucket(sqlite3_stmt *stmt, int index, const struct metrics_bucket *bucket,
+                        struct buf *bytes)
+{
+    metrics_blob_write(bucket, bytes);
+    sqlite3_bind_blob(stmt, index, bytes->data, (int)bytes->len, SQLITE_STATIC);
+}
+
+/* metrics_blob(completed, …, waits): the bytes of a bucket whose figures were columns. */
+void sqlite_metrics_blob(sqlite3_context *context, int count UNUSED, sqlite3_value **values)
+{
+    CLEANUP(buf_deinit) struct buf bytes = {0};
+    struct metrics_bucket bucket = {
+        .completed = sqlite3_value_int64(values[0]),
+        .failed = sqlite3_value_int64(values[1]),
+        .cancelled = sqlite3_value_int64(values[2]),
+        .retried = sqlite3_value_int64(values[3]),
+        .successes = sqlite3_value_int64(values[4]),
+        .errors = sqlite3_value_int64(values[5]),
+        .duration_sum_ms = sqlite3_value_int64(values[6]),
+        .started = sqlite3_value_int64(values[7]),
+        .wait_sum_ms = sqlite3_value_int64(values[8]),
+        .cost.amount = sqlite3_value_double(values[10]),
+        .arrived = sqlite3_value_int64(values[13]),
+        .queue_max = sqlite3_value_int64(values[14]),
+    };
+    const char *durations = (const char *)sqlite3_value_text(values[9]);
+    const char *currency = (const char *)sqlite3_value_text(values[11]);
+    const char *waits = (const char *)sqlite3_value_text(values[12]);
+
+    snprintf(bucket.cost.currency, sizeof(bucket.cost.currency), "%s", currency ? currency : "");
+    metrics_histogram_parse(bucket.durations, durations ? durations : "");
+    metrics_histogram_parse(bucket.waits, waits ? waits : "");
+    metrics_blob_write(&bucket, &bytes);
+    sqlite3_result_blob(context, bytes.data, (int)bytes.len, SQLITE_TRANSIENT);
 }
 
 static void bind_bucket(sqlite3_stmt *stmt, int64_t profile_id, int64_t span, int64_t at)
@@ -38,71 +65,44 @@ static void bind_bucket(sqlite3_stmt *stmt, int64_t profile_id, int64_t span, in
     sqlite3_bind_int64(stmt, 3, at - at % span);
 }
 
-/* Whether it holds no more than arrivals and the length of the queue, as most do while tasks are
- * handed in: these are added without reading the row. */
-static bool is_of_queue(const struct metrics_bucket *bucket)
-{
-    struct metrics_bucket other = *bucket;
-
-    other.arrived = other.queue_max = 0;
-    return metrics_bucket_is_empty(&other);
-}
-
-static int add_of_queue(struct store *store, int64_t profile_id, int64_t span, int64_t at,
-                        const struct metrics_bucket *bucket)
-{
-    sqlite3_stmt *stmt;
-    int r = sqlite_use_writing(store, STMT_ADD_ARRIVALS, &stmt);
-
-    if (r < 0)
-        return r;
-    bind_bucket(stmt, profile_id, span, at);
-    sqlite3_bind_int64(stmt, 4, bucket->arrived);
-    sqlite3_bind_int64(stmt, 5, bucket->queue_max);
-    return sqlite_run(store, stmt);
-}
-
 static int add_to_bucket(struct store *store, int64_t profile_id, int64_t span, int64_t at,
                          const struct metrics_bucket *bucket)
 {
-    CLEANUP(buf_deinit) struct buf durations = {0}, waits = {0};
-    struct metrics_bucket sum = *bucket, old;
-    sqlite3_stmt *stmt;
+    CLEANUP(buf_deinit) struct buf bytes = {0};
+    struct metrics_bucket sum = {0};
+    sqlite3_stmt *stmt = sqlite_use(store, STMT_GET_BUCKET);
     int r;
 
-    if (is_of_queue(bucket))
-        return add_of_queue(store, profile_id, span, at, bucket);
-    stmt = sqlite_use(store, STMT_GET_BUCKET);
     bind_bucket(stmt, profile_id, span, at);
     r = sqlite_step(store, stmt);
     if (r < 0)
         return r;
     if (r > 0) {
-        read_bucket(stmt, &old);
-        metrics_bucket_add(&sum, &old);
+        sqlite_read_bucket(store, stmt, 0, profile_id, at, &sum);
         sqlite3_reset(stmt);
     }
+    metrics_bucket_add(&sum, bucket);
     r = sqlite_use_writing(store, STMT_PUT_BUCKET, &stmt);
     if (r < 0)
         return r;
-    metrics_histogram_print(sum.durations, &durations);
-    metrics_histogram_print(sum.waits, &waits);
     bind_bucket(stmt, profile_id, span, at);
-    sqlite3_bind_int64(stmt, 4, sum.completed);
-    sqlite3_bind_int64(stmt, 5, sum.failed);
-    sqlite3_bind_int64(stmt, 6, sum.cancelled);
-    sqlite3_bind_int64(stmt, 7, sum.retried);
-    sqlite3_bind_int64(stmt, 8, sum.successes);
-    sqlite3_bind_int64(stmt, 9, sum.errors);
-    sqlite3_bind_int64(stmt, 10, sum.duration_sum_ms);
-    sqlite3_bind_int64(stmt, 11, sum.started);
-    sqlite3_bind_int64(stmt, 12, sum.wait_sum_ms);
-    sqlite3_bind_text(stmt, 13, buf_text(&durations), -1, SQLITE_STATIC);
-    sqlite3_bind_double(stmt, 14, sum.cost.amount);
-    sqlite3_bind_text(stmt, 15, sum.cost.currency, -1, SQLITE_STATIC);
-    sqlite3_bind_text(stmt, 16, buf_text(&waits), -1, SQLITE_STATIC);
-    sqlite3_bind_int64(stmt, 17, sum.arrived);
-    sqlite3_bind_int64(stmt, 18, sum.queue_max);
+    sqlite_bind_bucket(stmt, 4, &sum, &bytes);
+    return sqlite_run(store, stmt);
+}
+
+int store_put_minute(struct store *store, int64_t profile_id, const struct metrics_minute *minute)
+{
+    CLEANUP(buf_deinit) struct buf bytes = {0};
+    sqlite3_stmt *stmt;
+    int r = sqlite_use_writing(store, STMT_PUT_MINUTE, &stmt);
+
+    if (r < 0)
+        return r;
+    sqlite3_bind_int64(stmt, 1, profile_id);
+    sqlite3_bind_int64(stmt, 2, minute->at);
+    sqlite3_bind_int64(stmt, 3, minute->queue_max);
+    if (minute->at)
+        sqlite_bind_bucket(stmt, 4, &minute->sum, &bytes);
     return sqlite_run(store, stmt);
 }
 
@@ -118,31 +118,57 @@ int store_add_metrics(struct store *store, int64_t profile_id, int64_t at,
     return r;
 }
 
-int store_list_metrics(struct store *store, int64_t profile_id, int64_t span, int64_t from,
-                       int64_t to, store_bucket_row row, void *data)
+static sqlite3_stmt *use_buckets(struct store *store, int64_t profile_id, int64_t span,
+                                 int64_t from, int64_t to)
 {
-    sqlite3_stmt *stmt;
-    int r;
+    sqlite3_stmt *stmt = sqlite_use(store, STMT_LIST_BUCKETS);
 
-    if (from >= to)
-        return 0;
-    stmt = sqlite_use(store, STMT_LIST_BUCKETS);
     sqlite3_bind_int64(stmt, 1, profile_id);
     sqlite3_bind_int64(stmt, 2, span);
     sqlite3_bind_int64(stmt, 3, from);
     sqlite3_bind_int64(stmt, 4, to);
+    return stmt;
+}
+
+int store_list_metrics(struct store *store, int64_t profile_id, int64_t span, int64_t from,
+                       int64_t to, struct store_bucket **ret_buckets, size_t *ret_count)
+{
+    sqlite3_stmt *stmt = use_buckets(store, profile_id, span, from, to);
+    CLEANUP(freep) struct store_bucket *buckets = NULL;
+    size_t count = 0, capacity = 0;
+    int r;
+
+    while ((r = sqlite_step(store, stmt)) > 0) {
+        struct store_bucket *bucket;
+
+        if (count == capacity) {
+            capacity = capacity ? capacity * 2 : 16;
+            buckets = xrealloc(buckets, capacity * sizeof(*buckets));
+        }
+        bucket = &buckets[count++];
+        bucket->at = sqlite3_column_int64(stmt, 1);
+        sqlite_read_bucket(store, stmt, 0, profile_id, bucket->at, &bucket->sum);
+    }
+    if (r < 0)
+        return r;
+    *ret_buckets = STEAL(buckets);
+    *ret_count = count;
+    return 0;
+}
+
+static int add_up(struct store *store, int64_t profile_id, int64_t span, int64_t from, int64_t to,
+                  struct metrics_bucket *sum)
+{
+    sqlite3_stmt *stmt = use_buckets(store, profile_id, span, from, to);
+    int r;
+
     while ((r = sqlite_step(store, stmt)) > 0) {
         struct metrics_bucket bucket;
 
-        read_bucket(stmt, &bucket);
-        row(sqlite3_column_int64(stmt, 15), &bucket, data);
+        sqlite_read_bucket(store, stmt, 0, profile_id, sqlite3_column_int64(stmt, 1), &bucket);
+        metrics_bucket_add(sum, &bucket);
     }
     return r;
-}
-
-static void add_row(int64_t at UNUSED, const struct metrics_bucket *bucket, void *data)
-{
-    metrics_bucket_add(data, bucket);
 }
 
 int store_sum_metrics(struct store *store, int64_t profile_id, int64_t from, int64_t to,
@@ -156,12 +182,11 @@ int store_sum_metrics(struct store *store, int64_t profile_id, int64_t from, int
 
     if (first_hour >= last_hour)
         first_hour = last_hour = to;
-    r = store_list_metrics(store, profile_id, METRICS_MINUTE, from, first_hour, add_row, &sum);
+    r = add_up(store, profile_id, METRICS_MINUTE, from, first_hour, &sum);
     if (r == 0)
-        r = store_list_metrics(store, profile_id, METRICS_HOUR, first_hour, last_hour, add_row,
-                               &sum);
+        r = add_up(store, profile_id, METRICS_HOUR, first_hour, last_hour, &sum);
     if (r == 0)
-        r = store_list_metrics(store, profile_id, METRICS_MINUTE, last_hour, to, add_row, &sum);
+        r = add_up(store, profile_id, METRICS_MINUTE, last_hour, to, &sum);
     if (r < 0)
         return r;
     *ret_sum = sum;
@@ -203,16 +228,26 @@ int store_put_uptime(struct store *store, int64_t started_at, int64_t seen_at)
     return sqlite_run(store, stmt);
 }
 
-int store_list_uptime(struct store *store, int64_t from, int64_t to, store_span_row row, void *data)
+int store_list_uptime(struct store *store, int64_t from, int64_t to, struct store_span **ret_spans,
+                      size_t *ret_count)
 {
     sqlite3_stmt *stmt = sqlite_use(store, STMT_LIST_UPTIME);
+    CLEANUP(freep) struct store_span *spans = NULL;
+    size_t count = 0;
     int r;
 
     sqlite3_bind_int64(stmt, 1, from);
     sqlite3_bind_int64(stmt, 2, to);
-    while ((r = sqlite_step(store, stmt)) > 0)
-        row(sqlite3_column_int64(stmt, 0), sqlite3_column_int64(stmt, 1), data);
-    return r;
+    while ((r = sqlite_step(store, stmt)) > 0) {
+        spans = xrealloc(spans, (count + 1) * sizeof(*spans));
+        spans[count++] =
+            (struct store_span){sqlite3_column_int64(stmt, 0), sqlite3_column_int64(stmt, 1)};
+    }
+    if (r < 0)
+        return r;
+    *ret_spans = STEAL(spans);
+    *ret_count = count;
+    return 0;
 }
 
 int store_prune_uptime(struct store *store, int64_t before)

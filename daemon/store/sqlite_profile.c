@@ -2,7 +2,7 @@
 /* Profiles and their attempts in SQLite. */
 
 #include "common/alloc.h"
-#include "store/sqlite.h"
+#include "store/sqlite_metrics.h"
 
 void store_profile_deinit(struct store_profile *profile)
 {
@@ -16,7 +16,7 @@ static const enum task_status counted[] = {
     TASK_COMPLETED, TASK_FAILED,    TASK_CANCELLED,
 };
 
-static void read_profile(sqlite3_stmt *stmt, struct store_profile *ret_profile)
+static void read_profile(struct store *store, sqlite3_stmt *stmt, struct store_profile *ret_profile)
 {
     struct store_profile profile = {
         .id = sqlite3_column_int64(stmt, 0),
@@ -28,6 +28,9 @@ static void read_profile(sqlite3_stmt *stmt, struct store_profile *ret_profile)
     for (size_t i = 0; i < ARRAY_SIZE(counted); i++)
         profile.counts.by_status[counted[i]] = sqlite3_column_int64(stmt, 3 + (int)i);
     profile.counts.finished_bytes = sqlite3_column_int64(stmt, 11);
+    profile.minute.at = sqlite3_column_int64(stmt, 12);
+    profile.minute.queue_max = sqlite3_column_int64(stmt, 13);
+    sqlite_read_bucket(store, stmt, 14, profile.id, profile.minute.at, &profile.minute.sum);
     *ret_profile = profile;
 }
 
@@ -50,14 +53,22 @@ int store_ensure_profile(struct store *store, const char *name, struct store_pro
     r = sqlite_step(store, stmt);
     if (r < 0)
         return r;
-    read_profile(stmt, ret_profile);
+    read_profile(store, stmt, ret_profile);
     sqlite3_reset(stmt);
     return 0;
 }
 
-int store_list_profiles(struct store *store, void (*row)(struct store_profile *profile, void *data),
-                        void *data)
+void store_profiles_deinit(struct store_profiles *profiles)
 {
+    for (size_t i = 0; i < profiles->count; i++)
+        store_profile_deinit(&profiles->profiles[i]);
+    free(profiles->profiles);
+    *profiles = (struct store_profiles){0};
+}
+
+int store_list_profiles(struct store *store, struct store_profiles *ret_profiles)
+{
+    size_t capacity = ret_profiles->count;
     sqlite3_stmt *stmt;
     /* Of a pass that has failed nothing more is written: it is undone anyway. */
     int r = store->failure ? 0 : sqlite_flush_profiles(store);
@@ -66,10 +77,12 @@ int store_list_profiles(struct store *store, void (*row)(struct store_profile *p
         return r;
     stmt = sqlite_use(store, STMT_LIST_PROFILES);
     while ((r = sqlite_step(store, stmt)) > 0) {
-        CLEANUP(store_profile_deinit) struct store_profile profile;
-
-        read_profile(stmt, &profile);
-        row(&profile, data);
+        if (ret_profiles->count == capacity) {
+            capacity = capacity ? capacity * 2 : 16;
+            ret_profiles->profiles =
+                xrealloc(ret_profiles->profiles, capacity * sizeof(*ret_profiles->profiles));
+        }
+        read_profile(store, stmt, &ret_profiles->profiles[ret_profiles->count++]);
     }
     return r;
 }

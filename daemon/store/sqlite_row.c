@@ -19,6 +19,7 @@
 #include "common/crc32c.h"
 #include "common/utf8.h"
 #include "core/word.h"
+#include "store/sqlite_metrics.h"
 
 static uint32_t add_number(uint32_t crc, char tag, int64_t number)
 {
@@ -182,7 +183,12 @@ int sqlite_row_add_functions(sqlite3 *db)
         const char *name;
         int arguments;
         void (*function)(sqlite3_context *context, int count, sqlite3_value **values);
-    } functions[] = {{"task_crc", -1, task_crc}, {"is_line", 1, is_line}, {"is_word", 1, is_word}};
+    } functions[] = {
+        {"task_crc", -1, task_crc},
+        {"is_line", 1, is_line},
+        {"is_word", 1, is_word},
+        {"metrics_blob", 15, sqlite_metrics_blob},
+    };
     const int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY;
 
     for (size_t i = 0; i < ARRAY_SIZE(functions); i++)

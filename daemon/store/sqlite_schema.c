@@ -162,7 +162,23 @@ static const char *const migrations[] = {
     "  AND task_crc(" TASK_FIELDS_5 ") = crc;"
     "DROP TABLE lease;"
     "DROP INDEX task_finished;"
-    "CREATE INDEX task_profile ON task (profile_id, status) WHERE status <> 4;", /* see LIVE */
+    "CREATE INDEX task_profile ON task (profile_id, status) WHERE status <> 4;" /* see LIVE */
+    /* The minute that is not over, or was the last one with something in it. */
+    "ALTER TABLE profile ADD COLUMN minute_at INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE profile ADD COLUMN minute_queue_max INTEGER NOT NULL DEFAULT 0;" /* of all */
+    "ALTER TABLE profile ADD COLUMN minute BLOB;" /* see core/metrics_blob.h */
+    "ALTER TABLE bucket RENAME TO bucket_before;"
+    "CREATE TABLE bucket ("
+    "  profile_id INTEGER NOT NULL,"
+    "  span INTEGER NOT NULL,"
+    "  at INTEGER NOT NULL,"
+    "  data BLOB NOT NULL,"
+    "  PRIMARY KEY (profile_id, span, at)"
+    ") WITHOUT ROWID;"
+    "INSERT INTO bucket SELECT profile_id, span, at, metrics_blob(completed, failed, cancelled,"
+    "  retried, successes, errors, duration_sum, started, wait_sum, durations, cost, currency,"
+    "  waits, arrived, queue_max) FROM bucket_before;"
+    "DROP TABLE bucket_before;",
 };
 
 static int read_version(sqlite3 *db, int64_t *ret_version)

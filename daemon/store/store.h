@@ -70,16 +70,22 @@ struct store_profile {
     bool is_active;
     struct task_counts counts;
     int64_t last_activity;
+    struct metrics_minute minute;
 };
 
 void store_profile_deinit(struct store_profile *profile);
 /** The profile of this name, added when new: active and without tasks. */
 MUST_CHECK int store_ensure_profile(struct store *store, const char *name,
                                     struct store_profile *ret_profile);
-/** Calls `row` for every profile, by name; it may keep what the row holds by zeroing it. */
-MUST_CHECK int store_list_profiles(struct store *store,
-                                   void (*row)(struct store_profile *profile, void *data),
-                                   void *data);
+
+struct store_profiles {
+    struct store_profile *profiles;
+    size_t count;
+};
+
+void store_profiles_deinit(struct store_profiles *profiles);
+/** Every profile, by name. */
+MUST_CHECK int store_list_profiles(struct store *store, struct store_profiles *ret_profiles);
 /** Whether metrics or attempts of the profile are kept. 1: they are. */
 MUST_CHECK int store_has_history(struct store *store, int64_t id);
 /** Removes a profile of which nothing else is left. */
@@ -274,8 +280,11 @@ MUST_CHECK int store_list_tasks(struct store *store, const struct store_filter *
 MUST_CHECK int store_fill_window(struct store *store, int64_t profile_id,
                                  struct metrics_window *window);
 
-/* Metrics */
+/* Metrics. A bucket that is damaged counts as empty, and store_damage() tells of it. */
 
+/** Keeps the minute of a profile in the profile's row: what stands there is not in the buckets. */
+MUST_CHECK int store_put_minute(struct store *store, int64_t profile_id,
+                                const struct metrics_minute *minute);
 /** Adds to the buckets of the minute, the quarter and the hour that hold `at`. Profile 0 is all of
  *  them together, and has queue_max alone: the profiles' maxima do not add up. */
 MUST_CHECK int store_add_metrics(struct store *store, int64_t profile_id, int64_t at,
@@ -283,12 +292,17 @@ MUST_CHECK int store_add_metrics(struct store *store, int64_t profile_id, int64_
 /** Adds up the minutes from `from` to `to` (wall ms, whole minutes). */
 MUST_CHECK int store_sum_metrics(struct store *store, int64_t profile_id, int64_t from, int64_t to,
                                  struct metrics_bucket *ret_sum);
-typedef void (*store_bucket_row)(int64_t at, const struct metrics_bucket *bucket, void *data);
 
-/** Calls `row` for each bucket of this span (METRICS_MINUTE and so on) from `from` to before `to`.
- */
+struct store_bucket {
+    int64_t at; /* when it begins, wall ms */
+    struct metrics_bucket sum;
+};
+
+/** The buckets of this span (METRICS_MINUTE and so on) from `from` to before `to`, by their time.
+ *  The caller frees the array. */
 MUST_CHECK int store_list_metrics(struct store *store, int64_t profile_id, int64_t span,
-                                  int64_t from, int64_t to, store_bucket_row row, void *data);
+                                  int64_t from, int64_t to, struct store_bucket **ret_buckets,
+                                  size_t *ret_count);
 /** Removes the profile's buckets of this span from before `before`, a bounded number at a time. 1:
  *  there may be more. */
 MUST_CHECK int store_prune_metrics(struct store *store, int64_t profile_id, int64_t span,
@@ -297,10 +311,12 @@ MUST_CHECK int store_prune_metrics(struct store *store, int64_t profile_id, int6
 /** Notes that acpd has run from started_at to seen_at (wall ms): a new span, or more of one. */
 MUST_CHECK int store_put_uptime(struct store *store, int64_t started_at, int64_t seen_at);
 
-typedef void (*store_span_row)(int64_t started_at, int64_t seen_at, void *data);
+struct store_span {
+    int64_t started_at, seen_at;
+};
 
-/** Calls `row` for each span of running that touches from..to, by its start. */
-MUST_CHECK int store_list_uptime(struct store *store, int64_t from, int64_t to, store_span_row row,
-                                 void *data);
+/** The spans of running that touch from..to, by their start. The caller frees the array. */
+MUST_CHECK int store_list_uptime(struct store *store, int64_t from, int64_t to,
+                                 struct store_span **ret_spans, size_t *ret_count);
 /** Removes spans that ended before `before`, as store_prune_metrics() does. */
 MUST_CHECK int store_prune_uptime(struct store *store, int64_t before);

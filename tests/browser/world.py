@@ -8,7 +8,7 @@ import random
 import sqlite3
 import time
 
-from acpd import Daemon
+from acpd import Daemon, metrics_blob
 
 MINUTE, QUARTER, HOUR = 60_000, 900_000, 3_600_000
 
@@ -60,7 +60,7 @@ def bins(values):
 
 
 def figures(chance, hours, rate, seconds, failing):
-    """What one span of a profile's past holds: the columns of a bucket, but for its key."""
+    """What one span of a profile's past holds: the figures of a bucket."""
     n = int(chance.gauss(rate * hours, math.sqrt(rate * hours + 1)) + 0.5)
     n = max(0, n)
     failed = sum(chance.random() < failing for _ in range(n))
@@ -85,10 +85,9 @@ def write_past(daemon, chance):
                         continue
                     day = 1 + 0.7 * math.sin(2 * math.pi * (at / (24 * HOUR) - 0.3))
                     recent = failing if now - at < 30 * HOUR else failing / 6
-                    row = {"profile_id": ids[name], "span": span, "at": at,
-                           **figures(chance, span / HOUR, rate * day, seconds, recent)}
-                    database.execute(f"INSERT OR REPLACE INTO bucket ({', '.join(row)}) VALUES "
-                                     f"({', '.join('?' * len(row))})", list(row.values()))
+                    data = metrics_blob(**figures(chance, span / HOUR, rate * day, seconds, recent))
+                    database.execute("INSERT OR REPLACE INTO bucket VALUES (?, ?, ?, ?)",
+                                     [ids[name], span, at, data])
         database.executemany("INSERT OR REPLACE INTO uptime VALUES (?, ?)",
                              [(now - 15 * 24 * HOUR, night[0]), (night[1], now)])
         database.commit()

@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from acpd import RpcError, profile
+from acpd import RpcError, metrics_blob, profile
 from clock import WallClock
 
 MINUTE = 60_000
@@ -28,11 +28,11 @@ def make(make_daemon, folder):
             client.update_profile_status(name="p", isActive=False)
             client.assign("p")
         daemon.stop()
-        columns = {"arrived": 50, "retried": 10, "successes": 40, "errors": 20,
+        figures = {"arrived": 50, "retried": 10, "successes": 40, "errors": 20,
                    "duration_sum": 60 * 30_000, **figures}
         with contextlib.closing(daemon.database()) as database:
-            database.execute("UPDATE bucket SET " + ", ".join(f"{c} = {v}" for c, v in columns.items())
-                             + " WHERE profile_id = (SELECT id FROM profile WHERE name = 'p')")
+            database.execute("UPDATE bucket SET data = ? WHERE profile_id = (SELECT id FROM profile "
+                             "WHERE name = 'p')", [metrics_blob(**figures)])
             # Two spans that overlap, as after a clock that was set back.
             database.execute("DELETE FROM uptime")
             database.executemany("INSERT INTO uptime VALUES (?, ?)", [

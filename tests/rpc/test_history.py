@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from acpd import RpcError, profile, shell, wait_until
+from acpd import RpcError, metrics_blob, profile, shell, wait_until
 from clock import WallClock, iso
 
 MINUTE = 60_000
@@ -83,9 +83,9 @@ def test_the_figures_of_a_bucket_are_right(make, clock):
     # 1, 2, 3 and 10 s; waits of 4 and 16 ms. A percentile is the middle of its bin in a row of
     # bins of a quarter of an octave: 2 s = 2^(43.86/4) ms is in bin 43, from 2^(43/4) to 2^(44/4).
     with contextlib.closing(daemon.database()) as database:
-        database.execute(
-            "UPDATE bucket SET successes = 3, errors = 1, duration_sum = 16000, "
-            "durations = '39:1 43:1 46:1 53:1', started = 2, wait_sum = 20, waits = '7:1 15:1'")
+        database.execute("UPDATE bucket SET data = ?", [metrics_blob(
+            "39:1 43:1 46:1 53:1", "7:1 15:1", successes=3, errors=1, duration_sum=16000, started=2,
+            wait_sum=20)])
         database.commit()
     daemon.start()
     with daemon.client() as client:
@@ -280,13 +280,12 @@ def test_an_unknown_profile_and_an_unknown_range_are_refused(client):
 def fill_year(database):
     """An hour, a quarter and a minute have one completed task each, for a year, and for every day
     there is a span of running from noon to midnight."""
+    data = metrics_blob("43:1", completed=1, successes=1, duration_sum=2000, started=1, wait_sum=5)
     database.executescript(f"""
         BEGIN;
         WITH spans (span, length) AS (VALUES ({MINUTE}, 20000), ({QUARTER}, 2000), ({HOUR}, 8760)),
           n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 19999)
-        INSERT INTO bucket (profile_id, span, at, completed, failed, cancelled, retried, successes,
-          errors, duration_sum, started, wait_sum, durations)
-        SELECT p.id, span, ({NOW} / span - 1 - i) * span, 1, 0, 0, 0, 1, 0, 2000, 1, 5, '43:1'
+        INSERT INTO bucket SELECT p.id, span, ({NOW} / span - 1 - i) * span, x'{data.hex()}'
         FROM profile p, spans, n WHERE i < length;
         WITH n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 364)
         INSERT INTO uptime SELECT {NOW} - (i + 1) * 86400000, {NOW} - i * 86400000 - 43200000 FROM n;

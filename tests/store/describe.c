@@ -12,17 +12,32 @@ struct description {
     size_t count;
 };
 
-static void add_profile(struct store_profile *profile, void *data)
+static void add_bucket(struct description *d, int64_t at, const struct metrics_bucket *bucket)
 {
-    struct description *d = data;
+    buf_printf(&d->text, "%lld: %lld %lld %lld %lld %lld %lld %lld %lld %lld %lld %lld %f %s ",
+               (long long)at, (long long)bucket->completed, (long long)bucket->failed,
+               (long long)bucket->cancelled, (long long)bucket->retried,
+               (long long)bucket->successes, (long long)bucket->errors,
+               (long long)bucket->duration_sum_ms, (long long)bucket->arrived,
+               (long long)bucket->started, (long long)bucket->wait_sum_ms,
+               (long long)bucket->queue_max, bucket->cost.amount, bucket->cost.currency);
+    metrics_histogram_print(bucket->durations, &d->text);
+    buf_add_text(&d->text, "; ");
+    metrics_histogram_print(bucket->waits, &d->text);
+    buf_add_char(&d->text, '\n');
+}
 
+static void add_profile(struct description *d, const struct store_profile *profile)
+{
     ck_assert_uint_lt(d->count, ARRAY_SIZE(d->profiles));
     d->profiles[d->count++] = profile->id;
     buf_printf(&d->text, "profile %lld %s, active %d, last %lld:", (long long)profile->id,
                profile->name, profile->is_active, (long long)profile->last_activity);
     for (int i = TASK_QUEUED; i < TASK_STATUS_COUNT; i++)
         buf_printf(&d->text, " %lld", (long long)profile->counts.by_status[i]);
-    buf_printf(&d->text, ", %lld bytes\n", (long long)profile->counts.finished_bytes);
+    buf_printf(&d->text, ", %lld bytes; %lld ", (long long)profile->counts.finished_bytes,
+               (long long)profile->minute.queue_max);
+    add_bucket(d, profile->minute.at, &profile->minute.sum);
 }
 
 static void add_task_row(struct description *d, const struct task *task)
@@ -49,28 +64,15 @@ static void add_place(struct description *d, const struct task *task)
         buf_printf(&d->text, "(%lld %s)", (long long)id, task_status_name(status));
 }
 
-static void add_bucket(int64_t at, const struct metrics_bucket *bucket, void *data)
+static void add_spans(struct description *d)
 {
-    struct description *d = data;
+    CLEANUP(freep) struct store_span *spans = NULL;
+    size_t count = 0;
 
-    buf_printf(&d->text, "%lld: %lld %lld %lld %lld %lld %lld %lld %lld %lld %lld %lld %f %s ",
-               (long long)at, (long long)bucket->completed, (long long)bucket->failed,
-               (long long)bucket->cancelled, (long long)bucket->retried,
-               (long long)bucket->successes, (long long)bucket->errors,
-               (long long)bucket->duration_sum_ms, (long long)bucket->arrived,
-               (long long)bucket->started, (long long)bucket->wait_sum_ms,
-               (long long)bucket->queue_max, bucket->cost.amount, bucket->cost.currency);
-    metrics_histogram_print(bucket->durations, &d->text);
-    buf_add_text(&d->text, "; ");
-    metrics_histogram_print(bucket->waits, &d->text);
-    buf_add_char(&d->text, '\n');
-}
-
-static void add_span(int64_t started_at, int64_t seen_at, void *data)
-{
-    struct description *d = data;
-
-    buf_printf(&d->text, "ran %lld to %lld\n", (long long)started_at, (long long)seen_at);
+    EXPECT(store_list_uptime(d->store, 0, INT64_MAX, &spans, &count), 0);
+    for (size_t i = 0; i < count; i++)
+        buf_printf(&d->text, "ran %lld to %lld\n", (long long)spans[i].started_at,
+                   (long long)spans[i].seen_at);
 }
 
 static void add_leases(struct description *d)
@@ -105,23 +107,32 @@ static void add_what_a_profile_has(struct description *d, int64_t id)
         buf_printf(&d->text, " %c%lld", window.samples[i].success ? 'S' : 'F',
                    (long long)window.samples[i].duration_ms);
     buf_add_text(&d->text, "\nmetrics\n");
-    for (size_t i = 0; i < ARRAY_SIZE(spans); i++)
-        EXPECT(store_list_metrics(d->store, id, spans[i], 0, INT64_MAX, add_bucket, d), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(spans); i++) {
+        CLEANUP(freep) struct store_bucket *buckets = NULL;
+        size_t count = 0;
+
+        EXPECT(store_list_metrics(d->store, id, spans[i], 0, INT64_MAX, &buckets, &count), 0);
+        for (size_t k = 0; k < count; k++)
+            add_bucket(d, buckets[k].at, &buckets[k].sum);
+    }
 }
 
 char *describe(struct store *handle)
 {
     const struct store_filter all = {.page = everything};
+    CLEANUP(store_profiles_deinit) struct store_profiles profiles = {0};
     CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
     struct description d = {.store = handle};
 
-    EXPECT(store_list_profiles(handle, add_profile, &d), 0);
+    EXPECT(store_list_profiles(handle, &profiles), 0);
+    for (size_t i = 0; i < profiles.count; i++)
+        add_profile(&d, &profiles.profiles[i]);
     EXPECT(store_list_tasks(handle, &all, &tasks), STORE_STALE);
     for (size_t i = 0; i < tasks.count; i++)
         add_task_row(&d, &tasks.tasks[i]);
     for (size_t i = 0; i < d.count; i++)
         add_what_a_profile_has(&d, d.profiles[i]);
-    EXPECT(store_list_uptime(handle, 0, INT64_MAX, add_span, &d), 0);
+    add_spans(&d);
     add_leases(&d);
     return buf_take(&d.text);
 }

@@ -81,6 +81,9 @@ void faulty_reset(void)
     X(store_add_metrics,                                                                           \
       (struct store * store, int64_t profile_id, int64_t at, const struct metrics_bucket *bucket), \
       (store, profile_id, at, bucket))                                                             \
+    X(store_put_minute,                                                                            \
+      (struct store * store, int64_t profile_id, const struct metrics_minute *minute),             \
+      (store, profile_id, minute))                                                                 \
     X(store_prune_metrics,                                                                         \
       (struct store * store, int64_t profile_id, int64_t span, int64_t before),                    \
       (store, profile_id, span, before))                                                           \

@@ -174,21 +174,6 @@ void check_ids(const struct ids *got, const int64_t *expected, size_t count)
         ck_abort_msg("%zu tasks, not %zu", got->count, count);
 }
 
-void keep_profile(struct store_profile *profile, void *data)
-{
-    struct profile_rows *rows = data;
-
-    rows->rows[rows->count++] = *profile;
-    *profile = (struct store_profile){0};
-}
-
-void profile_rows_deinit(struct profile_rows *rows)
-{
-    for (size_t i = 0; i < rows->count; i++)
-        store_profile_deinit(&rows->rows[i]);
-    rows->count = 0;
-}
-
 int64_t count_tasks(int64_t profile_id, enum task_status status)
 {
     const struct store_filter filter = {
@@ -201,17 +186,18 @@ int64_t count_tasks(int64_t profile_id, enum task_status status)
 
 void check_counters(const struct task_counts *removed)
 {
-    CLEANUP(profile_rows_deinit) struct profile_rows rows = {0};
+    CLEANUP(store_profiles_deinit) struct store_profiles rows = {0};
 
-    MUST(store_list_profiles(store, keep_profile, &rows));
+    MUST(store_list_profiles(store, &rows));
     for (size_t i = 0; i < rows.count; i++)
         for (int status = TASK_QUEUED; status < TASK_STATUS_COUNT; status++) {
-            int64_t rest = count_tasks(rows.rows[i].id, (enum task_status)status) +
+            int64_t rest = count_tasks(rows.profiles[i].id, (enum task_status)status) +
                            (removed ? removed[i].by_status[status] : 0);
 
-            if (rows.rows[i].counts.by_status[status] != rest)
-                ck_abort_msg("%s has %lld tasks that are %s, and counts %lld", rows.rows[i].name,
-                             (long long)rest, task_status_name((enum task_status)status),
-                             (long long)rows.rows[i].counts.by_status[status]);
+            if (rows.profiles[i].counts.by_status[status] != rest)
+                ck_abort_msg("%s has %lld tasks that are %s, and counts %lld",
+                             rows.profiles[i].name, (long long)rest,
+                             task_status_name((enum task_status)status),
+                             (long long)rows.profiles[i].counts.by_status[status]);
         }
 }

@@ -52,14 +52,6 @@ int64_t add_depending(int64_t profile_id, enum task_status status, const int64_t
 
 void check_ids(const struct ids *got, const int64_t *expected, size_t count);
 
-struct profile_rows {
-    struct store_profile rows[8];
-    size_t count;
-};
-
-void keep_profile(struct store_profile *profile, void *data);
-void profile_rows_deinit(struct profile_rows *rows);
-
 /** How many of this profile (0: any) there are. */
 int64_t count_tasks(int64_t profile_id, enum task_status status);
 /** Each profile counts its tasks, and those that were removed (NULL: none), in the profiles' order.

@@ -97,33 +97,30 @@ START_TEST(metrics_know_the_minute)
 }
 END_TEST
 
-struct completions {
-    int64_t rows, each, all, first;
-};
-
-static void note_bucket(int64_t at, const struct metrics_bucket *bucket, void *data)
+static void check_minute(const char *name, const struct metrics_minute *expected)
 {
-    struct completions *completions = data;
+    CLEANUP(store_profile_deinit) struct store_profile profile = {0};
 
-    if (!completions->rows++) {
-        completions->first = at;
-        completions->each = bucket->completed;
-    }
-    if (bucket->completed != completions->each)
-        ck_abort_msg("%lld completed, not %lld", (long long)bucket->completed,
-                     (long long)completions->each);
-    completions->all += bucket->arrived;
+    MUST(store_ensure_profile(store, name, &profile));
+    EXPECT(memcmp(&profile.minute, expected, sizeof(*expected)), 0);
 }
+
+struct completions {
+    int64_t all, first;
+};
 
 /* Of this span there are so many buckets, each with so many completed tasks. */
 static struct completions check_buckets(int64_t profile_id, int64_t span, int64_t rows,
                                         int64_t each)
 {
-    struct completions got = {0};
+    CLEANUP(listed_deinit) struct listed listed = list_buckets(profile_id, span, 0, INT64_MAX);
+    struct completions got = {.first = listed.count ? listed.buckets[0].at : 0};
 
-    MUST(store_list_metrics(store, profile_id, span, 0, INT64_MAX, note_bucket, &got));
-    EXPECT(got.rows, rows);
-    EXPECT(got.each, each);
+    EXPECT((int64_t)listed.count, rows);
+    for (size_t i = 0; i < listed.count; i++) {
+        EXPECT(listed.buckets[i].sum.completed, each);
+        got.all += listed.buckets[i].sum.arrived;
+    }
     return got;
 }
 
@@ -171,7 +168,6 @@ END_TEST
 /* What the queue adds, and what attempts add, stand in one row. */
 START_TEST(metrics_of_the_queue_leave_the_rest_alone)
 {
-    static struct listed listed;
     struct metrics_bucket attempts = {.completed = 1, .queue_max = 4, .cost = {0.5, "USD"}};
     const struct metrics_bucket queue = {.arrived = 2, .queue_max = 3};
     const struct metrics_bucket longer = {.arrived = 1, .queue_max = 9};
@@ -189,18 +185,44 @@ START_TEST(metrics_of_the_queue_leave_the_rest_alone)
     for (size_t i = 0; i < 3; i++) {
         static const int64_t spans[] = {METRICS_MINUTE, METRICS_QUARTER, METRICS_HOUR};
         int64_t at = NOW - NOW % spans[i];
+        CLEANUP(listed_deinit) struct listed listed = list_buckets(alpha, spans[i], at, at + 1);
+        CLEANUP(listed_deinit)
+        struct listed before = list_buckets(alpha, spans[i], at - spans[i], at);
+        CLEANUP(listed_deinit)
+        struct listed after = list_buckets(alpha, spans[i], at + 1, at + 9 * spans[i]);
+        CLEANUP(listed_deinit) struct listed others = list_buckets(beta, spans[i], 0, INT64_MAX);
 
-        listed.count = 0;
-        MUST(store_list_metrics(store, alpha, spans[i], at, at + 1, list_bucket, &listed));
         EXPECT((int64_t)listed.count, 1);
-        EXPECT(listed.at[0], at);
-        EXPECT(memcmp(&listed.buckets[0], &expected, sizeof(expected)), 0);
-        MUST(store_list_metrics(store, alpha, spans[i], at - spans[i], at, list_bucket, &listed));
-        MUST(store_list_metrics(store, alpha, spans[i], at + 1, at + 9 * spans[i], list_bucket,
-                                &listed));
-        MUST(store_list_metrics(store, beta, spans[i], 0, INT64_MAX, list_bucket, &listed));
-        EXPECT((int64_t)listed.count, 1);
+        EXPECT(listed.buckets[0].at, at);
+        EXPECT(memcmp(&listed.buckets[0].sum, &expected, sizeof(expected)), 0);
+        EXPECT((int64_t)(before.count + after.count + others.count), 0);
     }
+}
+END_TEST
+
+/* The minute that is not over stands in the profile's row, as the pass says. */
+START_TEST(a_minute_is_kept)
+{
+    struct metrics_minute minute = {.at = NOW - NOW % MINUTE, .queue_max = 7};
+    const struct metrics_minute none = {0};
+
+    chance = 3;
+    check_minute("alpha", &none);
+    minute.sum = random_bucket();
+    minute.sum.cost = (struct metrics_cost){0.25, "EUR"};
+    MUST(store_put_minute(store, alpha, &minute));
+    check_minute("alpha", &minute);
+    store_rollback(store);
+    check_minute("alpha", &none);
+    MUST(store_put_minute(store, alpha, &minute));
+    MUST(store_commit(store));
+    reopen_store();
+    check_minute("alpha", &minute);
+    check_minute("beta", &none);
+    check_buckets(alpha, METRICS_MINUTE, 0, 0);
+    MUST(store_put_minute(store, alpha, &none));
+    MUST(store_commit(store));
+    check_minute("alpha", &none);
 }
 END_TEST
 
@@ -221,27 +243,23 @@ START_TEST(metrics_are_pruned_in_small_steps)
 }
 END_TEST
 
-static void print_span(int64_t started_at, int64_t seen_at, void *data)
-{
-    buf_printf(data, "%lld-%lld ", (long long)started_at, (long long)seen_at);
-}
-
-static void count_span(int64_t started_at UNUSED, int64_t seen_at UNUSED, void *data)
-{
-    ++*(int64_t *)data;
-}
-
 static void check_spans(int64_t from, int64_t to, const char *expected)
 {
-    CLEANUP(buf_deinit) struct buf spans = {0};
+    CLEANUP(buf_deinit) struct buf text = {0};
+    CLEANUP(freep) struct store_span *spans = NULL;
+    size_t count = 0;
 
-    MUST(store_list_uptime(store, from, to, print_span, &spans));
-    ck_assert_str_eq(buf_text(&spans), expected);
+    MUST(store_list_uptime(store, from, to, &spans, &count));
+    for (size_t i = 0; i < count; i++)
+        buf_printf(&text, "%lld-%lld ", (long long)spans[i].started_at,
+                   (long long)spans[i].seen_at);
+    ck_assert_str_eq(buf_text(&text), expected);
 }
 
 START_TEST(uptime_is_a_row_a_span)
 {
-    int64_t spans = 0;
+    CLEANUP(freep) struct store_span *spans = NULL;
+    size_t count = 0;
 
     MUST(store_put_uptime(store, 500, 500));
     MUST(store_put_uptime(store, 100, 150));
@@ -264,8 +282,8 @@ START_TEST(uptime_is_a_row_a_span)
     EXPECT(store_prune_uptime(store, 2100), 0);
     MUST(store_commit(store));
     reopen_store();
-    MUST(store_list_uptime(store, 0, INT64_MAX, count_span, &spans));
-    EXPECT(spans, 100);
+    MUST(store_list_uptime(store, 0, INT64_MAX, &spans, &count));
+    EXPECT((int64_t)count, 100);
 }
 END_TEST
 
@@ -278,6 +296,7 @@ void add_metrics_cases(Suite *suite)
     tcase_add_test(tcase, metrics_have_quarters_and_hours);
     tcase_add_test(tcase, metrics_are_pruned);
     tcase_add_test(tcase, metrics_of_the_queue_leave_the_rest_alone);
+    tcase_add_test(tcase, a_minute_is_kept);
     tcase_add_test(tcase, metrics_are_pruned_in_small_steps);
     tcase_add_test(tcase, uptime_is_a_row_a_span);
 }

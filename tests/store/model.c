@@ -214,14 +214,15 @@ static void random_verb(void)
 
 static void check_counts(void)
 {
-    CLEANUP(profile_rows_deinit) struct profile_rows rows = {0};
+    CLEANUP(store_profiles_deinit) struct store_profiles rows = {0};
 
-    MUST(store_list_profiles(store, keep_profile, &rows));
+    MUST(store_list_profiles(store, &rows));
     for (size_t i = 0; i < rows.count; i++)
         for (size_t k = 0; k < PROFILES; k++)
-            for (int status = 0; rows.rows[i].id == model_profiles[k] && status < TASK_STATUS_COUNT;
-                 status++)
-                EXPECT(rows.rows[i].counts.by_status[status], model.counts[k].by_status[status]);
+            for (int status = 0;
+                 rows.profiles[i].id == model_profiles[k] && status < TASK_STATUS_COUNT; status++)
+                EXPECT(rows.profiles[i].counts.by_status[status],
+                       model.counts[k].by_status[status]);
     check_counters(NULL);
 }
 

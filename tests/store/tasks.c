@@ -198,13 +198,17 @@ int list_queue(int64_t profile_id, const struct task *after, struct ids *ids)
     return r;
 }
 
-void list_bucket(int64_t at, const struct metrics_bucket *bucket, void *data)
+void listed_deinit(struct listed *listed)
 {
-    struct listed *listed = data;
+    free(listed->buckets);
+}
 
-    ck_assert_uint_lt(listed->count, ARRAY_SIZE(listed->at));
-    listed->at[listed->count] = at;
-    listed->buckets[listed->count++] = *bucket;
+struct listed list_buckets(int64_t profile_id, int64_t span, int64_t from, int64_t to)
+{
+    struct listed listed = {0};
+
+    MUST(store_list_metrics(store, profile_id, span, from, to, &listed.buckets, &listed.count));
+    return listed;
 }
 
 TCase *add_case(Suite *suite, const char *name, SFun before, SFun after)

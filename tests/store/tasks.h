@@ -95,12 +95,13 @@ int list_tasks(const struct store_filter *filter, struct ids *ids);
 int list_queue(int64_t profile_id, const struct task *after, struct ids *ids);
 
 struct listed {
-    int64_t at[64];
-    struct metrics_bucket buckets[64];
+    struct store_bucket *buckets;
     size_t count;
 };
 
-void list_bucket(int64_t at, const struct metrics_bucket *bucket, void *data);
+void listed_deinit(struct listed *listed);
+/** The buckets of this span, to be freed by CLEANUP(listed_deinit). */
+struct listed list_buckets(int64_t profile_id, int64_t span, int64_t from, int64_t to);
 
 /** Adds a case to the suite. */
 TCase *add_case(Suite *suite, const char *name, SFun before, SFun after);

@@ -29,6 +29,7 @@ TCase *add_case(Suite *suite, const char *name);
 void add_task_cases(Suite *suite);
 void add_profile_cases(Suite *suite);
 void add_metrics_cases(Suite *suite);
+void add_metrics_blob_cases(Suite *suite);
 void add_anomaly_cases(Suite *suite);
 void add_forecast_cases(Suite *suite);
 void add_router_cases(Suite *suite);

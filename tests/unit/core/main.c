@@ -12,6 +12,7 @@ int main(void)
     add_task_cases(suite);
     add_profile_cases(suite);
     add_metrics_cases(suite);
+    add_metrics_blob_cases(suite);
     add_anomaly_cases(suite);
     add_forecast_cases(suite);
     add_router_cases(suite);

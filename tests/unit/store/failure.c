@@ -13,15 +13,12 @@ static int claim_result(void)
     return store_claim(store, &(struct store_claim){.profile_id = alpha, .limit = 1}, &tasks);
 }
 
-static void ignore_profile(struct store_profile *profile UNUSED, void *data UNUSED)
-{
-}
-
 START_TEST(pass_that_failed_can_only_be_rolled_back)
 {
     CLEANUP(freep) char *before = NULL;
     struct task task = full_task(), second = full_task(), got = {0};
     struct store_profile profile = {.id = 77};
+    CLEANUP(store_profiles_deinit) struct store_profiles profiles = {0};
     const struct metrics_bucket one = {.completed = 1};
     int r;
 
@@ -50,7 +47,7 @@ START_TEST(pass_that_failed_can_only_be_rolled_back)
     EXPECT(store_commit(store), r);
     EXPECT(store_get_task(store, task.id, &got), 1); /* reads go on */
     task_deinit(&got);
-    MUST(store_list_profiles(store, ignore_profile, NULL));
+    MUST(store_list_profiles(store, &profiles));
     store_rollback(store);
     ck_assert(!store_has_failed(store));
     ck_assert(!store_is_writing(store));

@@ -85,7 +85,7 @@ static const char third_life[] =
 
 START_TEST(open_gives_an_older_database_its_quarters)
 {
-    static struct listed listed;
+    CLEANUP(listed_deinit) struct listed listed = {0};
     struct metrics_bucket expected = {
         .completed = 3,
         .failed = 1,
@@ -102,14 +102,13 @@ START_TEST(open_gives_an_older_database_its_quarters)
     run_sql(third_schema);
     run_sql(third_life);
     open_store();
-    listed.count = 0;
-    MUST(store_list_metrics(store, 1, METRICS_QUARTER, 0, INT64_MAX, list_bucket, &listed));
+    listed = list_buckets(1, METRICS_QUARTER, 0, INT64_MAX);
     EXPECT((int64_t)listed.count, 2);
-    EXPECT(listed.at[0], 1795356000000);
-    EXPECT(memcmp(&listed.buckets[0], &expected, sizeof(expected)), 0);
-    EXPECT(listed.at[1], 1795356900000);
-    EXPECT(listed.buckets[1].cancelled, 4);
-    EXPECT(listed.buckets[1].successes, 0);
+    EXPECT(listed.buckets[0].at, 1795356000000);
+    EXPECT(memcmp(&listed.buckets[0].sum, &expected, sizeof(expected)), 0);
+    EXPECT(listed.buckets[1].at, 1795356900000);
+    EXPECT(listed.buckets[1].sum.cancelled, 4);
+    EXPECT(listed.buckets[1].sum.successes, 0);
 }
 END_TEST
 

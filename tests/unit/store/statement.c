@@ -64,7 +64,8 @@ START_TEST(plans_use_the_indexes)
         {STMT_LIST_TASKS, "SEARCH task USING INTEGER PRIMARY KEY (rowid<?)"},
         {STMT_LAST_OF_STATUS, "SEARCH task USING COVERING INDEX task_profile (profile_id=? AND "
                               "status=? AND rowid<?)"},
-        {STMT_LAST_RUNNING, "SEARCH task USING COVERING INDEX task_live (status=? AND profile_id=?)"},
+        {STMT_LAST_RUNNING,
+         "SEARCH task USING COVERING INDEX task_live (status=? AND profile_id=?)"},
         {STMT_RECENT_ATTEMPTS, "SEARCH attempt USING INDEX attempt_recent (profile_id=?)"},
         {STMT_GET_BUCKET, "SEARCH bucket USING PRIMARY KEY (profile_id=? AND span=? AND at=?)"},
         {STMT_LIST_BUCKETS,

@@ -8,22 +8,11 @@
 
 /* A year */
 
-static int64_t rows_seen;
-
-static void count_bucket(int64_t at UNUSED, const struct metrics_bucket *bucket UNUSED,
-                         void *data UNUSED)
+static int64_t count_buckets(int64_t span, int64_t from)
 {
-    rows_seen++;
-}
+    CLEANUP(listed_deinit) struct listed listed = list_buckets(alpha, span, from, NOW);
 
-static void count_span(int64_t started_at UNUSED, int64_t seen_at UNUSED, void *data UNUSED)
-{
-    rows_seen++;
-}
-
-static void count_profile(struct store_profile *profile UNUSED, void *data UNUSED)
-{
-    rows_seen++;
+    return (int64_t)listed.count;
 }
 
 /* How many instructions of SQLite's machine ran since the last call: some twenty for each row that
@@ -67,11 +56,9 @@ static void fill_year(void)
         "  CASE status WHEN 6 THEN 'exit' END, 1 FROM task;"
         "WITH spans (span, length) AS (VALUES (60000, 11520), (900000, 768), (3600000, 8760)),"
         "  n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 11519)"
-        "INSERT INTO bucket (profile_id, span, at, completed, failed, cancelled, retried, "
-        "successes,"
-        "  errors, duration_sum, started, wait_sum, durations, waits)"
-        "SELECT p.id, span, (%1$lld / span - i) * span, 1, 0, 0, 0, 1, 0, 1000, 1, 5, '39:1',"
-        "  '9:1' FROM profile p, spans, n WHERE i < length;"
+        "INSERT INTO bucket SELECT p.id, span, (%1$lld / span - i) * span,"
+        "  metrics_blob(1, 0, 0, 0, 1, 0, 1000, 1, 5, '39:1', 0, '', '9:1', 0, 0)"
+        "  FROM profile p, spans, n WHERE i < length;"
         "WITH n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 364)"
         "INSERT INTO uptime SELECT %1$lld - i * 86400000 - 80000000, %1$lld - i * 86400000 FROM n;"
         "COMMIT",
@@ -84,7 +71,10 @@ static void fill_year(void)
 START_TEST(a_year_costs_no_more_than_a_week)
 {
     CLEANUP(metrics_window_deinit) struct metrics_window window = {0};
+    CLEANUP(store_profiles_deinit) struct store_profiles profiles = {0};
+    CLEANUP(freep) struct store_span *spans = NULL;
     struct metrics_bucket sum;
+    size_t span_count = 0;
     int64_t last;
 
     close_store();
@@ -95,23 +85,18 @@ START_TEST(a_year_costs_no_more_than_a_week)
 
     metrics_window_resize(&window, 100);
     ensure("alpha");
-    MUST(store_list_profiles(store, count_profile, NULL));
+    MUST(store_list_profiles(store, &profiles));
     MUST(store_fill_window(store, alpha, &window));
     EXPECT((int64_t)window.count, 100);
     MUST(store_last_clock(store, &last));
     EXPECT(count_abandoned(), 0);
-    rows_seen = 0;
-    MUST(store_list_metrics(store, alpha, MINUTE, NOW - 4 * HOUR, NOW, count_bucket, NULL));
-    MUST(store_list_uptime(store, NOW - 7 * 24 * HOUR, NOW, count_span, NULL));
-    EXPECT(rows_seen, 240 + 8);
+    EXPECT(count_buckets(MINUTE, NOW - 4 * HOUR), 240);
+    MUST(store_list_uptime(store, NOW - 7 * 24 * HOUR, NOW, &spans, &span_count));
+    EXPECT((int64_t)span_count, 8);
     check_steps("a start", 20000);
 
-    rows_seen = 0;
-    MUST(store_list_metrics(store, alpha, HOUR, NOW - 2 * 168 * HOUR, NOW, count_bucket, NULL));
-    EXPECT(rows_seen, 2 * 168);
-    MUST(store_list_metrics(store, alpha, METRICS_QUARTER, NOW - 192 * METRICS_QUARTER, NOW,
-                            count_bucket, NULL));
-    EXPECT(rows_seen, 2 * 168 + 192);
+    EXPECT(count_buckets(HOUR, NOW - 2 * 168 * HOUR), 2 * 168);
+    EXPECT(count_buckets(METRICS_QUARTER, NOW - 192 * METRICS_QUARTER), 192);
     check_steps("a history", 20000);
 
     MUST(store_sum_metrics(store, alpha, NOW - 7 * 24 * HOUR - NOW % MINUTE, NOW - NOW % MINUTE,
