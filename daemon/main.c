@@ -18,6 +18,7 @@
 #include "loop.h"
 #include "run/cgroup.h"
 #include "run/run.h"
+#include "store/sqlite_files.h"
 #include "store/store.h"
 
 enum { EXIT_CONFIG = 78, EXIT_IN_USE = 75 }; /* sysexits.h */
@@ -454,7 +455,7 @@ static int check(const struct options *options, const struct settings *settings)
     tell_missing(settings, true);
     if (access(database, F_OK) < 0)
         return EXIT_SUCCESS;
-    if (store_verify(database, &info, &error) < 0) {
+    if (sqlite_files_verify(database, &info, &error) < 0) {
         log_error("%s", error);
         return EXIT_FAILURE;
     }
@@ -479,12 +480,12 @@ static int copy(const struct options *options,
 
 static int backup(const struct options *options)
 {
-    return copy(options, store_backup);
+    return copy(options, sqlite_files_backup);
 }
 
 static int recover(const struct options *options)
 {
-    return copy(options, store_recover);
+    return copy(options, sqlite_recover);
 }
 
 static int restore(const struct options *options)
@@ -502,7 +503,7 @@ static int restore(const struct options *options)
     if (lock < 0)
         return lock == -EADDRINUSE ? EXIT_IN_USE : EXIT_FAILURE;
     umask(0077);
-    if (store_restore(database, options->file, &info, &error) < 0) {
+    if (sqlite_files_restore(database, options->file, &info, &error) < 0) {
         log_error("%s", error);
         return EXIT_FAILURE;
     }

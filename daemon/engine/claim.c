@@ -10,7 +10,7 @@
 static int claim_tasks(struct engine *engine, struct profile *profile, int limit)
 {
     const struct runner *runner = runner_of(profile->config.runner.type);
-    CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
+    CLEANUP(task_list_deinit) struct task_list tasks = {0};
     int64_t count;
     int r;
 

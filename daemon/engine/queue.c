@@ -131,7 +131,7 @@ int queue_add(struct engine *engine, struct engine_admission *admission, int64_t
 }
 
 int queue_claim(struct engine *engine, struct profile *profile, size_t limit,
-                const struct store_lease *lease, struct store_tasks *ret_tasks)
+                const struct store_lease *lease, struct task_list *ret_tasks)
 {
     const struct cooldown *cooldown = profile_cooldown(profile);
     int r = store_claim(engine->store,
@@ -345,7 +345,7 @@ int queue_reweigh(struct engine *engine, struct profile *profile, struct task *t
 
 int queue_wake(struct engine *engine, struct profile *profile, int *budget)
 {
-    CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
+    CLEANUP(task_list_deinit) struct task_list tasks = {0};
     int64_t next = INT64_MAX;
     int r = store_wake(engine->store,
                        &(struct store_waking){
@@ -415,7 +415,7 @@ int queue_release(struct engine *engine, int *budget)
 }
 
 int queue_prune(struct engine *engine, const struct store_pruning *pruning,
-                struct store_tasks *ret_removed)
+                struct task_list *ret_removed)
 {
     int r = store_prune(engine->store, pruning, ret_removed);
 

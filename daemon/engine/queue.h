@@ -18,7 +18,7 @@ MUST_CHECK int queue_add(struct engine *engine, struct engine_admission *admissi
 /** Takes the first queued tasks of the profile, which then run. None when none is queued. A single
  *  one may be for a worker, by a lease; else `lease` is NULL. */
 MUST_CHECK int queue_claim(struct engine *engine, struct profile *profile, size_t limit,
-                           const struct store_lease *lease, struct store_tasks *ret_tasks);
+                           const struct store_lease *lease, struct task_list *ret_tasks);
 
 /** How an attempt ended. */
 struct queue_end {
@@ -58,4 +58,4 @@ MUST_CHECK int queue_shift_retries(struct engine *engine, int64_t step);
 MUST_CHECK int queue_release(struct engine *engine, int *budget);
 /** Removes finished tasks. STORE_DONE: there may be more; STORE_STALE: there are no more. */
 MUST_CHECK int queue_prune(struct engine *engine, const struct store_pruning *pruning,
-                           struct store_tasks *ret_removed);
+                           struct task_list *ret_removed);

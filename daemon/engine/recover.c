@@ -33,7 +33,7 @@ static int interrupt_all(struct engine *engine)
     int r = 0;
 
     while (has_more && r >= 0) {
-        CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
+        CLEANUP(task_list_deinit) struct task_list tasks = {0};
         int64_t damaged;
 
         r = store_take_over(engine->store, &cursor, RECOVERIES_PER_STEP, &tasks, &damaged);

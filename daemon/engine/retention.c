@@ -61,7 +61,7 @@ static int remove_some(struct engine *engine)
 {
     int64_t excess = roster_finished_bytes(&engine->roster) - engine->settings.retention_bytes;
     bool age_counts = engine->now.mono >= engine->next_sweep;
-    CLEANUP(store_tasks_deinit) struct store_tasks removed = {0};
+    CLEANUP(task_list_deinit) struct task_list removed = {0};
     CLEANUP(freep) int64_t *spared = NULL;
     struct store_pruning pruning = {
         .before =

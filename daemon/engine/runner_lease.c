@@ -65,7 +65,7 @@ int engine_claim(struct engine *engine, struct profile *const *profiles, size_t 
                  const char *worker, int64_t lease_ms, const struct task **ret_task,
                  char **ret_token)
 {
-    CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
+    CLEANUP(task_list_deinit) struct task_list tasks = {0};
     CLEANUP(task_deinit) struct task first = {0};
     CLEANUP(freep) char *token = NULL;
     struct profile *best = NULL;

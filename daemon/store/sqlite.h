@@ -230,7 +230,7 @@ int sqlite_run_for_id(struct store *store, enum statement statement, int64_t id)
 int sqlite_take_number(struct store *store, sqlite3_stmt *stmt, int64_t *ret_number);
 
 /** Takes the task over. */
-void sqlite_push_task(struct store_tasks *tasks, struct task *task);
+void sqlite_push_task(struct task_list *tasks, struct task *task);
 /** Reads the row that a statement stands at, of TASK_COLUMNS. */
 int sqlite_read_task(struct store *store, sqlite3_stmt *stmt, struct task *ret_task);
 /** The row of a statement that returns at most one. 1: there was one. */

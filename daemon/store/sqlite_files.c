@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Databases as files: whether one is whole, copies of it, and how a copy takes its place. */
+#include "store/sqlite_files.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -141,7 +143,7 @@ static int verify_as(const char *path, const char *shown, char **ret_info, char 
     return verify(db, shown, ret_info, ret_error);
 }
 
-int store_verify(const char *path, char **ret_info, char **ret_error)
+int sqlite_files_verify(const char *path, char **ret_info, char **ret_error)
 {
     return verify_as(path, path, ret_info, ret_error);
 }
@@ -242,7 +244,7 @@ static int refuse_existing(const char *to, char **ret_error)
                : 0;
 }
 
-int store_backup(const char *path, const char *to, char **ret_info, char **ret_error)
+int sqlite_files_backup(const char *path, const char *to, char **ret_info, char **ret_error)
 {
     CLEANUP(freep) char *part = NULL, *info = NULL;
     int r = refuse_existing(to, ret_error);
@@ -355,10 +357,10 @@ static int replace(const char *part, const char *path, char **ret_aside)
     return r;
 }
 
-int store_restore(const char *path, const char *from, char **ret_info, char **ret_error)
+int sqlite_files_restore(const char *path, const char *from, char **ret_info, char **ret_error)
 {
     CLEANUP(freep) char *part = NULL, *aside = NULL, *info = NULL;
-    int r = store_verify(from, &info, ret_error);
+    int r = sqlite_files_verify(from, &info, ret_error);
 
     if (r == 0)
         r = sqlite_begin_part(path, &part, ret_error);
@@ -369,7 +371,7 @@ int store_restore(const char *path, const char *from, char **ret_info, char **re
         r = recount(part, ret_error);
     free(STEAL(info));
     if (r == 0)
-        r = store_verify(part, &info, ret_error);
+        r = sqlite_files_verify(part, &info, ret_error);
     if (r == 0) {
         r = replace(part, path, &aside);
         if (r < 0)

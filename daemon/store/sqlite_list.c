@@ -24,7 +24,7 @@ static size_t texts_of(const struct task *task)
 }
 
 /* Takes the task over. Whether the page is full. */
-static bool add(struct store_page *left, struct store_tasks *tasks, struct task *task)
+static bool add(struct task_page *left, struct task_list *tasks, struct task *task)
 {
     size_t bytes = texts_of(task);
 
@@ -35,8 +35,8 @@ static bool add(struct store_page *left, struct store_tasks *tasks, struct task 
 }
 
 /* Adds the rows of a statement. STORE_DONE: there are more. */
-static int list_rows(struct store *store, sqlite3_stmt *stmt, struct store_page *left,
-                     struct store_tasks *ret_tasks)
+static int list_rows(struct store *store, sqlite3_stmt *stmt, struct task_page *left,
+                     struct task_list *ret_tasks)
 {
     bool is_full = !left->tasks || !left->bytes;
     int r;
@@ -56,10 +56,10 @@ static int list_rows(struct store *store, sqlite3_stmt *stmt, struct store_page 
 }
 
 int store_list_queue(struct store *store, int64_t profile_id, const struct task *after,
-                     const struct store_page *page, struct store_tasks *ret_tasks)
+                     const struct task_page *page, struct task_list *ret_tasks)
 {
     static const enum task_status sections[] = {TASK_QUEUED, TASK_SCHEDULED, TASK_BLOCKED};
-    struct store_page left = *page;
+    struct task_page left = *page;
     bool reached = !after;
     int r = STORE_STALE;
 
@@ -130,7 +130,7 @@ static void add_profile(struct merge *merge, int64_t profile_id, enum task_statu
     }
 }
 
-static int begin(struct store *store, const struct store_filter *filter, int64_t before,
+static int begin(struct store *store, const struct task_filter *filter, int64_t before,
                  struct merge *merge)
 {
     sqlite3_stmt *stmt = sqlite_use(store, STMT_LIST_PROFILE_IDS);
@@ -146,11 +146,11 @@ static int begin(struct store *store, const struct store_filter *filter, int64_t
     return r;
 }
 
-static int list_merged(struct store *store, const struct store_filter *filter, int64_t before,
-                       struct store_tasks *ret_tasks)
+static int list_merged(struct store *store, const struct task_filter *filter, int64_t before,
+                       struct task_list *ret_tasks)
 {
     CLEANUP(merge_deinit) struct merge merge = {0};
-    struct store_page left = filter->page;
+    struct task_page left = filter->page;
     bool is_full = !left.tasks || !left.bytes;
     struct heap_node *top;
     int r = begin(store, filter, before, &merge);
@@ -168,11 +168,11 @@ static int list_merged(struct store *store, const struct store_filter *filter, i
     return r < 0 ? r : heap_top(&merge.heap) ? STORE_DONE : STORE_STALE;
 }
 
-int store_list_tasks(struct store *store, const struct store_filter *filter,
-                     struct store_tasks *ret_tasks)
+int store_list_tasks(struct store *store, const struct task_filter *filter,
+                     struct task_list *ret_tasks)
 {
     int64_t before = filter->before ? filter->before : INT64_MAX;
-    struct store_page left = filter->page;
+    struct task_page left = filter->page;
     sqlite3_stmt *stmt;
 
     if (filter->profile_id || filter->status != TASK_NEW)

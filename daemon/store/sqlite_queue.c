@@ -220,7 +220,7 @@ int store_first_queued(struct store *store, int64_t profile_id, int64_t avoided,
     return r || !avoided ? r : next_of_status(store, TASK_QUEUED, profile_id, 0, ret_task);
 }
 
-int store_claim(struct store *store, const struct store_claim *claim, struct store_tasks *ret_tasks)
+int store_claim(struct store *store, const struct store_claim *claim, struct task_list *ret_tasks)
 {
     int r = sqlite_begin(store);
 
@@ -247,8 +247,8 @@ int store_claim(struct store *store, const struct store_claim *claim, struct sto
     return r < 0 ? r : 0;
 }
 
-int store_wake(struct store *store, const struct store_waking *waking,
-               struct store_tasks *ret_tasks, int64_t *ret_next)
+int store_wake(struct store *store, const struct store_waking *waking, struct task_list *ret_tasks,
+               int64_t *ret_next)
 {
     int r = sqlite_begin(store);
 
@@ -313,7 +313,7 @@ static int step_running(struct store *store, sqlite3_stmt *stmt, struct store_cu
 }
 
 int store_take_over(struct store *store, struct store_cursor *cursor, size_t limit,
-                    struct store_tasks *ret_tasks, int64_t *ret_damaged)
+                    struct task_list *ret_tasks, int64_t *ret_damaged)
 {
     sqlite3_stmt *stmt = use_running(store, cursor, false, limit);
     struct task task;
@@ -393,7 +393,7 @@ static int remove_task(struct store *store, const struct task *task)
 }
 
 int store_prune(struct store *store, const struct store_pruning *pruning,
-                struct store_tasks *ret_removed)
+                struct task_list *ret_removed)
 {
     int64_t attempts = 0, bytes = 0;
     int r = sqlite_begin(store);

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "common/alloc.h"
+#include "store/sqlite_files.h"
 #include "store/sqlite_row.h"
 
 #define TIME_MAX "253402300799999" /* ms: the end of the year 9999 */
@@ -234,7 +235,7 @@ static int save(struct recovery *recovery, char **ret_error)
     return 0;
 }
 
-int store_recover(const char *path, const char *to, char **ret_info, char **ret_error)
+int sqlite_recover(const char *path, const char *to, char **ret_info, char **ret_error)
 {
     CLEANUP(sqlite_closep) sqlite3 *from_db = NULL, *to_db = NULL;
     CLEANUP(freep) char *part = NULL, *reason = NULL, *info = NULL;
@@ -258,7 +259,7 @@ int store_recover(const char *path, const char *to, char **ret_info, char **ret_
         r = save(&recovery, &reason);
     sqlite3_close(STEAL(to_db));
     if (r == 0)
-        r = store_verify(part, &info, &reason);
+        r = sqlite_files_verify(part, &info, &reason);
     if (r < 0) {
         unlink(part);
         *ret_error = xasprintf("%s: %s", path, reason ? reason : "cannot be read");

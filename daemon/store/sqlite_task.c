@@ -3,7 +3,7 @@
 #include "common/alloc.h"
 #include "store/sqlite_row.h"
 
-void sqlite_push_task(struct store_tasks *tasks, struct task *task)
+void sqlite_push_task(struct task_list *tasks, struct task *task)
 {
     tasks->tasks = xrealloc(tasks->tasks, (tasks->count + 1) * sizeof(*tasks->tasks));
     tasks->tasks[tasks->count++] = *task;

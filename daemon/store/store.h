@@ -24,21 +24,6 @@ struct store;
 MUST_CHECK int store_open(const char *path, struct store **ret_store, char **ret_error);
 void store_close(struct store *store);
 
-/* The database as a file; these need no struct store, and work beside an acpd that uses it unless
- * they say otherwise. On success *ret_info is a line for people, on failure *ret_error a message;
- * both are to be freed. */
-
-/** Whether it is one of acpd's that this acpd can use, and whole: reads all of it. */
-MUST_CHECK int store_verify(const char *path, char **ret_info, char **ret_error);
-/** Copies what is committed into a new file, one snapshot of it. -EEXIST: there is such a file. */
-MUST_CHECK int store_backup(const char *path, const char *to, char **ret_info, char **ret_error);
-/** Saves what can be read of a damaged database into a new file, for store_restore(). */
-MUST_CHECK int store_recover(const char *path, const char *to, char **ret_info, char **ret_error);
-/** Puts a copy of `from` in the place of the database, which nobody may use meanwhile and which
- * stays beside it as PATH.replaced-TIME. Its schema is brought up to date, and its counters are
- * those of a count. */
-MUST_CHECK int store_restore(const char *path, const char *from, char **ret_info, char **ret_error);
-
 /** Whether a transaction is open: what is read now may not be committed yet. */
 bool store_is_writing(const struct store *store);
 /** Verbs that wrote, since it was opened: by it a call can tell whether it did. */
@@ -97,11 +82,6 @@ MUST_CHECK int store_update_profile(struct store *store, int64_t id, int is_acti
 
 /* Tasks. What a verb returns in a struct task is freed by task_deinit(). */
 
-#define store_tasks        task_list
-#define store_tasks_deinit task_list_deinit
-#define store_page         task_page
-#define store_filter       task_filter
-
 /* Changing them. A verb names the condition under which its change holds and says what has become
  * of it; whoever calls it looks. The profiles' counters follow. A task that is written has the sum
  * of its new row. */
@@ -147,7 +127,7 @@ struct store_claim {
 /** Turns the first queued tasks of a profile to running, each as its next attempt, and returns them
  *  in their order; none when none is queued. -EBADMSG: the row of the first one is damaged. */
 MUST_CHECK int store_claim(struct store *store, const struct store_claim *claim,
-                           struct store_tasks *ret_tasks);
+                           struct task_list *ret_tasks);
 
 struct store_waking {
     int64_t profile_id;
@@ -160,7 +140,7 @@ struct store_waking {
 /** Queues scheduled tasks of a profile whose time has come. *ret_next is when the next one is due,
  *  wall ms, INT64_MAX: there is none. */
 MUST_CHECK int store_wake(struct store *store, const struct store_waking *waking,
-                          struct store_tasks *ret_tasks, int64_t *ret_next);
+                          struct task_list *ret_tasks, int64_t *ret_next);
 
 /** Writes a task that waits or has finished, as it has become. STORE_STALE: it is no longer as the
  *  fence says, as with all of these: */
@@ -196,7 +176,7 @@ struct store_cursor {
  *  `limit` rows; damaged ones are left out and counted. STORE_DONE: there may be more; STORE_STALE:
  *  that was all. */
 MUST_CHECK int store_take_over(struct store *store, struct store_cursor *cursor, size_t limit,
-                               struct store_tasks *ret_tasks, int64_t *ret_damaged);
+                               struct task_list *ret_tasks, int64_t *ret_damaged);
 
 struct store_leased {
     struct task task;
@@ -222,7 +202,7 @@ struct store_pruning {
  *  are damaged and those whose dependants have yet to be told. STORE_DONE: the bounds were reached,
  *  there may be more; STORE_STALE: nothing more is to go. */
 MUST_CHECK int store_prune(struct store *store, const struct store_pruning *pruning,
-                           struct store_tasks *ret_removed);
+                           struct task_list *ret_removed);
 
 /** Moves the time of every scheduled task that waits for a retry, not for its runAt, by `step` ms.
  */
@@ -269,12 +249,12 @@ MUST_CHECK int store_last_clock(struct store *store, int64_t *ret_at);
  *  time, blocked by id; from behind `after` (NULL: from the start). STORE_DONE: there are more;
  *  STORE_STALE: that was all. */
 MUST_CHECK int store_list_queue(struct store *store, int64_t profile_id, const struct task *after,
-                                const struct store_page *page, struct store_tasks *ret_tasks);
+                                const struct task_page *page, struct task_list *ret_tasks);
 
 /** Tasks, the newest first. The work grows with what is returned, not with what does not match.
  *  Results as for store_list_queue(). */
-MUST_CHECK int store_list_tasks(struct store *store, const struct store_filter *filter,
-                                struct store_tasks *ret_tasks);
+MUST_CHECK int store_list_tasks(struct store *store, const struct task_filter *filter,
+                                struct task_list *ret_tasks);
 
 /** The last `limit` attempts that count for rates, the oldest of them first. */
 MUST_CHECK int store_fill_window(struct store *store, int64_t profile_id,

@@ -104,8 +104,8 @@ static void check_counters(void)
 {
     for (size_t i = 0; i < loop.engine->profile_count; i++) {
         const struct profile *profile = loop.engine->profiles[i];
-        struct store_filter filter = {.profile_id = profile->id, .page = {SIZE_MAX, SIZE_MAX}};
-        CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
+        struct task_filter filter = {.profile_id = profile->id, .page = {SIZE_MAX, SIZE_MAX}};
+        CLEANUP(task_list_deinit) struct task_list tasks = {0};
         int64_t counts[TASK_STATUS_COUNT] = {0};
 
         PROMISE(store_list_tasks(store, &filter, &tasks) == STORE_STALE);

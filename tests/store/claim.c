@@ -63,7 +63,7 @@ END_TEST
 
 START_TEST(scheduled_by_time)
 {
-    CLEANUP(store_tasks_deinit) struct store_tasks first_two = {0}, rest = {0}, none = {0};
+    CLEANUP(task_list_deinit) struct task_list first_two = {0}, rest = {0}, none = {0};
     int64_t last, first, tied, next = 77;
 
     EXPECT(wake(alpha, 9, NOW, &none, &next), 0);
@@ -102,7 +102,7 @@ START_TEST(claim_avoids_one)
     CLEANUP(task_deinit) struct task first = {0};
 
     for (int i = 0; i < 2; i++) {
-        CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
+        CLEANUP(task_list_deinit) struct task_list tasks = {0};
 
         EXPECT(store_first_queued(store, alpha, avoided, &first), 1);
         EXPECT(first.id, i ? avoided : next);

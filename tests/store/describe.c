@@ -94,7 +94,7 @@ static void add_what_a_profile_has(struct description *d, int64_t id)
 {
     static const int64_t spans[] = {METRICS_MINUTE, METRICS_QUARTER, METRICS_HOUR};
     CLEANUP(metrics_window_deinit) struct metrics_window window = {0};
-    CLEANUP(store_tasks_deinit) struct store_tasks queue = {0};
+    CLEANUP(task_list_deinit) struct task_list queue = {0};
 
     buf_printf(&d->text, "profile %lld\nqueue", (long long)id);
     EXPECT(store_list_queue(d->store, id, NULL, &everything, &queue), STORE_STALE);
@@ -119,9 +119,9 @@ static void add_what_a_profile_has(struct description *d, int64_t id)
 
 char *describe(struct store *handle)
 {
-    const struct store_filter all = {.page = everything};
+    const struct task_filter all = {.page = everything};
     CLEANUP(store_profiles_deinit) struct store_profiles profiles = {0};
-    CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
+    CLEANUP(task_list_deinit) struct task_list tasks = {0};
     struct description d = {.store = handle};
 
     EXPECT(store_list_profiles(handle, &profiles), 0);

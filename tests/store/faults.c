@@ -21,7 +21,7 @@ static void teardown_faulty(void)
 
 static int claim_result(void)
 {
-    CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
+    CLEANUP(task_list_deinit) struct task_list tasks = {0};
 
     return store_claim(store, &(struct store_claim){.profile_id = alpha, .limit = 1}, &tasks);
 }

@@ -61,17 +61,16 @@ void faulty_reset(void)
       (struct store * store, const int64_t *ids, size_t count, enum task_status *ret_statuses),    \
       (store, ids, count, ret_statuses))                                                           \
     X(store_claim,                                                                                 \
-      (struct store * store, const struct store_claim *claim, struct store_tasks *ret_tasks),      \
+      (struct store * store, const struct store_claim *claim, struct task_list *ret_tasks),        \
       (store, claim, ret_tasks))                                                                   \
     X(store_wake,                                                                                  \
-      (struct store * store, const struct store_waking *waking, struct store_tasks *ret_tasks,     \
+      (struct store * store, const struct store_waking *waking, struct task_list *ret_tasks,       \
        int64_t *ret_next),                                                                         \
       (store, waking, ret_tasks, ret_next))                                                        \
     X(store_report_attempt, (struct store * store, const struct store_attempt *attempt),           \
       (store, attempt))                                                                            \
     X(store_prune,                                                                                 \
-      (struct store * store, const struct store_pruning *pruning,                                  \
-       struct store_tasks *ret_removed),                                                           \
+      (struct store * store, const struct store_pruning *pruning, struct task_list *ret_removed),  \
       (store, pruning, ret_removed))                                                               \
     X(store_shift_retries, (struct store * store, int64_t step), (store, step))                    \
     X(store_take_dependants,                                                                       \

@@ -88,7 +88,7 @@ int64_t add_ranked(int64_t profile_id, enum task_priority priority, int64_t read
     return task.id;
 }
 
-int64_t wake(int64_t profile_id, size_t limit, int64_t now, struct store_tasks *ret_tasks,
+int64_t wake(int64_t profile_id, size_t limit, int64_t now, struct task_list *ret_tasks,
              int64_t *ret_next)
 {
     const struct store_waking waking = {
@@ -176,9 +176,9 @@ void check_ids(const struct ids *got, const int64_t *expected, size_t count)
 
 int64_t count_tasks(int64_t profile_id, enum task_status status)
 {
-    const struct store_filter filter = {
+    const struct task_filter filter = {
         .profile_id = profile_id, .status = status, .page = everything};
-    CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
+    CLEANUP(task_list_deinit) struct task_list tasks = {0};
 
     EXPECT(store_list_tasks(store, &filter, &tasks), STORE_STALE);
     return (int64_t)tasks.count;

@@ -36,7 +36,7 @@ void check_dump(const char *expected, const char *when);
 /** Queued at the place that its priority and its time give it. */
 int64_t add_ranked(int64_t profile_id, enum task_priority priority, int64_t ready_at);
 /** Wakes scheduled tasks of the profile, `limit` at most; returns how many. */
-int64_t wake(int64_t profile_id, size_t limit, int64_t now, struct store_tasks *ret_tasks,
+int64_t wake(int64_t profile_id, size_t limit, int64_t now, struct task_list *ret_tasks,
              int64_t *ret_next);
 /** Ends the attempt of a running task, which then is `to`. */
 int finish_task(struct task *task, enum task_status to, enum error_class class, int64_t at,

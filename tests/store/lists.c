@@ -206,7 +206,7 @@ START_TEST(tasks_are_listed)
     for (int status = TASK_NEW; status < TASK_STATUS_COUNT; status++) {
         for (int profile = 0; profile < 3; profile++) {
             for (size_t before = 0; before < ARRAY_SIZE(tasks); before += 7) {
-                struct store_filter filter = {
+                struct task_filter filter = {
                     .profile_id = profile == 0   ? 0
                                   : profile == 1 ? alpha
                                                  : beta,
@@ -237,7 +237,7 @@ END_TEST
 START_TEST(tasks_are_listed_with_bounded_work)
 {
     const int64_t first = add(beta, TASK_QUEUED, 1);
-    struct store_filter filter = {.profile_id = beta};
+    struct task_filter filter = {.profile_id = beta};
     struct ids ids = {0};
     int64_t second;
 
@@ -254,7 +254,7 @@ START_TEST(tasks_are_listed_with_bounded_work)
     filter.before = second;
     EXPECT(list_tasks(&filter, &ids), STORE_STALE);
     check_ids(&ids, (int64_t[]){second, first}, 2);
-    filter = (struct store_filter){.status = TASK_RUNNING};
+    filter = (struct task_filter){.status = TASK_RUNNING};
     ids.count = 0;
     EXPECT(list_tasks(&filter, &ids), STORE_STALE);
     check_ids(&ids, (int64_t[]){second}, 1);
@@ -264,15 +264,15 @@ END_TEST
 /* A page ends with the task whose texts fill it. */
 START_TEST(pages_are_bounded_by_bytes)
 {
-    struct store_filter filters[] = {{0}, {.profile_id = alpha}};
+    struct task_filter filters[] = {{0}, {.profile_id = alpha}};
     struct task task = new_task(alpha, TASK_QUEUED, 1);
 
     for (int i = 0; i < 4; i++)
         MUST(add_task(&task));
     for (size_t i = 0; i < ARRAY_SIZE(filters); i++) {
         for (size_t bytes = 0; bytes <= 4; bytes++) {
-            const struct store_page page = {.tasks = 9, .bytes = bytes * strlen(task.body)};
-            CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0}, queue = {0};
+            const struct task_page page = {.tasks = 9, .bytes = bytes * strlen(task.body)};
+            CLEANUP(task_list_deinit) struct task_list tasks = {0}, queue = {0};
 
             filters[i].page = page;
             EXPECT(store_list_tasks(store, &filters[i], &tasks),

@@ -130,7 +130,7 @@ static void change_task(struct task *task, enum task_status to)
 }
 
 /* Takes tasks as the model says: these verbs choose them themselves. */
-static void check_taken(const struct store_tasks *tasks, int64_t profile, enum task_status from,
+static void check_taken(const struct task_list *tasks, int64_t profile, enum task_status from,
                         enum task_status to, size_t limit)
 {
     for (size_t i = 0; i < limit; i++) {
@@ -151,7 +151,7 @@ static void random_verb(void)
 {
     const unsigned waiting = 1u << TASK_QUEUED | 1u << TASK_SCHEDULED | 1u << TASK_BLOCKED;
     const int64_t profile = model_profiles[random_below(PROFILES)];
-    CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
+    CLEANUP(task_list_deinit) struct task_list tasks = {0};
     const size_t limit = 1 + random_below(3);
     struct task *task = NULL;
     struct task_fence fence;

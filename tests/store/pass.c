@@ -78,7 +78,7 @@ START_TEST(pass_reads_what_it_wrote)
     ck_assert(!store_is_writing(store)); /* reading opens no transaction */
     id = add(alpha, TASK_QUEUED, 1);
     EXPECT(list_queue(alpha, NULL, &ids), STORE_STALE);
-    EXPECT(list_tasks(&(struct store_filter){0}, &ids), STORE_STALE);
+    EXPECT(list_tasks(&(struct task_filter){0}, &ids), STORE_STALE);
     check_ids(&ids, (int64_t[]){id, id}, 2);
 }
 END_TEST

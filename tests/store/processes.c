@@ -143,7 +143,7 @@ static void add_many(int count, enum task_status status, int64_t attempt)
 
 static int claim_some(struct racer *racer)
 {
-    CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
+    CLEANUP(task_list_deinit) struct task_list tasks = {0};
     const struct store_claim claim = {
         .profile_id = racer->round % 2 ? alpha : beta, .limit = 1 + random_below(3), .now = NOW};
     int r = store_claim(store, &claim, &tasks);
@@ -327,7 +327,7 @@ static int add_or_claim(struct racer *racer)
     int r;
 
     if (random_below(3) == 0) {
-        CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
+        CLEANUP(task_list_deinit) struct task_list tasks = {0};
 
         return store_claim(
             store, &(struct store_claim){.profile_id = alpha, .limit = 2, .now = NOW}, &tasks);
@@ -356,7 +356,7 @@ END_TEST
 
 static int remove_some(struct racer *racer)
 {
-    CLEANUP(store_tasks_deinit) struct store_tasks removed = {0};
+    CLEANUP(task_list_deinit) struct task_list removed = {0};
     const struct store_pruning pruning = {.before = INT64_MAX,
                                           .tasks = 1 + (int64_t)random_below(2),
                                           .attempts = 99,

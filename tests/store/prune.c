@@ -5,7 +5,7 @@
 static void prune(const struct store_pruning *pruning, int outcome, const int64_t *expected,
                   size_t count)
 {
-    CLEANUP(store_tasks_deinit) struct store_tasks removed = {0};
+    CLEANUP(task_list_deinit) struct task_list removed = {0};
 
     EXPECT(store_prune(store, pruning, &removed), outcome);
     EXPECT((int64_t)removed.count, (int64_t)count);

@@ -249,7 +249,7 @@ END_TEST
 START_TEST(a_shift_is_seen)
 {
     const int64_t retry = add(alpha, TASK_SCHEDULED, NOW + 500);
-    CLEANUP(store_tasks_deinit) struct store_tasks none = {0}, woken = {0};
+    CLEANUP(task_list_deinit) struct task_list none = {0}, woken = {0};
     CLEANUP(task_deinit) struct task theirs = {0};
     int64_t next;
 
@@ -271,7 +271,7 @@ END_TEST
 
 START_TEST(one_wakes_a_task)
 {
-    CLEANUP(store_tasks_deinit) struct store_tasks mine = {0}, theirs = {0};
+    CLEANUP(task_list_deinit) struct task_list mine = {0}, theirs = {0};
     int64_t next = 0;
 
     add(alpha, TASK_SCHEDULED, NOW);
@@ -336,12 +336,12 @@ static size_t prune_all(void)
 {
     const struct store_pruning all = {
         .before = INT64_MAX, .tasks = 99, .attempts = 99, .bytes = INT64_MAX};
-    struct store_tasks removed = {0};
+    struct task_list removed = {0};
     size_t count;
 
     EXPECT(store_prune(store, &all, &removed), STORE_STALE);
     count = removed.count;
-    store_tasks_deinit(&removed);
+    task_list_deinit(&removed);
     return count;
 }
 
@@ -474,7 +474,7 @@ static void claim_for_worker(int64_t profile_id, const char *token, int64_t leng
         .token = (char *)token, .length_ms = length_ms, .worker = (char *)"worker"};
     const struct store_claim wanted = {
         .profile_id = profile_id, .limit = 1, .now = NOW, .lease = &lease};
-    CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
+    CLEANUP(task_list_deinit) struct task_list tasks = {0};
 
     MUST(store_claim(store, &wanted, &tasks));
     EXPECT((int64_t)tasks.count, 1);

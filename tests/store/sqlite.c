@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/alloc.h"
+#include "store/sqlite_files.h"
 
 static char *create(void)
 {
@@ -18,7 +19,7 @@ static int verify(const char *place, char **ret_error)
 {
     CLEANUP(freep) char *info = NULL;
 
-    return store_verify(place, &info, ret_error);
+    return sqlite_files_verify(place, &info, ret_error);
 }
 
 static void destroy(char *place)

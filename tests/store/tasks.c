@@ -136,7 +136,7 @@ struct task full_task(void)
 
 int64_t claim(int64_t profile_id)
 {
-    CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
+    CLEANUP(task_list_deinit) struct task_list tasks = {0};
     struct store_claim claim = {.profile_id = profile_id, .limit = 1, .now = NOW};
 
     MUST(store_claim(store, &claim, &tasks));
@@ -150,7 +150,7 @@ int64_t claim(int64_t profile_id)
 
 int64_t count_abandoned(void)
 {
-    CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
+    CLEANUP(task_list_deinit) struct task_list tasks = {0};
     struct store_cursor cursor = {0};
     int64_t damaged;
 
@@ -159,27 +159,27 @@ int64_t count_abandoned(void)
     return (int64_t)tasks.count;
 }
 
-const struct store_page everything = {.tasks = SIZE_MAX, .bytes = SIZE_MAX};
+const struct task_page everything = {.tasks = SIZE_MAX, .bytes = SIZE_MAX};
 
-static void take_ids(struct store_tasks *tasks, struct ids *ids)
+static void take_ids(struct task_list *tasks, struct ids *ids)
 {
     for (size_t i = 0; i < tasks->count; i++) {
         if (ids->count == IDS_MAX)
             ck_abort_msg("too many rows");
         ids->ids[ids->count++] = tasks->tasks[i].id;
     }
-    store_tasks_deinit(tasks);
+    task_list_deinit(tasks);
 }
 
-static struct store_page page_of(const struct ids *ids)
+static struct task_page page_of(const struct ids *ids)
 {
-    return (struct store_page){.tasks = ids->limit ? ids->limit : SIZE_MAX, .bytes = SIZE_MAX};
+    return (struct task_page){.tasks = ids->limit ? ids->limit : SIZE_MAX, .bytes = SIZE_MAX};
 }
 
-int list_tasks(const struct store_filter *filter, struct ids *ids)
+int list_tasks(const struct task_filter *filter, struct ids *ids)
 {
-    struct store_filter bounded = *filter;
-    struct store_tasks tasks = {0};
+    struct task_filter bounded = *filter;
+    struct task_list tasks = {0};
     int r;
 
     bounded.page = page_of(ids);
@@ -190,8 +190,8 @@ int list_tasks(const struct store_filter *filter, struct ids *ids)
 
 int list_queue(int64_t profile_id, const struct task *after, struct ids *ids)
 {
-    const struct store_page page = page_of(ids);
-    struct store_tasks tasks = {0};
+    const struct task_page page = page_of(ids);
+    struct task_list tasks = {0};
     int r = store_list_queue(store, profile_id, after, &page, &tasks);
 
     take_ids(&tasks, ids);

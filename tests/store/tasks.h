@@ -82,7 +82,7 @@ int64_t count_abandoned(void);
 
 /* Lists */
 
-extern const struct store_page everything;
+extern const struct task_page everything;
 
 struct ids {
     int64_t ids[IDS_MAX];
@@ -91,7 +91,7 @@ struct ids {
 
 /** Adds the ids of what store_list_tasks() and store_list_queue() return, within the limit; returns
  *  what they do. */
-int list_tasks(const struct store_filter *filter, struct ids *ids);
+int list_tasks(const struct task_filter *filter, struct ids *ids);
 int list_queue(int64_t profile_id, const struct task *after, struct ids *ids);
 
 struct listed {

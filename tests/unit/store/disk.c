@@ -70,12 +70,12 @@ START_TEST(crash_leaves_what_was_committed)
         crash_tasks[i] = new_task(i % 2 ? alpha : beta, TASK_QUEUED, (int64_t)i);
     crash_after(work_and_die);
 
-    EXPECT(list_tasks(&(struct store_filter){0}, &ids), STORE_STALE);
+    EXPECT(list_tasks(&(struct task_filter){0}, &ids), STORE_STALE);
     EXPECT((int64_t)ids.count, ARRAY_SIZE(crash_tasks));
     first = ids.ids[ids.count - 1];
     /* Each that ran is found once, whatever profile it is of, and queued again. */
     for (unsigned found = 0; found != 7;) {
-        CLEANUP(store_tasks_deinit) struct store_tasks tasks = {0};
+        CLEANUP(task_list_deinit) struct task_list tasks = {0};
         struct store_attempt end = {.error_class = ERROR_INTERRUPTED};
         struct store_cursor cursor = {0};
         struct task_fence fence;
