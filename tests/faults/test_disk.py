@@ -20,7 +20,7 @@ import pytest
 from acpd import RpcError, assert_counters_are_right, profile, wait_until
 from preload import preload
 
-NEWEST = 5  # schema
+NEWEST = 6  # schema
 FIXTURES = pathlib.Path(__file__).parents[1] / "fixtures"
 SPELLS = int(os.environ.get("ACPD_FAULTS", "8"))
 SEED = int(os.environ.get("ACPD_SEED", str(random.randrange(1 << 32))))
