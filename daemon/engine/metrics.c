@@ -173,12 +173,21 @@ static int64_t waiting_now(const struct engine *engine)
            roster_count(&engine->roster, TASK_BLOCKED);
 }
 
+static int add_peak(struct engine *engine, const struct metrics_peak *peak)
+{
+    const struct metrics_bucket bucket = {.queue_max = peak->size};
+
+    return peak->size ? store_add_metrics(engine->store, 0, peak->minute * METRICS_MINUTE, &bucket)
+                      : 0;
+}
+
 /* A queue that stood when the minute began counts too, so a quiet minute shows it. Once a minute
  * all of them are looked at, else those that the pass has changed. */
 static int note_queues(struct engine *engine, bool is_new_minute)
 {
     const struct metrics_peak *was = &engine->peak;
     int64_t minute = minute_of(engine->now.wall);
+    int r = 0;
 
     for (size_t i = 0; is_new_minute && i < engine->profile_count; i++)
         note_queue(engine->profiles[i], minute);
@@ -187,12 +196,9 @@ static int note_queues(struct engine *engine, bool is_new_minute)
     engine->staged_peak = *was;
     metrics_peak_note(&engine->staged_peak, minute, task_counts_waiting(&engine->roster.totals),
                       waiting_now(engine));
-    if (engine->is_stopping)
-        was = &engine->staged_peak;
-    if (!was->size || (was->minute == minute && !engine->is_stopping))
-        return 0;
-    return store_add_metrics(engine->store, 0, was->minute * METRICS_MINUTE,
-                             &(struct metrics_bucket){.queue_max = was->size});
+    if (was->minute != minute)
+        r = add_peak(engine, was);
+    return r < 0 || !engine->is_stopping ? r : add_peak(engine, &engine->staged_peak);
 }
 
 int metrics_step(struct engine *engine)
@@ -202,7 +208,7 @@ int metrics_step(struct engine *engine)
 
     if (r == 0 && is_new_minute)
         r = note_uptime(engine);
-    if (r == 0 && is_new_minute && engine->is_stopping)
+    if (r == 0 && engine->is_stopping && !store_error(engine->store)[0])
         r = end_minutes(engine);
     /* A pass that writes nothing changes no queue. */
     return r == 0 && store_is_writing(engine->store) ? note_queues(engine, is_new_minute) : r;

@@ -2,6 +2,7 @@
 """The past: what is kept of each minute, and what is said of the times when acpd was away."""
 
 import contextlib
+import signal
 
 import pytest
 
@@ -169,6 +170,53 @@ def test_a_restart_in_the_middle_of_a_bucket_adds_up(make, clock):
         for span in RANGES:
             bucket = last(client, span, name="p")
             assert (bucket["arrived"], bucket["maxQueueSize"]) == (3, 3), span
+
+
+def test_what_was_counted_survives_a_kill(make, clock):
+    """Of a minute that is over and of one that is not: each attempt once, and queues as they were."""
+    daemon = make(shell("exit $(sed 's/.*\"input\":\\([0-9]*\\).*/\\1/')", maxConcurrentTasks=1,
+                        retry={"maxAttempts": 1}), profile("q"))
+
+    def told(client):
+        answers = [client.get_metrics_history(range=span, **name)
+                   for span in RANGES for name in ({}, {"name": "p"}, {"name": "q"})]
+        return answers, [client.get_profile_metrics(name=name, range=span)
+                         for span in RANGES for name in "pq"]
+
+    with daemon.client() as client:
+        paused(client, "q")
+        for minute in range(2):
+            for input in (0, 64, 3):
+                client.finish(client.assign("p", input=input)["id"])
+            for _ in range(3 - minute):
+                client.cancel_task(id=client.assign("q")["id"])
+            client.assign("q")
+            clock.advance(60 * (1 - minute))
+        before = told(client)
+        total = before[0][0]["total"]
+        assert (total["completed"], total["failed"], total["cancelled"], total["arrived"]) == (2, 4, 5, 13)
+    for _ in range(2):
+        daemon.kill()
+        daemon.start()
+        with daemon.client() as client:
+            assert told(client) == before
+
+
+def test_a_stop_in_another_minute_keeps_the_longest_queue_of_the_last(make, clock):
+    daemon = make(profile("p"))
+    with daemon.client() as client:
+        paused(client, "p")
+        for id in [client.assign("p")["id"] for _ in range(3)]:
+            client.cancel_task(id=id)
+        client.get_health()
+    daemon.process.send_signal(signal.SIGSTOP)
+    clock.advance(60)
+    daemon.process.send_signal(signal.SIGTERM)
+    daemon.process.send_signal(signal.SIGCONT)
+    daemon.process.wait(60)
+    daemon.start()
+    with daemon.client() as client:
+        assert client.get_metrics_history(range="1h")["buckets"][-2]["maxQueueSize"] == 3
 
 
 def test_a_quiet_minute_shows_the_queue_that_stands(make, clock):
