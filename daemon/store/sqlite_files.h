@@ -17,8 +17,7 @@ MUST_CHECK int sqlite_files_verify(const char *path, char **ret_info, char **ret
 MUST_CHECK int sqlite_files_backup(const char *path, const char *to, char **ret_info,
                                    char **ret_error);
 /** Saves what can be read of a damaged database into a new file, for sqlite_files_restore(). */
-MUST_CHECK int sqlite_recover(const char *path, const char *to, char **ret_info,
-                                    char **ret_error);
+MUST_CHECK int sqlite_recover(const char *path, const char *to, char **ret_info, char **ret_error);
 /** Puts a copy of `from` in the place of the database, which nobody may use meanwhile and which
  * stays beside it as PATH.replaced-TIME. Its schema is brought up to date, and its counters are
  * those of a count. */
