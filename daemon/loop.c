@@ -35,8 +35,7 @@ static void arm_timer(struct loop *loop)
     event_add(loop->timer, &(struct timeval){.tv_sec = wait / 1000, .tv_usec = wait % 1000 * 1000});
 }
 
-/* A sign of life in half the time that it is wanted in: whatever the loop hangs in, it ends them.
- */
+/* Pings the service manager's watchdog at half its interval. If the loop hangs, the pings stop. */
 static void feed_watchdog(struct loop *loop)
 {
     int64_t now = clock_mono_ms();

@@ -42,7 +42,7 @@ void attempt_arm(struct attempt *attempt)
 {
     int64_t at = attempt->timeout_at;
 
-    if (attempt->runner->has_own_timers)
+    if (!attempt->runner->expire)
         return;
     if (attempt->lease && attempt->lease_until < at)
         at = attempt->lease_until;

@@ -74,7 +74,7 @@ struct attempt *attempt_begin(struct engine *engine, struct profile *profile, st
                               const struct runner *runner);
 void attempt_free(struct attempt *attempt);
 
-/** Sets the alarm for its timeout and its lease. */
+/** Sets the alarm for its timeout and its lease, unless its runner has timers of its own. */
 void attempt_arm(struct attempt *attempt);
 /** Stages a stop; the first reason stands. */
 void attempt_stop(struct attempt *attempt, enum error_class why);

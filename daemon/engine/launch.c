@@ -4,8 +4,8 @@
 
 #include "common/alloc.h"
 #include "common/strv.h"
-#include "engine/task_log.h"
 #include "engine/runner.h"
+#include "engine/task_log.h"
 
 #define OUTPUT_TAIL (64 * 1024) /* of stdout, for the result */
 

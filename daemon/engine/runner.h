@@ -14,7 +14,7 @@ struct runner {
     void (*launch)(struct attempt *attempt, const struct run_spec *spec);
     /** Asks it to end, after the commit. */
     void (*stop)(struct attempt *attempt);
-    /** Its alarm has gone off; see attempt_arm(). */
+    /** The alarm of attempt_arm() has gone off. NULL: it has timers of its own. */
     void (*expire)(struct attempt *attempt);
     /** The pass was committed: what it staged for the attempt leaves. */
     void (*release)(struct attempt *attempt);
@@ -22,7 +22,6 @@ struct runner {
     void (*forget)(struct attempt *attempt);
     /** The process that stands for the attempt's family, or 0. */
     pid_t (*keeper)(const struct attempt *attempt);
-    bool has_own_timers; /* attempt_arm() leaves its timeout to it */
 };
 
 extern const struct runner runner_command, runner_acp, runner_lease;

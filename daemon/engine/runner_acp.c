@@ -412,11 +412,6 @@ static void stop(struct attempt *attempt)
         acp_stop(attempt->acp);
 }
 
-static void expire(struct attempt *attempt)
-{
-    attempt_stop(attempt, ERROR_TIMEOUT);
-}
-
 static void release(struct attempt *attempt)
 {
     if (attempt->acp)
@@ -439,9 +434,7 @@ static pid_t keeper(const struct attempt *attempt)
 const struct runner runner_acp = {
     .launch = launch,
     .stop = stop,
-    .expire = expire,
     .release = release,
     .forget = forget,
     .keeper = keeper,
-    .has_own_timers = true,
 };

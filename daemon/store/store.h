@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The database, as verbs of the domain. The only rooms with SQL stand behind this interface.
+ * The database, as verbs of the domain. SQL is behind this interface and nowhere else.
  *
  * The store is the queue: no list of waiting tasks is held anywhere else. All writes of a pass are
  * one transaction, which the first write opens and store_commit() makes durable; a verb is one
@@ -32,8 +32,8 @@ uint64_t store_writes(const struct store *store);
 bool store_has_failed(const struct store *store);
 /** What failed last; empty when nothing has since the last commit. */
 const char *store_error(const struct store *store);
-/** A task whose row is damaged, in words; empty when none was met since the start. Who reads it
- * gets -EBADMSG; what is written beside it goes on. */
+/** Describes a damaged row; empty if none was found since the start. Reading the row of a damaged
+ * task returns -EBADMSG; the transaction stays usable. */
 const char *store_damage(const struct store *store);
 /** Whether a verb's outcome says that the row of a task is damaged, and the transaction goes on. */
 bool store_is_damage(const struct store *store, int r);
@@ -41,8 +41,7 @@ bool store_is_damage(const struct store *store, int r);
 MUST_CHECK int store_commit(struct store *store);
 void store_rollback(struct store *store);
 /** Gives some of the space that removed rows have left back to the system, in the pass's
- * transaction. 1: there is more. A database that was made by an acpd of before keeps it for new
- * rows. */
+ * transaction. 1: there is more. A database created by an older acpd keeps it for new rows. */
 MUST_CHECK int store_give_back(struct store *store);
 /** Bytes on disk, write-ahead log included. */
 int64_t store_size(const struct store *store);

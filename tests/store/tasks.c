@@ -10,14 +10,6 @@ struct store *store;
 int64_t alpha, beta;
 uint64_t chance;
 
-uint64_t random_below(uint64_t limit)
-{
-    chance ^= chance >> 12;
-    chance ^= chance << 25;
-    chance ^= chance >> 27;
-    return (chance * UINT64_C(2685821657736338717) >> 16) % limit;
-}
-
 void expect(int64_t got, int64_t expected, const char *what)
 {
     if (got != expected)

@@ -7,16 +7,13 @@
 
 #include "core/task.h"
 #include "store/store.h"
+#include "tests/random.h"
 
 #define NOW      INT64_C(1795357930125) /* 2026-11-22T14:32:10.125Z */
 #define MINUTE   INT64_C(60000)
 #define HOUR     (60 * MINUTE)
 #define INTERVAL HOUR /* of aging */
 #define IDS_MAX  1024
-
-/** The state of random_below(), xorshift64*: a seed makes a run of its own, the same each time. */
-extern uint64_t chance;
-uint64_t random_below(uint64_t limit);
 
 extern struct store *store; /* what all helpers use */
 extern int64_t alpha, beta; /* profiles */

@@ -4,11 +4,9 @@
 
 #include <check.h>
 
-#define REPLACEMENT "\xef\xbf\xbd"
+#include "tests/random.h"
 
-/** The state of random_below(), xorshift64*: a seed makes a run of its own, the same each time. */
-extern uint64_t chance;
-uint64_t random_below(uint64_t limit);
+#define REPLACEMENT "\xef\xbf\xbd"
 
 /** Adds a case to the suite. */
 TCase *add_case(Suite *suite, const char *name);

@@ -8,14 +8,6 @@
 
 uint64_t chance;
 
-uint64_t random_below(uint64_t limit)
-{
-    chance ^= chance >> 12;
-    chance ^= chance << 25;
-    chance ^= chance >> 27;
-    return (chance * UINT64_C(2685821657736338717) >> 16) % limit;
-}
-
 double random_fraction(void)
 {
     return ((double)random_below(1u << 30) + 0.5) / (1u << 30);

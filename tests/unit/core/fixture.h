@@ -6,13 +6,11 @@
 
 #include "core/metrics.h"
 #include "core/profile.h"
+#include "tests/random.h"
 
 #define NEARLY_ONE (1 - 0x1p-53)
 #define EXACT      1e-15
 
-/** The state of random_below(), xorshift64*: a seed makes a run of its own, the same each time. */
-extern uint64_t chance;
-uint64_t random_below(uint64_t limit);
 /** In (0, 1). */
 double random_fraction(void);
 
