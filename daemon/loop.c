@@ -12,12 +12,20 @@
  * larger. Measured: it doubles the operations a commit and halves the tail of the latency. */
 #define EXTRA_ROUNDS 4
 
-/* 1. Wait for events, handle what arrived, and go on while requests still arrive. */
-static void take_requests(struct loop *loop, bool may_block)
+/* Clients wait this long for a commit whose outcome is unknown. */
+#define DOUBT_MS 5000
+
+/* Events only move bytes, and note which processes have ended. */
+static void take_events(struct loop *loop, bool may_block)
 {
     event_base_loop(loop->base, may_block ? EVLOOP_ONCE : EVLOOP_NONBLOCK);
     loop->woke_us = clock_mono_us();
     engine_begin(loop->engine);
+}
+
+/* 1. Handle what arrived, and go on while requests still arrive. */
+static void take_requests(struct loop *loop)
+{
     for (int i = 0; rpc_process(loop->server) && i < EXTRA_ROUNDS; i++)
         event_base_loop(loop->base, EVLOOP_NONBLOCK);
 }
@@ -25,7 +33,7 @@ static void take_requests(struct loop *loop, bool may_block)
 static void arm_timer(struct loop *loop)
 {
     int64_t engine_at = engine_next_deadline(loop->engine);
-    int64_t rpc_at = rpc_next_deadline(loop->server);
+    int64_t rpc_at = engine_is_in_doubt(loop->engine) ? INT64_MAX : rpc_next_deadline(loop->server);
     int64_t wait = (engine_at < rpc_at ? engine_at : rpc_at) - clock_mono_ms();
     int64_t watchdog_wait = loop->watchdog_at - clock_mono_ms();
 
@@ -77,12 +85,20 @@ static int plan(struct loop *loop)
     return engine_finish_pass(loop->engine);
 }
 
-/* 3. One commit, one fsync, for all that the pass did; or none of it happened. */
-static void commit(struct loop *loop, int r)
+/* 3. One commit, one fsync, for all that the pass did; or none of it happened; or nobody knows. */
+static void conclude(struct loop *loop, int r)
 {
     struct engine_storage storage;
 
-    r = engine_commit(loop->engine, r);
+    if (r == ENGINE_UNKNOWN) {
+        if (!loop->doubt_ends)
+            log_error("the storage does not tell whether the last commit held; acpd waits for it");
+        loop->doubt_ends = loop->doubt_ends ? loop->doubt_ends : clock_mono_ms() + DOUBT_MS;
+        return;
+    }
+    if (loop->doubt_ends)
+        log_info("the last commit %s", r < 0 ? "did not happen" : "held");
+    loop->doubt_ends = 0;
     if (r >= 0) {
         if (r > 0 && loop->storage_is_failing)
             log_info("the storage works again");
@@ -100,15 +116,49 @@ static void commit(struct loop *loop, int r)
     rpc_fail(loop->server);
 }
 
+static bool is_past_doubt(const struct loop *loop)
+{
+    return engine_is_in_doubt(loop->engine) && clock_mono_ms() >= loop->doubt_ends;
+}
+
+/* The last pass stays open until the outcome of its commit is known. Clients are not kept waiting
+ * for ever: in the end whoever asked, and whoever asks meanwhile, gets an error. */
+static void resolve(struct loop *loop)
+{
+    conclude(loop, engine_resolve(loop->engine));
+    if (!is_past_doubt(loop))
+        return;
+    rpc_fail(loop->server);
+    rpc_process(loop->server);
+    rpc_release(loop->server);
+}
+
 void loop_pass(struct loop *loop, bool may_block)
 {
-    take_requests(loop, may_block);
-    handle_signals(loop);
-    commit(loop, plan(loop));    /* 2. and 3. */
-    rpc_release(loop->server);   /* 4. staged replies leave */
-    engine_launch(loop->engine); /* 5. only what is committed is started or stopped */
-    rpc_reap(loop->server);      /* 6. bury the dead */
+    take_events(loop, may_block);
+    if (engine_is_in_doubt(loop->engine)) {
+        resolve(loop);
+    } else {
+        take_requests(loop); /* 1. */
+        handle_signals(loop);
+        conclude(loop, engine_commit(loop->engine, plan(loop))); /* 2. and 3. */
+    }
+    if (!engine_is_in_doubt(loop->engine)) {
+        rpc_release(loop->server);   /* 4. staged replies leave */
+        engine_launch(loop->engine); /* 5. only what is committed is started or stopped */
+    }
+    rpc_reap(loop->server); /* 6. bury the dead */
     engine_note_busy(loop->engine, clock_mono_us() - loop->woke_us);
+}
+
+/* Whether acpd need not wait for the storage any longer. Ends that it did not take, and the commit
+ * that it does not tell of, are found by the next start: as interruptions. */
+static bool may_leave(const struct loop *loop)
+{
+    if (loop->stop_requested && is_past_doubt(loop))
+        return true;
+    return engine_is_stopping(loop->engine) && loop->storage_is_failing &&
+           !engine_has_runs(loop->engine);
 }
 
 static void on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *data UNUSED)
@@ -121,15 +171,12 @@ int loop_run(struct loop *loop)
     loop->timer = evtimer_new(loop->base, on_timer, NULL);
     loop->watchdog_ms = notify_watchdog_ms();
     engine_begin(loop->engine);
-    while (!engine_is_stopping(loop->engine) || !engine_is_idle(loop->engine)) {
+    while (!may_leave(loop) &&
+           (!engine_is_stopping(loop->engine) || !engine_is_idle(loop->engine))) {
         arm_timer(loop);
-        loop_pass(loop, !rpc_has_backlog(loop->server));
+        loop_pass(loop, engine_is_in_doubt(loop->engine) || !rpc_has_backlog(loop->server));
         feed_watchdog(loop);
-        /* Ends that the storage does not take are told by the next start: as interruptions. */
-        if (engine_is_stopping(loop->engine) && loop->storage_is_failing &&
-            !engine_has_runs(loop->engine))
-            break;
     }
     event_free(loop->timer);
-    return loop->storage_is_failing ? -EIO : 0;
+    return loop->storage_is_failing || engine_is_in_doubt(loop->engine) ? -EIO : 0;
 }

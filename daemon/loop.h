@@ -19,6 +19,8 @@ struct loop {
     bool stop_requested, reload_requested;
     bool is_reloading; /* by the pass under way, on a signal */
     bool storage_is_failing;
+    int64_t doubt_ends; /* until when clients wait for a commit's outcome; monotonic ms, 0: it is
+                           known */
     int exit_status;
 };
 

@@ -18,6 +18,7 @@ import time
 
 BUILD = pathlib.Path(os.environ.get("ACPD_BUILD", pathlib.Path(__file__).parents[1] / "build"))
 ACPD = BUILD / "daemon" / "acpd"
+FAULTY_ACPD = BUILD / "tests" / "store" / "acpd-faulty"  # its commits end as they are ordered to
 GATEWAY = BUILD / "gateway" / "acp-gateway"
 schemas = None  # what replies are compared with: a schema.Schemas, of pytest's
 DEADLINE = 60  # seconds that a condition may take; generous, so that only a fault exceeds it
@@ -188,6 +189,7 @@ class Daemon:
         self.config = self.folder / "config.json"
         self.log = self.folder / "acpd.log"
         self.process = None
+        self.program = ACPD
         self.environment = {}
         self.has_config = config is not None
         if config is not None:
@@ -203,7 +205,7 @@ class Daemon:
         self.has_config = True
 
     def arguments(self):
-        arguments = [str(ACPD), "--socket", str(self.socket), "--state-dir", str(self.state)]
+        arguments = [str(self.program), "--socket", str(self.socket), "--state-dir", str(self.state)]
         return arguments + (["--config", str(self.config)] if self.has_config else [])
 
     def spawn(self, **options):
@@ -244,6 +246,16 @@ class Daemon:
 
     def restart(self):
         self.stop()
+        return self.start()
+
+    @property
+    def order(self):
+        """The file that says how the commits of a faulty acpd end; see tests/store/faulty.h."""
+        return self.folder / "order"
+
+    def start_faulty(self):
+        self.program = FAULTY_ACPD
+        self.environment["FAULTY_ORDER"] = str(self.order)
         return self.start()
 
     def database(self):

@@ -45,6 +45,7 @@ enum engine_outcome {
     ENGINE_DEPENDENCY_FAILED, /* a task that it depends on failed or was cancelled */
     ENGINE_TOO_DEEP,          /* tasks that submit tasks that submit tasks */
     ENGINE_STALE,             /* another change came first; nothing was changed */
+    ENGINE_UNKNOWN,           /* of a commit: it may have held or not */
 };
 
 /* The moment of a pass, in ms. */
@@ -81,8 +82,14 @@ int engine_plan(struct engine *engine);
 /** What a pass does when all its requests have been handled. */
 int engine_finish_pass(struct engine *engine);
 /** Commits what the pass did, unless `r` says that it has failed. 1: something was written; 0:
- *  nothing was to be; negative: the pass has failed, and nothing of it has happened. */
+ *  nothing was to be; negative: the pass has failed, and nothing of it has happened.
+ * ENGINE_UNKNOWN: the storage cannot tell. The pass then stays open, with all that it staged: until
+ *  engine_resolve() knows, nothing may be planned, launched or answered. */
 MUST_CHECK int engine_commit(struct engine *engine, int r);
+/** What became of it; results as for engine_commit(). */
+MUST_CHECK int engine_resolve(struct engine *engine);
+/** Whether the outcome of the last commit is unknown. */
+bool engine_is_in_doubt(const struct engine *engine);
 void engine_launch(struct engine *engine);
 /** The monotonic ms at which the next pass is due without any event. */
 int64_t engine_next_deadline(const struct engine *engine);

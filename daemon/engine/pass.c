@@ -16,6 +16,7 @@
 #include "engine/wake.h"
 
 #define STORE_RETRY_MS 1000
+#define RESOLVE_MS     100
 
 /* A storage that failed shows that it is back by a write that changes nothing. */
 static int probe_storage(struct engine *engine)
@@ -112,13 +113,14 @@ static void roll_back(struct engine *engine)
             steps[i].rollback(engine);
 }
 
-int engine_commit(struct engine *engine, int r)
+/* What the pass staged comes true, is dropped, or waits until its outcome is known. */
+static int conclude(struct engine *engine, int r, bool is_writing)
 {
-    bool is_writing = store_is_writing(engine->store);
-    int64_t began = clock_mono_us();
-
-    if (r == 0)
-        r = store_commit(engine->store);
+    engine->is_in_doubt = r == STORE_UNKNOWN;
+    if (engine->is_in_doubt) {
+        engine->next_probe = clock_mono_ms() + RESOLVE_MS;
+        return ENGINE_UNKNOWN;
+    }
     if (r < 0) {
         roll_back(engine);
         return r;
@@ -130,8 +132,29 @@ int engine_commit(struct engine *engine, int r)
         return 0;
     engine->commits++;
     engine->last_commit = engine->now.wall;
-    engine->commit_us = clock_mono_us() - began;
+    engine->commit_us = clock_mono_us() - engine->commit_began_us;
     return 1;
+}
+
+int engine_commit(struct engine *engine, int r)
+{
+    bool is_writing = store_is_writing(engine->store);
+
+    engine->commit_began_us = clock_mono_us();
+    return conclude(engine, r == 0 ? store_commit(engine->store) : r, is_writing);
+}
+
+int engine_resolve(struct engine *engine)
+{
+    int r = conclude(engine, store_resolve(engine->store), true);
+
+    engine->has_more_work |= r != ENGINE_UNKNOWN; /* what the open pass has kept back */
+    return r;
+}
+
+bool engine_is_in_doubt(const struct engine *engine)
+{
+    return engine->is_in_doubt;
 }
 
 int64_t engine_next_deadline(const struct engine *engine)
@@ -139,7 +162,7 @@ int64_t engine_next_deadline(const struct engine *engine)
     int64_t next = INT64_MAX;
 
     /* While the storage fails, what could not be written is tried again, but not at once. */
-    if (store_error(engine->store)[0])
+    if (engine->is_in_doubt || store_error(engine->store)[0])
         return engine->next_probe;
     if (engine->has_more_work)
         return engine->now.mono;

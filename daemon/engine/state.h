@@ -57,6 +57,7 @@ struct engine {
     uint64_t passes, commits;
     int64_t last_commit;                       /* wall ms, 0: none yet */
     int64_t commit_us;                         /* what it took */
+    int64_t commit_began_us;                   /* monotonic */
     struct {                                   /* how long a pass kept others waiting */
         int64_t longest_us, longest_before_us; /* since the last look, and before it */
     } busy;
@@ -68,5 +69,6 @@ struct engine {
     bool has_spare_room; /* the database may have room that nothing uses */
     int64_t next_health_check;
     size_t health_at, prune_at; /* the profile that a look, or the forgetting, goes on with */
-    int64_t next_probe;         /* of a storage that failed */
+    int64_t next_probe;         /* of a storage that failed, or has yet to tell of a commit */
+    bool is_in_doubt;           /* the outcome of the last commit is unknown */
 };

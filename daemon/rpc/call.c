@@ -92,14 +92,20 @@ void call_delay(struct rpc_call *call)
 
 void call_fail(struct rpc_call *call)
 {
-    free(STEAL(call->claimed_token)); /* the claim is undone, too */
+    /* The claim is undone with its pass, or given back if the pass turns out to have held. */
+    if (call->claimed_token)
+        engine_release_claim(call->engine, call->claimed_id, call->claimed_token);
+    free(STEAL(call->claimed_token));
     if (call->has_subscribed) {
         subscription_end(call->connection);
         connection_wake(call->connection); /* only that may have kept it open */
     }
     call->has_subscribed = false;
     free(STEAL(call->data));
-    rpc_error(call, RPC_UNAVAILABLE, "the storage fails; nothing was changed");
+    rpc_error(call, RPC_UNAVAILABLE,
+              engine_is_in_doubt(call->engine)
+                  ? "the storage does not answer: this may or may not have been done"
+                  : "the storage fails; nothing was changed");
     buf_deinit(&call->result);
     list_remove(&call->falling);
 }

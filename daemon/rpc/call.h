@@ -83,7 +83,8 @@ void call_end(struct rpc_call *call);
 /** The handler is run again, in every pass, until it replies or the deadline (monotonic ms) has
  *  come; takes the call over. */
 void call_delay(struct rpc_call *call);
-/** The pass failed: its reply, if it has one, is an error now, and it handed nothing over. */
+/** The pass failed, or its outcome has stayed unknown: its reply, if it has one, is an error now,
+ *  and it handed nothing over. */
 void call_fail(struct rpc_call *call);
 /** Nobody is left who would hear of it; what it handed over is given back. Frees it. */
 void call_drop(struct rpc_call *call);

@@ -161,6 +161,8 @@ static bool prepare(struct rpc_call *call, struct json_object *request)
                   "invalid request: actor must be a word of the form " WORD_PATTERN);
     else if (!call->method)
         rpc_error(call, RPC_METHOD_NOT_FOUND, "method \"%s\" not found", name);
+    else if (engine_is_in_doubt(call->engine))
+        rpc_error(call, RPC_UNAVAILABLE, "not done: the storage does not answer");
     else if (call->batch && call->id && connection_is_congested(call->connection))
         rpc_error(call, RPC_UNAVAILABLE,
                   "not done: the batch's replies have passed the limit of %lld bytes",

@@ -153,6 +153,12 @@ int store_commit(struct store *store)
     return 0;
 }
 
+/* No commit of SQLite leaves its outcome open. */
+int store_resolve(struct store *store)
+{
+    return store->failure;
+}
+
 /*
  * A commit that failed at its sync has written its frames into the log, whole, and whoever recovers
  * the log would take them for committed. So the first of them is overwritten, by a plain write:

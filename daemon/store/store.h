@@ -37,8 +37,13 @@ const char *store_error(const struct store *store);
 const char *store_damage(const struct store *store);
 /** Whether a verb's outcome says that the row of a task is damaged, and the transaction goes on. */
 bool store_is_damage(const struct store *store, int r);
-/** Makes the pass's writes durable: one fsync. Harmless without a transaction. */
+/** Makes the pass's writes durable: one fsync. Harmless without a transaction. 0: they are durable.
+ *  Negative: none of them will be; roll back. STORE_UNKNOWN: the store cannot tell, as when the
+ *  connection to a server is lost in mid-commit; store_resolve() will. SQLite can always tell. */
 MUST_CHECK int store_commit(struct store *store);
+/** What became of a commit that was STORE_UNKNOWN; results as for store_commit(). STORE_UNKNOWN:
+ *  ask again later. Until the outcome is known every writing verb fails. */
+MUST_CHECK int store_resolve(struct store *store);
 void store_rollback(struct store *store);
 /** Gives some of the space that removed rows have left back to the system, in the pass's
  * transaction. 1: there is more. A database created by an older acpd keeps it for new rows. */
@@ -88,8 +93,9 @@ MUST_CHECK int store_update_profile(struct store *store, int64_t id, int is_acti
 enum store_outcome {
     STORE_STALE = 0, /* the condition does not hold; nothing was written */
     STORE_DONE = 1,
-    STORE_KNOWN = 2, /* of store_add(): a task has this key */
-    STORE_FULL = 3,  /* of store_add(): as many wait as may */
+    STORE_KNOWN = 2,   /* of store_add(): a task has this key */
+    STORE_FULL = 3,    /* of store_add(): as many wait as may */
+    STORE_UNKNOWN = 4, /* of store_commit() and store_resolve() */
 };
 
 struct store_addition {

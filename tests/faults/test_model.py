@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
 A hostile client that knows what must be true: every method that changes tasks, pipelined and in batches
-over several connections that die with replies unread, while commits fail at random moments.
+over several connections that die with replies unread, while commits fail at random moments, or the storage does
+not tell whether they did, for longer than clients are kept waiting.
 
 ACPD_FAULTS=N (./dev faults N) takes 25 N steps; ACPD_SEED=S repeats a run.
 """
@@ -20,6 +21,8 @@ STEPS = 25 * int(os.environ.get("ACPD_FAULTS", "160"))
 SEED = int(os.environ.get("ACPD_SEED", str(random.randrange(1 << 32))))
 SLOTS = 3
 LEASE = 2  # seconds; what a dead client was told, and nobody reads, is held as long
+DOUBT = 6  # seconds; acpd keeps clients waiting for 5
+DOUBTS_MAX = max(3, STEPS // 1000)
 UNAVAILABLE, CONFLICT, NOT_FOUND = -32004, -32002, -32001
 
 
@@ -89,7 +92,9 @@ class Model:
         self.ids = 0
         self.connections = []
         self.is_away = False
-        self.failures = 0
+        self.doubt_ends = 0  # when the storage may tell what became of a commit; 0: it does at once
+        self.long_doubts = 0
+        self.failures = self.unknown = 0
         self.sent_at = {}  # by call
         self.asked_at = 0  # of the call whose reply is taken
 
@@ -154,6 +159,9 @@ class Model:
         error = reply.get("error")
         if error and error["code"] == UNAVAILABLE:
             self.failures += 1
+            if "may or may not" in error["message"]:
+                self.unknown += 1
+                return  # as if it had never been answered
         getattr(self, "take_" + method, lambda *_: None)(params, reply.get("result"), error)
 
     def take_assign_task_to_profile(self, params, result, error):
@@ -239,6 +247,20 @@ class Model:
         (aside if self.is_away else path).rename(path if self.is_away else aside)
         self.is_away = not self.is_away
 
+    def toggle_doubt(self):
+        if self.doubt_ends:
+            if time.monotonic() > self.doubt_ends:
+                self.acpd.order.unlink()
+                self.doubt_ends = 0
+            return
+        outcomes = ["unseen", "lost", "refused"]
+        self.doubt_ends = time.monotonic()
+        if not self.is_away and self.chance.random() < 0.1 and self.long_doubts < DOUBTS_MAX:
+            outcomes = outcomes[:2]
+            self.long_doubts += 1
+            self.doubt_ends += DOUBT
+        self.acpd.order.write_text(self.chance.choice(outcomes))
+
     def read(self, timeout=0):
         for connection in list(self.connections):
             for call, reply in connection.replies(timeout):
@@ -249,6 +271,8 @@ class Model:
             self.connect()
         if self.chance.random() < (0.4 if self.is_away else 0.06):
             self.toggle_storage()
+        if self.chance.random() < (0.4 if self.doubt_ends else 0.06):
+            self.toggle_doubt()
         is_stopped = self.chance.random() < 0.3  # what is sent meanwhile falls into one pass
         if is_stopped:
             self.acpd.process.send_signal(signal.SIGSTOP)
@@ -264,13 +288,19 @@ class Model:
         finally:
             if is_stopped:
                 self.acpd.process.send_signal(signal.SIGCONT)
+        while time.monotonic() < self.doubt_ends:
+            self.read(0.1)
         if self.chance.random() < 0.8:
             self.read(self.chance.choice([0, 0.002]))
 
-    def settle(self):
-        """Everything works again, and all that is asked is answered."""
+    def mend(self):
         if self.is_away:
             self.toggle_storage()
+        self.acpd.order.unlink(missing_ok=True)
+
+    def settle(self):
+        """Everything works again, and all that is asked is answered."""
+        self.mend()
         wait_until(lambda: self.read(0.01) or not any(c.waiting for c in self.connections),
                    "every call is answered", DEADLINE)
         for connection in list(self.connections):
@@ -297,18 +327,19 @@ def complete_one(client):
 
 def test_one_owner_whatever_dies_and_fails(make_daemon):
     print(f"ACPD_SEED={SEED} ACPD_FAULTS={STEPS // 25}")
-    daemon = make_daemon({
+    daemon = make_daemon(start=False)
+    daemon.configure({
         "name": "w", "runner": {"type": "worker"}, "maxConcurrentTasks": SLOTS,
         "queueLimit": 10**6, "cooldown": {"min": 0.01, "max": 0.02},
         "retry": {"maxAttempts": 1000, "backoff": 0.01, "maxBackoff": 0.02}})
+    daemon.start_faulty()
     model = Model(daemon, random.Random(SEED))
     try:
         for _ in range(STEPS):
             model.step()
         model.settle()
     finally:
-        if model.is_away:
-            model.toggle_storage()
+        model.mend()
     with daemon.client() as client:
         wait_until(lambda: client.get_health()["storage"]["status"] == "ok")
         check(model, client)
@@ -328,5 +359,5 @@ def test_one_owner_whatever_dies_and_fails(make_daemon):
     assert_counters_are_right(daemon)
     attempts = sum(len(task.attempts) for task in model.tasks.values())
     assert model.failures and attempts
-    print(f"{STEPS} steps, {len(model.tasks)} tasks, {attempts} claims, {model.failures} refused by commits "
-          "that failed")
+    print(f"{STEPS} steps, {len(model.tasks)} tasks, {attempts} claims, {model.failures} calls refused, "
+          f"{model.unknown} of them with an unknown outcome")

@@ -129,6 +129,101 @@ START_TEST(end_of_a_failed_pass_can_be_told_again)
 }
 END_TEST
 
+/* The outcome of a commit is unknown, until it is asked for once more than may be. */
+static void commit_unseen(enum faulty_commit how)
+{
+    const struct metrics_bucket one = {.completed = 1};
+    struct task task = new_task(alpha, TASK_QUEUED, 1);
+
+    faulty_order_commit(how, 1);
+    faulty_stay_silent(true);
+    EXPECT(store_commit(store), STORE_UNKNOWN);
+    for (int i = 0; i < 3; i++) {
+        EXPECT(store_resolve(store), STORE_UNKNOWN);
+        ck_assert_str_ne(store_error(store), "");
+        EXPECT(add_task(&task), -EIO);
+        EXPECT(claim_result(), -EIO);
+        EXPECT(store_add_metrics(store, alpha, NOW, &one), -EIO);
+        EXPECT(store_commit(store), -EIO);
+    }
+    faulty_stay_silent(false);
+    EXPECT(store_resolve(store), how == FAULTY_UNSEEN ? 0 : -EIO);
+    if (how == FAULTY_UNSEEN) {
+        ck_assert(!store_is_writing(store));
+        ck_assert_str_eq(store_error(store), "");
+    } else {
+        ck_assert(store_has_failed(store));
+        EXPECT(add_task(&task), -EIO);
+        store_rollback(store);
+    }
+    ck_assert(!store_has_failed(store));
+}
+
+/* All of the pass is there, or nothing. */
+START_TEST(outcome_of_an_unseen_commit_is_told_later)
+{
+    const enum faulty_commit how = (enum faulty_commit)_i;
+    CLEANUP(freep) char *before = NULL, *after = NULL;
+    const struct metrics_bucket one = {.completed = 1};
+    int64_t id;
+
+    MUST(store_commit(store));
+    EXPECT(store_resolve(store), 0); /* of a commit that held */
+    before = dump();
+    id = add(alpha, TASK_QUEUED, 0);
+    MUST(store_add_metrics(store, alpha, NOW, &one));
+    after = describe(store);
+    commit_unseen(how);
+    check_dump(how == FAULTY_UNSEEN ? after : before, "resolved");
+    check_counters(NULL);
+    EXPECT(add(alpha, TASK_QUEUED, 0), how == FAULTY_UNSEEN ? id + 1 : id);
+    MUST(store_commit(store));
+    check_counters(NULL);
+}
+END_TEST
+
+/* Who claims it again gets it only if it was not claimed. */
+START_TEST(claim_of_an_unseen_commit_holds_or_is_anybodys)
+{
+    const enum faulty_commit how = (enum faulty_commit)_i;
+    const int64_t first = add(alpha, TASK_QUEUED, 1), second = add(alpha, TASK_QUEUED, 2);
+    CLEANUP(task_deinit) struct task task = {0};
+
+    MUST(store_commit(store));
+    EXPECT(claim(alpha), first);
+    commit_unseen(how);
+    turn();
+    EXPECT(claim(alpha), how == FAULTY_UNSEEN ? second : first);
+    MUST(store_commit(store));
+    EXPECT(store_get_task(store, first, &task), 1);
+    EXPECT(task.status, TASK_RUNNING);
+    EXPECT(task.attempt, 1);
+    check_counters(NULL);
+}
+END_TEST
+
+/* The fence tells: an end that held cannot be told again. */
+START_TEST(end_of_an_unseen_commit_is_told_once)
+{
+    const enum faulty_commit how = (enum faulty_commit)_i;
+    const int64_t id = add(alpha, TASK_QUEUED, 1);
+    CLEANUP(task_deinit) struct task task = {0}, again = {0};
+    bool has_dependants;
+
+    EXPECT(claim(alpha), id);
+    MUST(store_commit(store));
+    EXPECT(store_get_task(store, id, &task), 1);
+    EXPECT(store_get_task(store, id, &again), 1);
+    EXPECT(finish_task(&task, TASK_COMPLETED, ERROR_NONE, NOW, &has_dependants), STORE_DONE);
+    commit_unseen(how);
+    EXPECT(finish_task(&again, TASK_COMPLETED, ERROR_NONE, NOW, &has_dependants),
+           how == FAULTY_UNSEEN ? STORE_STALE : STORE_DONE);
+    MUST(store_commit(store));
+    EXPECT(count_tasks(alpha, TASK_COMPLETED), 1);
+    check_counters(NULL);
+}
+END_TEST
+
 /* Only the one that was ordered, and a commit of nothing is none. */
 START_TEST(orders_are_counted)
 {
@@ -217,6 +312,12 @@ void add_fault_cases(Suite *suite)
     tcase_add_test(tcase, commit_that_failed_holds_nothing);
     tcase_add_test(tcase, claim_of_a_failed_pass_is_anybodys);
     tcase_add_test(tcase, end_of_a_failed_pass_can_be_told_again);
+    tcase_add_loop_test(tcase, outcome_of_an_unseen_commit_is_told_later, FAULTY_UNSEEN,
+                        FAULTY_LOST + 1);
+    tcase_add_loop_test(tcase, claim_of_an_unseen_commit_holds_or_is_anybodys, FAULTY_UNSEEN,
+                        FAULTY_LOST + 1);
+    tcase_add_loop_test(tcase, end_of_an_unseen_commit_is_told_once, FAULTY_UNSEEN,
+                        FAULTY_LOST + 1);
     tcase_add_test(tcase, orders_are_counted);
     tcase_add_test(tcase, failure_is_the_handles_own);
     tcase_add_loop_test(tcase, ordered_staleness_writes_nothing, 0, FAULTY_VERB_COUNT);

@@ -2,14 +2,21 @@
 #include "faulty.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define REFUSAL (-EIO)
 
 static struct {
     int commit;                   /* how many more commits until one fails; 0: none does */
-    int stale[FAULTY_VERB_COUNT]; /* the same for each verb */
-    /* The handle whose pass has failed, and the one whose last commit did. */
-    const struct store *failed, *complaining;
+    enum faulty_commit how;       /* it does */
+    bool is_silent;               /* about the outcome of one that is unknown */
+    int stale[FAULTY_VERB_COUNT]; /* how many more calls of each verb until one is */
+    /* The handle whose pass has failed, the one whose last commit did, and the one that does not
+     * know what became of it. */
+    const struct store *failed, *complaining, *doubtful;
+    enum faulty_commit doubt; /* what became of it */
 } faulty;
 
 /* Whether this call is the one that was ordered. */
@@ -18,9 +25,34 @@ static bool is_due(int *count)
     return *count > 0 && --*count == 0;
 }
 
-void faulty_order_commit(enum faulty_commit how UNUSED, int nth)
+void faulty_order_commit(enum faulty_commit how, int nth)
 {
     faulty.commit = nth;
+    faulty.how = how;
+}
+
+void faulty_stay_silent(bool is_silent)
+{
+    faulty.is_silent = is_silent;
+}
+
+/* Orders of a file; what is in force without one stays. */
+static void take_order(void)
+{
+    static const char *const words[] = {"refused", "unseen", "lost"};
+    const char *path = getenv("FAULTY_ORDER");
+    FILE *file = path ? fopen(path, "re") : NULL;
+    char word[16] = "";
+
+    if (path)
+        faulty.is_silent = file;
+    if (!file)
+        return;
+    if (fscanf(file, "%15s", word) == 1)
+        for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+            if (strcmp(word, words[i]) == 0)
+                faulty_order_commit((enum faulty_commit)i, 1);
+    fclose(file);
 }
 
 void faulty_order_stale(enum faulty_verb verb, int nth)
@@ -40,8 +72,15 @@ bool faulty_is_waiting(void)
 void faulty_reset(void)
 {
     faulty.commit = 0;
+    faulty.is_silent = false;
     for (int i = 0; i < FAULTY_VERB_COUNT; i++)
         faulty.stale[i] = 0;
+}
+
+/* Whether it takes no writes. */
+static bool is_stuck(const struct store *store)
+{
+    return store == faulty.failed || store == faulty.doubtful;
 }
 
 /* The verbs that write: once the commit has failed they fail, too. */
@@ -109,7 +148,7 @@ void faulty_reset(void)
     int __wrap_##name parameters;                                                                  \
     int __wrap_##name parameters                                                                   \
     {                                                                                              \
-        return store == faulty.failed ? REFUSAL : __real_##name arguments;                         \
+        return is_stuck(store) ? REFUSAL : __real_##name arguments;                                \
     }
 WRITERS(X)
 #undef X
@@ -119,7 +158,7 @@ WRITERS(X)
     int __wrap_##name parameters;                                                                  \
     int __wrap_##name parameters                                                                   \
     {                                                                                              \
-        if (store == faulty.failed)                                                                \
+        if (is_stuck(store))                                                                       \
             return REFUSAL;                                                                        \
         return is_due(&faulty.stale[verb]) ? STORE_STALE : __real_##name arguments;                \
     }
@@ -128,6 +167,7 @@ FENCED(X)
 
 int __real_store_commit(struct store *store);
 int __wrap_store_commit(struct store *store);
+int __wrap_store_resolve(struct store *store);
 void __real_store_rollback(struct store *store);
 void __wrap_store_rollback(struct store *store);
 bool __real_store_has_failed(const struct store *store);
@@ -137,21 +177,47 @@ const char *__wrap_store_error(const struct store *store);
 void __real_store_close(struct store *store);
 void __wrap_store_close(struct store *store);
 
-/* The pass stays open until it is rolled back, as after a disk that was full. */
+/* A pass that was refused stays open until it is rolled back, as after a disk that was full. */
 int __wrap_store_commit(struct store *store)
 {
     int r;
 
-    if (store == faulty.failed)
+    if (is_stuck(store))
         return REFUSAL;
+    take_order();
     if (store_is_writing(store) && !__real_store_has_failed(store) && is_due(&faulty.commit)) {
-        faulty.failed = faulty.complaining = store;
-        return REFUSAL;
+        r = faulty.how == FAULTY_UNSEEN ? __real_store_commit(store) : 0;
+        if (r < 0)
+            return r;
+        faulty.complaining = store;
+        if (faulty.how == FAULTY_REFUSED) {
+            faulty.failed = store;
+            return REFUSAL;
+        }
+        faulty.doubtful = store;
+        faulty.doubt = faulty.how;
+        return STORE_UNKNOWN;
     }
     r = __real_store_commit(store);
     if (r == 0 && store == faulty.complaining)
         faulty.complaining = NULL;
     return r;
+}
+
+int __wrap_store_resolve(struct store *store)
+{
+    take_order();
+    if (store != faulty.doubtful)
+        return store == faulty.failed ? REFUSAL : 0;
+    if (faulty.is_silent)
+        return STORE_UNKNOWN;
+    faulty.doubtful = NULL;
+    if (faulty.doubt == FAULTY_LOST) {
+        faulty.failed = store;
+        return REFUSAL;
+    }
+    faulty.complaining = NULL;
+    return 0;
 }
 
 void __wrap_store_rollback(struct store *store)
@@ -175,6 +241,8 @@ const char *__wrap_store_error(const struct store *store)
 void __wrap_store_close(struct store *store)
 {
     __real_store_close(store);
+    if (store == faulty.doubtful)
+        faulty.doubtful = NULL;
     if (store == faulty.failed)
         faulty.failed = NULL;
     if (store == faulty.complaining)

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: MIT
+"""
+Commits whose outcome the storage cannot tell, as when the connection to a server is lost in mid-commit:
+nothing is answered, started or stopped until it is known, and then what happened is what is told.
+"""
+
+import contextlib
+import json
+import select
+import signal
+
+import pytest
+from acpd import RpcError, assert_counters_are_right, profile, shell, wait_until
+
+OUTCOMES = ["unseen", "lost"]  # the commit held, or did not
+UNAVAILABLE = -32004
+
+
+@contextlib.contextmanager
+def doubt(daemon, outcome):
+    """The next commit ends like this, and nobody knows before the end."""
+    before = len(daemon.log.read_text())
+    daemon.order.write_text(outcome)
+    try:
+        yield lambda: wait_until(lambda: "does not tell" in daemon.log.read_text()[before:], "a commit in doubt")
+    finally:
+        daemon.order.unlink(missing_ok=True)
+
+
+def has_answer(client):
+    return bool(select.select([client.socket], [], [], 0)[0])
+
+
+def assign(client, profile, **task):
+    return client.send_call("assign_task_to_profile", profileName=profile, task={"title": "t", **task})
+
+
+def is_there(client, key):
+    return [task for task in client.all_tasks().values() if task["key"] == key]
+
+
+def answers(client):
+    try:
+        return client.get_health()
+    except RpcError as error:
+        assert error.code == UNAVAILABLE
+        return None
+
+
+def started(daemon):
+    """The tasks that programs were started for, one a start."""
+    path = daemon.folder / "started"
+    return path.read_text().split() if path.exists() else []
+
+
+def noting(daemon, script="true", **settings):
+    return shell(f'echo $ACPD_TASK_ID >> "{daemon.folder}/started"; {script}', **settings)
+
+
+def make_faulty(make_daemon, script="true", **settings):
+    daemon = make_daemon(start=False)
+    daemon.configure(noting(daemon, script, **settings), {"name": "w", "runner": {"type": "worker", "lease": 3600}})
+    return daemon.start_faulty()
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_a_task_is_acknowledged_and_run_once_its_commit_is_known(make_daemon, outcome):
+    daemon = make_faulty(make_daemon)
+    with daemon.client() as client, daemon.client() as other:
+        with doubt(daemon, outcome) as begun:
+            assign(client, "p", key="k")
+            begun()
+            other.send_call("get_health")
+            assert not has_answer(client) and not started(daemon)
+        if outcome == "unseen":
+            task = client.reply()["result"]["task"]
+            assert client.finish(task["id"])["attempt"] == 1
+        else:
+            error = client.reply()["error"]
+            assert error["code"] == UNAVAILABLE and "nothing was changed" in error["message"]
+            assert not is_there(client, "k")
+            task = client.assign("p", key="k")  # neither its key nor its id is taken
+            assert task["id"] == 1
+            client.finish(task["id"])
+        assert started(daemon) == ["1"]
+        assert "result" in other.reply()
+    daemon.stop()
+    assert_counters_are_right(daemon)
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_whoever_waits_too_long_is_told_that_it_is_unknown(make_daemon, outcome):
+    daemon = make_faulty(make_daemon)
+    with daemon.client() as client, daemon.client() as other:
+        with doubt(daemon, outcome) as begun:
+            assign(client, "p", key="k")
+            begun()
+            error = client.reply()["error"]
+            assert error["code"] == UNAVAILABLE and "may or may not" in error["message"]
+            # Others are not kept waiting, with whatever they ask.
+            for method, params in [("get_health", {}), ("list_tasks", {}), ("cancel_task", {"id": 1})]:
+                with pytest.raises(RpcError, match="not done: the storage does not answer"):
+                    other.call(method, **params)
+            with daemon.client() as late:
+                late.send('[{"jsonrpc":"2.0","id":1,"method":"get_health"},{"jsonrpc":"2.0","id":2,"method":"nope"}]\n')
+                late.calls = None
+                assert [reply["error"]["code"] for reply in late.reply()] == [UNAVAILABLE, -32601]
+            assert not started(daemon)
+        wait_until(lambda: answers(other), "acpd goes on")
+        found = is_there(client, "k")
+        assert len(found) == (outcome == "unseen")
+        for task in found:
+            client.finish(task["id"])
+        assert client.assign("p", key="k", title="again")["id"] == 1
+        client.finish(1)
+        assert started(daemon) == ["1"]
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_a_claim_that_nobody_was_told_of_is_given_back(make_daemon, outcome):
+    daemon = make_faulty(make_daemon)
+    with daemon.client() as client:
+        id = client.assign("w")["id"]
+        with doubt(daemon, outcome):
+            with pytest.raises(RpcError, match="may or may not"):
+                client.claim_task(profiles=["w"], worker="x")
+        wait_until(lambda: answers(client), "acpd goes on")
+        claim = client.claim_task(profiles=["w"], worker="y", wait=60)
+        assert claim["task"]["id"] == id
+        assert claim["task"]["attempt"] == (2 if outcome == "unseen" else 1)
+        client.complete_task(id=id, lease=claim["lease"])
+    daemon.stop()
+    assert_counters_are_right(daemon)
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_an_end_in_doubt_is_told_once(make_daemon, outcome):
+    """Of a worker's task, and of a program that ends while another commit is in doubt."""
+    daemon = make_faulty(make_daemon, 'while [ ! -e "$(dirname "$ACPD_SOCKET")/go" ]; do sleep 0.01; done')
+    with daemon.client() as client:
+        running = client.assign("p")["id"]
+        client.wait_status(running, "running")
+        id = client.assign("w")["id"]
+        claim = client.claim_task(profiles=["w"], worker="x")
+        with doubt(daemon, outcome) as begun:
+            client.send_call("complete_task", id=id, lease=claim["lease"])
+            begun()
+            pids = daemon.processes(ACPD_TASK_ID=running)
+            (daemon.folder / "go").touch()
+            wait_until(lambda: not set(pids) & set(daemon.processes(ACPD_TASK_ID=running)), "the program ends")
+            assert not has_answer(client)
+        reply = client.reply()
+        if outcome == "lost":
+            assert reply["error"]["code"] == UNAVAILABLE
+            assert client.task(id)["status"] == "running"
+            client.complete_task(id=id, lease=claim["lease"])
+        for done in id, running:
+            assert (client.finish(done)["status"], client.task(done)["attempt"]) == ("completed", 1)
+        assert client.state("p")["completedTasks"] == client.state("w")["completedTasks"] == 1
+    daemon.stop()
+    assert_counters_are_right(daemon)
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_an_end_whose_own_commit_is_in_doubt_is_told_once(make_daemon, outcome):
+    daemon = make_faulty(make_daemon, "read task; exit 0")
+    with daemon.client() as client:
+        client.update_profile_status(name="p", isActive=False)
+        id = client.assign("p")["id"]
+        client.update_profile_status(name="p", isActive=True)
+        with doubt(daemon, outcome) as begun:
+            begun()  # of the claim or of the end, as it happens
+        assert client.finish(id)["attempt"] == 1
+        assert started(daemon) == [str(id)]
+        assert client.state("p")["completedTasks"] == 1
+    daemon.stop()
+    assert_counters_are_right(daemon)
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_what_runs_is_stopped_once_its_cancel_is_known(make_daemon, outcome):
+    daemon = make_faulty(make_daemon, "exec sleep 600")
+    with daemon.client() as client:
+        id = client.assign("p")["id"]
+        pids = wait_until(lambda: daemon.processes(ACPD_TASK_ID=id), "it runs")
+        with doubt(daemon, outcome) as begun:
+            client.send_call("cancel_task", id=id)
+            begun()
+            assert daemon.processes(ACPD_TASK_ID=id)
+        reply = client.reply()
+        if outcome == "unseen":
+            assert reply["result"]["status"] == "cancelled"
+            wait_until(lambda: not daemon.processes(ACPD_TASK_ID=id), "it is stopped")
+        else:
+            assert reply["error"]["code"] == UNAVAILABLE
+            assert client.task(id)["status"] == "running"
+            assert set(pids) <= set(daemon.processes(ACPD_TASK_ID=id))
+            client.cancel_task(id=id)
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_a_reload_in_doubt_comes_into_force_in_the_end(make_daemon, outcome):
+    daemon = make_faulty(make_daemon)
+    with daemon.client() as client:
+        daemon.configure(profile("new"))
+        with doubt(daemon, outcome) as begun:
+            daemon.process.send_signal(signal.SIGHUP)
+            begun()
+        wait_until(lambda: "\"new\"" in json.dumps(client.get_profiles_with_states()), "it is in force")
+        client.finish(client.assign("new")["id"])
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_the_next_start_finds_out(make_daemon, outcome, end):
+    """Nobody waits for ever for a storage that does not answer; what runs is ended."""
+    daemon = make_faulty(make_daemon, "exec sleep 600")
+    with daemon.client() as client:
+        runs = client.assign("p")["id"]
+        wait_until(lambda: daemon.processes(ACPD_TASK_ID=runs), "it runs")
+        with doubt(daemon, outcome) as begun:
+            assign(client, "w", key="k")
+            begun()
+            daemon.process.send_signal(end)
+            assert daemon.process.wait(60) != 0
+        wait_until(lambda: not daemon.processes(), "no process is left")
+    daemon.start()
+    with daemon.client() as client:
+        assert len(is_there(client, "k")) == (outcome == "unseen")
+        wait_until(lambda: client.task(runs)["attempt"] == 2, "it runs again")
+        client.cancel_task(id=runs)
