@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/alloc.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -40,14 +39,21 @@ char *xstrndup(const char *text, size_t len)
     return checked(strndup(text, len));
 }
 
+char *xvasprintf(const char *format, va_list args)
+{
+    char *text = NULL;
+    int n = vasprintf(&text, format, args);
+
+    return checked(n < 0 ? NULL : text);
+}
+
 char *xasprintf(const char *format, ...)
 {
     va_list args;
-    char *text = NULL;
-    int n;
+    char *text;
 
     va_start(args, format);
-    n = vasprintf(&text, format, args);
+    text = xvasprintf(format, args);
     va_end(args);
-    return checked(n < 0 ? NULL : text);
+    return text;
 }

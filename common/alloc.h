@@ -9,6 +9,8 @@
  */
 #pragma once
 
+#include <stdarg.h>
+
 #include "common/macros.h"
 
 void *xmalloc(size_t size) __attribute__((malloc, returns_nonnull));
@@ -18,3 +20,5 @@ char *xstrdup(const char *text) __attribute__((malloc, returns_nonnull, nonnull)
 char *xstrndup(const char *text, size_t len) __attribute__((malloc, returns_nonnull, nonnull));
 /** A formatted string; the caller frees it. */
 char *xasprintf(const char *format, ...) PRINTF_LIKE(1, 2) __attribute__((malloc, returns_nonnull));
+char *xvasprintf(const char *format, va_list args) PRINTF_LIKE(1, 0)
+    __attribute__((malloc, returns_nonnull));

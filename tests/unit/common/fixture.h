@@ -17,4 +17,5 @@ void add_clock_cases(Suite *suite);
 void add_list_cases(Suite *suite);
 void add_buf_cases(Suite *suite);
 void add_json_cases(Suite *suite);
+void add_json_out_cases(Suite *suite);
 void add_path_cases(Suite *suite);
