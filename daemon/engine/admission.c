@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "common/alloc.h"
+#include "common/json_out.h"
 #include "engine/attempt.h"
 #include "engine/queue.h"
 #include "engine/room.h"
@@ -53,10 +54,11 @@ static int reroute(struct engine *engine, struct engine_admission *admission)
     if (!fit)
         return ENGINE_QUEUE_FULL;
     admission->profile = candidates[0].profile;
-    buf_printf(&routing, "{\"bestProfile\":\"%s\",\"reroutedFrom\":\"%s\"",
-               admission->profile->config.name, full->config.name);
+    json_out_object(&routing, NULL);
+    json_out_text(&routing, "bestProfile", admission->profile->config.name);
+    json_out_text(&routing, "reroutedFrom", full->config.name);
     engine_print_decision(candidates, count, fit, full, &routing);
-    buf_add_char(&routing, '}');
+    json_out_end_object(&routing);
     free(admission->task->routing);
     admission->task->routing = buf_take(&routing);
     return 0;

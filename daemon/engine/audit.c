@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "common/alloc.h"
+#include "common/json_out.h"
 #include "common/log.h"
 #include "common/strv.h"
 
@@ -38,19 +39,17 @@ static void add_value(struct buf *line, struct json_object *value)
     size_t len;
 
     if (!json_object_is_type(value, json_type_string)) {
-        buf_add_text(line, json_compact(value));
+        json_out_raw(line, NULL, json_compact(value));
         return;
     }
     len = (size_t)json_object_get_string_len(value);
-    buf_add_json_string(line, json_object_get_string(value), len < TEXT_MAX ? len : TEXT_MAX);
+    json_out_string(line, NULL, json_object_get_string(value), len < TEXT_MAX ? len : TEXT_MAX);
 }
 
 /* The members of an object that are short, and those of objects in it. */
 static void add_members(struct buf *line, struct json_object *object, bool is_inner)
 {
-    const char *separator = "";
-
-    buf_add_char(line, '{');
+    json_out_object(line, NULL);
     json_object_object_foreach(object, name, value)
     {
         bool is_object = json_object_is_type(value, json_type_object);
@@ -58,42 +57,33 @@ static void add_members(struct buf *line, struct json_object *object, bool is_in
         if (strv_contains((char *const *)left_out, name) || (is_object && is_inner) ||
             json_object_is_type(value, json_type_array))
             continue;
-        buf_add_text(line, separator);
-        buf_add_json_text(line, name);
+        json_out_text(line, NULL, name); /* which is any text */
         buf_add_char(line, ':');
         if (is_object)
             add_members(line, value, true);
         else
             add_value(line, value);
-        separator = ",";
     }
-    buf_add_char(line, '}');
+    json_out_end_object(line);
 }
 
 void audit_stage(struct audit *audit, const struct audit_entry *entry)
 {
     struct buf *line = &audit->staged;
 
-    buf_add_text(line, "{\"at\":");
-    buf_add_json_time(line, entry->at);
-    buf_add_text(line, ",\"uid\":");
-    buf_add_int(line, entry->uid);
-    buf_add_text(line, ",\"pid\":");
-    buf_add_int(line, entry->pid);
-    if (entry->actor) {
-        buf_add_text(line, ",\"actor\":");
-        buf_add_json_text(line, entry->actor);
-    }
-    buf_add_text(line, ",\"method\":\"");
-    buf_add_text(line, entry->method);
-    buf_add_char(line, '"');
-    if (entry->task_id) {
-        buf_add_text(line, ",\"task\":");
-        buf_add_int(line, entry->task_id);
-    }
-    buf_add_text(line, ",\"params\":");
+    json_out_object(line, NULL);
+    json_out_time(line, "at", entry->at);
+    json_out_int(line, "uid", entry->uid);
+    json_out_int(line, "pid", entry->pid);
+    if (entry->actor)
+        json_out_text(line, "actor", entry->actor);
+    json_out_text(line, "method", entry->method);
+    if (entry->task_id)
+        json_out_int(line, "task", entry->task_id);
+    json_out_key(line, "params");
     add_members(line, entry->params, false);
-    buf_add_text(line, "}\n");
+    json_out_end_object(line);
+    buf_add_char(line, '\n');
 }
 
 static int open_file(struct audit *audit)

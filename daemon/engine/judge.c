@@ -6,6 +6,7 @@
 #include <sysexits.h>
 
 #include "common/alloc.h"
+#include "common/json_out.h"
 #include "common/strv.h"
 #include "run/run_log.h"
 
@@ -55,9 +56,9 @@ char *judge_result(struct attempt *attempt, struct run *run, const struct run_en
         run_log_flush(run_get_log(run));
         attempt->log_has_grown = true;
     }
-    buf_add_text(&result, "{\"output\":");
-    buf_add_json_string(&result, end->output ? end->output : "", end->output_len);
-    buf_add_char(&result, '}');
+    json_out_object(&result, NULL);
+    json_out_string(&result, "output", end->output ? end->output : "", end->output_len);
+    json_out_end_object(&result);
     return buf_take(&result);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/alloc.h"
+#include "common/json_out.h"
 #include "engine/attempt.h"
 #include "run/acp.h"
 
@@ -19,25 +20,21 @@ static void print_question(const struct attempt *attempt, const struct acp_quest
 {
     CLEANUP(freep) char *id = id_of(attempt, question);
 
-    buf_printf(out, "{\"id\":\"%s\",\"taskId\":%lld,\"attempt\":%lld,\"profile\":\"%s\",", id,
-               (long long)attempt->task_id, (long long)attempt->number,
-               attempt->profile->config.name);
-    buf_add_text(out, "\"toolCall\":");
-    buf_add_text(out, json_compact(question->tool_call));
-    buf_add_text(out, ",\"options\":");
-    buf_add_text(out, json_compact(question->options));
-    buf_add_text(out, ",\"askedAt\":");
-    buf_add_json_time(out, question->asked_at);
-    buf_add_text(out, ",\"deadline\":");
-    buf_add_json_time(out, question->deadline_at);
-    buf_add_char(out, '}');
+    json_out_object(out, NULL);
+    json_out_text(out, "id", id);
+    json_out_int(out, "taskId", attempt->task_id);
+    json_out_int(out, "attempt", attempt->number);
+    json_out_text(out, "profile", attempt->profile->config.name);
+    json_out_raw(out, "toolCall", json_compact(question->tool_call));
+    json_out_raw(out, "options", json_compact(question->options));
+    json_out_time(out, "askedAt", question->asked_at);
+    json_out_time(out, "deadline", question->deadline_at);
+    json_out_end_object(out);
 }
 
 void engine_print_permissions(const struct engine *engine, size_t limit, struct buf *out)
 {
-    const char *separator = "";
-
-    buf_add_char(out, '[');
+    json_out_array(out, NULL);
     list_for_each (link, &engine->attempts) {
         const struct attempt *attempt = list_entry(link, struct attempt, link);
 
@@ -48,12 +45,10 @@ void engine_print_permissions(const struct engine *engine, size_t limit, struct 
 
             if (question->chosen || out->len > limit)
                 continue;
-            buf_add_text(out, separator);
             print_question(attempt, question, out);
-            separator = ",";
         }
     }
-    buf_add_char(out, ']');
+    json_out_end_array(out);
 }
 
 static struct acp_question *find_question(struct engine *engine, const char *id,

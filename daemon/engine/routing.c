@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Where a task goes, and the words for it. */
 #include "common/alloc.h"
+#include "common/json_out.h"
 #include "engine/room.h"
 
 size_t engine_route(struct engine *engine, struct engine_admission *admission,
@@ -24,23 +25,16 @@ size_t engine_route(struct engine *engine, struct engine_admission *admission,
 
 static void print_candidate(const struct router_candidate *candidate, struct buf *out)
 {
-    buf_add_text(out, "{\"name\":\"");
-    buf_add_text(out, candidate->profile->config.name);
-    buf_add_text(out, "\",\"score\":");
-    buf_add_json_number(out, candidate->score);
-    buf_add_text(out, ",\"terms\":{");
-    for (int t = 0; t < TERM_COUNT && !candidate->is_rejected; t++) {
-        buf_add_text(out, t ? ",\"" : "\"");
-        buf_add_text(out, router_term_names[t]);
-        buf_add_text(out, "\":");
-        buf_add_json_number(out, candidate->terms[t]);
-    }
-    buf_add_char(out, '}');
-    if (candidate->is_rejected) {
-        buf_add_text(out, ",\"rejected\":");
-        buf_add_json_text(out, candidate->reason);
-    }
-    buf_add_char(out, '}');
+    json_out_object(out, NULL);
+    json_out_text(out, "name", candidate->profile->config.name);
+    json_out_number(out, "score", candidate->score);
+    json_out_object(out, "terms");
+    for (int t = 0; t < TERM_COUNT && !candidate->is_rejected; t++)
+        json_out_number(out, router_term_names[t], candidate->terms[t]);
+    json_out_end_object(out);
+    if (candidate->is_rejected)
+        json_out_text(out, "rejected", candidate->reason);
+    json_out_end_object(out);
 }
 
 static void print_reason(const struct router_candidate *candidates, size_t count, size_t fit,
@@ -69,16 +63,13 @@ void engine_print_decision(const struct router_candidate *candidates, size_t cou
 {
     CLEANUP(buf_deinit) struct buf reason = {0};
 
-    buf_add_text(out, ",\"candidates\":[");
-    for (size_t i = 0; i < count; i++) {
-        if (i)
-            buf_add_char(out, ',');
+    json_out_array(out, "candidates");
+    for (size_t i = 0; i < count; i++)
         print_candidate(&candidates[i], out);
-    }
+    json_out_end_array(out);
     if (full)
         buf_printf(&reason, "the queue of %s was full (queueLimit %lld); ", full->config.name,
                    (long long)full->config.queue_limit);
     print_reason(candidates, count, fit, &reason);
-    buf_add_text(out, "],\"reason\":");
-    buf_add_json_string(out, reason.data, reason.len);
+    json_out_string(out, "reason", reason.data, reason.len);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/alloc.h"
+#include "common/json_out.h"
 #include "engine/agent_failure.h"
 #include "engine/judge.h"
 #include "engine/runner.h"
@@ -29,10 +30,10 @@ static void add_string(struct buf *buf, struct json_object *string)
 
 static void add_block(struct buf *prompt, const char *text, size_t len)
 {
-    buf_add_text(prompt, prompt->len > 1 ? "," : "");
-    buf_add_text(prompt, "{\"type\":\"text\",\"text\":");
-    buf_add_json_string(prompt, text, len);
-    buf_add_char(prompt, '}');
+    json_out_object(prompt, NULL);
+    json_out_text(prompt, "type", "text");
+    json_out_string(prompt, "text", text, len);
+    json_out_end_object(prompt);
 }
 
 /* The blocks of the prompt: what the profile is told before each task, and the task. */
@@ -42,7 +43,7 @@ static char *make_prompt(const struct attempt *attempt, struct json_object *task
     CLEANUP(buf_deinit) struct buf text = {0};
     struct buf prompt = {0};
 
-    buf_add_char(&prompt, '[');
+    json_out_array(&prompt, NULL);
     if (system_prompt)
         add_block(&prompt, system_prompt, strlen(system_prompt));
     buf_add_text(&text, "# ");
@@ -61,7 +62,7 @@ static char *make_prompt(const struct attempt *attempt, struct json_object *task
         buf_add_text(&text, "\n```\n");
     }
     add_block(&prompt, text.data, text.len);
-    buf_add_char(&prompt, ']');
+    json_out_end_array(&prompt);
     return buf_take(&prompt);
 }
 

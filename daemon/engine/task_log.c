@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "common/alloc.h"
+#include "common/json_out.h"
 
 #define LOG_PAGE (1024 * 1024) /* bytes of log in one reply */
 
@@ -47,10 +48,11 @@ static int64_t skip_entry(int fd, char *page, int64_t from, struct buf *out)
         if (!end)
             continue;
         at += end + 1 - page;
-        buf_printf(out,
-                   "%s,\"stream\":\"acpd\",\"text\":\"an entry of %lld bytes is left "
-                   "out\",\"truncated\":true}",
-                   head, (long long)(at - from));
+        json_out_raw(out, NULL, head);
+        json_out_text(out, "stream", "acpd");
+        json_out_printf(out, "text", "an entry of %lld bytes is left out", (long long)(at - from));
+        json_out_bool(out, "truncated", true);
+        json_out_end_object(out);
         return at;
     }
     return from;
@@ -64,7 +66,7 @@ int engine_print_log(const struct engine *engine, int64_t task_id, int64_t attem
     CLEANUP(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     struct stat st = {0};
     char before;
-    const char *separator = "", *line, *end;
+    const char *line, *end;
     int64_t next;
     ssize_t n = 0;
 
@@ -82,19 +84,18 @@ int engine_print_log(const struct engine *engine, int64_t task_id, int64_t attem
             return -errno;
     }
     next = after;
-    buf_add_text(out, "{\"entries\":[");
+    json_out_object(out, NULL);
+    json_out_array(out, "entries");
     for (line = page; n > 0 && (end = memchr(line, '\n', (size_t)(page + n - line)));
          line = end + 1) {
-        buf_add_text(out, separator);
-        buf_add(out, line, (size_t)(end - line));
-        separator = ",";
+        json_out_raw_bytes(out, NULL, line, (size_t)(end - line));
         next = after + (end + 1 - page);
     }
     if (next == after && n == LOG_PAGE)
         next = skip_entry(fd, page, after, out);
-    buf_add_text(out, "],\"next\":");
-    buf_add_int(out, next);
-    buf_add_text(out, ",\"truncated\":");
-    buf_add_text(out, fd >= 0 && is_cut(fd, st.st_size) ? "true}" : "false}");
+    json_out_end_array(out);
+    json_out_int(out, "next", next);
+    json_out_bool(out, "truncated", fd >= 0 && is_cut(fd, st.st_size));
+    json_out_end_object(out);
     return 0;
 }
