@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/alloc.h"
+#include "common/json_out.h"
 #include "rpc/connection.h"
 
 struct rpc_call *call_new(struct connection *connection, struct batch *batch, char *id)
@@ -120,23 +121,20 @@ void call_drop(struct rpc_call *call)
 void call_print(const struct rpc_call *call, struct buf *out)
 {
     buf_add_text(out, call->before);
-    buf_add_text(out, "{\"jsonrpc\":\"2.0\",\"id\":");
-    buf_add_text(out, call->id);
+    json_out_object(out, NULL);
+    json_out_text(out, "jsonrpc", "2.0");
+    json_out_raw(out, "id", call->id);
     if (!call->code) {
-        buf_add_text(out, ",\"result\":");
-        buf_add(out, call->result.data, call->result.len);
+        json_out_raw_bytes(out, "result", call->result.data, call->result.len);
     } else {
-        buf_add_text(out, ",\"error\":{\"code\":");
-        buf_add_int(out, call->code);
-        buf_add_text(out, ",\"message\":");
-        buf_add_json_text(out, call->message);
-        if (call->data) {
-            buf_add_text(out, ",\"data\":");
-            buf_add_text(out, call->data);
-        }
-        buf_add_char(out, '}');
+        json_out_object(out, "error");
+        json_out_int(out, "code", call->code);
+        json_out_text(out, "message", call->message);
+        if (call->data)
+            json_out_raw(out, "data", call->data);
+        json_out_end_object(out);
     }
-    buf_add_char(out, '}');
+    json_out_end_object(out);
     buf_add_text(out, call->after);
 }
 

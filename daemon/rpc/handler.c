@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/alloc.h"
+#include "common/json_out.h"
 #include "rpc/method.h"
 
 enum rpc_outcome rpc_error(struct rpc_call *call, enum rpc_code code, const char *format, ...)
@@ -27,11 +28,10 @@ enum rpc_outcome rpc_error_field(struct rpc_call *call, const char *field, const
 {
     CLEANUP(buf_deinit) struct buf data = {0};
 
-    buf_add_text(&data, "{\"field\":");
-    buf_add_json_text(&data, field);
-    buf_add_text(&data, ",\"reason\":");
-    buf_add_json_text(&data, reason);
-    buf_add_char(&data, '}');
+    json_out_object(&data, NULL);
+    json_out_text(&data, "field", field);
+    json_out_text(&data, "reason", reason);
+    json_out_end_object(&data);
     free(call->data);
     call->data = buf_take(&data);
     return rpc_error(call, RPC_INVALID_PARAMS, "invalid params: %s %s", field, reason);

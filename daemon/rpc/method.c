@@ -2,6 +2,7 @@
 /* All the methods, and what they say of themselves. */
 #include <string.h>
 
+#include "common/json_out.h"
 #include "rpc/method.h"
 
 static enum rpc_outcome discover(struct rpc_call *call);
@@ -32,45 +33,70 @@ const struct rpc_method *rpc_method_find(const char *name)
 static void print_method(const struct rpc_method *method, const struct settings *settings,
                          struct buf *out)
 {
-    buf_printf(out, "{\"name\":\"%s\",\"summary\":", method->name);
-    buf_add_json_text(out, method->summary);
-    buf_printf(out, ",\"x-role\":\"%s\",\"paramStructure\":\"either\",\"params\":[",
-               role_name(method->is_reading ? ROLE_READ : ROLE_OPERATE));
+    json_out_object(out, NULL);
+    json_out_text(out, "name", method->name);
+    json_out_text(out, "summary", method->summary);
+    json_out_text(out, "x-role", role_name(method->is_reading ? ROLE_READ : ROLE_OPERATE));
+    json_out_text(out, "paramStructure", "either");
+    json_out_array(out, "params");
     for (const struct param *p = method->params; p->type != PARAM_END; p++) {
-        buf_printf(out, "%s{\"name\":\"%s\",", p == method->params ? "" : ",", p->name);
+        json_out_object(out, NULL);
+        json_out_text(out, "name", p->name);
         if (p->alias)
-            buf_printf(out, "\"x-alias\":\"%s\",", p->alias);
-        buf_printf(out, "\"required\":%s,\"schema\":", p->is_required ? "true" : "false");
+            json_out_text(out, "x-alias", p->alias);
+        json_out_bool(out, "required", p->is_required);
+        json_out_key(out, "schema");
         param_print_schema(p, settings, out);
-        buf_add_char(out, '}');
+        json_out_end_object(out);
     }
-    buf_add_text(out, "],\"result\":{\"name\":\"result\",\"schema\":");
+    json_out_end_array(out);
+    json_out_object(out, "result");
+    json_out_text(out, "name", "result");
+    json_out_key(out, "schema");
     shape_print(method->result, out);
-    buf_add_text(out, "}}");
+    json_out_end_object(out);
+    json_out_end_object(out);
+}
+
+/* The methods; *ret_shapes are those of their results. */
+static void print_methods(const struct settings *settings, struct buf *out,
+                          struct shape_list *ret_shapes)
+{
+    json_out_array(out, "methods");
+    for (size_t i = 0; rpc_method_tables[i]; i++) {
+        for (const struct rpc_method *m = rpc_method_tables[i]; m->name; m++) {
+            print_method(m, settings, out);
+            shape_list_add(ret_shapes, m->result);
+        }
+    }
+    json_out_end_array(out);
 }
 
 void rpc_print_document(const struct settings *settings, struct buf *out)
 {
     CLEANUP(shape_list_deinit) struct shape_list shapes = {0};
-    const char *separator = "";
 
-    buf_add_text(out, "{\"openrpc\":\"1.2.6\",\"info\":{\"title\":\"acpd\",\"version\":"
-                      "\"" ACPD_VERSION "\"},\"methods\":[");
-    for (size_t i = 0; rpc_method_tables[i]; i++) {
-        for (const struct rpc_method *m = rpc_method_tables[i]; m->name; m++) {
-            buf_add_text(out, separator);
-            print_method(m, settings, out);
-            shape_list_add(&shapes, m->result);
-            separator = ",";
-        }
-    }
+    json_out_object(out, NULL);
+    json_out_text(out, "openrpc", "1.2.6");
+    json_out_object(out, "info");
+    json_out_text(out, "title", "acpd");
+    json_out_text(out, "version", ACPD_VERSION);
+    json_out_end_object(out);
+    print_methods(settings, out, &shapes);
     shape_list_add(&shapes, &shape_event);
     shape_list_add(&shapes, &shape_error);
-    buf_add_text(out, "],\"x-notifications\":[{\"name\":\"event\",\"params\":");
+    json_out_array(out, "x-notifications");
+    json_out_object(out, NULL);
+    json_out_text(out, "name", "event");
+    json_out_key(out, "params");
     shape_print(&shape_event, out);
-    buf_add_text(out, "}],\"components\":{\"schemas\":");
+    json_out_end_object(out);
+    json_out_end_array(out);
+    json_out_object(out, "components");
+    json_out_key(out, "schemas");
     shape_list_print(&shapes, out);
-    buf_add_text(out, "}}");
+    json_out_end_object(out);
+    json_out_end_object(out);
 }
 
 static enum rpc_outcome discover(struct rpc_call *call)

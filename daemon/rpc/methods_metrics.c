@@ -2,6 +2,7 @@
 /* The past in figures, and what follows from them. */
 #include <math.h>
 
+#include "common/json_out.h"
 #include "rpc/method.h"
 
 #define NAME(text)                                                                                 \
@@ -34,20 +35,13 @@ static bool get_optional_profile(struct rpc_call *call, struct profile **ret_pro
     return true;
 }
 
-static void print_int(struct buf *out, const char *member, int64_t number)
-{
-    buf_add_text(out, member);
-    buf_add_int(out, number);
-}
-
 /* null where nothing was measured. */
-static void print_measured(struct buf *out, const char *member, bool is_measured, double number)
+static void print_measured(struct buf *out, const char *name, bool is_measured, double number)
 {
-    buf_add_text(out, member);
     if (is_measured)
-        buf_add_json_number(out, number);
+        json_out_number(out, name, number);
     else
-        buf_add_text(out, "null");
+        json_out_null(out, name);
 }
 
 /* The members of a sum, without the braces. */
@@ -59,41 +53,40 @@ static void print_sum(struct buf *out, const struct metrics_bucket *sum)
     metrics_from_bucket(sum, METRICS_HOUR, &m);
     has_attempts = m.sample_size > 0;
     has_wait_bins = m.p50_wait > 0; /* which buckets of an older acpd lack */
-    print_int(out, "\"completed\":", sum->completed);
-    print_int(out, ",\"failed\":", sum->failed);
-    print_int(out, ",\"cancelled\":", sum->cancelled);
-    print_int(out, ",\"retried\":", sum->retried);
-    print_int(out, ",\"arrived\":", sum->arrived);
-    print_measured(out, ",\"successRate\":", has_attempts, m.success_rate);
-    print_int(out, ",\"sampleSize\":", m.sample_size);
-    print_measured(out, ",\"averageTaskDuration\":", has_attempts, m.average_duration);
-    print_measured(out, ",\"p50TaskDuration\":", has_attempts, m.p50_duration);
-    print_measured(out, ",\"p95TaskDuration\":", has_attempts, m.p95_duration);
-    print_measured(out, ",\"queueWaitTime\":", has_waits, m.average_wait);
-    print_measured(out, ",\"p50QueueWaitTime\":", has_wait_bins, m.p50_wait);
-    print_measured(out, ",\"p95QueueWaitTime\":", has_wait_bins, m.p95_wait);
-    print_int(out, ",\"maxQueueSize\":", sum->queue_max);
+    json_out_int(out, "completed", sum->completed);
+    json_out_int(out, "failed", sum->failed);
+    json_out_int(out, "cancelled", sum->cancelled);
+    json_out_int(out, "retried", sum->retried);
+    json_out_int(out, "arrived", sum->arrived);
+    print_measured(out, "successRate", has_attempts, m.success_rate);
+    json_out_int(out, "sampleSize", m.sample_size);
+    print_measured(out, "averageTaskDuration", has_attempts, m.average_duration);
+    print_measured(out, "p50TaskDuration", has_attempts, m.p50_duration);
+    print_measured(out, "p95TaskDuration", has_attempts, m.p95_duration);
+    print_measured(out, "queueWaitTime", has_waits, m.average_wait);
+    print_measured(out, "p50QueueWaitTime", has_wait_bins, m.p50_wait);
+    print_measured(out, "p95QueueWaitTime", has_wait_bins, m.p95_wait);
+    json_out_int(out, "maxQueueSize", sum->queue_max);
 }
 
 static void print_buckets(struct buf *out, const struct engine_history *history)
 {
     const struct metrics_range *range = history->range;
 
+    json_out_array(out, "buckets");
     for (size_t i = 0; i < range->count; i++) {
         const struct engine_history_bucket *bucket = &history->buckets[i];
 
-        if (i)
-            buf_add_char(out, ',');
         if (!bucket->has_run && metrics_bucket_is_empty(&bucket->sum)) {
-            buf_add_text(out, "null");
+            json_out_null(out, NULL);
             continue;
         }
-        buf_add_text(out, "{\"at\":");
-        buf_add_json_time(out, history->start + (int64_t)i * range->span);
-        buf_add_char(out, ',');
+        json_out_object(out, NULL);
+        json_out_time(out, "at", history->start + (int64_t)i * range->span);
         print_sum(out, &bucket->sum);
-        buf_add_char(out, '}');
+        json_out_end_object(out);
     }
+    json_out_end_array(out);
 }
 
 static const struct param history_params[] = {
@@ -115,14 +108,17 @@ static enum rpc_outcome get_metrics_history(struct rpc_call *call)
     r = engine_history(call->engine, profile, range, &history);
     if (r < 0)
         return rpc_error_storage(call, r);
-    buf_printf(out, "{\"range\":\"%s\",\"bucketSeconds\":%lld,\"buckets\":[", range->name,
-               (long long)(range->span / 1000));
+    json_out_object(out, NULL);
+    json_out_text(out, "range", range->name);
+    json_out_int(out, "bucketSeconds", range->span / 1000);
     print_buckets(out, &history);
-    buf_add_text(out, "],\"total\":{");
+    json_out_object(out, "total");
     print_sum(out, &history.total);
-    buf_add_text(out, "},\"previous\":{");
+    json_out_end_object(out);
+    json_out_object(out, "previous");
     print_sum(out, &history.previous);
-    buf_add_text(out, "}}");
+    json_out_end_object(out);
+    json_out_end_object(out);
     return RPC_REPLY;
 }
 
@@ -148,18 +144,20 @@ static int print_capacity(struct rpc_call *call, const struct profile *profile, 
     if (r < 0)
         return r;
     is_measured = c.sample_size > 0;
-    buf_printf(out, "{\"name\":\"%s\"", profile->config.name);
-    print_int(out, ",\"slots\":", profile->config.max_concurrent_tasks);
-    print_measured(out, ",\"arrivalRate\":", true, 3600 * c.arrival_rate);
-    print_measured(out, ",\"averageTaskDuration\":", is_measured, c.average_duration);
-    print_measured(out, ",\"utilization\":", is_measured, c.utilization);
-    print_measured(out, ",\"predictedWait\":", is_measured && isfinite(c.predicted_wait),
+    json_out_object(out, NULL);
+    json_out_text(out, "name", profile->config.name);
+    json_out_int(out, "slots", profile->config.max_concurrent_tasks);
+    json_out_number(out, "arrivalRate", 3600 * c.arrival_rate);
+    print_measured(out, "averageTaskDuration", is_measured, c.average_duration);
+    print_measured(out, "utilization", is_measured, c.utilization);
+    print_measured(out, "predictedWait", is_measured && isfinite(c.predicted_wait),
                    c.predicted_wait);
-    print_measured(out, ",\"targetWait\":", true, target_wait);
-    print_measured(out, ",\"recommendedConcurrentTasks\":", is_measured && c.recommended_slots,
+    json_out_number(out, "targetWait", target_wait);
+    print_measured(out, "recommendedConcurrentTasks", is_measured && c.recommended_slots,
                    (double)c.recommended_slots);
-    print_int(out, ",\"sampleSize\":", c.sample_size);
-    buf_printf(out, ",\"range\":\"%s\"}", range->name);
+    json_out_int(out, "sampleSize", c.sample_size);
+    json_out_text(out, "range", range->name);
+    json_out_end_object(out);
     return 0;
 }
 
@@ -167,45 +165,42 @@ static enum rpc_outcome get_capacity(struct rpc_call *call)
 {
     struct json_object *target = json_get(call->params, "targetWait");
     double target_wait = target ? json_object_get_double(target) : 60;
-    const char *separator = "";
     struct profile *only;
 
     if (!get_optional_profile(call, &only))
         return RPC_ERROR;
-    buf_add_char(call->out, '[');
+    json_out_array(call->out, NULL);
     for_each_profile (profile, call->engine) {
         int r;
 
         if (only && profile != only)
             continue;
-        buf_add_text(call->out, separator);
         r = print_capacity(call, profile, target_wait);
         if (r < 0)
             return rpc_error_storage(call, r);
-        separator = ",";
     }
-    buf_add_char(call->out, ']');
+    json_out_end_array(call->out);
     return RPC_REPLY;
 }
 
 void rpc_print_anomalies(const struct profile *profile, struct buf *out)
 {
-    const char *separator = "";
     struct anomaly a;
 
-    buf_add_char(out, '[');
+    json_out_array(out, NULL);
     for (int metric = 0; metric < ANOMALY_METRIC_COUNT; metric++) {
         if (!anomaly_find(&profile->charts, (enum anomaly_metric)metric, &a))
             continue;
-        buf_printf(out, "%s{\"metric\":\"%s\",\"direction\":\"%s\"", separator, a.metric,
-                   a.is_high ? "high" : "low");
-        print_measured(out, ",\"value\":", true, a.value);
-        print_measured(out, ",\"usual\":", true, a.usual);
-        print_measured(out, ",\"limit\":", true, a.limit);
-        buf_printf(out, ",\"text\":\"%s\"}", a.text);
-        separator = ",";
+        json_out_object(out, NULL);
+        json_out_text(out, "metric", a.metric);
+        json_out_text(out, "direction", a.is_high ? "high" : "low");
+        json_out_number(out, "value", a.value);
+        json_out_number(out, "usual", a.usual);
+        json_out_number(out, "limit", a.limit);
+        json_out_text(out, "text", a.text);
+        json_out_end_object(out);
     }
-    buf_add_char(out, ']');
+    json_out_end_array(out);
 }
 
 static enum rpc_outcome get_metrics_export(struct rpc_call *call)
@@ -215,7 +210,7 @@ static enum rpc_outcome get_metrics_export(struct rpc_call *call)
 
     if (r < 0)
         return rpc_error_storage(call, r);
-    buf_add_json_string(call->out, text.data, text.len);
+    json_out_string(call->out, NULL, text.data, text.len);
     return RPC_REPLY;
 }
 

@@ -2,6 +2,7 @@
 /* Agents' questions, and their answers. */
 #include <stdio.h>
 
+#include "common/json_out.h"
 #include "rpc/method.h"
 
 #define END                                                                                        \
@@ -49,7 +50,9 @@ static enum rpc_outcome answer_permission(struct rpc_call *call)
         return rpc_error_field(call, "optionId", "must be one of the options that are offered");
     if (r)
         return rpc_error(call, RPC_CONFLICT, "permission \"%s\" has been answered", id);
-    buf_add_text(call->out, "{\"success\":true}");
+    json_out_object(call->out, NULL);
+    json_out_bool(call->out, "success", true);
+    json_out_end_object(call->out);
     return RPC_REPLY;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/alloc.h"
+#include "common/json_out.h"
 #include "rpc/task_params.h"
 
 #define NAME                                                                                       \
@@ -31,20 +32,15 @@ static enum rpc_outcome done(struct rpc_call *call, int r)
     return r < 0 ? rpc_error_storage(call, r) : RPC_REPLY;
 }
 
-/* Calls `print` for each visible profile, with commas between. */
+/* Calls `print` for each visible profile. */
 static int print_each(struct rpc_call *call,
                       int (*print)(struct rpc_call *call, const struct profile *profile))
 {
-    const char *separator = "";
-
     for_each_profile (profile, call->engine) {
-        int r;
+        int r = print(call, profile);
 
-        buf_add_text(call->out, separator);
-        r = print(call, profile);
         if (r < 0)
             return r;
-        separator = ",";
     }
     return 0;
 }
@@ -53,9 +49,9 @@ static enum rpc_outcome get_profile_states(struct rpc_call *call)
 {
     int r;
 
-    buf_add_char(call->out, '[');
+    json_out_array(call->out, NULL);
     r = print_each(call, rpc_print_state);
-    buf_add_char(call->out, ']');
+    json_out_end_array(call->out);
     return done(call, r);
 }
 
@@ -77,7 +73,7 @@ static enum rpc_outcome get_profile_metrics(struct rpc_call *call)
 
 static int print_named_metrics(struct rpc_call *call, const struct profile *profile)
 {
-    buf_printf(call->out, "\"%s\":", profile->config.name);
+    json_out_key(call->out, profile->config.name);
     return rpc_print_metrics(call, profile, rpc_get_range(call));
 }
 
@@ -85,9 +81,9 @@ static enum rpc_outcome get_all_profile_metrics(struct rpc_call *call)
 {
     int r;
 
-    buf_add_char(call->out, '{');
+    json_out_object(call->out, NULL);
     r = print_each(call, print_named_metrics);
-    buf_add_char(call->out, '}');
+    json_out_end_object(call->out);
     return done(call, r);
 }
 
@@ -95,15 +91,16 @@ static int print_with_state(struct rpc_call *call, const struct profile *profile
 {
     int r;
 
-    buf_add_text(call->out, "{\"profile\":");
+    json_out_object(call->out, NULL);
+    json_out_key(call->out, "profile");
     rpc_print_profile(profile, call->out);
-    buf_add_text(call->out, ",\"state\":");
+    json_out_key(call->out, "state");
     r = rpc_print_state(call, profile);
     if (r < 0)
         return r;
-    buf_add_text(call->out, ",\"metrics\":");
+    json_out_key(call->out, "metrics");
     r = rpc_print_metrics(call, profile, rpc_get_range(call));
-    buf_add_char(call->out, '}');
+    json_out_end_object(call->out);
     return r;
 }
 
@@ -111,9 +108,9 @@ static enum rpc_outcome get_profiles_with_states(struct rpc_call *call)
 {
     int r;
 
-    buf_add_char(call->out, '[');
+    json_out_array(call->out, NULL);
     r = print_each(call, print_with_state);
-    buf_add_char(call->out, ']');
+    json_out_end_array(call->out);
     return done(call, r);
 }
 
@@ -159,14 +156,12 @@ static enum rpc_outcome get_profile_task_queue(struct rpc_call *call)
             return rpc_error_storage(call, r);
         position = pending.position ? pending.position + 1 : 0;
     }
-    buf_add_char(call->out, '[');
+    json_out_array(call->out, NULL);
     r = engine_list_queue(call->engine, profile, after_id ? &after : NULL, &page, &tasks);
     for (size_t i = 0; i < tasks.count && r >= 0 && call->out->len <= RPC_LIST_BYTES; i++) {
-        if (i)
-            buf_add_char(call->out, ',');
         r = rpc_print_task(call, &tasks.tasks[i], position ? position++ : -1);
     }
-    buf_add_char(call->out, ']');
+    json_out_end_array(call->out);
     return done(call, r < 0 ? r : 0);
 }
 
@@ -193,9 +188,11 @@ static enum rpc_outcome update_profile_status(struct rpc_call *call)
     r = engine_set_active(call->engine, profile, is_active);
     if (r < 0)
         return rpc_error_storage(call, r);
-    buf_add_text(call->out, "{\"success\":true,\"state\":");
+    json_out_object(call->out, NULL);
+    json_out_bool(call->out, "success", true);
+    json_out_key(call->out, "state");
     r = rpc_print_state(call, profile);
-    buf_add_char(call->out, '}');
+    json_out_end_object(call->out);
     return done(call, r);
 }
 
@@ -217,17 +214,34 @@ static enum rpc_outcome get_best_profile_for_task(struct rpc_call *call)
 
     admission_from_json(json_get(call->params, "task"), &task, &admission);
     fit = engine_route(call->engine, &admission, &candidates, &count);
-    buf_add_text(call->out, "{\"bestProfile\":");
+    json_out_object(call->out, NULL);
+    json_out_key(call->out, "bestProfile");
     if (fit)
         rpc_print_profile(candidates[0].profile, call->out);
     else
-        buf_add_text(call->out, "null");
+        json_out_null(call->out, NULL);
     engine_print_decision(candidates, count, fit, NULL, call->out);
-    buf_add_char(call->out, '}');
+    json_out_end_object(call->out);
     return RPC_REPLY;
 }
 
 #define SHORT_QUEUE 100 /* tasks; an assignment's reply tells the place only up to here */
+
+/* `position` as for rpc_print_task(). */
+static enum rpc_outcome reply_assigned(struct rpc_call *call, const struct task *task,
+                                       bool is_deduplicated, int64_t position)
+{
+    int r;
+
+    json_out_object(call->out, NULL);
+    json_out_bool(call->out, "success", true);
+    if (is_deduplicated)
+        json_out_bool(call->out, "deduplicated", true);
+    json_out_key(call->out, "task");
+    r = rpc_print_task(call, task, position);
+    json_out_end_object(call->out);
+    return done(call, r);
+}
 
 static enum rpc_outcome assign(struct rpc_call *call, struct profile *profile,
                                struct engine_admission *admission)
@@ -250,14 +264,8 @@ static enum rpc_outcome assign(struct rpc_call *call, struct profile *profile,
                  (long long)admission->depends_on[admission->missing]);
         return rpc_error_field(call, field, reason);
     }
-    buf_add_text(call->out, "{\"success\":true,");
-    if (r == ENGINE_DEDUPLICATED)
-        buf_add_text(call->out, "\"deduplicated\":true,");
-    buf_add_text(call->out, "\"task\":");
-    r = rpc_print_task(call, admission->task,
-                       profile_waiting(admission->profile) > SHORT_QUEUE ? -1 : 0);
-    buf_add_char(call->out, '}');
-    return done(call, r);
+    return reply_assigned(call, admission->task, r == ENGINE_DEDUPLICATED,
+                          profile_waiting(admission->profile) > SHORT_QUEUE ? -1 : 0);
 }
 
 static const struct param assign_params[] = {
@@ -318,12 +326,8 @@ static enum rpc_outcome submit_task(struct rpc_call *call)
         r = engine_get_task_by_key(call->engine, task.key, &first);
         if (r < 0)
             return rpc_error_storage(call, r);
-        if (r == 0) {
-            buf_add_text(call->out, "{\"success\":true,\"deduplicated\":true,\"task\":");
-            r = rpc_print_task(call, &first, 0);
-            buf_add_char(call->out, '}');
-            return done(call, r);
-        }
+        if (r == 0)
+            return reply_assigned(call, &first, true, 0);
     }
     fit = engine_route(call->engine, &admission, &candidates, &count);
     if (!fit) {
@@ -334,9 +338,10 @@ static enum rpc_outcome submit_task(struct rpc_call *call)
                          count ? candidates[0].profile->config.name : "none is configured",
                          count ? ": " : "", count ? candidates[0].reason : "");
     }
-    buf_printf(&routing, "{\"bestProfile\":\"%s\"", candidates[0].profile->config.name);
+    json_out_object(&routing, NULL);
+    json_out_text(&routing, "bestProfile", candidates[0].profile->config.name);
     engine_print_decision(candidates, count, fit, NULL, &routing);
-    buf_add_char(&routing, '}');
+    json_out_end_object(&routing);
     task.routing = buf_take(&routing);
     return assign(call, candidates[0].profile, &admission);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/alloc.h"
+#include "common/json_out.h"
 #include "engine/event.h"
 #include "rpc/connection.h"
 
@@ -23,9 +24,7 @@ static void add_reason(struct buf *reasons, const char *format, ...)
     va_start(args, format);
     vsnprintf(reason, sizeof(reason), format, args);
     va_end(args);
-    if (reasons->len)
-        buf_add_char(reasons, ',');
-    buf_add_json_text(reasons, reason);
+    json_out_text(reasons, NULL, reason);
 }
 
 /* What is wrong with acpd itself. */
@@ -62,19 +61,16 @@ static enum profile_health judge_daemon(const struct engine *engine, struct buf 
 
 static void print_profiles_health(const struct engine *engine, struct buf *out)
 {
-    const char *separator = "";
-
-    buf_add_text(out, ",\"profiles\":{");
+    json_out_object(out, "profiles");
     for_each_profile (p, engine) {
-        buf_printf(out, "%s\"%s\":{\"health\":\"%s\",\"healthReason\":", separator, p->config.name,
-                   profile_health_name(p->health));
-        buf_add_json_text(out, p->health_reason[0] ? p->health_reason : NULL);
-        buf_add_text(out, ",\"anomalies\":");
+        json_out_object(out, p->config.name);
+        json_out_text(out, "health", profile_health_name(p->health));
+        json_out_text(out, "healthReason", p->health_reason[0] ? p->health_reason : NULL);
+        json_out_key(out, "anomalies");
         rpc_print_anomalies(p, out);
-        buf_add_char(out, '}');
-        separator = ",";
+        json_out_end_object(out);
     }
-    buf_add_char(out, '}');
+    json_out_end_object(out);
 }
 
 static void print_storage_health(const struct engine *engine, struct buf *out)
@@ -82,14 +78,14 @@ static void print_storage_health(const struct engine *engine, struct buf *out)
     struct engine_storage storage;
 
     engine_get_storage(engine, &storage);
-    buf_printf(out, ",\"storage\":{\"type\":\"sqlite\",\"status\":\"%s\",\"error\":",
-               storage.error[0] ? "failing" : "ok");
-    buf_add_json_text(out, storage.error[0] ? storage.error : NULL);
-    buf_printf(out, ",\"sizeBytes\":%lld,\"lastCommitAt\":", (long long)storage.size);
-    buf_add_json_time(out, storage.last_commit);
-    buf_add_text(out, ",\"commitDuration\":");
-    buf_add_json_number(out, (double)storage.commit_us / 1e6);
-    buf_add_char(out, '}');
+    json_out_object(out, "storage");
+    json_out_text(out, "type", "sqlite");
+    json_out_text(out, "status", storage.error[0] ? "failing" : "ok");
+    json_out_text(out, "error", storage.error[0] ? storage.error : NULL);
+    json_out_int(out, "sizeBytes", storage.size);
+    json_out_time(out, "lastCommitAt", storage.last_commit);
+    json_out_number(out, "commitDuration", (double)storage.commit_us / 1e6);
+    json_out_end_object(out);
 }
 
 static void print_loop_health(const struct engine *engine, struct buf *out)
@@ -97,12 +93,13 @@ static void print_loop_health(const struct engine *engine, struct buf *out)
     struct engine_storage storage;
 
     engine_get_storage(engine, &storage);
-    buf_printf(out, ",\"loop\":{\"passes\":%llu,\"commits\":%llu,\"lag\":",
-               (unsigned long long)engine_pass(engine), (unsigned long long)storage.commits);
-    buf_add_json_number(out, engine_lag(engine));
-    buf_printf(out, ",\"stopping\":%s,\"canLaunch\":%s}",
-               engine_is_stopping(engine) ? "true" : "false",
-               engine_can_launch(engine) ? "true" : "false");
+    json_out_object(out, "loop");
+    json_out_int(out, "passes", (int64_t)engine_pass(engine));
+    json_out_int(out, "commits", (int64_t)storage.commits);
+    json_out_number(out, "lag", engine_lag(engine));
+    json_out_bool(out, "stopping", engine_is_stopping(engine));
+    json_out_bool(out, "canLaunch", engine_can_launch(engine));
+    json_out_end_object(out);
 }
 
 static enum rpc_outcome get_health(struct rpc_call *call)
@@ -110,6 +107,7 @@ static enum rpc_outcome get_health(struct rpc_call *call)
     const struct engine *engine = call->engine;
     CLEANUP(buf_deinit) struct buf reasons = {0};
     enum profile_health worst = judge_daemon(engine, &reasons);
+    struct buf *out = call->out;
 
     for_each_profile (p, engine) {
         if (p->health == HEALTH_HEALTHY)
@@ -117,16 +115,19 @@ static enum rpc_outcome get_health(struct rpc_call *call)
         worst = worst == HEALTH_HEALTHY ? HEALTH_DEGRADED : worst;
         add_reason(&reasons, "profile %s: %s", p->config.name, p->health_reason);
     }
-    buf_printf(call->out, "{\"status\":\"%s\",\"reasons\":[", profile_health_name(worst));
-    buf_add(call->out, reasons.data, reasons.len);
-    buf_add_text(call->out, "],\"updateInterval\":");
-    buf_add_json_number(call->out, (double)engine_settings(engine)->update_interval_ms / 1000);
-    buf_printf(call->out, ",\"version\":\"" ACPD_VERSION "\",\"demo\":%s",
-               engine_settings(engine)->is_demo ? "true" : "false");
-    print_profiles_health(engine, call->out);
-    print_storage_health(engine, call->out);
-    print_loop_health(engine, call->out);
-    buf_add_char(call->out, '}');
+    json_out_object(out, NULL);
+    json_out_text(out, "status", profile_health_name(worst));
+    json_out_array(out, "reasons");
+    json_out_raw_bytes(out, NULL, reasons.data, reasons.len);
+    json_out_end_array(out);
+    json_out_number(out, "updateInterval",
+                    (double)engine_settings(engine)->update_interval_ms / 1000);
+    json_out_text(out, "version", ACPD_VERSION);
+    json_out_bool(out, "demo", engine_settings(engine)->is_demo);
+    print_profiles_health(engine, out);
+    print_storage_health(engine, out);
+    print_loop_health(engine, out);
+    json_out_end_object(out);
     return RPC_REPLY;
 }
 
@@ -141,7 +142,9 @@ static enum rpc_outcome reload_config(struct rpc_call *call)
     }
     if (r < 0)
         return rpc_error_storage(call, r);
-    buf_add_text(call->out, "{\"success\":true}");
+    json_out_object(call->out, NULL);
+    json_out_bool(call->out, "success", true);
+    json_out_end_object(call->out);
     return RPC_REPLY;
 }
 
@@ -173,9 +176,9 @@ static enum rpc_outcome subscribe(struct rpc_call *call)
         return rpc_error(call, RPC_INVALID_REQUEST, "a subscription needs an id");
     call->has_subscribed = true;
     subscription_start(call->connection, profiles, count, rpc_get_int(call, "after", -1));
-    buf_add_text(call->out, "{\"seq\":");
-    buf_add_int(call->out, engine_events(call->engine)->next - 1);
-    buf_add_char(call->out, '}');
+    json_out_object(call->out, NULL);
+    json_out_int(call->out, "seq", engine_events(call->engine)->next - 1);
+    json_out_end_object(call->out);
     return RPC_REPLY;
 }
 

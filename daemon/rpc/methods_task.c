@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/json_out.h"
 #include "rpc/task_params.h"
 
 #define ID                                                                                         \
@@ -65,11 +66,8 @@ static int print_page(struct rpc_call *call, const struct task_list *tasks, bool
     size_t i = 0;
     int r = 0;
 
-    for (; i < tasks->count && r >= 0 && (!i || call->out->len <= RPC_LIST_BYTES); i++) {
-        if (i)
-            buf_add_char(call->out, ',');
+    for (; i < tasks->count && r >= 0 && (!i || call->out->len <= RPC_LIST_BYTES); i++)
         r = rpc_print_task(call, &tasks->tasks[i], -1);
-    }
     *ret_next = i && (has_more || i < tasks->count) ? tasks->tasks[i - 1].id : 0;
     return r;
 }
@@ -96,18 +94,19 @@ static enum rpc_outcome list_tasks(struct rpc_call *call)
     }
     if (status)
         task_status_parse(status, &filter.status);
-    buf_add_text(call->out, "{\"tasks\":[");
+    json_out_object(call->out, NULL);
+    json_out_array(call->out, "tasks");
     r = engine_list_tasks(call->engine, &filter, &tasks, &has_more);
     if (r >= 0)
         r = print_page(call, &tasks, has_more, &next);
     if (r < 0)
         return rpc_error_storage(call, r);
-    buf_add_text(call->out, "],\"next\":");
+    json_out_end_array(call->out);
     if (next)
-        buf_add_int(call->out, next);
+        json_out_int(call->out, "next", next);
     else
-        buf_add_text(call->out, "null");
-    buf_add_char(call->out, '}');
+        json_out_null(call->out, "next");
+    json_out_end_object(call->out);
     return RPC_REPLY;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/alloc.h"
+#include "common/json_out.h"
 #include "rpc/connection.h"
 
 #define WAITING_MAX 100  /* claims of one connection */
@@ -134,14 +135,18 @@ static enum rpc_outcome claim_task(struct rpc_call *call)
     if (r == ENGINE_NOT_FOUND) {
         if (engine_now(engine)->mono < call->deadline)
             return delay(call, wait);
-        buf_add_text(call->out, "{\"task\":null}");
+        json_out_object(call->out, NULL);
+        json_out_null(call->out, "task");
+        json_out_end_object(call->out);
         return RPC_REPLY;
     }
     call->claimed_id = call->task_id = task->id;
     call->claimed_token = STEAL(token);
-    buf_add_text(call->out, "{\"task\":");
+    json_out_object(call->out, NULL);
+    json_out_key(call->out, "task");
     engine_print_task(engine, task, NULL, call->out);
-    buf_printf(call->out, ",\"lease\":\"%s\"}", call->claimed_token);
+    json_out_text(call->out, "lease", call->claimed_token);
+    json_out_end_object(call->out);
     return RPC_REPLY;
 }
 
@@ -167,9 +172,10 @@ static enum rpc_outcome extend_lease(struct rpc_call *call)
 
     if (r)
         return refused(call, r, id);
-    buf_add_text(call->out, "{\"success\":true,\"expiresAt\":");
-    buf_add_json_time(call->out, until);
-    buf_add_char(call->out, '}');
+    json_out_object(call->out, NULL);
+    json_out_bool(call->out, "success", true);
+    json_out_time(call->out, "expiresAt", until);
+    json_out_end_object(call->out);
     return RPC_REPLY;
 }
 

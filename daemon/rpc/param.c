@@ -7,6 +7,7 @@
 
 #include "common/alloc.h"
 #include "common/clock.h"
+#include "common/json_out.h"
 #include "core/word.h"
 
 static bool fail(struct param_error *error, const char *field, const char *format, ...)
@@ -277,89 +278,128 @@ static void print_bounds(const struct param *param, struct buf *out)
 {
     if (param->min == 0 && param->max == 0)
         return;
-    buf_add_text(out, ",\"minimum\":");
-    buf_add_json_number(out, param->min);
-    buf_add_text(out, ",\"maximum\":");
-    buf_add_json_number(out, param->max);
+    json_out_number(out, "minimum", param->min);
+    json_out_number(out, "maximum", param->max);
 }
 
 static void print_object_schema(const struct param *params, const struct settings *settings,
                                 struct buf *out)
 {
-    const char *separator = "";
-
-    buf_add_text(out, "\"type\":\"object\",\"additionalProperties\":false,\"properties\":{");
+    json_out_text(out, "type", "object");
+    json_out_bool(out, "additionalProperties", false);
+    json_out_object(out, "properties");
     for (const struct param *p = params; p->type != PARAM_END; p++) {
-        buf_printf(out, "%s\"%s\":", separator, p->name);
+        json_out_key(out, p->name);
         param_print_schema(p, settings, out);
-        separator = ",";
     }
-    buf_add_text(out, "},\"required\":[");
-    separator = "";
-    for (const struct param *p = params; p->type != PARAM_END; p++) {
-        if (!p->is_required)
-            continue;
-        buf_printf(out, "%s\"%s\"", separator, p->name);
-        separator = ",";
+    json_out_end_object(out);
+    json_out_array(out, "required");
+    for (const struct param *p = params; p->type != PARAM_END; p++)
+        if (p->is_required)
+            json_out_text(out, NULL, p->name);
+    json_out_end_array(out);
+}
+
+static void print_word_schema(struct buf *out)
+{
+    json_out_text(out, "type", "string");
+    json_out_text(out, "pattern", "^" WORD_PATTERN "$");
+}
+
+static void print_string_schema(bool may_be_empty, size_t max_bytes, struct buf *out)
+{
+    json_out_text(out, "type", "string");
+    if (!may_be_empty)
+        json_out_int(out, "minLength", 1);
+    if (max_bytes)
+        json_out_int(out, "maxLength", (int64_t)max_bytes);
+}
+
+static void print_texts_schema(const struct param *param, struct buf *out)
+{
+    json_out_text(out, "type", "object");
+    json_out_int(out, "maxProperties", TEXTS_MAX);
+    json_out_object(out, "additionalProperties");
+    print_string_schema(false, param->max_bytes, out);
+    json_out_end_object(out);
+}
+
+static void print_words_schema(struct buf *out)
+{
+    json_out_text(out, "type", "array");
+    json_out_int(out, "maxItems", WORDS_MAX);
+    json_out_object(out, "items");
+    print_word_schema(out);
+    json_out_end_object(out);
+}
+
+static void print_ids_schema(struct buf *out)
+{
+    json_out_text(out, "type", "array");
+    json_out_int(out, "maxItems", RPC_IDS_MAX);
+    json_out_object(out, "items");
+    json_out_text(out, "type", "integer");
+    json_out_int(out, "minimum", 1);
+    json_out_end_object(out);
+}
+
+static void print_time_schema(const struct param *param, struct buf *out)
+{
+    if (param->takes_null) {
+        json_out_array(out, "type");
+        json_out_text(out, NULL, "string");
+        json_out_text(out, NULL, "null");
+        json_out_end_array(out);
+    } else {
+        json_out_text(out, "type", "string");
     }
-    buf_add_char(out, ']');
+    json_out_text(out, "format", "date-time");
+}
+
+static void print_enum_schema(const struct param *param, struct buf *out)
+{
+    json_out_array(out, "enum");
+    for (size_t i = 0; param->values[i]; i++)
+        json_out_text(out, NULL, param->values[i]);
+    json_out_end_array(out);
 }
 
 void param_print_schema(const struct param *param, const struct settings *settings, struct buf *out)
 {
-    buf_add_text(out, "{\"description\":");
-    buf_add_json_text(out, param->doc);
-    if (param->type != PARAM_ANY)
-        buf_add_char(out, ',');
+    json_out_object(out, NULL);
+    json_out_text(out, "description", param->doc);
     switch (param->type) {
     case PARAM_STRING:
-        buf_add_text(out, "\"type\":\"string\"");
-        if (!param->may_be_empty)
-            buf_add_text(out, ",\"minLength\":1");
-        if (max_bytes(param, settings))
-            buf_printf(out, ",\"maxLength\":%zu", max_bytes(param, settings));
+        print_string_schema(param->may_be_empty, max_bytes(param, settings), out);
         break;
     case PARAM_WORD:
-        buf_add_text(out, "\"type\":\"string\",\"pattern\":\"^" WORD_PATTERN "$\"");
+        print_word_schema(out);
         break;
     case PARAM_WORDS:
-        buf_printf(out,
-                   "\"type\":\"array\",\"maxItems\":%d,\"items\":{\"type\":\"string\","
-                   "\"pattern\":\"^" WORD_PATTERN "$\"}",
-                   WORDS_MAX);
+        print_words_schema(out);
         break;
     case PARAM_IDS:
-        buf_printf(out,
-                   "\"type\":\"array\",\"maxItems\":%d,\"items\":{\"type\":\"integer\","
-                   "\"minimum\":1}",
-                   RPC_IDS_MAX);
+        print_ids_schema(out);
         break;
     case PARAM_TEXTS:
-        buf_printf(out,
-                   "\"type\":\"object\",\"maxProperties\":%d,\"additionalProperties\":"
-                   "{\"type\":\"string\",\"minLength\":1,\"maxLength\":%zu}",
-                   TEXTS_MAX, param->max_bytes);
+        print_texts_schema(param, out);
         break;
     case PARAM_INTEGER:
-        buf_add_text(out, "\"type\":\"integer\"");
+        json_out_text(out, "type", "integer");
         print_bounds(param, out);
         break;
     case PARAM_NUMBER:
-        buf_add_text(out, "\"type\":\"number\"");
+        json_out_text(out, "type", "number");
         print_bounds(param, out);
         break;
     case PARAM_BOOLEAN:
-        buf_add_text(out, "\"type\":\"boolean\"");
+        json_out_text(out, "type", "boolean");
         break;
     case PARAM_TIME:
-        buf_printf(out, "\"type\":%s,\"format\":\"date-time\"",
-                   param->takes_null ? "[\"string\",\"null\"]" : "\"string\"");
+        print_time_schema(param, out);
         break;
     case PARAM_ENUM:
-        buf_add_text(out, "\"enum\":[");
-        for (size_t i = 0; param->values[i]; i++)
-            buf_printf(out, "%s\"%s\"", i ? "," : "", param->values[i]);
-        buf_add_char(out, ']');
+        print_enum_schema(param, out);
         break;
     case PARAM_OBJECT:
         print_object_schema(param->fields, settings, out);
@@ -368,5 +408,5 @@ void param_print_schema(const struct param *param, const struct settings *settin
     case PARAM_END:
         break;
     }
-    buf_add_char(out, '}');
+    json_out_end_object(out);
 }

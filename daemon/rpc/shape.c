@@ -2,6 +2,7 @@
 #include "rpc/shape.h"
 
 #include "common/alloc.h"
+#include "common/json_out.h"
 
 const struct shape shape_any = {SHAPE_ANY};
 const struct shape shape_boolean = {SHAPE_BOOLEAN};
@@ -15,47 +16,73 @@ const struct shape shape_strings = {SHAPE_ARRAY, .of = &shape_string};
 
 static void print_schema(const struct shape *shape, bool is_nullable, struct buf *out);
 
+static void print_reference(const struct shape *shape, struct buf *out)
+{
+    json_out_printf(out, "$ref", "#/components/schemas/%s", shape->name);
+}
+
 /* What stands for the shape where it is used, without the braces. */
 static void print_use(const struct shape *shape, bool is_nullable, struct buf *out)
 {
-    if (!shape->name)
+    if (!shape->name) {
         print_schema(shape, is_nullable, out);
-    else if (is_nullable)
-        buf_printf(out, "\"anyOf\":[{\"$ref\":\"#/components/schemas/%s\"},{\"type\":\"null\"}]",
-                   shape->name);
-    else
-        buf_printf(out, "\"$ref\":\"#/components/schemas/%s\"", shape->name);
+        return;
+    }
+    if (!is_nullable) {
+        print_reference(shape, out);
+        return;
+    }
+    json_out_array(out, "anyOf");
+    json_out_object(out, NULL);
+    print_reference(shape, out);
+    json_out_end_object(out);
+    json_out_object(out, NULL);
+    json_out_text(out, "type", "null");
+    json_out_end_object(out);
+    json_out_end_array(out);
+}
+
+static void print_use_as(const char *name, const struct shape *shape, bool is_nullable,
+                         struct buf *out)
+{
+    json_out_object(out, name);
+    print_use(shape, is_nullable, out);
+    json_out_end_object(out);
 }
 
 static void print_type(const char *type, bool is_nullable, struct buf *out)
 {
-    buf_printf(out, is_nullable ? "\"type\":[\"%s\",\"null\"]" : "\"type\":\"%s\"", type);
+    if (!is_nullable) {
+        json_out_text(out, "type", type);
+        return;
+    }
+    json_out_array(out, "type");
+    json_out_text(out, NULL, type);
+    json_out_text(out, NULL, "null");
+    json_out_end_array(out);
 }
 
 static void print_enum(const struct shape *shape, bool is_nullable, struct buf *out)
 {
     print_type("string", is_nullable, out);
-    buf_add_text(out, ",\"enum\":[");
+    json_out_array(out, "enum");
     for (size_t i = 0; shape->values[i]; i++)
-        buf_printf(out, "%s\"%s\"", i ? "," : "", shape->values[i]);
-    buf_add_text(out, is_nullable ? ",null]" : "]");
+        json_out_text(out, NULL, shape->values[i]);
+    if (is_nullable)
+        json_out_null(out, NULL);
+    json_out_end_array(out);
 }
 
 static void print_map(const struct shape *shape, struct buf *out)
 {
     if (!shape->values) {
-        buf_add_text(out, ",\"additionalProperties\":{");
-        print_use(shape->of, shape->has_nulls, out);
-        buf_add_char(out, '}');
+        print_use_as("additionalProperties", shape->of, shape->has_nulls, out);
         return;
     }
-    buf_add_text(out, ",\"properties\":{");
-    for (size_t i = 0; shape->values[i]; i++) {
-        buf_printf(out, "%s\"%s\":{", i ? "," : "", shape->values[i]);
-        print_use(shape->of, shape->has_nulls, out);
-        buf_add_char(out, '}');
-    }
-    buf_add_char(out, '}');
+    json_out_object(out, "properties");
+    for (size_t i = 0; shape->values[i]; i++)
+        print_use_as(shape->values[i], shape->of, shape->has_nulls, out);
+    json_out_end_object(out);
 }
 
 static void print_member(const struct shape_member *member, struct buf *out)
@@ -67,43 +94,31 @@ static void print_member(const struct shape_member *member, struct buf *out)
         buf_printf(&doc, "; null %s", member->null);
     if (member->absent)
         buf_printf(&doc, "; absent %s", member->absent);
-    buf_printf(out, "\"%s\":{\"description\":", member->name);
-    buf_add_json_string(out, doc.data, doc.len);
-    if (member->shape->kind != SHAPE_ANY) {
-        buf_add_char(out, ',');
-        print_use(member->shape, member->null, out);
-    }
-    buf_add_char(out, '}');
+    json_out_object(out, member->name);
+    json_out_string(out, "description", doc.data, doc.len);
+    print_use(member->shape, member->null, out);
+    json_out_end_object(out);
 }
 
 static void print_members(const struct shape_member *members, struct buf *out)
 {
-    const char *separator = "";
-
-    buf_add_text(out, ",\"properties\":{");
-    for (const struct shape_member *m = members; m->name; m++) {
-        buf_add_text(out, m == members ? "" : ",");
+    json_out_object(out, "properties");
+    for (const struct shape_member *m = members; m->name; m++)
         print_member(m, out);
-    }
-    buf_add_text(out, "},\"required\":[");
-    for (const struct shape_member *m = members; m->name; m++) {
-        if (m->absent)
-            continue;
-        buf_printf(out, "%s\"%s\"", separator, m->name);
-        separator = ",";
-    }
-    buf_add_char(out, ']');
+    json_out_end_object(out);
+    json_out_array(out, "required");
+    for (const struct shape_member *m = members; m->name; m++)
+        if (!m->absent)
+            json_out_text(out, NULL, m->name);
+    json_out_end_array(out);
 }
 
 static void print_choices(const struct shape *shape, struct buf *out)
 {
-    buf_add_text(out, "\"oneOf\":[");
-    for (size_t i = 0; shape->choices[i]; i++) {
-        buf_add_text(out, i ? ",{" : "{");
-        print_use(shape->choices[i], false, out);
-        buf_add_char(out, '}');
-    }
-    buf_add_char(out, ']');
+    json_out_array(out, "oneOf");
+    for (size_t i = 0; shape->choices[i]; i++)
+        print_use_as(NULL, shape->choices[i], false, out);
+    json_out_end_array(out);
 }
 
 /* The schema itself, without the braces. */
@@ -116,7 +131,7 @@ static void print_schema(const struct shape *shape, bool is_nullable, struct buf
         print_type("boolean", is_nullable, out);
         break;
     case SHAPE_TRUE:
-        buf_add_text(out, "\"const\":true");
+        json_out_bool(out, "const", true);
         break;
     case SHAPE_INTEGER:
         print_type("integer", is_nullable, out);
@@ -129,16 +144,14 @@ static void print_schema(const struct shape *shape, bool is_nullable, struct buf
         break;
     case SHAPE_TIME:
         print_type("string", is_nullable, out);
-        buf_add_text(out, ",\"format\":\"date-time\"");
+        json_out_text(out, "format", "date-time");
         break;
     case SHAPE_ENUM:
         print_enum(shape, is_nullable, out);
         break;
     case SHAPE_ARRAY:
         print_type("array", is_nullable, out);
-        buf_add_text(out, ",\"items\":{");
-        print_use(shape->of, shape->has_nulls, out);
-        buf_add_char(out, '}');
+        print_use_as("items", shape->of, shape->has_nulls, out);
         break;
     case SHAPE_MAP:
         print_type("object", is_nullable, out);
@@ -149,7 +162,7 @@ static void print_schema(const struct shape *shape, bool is_nullable, struct buf
         if (shape->members)
             print_members(shape->members, out);
         else
-            buf_add_text(out, ",\"additionalProperties\":true");
+            json_out_bool(out, "additionalProperties", true);
         break;
     case SHAPE_ONE_OF:
         print_choices(shape, out);
@@ -159,9 +172,7 @@ static void print_schema(const struct shape *shape, bool is_nullable, struct buf
 
 void shape_print(const struct shape *shape, struct buf *out)
 {
-    buf_add_char(out, '{');
-    print_use(shape, false, out);
-    buf_add_char(out, '}');
+    print_use_as(NULL, shape, false, out);
 }
 
 void shape_list_deinit(struct shape_list *list)
@@ -189,15 +200,14 @@ void shape_list_add(struct shape_list *list, const struct shape *shape)
 
 void shape_list_print(const struct shape_list *list, struct buf *out)
 {
-    buf_add_char(out, '{');
+    json_out_object(out, NULL);
     for (size_t i = 0; i < list->count; i++) {
         const struct shape *shape = list->shapes[i];
 
-        buf_printf(out, "%s\"%s\":{\"description\":", i ? "," : "", shape->name);
-        buf_add_json_text(out, shape->doc);
-        buf_add_char(out, ',');
+        json_out_object(out, shape->name);
+        json_out_text(out, "description", shape->doc);
         print_schema(shape, false, out);
-        buf_add_char(out, '}');
+        json_out_end_object(out);
     }
-    buf_add_char(out, '}');
+    json_out_end_object(out);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/alloc.h"
+#include "common/json_out.h"
 #include "engine/event.h"
 #include "rpc/connection.h"
 
@@ -42,20 +43,48 @@ bool subscription_is_active(const struct connection *connection)
     return !list_is_empty(&connection->subscription.link);
 }
 
+/* The value of `params` comes next. */
 static void start_event(struct buf *out)
 {
-    buf_add_text(out, "{\"jsonrpc\":\"2.0\",\"method\":\"event\",\"params\":");
+    json_out_object(out, NULL);
+    json_out_text(out, "jsonrpc", "2.0");
+    json_out_text(out, "method", "event");
+    json_out_key(out, "params");
+}
+
+static void end_event(struct buf *out)
+{
+    json_out_end_object(out);
+    buf_add_char(out, '\n');
 }
 
 static void add_gap(struct subscription *subscription, const struct event_log *events,
                     struct buf *out)
 {
     start_event(out);
-    buf_printf(out, "{\"seq\":%lld,\"type\":\"gap\",\"from\":%lld,\"to\":%lld}}\n",
-               (long long)events->first - 1, (long long)subscription->next,
-               (long long)events->first - 1);
+    json_out_object(out, NULL);
+    json_out_int(out, "seq", events->first - 1);
+    json_out_text(out, "type", "gap");
+    json_out_int(out, "from", subscription->next);
+    json_out_int(out, "to", events->first - 1);
+    json_out_end_object(out);
+    end_event(out);
     subscription->next = events->first;
     subscription->has_gap = false;
+}
+
+static void add_dropped(const struct subscription *subscription, const struct event_log *events,
+                        struct buf *out)
+{
+    start_event(out);
+    json_out_object(out, NULL);
+    json_out_int(out, "seq", subscription->next - 1);
+    json_out_text(out, "type", "dropped");
+    json_out_printf(out, "reason",
+                    "read too slowly: events up to %lld are no longer held; subscribe again",
+                    (long long)events->first - 1);
+    json_out_end_object(out);
+    end_event(out);
 }
 
 static bool is_wanted(const struct subscription *subscription, const struct event *event)
@@ -81,11 +110,7 @@ void subscription_pump(struct connection *connection)
     if (subscription->has_gap)
         add_gap(subscription, events, out);
     if (subscription->next < events->first) {
-        start_event(out);
-        buf_printf(out,
-                   "{\"seq\":%lld,\"type\":\"dropped\",\"reason\":\"read too slowly: events up to "
-                   "%lld are no longer held; subscribe again\"}}\n",
-                   (long long)subscription->next - 1, (long long)events->first - 1);
+        add_dropped(subscription, events, out);
         connection->is_closing = true;
         subscription_end(connection);
     } else {
@@ -96,7 +121,7 @@ void subscription_pump(struct connection *connection)
                 continue;
             start_event(out);
             engine_print_event(engine, event, out);
-            buf_add_text(out, "}\n");
+            end_event(out);
         }
     }
 }

@@ -6,6 +6,7 @@
 
 #include "common/alloc.h"
 #include "common/clock.h"
+#include "common/json_out.h"
 #include "common/strv.h"
 
 #define TITLE                                                                                      \
@@ -75,7 +76,7 @@ static void print_words(struct json_object *json, const char *member, struct buf
 {
     struct json_object *words = json_get(json, member);
 
-    buf_printf(body, ",\"%s\":%s", member, words ? json_compact(words) : "[]");
+    json_out_raw(body, member, words ? json_compact(words) : "[]");
 }
 
 /* The members that never change, in the order of the documentation. */
@@ -88,25 +89,18 @@ static char *print_body(struct json_object *json)
     struct json_object *options = json_get(json, "options");
     struct buf body = {0};
 
-    buf_add_text(&body, "\"title\":");
-    buf_add_json_string(&body, json_object_get_string(title),
-                        (size_t)json_object_get_string_len(title));
-    buf_add_text(&body, ",\"description\":");
-    buf_add_json_string(&body, json_object_get_string(description),
-                        description ? (size_t)json_object_get_string_len(description) : 0);
+    json_out_string(&body, "title", json_object_get_string(title),
+                    (size_t)json_object_get_string_len(title));
+    json_out_string(&body, "description", json_object_get_string(description),
+                    description ? (size_t)json_object_get_string_len(description) : 0);
     print_words(json, "capabilities", &body);
     print_words(json, "prefers", &body);
     print_words(json, "avoid", &body);
-    buf_add_text(&body, ",\"input\":");
-    buf_add_text(&body, input ? json_compact(input) : "null");
-    buf_add_text(&body, ",\"model\":");
-    buf_add_json_text(&body, json_get_string(json, "model"));
-    buf_add_text(&body, ",\"mode\":");
-    buf_add_json_text(&body, json_get_string(json, "mode"));
-    buf_add_text(&body, ",\"options\":");
-    buf_add_text(&body, options ? json_compact(options) : "null");
-    buf_add_text(&body, ",\"dependsOn\":");
-    buf_add_text(&body, depends_on ? json_compact(depends_on) : "[]");
+    json_out_raw(&body, "input", input ? json_compact(input) : NULL);
+    json_out_text(&body, "model", json_get_string(json, "model"));
+    json_out_text(&body, "mode", json_get_string(json, "mode"));
+    json_out_raw(&body, "options", options ? json_compact(options) : NULL);
+    json_out_raw(&body, "dependsOn", depends_on ? json_compact(depends_on) : "[]");
     return buf_take(&body);
 }
 
