@@ -154,7 +154,7 @@ def test_the_tables_of_names_have_each_of_them():
         return [name for row in tables_after(heading)[0] for name in re.findall("`([a-z_]+)`", row.split("|")[column])]
 
     assert sorted(names("Reasons to wait")) == sorted(schemas["PendingReason"]["enum"])
-    assert sorted(names("Classes of errors")) == sorted(schemas["ErrorClass"]["enum"])
+    assert sorted(names("Error classes")) == sorted(schemas["ErrorClass"]["enum"])
     assert names("Routing") == list(schemas["RoutingTerms"]["properties"])
     for status in schemas["TaskStatus"]["enum"]:
         assert status in PROTOCOL.split("### Status")[1].split("\n### ")[0], status
