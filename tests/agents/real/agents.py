@@ -65,8 +65,8 @@ AGENTS = [
                    "COPILOT_PROVIDER_API_KEY": "scripted", "COPILOT_MODEL": "{model}",
                    "COPILOT_OFFLINE": "true"},
         runner={"startTimeout": 120},
-        known={"rejected": (["completed"], "Its answer is \"Info: Operation cancelled by user\", "
-                                           "which is not the model's.")}),
+        known={"rejected": (["completed"], "Its answer is \"Info: Operation cancelled by user\" "
+                                           "instead of the model's.")}),
     Agent(
         "gemini", {"@google/gemini-cli": "0.61.0"}, ["gemini", "--acp"],
         env={"GEMINI_TELEMETRY_ENABLED": "false"},
@@ -79,8 +79,8 @@ AGENTS = [
                          "folderTrust": {"enabled": False}},
             "general": {"disableAutoUpdate": True}, "privacy": {"usageStatisticsEnabled": False}}},
         runner={"mode": "default"}, limit_timeout=600,
-        known={"limit": (["rate_limit"], "After six minutes, in which it repeats the request and "
-                                         "says nothing: it needs a `stallTimeout` of 400 s.")}),
+        known={"limit": (["rate_limit"], "After six minutes of silent retries; needs a "
+                                         "`stallTimeout` of 400 s.")}),
     Agent(
         "opencode", {"opencode-ai": "1.18.33"}, ["opencode", "acp"],
         env={"OPENCODE_DISABLE_AUTOUPDATE": "1", "OPENCODE_DISABLE_MODELS_FETCH": "1"},
@@ -94,8 +94,8 @@ AGENTS = [
                                        "limit": {"context": 100000, "output": 4000},
                                        "cost": {"input": 1, "output": 2}}}}}}},
         known={"stranger": (["exit", "completed"],
-                            "Without a login it asks a free model far away; `exit` when it cannot "
-                            "be reached.")}),
+                            "Without a login it uses a free remote model; `exit` if that is "
+                            "unreachable.")}),
     Agent(
         "pi", {"pi-acp": "0.0.34", "@earendil-works/pi-coding-agent": "1.6.0"}, ["pi-acp"],
         env={"PI_OFFLINE": "1", "PI_SKIP_VERSION_CHECK": "1"},
@@ -112,10 +112,10 @@ AGENTS = [
         known={"allowed": (["completed"], "It never asks."),
                "rejected": (["completed"], "It never asks."),
                "hiccup": (["completed"], "Its own remarks are part of the model's message."),
-               "limit": (["completed"], "It ends its turn as if it had done its work, and tells "
-                                        "its client nothing else."),
-               "login": (["completed"], "It ends its turn as if it had done its work, and tells "
-                                        "its client nothing else.")}),
+               "limit": (["completed"], "It ends its turn as if it had succeeded and reports "
+                                        "nothing else to its client."),
+               "login": (["completed"], "It ends its turn as if it had succeeded and reports "
+                                        "nothing else to its client.")}),
     Agent(
         "qwen", {"@qwen-code/qwen-code": "0.24.4"}, ["qwen", "--acp"],
         files={".qwen/settings.json": {"general": {"disableAutoUpdate": True},
@@ -126,7 +126,7 @@ AGENTS = [
             "security": {"auth": {"selectedType": "openai"}},
             "general": {"disableAutoUpdate": True}, "privacy": {"usageStatisticsEnabled": False}}},
         runner={"mode": "default"},
-        known={"limit": (["timeout"], "It repeats the request for ever and says nothing.")}),
+        known={"limit": (["timeout"], "It retries silently forever.")}),
     Agent(
         "cline", {"cline": "3.0.65"}, ["cline", "--acp"],
         env={"CLINE_NO_AUTO_UPDATE": "1"},
@@ -138,11 +138,10 @@ AGENTS = [
                     "updatedAt": "2026-01-01T00:00:00.000Z", "tokenSource": "manual",
                     "settings": {"provider": "openai-compatible", "apiKey": "scripted",
                                  "model": "{model}", "baseUrl": "{url}/v1"}}}}},
-        known={"silence": (["completed"], "It ends commands after 30 seconds.")}),
+        known={"silence": (["completed"], "It stops commands after 30 seconds.")}),
     Agent(
         "auggie", {"@augmentcode/auggie": "0.36.0"}, ["auggie", "--acp"],
-        known={"stranger": (["auth"], "It works with an account only: nothing points it at another "
-                                      "model.")}),
+        known={"stranger": (["auth"], "It needs an account and cannot be pointed at another model.")}),
 ]
 
 
