@@ -137,7 +137,7 @@ def main():
             time.sleep(0.05)
         fill(Client(path))
         print(f"{CONNECTIONS} connections, {AHEAD} requests ahead on each, {TASKS} tasks, {PROFILES} profiles\n")
-        print("| load | calls | median ms | 99 % ms | longest ms |\n|---|---:|---:|---:|---:|")
+        print("| load | calls | median ms | p99 ms | max ms |\n|---|---:|---:|---:|---:|")
         worst = 0
         for name, load in LOADS.items():
             waits = measure(path, load, options.seconds)

@@ -307,8 +307,8 @@ int main(int argc, char **argv)
         simulate(&scenarios[i], true, seeds, tasks, &warm);
         print_scenario(&scenarios[i], &results[i], &warm, seeds);
     }
-    printf("\nThe wait told at admission to tasks that had to wait, medians:\n\n"
-           "| scenario | waited s | off by s | relative | counting alone: off by s | relative |\n"
+    printf("\nThe wait predicted at admission for tasks that had to wait (medians):\n\n"
+           "| scenario | wait s | error s | relative | naive: error s | relative |\n"
            "|---|---:|---:|---:|---:|---:|\n");
     for (size_t i = 0; i < SCENARIOS; i++)
         print_eta(&scenarios[i], &results[i], seeds);
