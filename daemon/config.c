@@ -73,7 +73,7 @@ static int load_profile(struct json_object *object, size_t index, struct setting
     int r;
 
     if (!json_object_is_type(object, json_type_object))
-        return config_refuse(ret_error, "", "profiles", "must hold objects");
+        return config_refuse(ret_error, "", "profiles", "must contain objects");
     for (const struct config_row *row = config_profile_rows; row->key; row++)
         if (row->is_required && !json_get(object, row->key))
             return config_refuse(ret_error, prefix, row->key, "is required");
@@ -103,7 +103,8 @@ static int load_profile(struct json_object *object, size_t index, struct setting
     if (profile->runner.type == RUNNER_WORKER &&
         (profile->limits.memory || profile->limits.processes || profile->limits.cpu_ms ||
          profile->limits.open_files))
-        return config_refuse(ret_error, prefix, "limits", "a worker is no process of acpd's");
+        return config_refuse(ret_error, prefix, "limits",
+                             "cannot be set for a worker, which is not a process of acpd");
     for (size_t i = 0; i < index; i++)
         if (strcmp(settings->profiles[i].name, profile->name) == 0)
             return config_refuse(ret_error, prefix, "name", "duplicate profile name \"%s\"",

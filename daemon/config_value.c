@@ -116,7 +116,7 @@ static int set_words(const struct config_place *place, const struct config_row *
 
         if (!word || !word_is_valid(word))
             return config_refuse(place->error, place->prefix, row->key,
-                                 "must hold words of the form " WORD_PATTERN);
+                                 "must contain words of the form " WORD_PATTERN);
         if (row->words && !strv_contains((char *const *)row->words, word))
             return config_refuse(place->error, place->prefix, row->key,
                                  "\"%s\" is not one of %s and %s", word, row->words[0],
@@ -163,7 +163,7 @@ static int set_command(const struct config_place *place, const struct config_row
 
         if (!word || (i == 0 && !word[0]))
             return config_refuse(place->error, place->prefix, row->key,
-                                 "must hold strings, a program first");
+                                 "must contain strings, starting with the program");
         strv_push(command, xstrdup(word));
     }
     return 0;
@@ -182,7 +182,7 @@ static int set_env(const struct config_place *place, const struct config_row *ro
 
         if ((member && !text) || !name[0] || strchr(name, '='))
             return config_refuse(place->error, place->prefix, row->key,
-                                 "must hold strings or null under names without \"=\"");
+                                 "must map names without \"=\" to strings or null");
         strv_push(env, text ? xasprintf("%s=%s", name, text) : xstrdup(name));
     }
     return 0;
@@ -280,7 +280,8 @@ static int set_servers(const struct config_place *place, const struct config_row
         if (!server)
             return config_refuse(
                 place->error, place->prefix, row->key,
-                "must hold objects of name, command, args (an array of strings) and env (an object "
+                "must contain objects of name, command, args (an array of strings) and env (an "
+                "object "
                 "of strings), or of type (\"http\" or \"sse\"), name, url and headers (an object "
                 "of strings)");
         json_object_array_add(servers, server);
@@ -322,8 +323,8 @@ static int set_reuse(const struct config_place *place, const struct config_row *
 static int set_permissions(const struct config_place *place, const struct config_row *row,
                            struct json_object *value)
 {
-    static const char choices[] = "must be \"allow\", \"reject\" or \"ask\", or an object of "
-                                  "these by kind of tool";
+    static const char choices[] =
+        "must be \"allow\", \"reject\" or \"ask\", or an object that maps kinds of tools to these";
     struct permissions *permissions = (struct permissions *)((char *)place->base + row->offset);
     const char *name = plain_string(value);
     enum permission_policy policy;
@@ -342,7 +343,7 @@ static int set_permissions(const struct config_place *place, const struct config
         if (tool_kind_parse(key, &kind) < 0)
             return config_refuse(
                 place->error, place->prefix, row->key,
-                "\"%s\" is no kind of tool: read, edit, delete, move, search, execute, "
+                "\"%s\" is not a kind of tool: read, edit, delete, move, search, execute, "
                 "think, fetch, switch_mode, other",
                 key);
         if (!name || permission_policy_parse(name, &policy) < 0)
@@ -381,7 +382,7 @@ static int set_roles(const struct config_place *place, const struct config_row *
 
     if (!json_object_is_type(value, json_type_object) || !json_object_object_length(value))
         return config_refuse(place->error, place->prefix, row->key,
-                             "must be an object of roles by user, one at least");
+                             "must be an object that maps at least one user to a role");
     json_object_object_foreach(value, name, member)
     {
         struct role_entry entry = {0};
@@ -389,11 +390,11 @@ static int set_roles(const struct config_place *place, const struct config_row *
         int r = find_user(name, &entry);
 
         if (r == -ESRCH)
-            return config_refuse(place->error, place->prefix, row->key, "there is no user \"%s\"",
+            return config_refuse(place->error, place->prefix, row->key, "unknown user \"%s\"",
                                  name);
         if (r < 0)
             return config_refuse(place->error, place->prefix, row->key,
-                                 "\"%s\" is no user's number", name);
+                                 "\"%s\" is not a valid user number", name);
         if (!role || role_parse(role, &entry.role) < 0)
             return config_refuse(place->error, place->prefix, row->key,
                                  "must be \"read\", \"operate\" or \"none\" for each user");

@@ -114,7 +114,7 @@ static void finish(void)
     update("\"sessionUpdate\":\"usage_update\",\"used\":1200,\"size\":200000,\"cost\":"
            "{\"amount\":0.0012,\"currency\":\"USD\"}");
     say("message", "This is the demo agent that ships with acpd. ");
-    say("message", "It was asked:\n\n");
+    say("message", "The prompt was:\n\n");
     say("message", turn.prompt);
     end_turn("end_turn");
 }
@@ -158,11 +158,11 @@ static void step(void)
     } else if (turn.step == 2 && is_told("demo:die")) {
         exit(EXIT_SUCCESS);
     } else if (turn.step == 2 && is_told("demo:fail")) {
-        refuse(turn.id, -32603, "the demo agent was told to fail");
+        refuse(turn.id, -32603, "the demo agent failed as requested");
         free(STEAL(turn.id));
         free(STEAL(turn.prompt));
     } else if (turn.step == 2 && is_told("demo:limit")) {
-        refuse(turn.id, -32603, "rate limit exceeded, as the demo agent was told");
+        refuse(turn.id, -32603, "rate limit exceeded, as requested from the demo agent");
         free(STEAL(turn.id));
         free(STEAL(turn.prompt));
     } else if (turn.step == 2 && is_told("demo:refuse")) {

@@ -64,11 +64,11 @@ static void handle_signals(struct loop *loop)
         loop->reload_requested = false;
         loop->is_reloading = r == 0 || !error;
         if (r < 0 && !loop->storage_is_failing)
-            log_error("the configuration stays as it was: %s", error ? error : strerror(-r));
+            log_error("the configuration is unchanged: %s", error ? error : strerror(-r));
         free(error);
     }
     if (loop->stop_requested && !engine_is_stopping(loop->engine)) {
-        log_info("stopping: interrupting what runs");
+        log_info("stopping: interrupting running attempts");
         rpc_stop_accepting(loop->server);
         engine_stop(loop->engine);
     }
@@ -101,14 +101,14 @@ static void conclude(struct loop *loop, int r)
     loop->doubt_ends = 0;
     if (r >= 0) {
         if (r > 0 && loop->storage_is_failing)
-            log_info("the storage works again");
+            log_info("the storage is working again");
         loop->storage_is_failing &= r == 0;
         loop->is_reloading = false;
         return;
     }
     engine_get_storage(loop->engine, &storage);
     if (!loop->storage_is_failing)
-        log_error("the storage fails: %s; what was not acknowledged is dropped, and tried again",
+        log_error("the storage fails: %s; unacknowledged changes were rolled back; retrying",
                   storage.error);
     loop->storage_is_failing = true;
     loop->reload_requested |= loop->is_reloading;

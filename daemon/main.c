@@ -25,13 +25,14 @@ enum { EXIT_CONFIG = 78, EXIT_IN_USE = 75 }; /* sysexits.h */
 
 static const char usage[] =
     "Usage: acpd [OPTION]... [COMMAND]\n"
-    "Hands work to profiles of AI agents and programs, and loses none of it.\n"
+    "Distributes work to profiles of AI agents and programs, and loses none of it.\n"
     "\n"
-    "  --config FILE     the configuration; without it, and without a file in the default\n"
-    "                    place, three profiles run the demo agent\n"
+    "  --config FILE     the configuration (default: ~/.config/acpd/config.json, for root\n"
+    "                    /etc/acpd/config.json; without a file, three profiles run the demo\n"
+    "                    agent)\n"
     "  --socket PATH     where to listen (default: $XDG_RUNTIME_DIR/acpd.sock,\n"
-    "                    for root /run/acpd/acpd.sock); a socket that systemd passes takes its\n"
-    "                    place\n"
+    "                    for root /run/acpd/acpd.sock); a socket passed by systemd takes\n"
+    "                    precedence\n"
     "  --state-dir DIR   the database and the logs (default: ~/.local/state/acpd,\n"
     "                    for root /var/lib/acpd)\n"
     "  --check           check the configuration and the database, and exit\n"
@@ -40,10 +41,10 @@ static const char usage[] =
     "  --help            print this and exit\n"
     "\n"
     "Commands:\n"
-    "  backup FILE       copy the database into a new file, while acpd runs or not\n"
-    "  recover FILE      save what can be read of a damaged database into a new file\n"
-    "  restore FILE      put a copy in the place of the database, while acpd does not run;\n"
-    "                    what is there stays beside it as acpd.db.replaced-TIME\n";
+    "  backup FILE       copy the database to a new file; acpd may be running\n"
+    "  recover FILE      save what is readable of a damaged database to a new file\n"
+    "  restore FILE      replace the database with a copy of a backup; acpd must not be\n"
+    "                    running; the old database is kept as acpd.db.replaced-TIME\n";
 
 struct options {
     char *config, *socket, *state_dir;
@@ -169,7 +170,7 @@ static int adopt_socket(struct options *options, struct listener *ret_listener, 
     if (!count)
         return 0;
     if (count > 1) {
-        *ret_error = xasprintf("acpd serves one socket, and %d were passed to it", count);
+        *ret_error = xasprintf("acpd serves one socket, but %d were passed to it", count);
         return -EINVAL;
     }
     r = listener_adopt(NOTIFY_FIRST_LISTENER, ret_listener, &path, ret_error);
@@ -186,7 +187,7 @@ static bool prepare_folder(const struct options *options)
     int r = path_make_parent(options->socket, 0755);
 
     if (r < 0) {
-        log_error("cannot make the folder of %s: %s", options->socket, strerror(-r));
+        log_error("cannot create the folder of %s: %s", options->socket, strerror(-r));
         return false;
     }
     if (options->socket_is_default && !path_is_guarded(options->socket)) {
@@ -222,9 +223,9 @@ static void tell_missing(const struct settings *settings, bool is_check)
         if (!engine_lacks(&profile->runner, need, what, sizeof(what)))
             continue;
         if (is_check)
-            printf("warning: profile %s: %s is not to be found\n", profile->name, what);
+            printf("warning: profile %s: %s was not found\n", profile->name, what);
         else
-            log_warning("profile %s: %s is not to be found", profile->name, what);
+            log_warning("profile %s: %s was not found", profile->name, what);
     }
 }
 
@@ -246,14 +247,13 @@ static int lock_state(const char *dir)
     int fd, r = path_make_folder(dir, 0700);
 
     if (r < 0) {
-        log_error("cannot make the state directory %s: %s", dir, strerror(-r));
+        log_error("cannot create the state directory %s: %s", dir, strerror(-r));
         return r;
     }
     if (!path_folder_is_guarded(dir)) {
-        log_error(
-            "the state directory %s can be changed by other users; it has to be this user's or "
-            "root's, and chmod go-w",
-            dir);
+        log_error("the state directory %s can be changed by other users; it must belong to this "
+                  "user or root, and only its owner may write to it (chmod go-w)",
+                  dir);
         return -EPERM;
     }
     r = path_lock(lock, &fd);
@@ -293,7 +293,7 @@ static void on_supervisor_lost(void *data)
 {
     struct loop *loop = data;
 
-    log_error("nothing can be started any more; stopping, so that a restart can begin anew");
+    log_error("no process can be started any more; stopping, so that a restart can recover");
     loop->stop_requested = true;
     loop->exit_status = EXIT_FAILURE;
 }
@@ -365,9 +365,9 @@ static void tell_limits(const struct settings *settings)
 {
     for (size_t i = 0; i < settings->profile_count; i++)
         if (settings->profiles[i].limits.memory && !source.cgroup.has_memory)
-            log_info(
-                "profile %s: limits.memory is of each process, since acpd has no control group",
-                settings->profiles[i].name);
+            log_info("profile %s: limits.memory applies to each process, because acpd has no "
+                     "control group",
+                     settings->profiles[i].name);
 }
 
 static void say_in_log(const char *line)
@@ -422,9 +422,8 @@ static int serve(const struct options *options, struct settings *settings,
     log_info("acpd " ACPD_VERSION " is ready on %s, state in %s, %zu profile%s", options->socket,
              options->state_dir, profile_count, PLURAL(profile_count));
     if (is_demo)
-        log_info(
-            "no profiles are configured: the three built-in ones run the demo agent, which only "
-            "answers with what it was asked");
+        log_info("no profiles are configured; the three built-in ones run the demo agent, which "
+                 "only repeats its prompt");
     notify_systemd("READY=1");
     r = loop_run(&loop);
     notify_systemd("STOPPING=1");
@@ -448,7 +447,7 @@ static int check(const struct options *options, const struct settings *settings)
 {
     CLEANUP(freep) char *database = database_path(options), *info = NULL, *error = NULL;
 
-    printf("%s: good, %zu profile%s\n",
+    printf("%s: valid, %zu profile%s\n",
            config_path(options) ? options->config : "built-in defaults", settings->profile_count,
            PLURAL(settings->profile_count));
     tell_agents(settings, say_on_stdout);
@@ -495,7 +494,7 @@ static int restore(const struct options *options)
     struct stat st;
 
     if (stat(options->state_dir, &st) == 0 && st.st_uid != geteuid()) {
-        log_error("%s belongs to user %u, who alone can restore it", options->state_dir,
+        log_error("%s belongs to user %u; only that user can restore it", options->state_dir,
                   (unsigned)st.st_uid);
         return EXIT_FAILURE;
     }

@@ -194,12 +194,14 @@ static void print_components(struct json_object *document, struct buf *out)
 
 void openapi_print(struct json_object *document, struct buf *out)
 {
-    buf_add_text(out, "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"acpd\",\"version\":"
-                      "\"" ACPD_VERSION "\",\"description\":\"Hands work to profiles of AI agents "
-                      "and programs, and loses none of "
-                      "it.\",\"license\":{\"name\":\"MIT\",\"identifier\":\"MIT\"}},\"servers\":[{"
-                      "\"url\":\"/\"}],"
-                      "\"security\":[{},{\"bearer\":[]}],\"paths\":{");
+    buf_add_text(
+        out,
+        "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"acpd\",\"version\":"
+        "\"" ACPD_VERSION
+        "\",\"description\":\"Distributes work to profiles of AI agents and programs, and loses "
+        "none of it.\",\"license\":{\"name\":\"MIT\",\"identifier\":\"MIT\"}},\"servers\":[{"
+        "\"url\":\"/\"}],"
+        "\"security\":[{},{\"bearer\":[]}],\"paths\":{");
     for (const struct route *path = routes; path->verb; path++) {
         const char *separator = "";
 

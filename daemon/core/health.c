@@ -55,7 +55,7 @@ static enum profile_health sign_missing(const struct profile *profile,
 {
     if (!profile->seen.missing[0])
         return HEALTH_HEALTHY;
-    snprintf(reason, WORDS, "%s is not to be found", profile->seen.missing);
+    snprintf(reason, WORDS, "%s was not found", profile->seen.missing);
     return HEALTH_UNHEALTHY;
 }
 

@@ -138,7 +138,7 @@ static enum rpc_outcome reload_config(struct rpc_call *call)
 
     if (r == -EINVAL) {
         rpc_error_field(call, "configuration", error);
-        return rpc_error(call, RPC_INVALID_PARAMS, "the configuration stays as it was: %s", error);
+        return rpc_error(call, RPC_INVALID_PARAMS, "the configuration is unchanged: %s", error);
     }
     if (r < 0)
         return rpc_error_storage(call, r);

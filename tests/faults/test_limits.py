@@ -130,7 +130,7 @@ def test_a_reload_refuses_what_cannot_be_kept(make_daemon):
 
 def test_a_worker_has_no_limits(plain):
     checked = check({"name": "w", "runner": {"type": "worker"}, "limits": {"openFiles": 100}})
-    assert checked.returncode == 78 and "a worker is no process of acpd's" in checked.stderr
+    assert checked.returncode == 78 and "cannot be set for a worker, which is not a process of acpd" in checked.stderr
 
 
 def test_each_attempt_has_a_leaf_of_the_group(group, make_daemon, folder):

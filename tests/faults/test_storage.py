@@ -84,7 +84,7 @@ def test_a_full_disk(make_daemon, small_disk, folder):
     daemon.start()
     with daemon.client() as client:
         assert client.state("p")["queueSize"] == len(acknowledged) + small + 1
-    assert "the storage works again" in daemon.log.read_text()
+    assert "the storage is working again" in daemon.log.read_text()
     daemon.stop()
 
 

@@ -53,7 +53,7 @@ def test_a_program_that_is_missing(make_daemon, folder):
                          profile("r", ["agent"], runner={"env": {"PATH": str(folder)}}), **OFTEN)
     with daemon.client() as client:
         for name, missing in [("p", str(program)), ("q", "no-such-program"), ("r", "agent")]:
-            wait_health(client, name, "unhealthy", f'the program "{missing}" is not to be found')
+            wait_health(client, name, "unhealthy", f'the program "{missing}" was not found')
         program.write_text("#!/bin/sh\nexit 0\n")
         os.chmod(program, 0o755)
         wait_health(client, "p", "healthy")
@@ -65,7 +65,7 @@ def test_a_program_that_is_missing(make_daemon, folder):
 def test_a_folder_that_is_missing(make_daemon, folder):
     daemon = make_daemon(profile("p", runner={"cwd": f"{folder}/project"}), **OFTEN)
     with daemon.client() as client:
-        wait_health(client, "p", "unhealthy", f'the folder "{folder}/project" is not to be found')
+        wait_health(client, "p", "unhealthy", f'the folder "{folder}/project" was not found')
         (folder / "project").mkdir()
         wait_health(client, "p", "healthy")
 
@@ -107,7 +107,7 @@ def test_nothing_is_missed_of_a_profile_that_is_no_longer_configured(make_daemon
     with daemon.client() as client:
         client.update_profile_status(name="gone", isActive=False)
         client.assign("gone")
-        wait_health(client, "gone", "unhealthy", "is not to be found")
+        wait_health(client, "gone", "unhealthy", "was not found")
         daemon.configure(profile("p"), **OFTEN)
         client.reload_config()
         wait_health(client, "gone", "healthy")

@@ -311,7 +311,7 @@ def test_the_command_line(folder):
     good.write_text(json.dumps({"profiles": [profile()]}))
     bad.write_text(json.dumps({"profiles": [profile(queueLimit=0)]}))
     checked = run_acpd("--config", good, "--check")
-    assert checked.returncode == 0 and "good, 1 profile\n" in checked.stdout
+    assert checked.returncode == 0 and "valid, 1 profile\n" in checked.stdout
     assert "warning" not in checked.stdout
     checked = run_acpd("--config", bad, "--check")
     assert checked.returncode == 78
@@ -326,21 +326,21 @@ def test_what_is_missing_is_told_by_check_at_the_start_and_at_reload(make_daemon
     profiles = [profile("good"), profile("gone", ["no-such-program"]),
                 profile("homeless", runner={"cwd": f"{folder}/none"}),
                 profile("filed", ["neither"], runner={"cwd": f"{folder}/file"})]
-    warnings = ['profile gone: the program "no-such-program" is not to be found',
-                f'profile homeless: the folder "{folder}/none" is not to be found',
-                f'profile filed: the folder "{folder}/file" is not to be found',
-                'profile filed: the program "neither" is not to be found']
+    warnings = ['profile gone: the program "no-such-program" was not found',
+                f'profile homeless: the folder "{folder}/none" was not found',
+                f'profile filed: the folder "{folder}/file" was not found',
+                'profile filed: the program "neither" was not found']
     daemon = make_daemon(*profiles)
     checked = run_acpd("--config", daemon.config, "--check")
     assert checked.returncode == 0, "the file is good all the same"
-    assert "good, 4 profiles\n" in checked.stdout
+    assert "valid, 4 profiles\n" in checked.stdout
     assert [f"warning: {line}" for line in warnings] == re.findall("^warning: .*", checked.stdout, re.M)
     log = daemon.log.read_text()
     assert all(line in log for line in warnings) and "profile good:" not in log
     daemon.configure(*profiles, profile("late", ["another-program"]))
     with daemon.client() as client:
         client.reload_config()
-    assert 'profile late: the program "another-program" is not to be found' in daemon.log.read_text()
+    assert 'profile late: the program "another-program" was not found' in daemon.log.read_text()
 
 
 def test_readiness_is_told_to_systemd(make_daemon, folder):

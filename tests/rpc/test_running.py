@@ -79,7 +79,7 @@ def test_a_path_that_was_taken_away_is_not_searched(make_daemon, folder):
     daemon.environment["PATH"] = f"{folder}:{os.environ['PATH']}"
     with daemon.start().client() as client:
         assert client.state("with")["health"] == client.state("system")["health"] == "healthy"
-        assert client.state("without")["healthReason"] == 'the program "tool" is not to be found'
+        assert client.state("without")["healthReason"] == 'the program "tool" was not found'
         for name in ("with", "system"):
             assert client.finish(client.assign(name)["id"])["status"] == "completed"
         id = client.assign("without")["id"]

@@ -92,9 +92,9 @@ START_TEST(profiles_that_are_none)
         {"{'profiles': null}", "profiles: must be an array of at least one profile"},
         {"{'profiles': {}}", "profiles: must be an array of at least one profile"},
         {"{'profiles': 'a'}", "profiles: must be an array of at least one profile"},
-        {"{'profiles': [1]}", "profiles: must hold objects"},
-        {"{'profiles': [null]}", "profiles: must hold objects"},
-        {"{'profiles': [" NAMED("a", "") ", []]}", "profiles: must hold objects"},
+        {"{'profiles': [1]}", "profiles: must contain objects"},
+        {"{'profiles': [null]}", "profiles: must contain objects"},
+        {"{'profiles': [" NAMED("a", "") ", []]}", "profiles: must contain objects"},
         {"{'profiles': [{}]}", "profiles[0].name: is required"},
         {"{'profiles': [{'runner': {'type': 'command', 'command': ['a']}}]}",
          "profiles[0].name: is required"},
@@ -206,9 +206,9 @@ START_TEST(profile_capabilities)
     CLEANUP(freep) char *text = NULL, *message = NULL;
     static const struct refusal rows[] = {
         {PROFILE(", 'capabilities': ['a', 'B']"),
-         "profiles[0].capabilities: must hold words of the form [a-z0-9][a-z0-9._-]{0,63}"},
+         "profiles[0].capabilities: must contain words of the form [a-z0-9][a-z0-9._-]{0,63}"},
         {PROFILE(", 'capabilities': ['" X64 "x']"),
-         "profiles[0].capabilities: must hold words of the form [a-z0-9][a-z0-9._-]{0,63}"},
+         "profiles[0].capabilities: must contain words of the form [a-z0-9][a-z0-9._-]{0,63}"},
         {PROFILE(", 'capabilities': 'coding'"),
          "profiles[0].capabilities: must be an array of at most 64 words"},
     };
@@ -250,11 +250,12 @@ START_TEST(profile_runners)
 {
     static const char type[] =
         "profiles[0].runner.type: must be \"command\", \"acp\" or \"worker\"";
-    static const char strings[] = "profiles[0].runner.command: must hold strings, a program first";
+    static const char strings[] =
+        "profiles[0].runner.command: must contain strings, starting with the program";
     static const char argv[] =
         "profiles[0].runner.command: must be an array of strings: the program and its arguments";
     static const char env[] =
-        "profiles[0].runner.env: must hold strings or null under names without \"=\"";
+        "profiles[0].runner.env: must map names without \"=\" to strings or null";
     const struct refusal rows[] = {
         {"{'profiles': [{'name': 'a', 'runner': 'x'}]}", "profiles[0].runner: must be an object"},
         {"{'profiles': [{'name': 'a', 'runner': ['command']}]}",
@@ -283,11 +284,11 @@ START_TEST(profile_runners)
         {RUNNER("'type': 'command', 'command': ['a'], 'env': {'K': 1}"), env},
         {RUNNER("'type': 'acp', 'command': ['a'], 'mcpServers': [{'name': 'n', 'command': 'c',"
                 " 'env': {'K': null}}]"),
-         "profiles[0].runner.mcpServers: must hold objects of name, command, args (an array of "
+         "profiles[0].runner.mcpServers: must contain objects of name, command, args (an array of "
          "strings) and env (an object of strings), or of type (\"http\" or \"sse\"), name, url and "
          "headers (an object of strings)"},
         {RUNNER("'type': 'acp', 'command': ['a'], 'mcpServers': [{'type': 'http', 'name': 'n'}]"),
-         "profiles[0].runner.mcpServers: must hold objects of name, command, args (an array of "
+         "profiles[0].runner.mcpServers: must contain objects of name, command, args (an array of "
          "strings) and env (an object of strings), or of type (\"http\" or \"sse\"), name, url and "
          "headers (an object of strings)"},
         {RUNNER("'type': 'acp', 'command': ['a'], 'options': {'a': 1}"),

@@ -507,7 +507,7 @@ START_TEST(health_signs)
     profile->seen.has_no_worker = true;
     health_is(profile, HEALTH_DEGRADED, "tasks wait and no worker asks for them");
     strcpy(profile->seen.missing, "the program \"goose\"");
-    health_is(profile, HEALTH_UNHEALTHY, "the program \"goose\" is not to be found");
+    health_is(profile, HEALTH_UNHEALTHY, "the program \"goose\" was not found");
     profile->seen.missing[0] = '\0';
     profile->seen.has_no_worker = false;
     health_is(profile, HEALTH_HEALTHY, "");
