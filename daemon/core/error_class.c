@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/error_class.h"
 
-static const struct error_class_info classes[ERROR_CLASS_COUNT] = {
+static const struct error_class_info classes[ERROR_CLASS_COUNT + 1] = {
     /*                     name           retry            spends cools  counts */
     [ERROR_NONE] = {NULL, RETRY_NEVER, false, false, true},
     [ERROR_EXIT] = {"exit", RETRY_BACKOFF, true, false, true},
@@ -17,6 +17,7 @@ static const struct error_class_info classes[ERROR_CLASS_COUNT] = {
     [ERROR_LOST_LEASE] = {"lost_lease", RETRY_BACKOFF, true, false, true},
     [ERROR_CANCELLED] = {"cancelled", RETRY_NEVER, false, false, false},
     [ERROR_INVALID] = {"invalid", RETRY_NEVER, true, false, false},
+    [ERROR_UNKNOWN] = {"unknown", RETRY_NEVER, true, false, true},
 };
 
 const char *const error_class_names[] = {

@@ -20,6 +20,8 @@ enum error_class {
     ERROR_CANCELLED,   /* someone cancelled it */
     ERROR_INVALID,     /* the task can never work as it is */
     ERROR_CLASS_COUNT,
+    ERROR_UNKNOWN =
+        ERROR_CLASS_COUNT, /* one that a later acpd has written; struct task has its name */
 };
 
 enum error_retry {

@@ -35,6 +35,7 @@ static const unsigned transitions[TASK_STATUS_COUNT] = {
 
 void task_deinit(struct task *task)
 {
+    free(task->unknown_class);
     free(task->error_message);
     free(task->error_tail);
     free(task->type);
@@ -43,6 +44,12 @@ void task_deinit(struct task *task)
     free(task->routing);
     free(task->body);
     *task = (struct task){0};
+}
+
+const char *task_error_name(const struct task *task)
+{
+    return task->error_class == ERROR_UNKNOWN ? task->unknown_class
+                                              : error_class_info(task->error_class)->name;
 }
 
 struct task_fence task_fence(const struct task *task)

@@ -62,6 +62,7 @@ struct task {
     int64_t completed_then; /* tasks that the profile had completed when the last of these ended */
 
     enum error_class error_class;
+    char *unknown_class;  /* the name of one that is ERROR_UNKNOWN */
     int64_t submitted_by; /* the task whose process submitted it, 0: none did */
     int64_t depth;        /* how many such tasks there are above it */
     char *error_message;  /* NULL: none */
@@ -76,6 +77,8 @@ struct task {
 };
 
 void task_deinit(struct task *task);
+/** The name of its error class; NULL: it has no error. */
+const char *task_error_name(const struct task *task);
 
 /* What a task was before it is changed: the condition under which the change may be written. */
 struct task_fence {

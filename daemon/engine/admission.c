@@ -85,11 +85,13 @@ static int make_room(struct engine *engine, struct engine_admission *admission,
 static int evict(struct engine *engine, struct profile *profile, struct task *last,
                  const struct task *by)
 {
-    return queue_cancel(
+    int r = queue_cancel(
         engine, profile, last,
         xasprintf("evicted by task %lld, which comes before it: the queue of \"%s\" was full "
                   "(queueLimit %lld)",
                   (long long)by->id, profile->config.name, (long long)profile->config.queue_limit));
+
+    return r == ENGINE_STALE ? 0 : r; /* it has made room by itself */
 }
 
 /* Processes of attempts may submit, but not for ever. */

@@ -35,7 +35,7 @@ static void print_error(struct buf *out, const struct task *task)
         return;
     }
     json_out_object(out, "error");
-    json_out_text(out, "class", error_class_info(task->error_class)->name);
+    json_out_text(out, "class", task_error_name(task));
     json_out_text(out, "message", task->error_message ? task->error_message : "");
     if (task->error_tail)
         json_out_text(out, "tail", task->error_tail);

@@ -54,8 +54,8 @@ static int forget(struct engine *engine, struct profile *profile)
 {
     int r = store_remove_profile(engine->store, profile->id);
 
-    if (r < 0)
-        return r;
+    if (r != STORE_DONE)
+        return r < 0 ? r : 0; /* something is left after all */
     profile->staged.is_forgotten = true;
     profile_touch(profile);
     return 0;

@@ -125,6 +125,8 @@ int queue_add(struct engine *engine, struct engine_admission *admission, int64_t
         *task = known;
         return ENGINE_DEDUPLICATED;
     }
+    if (r == STORE_STALE)
+        return ENGINE_REMOVED;
     note(engine, profile, task, TASK_NEW, &delta);
     profile->staged.bucket.arrived++;
     return 0;

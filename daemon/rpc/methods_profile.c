@@ -243,29 +243,42 @@ static enum rpc_outcome reply_assigned(struct rpc_call *call, const struct task 
     return done(call, r);
 }
 
+static enum rpc_outcome missing_dependency(struct rpc_call *call,
+                                           const struct engine_admission *admission)
+{
+    char field[48], reason[64];
+
+    snprintf(field, sizeof(field), "task.dependsOn[%zu]", admission->missing);
+    snprintf(reason, sizeof(reason), "there is no task %lld",
+             (long long)admission->depends_on[admission->missing]);
+    return rpc_error_field(call, field, reason);
+}
+
 static enum rpc_outcome assign(struct rpc_call *call, struct profile *profile,
                                struct engine_admission *admission)
 {
     int r = engine_assign(call->engine, profile, admission);
+    const struct task *task = admission->task;
 
     if (r < 0)
         return rpc_error_storage(call, r);
-    if (r == ENGINE_QUEUE_FULL)
+    switch (r) {
+    case 0:
+    case ENGINE_DEDUPLICATED:
+        return reply_assigned(call, task, r == ENGINE_DEDUPLICATED,
+                              profile_waiting(admission->profile) > SHORT_QUEUE ? -1 : 0);
+    case ENGINE_QUEUE_FULL:
         return rpc_error_queue_full(call, profile);
-    if (r == ENGINE_TOO_DEEP)
+    case ENGINE_TOO_DEEP:
         return rpc_error(call, RPC_FORBIDDEN, "task %lld may submit no task: submitDepth is %lld",
-                         (long long)admission->task->submitted_by,
+                         (long long)task->submitted_by,
                          (long long)engine_settings(call->engine)->submit_depth);
-    if (r == ENGINE_NO_DEPENDENCY) {
-        char field[48], reason[64];
-
-        snprintf(field, sizeof(field), "task.dependsOn[%zu]", admission->missing);
-        snprintf(reason, sizeof(reason), "there is no task %lld",
-                 (long long)admission->depends_on[admission->missing]);
-        return rpc_error_field(call, field, reason);
+    case ENGINE_NO_DEPENDENCY:
+        return missing_dependency(call, admission);
+    default:
+        return rpc_error(call, RPC_CONFLICT, "profile \"%s\" was removed meanwhile",
+                         admission->profile->config.name);
     }
-    return reply_assigned(call, admission->task, r == ENGINE_DEDUPLICATED,
-                          profile_waiting(admission->profile) > SHORT_QUEUE ? -1 : 0);
 }
 
 static const struct param assign_params[] = {

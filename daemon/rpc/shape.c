@@ -113,6 +113,16 @@ static void print_members(const struct shape_member *members, struct buf *out)
     json_out_end_array(out);
 }
 
+static void print_open(const struct shape *shape, bool is_nullable, struct buf *out)
+{
+    json_out_array(out, "anyOf");
+    print_use_as(NULL, shape->of, false, out);
+    json_out_object(out, NULL);
+    print_type("string", is_nullable, out);
+    json_out_end_object(out);
+    json_out_end_array(out);
+}
+
 static void print_choices(const struct shape *shape, struct buf *out)
 {
     json_out_array(out, "oneOf");
@@ -148,6 +158,9 @@ static void print_schema(const struct shape *shape, bool is_nullable, struct buf
         break;
     case SHAPE_ENUM:
         print_enum(shape, is_nullable, out);
+        break;
+    case SHAPE_OPEN:
+        print_open(shape, is_nullable, out);
         break;
     case SHAPE_ARRAY:
         print_type("array", is_nullable, out);

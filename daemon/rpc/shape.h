@@ -17,6 +17,7 @@ enum shape_kind {
     SHAPE_STRING,
     SHAPE_TIME,   /* ISO 8601 */
     SHAPE_ENUM,   /* one of `values` */
+    SHAPE_OPEN,   /* `of`, an enum, or a value that a later acpd knows */
     SHAPE_ARRAY,  /* of `of` */
     SHAPE_MAP,    /* an object of `of` by name; only by `values`, unless that is NULL */
     SHAPE_OBJECT, /* with `members`; NULL: any */

@@ -11,7 +11,8 @@ extern const struct shape shape_range, shape_health_state;
 
 /* tasks */
 extern const struct shape shape_task, shape_task_page, shape_assignment, shape_log_page;
-extern const struct shape shape_best_profile, shape_task_status, shape_error_class;
+extern const struct shape shape_best_profile, shape_task_status, shape_error_class,
+    shape_any_error_class;
 extern const struct shape shape_claim, shape_lease_extension;
 extern const struct shape shape_permission;
 

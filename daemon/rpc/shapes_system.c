@@ -81,7 +81,7 @@ static const struct shape_member task_members[] = {
     {"from", &shape_task_status, "previous status", .null = "for a new task"},
     {"status", &shape_task_status, "new status"},
     {"attempt", &shape_integer, "number of the last attempt"},
-    {"errorClass", &shape_error_class, "class of the last error", .null = "if there was none"},
+    {"errorClass", &shape_any_error_class, "class of the last error", .null = "if there was none"},
     {0},
 };
 static const struct shape task_event = {SHAPE_OBJECT, "TaskEvent",

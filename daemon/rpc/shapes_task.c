@@ -13,6 +13,7 @@ static const struct shape priority = {SHAPE_ENUM, "Priority", "Priority of a tas
                                       .values = task_priority_names};
 const struct shape shape_error_class = {SHAPE_ENUM, "ErrorClass", "Why an attempt failed.",
                                         .values = error_class_names};
+const struct shape shape_any_error_class = {SHAPE_OPEN, .of = &shape_error_class};
 static const struct shape pending_reason = {
     SHAPE_ENUM, "PendingReason", "Reason why a task is waiting.", .values = engine_pending_reasons};
 
@@ -59,7 +60,7 @@ static const struct shape decision = {SHAPE_OBJECT, "Decision", "How a task's pr
 /* Tasks */
 
 static const struct shape_member error_members[] = {
-    {"class", &shape_error_class, "class of the error"},
+    {"class", &shape_any_error_class, "class of the error"},
     {"message", &shape_string, "what went wrong"},
     {"tail", &shape_string, "the last 20 lines (at most 4 KiB) of stderr, without escape sequences",
      .absent = "if stderr was empty"},

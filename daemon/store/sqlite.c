@@ -144,17 +144,14 @@ char *sqlite_column_copy(sqlite3_stmt *stmt, int column)
     return text ? xstrdup(text) : NULL;
 }
 
-const char *sqlite_class_name(enum error_class class)
-{
-    return error_class_info(class)->name;
-}
-
 enum error_class sqlite_class_parse(const char *name)
 {
-    for (int i = 1; name && i < ERROR_CLASS_COUNT; i++)
+    if (!name)
+        return ERROR_NONE;
+    for (int i = 1; i < ERROR_CLASS_COUNT; i++)
         if (strcmp(name, error_class_info((enum error_class)i)->name) == 0)
             return (enum error_class)i;
-    return ERROR_NONE;
+    return ERROR_UNKNOWN;
 }
 
 int sqlite_number(sqlite3 *db, const char *sql, int64_t *ret_number)

@@ -28,6 +28,11 @@
 #define STRING_OF(x)   #x
 #define STRING(x)      STRING_OF(x)
 
+/* Whether metrics or attempts of profile ?1 are kept. */
+#define HAS_HISTORY                                                                                \
+    "(EXISTS (SELECT 1 FROM bucket WHERE profile_id = ?1) OR "                                     \
+    "EXISTS (SELECT 1 FROM attempt INDEXED BY attempt_recent WHERE counts AND profile_id = ?1))"
+
 /* Every statement, prepared once when the database is opened. */
 #define STATEMENTS(X)                                                                              \
     X(BEGIN, "BEGIN IMMEDIATE")                                                                    \
@@ -46,10 +51,12 @@
       "finished_bytes = finished_bytes + ?11 WHERE id = ?1")                                       \
     X(COUNT_WAITING, "SELECT queued + scheduled + blocked FROM profile WHERE id = ?1")             \
     X(NEXT_ID, "SELECT ifnull(max(id), 0) + 1 FROM task")                                          \
-    X(HAS_HISTORY, "SELECT EXISTS (SELECT 1 FROM bucket WHERE profile_id = ?1) OR "                \
-                   "EXISTS (SELECT 1 FROM attempt INDEXED BY attempt_recent "                      \
-                   "WHERE counts AND profile_id = ?1)")                                            \
-    X(REMOVE_PROFILE, "DELETE FROM profile WHERE id = ?1")                                         \
+    X(HAS_HISTORY, "SELECT " HAS_HISTORY)                                                          \
+    X(REMOVE_PROFILE,                                                                              \
+      "DELETE FROM profile WHERE id = ?1 "                                                         \
+      "AND NOT EXISTS (SELECT 1 FROM task WHERE profile_id = ?1 AND status <> 4) "                 \
+      "AND NOT EXISTS (SELECT 1 FROM task WHERE profile_id = ?1 AND status = 4 AND status <= 4) "  \
+      "AND NOT " HAS_HISTORY)                                                                      \
     X(ADD_TASK, "INSERT INTO task (" TASK_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, " \
                 "?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, " \
                 "?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34)")                                    \
@@ -250,5 +257,5 @@ int sqlite_add_attempt(struct store *store, const struct store_attempt *attempt)
 void sqlite_bind_text_or_null(sqlite3_stmt *stmt, int index, const char *text);
 /** A copy of the column's text, or NULL. */
 char *sqlite_column_copy(sqlite3_stmt *stmt, int column);
-const char *sqlite_class_name(enum error_class class);
+/** NULL: ERROR_NONE; a name that this acpd does not know: ERROR_UNKNOWN. */
 enum error_class sqlite_class_parse(const char *name);

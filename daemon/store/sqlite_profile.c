@@ -169,7 +169,9 @@ int store_has_history(struct store *store, int64_t id)
 
 int store_remove_profile(struct store *store, int64_t id)
 {
-    return sqlite_run_for_id(store, STMT_REMOVE_PROFILE, id);
+    int r = sqlite_run_for_id(store, STMT_REMOVE_PROFILE, id);
+
+    return r < 0 ? r : sqlite3_changes(store->db) ? STORE_DONE : STORE_STALE;
 }
 
 static void bind_cost(sqlite3_stmt *stmt, int index, const struct metrics_cost *cost)
@@ -193,7 +195,7 @@ int sqlite_add_attempt(struct store *store, const struct store_attempt *attempt)
     sqlite3_bind_int64(stmt, 4, attempt->started_at);
     sqlite3_bind_int64(stmt, 5, attempt->finished_at);
     sqlite3_bind_int64(stmt, 6, attempt->duration_ms);
-    sqlite_bind_text_or_null(stmt, 7, sqlite_class_name(attempt->error_class));
+    sqlite_bind_text_or_null(stmt, 7, error_class_info(attempt->error_class)->name);
     sqlite_bind_text_or_null(stmt, 8, attempt->error_message);
     sqlite3_bind_int(stmt, 9, error_class_info(attempt->error_class)->counts);
     sqlite_bind_text_or_null(stmt, 10, attempt->usage);

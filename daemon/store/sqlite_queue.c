@@ -28,7 +28,8 @@ static void count_step(struct store *store, const struct task_fence *was, const 
 
 /* Adding */
 
-static int is_full(struct store *store, const struct task *task, int64_t limit)
+/* Whether one more task may wait: STORE_DONE, STORE_FULL, or STORE_STALE. */
+static int check_room(struct store *store, const struct task *task, int64_t limit)
 {
     struct profile_change *change = sqlite_change_of(store, task->profile_id);
 
@@ -39,11 +40,11 @@ static int is_full(struct store *store, const struct task *task, int64_t limit)
 
         sqlite3_bind_int64(stmt, 1, task->profile_id);
         r = sqlite_take_number(store, stmt, &waiting);
-        if (r < 0)
-            return r;
+        if (r <= 0)
+            return r < 0 ? r : STORE_STALE;
         change->waiting = waiting;
     }
-    return change->waiting + task_counts_waiting(&change->counts) >= limit;
+    return change->waiting + task_counts_waiting(&change->counts) < limit ? STORE_DONE : STORE_FULL;
 }
 
 static int add_row(struct store *store, struct task *task)
@@ -92,9 +93,9 @@ int store_add(struct store *store, const struct store_addition *addition, struct
         r = store_get_task_by_key(store, task->key, ret_known);
     if (r)
         return r < 0 ? r : STORE_KNOWN;
-    r = is_full(store, task, addition->limit);
-    if (r)
-        return r < 0 ? r : STORE_FULL;
+    r = check_room(store, task, addition->limit);
+    if (r != STORE_DONE)
+        return r;
     r = add_row(store, task);
     if (addition->depends_on_count)
         store->has_dependencies = 1;

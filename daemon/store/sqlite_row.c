@@ -80,13 +80,8 @@ int64_t sqlite_row_crc(const struct task *task, const struct store_lease *lease)
         task->interruptions,
     };
     const char *const texts[] = {
-        sqlite_class_name(task->error_class),
-        task->error_message,
-        task->key,
-        task->result,
-        task->routing,
-        task->body,
-        task->type,
+        task_error_name(task), task->error_message, task->key,  task->result,
+        task->routing,         task->body,          task->type,
     };
     const int64_t last[] = {task->bytes, task->cooldowns, task->completed_then, task->submitted_by,
                             task->depth};

@@ -49,6 +49,8 @@ int sqlite_read_task(struct store *store, sqlite3_stmt *stmt, struct task *ret_t
         .error_tail = sqlite_column_copy(stmt, 29),
         .sum = sqlite3_column_int64(stmt, TASK_FIELD_COUNT),
     };
+    if (ret_task->error_class == ERROR_UNKNOWN)
+        ret_task->unknown_class = sqlite_column_copy(stmt, 17);
     return 0;
 }
 
@@ -72,7 +74,7 @@ void sqlite_bind_task(sqlite3_stmt *stmt, struct task *task, const struct store_
     sqlite3_bind_int64(stmt, 15, task->spent);
     sqlite3_bind_int64(stmt, 16, task->retries);
     sqlite3_bind_int64(stmt, 17, task->interruptions);
-    sqlite_bind_text_or_null(stmt, 18, sqlite_class_name(task->error_class));
+    sqlite_bind_text_or_null(stmt, 18, task_error_name(task));
     sqlite_bind_text_or_null(stmt, 19, task->error_message);
     sqlite_bind_text_or_null(stmt, 20, task->key);
     sqlite_bind_text_or_null(stmt, 21, task->result);

@@ -77,7 +77,8 @@ void store_profiles_deinit(struct store_profiles *profiles);
 MUST_CHECK int store_list_profiles(struct store *store, struct store_profiles *ret_profiles);
 /** Whether metrics or attempts of the profile are kept. 1: they are. */
 MUST_CHECK int store_has_history(struct store *store, int64_t id);
-/** Removes a profile of which nothing else is left. */
+/** Removes a profile. STORE_DONE; STORE_STALE: a task, an attempt or metrics of it are left, or it
+ *  is gone. */
 MUST_CHECK int store_remove_profile(struct store *store, int64_t id);
 /** Sets what is told: is_active -1 and last_activity 0 leave those as they are. The counters follow
  *  from the verbs that change tasks. */
@@ -105,7 +106,8 @@ struct store_addition {
     size_t depends_on_count;
 };
 
-/** Adds a task. STORE_DONE, STORE_FULL, or STORE_KNOWN: *ret_known has its key. */
+/** Adds a task. STORE_DONE; STORE_FULL; STORE_KNOWN: *ret_known has its key; STORE_STALE: its
+ *  profile is gone. */
 MUST_CHECK int store_add(struct store *store, const struct store_addition *addition,
                          struct task *ret_known);
 

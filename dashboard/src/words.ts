@@ -24,7 +24,7 @@ export const reasonWords: Record<Reason, string> = {
 };
 
 /** What an error's class says about the attempt. */
-export const classWords: Record<ErrorClass, string> = {
+const classWords: Record<ErrorClass, string> = {
   exit: 'The program failed',
   signal: 'The program was killed by a signal',
   timeout: 'It took longer than it may',
@@ -39,6 +39,9 @@ export const classWords: Record<ErrorClass, string> = {
   cancelled: 'It was cancelled',
   invalid: 'The task cannot work as it is',
 };
+
+/** The same for any class, as one that a later acpd has written. */
+export const classWord = (name: string) => (classWords as Record<string, string>)[name] ?? name;
 
 export const termWords: Record<Term, string> = {
   capability: 'how specialised the profile is',

@@ -66,7 +66,7 @@ def words_of(schema):
         schema = acpd.schemas.openrpc["components"]["schemas"][name]
         return words_of(schema) if len(schema.get("properties", [])) <= INLINE else f"`{name}`"
     if "anyOf" in schema:
-        return f"{words_of(schema['anyOf'][0])} or null"
+        return " or ".join(map(words_of, schema["anyOf"]))
     if "enum" in schema:
         return ", ".join("null" if value is None else f"`{value}`" for value in schema["enum"])
     if "const" in schema:

@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from acpd import assert_bytes_are_right, assert_counters_are_right, profile, wait_until
+from acpd import assert_bytes_are_right, assert_counters_are_right, profile, seal, wait_until
 
 FIXTURES = pathlib.Path(__file__).parents[1] / "fixtures"
 
@@ -47,3 +47,32 @@ def test_an_older_database_is_taken_over(make_daemon, schema):
     daemon.stop()
     assert_counters_are_right(daemon)
     assert_bytes_are_right(daemon)
+
+
+def test_an_error_class_of_a_later_acpd_is_shown_as_it_stands(make_daemon):
+    """And is kept when the row is written again."""
+    daemon = make_daemon(profile("p", ["false"], retry={"maxAttempts": 1}),
+                         profile("slow", ["false"], retry={"maxAttempts": 2, "backoff": 3600, "maxBackoff": 3600}))
+    with daemon.client() as client:
+        failed = client.finish(client.assign("p")["id"])["id"]
+        waiting = client.assign("slow")["id"]
+        wait_until(lambda: client.task(waiting)["error"], "it waits for another attempt")
+    daemon.stop()
+    with contextlib.closing(daemon.database()) as database:
+        database.execute("UPDATE task SET error_class = 'quota'")
+        database.execute("UPDATE attempt SET error_class = 'quota'")
+        seal(database)
+        database.commit()
+    daemon.start()
+    with daemon.client() as client:
+        assert [task["error"]["class"] for task in client.list_tasks()["tasks"]] == ["quota"] * 2
+        assert client.task(failed)["status"] == "failed" and client.state("p")["failedTasks"] == 1
+        metrics = client.get_profile_metrics(name="p")
+        assert (metrics["sampleSize"], metrics["successRate"]) == (1, 0)
+        assert client.update_task(id=waiting, priority="high")["error"]["class"] == "quota"
+        assert client.update_task(id=waiting, runAt=None)["status"] == "queued"
+        assert client.finish(waiting)["error"]["class"] == "exit"
+        assert client.retry_task(id=failed)["error"] is None
+        assert client.finish(failed)["error"]["class"] == "exit"
+    daemon.stop()
+    assert_counters_are_right(daemon)

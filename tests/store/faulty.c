@@ -36,22 +36,36 @@ void faulty_stay_silent(bool is_silent)
     faulty.is_silent = is_silent;
 }
 
-/* Orders of a file; what is in force without one stays. */
+void faulty_reset(void)
+{
+    faulty.commit = 0;
+    faulty.is_silent = false;
+    for (int i = 0; i < FAULTY_VERB_COUNT; i++)
+        faulty.stale[i] = 0;
+}
+
+/* Orders of a file, which are in force while it is there. */
 static void take_order(void)
 {
-    static const char *const words[] = {"refused", "unseen", "lost"};
+    static const char *const commits[] = {"refused", "unseen", "lost"};
+    static const char *const verbs[] = {"add", "change", "cancel", "finish", "remove_profile"};
     const char *path = getenv("FAULTY_ORDER");
     FILE *file = path ? fopen(path, "re") : NULL;
     char word[16] = "";
 
     if (path)
-        faulty.is_silent = file;
+        faulty_reset();
     if (!file)
         return;
-    if (fscanf(file, "%15s", word) == 1)
-        for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-            if (strcmp(word, words[i]) == 0)
+    faulty.is_silent = true;
+    if (fscanf(file, "%15s", word) == 1) {
+        for (size_t i = 0; i < ARRAY_SIZE(commits); i++)
+            if (strcmp(word, commits[i]) == 0)
                 faulty_order_commit((enum faulty_commit)i, 1);
+        for (int i = 0; i < FAULTY_VERB_COUNT; i++)
+            if (strcmp(word, verbs[i]) == 0)
+                faulty_order_stale((enum faulty_verb)i, 1);
+    }
     fclose(file);
 }
 
@@ -69,14 +83,6 @@ bool faulty_is_waiting(void)
     return waits;
 }
 
-void faulty_reset(void)
-{
-    faulty.commit = 0;
-    faulty.is_silent = false;
-    for (int i = 0; i < FAULTY_VERB_COUNT; i++)
-        faulty.stale[i] = 0;
-}
-
 /* Whether it takes no writes. */
 static bool is_stuck(const struct store *store)
 {
@@ -89,13 +95,9 @@ static bool is_stuck(const struct store *store)
     X(store_ensure_profile,                                                                        \
       (struct store * store, const char *name, struct store_profile *ret_profile),                 \
       (store, name, ret_profile))                                                                  \
-    X(store_remove_profile, (struct store * store, int64_t id), (store, id))                       \
     X(store_update_profile,                                                                        \
       (struct store * store, int64_t id, int is_active, int64_t last_activity),                    \
       (store, id, is_active, last_activity))                                                       \
-    X(store_add,                                                                                   \
-      (struct store * store, const struct store_addition *addition, struct task *ret_known),       \
-      (store, addition, ret_known))                                                                \
     X(store_depend,                                                                                \
       (struct store * store, const int64_t *ids, size_t count, enum task_status *ret_statuses),    \
       (store, ids, count, ret_statuses))                                                           \
@@ -131,6 +133,9 @@ static bool is_stuck(const struct store *store)
 
 /* And those among them whose condition can be ordered not to hold. */
 #define FENCED(X)                                                                                  \
+    X(FAULTY_ADD, store_add,                                                                       \
+      (struct store * store, const struct store_addition *addition, struct task *ret_known),       \
+      (store, addition, ret_known))                                                                \
     X(FAULTY_CHANGE, store_change,                                                                 \
       (struct store * store, struct task * task, const struct task_fence *fence),                  \
       (store, task, fence))                                                                        \
@@ -141,7 +146,8 @@ static bool is_stuck(const struct store *store)
     X(FAULTY_FINISH, store_finish,                                                                 \
       (struct store * store, struct task * task, const struct task_fence *fence,                   \
        const struct store_attempt *attempt, bool *ret_has_dependants),                             \
-      (store, task, fence, attempt, ret_has_dependants))
+      (store, task, fence, attempt, ret_has_dependants))                                           \
+    X(FAULTY_REMOVE_PROFILE, store_remove_profile, (struct store * store, int64_t id), (store, id))
 
 #define X(name, parameters, arguments)                                                             \
     int __real_##name parameters;                                                                  \
@@ -158,6 +164,7 @@ WRITERS(X)
     int __wrap_##name parameters;                                                                  \
     int __wrap_##name parameters                                                                   \
     {                                                                                              \
+        take_order();                                                                              \
         if (is_stuck(store))                                                                       \
             return REFUSAL;                                                                        \
         return is_due(&faulty.stale[verb]) ? STORE_STALE : __real_##name arguments;                \

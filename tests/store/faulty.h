@@ -4,7 +4,8 @@
  * each verb that writes (meson.build has the list), and what nobody has ordered goes through.
  *
  * A daemon takes its orders from the file that FAULTY_ORDER in its environment names: while the
- * file is there, its word says how commits end, and the outcome of one that is unknown stays so.
+ * file is there, its word says how commits end, and the outcome of one that is unknown stays so; or
+ * it names a verb, which is stale.
  */
 #pragma once
 
@@ -18,7 +19,14 @@ enum faulty_commit {
 };
 
 /* The verbs that find out whether their condition holds. */
-enum faulty_verb { FAULTY_CHANGE, FAULTY_CANCEL, FAULTY_FINISH, FAULTY_VERB_COUNT };
+enum faulty_verb {
+    FAULTY_ADD,
+    FAULTY_CHANGE,
+    FAULTY_CANCEL,
+    FAULTY_FINISH,
+    FAULTY_REMOVE_PROFILE,
+    FAULTY_VERB_COUNT,
+};
 
 /** The n-th commit from now on, of those that have something to commit, ends like this. */
 void faulty_order_commit(enum faulty_commit how, int nth);

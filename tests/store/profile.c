@@ -114,6 +114,43 @@ START_TEST(counters_follow_a_task)
 }
 END_TEST
 
+/* The id of a profile of which nothing is left. */
+static int64_t add_empty_profile(const char *name)
+{
+    struct store_profile profile;
+    int64_t id;
+
+    MUST(store_ensure_profile(store, name, &profile));
+    id = profile.id;
+    store_profile_deinit(&profile);
+    return id;
+}
+
+START_TEST(profile_goes_when_nothing_is_left)
+{
+    const int64_t id = add_empty_profile("empty"), used = add_empty_profile("used"),
+                  metered = add_empty_profile("metered");
+    CLEANUP(freep) char *before = NULL;
+
+    add(used, TASK_QUEUED, 1);
+    MUST(store_add_metrics(store, metered, NOW, &(struct metrics_bucket){.completed = 1}));
+    MUST(store_commit(store));
+    before = dump();
+    EXPECT(store_remove_profile(store, used), STORE_STALE);
+    EXPECT(store_remove_profile(store, metered), STORE_STALE);
+    EXPECT(store_remove_profile(store, 4711), STORE_STALE);
+    MUST(store_commit(store));
+    check_dump(before, "not removed");
+    EXPECT(store_remove_profile(store, id), STORE_DONE);
+    EXPECT(store_remove_profile(store, id), STORE_STALE);
+    MUST(store_commit(store));
+    free(before);
+    before = dump();
+    ck_assert_ptr_null(strstr(before, "empty"));
+    ck_assert_int_ne(add_empty_profile("empty"), 0);
+}
+END_TEST
+
 void add_profile_cases(Suite *suite)
 {
     TCase *tcase = add_case(suite, "profile", setup, teardown);
@@ -121,4 +158,5 @@ void add_profile_cases(Suite *suite)
     tcase_add_test(tcase, profiles_are_added_once);
     tcase_add_test(tcase, profiles_are_updated);
     tcase_add_test(tcase, counters_follow_a_task);
+    tcase_add_test(tcase, profile_goes_when_nothing_is_left);
 }

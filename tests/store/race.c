@@ -521,6 +521,36 @@ START_TEST(a_lease_is_seen)
 }
 END_TEST
 
+/* Whoever comes first decides whether it is there. */
+START_TEST(profile_is_removed_or_gets_a_task)
+{
+    struct store_profile profile;
+    struct task task, known = {0};
+    struct store_addition addition = {.task = &task, .limit = 1};
+    CLEANUP(freep) char *before = NULL;
+
+    MUST(store_ensure_profile(store, "late", &profile));
+    task = new_task(profile.id, TASK_QUEUED, 1);
+    pass_on();
+    EXPECT(store_remove_profile(store, profile.id), STORE_DONE);
+    pass_on();
+    before = dump();
+    EXPECT(store_add(store, &addition, &known), STORE_STALE);
+    check_nothing_came_of_it(before);
+
+    store_profile_deinit(&profile);
+    MUST(store_ensure_profile(store, "late", &profile));
+    task = new_task(profile.id, TASK_QUEUED, 1);
+    pass_on();
+    EXPECT(store_add(store, &addition, &known), STORE_DONE);
+    pass_on();
+    EXPECT(store_remove_profile(store, profile.id), STORE_STALE);
+    MUST(store_commit(store));
+    check_stored(&task);
+    store_profile_deinit(&profile);
+}
+END_TEST
+
 void add_race_cases(Suite *suite)
 {
     TCase *tcase = add_case(suite, "race", setup_two, teardown);
@@ -543,4 +573,5 @@ void add_race_cases(Suite *suite)
     tcase_add_test(tcase, one_tells_a_dependant);
     tcase_add_test(tcase, what_others_have_yet_to_hear_of_stays);
     tcase_add_test(tcase, a_lease_is_seen);
+    tcase_add_test(tcase, profile_is_removed_or_gets_a_task);
 }

@@ -228,6 +228,13 @@ START_TEST(error_classes)
     ck_assert_ptr_null(error_class_names[ERROR_CLASS_COUNT - 1]);
     for (size_t i = 0; error_class_of_workers[i]; i++)
         ck_assert(strv_contains((char **)error_class_names, error_class_of_workers[i]));
+    ck_assert_str_eq(error_class_info(ERROR_UNKNOWN)->name, "unknown");
+    ck_assert(!strv_contains((char **)error_class_names, "unknown"));
+    ck_assert_str_eq(task_error_name(&(struct task){.error_class = ERROR_EXIT}), "exit");
+    ck_assert_str_eq(task_error_name(&(struct task){.error_class = ERROR_UNKNOWN,
+                                                    .unknown_class = (char *)"quota"}),
+                     "quota");
+    ck_assert_ptr_null(task_error_name(&(struct task){0}));
     /* An attempt that completed its task counts too. */
     ck_assert_ptr_null(error_class_info(ERROR_NONE)->name);
     ck_assert(error_class_info(ERROR_NONE)->counts);

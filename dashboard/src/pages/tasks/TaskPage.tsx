@@ -9,7 +9,7 @@ import { SkeletonRows } from '../../components/Skeleton';
 import { duration, exact, parse, relative } from '../../format';
 import { attempt, colorOf, isAway, now, permissions, profiles, roleOf } from '../../store';
 import { useLive } from '../../useLive';
-import { classWords, priorityWords, reasonWords } from '../../words';
+import { classWord, priorityWords, reasonWords } from '../../words';
 import { Question } from '../permissions/PermissionsPage';
 import { TaskLog } from './TaskLog';
 
@@ -61,7 +61,7 @@ function Failure({ task }: { task: Task }) {
   return (
     <section class={`banner ${task.status === 'failed' ? 'bad' : 'warn'} failure`} aria-label="Error">
       <span>
-        <b>{!isOver && 'The last attempt: '}{classWords[task.error.class] ?? task.error.class}:</b>{' '}
+        <b>{!isOver && 'The last attempt: '}{classWord(task.error.class)}:</b>{' '}
         {task.error.message} <span class="muted">({task.error.class})</span>
         {task.error.tail?.includes('\n') && <Tail text={task.error.tail} />}
       </span>

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""Verbs of the store that come too late, since something else changed the task first: nothing is changed, and
+whoever asked is told."""
+
+import contextlib
+import signal
+
+import pytest
+from acpd import RpcError, assert_counters_are_right, shell, wait_until
+
+WORKER = {"name": "w", "runner": {"type": "worker", "lease": 3600}}
+CONFLICT = -32002
+
+
+@pytest.fixture
+def daemon(make_daemon):
+    daemon = make_daemon(start=False)
+    daemon.configure(shell("cat", maxConcurrentTasks=1), WORKER)
+    yield daemon.start_faulty()
+    daemon.stop()
+    assert_counters_are_right(daemon)
+
+
+@contextlib.contextmanager
+def stale(daemon, verb):
+    daemon.order.write_text(verb)
+    yield
+    daemon.order.unlink()
+
+
+@contextlib.contextmanager
+def conflict(daemon, verb, words):
+    with stale(daemon, verb), pytest.raises(RpcError, match=words) as caught:
+        yield
+    assert caught.value.code == CONFLICT
+
+
+def test_a_task_for_a_profile_that_has_gone(daemon):
+    with daemon.client() as client:
+        with conflict(daemon, "add", 'profile "w" was removed meanwhile'):
+            client.assign("w", key="k")
+        assert not client.all_tasks()
+        assert client.assign("w", key="k")["id"] == 1
+
+
+def test_a_change_and_a_cancel_that_came_second(daemon):
+    words = "another change of task 1 came first; nothing was changed"
+    with daemon.client() as client:
+        before = client.assign("w")
+        with conflict(daemon, "change", words):
+            client.update_task(id=1, priority="high")
+        with conflict(daemon, "cancel", words):
+            client.cancel_task(id=1)
+        assert client.task(1) == before
+        assert client.update_task(id=1, priority="high")["priority"] == "high"
+        cancelled = client.cancel_task(id=1)
+        with conflict(daemon, "change", words):
+            client.retry_task(id=1)
+        assert client.task(1) == cancelled
+        assert client.retry_task(id=1)["status"] == "queued"
+
+
+def test_an_eviction_that_came_second(daemon):
+    """The task has made room by itself."""
+    daemon.configure({**WORKER, "queueLimit": 1, "overflow": "evict"})
+    daemon.restart()
+    with daemon.client() as client:
+        client.assign("w", priority="low")
+        with stale(daemon, "cancel"):
+            assert client.assign("w", priority="high")["status"] == "queued"
+        assert {task["status"] for task in client.all_tasks().values()} == {"queued"}
+
+
+def test_an_end_of_a_task_that_was_taken_away(daemon):
+    with daemon.client() as client:
+        client.assign("w")
+        claim = client.claim_task(profiles=["w"], worker="x")
+        with conflict(daemon, "finish", "no longer"):
+            client.complete_task(id=1, lease=claim["lease"])
+        # What a program did for it is nothing to the task, and its slot is free.
+        with stale(daemon, "finish"):
+            program = client.assign("p")["id"]
+            wait_until(lambda: client.log(program), "it has run")
+            wait_until(lambda: not daemon.processes(ACPD_TASK_ID=program), "it has ended")
+            assert client.task(program)["status"] == "running"
+        assert client.finish(client.assign("p")["id"])["attempt"] == 1
+    daemon.restart()
+    with daemon.client() as client:  # nobody runs it: it was interrupted
+        assert client.finish(program)["attempt"] == 2
+
+
+def test_a_profile_that_was_used_meanwhile_stays(daemon):
+    daemon.configure(shell("cat"))
+    with daemon.client() as client:
+        with stale(daemon, "remove_profile"):
+            daemon.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: "w" not in str(client.get_profile_states()), "it is no longer configured")
+        daemon.configure(shell("cat"), WORKER)
+        daemon.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: any(p["name"] == "w" for p in client.get_profile_states()), "it is back")
+        assert client.assign("w")["status"] == "queued"
