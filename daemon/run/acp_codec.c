@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/alloc.h"
+#include "common/json_out.h"
 
 static const char *const names[ACP_REQUEST_COUNT] = {
     [ACP_INITIALIZE] = "initialize",       [ACP_AUTHENTICATE] = "authenticate",
@@ -39,16 +40,28 @@ void acp_message_deinit(struct acp_message *message)
 /* --- what the agent says ------------------------------------------------------------------------
  */
 
+static void start_answer(struct acp_codec *codec, const char *id)
+{
+    json_out_object(codec->out, NULL);
+    json_out_text(codec->out, "jsonrpc", "2.0");
+    json_out_raw(codec->out, "id", id);
+}
+
+static void end_message(struct acp_codec *codec)
+{
+    json_out_end_object(codec->out);
+    buf_add_char(codec->out, '\n');
+}
+
 static void answer_error(struct acp_codec *codec, const char *id, enum rpc_code code,
                          const char *reason)
 {
-    buf_add_text(codec->out, "{\"jsonrpc\":\"2.0\",\"id\":");
-    buf_add_text(codec->out, id);
-    buf_add_text(codec->out, ",\"error\":{\"code\":");
-    buf_add_int(codec->out, code);
-    buf_add_text(codec->out, ",\"message\":");
-    buf_add_json_text(codec->out, reason);
-    buf_add_text(codec->out, "}}\n");
+    start_answer(codec, id);
+    json_out_object(codec->out, "error");
+    json_out_int(codec->out, "code", code);
+    json_out_text(codec->out, "message", reason);
+    json_out_end_object(codec->out);
+    end_message(codec);
 }
 
 const char *acp_text_or(struct json_object *object, const char *key, const char *otherwise)
@@ -161,121 +174,120 @@ void acp_codec_read(struct acp_codec *codec, const char *line, size_t len,
 /* --- what is said to it -------------------------------------------------------------------------
  */
 
+/* The members of `params` come next. */
 static void start(struct acp_codec *codec, const char *method)
 {
-    buf_add_text(codec->out, "{\"jsonrpc\":\"2.0\",\"method\":\"");
-    buf_add_text(codec->out, method);
-    buf_add_text(codec->out, "\",\"params\":{");
-}
-
-static void member(struct acp_codec *codec, const char *name, const char *text)
-{
-    buf_add_char(codec->out, '"');
-    buf_add_text(codec->out, name);
-    buf_add_text(codec->out, "\":");
-    buf_add_json_text(codec->out, text);
+    json_out_object(codec->out, NULL);
+    json_out_text(codec->out, "jsonrpc", "2.0");
+    json_out_text(codec->out, "method", method);
+    json_out_object(codec->out, "params");
 }
 
 static void finish_request(struct acp_codec *codec, enum acp_request request)
 {
     codec->request = request;
     codec->is_waiting = true;
-    buf_add_text(codec->out, "},\"id\":");
-    buf_add_int(codec->out, ++codec->last_id);
-    buf_add_text(codec->out, "}\n");
+    json_out_end_object(codec->out);
+    json_out_int(codec->out, "id", ++codec->last_id);
+    end_message(codec);
 }
 
 void acp_codec_initialize(struct acp_codec *codec)
 {
+    struct buf *out = codec->out;
+
     start(codec, "initialize");
-    buf_printf(codec->out, "\"protocolVersion\":%d,", ACP_PROTOCOL_VERSION);
-    buf_add_text(codec->out,
-                 "\"clientCapabilities\":{\"fs\":{\"readTextFile\":false,\"writeTextFile\":false},"
-                 "\"terminal\":false},\"clientInfo\":{\"name\":\"acpd\",\"title\":\"acpd\","
-                 "\"version\":\"" ACPD_VERSION "\"}");
+    json_out_int(out, "protocolVersion", ACP_PROTOCOL_VERSION);
+    json_out_object(out, "clientCapabilities");
+    json_out_object(out, "fs");
+    json_out_bool(out, "readTextFile", false);
+    json_out_bool(out, "writeTextFile", false);
+    json_out_end_object(out);
+    json_out_bool(out, "terminal", false);
+    json_out_end_object(out);
+    json_out_object(out, "clientInfo");
+    json_out_text(out, "name", "acpd");
+    json_out_text(out, "title", "acpd");
+    json_out_text(out, "version", ACPD_VERSION);
+    json_out_end_object(out);
     finish_request(codec, ACP_INITIALIZE);
 }
 
 void acp_codec_authenticate(struct acp_codec *codec, const char *method)
 {
     start(codec, "authenticate");
-    member(codec, "methodId", method);
+    json_out_text(codec->out, "methodId", method);
     finish_request(codec, ACP_AUTHENTICATE);
 }
 
 void acp_codec_new_session(struct acp_codec *codec, const char *cwd, const char *servers)
 {
     start(codec, "session/new");
-    member(codec, "cwd", cwd);
-    buf_add_text(codec->out, ",\"mcpServers\":");
-    buf_add_text(codec->out, servers);
+    json_out_text(codec->out, "cwd", cwd);
+    json_out_raw(codec->out, "mcpServers", servers);
     finish_request(codec, ACP_NEW_SESSION);
-}
-
-static void set(struct acp_codec *codec, const char *method, const char *session, const char *name,
-                const char *value, enum acp_request request)
-{
-    start(codec, method);
-    member(codec, "sessionId", session);
-    buf_add_char(codec->out, ',');
-    member(codec, name, value);
-    finish_request(codec, request);
 }
 
 void acp_codec_set_option(struct acp_codec *codec, const char *session, const char *option,
                           const char *value)
 {
     start(codec, "session/set_config_option");
-    member(codec, "sessionId", session);
-    buf_add_char(codec->out, ',');
-    member(codec, "configId", option);
-    buf_add_char(codec->out, ',');
-    member(codec, "value", value);
+    json_out_text(codec->out, "sessionId", session);
+    json_out_text(codec->out, "configId", option);
+    json_out_text(codec->out, "value", value);
     finish_request(codec, ACP_SET_OPTION);
 }
 
 void acp_codec_set_mode(struct acp_codec *codec, const char *session, const char *mode)
 {
-    set(codec, "session/set_mode", session, "modeId", mode, ACP_SET_MODE);
+    start(codec, "session/set_mode");
+    json_out_text(codec->out, "sessionId", session);
+    json_out_text(codec->out, "modeId", mode);
+    finish_request(codec, ACP_SET_MODE);
 }
 
 void acp_codec_set_model(struct acp_codec *codec, const char *session, const char *model)
 {
-    set(codec, "session/set_model", session, "modelId", model, ACP_SET_MODEL);
+    start(codec, "session/set_model");
+    json_out_text(codec->out, "sessionId", session);
+    json_out_text(codec->out, "modelId", model);
+    finish_request(codec, ACP_SET_MODEL);
 }
 
 void acp_codec_prompt(struct acp_codec *codec, const char *session, const char *blocks)
 {
     start(codec, "session/prompt");
-    member(codec, "sessionId", session);
-    buf_add_text(codec->out, ",\"prompt\":");
-    buf_add_text(codec->out, blocks);
+    json_out_text(codec->out, "sessionId", session);
+    json_out_raw(codec->out, "prompt", blocks);
     finish_request(codec, ACP_PROMPT);
 }
 
 void acp_codec_close_session(struct acp_codec *codec, const char *session)
 {
     start(codec, "session/close");
-    member(codec, "sessionId", session);
+    json_out_text(codec->out, "sessionId", session);
     finish_request(codec, ACP_CLOSE_SESSION);
 }
 
 void acp_codec_cancel(struct acp_codec *codec, const char *session)
 {
     start(codec, "session/cancel");
-    member(codec, "sessionId", session);
-    buf_add_text(codec->out, "}}\n");
+    json_out_text(codec->out, "sessionId", session);
+    json_out_end_object(codec->out);
+    end_message(codec);
 }
 
 void acp_codec_select(struct acp_codec *codec, const char *id, const char *option)
 {
-    buf_add_text(codec->out, "{\"jsonrpc\":\"2.0\",\"id\":");
-    buf_add_text(codec->out, id);
-    buf_add_text(codec->out, ",\"result\":{\"outcome\":{\"outcome\":");
-    buf_add_text(codec->out, option ? "\"selected\"," : "\"cancelled\"");
+    start_answer(codec, id);
+    json_out_object(codec->out, "result");
+    json_out_object(codec->out, "outcome");
+    json_out_text(codec->out, "outcome", option ? "selected" : "cancelled");
     if (option)
-        member(codec, "optionId", option);
-    buf_add_text(codec->out, "}}}\n");
+        json_out_text(codec->out, "optionId", option);
+    json_out_end_object(codec->out);
+    json_out_end_object(codec->out);
+    end_message(codec);
 }
 
 void acp_codec_refuse(struct acp_codec *codec, const char *id, const char *reason)

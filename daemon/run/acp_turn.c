@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/alloc.h"
+#include "common/json_out.h"
 #include "common/clock.h"
 #include "common/strv.h"
 #include "run/acp_end.h"
@@ -403,21 +404,20 @@ char *acp_turn_result(struct acp_turn *turn)
     struct buf out = {0};
 
     tail_take(&turn->text, &text);
-    buf_add_text(&out, "{\"text\":");
-    buf_add_json_string(&out, text.data ? text.data : "", text.len);
-    buf_add_text(&out, ",\"stopReason\":");
-    buf_add_json_text(&out, turn->stop_reason);
-    if (turn->usage) {
-        buf_add_text(&out, ",\"usage\":");
-        buf_add_text(&out, json_compact(turn->usage));
+    json_out_object(&out, NULL);
+    json_out_string(&out, "text", text.data ? text.data : "", text.len);
+    json_out_text(&out, "stopReason", turn->stop_reason);
+    if (turn->usage)
+        json_out_raw(&out, "usage", json_compact(turn->usage));
+    if (turn->cost)
+        json_out_raw(&out, "cost", json_compact(turn->cost));
+    if (turn->last_question) {
+        json_out_object(&out, "permissions");
+        json_out_int(&out, "allowed", turn->allowed);
+        json_out_int(&out, "rejected", turn->rejected);
+        json_out_int(&out, "lapsed", turn->lapsed);
+        json_out_end_object(&out);
     }
-    if (turn->cost) {
-        buf_add_text(&out, ",\"cost\":");
-        buf_add_text(&out, json_compact(turn->cost));
-    }
-    if (turn->last_question)
-        buf_printf(&out, ",\"permissions\":{\"allowed\":%lld,\"rejected\":%lld,\"lapsed\":%lld}",
-                   (long long)turn->allowed, (long long)turn->rejected, (long long)turn->lapsed);
-    buf_add_char(&out, '}');
+    json_out_end_object(&out);
     return buf_take(&out);
 }

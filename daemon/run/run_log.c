@@ -10,6 +10,7 @@
 #include "common/alloc.h"
 #include "common/buf.h"
 #include "common/clock.h"
+#include "common/json_out.h"
 #include "common/log.h"
 #include "common/utf8.h"
 
@@ -134,19 +135,16 @@ static void run_log_print(struct run_log *log, const char *stream, const char *t
     size_t cut = utf8_cut(text, len, RUN_LOG_ENTRY);
     bool has_room = !member || strlen(json) <= RUN_LOG_ENTRY;
 
-    buf_add_text(out, "{\"at\":\"");
-    buf_add_text(out, log->now);
-    buf_add_text(out, "\",\"stream\":\"");
-    buf_add_text(out, stream);
-    buf_add_text(out, "\",\"text\":");
-    buf_add_json_string(out, text, cut);
-    if (member && has_room) {
-        buf_add_text(out, ",\"");
-        buf_add_text(out, member);
-        buf_add_text(out, "\":");
-        buf_add_text(out, json);
-    }
-    buf_add_text(out, cut < len || !has_room ? ",\"truncated\":true}\n" : "}\n");
+    json_out_object(out, NULL);
+    json_out_text(out, "at", log->now);
+    json_out_text(out, "stream", stream);
+    json_out_string(out, "text", text, cut);
+    if (member && has_room)
+        json_out_raw(out, member, json);
+    if (cut < len || !has_room)
+        json_out_bool(out, "truncated", true);
+    json_out_end_object(out);
+    buf_add_char(out, '\n');
 }
 
 static void run_log_put(struct run_log *log, const char *stream, const char *text, size_t len,
