@@ -22,6 +22,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/json.h"
+#include "common/json_out.h"
 
 #define STEP_MS 400
 #define STEPS   3
@@ -51,49 +52,89 @@ static void send(void)
     buf_clear(&out);
 }
 
+static void start_message(void)
+{
+    json_out_object(&out, NULL);
+    json_out_text(&out, "jsonrpc", "2.0");
+}
+
+static void end_message(void)
+{
+    json_out_end_object(&out);
+    buf_add_char(&out, '\n');
+}
+
+/* `result` is JSON. */
 static void answer(const char *id, const char *result)
 {
-    buf_printf(&out, "{\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":%s}\n", id, result);
+    start_message();
+    json_out_raw(&out, "id", id);
+    json_out_raw(&out, "result", result);
+    end_message();
 }
 
 static void refuse(const char *id, int code, const char *message)
 {
-    buf_printf(&out, "{\"jsonrpc\":\"2.0\",\"id\":%s,\"error\":{\"code\":%d,\"message\":", id,
-               code);
-    buf_add_json_text(&out, message);
-    buf_add_text(&out, "}}\n");
+    start_message();
+    json_out_raw(&out, "id", id);
+    json_out_object(&out, "error");
+    json_out_int(&out, "code", code);
+    json_out_text(&out, "message", message);
+    json_out_end_object(&out);
+    end_message();
 }
 
-/* `update`: the members of a session/update. */
-static void update(const char *update)
+/* The members of a session/update come next. */
+static void start_update(const char *kind)
 {
-    buf_add_text(&out, "{\"jsonrpc\":\"2.0\",\"method\":\"session/update\",\"params\":"
-                       "{\"sessionId\":\"demo\",\"update\":{");
-    buf_add_text(&out, update);
-    buf_add_text(&out, "}}}\n");
+    start_message();
+    json_out_text(&out, "method", "session/update");
+    json_out_object(&out, "params");
+    json_out_text(&out, "sessionId", "demo");
+    json_out_object(&out, "update");
+    json_out_text(&out, "sessionUpdate", kind);
+}
+
+static void end_update(void)
+{
+    json_out_end_object(&out);
+    json_out_end_object(&out);
+    end_message();
+}
+
+/* `members` are JSON, without the braces. */
+static void update(const char *kind, const char *members)
+{
+    start_update(kind);
+    json_out_raw(&out, NULL, members);
+    end_update();
 }
 
 static void say(const char *kind, const char *text)
 {
-    CLEANUP(buf_deinit) struct buf members = {0};
-
-    buf_printf(&members, "\"sessionUpdate\":\"agent_%s_chunk\",\"content\":{\"type\":\"text\",",
-               kind);
-    buf_add_text(&members, "\"text\":");
-    buf_add_json_text(&members, text);
-    buf_add_char(&members, '}');
-    update(buf_text(&members));
+    start_update(kind);
+    json_out_object(&out, "content");
+    json_out_text(&out, "type", "text");
+    json_out_text(&out, "text", text);
+    json_out_end_object(&out);
+    end_update();
 }
 
 static void end_turn(const char *reason)
 {
-    CLEANUP(freep)
-    char *result =
-        xasprintf("{\"stopReason\":\"%s\",\"usage\":{\"inputTokens\":%zu,\"outputTokens\":%d,"
-                  "\"totalTokens\":%zu}}",
-                  reason, strlen(turn.prompt) / 4 + 1, 60, strlen(turn.prompt) / 4 + 61);
+    int64_t input = (int64_t)strlen(turn.prompt) / 4 + 1, output = 60;
 
-    answer(turn.id, result);
+    start_message();
+    json_out_raw(&out, "id", turn.id);
+    json_out_object(&out, "result");
+    json_out_text(&out, "stopReason", reason);
+    json_out_object(&out, "usage");
+    json_out_int(&out, "inputTokens", input);
+    json_out_int(&out, "outputTokens", output);
+    json_out_int(&out, "totalTokens", input + output);
+    json_out_end_object(&out);
+    json_out_end_object(&out);
+    end_message();
     free(STEAL(turn.id));
     free(STEAL(turn.prompt));
 }
@@ -105,24 +146,24 @@ static bool is_told(const char *word)
 
 static void finish(void)
 {
+    update("tool_call_update", "\"toolCallId\":\"look\",\"status\":\"completed\"");
     update(
-        "\"sessionUpdate\":\"tool_call_update\",\"toolCallId\":\"look\",\"status\":\"completed\"");
-    update(
-        "\"sessionUpdate\":\"plan\",\"entries\":[{\"content\":\"Read the task\",\"priority\":"
+        "plan",
+        "\"entries\":[{\"content\":\"Read the task\",\"priority\":"
         "\"medium\",\"status\":\"completed\"},{\"content\":\"Answer it\",\"priority\":\"medium\","
         "\"status\":\"completed\"}]");
-    update("\"sessionUpdate\":\"usage_update\",\"used\":1200,\"size\":200000,\"cost\":"
-           "{\"amount\":0.0012,\"currency\":\"USD\"}");
-    say("message", "This is the demo agent that ships with acpd. ");
-    say("message", "The prompt was:\n\n");
-    say("message", turn.prompt);
+    update("usage_update", "\"used\":1200,\"size\":200000,\"cost\":"
+                           "{\"amount\":0.0012,\"currency\":\"USD\"}");
+    say("agent_message_chunk", "This is the demo agent that ships with acpd. ");
+    say("agent_message_chunk", "The prompt was:\n\n");
+    say("agent_message_chunk", turn.prompt);
     end_turn("end_turn");
 }
 
 static void flood(void)
 {
     for (int i = 0; i < 10000; i++) {
-        say("message", "flood ");
+        say("agent_message_chunk", "flood ");
         send();
     }
 }
@@ -130,14 +171,18 @@ static void flood(void)
 static void ask(void)
 {
     turn.is_asking = true;
-    update("\"sessionUpdate\":\"tool_call\",\"toolCallId\":\"edit\",\"title\":\"Edit demo.txt\","
-           "\"kind\":\"edit\",\"status\":\"pending\"");
-    buf_add_text(
-        &out, "{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"session/request_permission\",\"params\":{"
-              "\"sessionId\":\"demo\",\"toolCall\":{\"toolCallId\":\"edit\",\"rawInput\":{\"path\":"
-              "\"demo.txt\"}},\"options\":[{\"optionId\":\"yes\",\"name\":\"Edit the file\","
-              "\"kind\":\"allow_once\"},{\"optionId\":\"no\",\"name\":\"Leave it alone\","
-              "\"kind\":\"reject_once\"}]}}\n");
+    update("tool_call", "\"toolCallId\":\"edit\",\"title\":\"Edit demo.txt\","
+                        "\"kind\":\"edit\",\"status\":\"pending\"");
+    start_message();
+    json_out_int(&out, "id", 0);
+    json_out_text(&out, "method", "session/request_permission");
+    json_out_raw(
+        &out, "params",
+        "{\"sessionId\":\"demo\",\"toolCall\":{\"toolCallId\":\"edit\",\"rawInput\":{\"path\":"
+        "\"demo.txt\"}},\"options\":[{\"optionId\":\"yes\",\"name\":\"Edit the file\","
+        "\"kind\":\"allow_once\"},{\"optionId\":\"no\",\"name\":\"Leave it alone\","
+        "\"kind\":\"reject_once\"}]}");
+    end_message();
 }
 
 static void step(void)
@@ -148,13 +193,12 @@ static void step(void)
     if (turn.was_cancelled) {
         end_turn("cancelled");
     } else if (turn.step == 1) {
-        update(
-            "\"sessionUpdate\":\"plan\",\"entries\":[{\"content\":\"Read the task\",\"priority\":"
-            "\"medium\",\"status\":\"in_progress\"},{\"content\":\"Answer it\",\"priority\":"
-            "\"medium\",\"status\":\"pending\"}]");
-        update(
-            "\"sessionUpdate\":\"tool_call\",\"toolCallId\":\"look\",\"title\":\"Read the task\","
-            "\"kind\":\"read\",\"status\":\"in_progress\"");
+        update("plan",
+               "\"entries\":[{\"content\":\"Read the task\",\"priority\":"
+               "\"medium\",\"status\":\"in_progress\"},{\"content\":\"Answer it\",\"priority\":"
+               "\"medium\",\"status\":\"pending\"}]");
+        update("tool_call", "\"toolCallId\":\"look\",\"title\":\"Read the task\","
+                            "\"kind\":\"read\",\"status\":\"in_progress\"");
     } else if (turn.step == 2 && is_told("demo:die")) {
         exit(EXIT_SUCCESS);
     } else if (turn.step == 2 && is_told("demo:fail")) {
@@ -173,7 +217,7 @@ static void step(void)
         ask();
     } else if (turn.step < turn.steps) {
         thought = xasprintf("Thinking, step %d of %d. ", turn.step, turn.steps - 1);
-        say("thought", thought);
+        say("agent_thought_chunk", thought);
     } else {
         finish();
     }
@@ -212,9 +256,9 @@ static void take_permission(struct json_object *result)
     if (!turn.id || !turn.is_asking)
         return;
     turn.is_asking = false;
-    say("message", !option                      ? "The question was cancelled. "
-                   : strcmp(option, "yes") == 0 ? "I may edit the file. "
-                                                : "I may not edit the file. ");
+    say("agent_message_chunk", !option                      ? "The question was cancelled. "
+                               : strcmp(option, "yes") == 0 ? "I may edit the file. "
+                                                            : "I may not edit the file. ");
 }
 
 static void take(const char *line, size_t len)
