@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "common/alloc.h"
+#include "common/json_out.h"
 #include "gateway/upstream.h"
 
 #define STREAMS_MAX       64 /* each holds one of civetweb's threads */
@@ -135,12 +136,18 @@ static bool subscribe(struct events *events, int fd)
 {
     CLEANUP(buf_deinit) struct buf request = {0};
 
-    buf_add_text(&request, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"subscribe\",\"params\":{");
+    json_out_object(&request, NULL);
+    json_out_text(&request, "jsonrpc", "2.0");
+    json_out_int(&request, "id", 1);
+    json_out_text(&request, "method", "subscribe");
+    json_out_object(&request, "params");
     pthread_mutex_lock(&events->lock);
     if (events->seen)
-        buf_printf(&request, "\"after\":%lld", (long long)events->seen);
+        json_out_int(&request, "after", events->seen);
     pthread_mutex_unlock(&events->lock);
-    buf_add_text(&request, "}}\n");
+    json_out_end_object(&request);
+    json_out_end_object(&request);
+    buf_add_char(&request, '\n');
     return send(fd, request.data, request.len, MSG_NOSIGNAL) == (ssize_t)request.len;
 }
 

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "common/alloc.h"
+#include "common/json_out.h"
 #include "common/strv.h"
 #include "gateway/body.h"
 #include "gateway/kept.h"
@@ -173,14 +174,13 @@ void http_stream(struct mg_connection *connection, const char *content_type)
 
 static void print_error(struct buf *body, int code, const char *data, const char *message)
 {
-    buf_add_text(body, "{\"error\":");
-    buf_add_json_text(body, message);
-    buf_printf(body, ",\"code\":%d", code);
-    if (data) {
-        buf_add_text(body, ",\"data\":");
-        buf_add_text(body, data);
-    }
-    buf_add_text(body, "}\n");
+    json_out_object(body, NULL);
+    json_out_text(body, "error", message);
+    json_out_int(body, "code", code);
+    if (data)
+        json_out_raw(body, "data", data);
+    json_out_end_object(body);
+    buf_add_char(body, '\n');
 }
 
 int http_error(struct mg_connection *connection, int status, int code, const char *headers,

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* The API's document (OpenAPI 3.1), printed from the routes and the daemon's declarations. */
+#include <stdio.h>
 #include <string.h>
 
 #include "common/alloc.h"
+#include "common/json_out.h"
 #include "gateway/api.h"
 
 /* "/api/tasks/:id" is "/api/tasks/{id}" there. */
 static void print_path(const char *pattern, struct buf *out)
 {
-    buf_add_char(out, '"');
     while (*pattern) {
         size_t len;
 
@@ -20,7 +21,6 @@ static void print_path(const char *pattern, struct buf *out)
         buf_printf(out, "{%.*s}", (int)len, pattern);
         pattern += len;
     }
-    buf_add_char(out, '"');
 }
 
 /* Whether the parameter comes in the path, by its name or its alias; ret_name is that name. */
@@ -45,9 +45,33 @@ static void print_parameter(const char *name, bool in_path, struct json_object *
 {
     bool is_required = in_path || json_object_get_boolean(json_get(param, "required"));
 
-    buf_printf(out, "{\"name\":\"%s\",\"in\":\"%s\",\"required\":%s,\"schema\":%s}", name,
-               in_path ? "path" : "query", is_required ? "true" : "false",
-               json_compact(json_get(param, "schema")));
+    json_out_object(out, NULL);
+    json_out_text(out, "name", name);
+    json_out_text(out, "in", in_path ? "path" : "query");
+    json_out_bool(out, "required", is_required);
+    json_out_raw(out, "schema", json_compact(json_get(param, "schema")));
+    json_out_end_object(out);
+}
+
+/* The schema comes next. */
+static void start_content(const char *type, struct buf *out)
+{
+    json_out_object(out, "content");
+    json_out_object(out, type);
+    json_out_key(out, "schema");
+}
+
+static void end_content(struct buf *out)
+{
+    json_out_end_object(out);
+    json_out_end_object(out);
+}
+
+static void print_content(const char *type, const char *schema, struct buf *out)
+{
+    start_content(type, out);
+    json_out_raw(out, NULL, schema);
+    end_content(out);
 }
 
 /* What a route returns: the method's result, or what the gateway makes of it. */
@@ -55,29 +79,54 @@ static void print_result(const struct route *route, struct json_object *method, 
 {
     switch (route->format) {
     case ROUTE_JSON:
-        buf_printf(out, "{\"application/json\":{\"schema\":%s}}",
-                   json_compact(json_get(json_get(method, "result"), "schema")));
+        print_content("application/json",
+                      json_compact(json_get(json_get(method, "result"), "schema")), out);
         break;
     case ROUTE_TEXT:
-        buf_add_text(out, "{\"text/plain\":{\"schema\":{\"type\":\"string\"}}}");
+        print_content("text/plain", "{\"type\":\"string\"}", out);
         break;
     case ROUTE_OPENAPI:
-        buf_add_text(out, "{\"application/json\":{\"schema\":{\"type\":\"object\"}}}");
+        print_content("application/json", "{\"type\":\"object\"}", out);
         break;
     case ROUTE_EVENTS: /* what is in `data` of each */
-        buf_add_text(out, "{\"text/event-stream\":{\"schema\":"
-                          "{\"$ref\":\"#/components/schemas/Event\"}}}");
+        print_content("text/event-stream", "{\"$ref\":\"#/components/schemas/Event\"}", out);
         break;
     }
 }
 
 static void print_responses(const struct route *route, struct json_object *method, struct buf *out)
 {
-    buf_printf(out,
-               "\"responses\":{\"%d\":{\"description\":\"Success\",\"content\":", route->status);
+    static const char error[] = "{\"$ref\":\"#/components/responses/Error\"}";
+    char status[16];
+
+    snprintf(status, sizeof(status), "%d", route->status);
+    json_out_object(out, "responses");
+    json_out_object(out, status);
+    json_out_text(out, "description", "Success");
     print_result(route, method, out);
-    buf_add_text(out, "},\"4XX\":{\"$ref\":\"#/components/responses/Error\"},"
-                      "\"5XX\":{\"$ref\":\"#/components/responses/Error\"}}");
+    json_out_end_object(out);
+    json_out_raw(out, "4XX", error);
+    json_out_raw(out, "5XX", error);
+    json_out_end_object(out);
+}
+
+/* The members of the body, and the names of those that it must have. */
+static void print_body(const struct buf *properties, const struct buf *required, struct buf *out)
+{
+    json_out_object(out, "requestBody");
+    json_out_bool(out, "required", required->len > 0);
+    start_content("application/json", out);
+    json_out_object(out, NULL);
+    json_out_text(out, "type", "object");
+    json_out_object(out, "properties");
+    json_out_raw_bytes(out, NULL, properties->data, properties->len);
+    json_out_end_object(out);
+    json_out_array(out, "required");
+    json_out_raw_bytes(out, NULL, required->data, required->len);
+    json_out_end_array(out);
+    json_out_end_object(out);
+    end_content(out);
+    json_out_end_object(out);
 }
 
 static void print_operation(const struct route *route, struct json_object *method, struct buf *out)
@@ -85,7 +134,7 @@ static void print_operation(const struct route *route, struct json_object *metho
     struct json_object *params = json_get(method, "params");
     size_t count = params ? json_object_array_length(params) : 0;
     bool has_body = strcmp(route->verb, "GET") != 0;
-    CLEANUP(buf_deinit) struct buf parameters = {0}, properties = {0}, required = {0};
+    CLEANUP(buf_deinit) struct buf parameters = {0}, properties = {0}, required = {0}, verb = {0};
 
     /* The gateway's own take no parameters, whatever their method does. */
     if (route->format == ROUTE_OPENAPI || route->format == ROUTE_EVENTS)
@@ -96,29 +145,25 @@ static void print_operation(const struct route *route, struct json_object *metho
         bool in_path = is_in_path(route->pattern, param, &name);
 
         if (in_path || !has_body) {
-            if (parameters.len)
-                buf_add_char(&parameters, ',');
             print_parameter(name, in_path, param, &parameters);
             continue;
         }
-        buf_printf(&properties, "%s\"%s\":%s", properties.len ? "," : "", name,
-                   json_compact(json_get(param, "schema")));
+        json_out_raw(&properties, name, json_compact(json_get(param, "schema")));
         if (json_object_get_boolean(json_get(param, "required")))
-            buf_printf(&required, "%s\"%s\"", required.len ? "," : "", name);
+            json_out_text(&required, NULL, name);
     }
-    buf_add_char(out, '"');
     for (const char *c = route->verb; *c; c++)
-        buf_add_char(out, (char)(*c | 0x20)); /* in lower case */
-    buf_printf(out, "\":{\"operationId\":\"%s\",\"summary\":", route->method);
-    buf_add_json_text(out, json_get_string(method, "summary"));
-    buf_printf(out, ",\"parameters\":[%s],", buf_text(&parameters));
+        buf_add_char(&verb, (char)(*c | 0x20)); /* in lower case */
+    json_out_object(out, buf_text(&verb));
+    json_out_text(out, "operationId", route->method);
+    json_out_text(out, "summary", json_get_string(method, "summary"));
+    json_out_array(out, "parameters");
+    json_out_raw_bytes(out, NULL, parameters.data, parameters.len);
+    json_out_end_array(out);
     if (has_body)
-        buf_printf(out,
-                   "\"requestBody\":{\"required\":%s,\"content\":{\"application/json\":{\"schema\":"
-                   "{\"type\":\"object\",\"properties\":{%s},\"required\":[%s]}}}},",
-                   required.len ? "true" : "false", buf_text(&properties), buf_text(&required));
+        print_body(&properties, &required, out);
     print_responses(route, method, out);
-    buf_add_char(out, '}');
+    json_out_end_object(out);
 }
 
 static bool is_first_of_path(const struct route *route)
@@ -184,43 +229,54 @@ static void print_components(struct json_object *document, struct buf *out)
         else if (route->format == ROUTE_EVENTS)
             add_schema(schemas, "Event", used);
     }
-    buf_printf(out,
-               "{\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"}},"
-               "\"responses\":{\"Error\":{\"description\":\"Error\",\"content\":"
-               "{\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/Error\"}}}}},"
-               "\"schemas\":%s}",
-               json_compact(used));
+    json_out_object(out, "components");
+    json_out_raw(out, "securitySchemes", "{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"}}");
+    json_out_object(out, "responses");
+    json_out_object(out, "Error");
+    json_out_text(out, "description", "Error");
+    print_content("application/json", "{\"$ref\":\"#/components/schemas/Error\"}", out);
+    json_out_end_object(out);
+    json_out_end_object(out);
+    json_out_raw(out, "schemas", json_compact(used));
+    json_out_end_object(out);
+}
+
+static void print_info(struct buf *out)
+{
+    json_out_object(out, "info");
+    json_out_text(out, "title", "acpd");
+    json_out_text(out, "version", ACPD_VERSION);
+    json_out_text(out, "description",
+                  "Distributes work to profiles of AI agents and programs, and loses none of it.");
+    json_out_object(out, "license");
+    json_out_text(out, "name", "MIT");
+    json_out_text(out, "identifier", "MIT");
+    json_out_end_object(out);
+    json_out_end_object(out);
 }
 
 void openapi_print(struct json_object *document, struct buf *out)
 {
-    buf_add_text(
-        out,
-        "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"acpd\",\"version\":"
-        "\"" ACPD_VERSION
-        "\",\"description\":\"Distributes work to profiles of AI agents and programs, and loses "
-        "none of it.\",\"license\":{\"name\":\"MIT\",\"identifier\":\"MIT\"}},\"servers\":[{"
-        "\"url\":\"/\"}],"
-        "\"security\":[{},{\"bearer\":[]}],\"paths\":{");
+    json_out_object(out, NULL);
+    json_out_text(out, "openapi", "3.1.0");
+    print_info(out);
+    json_out_raw(out, "servers", "[{\"url\":\"/\"}]");
+    json_out_raw(out, "security", "[{},{\"bearer\":[]}]");
+    json_out_object(out, "paths");
     for (const struct route *path = routes; path->verb; path++) {
-        const char *separator = "";
+        CLEANUP(buf_deinit) struct buf name = {0};
 
         if (!is_first_of_path(path))
             continue;
-        if (path != routes)
-            buf_add_char(out, ',');
-        print_path(path->pattern, out);
-        buf_add_text(out, ":{");
-        for (const struct route *route = path; route->verb; route++) {
-            if (strcmp(route->pattern, path->pattern) != 0)
-                continue;
-            buf_add_text(out, separator);
-            print_operation(route, route_method(document, route->method), out);
-            separator = ",";
-        }
-        buf_add_char(out, '}');
+        print_path(path->pattern, &name);
+        json_out_object(out, buf_text(&name));
+        for (const struct route *route = path; route->verb; route++)
+            if (strcmp(route->pattern, path->pattern) == 0)
+                print_operation(route, route_method(document, route->method), out);
+        json_out_end_object(out);
     }
-    buf_add_text(out, "},\"components\":");
+    json_out_end_object(out);
     print_components(document, out);
-    buf_add_text(out, "}\n");
+    json_out_end_object(out);
+    buf_add_char(out, '\n');
 }

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "common/alloc.h"
+#include "common/json_out.h"
 
 #define CONNECTIONS_MAX 32
 #define WAIT_SECONDS    5  /* for one of them to come free */
@@ -210,18 +211,27 @@ static int understand(struct upstream_reply *reply)
     return UPSTREAM_REFUSED;
 }
 
+static void print_request(const char *method, const char *actor, struct json_object *params,
+                          struct buf *out)
+{
+    json_out_object(out, NULL);
+    json_out_text(out, "jsonrpc", "2.0");
+    json_out_int(out, "id", 1);
+    json_out_text(out, "method", method);
+    if (actor)
+        json_out_text(out, "actor", actor);
+    json_out_raw(out, "params", params ? json_compact(params) : "{}");
+    json_out_end_object(out);
+    buf_add_char(out, '\n');
+}
+
 int upstream_call(struct upstream *upstream, const char *method, const char *actor,
                   struct json_object *params, struct upstream_reply *ret_reply)
 {
     CLEANUP(buf_deinit) struct buf request = {0};
 
     *ret_reply = (struct upstream_reply){0};
-    buf_printf(&request, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",", method);
-    if (actor)
-        buf_printf(&request, "\"actor\":\"%s\",", actor);
-    buf_add_text(&request, "\"params\":");
-    buf_add_text(&request, params ? json_compact(params) : "{}");
-    buf_add_text(&request, "}\n");
+    print_request(method, actor, params, &request);
     for (int round = 0; round < 2; round++) {
         int fd = take(upstream, round > 0);
         size_t sent;
