@@ -7,8 +7,6 @@
 #include <string.h>
 
 #include "common/alloc.h"
-#include "common/clock.h"
-#include "common/utf8.h"
 
 #define PRINTF_USUAL 64 /* bytes */
 
@@ -64,6 +62,47 @@ void buf_add_int(struct buf *buf, int64_t value)
     buf_add(buf, at, (size_t)(digits + sizeof(digits) - at));
 }
 
+/* Numbers of up to six decimals, as most are. A quotient is the number nearest to it, and so is
+ * what its digits read back as: when the two are the same number, the digits are the number. */
+static bool add_decimal(struct buf *buf, double value)
+{
+    double millionths = round(value * 1e6);
+    char digits[6];
+    int64_t rest;
+    size_t len = sizeof(digits);
+
+    if (fabs(value) >= 1e9 || millionths / 1e6 != value)
+        return false;
+    rest = (int64_t)fabs(millionths);
+    if (value < 0)
+        buf_add_char(buf, '-');
+    buf_add_int(buf, rest / 1000000);
+    for (size_t i = len; i--; rest /= 10)
+        digits[i] = (char)('0' + rest % 10);
+    while (digits[len - 1] == '0')
+        len--;
+    buf_add_char(buf, '.');
+    buf_add(buf, digits, len);
+    return true;
+}
+
+void buf_add_number(struct buf *buf, double value)
+{
+    if (value == floor(value) && fabs(value) < 1e15) {
+        buf_add_int(buf, (int64_t)value);
+        return;
+    }
+    if (add_decimal(buf, value))
+        return;
+    /* The shortest of the two usual precisions that reads back as the same number. */
+    char digits[40];
+
+    snprintf(digits, sizeof(digits), "%.15g", value);
+    if (strtod(digits, NULL) != value)
+        snprintf(digits, sizeof(digits), "%.17g", value);
+    buf_add_text(buf, digits);
+}
+
 void buf_printf(struct buf *buf, const char *format, ...)
 {
     size_t room = PRINTF_USUAL;
@@ -103,114 +142,4 @@ char *buf_take(struct buf *buf)
     text = STEAL(buf->data);
     *buf = (struct buf){0};
     return text;
-}
-
-void buf_add_json_string(struct buf *buf, const char *text, size_t len)
-{
-    static const char hex[] = "0123456789abcdef";
-    size_t i = 0, plain = 0;
-
-    if (!text) {
-        buf_add_text(buf, "null");
-        return;
-    }
-    buf_add_char(buf, '"');
-    while (i < len) {
-        unsigned char c = (unsigned char)text[i];
-        size_t width;
-
-        if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
-            i++;
-            continue;
-        }
-        width = c < 0x80 ? 0 : utf8_width(text + i, len - i);
-        if (width) {
-            i += width;
-            continue;
-        }
-        buf_add(buf, text + plain, i - plain);
-        if (c >= 0x80) {
-            buf_add_text(buf, "\xef\xbf\xbd");
-        } else {
-            static const char names[] = "\b\t\n\f\r\"\\";
-            static const char escapes[] = "btnfr\"\\";
-            const char *at = c ? strchr(names, c) : NULL;
-
-            buf_add_char(buf, '\\');
-            if (at) {
-                buf_add_char(buf, escapes[at - names]);
-            } else {
-                buf_add_text(buf, "u00");
-                buf_add_char(buf, hex[c >> 4]);
-                buf_add_char(buf, hex[c & 15]);
-            }
-        }
-        plain = ++i;
-    }
-    buf_add(buf, text + plain, len - plain);
-    buf_add_char(buf, '"');
-}
-
-void buf_add_json_text(struct buf *buf, const char *text)
-{
-    buf_add_json_string(buf, text, text ? strlen(text) : 0);
-}
-
-/* Numbers of up to six decimals, as most are. A quotient is the number nearest to it, and so is
- * what its digits read back as: when the two are the same number, the digits are the number. */
-static bool add_decimal(struct buf *buf, double value)
-{
-    double millionths = round(value * 1e6);
-    char digits[6];
-    int64_t rest;
-    size_t len = sizeof(digits);
-
-    if (fabs(value) >= 1e9 || millionths / 1e6 != value)
-        return false;
-    rest = (int64_t)fabs(millionths);
-    if (value < 0)
-        buf_add_char(buf, '-');
-    buf_add_int(buf, rest / 1000000);
-    for (size_t i = len; i--; rest /= 10)
-        digits[i] = (char)('0' + rest % 10);
-    while (digits[len - 1] == '0')
-        len--;
-    buf_add_char(buf, '.');
-    buf_add(buf, digits, len);
-    return true;
-}
-
-void buf_add_json_number(struct buf *buf, double value)
-{
-    if (!isfinite(value)) {
-        buf_add_text(buf, "null");
-        return;
-    }
-    if (value == floor(value) && fabs(value) < 1e15) {
-        buf_add_int(buf, (int64_t)value);
-        return;
-    }
-    if (add_decimal(buf, value))
-        return;
-    /* The shortest of the two usual precisions that reads back as the same number. */
-    char digits[40];
-
-    snprintf(digits, sizeof(digits), "%.15g", value);
-    if (strtod(digits, NULL) != value)
-        snprintf(digits, sizeof(digits), "%.17g", value);
-    buf_add_text(buf, digits);
-}
-
-void buf_add_json_time(struct buf *buf, int64_t wall_ms)
-{
-    char text[CLOCK_ISO_SIZE];
-
-    if (!wall_ms) {
-        buf_add_text(buf, "null");
-        return;
-    }
-    clock_format_iso(wall_ms, text);
-    buf_add_char(buf, '"');
-    buf_add(buf, text, strlen(text));
-    buf_add_char(buf, '"');
 }

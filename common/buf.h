@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A growing run of bytes, and the printing of JSON into it without a tree. */
+/* A growing run of bytes. */
 #pragma once
 
 #include <string.h>
@@ -24,6 +24,8 @@ static inline void buf_add_text(struct buf *buf, const char *text)
 }
 void buf_add_char(struct buf *buf, char c);
 void buf_add_int(struct buf *buf, int64_t value);
+/** As many digits as it needs to be read back as the same number, integers without a point. */
+void buf_add_number(struct buf *buf, double value);
 void buf_printf(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3)
     __attribute__((nonnull(2)));
 /** Takes the first `len` bytes away. */
@@ -32,11 +34,3 @@ void buf_consume(struct buf *buf, size_t len);
 const char *buf_text(struct buf *buf);
 /** Hands the bytes over as a C string that the caller frees, and empties the buffer. */
 char *buf_take(struct buf *buf);
-
-/** A JSON string, quoted and escaped; bytes that are not UTF-8 become U+FFFD. NULL prints null. */
-void buf_add_json_string(struct buf *buf, const char *text, size_t len);
-void buf_add_json_text(struct buf *buf, const char *text);
-/** A JSON number with as many digits as it needs, integers without a point. */
-void buf_add_json_number(struct buf *buf, double value);
-/** Wall milliseconds as an ISO 8601 string; 0 prints null. */
-void buf_add_json_time(struct buf *buf, int64_t wall_ms);

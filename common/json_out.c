@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/json_out.h"
 
+#include <math.h>
 #include <stdarg.h>
-#include <stdio.h>
 
 #include "common/alloc.h"
+#include "common/clock.h"
+#include "common/utf8.h"
 
 /* Whether a value ends here. */
 static bool is_comma_due(const struct buf *out)
@@ -37,6 +39,74 @@ void json_out_begin(struct buf *out, const char *name, size_t len)
         *end++ = ':';
     }
     out->len += (size_t)(end - start);
+}
+
+void json_out_put_string(struct buf *out, const char *text, size_t len)
+{
+    static const char hex[] = "0123456789abcdef";
+    size_t i = 0, plain = 0;
+
+    if (!text) {
+        buf_add_text(out, "null");
+        return;
+    }
+    buf_add_char(out, '"');
+    while (i < len) {
+        unsigned char c = (unsigned char)text[i];
+        size_t width;
+
+        if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
+            i++;
+            continue;
+        }
+        width = c < 0x80 ? 0 : utf8_width(text + i, len - i);
+        if (width) {
+            i += width;
+            continue;
+        }
+        buf_add(out, text + plain, i - plain);
+        if (c >= 0x80) {
+            buf_add_text(out, "\xef\xbf\xbd");
+        } else {
+            static const char names[] = "\b\t\n\f\r\"\\";
+            static const char escapes[] = "btnfr\"\\";
+            const char *at = c ? strchr(names, c) : NULL;
+
+            buf_add_char(out, '\\');
+            if (at) {
+                buf_add_char(out, escapes[at - names]);
+            } else {
+                buf_add_text(out, "u00");
+                buf_add_char(out, hex[c >> 4]);
+                buf_add_char(out, hex[c & 15]);
+            }
+        }
+        plain = ++i;
+    }
+    buf_add(out, text + plain, len - plain);
+    buf_add_char(out, '"');
+}
+
+void json_out_put_number(struct buf *out, double value)
+{
+    if (isfinite(value))
+        buf_add_number(out, value);
+    else
+        buf_add_text(out, "null");
+}
+
+void json_out_put_time(struct buf *out, int64_t wall_ms)
+{
+    char text[CLOCK_ISO_SIZE];
+
+    if (!wall_ms) {
+        buf_add_text(out, "null");
+        return;
+    }
+    clock_format_iso(wall_ms, text);
+    buf_add_char(out, '"');
+    buf_add(out, text, strlen(text));
+    buf_add_char(out, '"');
 }
 
 void json_out_printf(struct buf *out, const char *name, const char *format, ...)

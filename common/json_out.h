@@ -16,22 +16,21 @@
 
 /** What the inline functions below begin with: the comma if it is due, and the name. */
 void json_out_begin(struct buf *out, const char *name, size_t len);
+/** What some of them end with: the value. */
+void json_out_put_string(struct buf *out, const char *text, size_t len);
+void json_out_put_number(struct buf *out, double value);
+void json_out_put_time(struct buf *out, int64_t wall_ms);
 
-/** Inline, so that the length of a literal is known when it is compiled. */
-static inline void json_out_name(struct buf *out, const char *name)
+/** The name alone; the value comes next, its own name being NULL. Inline, as all that follows, so
+ * that the length of a literal is known when it is compiled. */
+static inline void json_out_key(struct buf *out, const char *name)
 {
     json_out_begin(out, name, name ? strlen(name) : 0);
 }
 
-/** The name alone; the value comes next, its own name being NULL. */
-static inline void json_out_key(struct buf *out, const char *name)
-{
-    json_out_name(out, name);
-}
-
 static inline void json_out_object(struct buf *out, const char *name)
 {
-    json_out_name(out, name);
+    json_out_key(out, name);
     buf_add_char(out, '{');
 }
 
@@ -42,7 +41,7 @@ static inline void json_out_end_object(struct buf *out)
 
 static inline void json_out_array(struct buf *out, const char *name)
 {
-    json_out_name(out, name);
+    json_out_key(out, name);
     buf_add_char(out, '[');
 }
 
@@ -54,8 +53,8 @@ static inline void json_out_end_array(struct buf *out)
 /** Escapes what must be; bytes that are not UTF-8 become U+FFFD. NULL prints null. */
 static inline void json_out_string(struct buf *out, const char *name, const char *text, size_t len)
 {
-    json_out_name(out, name);
-    buf_add_json_string(out, text, len);
+    json_out_key(out, name);
+    json_out_put_string(out, text, len);
 }
 
 /** json_out_string() for a C string. */
@@ -69,20 +68,20 @@ void json_out_printf(struct buf *out, const char *name, const char *format, ...)
 
 static inline void json_out_int(struct buf *out, const char *name, int64_t value)
 {
-    json_out_name(out, name);
+    json_out_key(out, name);
     buf_add_int(out, value);
 }
 
 /** As many digits as it needs, integers without a point; what is not finite prints null. */
 static inline void json_out_number(struct buf *out, const char *name, double value)
 {
-    json_out_name(out, name);
-    buf_add_json_number(out, value);
+    json_out_key(out, name);
+    json_out_put_number(out, value);
 }
 
 static inline void json_out_bool(struct buf *out, const char *name, bool value)
 {
-    json_out_name(out, name);
+    json_out_key(out, name);
     if (value)
         buf_add_text(out, "true");
     else
@@ -91,22 +90,22 @@ static inline void json_out_bool(struct buf *out, const char *name, bool value)
 
 static inline void json_out_null(struct buf *out, const char *name)
 {
-    json_out_name(out, name);
+    json_out_key(out, name);
     buf_add_text(out, "null");
 }
 
 /** Wall milliseconds as an ISO 8601 string; 0 prints null. */
 static inline void json_out_time(struct buf *out, const char *name, int64_t wall_ms)
 {
-    json_out_name(out, name);
-    buf_add_json_time(out, wall_ms);
+    json_out_key(out, name);
+    json_out_put_time(out, wall_ms);
 }
 
 /** What is JSON already: a value, or, without a name, several elements or members, with the commas
  *  between them. NULL prints null. */
 static inline void json_out_raw(struct buf *out, const char *name, const char *json)
 {
-    json_out_name(out, name);
+    json_out_key(out, name);
     buf_add_text(out, json ? json : "null");
 }
 
@@ -116,6 +115,6 @@ static inline void json_out_raw_bytes(struct buf *out, const char *name, const c
 {
     if (!len)
         return;
-    json_out_name(out, name);
+    json_out_key(out, name);
     buf_add(out, json, len);
 }

@@ -40,9 +40,9 @@ static int set_number(const struct config_place *place, const struct config_row 
         !(number >= row->min && number <= row->max)) {
         CLEANUP(buf_deinit) struct buf bounds = {0};
 
-        buf_add_json_number(&bounds, row->min);
+        buf_add_number(&bounds, row->min);
         buf_add_text(&bounds, " to ");
-        buf_add_json_number(&bounds, row->max);
+        buf_add_number(&bounds, row->max);
         return config_refuse(place->error, place->prefix, row->key, "must be %s from %s",
                              is_integer ? "an integer" : "a number", buf_text(&bounds));
     }

@@ -24,7 +24,7 @@ static void print_sample(struct buf *text, const char *name, const struct profil
                          const char *labels, double value)
 {
     buf_printf(text, "%s{profile=\"%s\"%s} ", name, profile->config.name, labels);
-    buf_add_json_number(text, value);
+    buf_add_number(text, value);
     buf_add_char(text, '\n');
 }
 
@@ -80,13 +80,13 @@ static void print_bins(struct buf *text, const char *name, const struct profile 
         if ((i + 1) % EDGE_STEP || i + 1 == METRICS_BINS)
             continue;
         buf_printf(text, "%s_bucket{profile=\"%s\",le=\"", name, profile->config.name);
-        buf_add_json_number(text, metrics_bin_edge(i));
+        buf_add_number(text, metrics_bin_edge(i));
         buf_printf(text, "\"} %lld\n", (long long)count);
     }
     buf_printf(text, "%s_bucket{profile=\"%s\",le=\"+Inf\"} %lld\n", name, profile->config.name,
                (long long)count);
     buf_printf(text, "%s_sum{profile=\"%s\"} ", name, profile->config.name);
-    buf_add_json_number(text, sum);
+    buf_add_number(text, sum);
     buf_printf(text, "\n%s_count{profile=\"%s\"} %lld\n", name, profile->config.name,
                (long long)count);
 }
@@ -209,7 +209,7 @@ static void print_one(struct buf *text, const char *name, const char *type, cons
 {
     print_head(text, name, type, help);
     buf_printf(text, "%s ", name);
-    buf_add_json_number(text, value);
+    buf_add_number(text, value);
     buf_add_char(text, '\n');
 }
 

@@ -130,9 +130,9 @@ static bool check_number(const struct param *param, struct json_object *value, c
     if ((param->min != 0 || param->max != 0) && !(number >= param->min && number <= param->max)) {
         CLEANUP(buf_deinit) struct buf bounds = {0};
 
-        buf_add_json_number(&bounds, param->min);
+        buf_add_number(&bounds, param->min);
         buf_add_text(&bounds, " to ");
-        buf_add_json_number(&bounds, param->max);
+        buf_add_number(&bounds, param->max);
         return fail(error, field, "must be %s from %s", kind, buf_text(&bounds));
     }
     return true;

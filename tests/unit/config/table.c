@@ -369,15 +369,15 @@ static void print_doc_row(const struct config_row *row, struct buf *out)
     else if (row->choices)
         buf_printf(out, "`%s`", row->choices[(int)row->number]);
     else if (row->type <= CONFIG_NUMBER)
-        buf_add_json_number(out, row->number);
+        buf_add_number(out, row->number);
     buf_add_text(out, " | ");
     switch (row->type) {
     case CONFIG_INTEGER:
     case CONFIG_SECONDS:
     case CONFIG_NUMBER:
-        buf_add_json_number(out, row->min);
+        buf_add_number(out, row->min);
         buf_add_text(out, " to ");
-        buf_add_json_number(out, row->max);
+        buf_add_number(out, row->max);
         break;
     case CONFIG_TEXT:
         buf_printf(out, "%.0f bytes", row->max);
