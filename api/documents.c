@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "common/alloc.h"
-#include "config.h"
+#include "config/config.h"
 #include "gateway/api.h"
 #include "rpc/method.h"
 

@@ -20,20 +20,21 @@ from pathlib import Path
 ALLOWED = {
     "common": "common json-c",
     "daemon/core": "common core",
+    "daemon/config": "common core config",
     "daemon/store": "common core store sqlite3.h",
     "daemon/run": "common run event2",
     "daemon/engine": "common core store run engine",
     "daemon/rpc": "common core engine rpc event2",
-    "daemon": "common core store run engine rpc event2",
-    "api": "common core rpc gateway",
+    "daemon": "common core config store run engine rpc event2",
+    "api": "common core config rpc gateway",
     "gateway": "common gateway civetweb.h json-c",
     "gateway/openssl": "openssl",
     "tests": "sqlite3.h",
     "tests/store": "common core store check.h",
-    "tests/fuzz": "common core store run engine rpc gateway event2 civetweb.h json-c",
-    "tests/*": "common core store run engine rpc gateway event2 json-c sqlite3.h check.h",
+    "tests/fuzz": "common core config store run engine rpc gateway event2 civetweb.h json-c",
+    "tests/*": "common core config store run engine rpc gateway event2 json-c sqlite3.h check.h",
 }
-MODULES = ("common", "core", "store", "run", "engine", "rpc", "gateway")
+MODULES = ("common", "core", "config", "store", "run", "engine", "rpc", "gateway")
 LIBRARIES = ("json-c", "event2", "sqlite3.h", "civetweb.h", "check.h", "openssl")
 
 # Headers that a folder keeps to itself; the fuzzers hold a whole daemon in their hands.

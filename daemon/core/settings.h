@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the configuration says, as values. Keys, bounds, defaults and docs: daemon/config_table.c.
+/* What the configuration says, as values. Keys, bounds, defaults and docs: daemon/config/table.c.
  */
 #pragma once
 

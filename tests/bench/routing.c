@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "common/alloc.h"
-#include "config.h"
+#include "config/config.h"
 #include "routing.h"
 
 #define SEEDS_MAX 1000

@@ -10,7 +10,7 @@
 
 #include "common/alloc.h"
 #include "common/log.h"
-#include "config.h"
+#include "config/config.h"
 #include "engine/state.h"
 #include "fuzz.h"
 #include "rpc/connection.h"

@@ -6,8 +6,8 @@
 
 #include "common/alloc.h"
 #include "common/strv.h"
-#include "config.h"
-#include "config_table.h"
+#include "config/config.h"
+#include "config/table.h"
 #include "core/word.h"
 #include "fuzz.h"
 

@@ -4,8 +4,8 @@
 
 #include <check.h>
 
-#include "config.h"
-#include "config_table.h"
+#include "config/config.h"
+#include "config/table.h"
 
 #define DEMO_PATH "/opt/acpd/demo agent"
 

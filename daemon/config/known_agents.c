@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "known_agents.h"
+#include "config/known_agents.h"
 
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading the configuration file. What it may say stands in config_table.c. */
+/* Reading the configuration file. What it may say stands in table.c. */
 #pragma once
 
 #include "core/settings.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "config.h"
+#include "config/config.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -10,7 +10,7 @@
 #include "common/buf.h"
 #include "common/json.h"
 #include "common/strv.h"
-#include "config_value.h"
+#include "config/value.h"
 
 #define FILE_MAX (16 * 1024 * 1024)
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "common/json.h"
-#include "config_table.h"
+#include "config/table.h"
 
 /* Where a value goes and how errors name it. */
 struct config_place {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "config_table.h"
+#include "config/table.h"
 
 #include "core/error_class.h"
 
