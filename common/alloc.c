@@ -10,7 +10,7 @@ static void *checked(void *pointer)
 {
     if (pointer)
         return pointer;
-    log_error("out of memory; stopping as in a power cut");
+    log_error("out of memory; aborting");
     abort();
 }
 

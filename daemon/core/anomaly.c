@@ -24,9 +24,9 @@ static const struct row {
     /* Durations spread by factors, so their logarithms are charted: half as long again matters. */
     [ANOMALY_DURATION] = {"attempts take", " s", 0.2, 100, 0, 0.4054651081081644 /* ln 1.5 */},
     /* Two failures in a row are none too many, three are. */
-    [ANOMALY_FAILURES] = {"attempts that fail are", " %", 0.1, 100, 0, 0.2},
+    [ANOMALY_FAILURES] = {"the failure rate is", " %", 0.1, 100, 0, 0.2},
     /* A Poisson process has its mean for variance; see variance_of(). */
-    [ANOMALY_ARRIVALS] = {"tasks that arrive are", " a minute", 0.1, 240, 1, 0},
+    [ANOMALY_ARRIVALS] = {"the arrival rate is", " per minute", 0.1, 240, 1, 0},
 };
 
 /* West's incremental mean and variance ("Updating mean and variance estimates", 1979), the weight

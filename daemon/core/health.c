@@ -115,7 +115,8 @@ static enum profile_health sign_stuck(const struct profile *profile,
         snprintf(reason, WORDS, "an attempt has been running for %s; 95 %% end within %s", longest,
                  usual);
     else
-        snprintf(reason, WORDS, "%lld attempts run for too long, one for %s; 95 %% end within %s",
+        snprintf(reason, WORDS,
+                 "%lld attempts are stuck, one has been running for %s; 95 %% end within %s",
                  (long long)seen->stuck, longest, usual);
     return HEALTH_DEGRADED;
 }
@@ -139,7 +140,7 @@ static enum profile_health sign_no_worker(const struct profile *profile,
 {
     if (!profile->seen.has_no_worker)
         return HEALTH_HEALTHY;
-    snprintf(reason, WORDS, "tasks wait and no worker asks for them");
+    snprintf(reason, WORDS, "tasks are waiting and no worker claims them");
     return HEALTH_DEGRADED;
 }
 

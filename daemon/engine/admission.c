@@ -87,7 +87,7 @@ static int evict(struct engine *engine, struct profile *profile, struct task *la
 {
     int r = queue_cancel(
         engine, profile, last,
-        xasprintf("evicted by task %lld, which comes before it: the queue of \"%s\" was full "
+        xasprintf("evicted by task %lld, which ranks before it: the queue of \"%s\" was full "
                   "(queueLimit %lld)",
                   (long long)by->id, profile->config.name, (long long)profile->config.queue_limit));
 

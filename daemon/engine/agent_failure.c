@@ -300,7 +300,7 @@ void agent_failure_print_login(struct json_object *agent, struct json_object *er
     buf_add_text(out, "log in with the agent's own program");
     print_methods(methods, true, " (", ")", out);
     if (auth_method)
-        buf_printf(out, "; runner.authMethod \"%.100s\" did not do it", auth_method);
+        buf_printf(out, "; runner.authMethod \"%.100s\" did not succeed", auth_method);
     before = out->len;
     print_methods(methods, false, ", or set runner.authMethod to one of (", ")", out);
     if (out->len == before && !methods && !auth_method)

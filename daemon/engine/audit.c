@@ -162,10 +162,10 @@ void audit_commit(struct audit *audit, int64_t limit)
         return;
     r = write_pending(audit, limit);
     if (r < 0 && !audit->failure)
-        log_error("cannot write the audit log %s: %s; its lines wait in memory", audit->path,
+        log_error("cannot write the audit log %s: %s; its lines are kept in memory", audit->path,
                   strerror(-r));
     else if (r == 0 && audit->failure)
-        log_info("the audit log is written again; %lld %s lost", (long long)audit->dropped,
+        log_info("writing to the audit log again; %lld %s lost", (long long)audit->dropped,
                  audit->dropped == 1 ? "line was" : "lines were");
     if (r == 0)
         audit->dropped = 0;

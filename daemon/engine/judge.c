@@ -29,7 +29,7 @@ static char *object_of(struct attempt *attempt, const struct run_end *end, char 
     if (len - start >= 3 && memcmp(line + start, "\xef\xbb\xbf", 3) == 0)
         start = skip_blanks(line, len, start + 3);
     if (start < len && line[start] == '}')
-        *ret_why = xstrdup("an object must stand in one line");
+        *ret_why = xstrdup("a JSON object must be on one line");
     if (start == len || line[start] != '{')
         return NULL;
     if (end->line_is_over)

@@ -28,7 +28,8 @@ int engine_check_limits(const struct settings *settings, const struct cgroup *cg
 
         if (!name)
             continue;
-        *ret_error = xasprintf("profiles[%zu].limits.%s: cannot be kept here: %s", i, name, reason);
+        *ret_error =
+            xasprintf("profiles[%zu].limits.%s: cannot be enforced here: %s", i, name, reason);
         return -EINVAL;
     }
     return 0;
@@ -73,8 +74,7 @@ static void begin(struct attempt *attempt)
         /* The pass that claimed the task may have changed the configuration, too. */
         attempt->runner = runner_of(attempt->profile->config.runner.type);
         if (attempt->runner == &runner_lease) {
-            attempt_end_as(attempt, ERROR_INTERRUPTED,
-                           xstrdup("its profile is now one of workers"));
+            attempt_end_as(attempt, ERROR_INTERRUPTED, xstrdup("its profile now uses workers"));
             attempt->engine->has_more_work = true;
             return;
         }

@@ -13,7 +13,7 @@ static int interrupt(struct engine *engine, const struct task *task)
 {
     const struct queue_end end = {
         .class = ERROR_INTERRUPTED,
-        .message = "acpd ended under it",
+        .message = "acpd ended while it was running",
         .duration_ms = engine->now.wall - task->started_at,
     };
     struct profile *profile = roster_find_id(&engine->roster, task->profile_id);

@@ -191,10 +191,9 @@ static struct profile *reconfigure(const struct engine *engine, struct profile_c
 static void say_removed(const struct profile *profile)
 {
     if (engine_is_visible(profile))
-        log_warning(
-            "profile \"%s\" is not configured but has unfinished tasks: it stays, inactive, "
-            "until it is empty",
-            profile->config.name);
+        log_warning("profile \"%s\" is not configured but has unfinished tasks: it stays, "
+                    "inactive, until they finish",
+                    profile->config.name);
 }
 
 static void tell_all(struct engine *engine)
@@ -249,7 +248,7 @@ void reload_commit(struct engine *engine)
     if (old_count)
         tell_all(engine);
     if (old_count)
-        log_info("the configuration was read again: %zu profile%s", settings->profile_count,
+        log_info("configuration reloaded: %zu profile%s", settings->profile_count,
                  PLURAL(settings->profile_count));
     settings_deinit(&engine->settings);
     engine->settings = *settings;

@@ -137,7 +137,7 @@ static void judge_death(struct attempt *attempt, const struct acp_end *end)
 {
     if (attempt->has_idle_agent && !end->was_prompted) {
         attempt->class = ERROR_INTERRUPTED;
-        attempt->message = xstrdup("the idle agent ended before it took the task up");
+        attempt->message = xstrdup("the idle agent exited before it accepted the task");
         return;
     }
     if (end->run->outcome != RUN_EXITED || !(end->was_prompted || end->run->code == 0)) {
@@ -146,7 +146,7 @@ static void judge_death(struct attempt *attempt, const struct acp_end *end)
     }
     attempt->class = ERROR_EXIT;
     attempt->message = xasprintf("the agent exited with status %d %s", end->run->code,
-                                 end->was_prompted ? "in mid-turn" : "before its turn began");
+                                 end->was_prompted ? "during its turn" : "before its turn started");
     judge_add_words(attempt, end->run->stderr_lines);
 }
 
@@ -183,7 +183,7 @@ static void judge_failure(struct attempt *attempt, const struct acp_end *end)
     attempt->class = failure.class;
     attempt->retry_after_ms = failure.retry_after_ms;
     if (failure.class == ERROR_AUTH) {
-        buf_printf(&message, "the agent wants to be logged in (%s): ", failure.words);
+        buf_printf(&message, "the agent requires a login (%s): ", failure.words);
         print_login(attempt, end, &message);
     } else if (end->failed_request == ACP_REQUEST_COUNT) {
         buf_printf(&message, "the agent ended its turn, but its model failed: %s", failure.words);

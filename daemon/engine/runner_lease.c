@@ -178,7 +178,7 @@ void engine_release_claim(struct engine *engine, int64_t id, const char *token)
     if (!attempt || attempt->state > ATTEMPT_RUNNING)
         return;
     attempt_end_as(attempt, ERROR_INTERRUPTED,
-                   xstrdup("the worker was gone before it heard of its claim"));
+                   xstrdup("the worker disconnected before it received its claim"));
     engine->has_more_work = true;
 }
 

@@ -50,7 +50,7 @@ static int64_t skip_entry(int fd, char *page, int64_t from, struct buf *out)
         at += end + 1 - page;
         json_out_raw(out, NULL, head);
         json_out_text(out, "stream", "acpd");
-        json_out_printf(out, "text", "an entry of %lld bytes is left out", (long long)(at - from));
+        json_out_printf(out, "text", "an entry of %lld bytes was omitted", (long long)(at - from));
         json_out_bool(out, "truncated", true);
         json_out_end_object(out);
         return at;

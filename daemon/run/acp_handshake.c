@@ -21,8 +21,8 @@ static void note_mode(struct acp_turn *turn)
 
     if (!mode || !acp_session_does_not_ask(turn->agent, mode))
         return;
-    words = xasprintf("the session's mode is \"%.100s\", in which agents act without asking; "
-                      "runner.mode sets another",
+    words = xasprintf("the session's mode is \"%.100s\", in which agents act without asking; set "
+                      "runner.mode to change it",
                       mode);
     acp_transcript_note(turn, "acpd", words, NULL, NULL);
 }
@@ -102,11 +102,11 @@ void acp_handshake_refuse_setting(struct acp_turn *turn, enum acp_request reques
     acp_session_print_values(turn->session_info, name, &values);
     acp_end_settle(
         turn, ACP_MISCONFIGURED,
-        xasprintf("the agent refused %s with %.100s \"%.200s\" (%.*s); it offers: %s",
+        xasprintf("the agent rejected %s with %.100s \"%.200s\" (%.*s); it offers: %s",
                   acp_request_name(request), name,
                   json_object_get_string((struct json_object *)lh_entry_v(turn->setting)),
                   ACP_QUOTE_MAX, acp_text_or(error, "message", "no reason given"),
-                  values.len ? buf_text(&values) : "it does not say what"));
+                  values.len ? buf_text(&values) : "it does not list them"));
 }
 
 /* An MCP server over a transport that the agent does not know, or NULL. */

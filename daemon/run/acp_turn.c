@@ -124,14 +124,14 @@ static void take_stop_reason(struct acp_turn *turn, struct json_object *result, 
     } else if (strcmp(reason, "end_turn") == 0) {
         acp_end_settle(turn, ACP_COMPLETED, NULL);
     } else if (strcmp(reason, "refusal") == 0) {
-        acp_end_settle(turn, ACP_REFUSED, xstrdup("the agent refused to go on"));
+        acp_end_settle(turn, ACP_REFUSED, xstrdup("the agent refused to continue"));
     } else if (strcmp(reason, "max_tokens") == 0) {
         acp_end_settle(turn, ACP_LIMITED,
-                       xstrdup("the agent reached its limit of tokens (max_tokens)"));
+                       xstrdup("the agent reached its token limit (max_tokens)"));
     } else if (strcmp(reason, "max_turn_requests") == 0) {
         acp_end_settle(
             turn, ACP_LIMITED,
-            xstrdup("the agent reached its limit of requests in a turn (max_turn_requests)"));
+            xstrdup("the agent reached its limit of requests per turn (max_turn_requests)"));
     } else if (strcmp(reason, "cancelled") == 0 && turn->rejected_title) {
         acp_end_refuse(turn); /* as Codex does */
     } else if (strcmp(reason, "cancelled") == 0) {
@@ -189,11 +189,10 @@ static void take_noise(struct acp_turn *turn, const char *line, size_t len)
     acp_transcript_flush(turn);
     turn->host.note(turn->host.data, "stdout", line, len, NULL, NULL);
     if (++turn->noise >= NOISE_MAX)
-        acp_turn_break(
-            turn, ACP_FAILED,
-            xasprintf("the agent wrote %d lines in a row to stdout that are not messages "
-                      "of the protocol; the last: %.*s",
-                      NOISE_MAX, (int)(len > 200 ? 200 : len), line));
+        acp_turn_break(turn, ACP_FAILED,
+                       xasprintf("the agent wrote %d lines in a row to stdout that are not "
+                                 "protocol messages; the last: %.*s",
+                                 NOISE_MAX, (int)(len > 200 ? 200 : len), line));
 }
 
 static void take_update(struct acp_turn *turn, const struct acp_message *message, int64_t now)
@@ -393,7 +392,7 @@ void acp_turn_tick(struct acp_turn *turn, int64_t now)
             xasprintf("ran longer than its timeout of %g s", (double)script->turn_ms / 1000), now);
     else if (stall_deadline(turn) <= now)
         acp_turn_abort(turn, ACP_STALLED,
-                       xasprintf("the agent said nothing for its stallTimeout of %g s",
+                       xasprintf("the agent was silent for its stallTimeout of %g s",
                                  (double)script->stall_ms / 1000),
                        now);
 }

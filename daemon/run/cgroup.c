@@ -125,7 +125,7 @@ void cgroup_divide(struct cgroup *cgroup)
     if (r == 0)
         r = write_text(main_group, "cgroup.procs", "0");
     if (r < 0) {
-        log_warning("cannot divide the control group %s: %s", cgroup->path, strerror(-r));
+        log_warning("cannot set up the control group %s: %s", cgroup->path, strerror(-r));
         cgroup_deinit(cgroup);
         return;
     }

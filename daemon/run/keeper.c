@@ -165,7 +165,7 @@ static void keeper_enter_leaf(struct keeper *keeper)
         return;
     r = cgroup_enter_leaf(keeper->cgroup, limits->memory, limits->processes);
     if (r < 0 && (limits->memory || limits->processes))
-        keeper_fail(keeper, -r, "make the control group in", keeper->cgroup->path);
+        keeper_fail(keeper, -r, "create the control group in", keeper->cgroup->path);
     keeper->has_leaf = r == 0;
 }
 
@@ -424,8 +424,8 @@ void keeper_main(const int fds[START_FDS], pid_t supervisor, const struct cgroup
     message.word = keeper.orphaned ? KEEPER_ORPHANED : KEEPER_GONE;
     message.value = keeper.status;
     if (keeper.has_leaf && cgroup_remove_leaf(cgroup) && keeper.limits.memory)
-        snprintf(message.text, sizeof(message.text),
-                 "its limit of memory, %lld bytes, was exceeded", (long long)keeper.limits.memory);
+        snprintf(message.text, sizeof(message.text), "its memory limit of %lld bytes was exceeded",
+                 (long long)keeper.limits.memory);
     keeper_send(&keeper, &message);
     _exit(EXIT_SUCCESS);
 }

@@ -68,8 +68,7 @@ void oust_holders(struct oust *oust)
 
     find_holders(oust->lock, 1, PLACES, &holders);
     if (holders.count && !oust->is_told)
-        log_warning("%zu processes of an acpd that has ended do not leave; they are killed",
-                    holders.count);
+        log_warning("%zu processes of a previous acpd do not exit; killing them", holders.count);
     oust->is_told = oust->is_told || holders.count;
     /* A keeper that died before its family would leave it to nobody. */
     oust->family.signalled.count = 0;

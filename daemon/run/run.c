@@ -478,7 +478,7 @@ const char *run_limits_check(const struct run_limits *limits, const struct cgrou
                              const char **ret_reason)
 {
     *ret_reason =
-        "it needs a control group (cgroup v2) that acpd may divide, with the controller pids";
+        "it needs a control group (cgroup v2) that acpd may change, with the pids controller";
     if (limits->processes && !(cgroup->path && cgroup->has_pids))
         return "processes";
     *ret_reason = "it is above the hard limit of this system";

@@ -116,7 +116,7 @@ void run_log_flush(struct run_log *log)
 
             /* No half entry stays behind. */
             if (ftruncate(log->fd, log->written) < 0)
-                log_debug("cannot cut the run's log %s: %s", log->path, strerror(errno));
+                log_debug("cannot truncate the run's log %s: %s", log->path, strerror(errno));
             errno = error;
             run_log_give_up(log, "write");
             break;

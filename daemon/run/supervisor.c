@@ -141,7 +141,7 @@ void supervisor_condemn(struct supervisor *supervisor, struct run *run)
     if (supervisor->command < 0)
         return;
     if (!run->is_condemned)
-        log_warning("the keeper of \"%s\" does not answer; it is killed, and its family",
+        log_warning("the keeper of \"%s\" does not respond; killing it and its family",
                     run->program);
     run->is_condemned = true;
     /* When this does not arrive the supervisor does not read, which its watch notices. */
@@ -162,7 +162,7 @@ static void supervisor_on_watch(evutil_socket_t fd UNUSED, short what UNUSED, vo
     if (supervisor->command < 0 || !supervisor_is_due(supervisor))
         return;
     if (watch_is_over(&supervisor->watch, supervisor->pid)) {
-        log_error("the supervisor process does not answer; it is killed");
+        log_error("the supervisor process does not respond; killing it");
         kill(supervisor->pid, SIGKILL); /* it is not reaped, so its id is its own */
     } else {
         (void)supervisor_tell(supervisor, COMMAND_ASK, 0);
@@ -186,7 +186,7 @@ static void supervisor_succeed(struct supervisor *supervisor)
         r = supervisor_listen(supervisor);
     if (r == 0)
         return;
-    log_error("there is no other supervisor: %s", strerror(-r));
+    log_error("cannot start another supervisor: %s", strerror(-r));
     if (supervisor->on_lost)
         supervisor->on_lost(supervisor->data);
 }
@@ -236,7 +236,8 @@ static void supervisor_on_death(struct supervisor *supervisor)
     supervisor->was_ready = supervisor->ready;
     supervisor->ready = false;
     supervisor->scans = supervisor->clean_scans = 0;
-    log_error("the supervisor process is gone; what it ran is ended, and another is started");
+    log_error(
+        "the supervisor process is gone; its processes are killed and another one is started");
     list_for_each_safe (link, &supervisor->unsent) {
         struct run *run = list_entry(link, struct run, unsent_link);
 

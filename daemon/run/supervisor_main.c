@@ -291,7 +291,7 @@ static void home_kill_strays(struct home *home, bool has_children)
         home->scans++;
         r = family_signal(&home->strays, SIGKILL, &scan);
         if (r < 0)
-            log_error("cannot look for the strays of a killed keeper: %s", strerror(-r));
+            log_error("cannot look for processes left by a killed keeper: %s", strerror(-r));
         home->clean_scans = r < 0 || scan.found ? 0 : home->clean_scans + 1;
         if (home->clean_scans < 2)
             return;

@@ -215,7 +215,7 @@ def test_a_family_that_flees_is_gone_before_the_next_acpd_begins(make_daemon, fo
             assert not daemon.processes(ACPD_TASK_ID=id)
             client.cancel_task(id=id)
         (folder / "up").unlink()
-    assert daemon.log.read_text().count("do not leave; they are killed") < 5, \
+    assert daemon.log.read_text().count("do not exit; killing them") < 5, \
         "the supervisor before ends them itself, and only if it is slow the next one has to"
 
 

@@ -123,7 +123,7 @@ def test_a_reload_refuses_what_cannot_be_kept(make_daemon):
     daemon = make_daemon(shell("true"))
     with daemon.client() as client:
         daemon.configure(shell("true", limits={"processes": 10}))
-        with pytest.raises(acpd.RpcError, match="cannot be kept here"):
+        with pytest.raises(acpd.RpcError, match="cannot be enforced here"):
             client.reload_config()
         assert run(client)["status"] == "completed"
 

@@ -114,7 +114,7 @@ def test_the_message_says_why(error, data, message):
 
 def test_a_message_that_is_json_is_told_in_words(error):
     told = error(401, '{"error":{"code":401,"status":"UNAUTHENTICATED","message":"No such key."}}')
-    assert told["class"] == "auth" and "logged in (No such key. (401)): " in told["message"]
+    assert told["class"] == "auth" and "requires a login (No such key. (401)): " in told["message"]
 
 
 @pytest.mark.parametrize("data, seconds", [
@@ -183,13 +183,13 @@ REFUSES = ("# raw\nanswer(read()['id'], {'protocolVersion': 1})\n"
 
 
 @pytest.mark.parametrize("session, runner, message", [
-    (OPTIONS, {"model": "c"}, 'refused session/set_config_option with model "c" (no such value); '
+    (OPTIONS, {"model": "c"}, 'rejected session/set_config_option with model "c" (no such value); '
                               'it offers: a, b'),
     (OPTIONS, {"options": {"thought_level": "max"}},
-     'refused session/set_config_option with thought_level "max" (no such value); it offers: low, high'),
-    (MODES, {"mode": "yolo"}, 'refused session/set_mode with mode "yolo" (no such value); '
+     'rejected session/set_config_option with thought_level "max" (no such value); it offers: low, high'),
+    (MODES, {"mode": "yolo"}, 'rejected session/set_mode with mode "yolo" (no such value); '
                               'it offers: ask, plan'),
-    ('{"sessionId": "s"}', {"model": "c"}, 'refused session/set_model with model "c"'),
+    ('{"sessionId": "s"}', {"model": "c"}, 'rejected session/set_model with model "c"'),
 ])
 def test_a_refused_setting_is_invalid_and_says_what_there_is(error, session, runner, message):
     told = error(None, None, script=REFUSES, env={"ACPD_TEST_SESSION": session}, runner=runner)
@@ -215,7 +215,7 @@ def test_auth_says_what_to_do(error):
         "error(prompt['id'], -32000, 'Authentication required'); read()"))
     assert told["class"] == "auth"
     assert told["message"] == (
-        "the agent wants to be logged in (Authentication required (-32000)): log in with the agent's "
+        "the agent requires a login (Authentication required (-32000)): log in with the agent's "
         "own program (Terminal), or set runner.authMethod to one of (oauth, Browser: Log in with a "
         "browser); it wrote: Open https://example.org/login?x=1 in a browser")
 
@@ -280,7 +280,7 @@ def test_an_agent_that_dies_leaves_its_last_words(run):  # noqa: F811
                        "raw('{\"jsonrpc\": \"2.0\", \"error\": \"out of mem'); sys.exit(3)")
     assert task["error"]["class"] == "exit"
     assert task["error"]["message"] == (
-        "the agent exited with status 3 in mid-turn: Segmentation fault in module x; its last, "
+        "the agent exited with status 3 during its turn: Segmentation fault in module x; its last, "
         'unfinished line: {"jsonrpc": "2.0", "error": "out of mem')
     assert task["error"]["tail"] == "Segmentation fault in module x"
 

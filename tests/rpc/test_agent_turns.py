@@ -336,7 +336,7 @@ def test_an_entry_that_is_longer_than_a_page_is_stepped_over(run):  # noqa: F811
     first, left_out, last = read_log(client, task["id"])
     assert first["text"] == last["text"] == "one"
     assert left_out == {"at": "2026-01-31T12:00:00.000Z", "stream": "acpd", "truncated": True,
-                        "text": f"an entry of {len(long) + 1} bytes is left out"}
+                        "text": f"an entry of {len(long) + 1} bytes was omitted"}
 
 
 @pytest.mark.parametrize("how", ["cancelled", "failed"])

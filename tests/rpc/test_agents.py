@@ -154,11 +154,11 @@ def test_the_stop_reason_decides(run, reason, status, error_class, words):
 
 
 @pytest.mark.parametrize("script, error_class, words", [
-    ("sys.exit(0)", "exit", "status 0 in mid-turn"),
-    ("sys.exit(75)", "exit", "status 75 in mid-turn"),
+    ("sys.exit(0)", "exit", "status 0 during its turn"),
+    ("sys.exit(75)", "exit", "status 75 during its turn"),
     ("os.kill(os.getpid(), 9)", "signal", "signal 9"),
     ("# raw\nsys.exit(3)", "exit", "status 3"),
-    ("# raw\nsys.exit(0)", "exit", "before its turn began"),
+    ("# raw\nsys.exit(0)", "exit", "before its turn started"),
     ("# raw\nread(); sys.exit(65)", "invalid", "status 65"),
     ("# raw\nanswer(read()['id'], {'protocolVersion': 2}); sleep_for_ever()", "invalid",
      "speaks version 2"),
@@ -266,7 +266,7 @@ def test_every_request_is_answered(run, folder):
     ("# raw\nsleep_for_ever()", {"startTimeout": 0.3}, "timeout", "startTimeout of 0.3 s"),
     ("sleep_for_ever()", {"stallTimeout": 0.3}, "stall", "stallTimeout of 0.3 s"),
     ("signal = __import__('signal'); signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-     "while True: time.sleep(1)", {"stallTimeout": 0.3}, "stall", "said nothing"),
+     "while True: time.sleep(1)", {"stallTimeout": 0.3}, "stall", "was silent"),
 ])
 def test_a_silent_agent_loses_its_slot(run, script, runner, error_class, words):
     client, task = run(script, runner=runner)

@@ -31,7 +31,7 @@ def test_failures_are_told_and_a_restart_knows_what_is_usual(make_daemon):
         assert failures["value"] == pytest.approx(100 * (1 - 0.9 ** 12))
         assert failures["usual"] == pytest.approx(100 * 12 / 52)
         assert failures["usual"] < failures["limit"] < failures["value"]
-        assert failures["text"].startswith("attempts that fail are 71.8 % lately, usually 23.1 %")
+        assert failures["text"].startswith("the failure rate is 71.8 % lately, usually 23.1 %")
     daemon.restart()
     with daemon.client() as client:
         assert anomalies(client) == notes
@@ -54,7 +54,7 @@ def test_arrivals_are_told_and_a_restart_knows_what_is_usual(make_daemon, folder
         assert (note["metric"], note["direction"]) == ("arrivalRate", "high")
         assert note["value"] == pytest.approx(1 + 14 * (1 - 0.9 ** 5))
         assert note["usual"] == pytest.approx((40 * 1 + 5 * 15) / 45)
-        assert note["text"].startswith("tasks that arrive are 6.73 a minute lately, usually 2.56")
+        assert note["text"].startswith("the arrival rate is 6.73 per minute lately, usually 2.56")
         health = client.get_health()
         assert health["status"] == "healthy", "a note, and no more"
         assert health["profiles"]["q"]["anomalies"] == []

@@ -128,7 +128,7 @@ def test_the_result_may_be_longer_than_the_output_that_is_kept(run):
     (r"""echo '{"a": 1, "b": }'""", '{"a": 1, "b": }\n', "not valid JSON at byte 14: "),
     (r"""printf '\n \357\273\277 {"a": NaN}\n'""", '\n \ufeff {"a": NaN}\n',
      "not valid JSON at byte 10: unexpected character"),
-    (r"""printf '{\n  "a": 1\n}\n'""", '{\n  "a": 1\n}\n', "an object must stand in one line"),
+    (r"""printf '{\n  "a": 1\n}\n'""", '{\n  "a": 1\n}\n', "a JSON object must be on one line"),
     (r"""printf '{'; head -c 1048576 /dev/zero | tr '\0' v""", "v" * 65536, "over 1048576 bytes"),
 ], ids=["broken", "constant", "lines", "long"])
 def test_a_last_line_that_looks_like_a_result_and_is_none_is_explained(run, script, output, why):

@@ -153,9 +153,8 @@ START_TEST(anomaly_of_failures_hand_computed)
     ck_assert_double_eq_tol(anomaly.value, 27.1, 1e-12);
     ck_assert_double_eq_tol(anomaly.usual, 2.9701, 1e-12);
     ck_assert_double_eq_tol(anomaly.limit, 22.9701, 1e-12);
-    ck_assert_str_eq(anomaly.text,
-                     "attempts that fail are 27.1 % lately, usually 2.97 %: above the "
-                     "limit of 23.0 %");
+    ck_assert_str_eq(anomaly.text, "the failure rate is 27.1 % lately, usually 2.97 %: above the "
+                                   "limit of 23.0 %");
     /* And back: what mostly failed and now succeeds is unusual too. */
     for (int i = 0; i < 400; i++)
         anomaly_add_attempt(&charts, false, 1000);

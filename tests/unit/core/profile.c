@@ -501,11 +501,11 @@ START_TEST(health_signs)
     profile->seen.stuck = 3;
     profile->seen.stuck_ms = 600000;
     health_is(profile, HEALTH_DEGRADED,
-              "3 attempts run for too long, one for 10 min; 95 % end within 12.3 s");
+              "3 attempts are stuck, one has been running for 10 min; 95 % end within 12.3 s");
     profile->seen.stuck = profile->seen.wait_ms = 0;
 
     profile->seen.has_no_worker = true;
-    health_is(profile, HEALTH_DEGRADED, "tasks wait and no worker asks for them");
+    health_is(profile, HEALTH_DEGRADED, "tasks are waiting and no worker claims them");
     strcpy(profile->seen.missing, "the program \"goose\"");
     health_is(profile, HEALTH_UNHEALTHY, "the program \"goose\" was not found");
     profile->seen.missing[0] = '\0';
