@@ -54,7 +54,7 @@ bool dispatch_admit(const struct rpc_server *server, struct rpc_call *call)
     enum role needed = method->is_reading ? ROLE_READ : ROLE_OPERATE;
 
     if (method->is_guarded && call->peer->is_descendant)
-        rpc_error(call, RPC_FORBIDDEN, "%s is not for the processes of attempts", method->name);
+        rpc_error(call, RPC_FORBIDDEN, "processes of attempts may not call %s", method->name);
     else if (role < needed)
         rpc_error(call, RPC_FORBIDDEN, "%s needs the role \"%s\"; user %u has \"%s\"", method->name,
                   role_name(needed), (unsigned)call->peer->uid, role_name(role));
@@ -73,10 +73,8 @@ static bool is_own(struct rpc_call *call)
     if (r < 0)
         rpc_error_storage(call, r);
     else if (!may)
-        rpc_error(
-            call, RPC_FORBIDDEN,
-            "task %lld was not submitted by the task whose process asks, nor by one of its own",
-            (long long)id);
+        rpc_error(call, RPC_FORBIDDEN,
+                  "task %lld does not descend from the task of the calling process", (long long)id);
     return may;
 }
 
@@ -165,7 +163,7 @@ static bool prepare(struct rpc_call *call, struct json_object *request)
         rpc_error(call, RPC_UNAVAILABLE, "not done: the storage does not answer");
     else if (call->batch && call->id && connection_is_congested(call->connection))
         rpc_error(call, RPC_UNAVAILABLE,
-                  "not done: the batch's replies have passed the limit of %lld bytes",
+                  "not executed: the batch's replies exceed the limit of %lld bytes",
                   (long long)engine_settings(server->engine)->output_limit);
     else
         return dispatch_admit(server, call) && check_params(call, params);
@@ -222,7 +220,7 @@ static void begin_batch(struct connection *connection, struct json_object *reque
     if (!count || count > (size_t)limit) {
         char message[96];
 
-        snprintf(message, sizeof(message), "invalid request: a batch has 1 to %lld requests",
+        snprintf(message, sizeof(message), "invalid request: a batch must have 1 to %lld requests",
                  (long long)limit);
         dispatch_refuse(connection, RPC_INVALID_REQUEST, message);
         return;

@@ -39,7 +39,7 @@ static const struct counter {
     } series[4];
 } counters[] = {
     {"acpd_tasks_arrived_total",
-     "Tasks that came into the queue: assigned, moved here or retried by a user.",
+     "Tasks that entered the queue: assigned, moved or retried by a user.",
      {{"", OF(arrived)}}},
     {"acpd_tasks_finished_total",
      "Tasks by their final outcome.",
@@ -49,7 +49,7 @@ static const struct counter {
     {"acpd_attempts_total",
      "Attempts that count for the rates, by result.",
      {{",result=\"success\"", OF(successes)}, {",result=\"error\"", OF(errors)}}},
-    {"acpd_attempts_retried_total", "Attempts that acpd repeats.", {{"", OF(retried)}}},
+    {"acpd_attempts_retried_total", "Attempts that acpd retried.", {{"", OF(retried)}}},
 };
 
 static int64_t member_of(const struct profile *profile, size_t member)
@@ -96,10 +96,10 @@ static void print_histograms(struct buf *text, const struct engine *engine)
     static const char durations[] = "acpd_attempt_duration_seconds";
     static const char waits[] = "acpd_queue_wait_seconds";
 
-    print_head(text, durations, "histogram", "How long attempts took that count for the rates.");
+    print_head(text, durations, "histogram", "Duration of attempts that count for the rates.");
     for_each_profile (p, engine)
         print_bins(text, durations, p, p->total.durations, (double)p->total.duration_sum_ms / 1000);
-    print_head(text, waits, "histogram", "How long tasks had been queued when an attempt started.");
+    print_head(text, waits, "histogram", "Time from queued to started.");
     for_each_profile (p, engine)
         print_bins(text, waits, p, p->total.waits, (double)p->total.wait_sum_ms / 1000);
 }
@@ -140,13 +140,12 @@ static const struct gauge {
     const char *name, *help;
     double (*value)(const struct engine *engine, const struct profile *profile);
 } gauges[] = {
-    {"acpd_profile_running", "Tasks that run.", running},
-    {"acpd_profile_queue_size", "Tasks that wait: queued, scheduled and blocked.", queue_size},
-    {"acpd_profile_queue_limit", "Waiting tasks at most.", queue_limit},
-    {"acpd_profile_slots", "Attempts that may run at once.", slots},
+    {"acpd_profile_running", "Running tasks.", running},
+    {"acpd_profile_queue_size", "Waiting tasks: queued, scheduled and blocked.", queue_size},
+    {"acpd_profile_queue_limit", "Maximum number of waiting tasks.", queue_limit},
+    {"acpd_profile_slots", "Limit of concurrent attempts.", slots},
     {"acpd_profile_active", "1 unless the profile is paused.", is_active},
-    {"acpd_profile_cooldown_seconds", "Until something may be started again; 0 without a cooldown.",
-     cooldown},
+    {"acpd_profile_cooldown_seconds", "Rest of the cooldown; 0 without one.", cooldown},
 };
 
 static void print_gauges(struct buf *text, const struct engine *engine)
@@ -165,7 +164,7 @@ static void print_tasks(struct buf *text, const struct engine *engine)
                                                 TASK_RUNNING};
     char labels[64];
 
-    print_head(text, "acpd_tasks", "gauge", "Unfinished tasks by their present status.");
+    print_head(text, "acpd_tasks", "gauge", "Unfinished tasks by status.");
     for_each_profile (p, engine) {
         for (size_t i = 0; i < ARRAY_SIZE(statuses); i++) {
             snprintf(labels, sizeof(labels), ",status=\"%s\"", task_status_name(statuses[i]));
@@ -178,7 +177,7 @@ static void print_health(struct buf *text, const struct engine *engine)
 {
     char labels[64];
 
-    print_head(text, "acpd_profile_health", "gauge", "1 for the state that the profile is in.");
+    print_head(text, "acpd_profile_health", "gauge", "1 for the current state, 0 for the others.");
     for_each_profile (p, engine) {
         for (int h = HEALTH_HEALTHY; h <= HEALTH_UNHEALTHY; h++) {
             snprintf(labels, sizeof(labels), ",state=\"%s\"",
@@ -192,7 +191,8 @@ static int print_ages(struct buf *text, struct engine *engine)
 {
     static const char name[] = "acpd_profile_oldest_queued_age_seconds";
 
-    print_head(text, name, "gauge", "How long the oldest queued task has been ready; 0 without.");
+    print_head(text, name, "gauge",
+               "How long the oldest queued task has been ready; 0 if nothing is queued.");
     for_each_profile (p, engine) {
         double age;
         int r = engine_oldest_queued(engine, p, &age);
@@ -218,14 +218,14 @@ int rpc_print_export(struct engine *engine, struct buf *text)
     struct engine_storage storage;
 
     engine_get_storage(engine, &storage);
-    print_head(text, "acpd_build_info", "gauge", "The version that runs.");
+    print_head(text, "acpd_build_info", "gauge", "The running version.");
     buf_add_text(text, "acpd_build_info{version=\"" ACPD_VERSION "\"} 1\n");
     print_counters(text, engine);
     print_histograms(text, engine);
     print_tasks(text, engine);
     print_gauges(text, engine);
     print_health(text, engine);
-    print_one(text, "acpd_passes_total", "counter", "Passes of the loop.",
+    print_one(text, "acpd_passes_total", "counter", "Passes of the event loop.",
               (double)engine_pass(engine));
     print_one(text, "acpd_commits_total", "counter", "Commits.", (double)storage.commits);
     print_one(text, "acpd_storage_bytes", "gauge", "Bytes of the database.", (double)storage.size);

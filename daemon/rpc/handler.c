@@ -57,9 +57,9 @@ enum rpc_outcome rpc_error_queue_full(struct rpc_call *call, const struct profil
     wait = wait < 1 ? 1 : wait > 60 ? 60 : wait;
     free(call->data);
     call->data = xasprintf("{\"retryAfter\":%d}", (int)wait);
-    return rpc_error(call, RPC_QUEUE_FULL, "the queue of profile \"%s\" is full: %lld %s",
-                     profile->config.name, (long long)waiting,
-                     waiting == 1 ? "task waits" : "tasks wait");
+    return rpc_error(call, RPC_QUEUE_FULL,
+                     "the queue of profile \"%s\" is full: %lld waiting task%s",
+                     profile->config.name, (long long)waiting, waiting == 1 ? "" : "s");
 }
 
 struct profile *rpc_get_profile(struct rpc_call *call, const char *param)

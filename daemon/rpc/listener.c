@@ -22,7 +22,7 @@ static int lock_path(const char *path, int *ret_fd, char **ret_error)
     int r = path_lock(lock, ret_fd);
 
     if (r < 0)
-        *ret_error = r == -EADDRINUSE ? xasprintf("another acpd serves %s", path)
+        *ret_error = r == -EADDRINUSE ? xasprintf("another acpd is listening on %s", path)
                                       : xasprintf("cannot lock %s: %s", lock, strerror(-r));
     return r;
 }
@@ -33,7 +33,7 @@ static int remove_stale(const char *path, char **ret_error)
     int r;
 
     if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode)) {
-        *ret_error = xasprintf("%s is there and is no socket; it was left alone", path);
+        *ret_error = xasprintf("%s exists and is not a socket; it was left alone", path);
         return -EEXIST;
     }
     if (unlink(path) < 0 && errno != ENOENT) {
@@ -96,7 +96,7 @@ int listener_bind(const char *path, const char *group, struct listener *ret_list
         return r;
     r = open_socket(path, group, &listener);
     if (r < 0) {
-        *ret_error = r == -ESRCH ? xasprintf("socketGroup: there is no group \"%s\"", group)
+        *ret_error = r == -ESRCH ? xasprintf("socketGroup: unknown group \"%s\"", group)
                                  : xasprintf("cannot listen on %s: %s", path, strerror(-r));
         return r;
     }
@@ -122,7 +122,8 @@ int listener_adopt(int fd, struct listener *ret_listener, char **ret_path, char 
     if (option(fd, SO_DOMAIN) != AF_UNIX || option(fd, SO_TYPE) != SOCK_STREAM ||
         option(fd, SO_ACCEPTCONN) != 1 || getsockname(fd, (struct sockaddr *)&address, &len) < 0 ||
         address.sun_path[0] != '/' || stat(address.sun_path, &st) < 0) {
-        *ret_error = xasprintf("descriptor %d is no listening Unix stream socket with a file", fd);
+        *ret_error =
+            xasprintf("descriptor %d is not a listening Unix stream socket with a path", fd);
         return -EINVAL;
     }
     if (st.st_mode & S_IWOTH) { /* to connect is to write */

@@ -47,7 +47,7 @@ static enum rpc_outcome answer_permission(struct rpc_call *call)
     if (r == ENGINE_NOT_FOUND)
         return rpc_error(call, RPC_NOT_FOUND, "permission \"%s\" not found, or no longer open", id);
     if (r == ENGINE_NO_OPTION)
-        return rpc_error_field(call, "optionId", "must be one of the options that are offered");
+        return rpc_error_field(call, "optionId", "must be one of the offered options");
     if (r)
         return rpc_error(call, RPC_CONFLICT, "permission \"%s\" has been answered", id);
     json_out_object(call->out, NULL);

@@ -149,7 +149,7 @@ static enum rpc_outcome get_profile_task_queue(struct rpc_call *call)
         if (r < 0)
             return rpc_error_storage(call, r);
         if (r || after.profile_id != profile->id || !task_status_is_waiting(after.status))
-            return rpc_error(call, RPC_CONFLICT, "task %lld does not wait in the queue of \"%s\"",
+            return rpc_error(call, RPC_CONFLICT, "task %lld is not waiting in the queue of \"%s\"",
                              (long long)after_id, profile->config.name);
         r = engine_pending(call->engine, &after, 0, &pending);
         if (r < 0)
@@ -249,7 +249,7 @@ static enum rpc_outcome missing_dependency(struct rpc_call *call,
     char field[48], reason[64];
 
     snprintf(field, sizeof(field), "task.dependsOn[%zu]", admission->missing);
-    snprintf(reason, sizeof(reason), "there is no task %lld",
+    snprintf(reason, sizeof(reason), "task %lld does not exist",
              (long long)admission->depends_on[admission->missing]);
     return rpc_error_field(call, field, reason);
 }
@@ -270,13 +270,13 @@ static enum rpc_outcome assign(struct rpc_call *call, struct profile *profile,
     case ENGINE_QUEUE_FULL:
         return rpc_error_queue_full(call, profile);
     case ENGINE_TOO_DEEP:
-        return rpc_error(call, RPC_FORBIDDEN, "task %lld may submit no task: submitDepth is %lld",
+        return rpc_error(call, RPC_FORBIDDEN, "task %lld may not submit tasks: submitDepth is %lld",
                          (long long)task->submitted_by,
                          (long long)engine_settings(call->engine)->submit_depth);
     case ENGINE_NO_DEPENDENCY:
         return missing_dependency(call, admission);
     default:
-        return rpc_error(call, RPC_CONFLICT, "profile \"%s\" was removed meanwhile",
+        return rpc_error(call, RPC_CONFLICT, "profile \"%s\" has been removed",
                          admission->profile->config.name);
     }
 }
@@ -378,9 +378,8 @@ const struct rpc_method rpc_profile_methods[] = {
      update_profile_status, .is_guarded = true, .is_audited = true},
     {"get_best_profile_for_task", "Returns the best profile for a task and explains the choice.",
      best_params, &shape_best_profile, get_best_profile_for_task, .is_reading = true},
-    {"assign_task_to_profile",
-     "Assigns a task to a profile. Once it is acknowledged it is on disk.", assign_params,
-     &shape_assignment, assign_task_to_profile},
+    {"assign_task_to_profile", "Assigns a task to a profile. An acknowledged task is on disk.",
+     assign_params, &shape_assignment, assign_task_to_profile},
     {"submit_task", "Assigns a task to the best profile for it.", submit_params, &shape_assignment,
      submit_task},
     {0},

@@ -35,8 +35,9 @@ static enum profile_health judge_daemon(const struct engine *engine, struct buf 
 
     if (!engine_can_launch(engine) && !engine_is_stopping(engine)) {
         health = HEALTH_DEGRADED;
-        add_reason(reasons, "nothing is started yet: processes of the acpd before are still being "
-                            "ended");
+        add_reason(
+            reasons,
+            "nothing is started yet: processes of the previous acpd are still being stopped");
     }
     if (engine_lag(engine) > LAG_DEGRADED) {
         health = HEALTH_DEGRADED;

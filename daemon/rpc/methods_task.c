@@ -133,12 +133,11 @@ static enum rpc_outcome changed(struct rpc_call *call, int r, int64_t id, const 
                          (long long)id);
     case ENGINE_ENDING:
         return rpc_error(call, RPC_CONFLICT,
-                         "the processes of the last attempt of task %lld are still being ended",
+                         "the processes of the last attempt of task %lld are still being stopped",
                          (long long)id);
     case ENGINE_STALE:
         return rpc_error(call, RPC_CONFLICT,
-                         "another change of task %lld came first; nothing was changed",
-                         (long long)id);
+                         "task %lld was changed concurrently; nothing was changed", (long long)id);
     default:
         return rpc_error(call, RPC_CONFLICT, "task %lld is %s and cannot be %s", (long long)id,
                          task_status_name(task->status), wish);

@@ -59,7 +59,7 @@ static enum rpc_outcome get_profiles(struct rpc_call *call, struct profile **ret
         if (!ret_profiles[i])
             return rpc_error(call, RPC_NOT_FOUND, "profile \"%s\" not found", name);
         if (ret_profiles[i]->config.runner.type != RUNNER_WORKER)
-            return rpc_error(call, RPC_CONFLICT, "profile \"%s\" is not one of workers", name);
+            return rpc_error(call, RPC_CONFLICT, "profile \"%s\" does not use workers", name);
     }
     return RPC_REPLY;
 }
@@ -100,7 +100,7 @@ static bool must_queue(const struct rpc_call *call, struct profile *const *profi
 static enum rpc_outcome delay(struct rpc_call *call, int64_t wait)
 {
     if (wait > 0 && call->connection->waiting >= WAITING_MAX)
-        return rpc_error(call, RPC_CONFLICT, "a connection has at most %d claims that wait",
+        return rpc_error(call, RPC_CONFLICT, "a connection may have at most %d waiting claims",
                          WAITING_MAX);
     call->blocks_next = !call->is_delayed && wait == 0;
     return RPC_LATER;
@@ -121,7 +121,8 @@ static enum rpc_outcome claim_task(struct rpc_call *call)
     if (get_profiles(call, profiles) == RPC_ERROR)
         return RPC_ERROR;
     if (!call->id)
-        return rpc_error(call, RPC_INVALID_REQUEST, "a claim needs an id: nobody would hear of it");
+        return rpc_error(call, RPC_INVALID_REQUEST,
+                         "a claim needs an id, otherwise it has no reply");
     if (!call->is_delayed) {
         wait = call->batch ? 0 : get_ms(call, "wait");
         call->deadline = engine_now(engine)->mono + wait;
@@ -244,7 +245,7 @@ static char *message_of(struct json_object *error)
     struct buf text = {0};
 
     if (!len)
-        return xstrdup("the worker did not say why");
+        return xstrdup("the worker gave no reason");
     buf_add(&text, json_object_get_string(message), len);
     if (len > MESSAGE_MAX) {
         len = MESSAGE_MAX - strlen(mark);
@@ -272,8 +273,8 @@ static enum rpc_outcome fail_task(struct rpc_call *call)
 }
 
 const struct rpc_method rpc_worker_methods[] = {
-    {"claim_task", "Claims the next task of some profiles, waiting for one if asked to.",
-     claim_params, &shape_claim, claim_task, .is_guarded = true},
+    {"claim_task", "Claims the next task of some profiles; can wait for one.", claim_params,
+     &shape_claim, claim_task, .is_guarded = true},
     {"extend_lease", "Extends the lease of a claimed task.", extend_params, &shape_lease_extension,
      extend_lease, .is_guarded = true},
     {"complete_task", "Completes a claimed task.", complete_params, &shape_task, complete_task,

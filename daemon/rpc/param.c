@@ -90,7 +90,7 @@ static bool check_ids(struct json_object *value, const char *field, struct param
         if (json_object_is_type(id, json_type_int) && json_object_get_int64(id) >= 1 &&
             json_object_get_int64(id) <= RPC_ID_MAX)
             continue;
-        fail(error, field, "must be an id: an integer from 1 on");
+        fail(error, field, "must be an id: an integer of at least 1");
         snprintf(error->field, sizeof(error->field), "%s[%zu]", field, i);
         return false;
     }

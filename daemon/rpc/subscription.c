@@ -81,7 +81,7 @@ static void add_dropped(const struct subscription *subscription, const struct ev
     json_out_int(out, "seq", subscription->next - 1);
     json_out_text(out, "type", "dropped");
     json_out_printf(out, "reason",
-                    "read too slowly: events up to %lld are no longer held; subscribe again",
+                    "read too slowly: events up to %lld are no longer available; subscribe again",
                     (long long)events->first - 1);
     json_out_end_object(out);
     end_event(out);

@@ -37,7 +37,7 @@ def conflict(daemon, verb, words):
 
 def test_a_task_for_a_profile_that_has_gone(daemon):
     with daemon.client() as client:
-        with conflict(daemon, "add", 'profile "w" was removed meanwhile'):
+        with conflict(daemon, "add", 'profile "w" has been removed'):
             client.assign("w", key="k")
         assert not client.all_tasks()
         assert client.assign("w", key="k")["id"] == 1

@@ -26,7 +26,7 @@ def test_the_second_daemon_on_a_socket_says_so_and_exits(make_daemon, folder):
     second.socket = first.socket
     second.spawn()
     assert second.process.wait(60) == 75
-    assert f"another acpd serves {first.socket}" in second.log.read_text()
+    assert f"another acpd is listening on {first.socket}" in second.log.read_text()
     with first.client() as client:
         assert client.get_health(), "the first goes on"
 
@@ -392,7 +392,7 @@ def test_a_file_in_the_sockets_place_is_left_alone(make_daemon):
     daemon.socket.write_text("precious")
     daemon.spawn()
     assert daemon.process.wait(DEADLINE) != 0
-    assert "is no socket" in daemon.log.read_text()
+    assert "is not a socket" in daemon.log.read_text()
     assert daemon.socket.read_text() == "precious"
     daemon.socket.unlink()
 
@@ -401,7 +401,7 @@ def test_a_group_that_is_none_is_named(make_daemon):
     daemon = make_daemon(profile("p"), start=False, socketGroup="no-such-group")
     daemon.spawn()
     assert daemon.process.wait(DEADLINE) != 0
-    assert 'socketGroup: there is no group "no-such-group"' in daemon.log.read_text()
+    assert 'socketGroup: unknown group "no-such-group"' in daemon.log.read_text()
 
 
 def test_children_have_their_users_umask(make_daemon):

@@ -112,9 +112,9 @@ def test_what_is_no_such_socket_is_refused(make_daemon, folder, listening):
         nameless.listen()
         file = stack.enter_context(open(folder / "file", "w"))
         for passed in (deaf, tcp, datagrams, nameless, file):
-            assert "no listening Unix stream socket" in refusal(daemon, passed)
+            assert "not a listening Unix stream socket" in refusal(daemon, passed)
             daemon.log.write_text("")
-    assert "no listening" in refusal(daemon, count=1)
+    assert "not a listening" in refusal(daemon, count=1)
     assert "2 were passed" in refusal(daemon, listening, listening)
 
 

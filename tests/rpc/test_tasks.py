@@ -242,7 +242,7 @@ def test_a_cancelled_task_is_not_retried_while_its_processes_live(make_daemon, f
         id = client.assign("p")["id"]
         wait_until((folder / "up").exists)
         client.cancel_task(id=id)
-        assert "still being ended" in refused(-32002, client.retry_task, id=id).message
+        assert "still being stopped" in refused(-32002, client.retry_task, id=id).message
         (folder / "go").touch()
 
         def retried():

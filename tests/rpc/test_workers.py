@@ -112,7 +112,7 @@ def test_the_class_of_a_failure_decides_what_follows(make_daemon, error_class, s
     ("a" + "\U0001f389" * 2000, "a" + "\U0001f389" * 1021 + " \u2026 (cut)"),
     ("x" * 2000000, "x" * (4096 - 10) + " \u2026 (cut)"),
     ("before\0after", "before after"),
-    ("", "the worker did not say why"),
+    ("", "the worker gave no reason"),
 ], ids=["whole", "long", "wide", "wider", "huge", "zero", "empty"])
 def test_whatever_a_worker_says_of_its_failure_the_failure_is_taken(client, said, kept):
     client.assign("w", maxAttempts=1)
