@@ -33,7 +33,7 @@ static bool is_read(const char *verb)
 static int reply_away(struct mg_connection *connection)
 {
     return http_error(connection, 503, RPC_UNAVAILABLE, RETRY_SOON, NULL,
-                      "acpd cannot be reached; it is tried again with each request");
+                      "acpd is not reachable; retrying");
 }
 
 /* An error of the daemon, as it worded it. */
@@ -51,7 +51,7 @@ static int reply_refused(struct mg_connection *connection, struct json_object *e
         snprintf(headers, sizeof(headers), "Retry-After: %d\r\n", seconds > 0 ? seconds : 1);
     }
     return http_error(connection, status, code, headers, data ? json_compact(data) : NULL, "%s",
-                      message ? message : "the daemon refused it");
+                      message ? message : "acpd rejected the request");
 }
 
 /* Prometheus reads text; the daemon's result is that text as a JSON string. */
@@ -145,7 +145,7 @@ static int call(struct mg_connection *connection, struct upstream *upstream,
         return reply_refused(connection, reply.error);
     case UPSTREAM_TOO_LARGE:
         return http_error(connection, 413, RPC_INVALID_REQUEST, NULL, NULL,
-                          "acpd cannot be sent so much: %s",
+                          "the request is too large for acpd: %s",
                           json_get_string(reply.error, "message"));
     case UPSTREAM_AWAY:
         return reply_away(connection);
@@ -153,7 +153,8 @@ static int call(struct mg_connection *connection, struct upstream *upstream,
         if (!route->writes)
             return reply_away(connection);
         return http_error(connection, 504, RPC_UNAVAILABLE, NULL, NULL,
-                          "acpd went away before it answered: it may or may not have done this");
+                          "the connection to acpd was lost before it replied: the request may or "
+                          "may not have taken effect");
     default:
         break;
     }
@@ -182,13 +183,13 @@ int api_handle(struct mg_connection *connection, const struct http_policy *polic
                           "the path has a malformed escape or dot segments");
     case ROUTE_UNKNOWN:
         return http_error(connection, 404, RPC_METHOD_NOT_FOUND, NULL, NULL,
-                          "there is nothing at %.200s; see /api/openapi.json", path);
+                          "%.200s not found; see /api/openapi.json", path);
     case ROUTE_BAD_VERB:
         snprintf(headers, sizeof(headers), "Allow: %s\r\n", allow);
         if (strcmp(info->request_method, "OPTIONS") == 0)
             return http_reply(connection, 204, NULL, headers, NULL, 0);
         return http_error(connection, 405, RPC_METHOD_NOT_FOUND, headers, NULL,
-                          "%s is not for this path", info->request_method);
+                          "%s is not allowed on this path", info->request_method);
     case ROUTE_FOUND:
         break;
     }

@@ -234,13 +234,13 @@ int assets_handle(struct mg_connection *connection, const struct assets *assets,
 
     asset = find(assets, is_page(path) ? "/index.html" : path);
     if (!asset)
-        return http_error(connection, 404, RPC_METHOD_NOT_FOUND, NULL, NULL,
-                          "there is nothing at %.200s", path);
+        return http_error(connection, 404, RPC_METHOD_NOT_FOUND, NULL, NULL, "%.200s not found",
+                          path);
     if (strcmp(verb, "OPTIONS") == 0)
         return http_reply(connection, 204, NULL, allow, NULL, 0);
     if (strcmp(verb, "GET") != 0 && strcmp(verb, "HEAD") != 0)
         return http_error(connection, 405, RPC_METHOD_NOT_FOUND, allow, NULL,
-                          "%s is not for this path", verb);
+                          "%s is not allowed on this path", verb);
     if (strcmp(path, "/") == 0)
         return http_reply(connection, 302, NULL,
                           "Location: /profiles\r\nCache-Control: no-cache\r\n", NULL, 0);

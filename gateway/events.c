@@ -319,7 +319,7 @@ int events_handle(struct mg_connection *connection, struct events *events)
 
     if (!enter(events, last_event_id(connection), &position, &chunk))
         return http_error(connection, 503, RPC_UNAVAILABLE, "Retry-After: 5\r\n", NULL,
-                          "there are %d event streams already", STREAMS_MAX);
+                          "%d event streams are already open", STREAMS_MAX);
     http_stream(connection, "text/event-stream");
     while (mg_write(connection, chunk.data, chunk.len) > 0 && !is_over(events, renewals)) {
         buf_clear(&chunk);

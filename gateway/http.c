@@ -224,7 +224,7 @@ static const char *header_fault(const struct mg_request_info *info)
         end += !*end;
     }
     if (*end != '\r' && *end != '\n')
-        return "a request has at most 63 headers, and none is folded";
+        return "a request must have at most 63 headers, none of them folded";
     return NULL;
 }
 
@@ -244,13 +244,13 @@ static const char *framing_fault(const struct mg_request_info *info)
     for (size_t i = 0; i < ARRAY_SIZE(singles); i++) {
         find_header(info, singles[i], &count);
         if (count > 1)
-            return "a header that decides who may write is given twice";
+            return "a header that decides about access is duplicated";
     }
     find_header(info, "Host", &count);
     if (count != 1)
-        return "a request has exactly one Host";
+        return "a request must have exactly one Host";
     if (lengths > 1 || encodings > 1 || (lengths && encodings))
-        return "a request has one Content-Length or one Transfer-Encoding";
+        return "a request must have only one Content-Length or Transfer-Encoding";
     if (length && (!*length || length[strspn(length, "0123456789")] || strlen(length) > 18))
         return "Content-Length must be a number";
     if (encoding && strcasecmp(encoding, "chunked") != 0)
@@ -320,7 +320,7 @@ bool http_admit_write(struct mg_connection *connection)
 
     if (is_foreign) {
         http_error(connection, 403, RPC_FORBIDDEN, NULL, NULL,
-                   "a page of another origin may not change anything here");
+                   "writes from a page of another origin are not allowed");
         return false;
     }
     if (type && is_media_type(type, "application/json"))
@@ -374,12 +374,12 @@ bool http_authorize(struct mg_connection *connection, const struct http_policy *
     switch (tokens_check(policy->tokens, given, info->remote_addr, ret_holder, &wait)) {
     case TOKEN_REFUSED:
         http_error(connection, 401, RPC_FORBIDDEN, "WWW-Authenticate: Bearer\r\n", NULL,
-                   "a bearer token is needed; it is in the file that --token-file names");
+                   "a bearer token is required; see the file given by --token-file");
         return false;
     case TOKEN_THROTTLED:
         snprintf(headers, sizeof(headers), "Retry-After: %d\r\n", wait);
         http_error(connection, 429, RPC_FORBIDDEN, headers, NULL,
-                   "too many wrong tokens came; a right one is taken at any time");
+                   "too many wrong tokens; a valid one is still accepted");
         return false;
     default:
         return true;
@@ -393,19 +393,20 @@ static void refuse_body(struct mg_connection *connection, enum body_outcome outc
 
     switch (outcome) {
     case BODY_TOO_LARGE:
-        http_error(connection, 413, RPC_INVALID_REQUEST, NULL, NULL, "a body is at most 16 MiB");
+        http_error(connection, 413, RPC_INVALID_REQUEST, NULL, NULL,
+                   "the body is larger than 16 MiB");
         return;
     case BODY_TOO_MANY:
         http_error(connection, 503, RPC_UNAVAILABLE, retry, NULL,
-                   "there are too many large bodies at once");
+                   "too many large bodies are in flight");
         return;
     case BODY_GIVES_WAY:
         http_error(connection, 503, RPC_UNAVAILABLE, retry, NULL,
-                   "there are too many slow bodies at once");
+                   "too many slow bodies are in flight");
         return;
     case BODY_TOO_SLOW:
         http_error(connection, 408, RPC_INVALID_REQUEST, NULL, NULL,
-                   "a body must be whole within %d seconds", BODY_SECONDS);
+                   "the body did not arrive within %d seconds", BODY_SECONDS);
         return;
     case BODY_ENDED_EARLY:
         http_error(connection, 400, RPC_INVALID_REQUEST, NULL, NULL, "the body ended early");

@@ -38,15 +38,14 @@ static const char usage[] =
     "\n"
     "  --socket PATH      acpd's socket (default: $XDG_RUNTIME_DIR/acpd.sock,\n"
     "                     for root /run/acpd/acpd.sock)\n"
-    "  --listen HOST:PORT where to listen (default: 127.0.0.1:8080); beyond loopback\n"
-    "                     only with a token\n"
-    "  --dashboard DIR    the built dashboard (default: found by itself)\n"
-    "  --token-file FILE  ask for one of the bearer tokens that this file holds, a line each:\n"
+    "  --listen HOST:PORT where to listen (default: 127.0.0.1:8080); other than\n"
+    "                     loopback addresses require --token-file\n"
+    "  --dashboard DIR    the built dashboard (default: the installed one)\n"
+    "  --token-file FILE  require one of the bearer tokens in this file, one per line:\n"
     "                     TOKEN [NAME [read|operate]]; SIGHUP reads it again\n"
-    "  --tls-cert FILE    speak HTTPS and nothing else, with this certificate and those of its\n"
-    "                     chain (PEM)\n"
+    "  --tls-cert FILE    serve HTTPS only, with this certificate and its chain (PEM)\n"
     "  --tls-key FILE     the certificate's private key (PEM)\n"
-    "  --allow-host H     a further name that requests may use for this host\n"
+    "  --allow-host H     an additional host name that requests may use\n"
     "  --version          print the version and exit\n"
     "  --help             print this and exit\n";
 
@@ -318,7 +317,7 @@ static void stop(struct gateway *gateway, struct mg_context *context, const char
         if (pthread_tryjoin_np(stopper, NULL) == 0)
             return;
     }
-    log_info("stopped; silent connections were cut");
+    log_info("stopped; idle connections were closed");
     _exit(EXIT_SUCCESS);
 }
 
@@ -330,11 +329,11 @@ static void reload(struct gateway *gateway)
     if (!tokens)
         return;
     if (tokens_reload(tokens, &error) < 0) {
-        log_error("the tokens stay as they were: %s", error);
+        log_error("the tokens are unchanged: %s", error);
         return;
     }
     events_renew(gateway->events); /* their tokens may be gone */
-    log_info("the tokens were read again");
+    log_info("tokens reloaded");
 }
 
 static int serve(struct gateway *gateway, const char *host, int port, const char *socket_path)
@@ -386,7 +385,7 @@ static bool open_tls(const struct options *options, int *ret_fd)
     if (!options->tls_cert && !options->tls_key)
         return true;
     if (!options->tls_cert || !options->tls_key) {
-        log_error("--tls-cert and --tls-key belong together");
+        log_error("--tls-cert and --tls-key must be given together");
         return false;
     }
     if (tls_load(&error) == 0)
@@ -415,8 +414,7 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
     if (!options.policy.tokens && strncmp(options.policy.listen_host, "127.", 4) != 0) {
-        log_error("%s is not a loopback address: to listen there a token is needed, see "
-                  "--token-file",
+        log_error("%s is not a loopback address: listening on it requires tokens, see --token-file",
                   options.policy.listen_host);
         return EXIT_FAILURE;
     }

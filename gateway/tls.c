@@ -38,7 +38,7 @@ int tls_load(char **ret_error)
     if (r == 0)
         r = load("openssl/libssl.so", ACPD_LIBEXECDIR "/libssl.so", ret_error);
     if (r == 0 && !(mg_init_library(MG_FEATURES_TLS) & MG_FEATURES_TLS)) {
-        *ret_error = xstrdup("civetweb and this version of OpenSSL do not fit together");
+        *ret_error = xstrdup("civetweb and this version of OpenSSL are incompatible");
         r = -ENOTSUP;
     }
     return r;
@@ -54,9 +54,10 @@ static int add_file(const char *path, bool is_key, struct buf *pem, char **ret_e
     if (r < 0)
         return r;
     if (!strstr(buf_text(&data), is_key ? "PRIVATE KEY-----" : "-----BEGIN CERTIFICATE-----"))
-        fault = is_key ? "holds no private key in PEM form" : "holds no certificate in PEM form";
+        fault = is_key ? "contains no private key in PEM format"
+                       : "contains no certificate in PEM format";
     else if (is_key && strstr(buf_text(&data), "ENCRYPTED"))
-        fault = "is encrypted, and there is nobody to ask for the passphrase; see openssl-pkey(1)";
+        fault = "is encrypted, and acp-gateway cannot ask for the passphrase; see openssl-pkey(1)";
     if (fault) {
         *ret_error = xasprintf("%s %s", path, fault);
         return -EINVAL;

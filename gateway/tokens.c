@@ -77,7 +77,7 @@ static const char *parse_line(char *line, struct token *ret_token)
     if (role && strcmp(role, "read") != 0 && strcmp(role, "operate") != 0)
         return "the role of a token is read or operate";
     if (strtok_r(NULL, BLANKS, &rest))
-        return "a line has a token, its name and its role, and no more";
+        return "a line has only a token, its name and its role";
     ret_token->secret = secret;
     ret_token->holder.may_write = !role || strcmp(role, "operate") == 0;
     strcpy(ret_token->holder.name, name ? name : "token");
@@ -111,7 +111,7 @@ static int parse(const char *path, char *text, struct token_list *ret_list, char
         equal = find_equal(&list, token.secret);
         if (equal) {
             *ret_error =
-                xasprintf("%s:%zu: the token is that of line %zu too", path, number, equal->line);
+                xasprintf("%s:%zu: duplicate of the token in line %zu", path, number, equal->line);
             return -EINVAL;
         }
         token.secret = xstrdup(token.secret);
@@ -119,7 +119,7 @@ static int parse(const char *path, char *text, struct token_list *ret_list, char
         list.all[list.count++] = token;
     }
     if (!list.count) {
-        *ret_error = xasprintf("%s holds no token", path);
+        *ret_error = xasprintf("%s contains no token", path);
         return -EINVAL;
     }
     *ret_list = list;
@@ -136,7 +136,7 @@ static int load(const char *path, struct token_list *ret_list, char **ret_error)
     if (r < 0)
         return r;
     if (memchr(data.data, '\0', data.len)) {
-        *ret_error = xasprintf("%s is no text: it holds a zero byte", path);
+        *ret_error = xasprintf("%s is not a text file: it contains a zero byte", path);
         return -EINVAL;
     }
     text = buf_take(&data);

@@ -176,8 +176,8 @@ def bad_files(authority, folder):
     opened.chmod(0o644)
     return [
         (nothing, good[1], "cannot read"), (good[0], nothing, "cannot read"),
-        (garbage, good[1], "holds no certificate"), (good[0], garbage, "holds no private key"),
-        (good[1], good[1], "holds no certificate"), (good[0], good[0], "holds no private key"),
+        (garbage, good[1], "contains no certificate"), (good[0], garbage, "contains no private key"),
+        (good[1], good[1], "contains no certificate"), (good[0], good[0], "contains no private key"),
         (hollow, good[1], "cannot use --tls-cert"), (good[0], other[1], "key values mismatch"),
         (good[0], locked, "is encrypted"), (good[0], opened, "is open to every user"),
     ]
@@ -199,7 +199,7 @@ def test_files_that_are_no_good_are_refused_at_the_start(daemon, make_gateway, a
 
 def test_one_file_without_the_other_is_refused(daemon, make_gateway, pair):
     for some in (options(pair)[:2], options(pair)[2:]):
-        assert "belong together" in refusal(make_gateway(daemon, *some, start=False))
+        assert "must be given together" in refusal(make_gateway(daemon, *some, start=False))
 
 
 def test_without_openssl_it_says_what_to_install(daemon, make_gateway, pair, folder, monkeypatch):

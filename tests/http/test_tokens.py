@@ -139,11 +139,11 @@ def test_the_file_is_read_again_on_a_signal(daemon, make_gateway, folder):
         wait_until(lambda: gateway.new_log().count(said) > before, said)
         return [gateway.get("/api/health", headers=bearer(token)).status for token in (TOKEN, OTHER)]
 
-    assert reload(f"{TOKEN}\n{OTHER} ci\n", "read again") == [200, 200]
-    assert reload(f"{TOKEN}\n\nbad\n", f"stay as they were: {path}:3: ") == [200, 200]
-    assert reload(f"{OTHER} ci\n", "read again") == [401, 200]
+    assert reload(f"{TOKEN}\n{OTHER} ci\n", "tokens reloaded") == [200, 200]
+    assert reload(f"{TOKEN}\n\nbad\n", f"are unchanged: {path}:3: ") == [200, 200]
+    assert reload(f"{OTHER} ci\n", "tokens reloaded") == [401, 200]
     path.chmod(0o604)
-    assert reload(TOKEN, "stay as they were") == [401, 200]
+    assert reload(TOKEN, "are unchanged") == [401, 200]
     path.unlink()
     gateway.process.send_signal(signal.SIGHUP)
     wait_until(lambda: "No such file" in gateway.new_log())
@@ -181,7 +181,7 @@ def test_nobody_is_refused_while_the_file_is_read_again(daemon, make_gateway, fo
         asking = [pool.submit(ask) for _ in range(8)]
         for times in range(1, 51):
             gateway.process.send_signal(signal.SIGHUP)
-            wait_until(lambda: gateway.new_log().count("read again") == times)
+            wait_until(lambda: gateway.new_log().count("tokens reloaded") == times)
         ended.set()
         assert [done.result() for done in asking] == [{200}] * 8
 
