@@ -33,7 +33,7 @@ function page(): { title: string; body: preact.ComponentChildren } {
       return { title: 'Inbox', body: <PermissionsPage /> };
     default:
       return card('Not found',
-        <Blank icon="search" title="There is nothing here"><a href="/profiles">Go to the profiles</a></Blank>);
+        <Blank icon="search" title="Page not found"><a href="/profiles">Go to the profiles</a></Blank>);
   }
 }
 
@@ -66,7 +66,7 @@ export function App() {
         <div class="banner bad is-strip" role="status">
           <Icon name="plug" />
           <span>
-            <b>Connection lost.</b> Showing what was known at {exact(updatedAt.value)}. Controls are off until the
+            <b>Connection lost.</b> Showing the state at {exact(updatedAt.value)}. Controls are disabled until the
             daemon answers.
           </span>
         </div>

@@ -77,7 +77,7 @@ async function call<Name extends keyof operations>(
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
   } catch {
-    throw new ApiError(0, 'The gateway cannot be reached.');
+    throw new ApiError(0, 'The gateway is not reachable.');
   }
   const answer = await response.json().catch(() => null);
   if (!response.ok) throw new ApiError(response.status, answer?.error ?? response.statusText, answer?.data);

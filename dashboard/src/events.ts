@@ -46,7 +46,7 @@ export async function readEvents(
     headers: { ...authorization(), Accept: 'text/event-stream', ...(after && { 'Last-Event-ID': after }) },
     signal,
   });
-  if (!response.ok || !response.body) throw new Error(`the stream was refused: ${response.status}`);
+  if (!response.ok || !response.body) throw new Error(`the stream was rejected: ${response.status}`);
   const parse = eventParser(take);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   for (;;) {

@@ -36,7 +36,7 @@ export function successOf(counts: Counts): number | null {
   return all ? (100 * counts.completed) / all : null;
 }
 
-/** How much more, in percent of what was before; null when there is nothing to compare with. */
+/** How much more, in percent of what was before; null when there is no previous data. */
 export function change(value: number | null, before: number | null): number | null {
   if (value === null || before === null || before === 0) return null;
   return (100 * (value - before)) / before;

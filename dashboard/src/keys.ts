@@ -9,9 +9,9 @@ export const shortcuts: [keys: string[], words: string][] = [
   [['j', 'k'], 'Next, previous profile'],
   [['e'], 'Enable or disable the profile'],
   [['a'], 'Assign a task'],
-  [['u'], 'Undo, while it is offered'],
+  [['u'], 'Undo, while offered'],
   [['p'], 'Pause or resume live updates'],
-  [['←', '→'], 'Read a chart, once it has the focus'],
+  [['←', '→'], 'Read values of a focused chart'],
   [['Esc'], 'Close'],
 ];
 

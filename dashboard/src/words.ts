@@ -13,31 +13,31 @@ export const statusWords: Record<Status, string> = {
 
 /** Why a task waits. */
 export const reasonWords: Record<Reason, string> = {
-  dependency: 'waits for another task',
+  dependency: 'waiting for another task',
   scheduled: 'not due yet',
-  backoff: 'waits to be retried',
+  backoff: 'waiting to be retried',
   paused: 'profile is disabled',
-  cooldown: 'profile cools down',
-  unhealthy: 'one at a time: profile is unhealthy',
-  slots: 'waits for a free slot',
-  no_worker: 'waits for a worker',
+  cooldown: 'profile is cooling down',
+  unhealthy: 'profile is unhealthy: one task at a time',
+  slots: 'waiting for a free slot',
+  no_worker: 'waiting for a worker',
 };
 
 /** What an error's class says about the attempt. */
 const classWords: Record<ErrorClass, string> = {
   exit: 'The program failed',
   signal: 'The program was killed by a signal',
-  timeout: 'It took longer than it may',
-  stall: 'The agent said nothing for too long',
+  timeout: 'Timed out',
+  stall: 'The agent was silent for too long',
   refusal: 'The agent declined',
-  limit: 'The agent reached a limit of its own',
+  limit: 'The agent reached one of its own limits',
   auth: 'The profile needs a login',
   rate_limit: 'The provider asked to slow down',
-  unavailable: 'The profile could not work at that moment',
-  interrupted: 'acpd stopped while it ran',
-  lost_lease: 'Its worker did not report back in time',
-  cancelled: 'It was cancelled',
-  invalid: 'The task cannot work as it is',
+  unavailable: 'The profile was unavailable',
+  interrupted: 'acpd stopped while it was running',
+  lost_lease: 'The worker did not report back in time',
+  cancelled: 'Cancelled',
+  invalid: 'The task is invalid',
 };
 
 /** The same for any class, as one that a later acpd has written. */
@@ -45,9 +45,9 @@ export const classWord = (name: string) => (classWords as Record<string, string>
 
 export const termWords: Record<Term, string> = {
   capability: 'how specialised the profile is',
-  load: 'how soon it would be done',
-  history: 'how often it succeeded lately',
-  priority: 'how much it is preferred',
+  load: 'how soon the task would be done',
+  history: 'how often it succeeded recently',
+  priority: 'the priority of the profile',
 };
 
 export const priorityWords: Record<Priority, string> = { high: 'High', medium: 'Medium', low: 'Low' };

@@ -105,7 +105,7 @@ const scenarios = {
     await dialog.getByLabel('Priority').selectOption('high');
     await dialog.getByLabel('Not before').fill('2100-01-01T00:00');
     await dialog.getByRole('button', { name: 'Assign task' }).click();
-    await page.getByText('#1 went to Developer').waitFor();
+    await page.getByText('#1 assigned to Developer').waitFor();
     await dialog.waitFor({ state: 'hidden' });
   },
 
@@ -113,7 +113,7 @@ const scenarios = {
   async matches(page, url) {
     await openProfiles(page, url);
     const dialog = await assign(page, { Title: 'Estimate it', Type: 'estimation' });
-    await dialog.getByText(/It would go to Refinement Specialist/).waitFor();
+    await dialog.getByText(/Best match: Refinement Specialist/).waitFor();
     const decision = dialog.getByRole('region', { name: 'Routing decision' });
     for (const term of await routingTerms(url))
       await decision.getByRole('columnheader', { name: term }).waitFor();
@@ -122,9 +122,9 @@ const scenarios = {
     await dialog.getByLabel('Type').fill('surgery');
     await dialog.getByText(/No profile fits/).waitFor();
     await dialog.getByLabel('Type').fill('estimation');
-    await dialog.getByText(/It would go to Refinement Specialist/).waitFor();
+    await dialog.getByText(/Best match: Refinement Specialist/).waitFor();
     await dialog.getByRole('button', { name: 'Assign task' }).click();
-    await page.getByText('#1 went to Refinement Specialist').waitFor();
+    await page.getByText('#1 assigned to Refinement Specialist').waitFor();
     await page.goto(`${url}/tasks/1`);
     await page.getByRole('heading', { name: 'Why it went to Refinement Specialist' }).waitFor();
     await page.getByText('Completed', { exact: true }).waitFor();
@@ -186,7 +186,7 @@ const scenarios = {
     await log.getByText('line 400', { exact: true }).waitFor({ state: 'attached' });
     assert.ok(await rest() > 1000, 'the place is kept');
     await page.getByRole('button', { name: 'Cancel task' }).click();
-    await page.getByText('It was cancelled:').waitFor();
+    await page.getByText('Cancelled:').waitFor();
     await page.getByRole('heading', { level: 1 }).getByText('It writes').waitFor();
   },
 
@@ -245,9 +245,9 @@ const scenarios = {
     await openProfiles(page, url);
     await page.getByRole('button', { name: 'busy', exact: true }).click();
     const panel = page.getByRole('complementary');
-    await panel.getByText('waits for a free slot').first().waitFor();
+    await panel.getByText('waiting for a free slot').first().waitFor();
     await panel.getByText('not due yet').waitFor();
-    await panel.getByText('waits for #1').waitFor();
+    await panel.getByText('waiting for #1').waitFor();
     const second = panel.getByRole('listitem').filter({ hasText: 'second' });
     await second.getByRole('button', { name: /Change #3/ }).click();
     await assertAccessible(page, 'the panel of a profile');
@@ -255,13 +255,13 @@ const scenarios = {
     await outside('is high');
     await second.getByLabel('Move #3 to another profile').selectOption('spare');
     await outside('was moved');
-    await page.getByText('#3 went to').waitFor();
+    await page.getByText('#3 moved to').waitFor();
     await second.waitFor({ state: 'detached' });
     const first = panel.getByRole('listitem').filter({ hasText: 'first' });
     await first.getByRole('button', { name: /Change #2/ }).click();
     await first.getByRole('button', { name: 'Cancel' }).click();
     await outside('was cancelled');
-    await page.getByText('#2 is cancelled.').waitFor();
+    await page.getByText('#2 cancelled.').waitFor();
     await page.getByRole('button', { name: 'Undo' }).click();
     await outside('was taken back');
   },
@@ -286,7 +286,7 @@ const scenarios = {
     assert.ok(await dialog.getByLabel('Title').evaluate((input) => input === document.activeElement));
     await page.keyboard.type('Typed');
     await page.keyboard.press('Enter');
-    await page.getByText('#1 went to Refinement Specialist').waitFor();
+    await page.getByText('#1 assigned to Refinement Specialist').waitFor();
     await page.keyboard.press('Escape');
     await page.getByRole('complementary').waitFor({ state: 'detached' });
     await page.keyboard.press('/');
@@ -311,7 +311,7 @@ const scenarios = {
   async analytics(page, url) {
     await page.goto(`${url}/profile-analytics?range=1h`);
     await page.getByText('All profiles are healthy.').waitFor();
-    const figures = page.getByRole('region', { name: 'Figures by profile' });
+    const figures = page.getByRole('region', { name: 'Metrics by profile' });
     await figures.getByRole('row', { name: /p.*Healthy/ }).waitFor();
     const chart = page.getByRole('figure', { name: /Finished tasks, last hour: 3 completed, 1 failed/ });
     await chart.focus();
@@ -360,7 +360,7 @@ const scenarios = {
   // A gateway with a token asks for it, and everything works with it.
   async token(page, url, token, complaints) {
     await page.goto(`${url}/profiles`);
-    await page.getByRole('heading', { name: 'A token is needed' }).waitFor();
+    await page.getByRole('heading', { name: 'Token required' }).waitFor();
     await assertAccessible(page, 'the question for a token');
     await page.getByLabel('Token').fill('not it');
     await page.keyboard.press('Enter');
@@ -393,7 +393,7 @@ const scenarios = {
     await page.goto(`${url}/profiles?profile=p`);
     await live(page);
     const panel = page.getByRole('complementary');
-    await panel.getByText('Nothing runs.').waitFor();
+    await panel.getByText('No running tasks.').waitFor();
     const session = await page.context().newCDPSession(page);
     await session.send('Performance.enable');
     const measure = async () => {
@@ -435,7 +435,7 @@ const scenarios = {
     await page.getByText('No tasks').waitFor();
     await assertAccessible(page, 'an empty list');
     await page.goto(`${url}/tasks/12`);
-    await page.getByText('There is no such task').waitFor();
+    await page.getByText('Task not found').waitFor();
   },
 };
 

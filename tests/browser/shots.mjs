@@ -26,7 +26,7 @@ const assignDialog = async (page) => {
   await page.keyboard.press('a');
   await page.getByLabel('Title').fill('Write the test for the bounded reader');
   await page.getByLabel('Type').fill('testing');
-  await page.getByText('It would go to').waitFor();
+  await page.getByText(/Best match: /).waitFor();
 };
 
 const sets = {

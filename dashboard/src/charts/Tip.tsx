@@ -30,7 +30,7 @@ export function Tip({ index, left, width, times, isKnown, series, format }: Prop
             <b>{value === null || value === undefined ? 'no data' : format(value)}</b>
           </p>
         );
-      }).reverse() : <p>acpd did not run</p>}
+      }).reverse() : <p>acpd was not running</p>}
     </div>
   );
 }

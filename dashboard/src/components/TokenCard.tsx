@@ -14,8 +14,8 @@ export function TokenCard() {
     reconnect();
   };
   return (
-    <Blank icon="key" title="A token is needed">
-      <p>It is in the file that the gateway's <code>--token-file</code> names.</p>
+    <Blank icon="key" title="Token required">
+      <p>Use one from the file given by the gateway's <code>--token-file</code>.</p>
       <form class="token-form" onSubmit={submit}>
         <label class="search">
           <span class="sr-only">Token</span>

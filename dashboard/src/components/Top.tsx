@@ -45,9 +45,9 @@ function ConnectionButton() {
 }
 
 const themes = {
-  system: ['system', 'Theme: as the system. Use light'],
-  light: ['sun', 'Theme: light. Use dark'],
-  dark: ['moon', 'Theme: dark. Use the system’s'],
+  system: ['system', 'Theme: system. Switch to light'],
+  light: ['sun', 'Theme: light. Switch to dark'],
+  dark: ['moon', 'Theme: dark. Switch to system'],
 } as const;
 
 export function Top() {

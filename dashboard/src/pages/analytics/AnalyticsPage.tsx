@@ -79,9 +79,9 @@ export function AnalyticsPage() {
     </PageHead>
   );
   if (error && !data)
-    return <>{head}<Blank icon="warn" title="The figures cannot be shown" isBad><p>{error.message}</p></Blank></>;
-  if (!data || !isReady) return <>{head}<SkeletonStats /><SkeletonRows label="Loading the figures" rows={4} /></>;
+    return <>{head}<Blank icon="warn" title="Cannot show the metrics" isBad><p>{error.message}</p></Blank></>;
+  if (!data || !isReady) return <>{head}<SkeletonStats /><SkeletonRows label="Loading metrics" rows={4} /></>;
   if (!data.parts.length)
-    return <>{head}<Blank icon="clock" title="No history yet"><p>Charts appear once there is a profile that has finished a task.</p></Blank></>;
+    return <>{head}<Blank icon="clock" title="No history yet"><p>Charts appear once a profile has finished a task.</p></Blank></>;
   return <>{head}<Body analytics={data} /></>;
 }

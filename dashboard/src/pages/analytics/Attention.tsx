@@ -21,7 +21,7 @@ export function Attention() {
         <p class="banner ok"><Icon name="check" /><span><b>All profiles are healthy.</b></span></p>
       )}
       {notes.length > 0 && (
-        <ul class="banner info notes" aria-label="Unusual figures">
+        <ul class="banner info notes" aria-label="Unusual metrics">
           {notes.map(({ name, note }) => (
             <li key={`${name} ${note.metric}`}>
               <Icon name={note.direction === 'high' ? 'up' : 'down'} size={14} />

@@ -37,7 +37,7 @@ export function CapacityTable({ range }: { range: Range }) {
     <section class="card table-wrap" tabIndex={0} role="region" aria-label="Capacity">
       <table class="grid">
         <caption>
-          Capacity <span class="muted">at the present rate of arrivals, for a wait of at most {duration(data[0]!.targetWait)}</span>
+          Capacity <span class="muted">at the current arrival rate, for a mean wait of at most {duration(data[0]!.targetWait)}</span>
         </caption>
         <thead>
           <tr>

@@ -41,7 +41,7 @@ function Row({ view, history }: { view: ProfileView; history: History }) {
 
 export function PerProfile({ analytics: { range, parts } }: { analytics: Analytics }) {
   return (
-    <section class="card table-wrap" tabIndex={0} role="region" aria-label="Figures by profile">
+    <section class="card table-wrap" tabIndex={0} role="region" aria-label="Metrics by profile">
       <table class="grid">
         <caption>By profile, {rangeWords[range]}</caption>
         <thead>

@@ -10,7 +10,7 @@ const HOURS = { '1h': 1, '24h': 24, '7d': 168 };
 /** Against the same range one period earlier. */
 function Delta({ value, before, better }: { value: number | null; before: number | null; better: 'up' | 'down' }) {
   const percentage = change(value, before);
-  if (percentage === null) return <span class="delta muted">nothing to compare with</span>;
+  if (percentage === null) return <span class="delta muted">no previous data</span>;
   if (Math.abs(percentage) < 0.05) return <span class="delta muted">no change</span>;
   const direction = percentage > 0 ? 'up' : 'down';
   return (
@@ -31,7 +31,7 @@ export function Tiles({ analytics: { range, whole } }: { analytics: Analytics })
   const orNone = (value: number | null, format: (value: number) => string) =>
     value === null ? <span class="muted">{NONE}</span> : format(value);
   return (
-    <dl class="card stats" aria-label={`The whole, ${rangeWords[range]}`}>
+    <dl class="card stats" aria-label={`All profiles, ${rangeWords[range]}`}>
       <Stat name="Throughput" value={<>{count(perHour)}<span class="unit">/h</span></>}>
         <Delta value={finished} before={before} better="up" />
       </Stat>

@@ -53,7 +53,7 @@ function ProfileChoice({ draft, set }: { draft: Draft; set: (change: Partial<Dra
           <b><Swatch color={profile.color} isOff={!state.isActive} />{profile.role}</b>
           <span class="sub">
             {state.isActive ? `${state.currentTasks}/${profile.maxConcurrentTasks} slots, ${plural(state.queueSize, 'waiting', 'waiting')}`
-              : 'disabled: it will wait'}
+              : 'disabled: the task will wait'}
           </span>
         </label>
       ))}
@@ -78,7 +78,7 @@ function Form({ close }: { close: () => void }) {
     try {
       const { task } = draft.profile ? await api.assign(draft.profile, taskOf(draft)) : await api.submit(taskOf(draft));
       const place = task.pending?.position;
-      toast.value = { text: `#${task.id} went to ${roleOf(task.profile)}${place ? `, place ${place} in its queue` : ''}.` };
+      toast.value = { text: `#${task.id} assigned to ${roleOf(task.profile)}${place ? `, place ${place} in its queue` : ''}.` };
       poke();
       close();
     } catch (fault) {
@@ -93,7 +93,7 @@ function Form({ close }: { close: () => void }) {
     <form onSubmit={(event) => void submit(event)} noValidate>
       <h2 id="assign-title">Assign task</h2>
       <Field name="title" label="Title" fault={fault('title')}>
-        {(props) => <input {...props} autofocus required placeholder="What is to be done, in a line" value={draft.title}
+        {(props) => <input {...props} autofocus required placeholder="What to do, in one line" value={draft.title}
           onInput={(e) => set({ title: e.currentTarget.value })} />}
       </Field>
       <Field name="description" label="Description" isOptional fault={fault('description')}>
@@ -126,7 +126,7 @@ function Form({ close }: { close: () => void }) {
       {!draft.profile && <BestMatch task={taskOf(draft)} />}
       {error && !known.includes(wrong ?? '') && <p class="banner bad" role="alert"><span>{error.message}</span></p>}
       {isAway.value && (
-        <p class="banner bad" role="status"><span>The daemon is away. What you typed stays until it answers.</span></p>
+        <p class="banner bad" role="status"><span>The daemon is not answering. Your input is kept until it does.</span></p>
       )}
       <footer>
         <button type="button" class="button" onClick={close}>Cancel</button>

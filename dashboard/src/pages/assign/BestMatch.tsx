@@ -33,11 +33,11 @@ export function BestMatch({ task }: { task: NewTask }) {
   }, [key]);
 
   if (!answer) return null;
-  if (answer.error) return <p class="sub">It cannot be said where it would go: {answer.error}</p>;
+  if (answer.error) return <p class="sub">Cannot determine the best profile: {answer.error}</p>;
   return (
     <section class="best-match" aria-live="polite">
       <p>
-        {answer.best ? <>It would go to <b>{roleOf(answer.best)}</b>: {answer.reason}.</> : <>No profile fits: {answer.reason}.</>}
+        {answer.best ? <>Best match: <b>{roleOf(answer.best)}</b> ({answer.reason}).</> : <>No profile fits: {answer.reason}.</>}
       </p>
       {answer.candidates.length > 0 && <RoutingTable candidates={answer.candidates} best={answer.best} />}
     </section>

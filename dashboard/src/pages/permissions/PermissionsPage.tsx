@@ -40,7 +40,7 @@ export function Question({ question }: { question: Permission }) {
       <p class="who">
         <Swatch color={colorOf(question.profile)} />
         <b>{roleOf(question.profile)}</b>
-        <span class="muted">asks in</span>
+        <span class="muted">asks about</span>
         <a href={`/tasks/${question.taskId}`}>#{question.taskId}</a>
         <span class="muted"><When at={question.askedAt} />; rejected <When at={question.deadline} /></span>
       </p>
@@ -86,7 +86,7 @@ export function PermissionsPage() {
         <ul class="questions">{questions.map((question) => <Question key={question.id} question={question} />)}</ul>
       ) : (
         <Blank icon="inbox" title="No questions">
-          <p>When an agent needs a permission that its profile leaves open, it waits here for your answer.</p>
+          <p>When an agent asks for a permission that its profile's rules do not decide, the question waits here for your answer.</p>
         </Blank>
       )}
     </>

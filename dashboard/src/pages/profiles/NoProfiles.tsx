@@ -13,7 +13,7 @@ const example = `{
 export function NoProfiles() {
   return (
     <Blank icon="inbox" title="No profiles yet">
-      <p>A profile says who does a kind of work. Name one in acpd’s configuration file and reload it.</p>
+      <p>A profile is an agent or program that runs tasks. Add one to acpd’s configuration file and reload it.</p>
       <pre tabIndex={0}>{example}</pre>
     </Blank>
   );

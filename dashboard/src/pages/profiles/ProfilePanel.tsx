@@ -68,7 +68,7 @@ function Facts({ view }: { view: ProfileView }) {
     ['Attempts', `${profile.retry.maxAttempts} at most`],
     ['Priority', `${profile.priority} of 10`],
   ];
-  if (metrics.cost) facts.push(['Cost, 1 h', `${money(metrics.cost.amount, metrics.cost.currency)}, as the agent says`]);
+  if (metrics.cost) facts.push(['Cost, 1 h', `${money(metrics.cost.amount, metrics.cost.currency)}, reported by the agent`]);
   return <dl class="facts">{facts.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>;
 }
 
@@ -107,7 +107,7 @@ export function ProfilePanel({ view }: { view: ProfileView }) {
       <div class="panel-body">
         <p class="panel-health">
           <HealthPill health={state.health} />
-          <span>{state.healthReason ?? (state.isActive ? 'nothing to complain about' : 'starts nothing until it is enabled')}</span>
+          <span>{state.healthReason ?? (state.isActive ? 'no problems' : 'starts no tasks until it is enabled')}</span>
         </p>
         <div class="panel-buttons">
           <button type="button" class="button is-primary" disabled={isAway.value || profile.isRemoved}
@@ -121,17 +121,17 @@ export function ProfilePanel({ view }: { view: ProfileView }) {
         </div>
         <Section title="Running" count={`${state.currentTasks} of ${profile.maxConcurrentTasks}`}
           items={mine.slice(0, SHOWN).map((task) => <RunningItem key={task.id} task={task} />)}
-          none={state.isActive ? 'Nothing runs.' : 'Disabled: what ran has finished.'}
+          none={state.isActive ? 'No running tasks.' : 'Disabled. No running tasks.'}
           more={mine.length > SHOWN && <p class="sub"><a href={`/tasks?profile=${profile.name}&status=running`}>{mine.length - SHOWN} more</a></p>} />
         <Section title="Queue" count={`${count(state.queueSize)} of ${count(profile.queueLimit)}`}
           items={waiting.map((task) => <QueueItem key={task.id} task={task} />)}
-          none="Nothing waits."
+          none="No waiting tasks."
           more={state.queueSize > waiting.length && waiting.length > 0 &&
             <p class="sub">and {plural(state.queueSize - waiting.length, 'more task')}</p>} />
         <Section title="Recently finished" count=""
           items={finished.map((task) => <FinishedItem key={task.id} task={task} />)}
-          none="Nothing yet."
-          more={<p class="sub"><a href={`/tasks?profile=${profile.name}`}>All its tasks</a></p>} />
+          none="None yet."
+          more={<p class="sub"><a href={`/tasks?profile=${profile.name}`}>All tasks of this profile</a></p>} />
         <h3>Capabilities</h3>
         <div class="chips can-wrap">
           {profile.capabilities.length ? profile.capabilities.map((word) => <span key={word}>{word}</span>)

@@ -22,7 +22,7 @@ function Chips({ words }: { words: string[] }) {
 function QueueCell({ view }: { view: ProfileView }) {
   const { queueSize, isActive, oldestQueuedAge } = view.state;
   const { queueLimit } = view.profile;
-  const words = !queueSize ? 'nothing waits'
+  const words = !queueSize ? 'none waiting'
     : !isActive ? 'held'
     : oldestQueuedAge === null ? 'not ready yet'
     : `oldest ${duration(oldestQueuedAge)}`;

@@ -70,7 +70,7 @@ export function ProfilesPage() {
         <p class="banner info">
           <Icon name="help" />
           <span>
-            <b>These are demo profiles.</b> They run an agent that only answers with what it was asked. Name your own in
+            <b>These are demo profiles.</b> They run an agent that only repeats its prompt. Define your own in
             acpd’s configuration file.
           </span>
         </p>

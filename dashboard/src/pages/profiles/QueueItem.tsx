@@ -9,7 +9,7 @@ import { priorityWords, reasonWords } from '../../words';
 function Eta({ task }: { task: Task }) {
   const eta = task.pending?.eta;
   if (!eta) return null;
-  return <time class="item-time" dateTime={eta} title={`starts about ${exact(parse(eta))}`}>{relative(parse(eta), now.value)}</time>;
+  return <time class="item-time" dateTime={eta} title={`expected to start ${exact(parse(eta))}`}>{relative(parse(eta), now.value)}</time>;
 }
 
 function Controls({ task }: { task: Task }) {
@@ -20,10 +20,10 @@ function Controls({ task }: { task: Task }) {
   };
   const setPriority = (priority: Priority) =>
     change({ priority }, `has ${priorityWords[priority]} priority`, { priority: task.priority });
-  const move = (profile: string) => change({ profile }, `went to ${roleOf(profile)}`, { profile: task.profile });
+  const move = (profile: string) => change({ profile }, `moved to ${roleOf(profile)}`, { profile: task.profile });
   const cancel = async () => {
     if (await attempt(() => api.cancel(task.id)))
-      toast.value = { text: `#${task.id} is cancelled.`, undo: () => void attempt(() => api.retry(task.id)) };
+      toast.value = { text: `#${task.id} cancelled.`, undo: () => void attempt(() => api.retry(task.id)) };
   };
   return (
     <div class="item-controls">
@@ -45,7 +45,7 @@ function Controls({ task }: { task: Task }) {
         </label>
       )}
       {task.runAt && parse(task.runAt) > now.value && (
-        <button type="button" class="button is-small" disabled={isAway.value} onClick={() => void change({ runAt: null }, 'starts as soon as it can', { runAt: task.runAt })}>Run now</button>
+        <button type="button" class="button is-small" disabled={isAway.value} onClick={() => void change({ runAt: null }, 'will start as soon as possible', { runAt: task.runAt })}>Run now</button>
       )}
       <button type="button" class="button is-small is-danger" disabled={isAway.value} onClick={() => void cancel()}>Cancel</button>
     </div>
@@ -57,7 +57,7 @@ export function QueueItem({ task }: { task: Task }) {
   const [isOpen, setOpen] = useState(false);
   const { pending } = task;
   const depends = pending?.reason === 'dependency'
-    ? `waits for ${task.dependsOn.map((id) => `#${id}`).join(', ')}` : null;
+    ? `waiting for ${task.dependsOn.map((id) => `#${id}`).join(', ')}` : null;
   return (
     <li class="item">
       <div class="item-line">

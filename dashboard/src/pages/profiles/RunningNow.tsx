@@ -61,7 +61,7 @@ export function RunningNow() {
   return (
     <section class="card table-wrap" tabIndex={0} role="region" aria-label="Running tasks">
       <table class="grid running">
-        <caption>Running now <span class="muted">{runs.length}, slowest against its profile first</span></caption>
+        <caption>Running now <span class="muted">{runs.length}, longest relative to the profile's average first</span></caption>
         <thead>
           <tr>
             <th scope="col">Task</th>
@@ -69,7 +69,7 @@ export function RunningNow() {
             <th scope="col" class="is-optional">Type</th>
             <th scope="col" class="is-optional">Attempt</th>
             <th scope="col" class="number">Elapsed</th>
-            <th scope="col" class="is-optional">Against average</th>
+            <th scope="col" class="is-optional">vs average</th>
           </tr>
         </thead>
         <tbody>{runs.slice(0, SHOWN).map((run) => <Row key={run.task.id} run={run} />)}</tbody>

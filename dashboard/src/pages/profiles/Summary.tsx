@@ -31,7 +31,7 @@ export function Summary({ views }: { views: ProfileView[] }) {
         <Bar share={running / Math.max(1, slots)} />
       </Stat>
       <Stat name="Waiting" value={count(queued)}>
-        <span class="sub">{oldest ? `oldest ${duration(oldest)}` : queued ? 'none ready yet' : 'nothing waits'}</span>
+        <span class="sub">{oldest ? `oldest ${duration(oldest)}` : queued ? 'none ready yet' : 'none waiting'}</span>
       </Stat>
       <Stat name="Success, 1 h" value={percent(successOf(counts))}>
         <span class="sub">

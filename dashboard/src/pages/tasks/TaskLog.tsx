@@ -107,7 +107,7 @@ export function TaskLog({ task }: { task: Task }) {
           {log.entries.map((entry, i) => <Entry key={log.dropped + i} entry={entry} />)}
         </ol>
       ) : <p class="card-text sub">{log.isRead ? 'Nothing has been written yet.' : 'Loading…'}</p>}
-      {log.isCut && <p class="card-foot">The log reached its limit; what came later was dropped.</p>}
+      {log.isCut && <p class="card-foot">The log reached its limit; later output was dropped.</p>}
     </section>
   );
 }

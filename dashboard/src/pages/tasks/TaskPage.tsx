@@ -37,7 +37,7 @@ function Waiting({ task }: { task: Task }) {
       <span>
         <b>{reasonWords[pending.reason]}</b>
         {pending.position && <>, place {pending.position} in the queue</>}
-        {pending.eta && <>, about <time title={exact(parse(pending.eta))}>{relative(parse(pending.eta), now.value)}</time></>}
+        {pending.eta && <>, expected <time title={exact(parse(pending.eta))}>{relative(parse(pending.eta), now.value)}</time></>}
         {pending.reason === 'dependency' && <>: {task.dependsOn.map((id) => <a key={id} href={`/tasks/${id}`}>#{id} </a>)}</>}.
       </span>
     </p>
@@ -76,7 +76,7 @@ function Facts({ task }: { task: Task }) {
     ['Profile', <a class="who plain" href={`/profiles?profile=${task.profile}`}><Swatch color={colorOf(task.profile)} />{roleOf(task.profile)}</a>],
     ['Priority', <span class="who"><PriorityMark priority={task.priority} />{priorityWords[task.priority]}</span>],
     ['Type', task.type ?? 'none'],
-    ['Attempt', most ? `${task.attempt} (${most} at most)` : task.attempt],
+    ['Attempt', most ? `${task.attempt} of at most ${most}` : task.attempt],
     ['Created', <When at={task.createdAt} />],
     ['Started', <When at={task.startedAt} none="not yet" />],
     [task.finishedAt ? 'Took' : 'Running for', task.status === 'running' || task.finishedAt ? duration(took) : 'not running'],
@@ -116,7 +116,7 @@ function Request({ task }: { task: Task }) {
   if (!task.description && task.input === null) return null;
   return (
     <section class="card text-card">
-      <h2>What was asked</h2>
+      <h2>Task</h2>
       {task.description && <p class="prose">{task.description}</p>}
       {task.input !== null && <pre tabIndex={0}>{JSON.stringify(task.input, null, 2)}</pre>}
     </section>
@@ -137,8 +137,8 @@ function Routing({ task }: { task: Task }) {
 export function TaskPage({ id }: { id: number }) {
   const { data: task, error } = useLive(`task ${id}`, () => api.task(id));
   if (error && !task)
-    return <><PageHead title={`Task ${id}`} /><Blank icon="search" title={error.status === 404 ? 'There is no such task' : 'The task cannot be shown'}><p>{error.message}</p><a href="/tasks">All tasks</a></Blank></>;
-  if (!task) return <><PageHead title={`Task ${id}`} /><SkeletonRows label="Loading the task" /></>;
+    return <><PageHead title={`Task ${id}`} /><Blank icon="search" title={error.status === 404 ? 'Task not found' : 'Cannot show the task'}><p>{error.message}</p><a href="/tasks">All tasks</a></Blank></>;
+  if (!task) return <><PageHead title={`Task ${id}`} /><SkeletonRows label="Loading task" /></>;
   const questions = (permissions.value ?? []).filter((question) => question.taskId === id);
   return (
     <>

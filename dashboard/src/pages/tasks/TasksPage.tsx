@@ -93,13 +93,13 @@ export function TasksPage() {
     setLoading(false);
   };
   if (error && !error.isAway)
-    return <><PageHead title="Tasks"><Filters /></PageHead><Blank icon="warn" title="That cannot be listed" isBad><p>{error.message}</p></Blank></>;
+    return <><PageHead title="Tasks"><Filters /></PageHead><Blank icon="warn" title="Cannot list tasks" isBad><p>{error.message}</p></Blank></>;
   return (
     <>
       <PageHead title="Tasks"><Filters /></PageHead>
       {!list ? <SkeletonRows label="Loading tasks" rows={10} /> : !list.tasks.length && list.next === null ? (
         <Blank icon="inbox" title="No tasks">
-          <p>{selected.value || statusFilter.value ? 'None matches these filters.' : 'Assign one, or send one to the socket or the REST API.'}</p>
+          <p>{selected.value || statusFilter.value ? 'No task matches these filters.' : 'Assign one here, or submit one through the socket or the REST API.'}</p>
         </Blank>
       ) : (
         <div class="card table-wrap" tabIndex={0} role="region" aria-label="Tasks">
