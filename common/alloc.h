@@ -2,10 +2,10 @@
 /*
  * Allocation that does not fail.
  *
- * Every size that a user controls is bounded by a setting, so running out of memory means that the
- * machine is out of it. acpd then stops at once, as it would in a power cut: what was acknowledged
- * is on disk, its children die with it, and the next start recovers. That is a promise which is
- * tested; a thousand untested error paths would not be one.
+ * A setting limits every size that a user controls, so running out of memory means that the machine
+ * is out of memory. acpd then aborts, as in a power cut: everything acknowledged is on disk, its
+ * children die with it, and the next start recovers. That path is tested; a thousand error paths
+ * would not be.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A growing run of bytes. */
+/* A growing buffer of bytes. */
 #pragma once
 
 #include <string.h>
@@ -12,9 +12,9 @@ struct buf {
 };
 
 void buf_deinit(struct buf *buf);
-/** Empties it and keeps the memory. */
+/** Empties the buffer and keeps its memory. */
 void buf_clear(struct buf *buf);
-/** Room for `len` more bytes; the place where they go. */
+/** Makes room for `len` more bytes and returns where they go. */
 char *buf_reserve(struct buf *buf, size_t len);
 void buf_add(struct buf *buf, const void *data, size_t len);
 /** Inline, so that the length of a literal is known when it is compiled. */
@@ -28,9 +28,9 @@ void buf_add_int(struct buf *buf, int64_t value);
 void buf_add_number(struct buf *buf, double value);
 void buf_printf(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3)
     __attribute__((nonnull(2)));
-/** Takes the first `len` bytes away. */
+/** Removes the first `len` bytes. */
 void buf_consume(struct buf *buf, size_t len);
 /** The bytes as a C string, valid until the next change. */
 const char *buf_text(struct buf *buf);
-/** Hands the bytes over as a C string that the caller frees, and empties the buffer. */
+/** Returns the bytes as a C string that the caller frees, and empties the buffer. */
 char *buf_take(struct buf *buf);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A binary heap of deadlines whose nodes live inside the objects that wait. The smallest key is on
- * top; arming, moving and removing cost O(log n). One heap a daemon drives all of its timers.
+ * A binary heap of deadlines whose nodes are embedded in the objects that wait. The smallest key is
+ * on top; inserting, moving and removing take O(log n). One heap drives all timers of the daemon.
  */
 #pragma once
 
@@ -9,7 +9,7 @@
 
 struct heap_node {
     int64_t key;
-    size_t place; /* one-based; 0: in no heap */
+    size_t place; /* one-based; 0: not in a heap */
 };
 
 struct heap {
@@ -18,9 +18,9 @@ struct heap {
 };
 
 void heap_deinit(struct heap *heap);
-/** Puts the node in with this key, or moves it when it is in already. */
+/** Inserts the node with this key, or moves it if it is already in the heap. */
 void heap_set(struct heap *heap, struct heap_node *node, int64_t key);
-/** Takes the node out; harmless when it is in no heap. */
+/** Removes the node; harmless if it is not in the heap. */
 void heap_remove(struct heap *heap, struct heap_node *node);
 /** The node with the smallest key, or NULL. */
 struct heap_node *heap_top(const struct heap *heap);

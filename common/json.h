@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading JSON with json-c, as strictly as RFC 8259 asks, and the JSON-RPC error codes. */
+/* Reading JSON with json-c, as strictly as RFC 8259 requires, and the JSON-RPC error codes. */
 #pragma once
 
 #include <json-c/json.h>
@@ -24,34 +24,35 @@ enum rpc_code {
 
 struct json_reader;
 
-/** A parser to be reused: a new one a message would double the cost of parsing. */
+/** A reusable parser: creating one per message would double the cost of parsing. */
 struct json_reader *json_reader_new(void);
 void json_reader_free(struct json_reader *reader);
-/** Parses exactly one value, white space around it allowed; UTF-8 and numbers are checked: NaN,
- *  Infinity, integers over 64 bits and what does not fit a double are refused. The caller puts
- *  *ret_value (NULL stands for null). On -EINVAL *ret_reason says what is wrong and *ret_offset
- *  where. */
+/** Parses exactly one value, optionally surrounded by white space. UTF-8 and numbers are checked:
+ *  NaN, Infinity, integers over 64 bits and numbers that do not fit a double are rejected. The
+ *  caller puts *ret_value (NULL means null). On -EINVAL *ret_reason is the error and *ret_offset
+ *  its position. */
 int json_reader_parse(struct json_reader *reader, const char *text, size_t len,
                       struct json_object **ret_value, const char **ret_reason, size_t *ret_offset);
 
-/** The compact text of one value, which the caller frees. It is checked as by json_reader_parse(),
- * but integers may have any size, and numbers, escapes and members stay as they were written. */
+/** Returns the compact text of one value; the caller frees it. It is checked as by
+ * json_reader_parse(), but integers may have any size, and numbers, escapes and members are kept as
+ * written. */
 int json_reader_compact(struct json_reader *reader, const char *text, size_t len, char **ret_text,
                         const char **ret_reason, size_t *ret_offset);
 
-/** json_reader_parse() for what others wrote and nobody can have corrected: an integer over 64 bits
- *  becomes the nearest that is not. */
+/** json_reader_parse() for text from other programs: an integer over 64 bits becomes the nearest
+ *  one that fits. */
 int json_reader_parse_leniently(struct json_reader *reader, const char *text, size_t len,
                                 struct json_object **ret_value, const char **ret_reason,
                                 size_t *ret_offset);
 
-/** Of a text that json_reader_parse() took: the name of the first member that its object has
- * already, which the caller frees, and where it stands; NULL when there is none. */
+/** Returns the name of the first duplicate member in a text accepted by json_reader_parse(), and
+ * its position; NULL if there is none. The caller frees the name. */
 char *json_find_twin(const char *text, size_t len, size_t *ret_offset);
 
 /** CLEANUP(json_putp) */
 void json_putp(struct json_object **value);
-/** The member, or NULL when it is missing or null. */
+/** The member, or NULL if it is missing or null. */
 struct json_object *json_get(struct json_object *object, const char *key);
 const char *json_get_string(struct json_object *object, const char *key);
 /** Compact text, valid until the next call on the value. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A doubly linked ring of links that live inside the objects they chain. */
+/* A doubly linked circular list whose links are embedded in its objects. */
 #pragma once
 
 #include "common/macros.h"
@@ -31,7 +31,7 @@ static inline void list_append(struct list *list, struct list *link)
     list->prev = link;
 }
 
-/** Takes a link out of its list; harmless when it is in none. */
+/** Removes a link from its list; harmless if it is in none. */
 static inline void list_remove(struct list *link)
 {
     link->prev->next = link->next;
@@ -56,7 +56,7 @@ static inline void list_splice(struct list *to, struct list *from)
 #define list_for_each(link, head)                                                                  \
     for (struct list *link = (head)->next; link != (head); link = link->next)
 
-/* The body may remove the link that it stands on. */
+/* The body may remove the current link. */
 #define list_for_each_safe(link, head)                                                             \
     for (struct list *link = (head)->next, *link##_next = link->next; link != (head);              \
          link = link##_next, link##_next = link->next)

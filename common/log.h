@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The log: one line a message to standard error, prefixed with the syslog priority that systemd's
+ * The log: one line per message on standard error, prefixed with the syslog priority that systemd's
  * journal reads ("<3>") when stderr is the journal, with time and level otherwise.
  */
 #pragma once

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The few words that every room shares.
+ * Macros that every module shares.
  *
- * Ownership: a pointer in a local marked CLEANUP is freed at the end of its scope; STEAL moves it
- * out by leaving NULL behind. Destructors accept NULL and half-built objects.
+ * Ownership: a pointer in a local marked CLEANUP is freed at the end of its scope; STEAL transfers
+ * it and leaves NULL behind. Destructors accept NULL and partly built objects.
  *
- * Results: 0 is success, a negative value is an errno that the caller passes on, a positive value
- * is an outcome that the caller must handle. Outputs are last, named ret_*, untouched on failure.
+ * Results: 0 is success, a negative value is an errno, which the caller passes on, and a positive
+ * value is an outcome that the caller must handle. Output parameters come last, are named ret_* and
+ * are unchanged on failure.
  */
 #pragma once
 

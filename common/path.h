@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where things are when the user says nothing. The caller frees each path. */
+/* Default paths and operations on paths. The caller frees each path. */
 #pragma once
 
 #include <sys/types.h>
@@ -14,27 +14,27 @@ char *path_default_state(void);
 /** $XDG_CONFIG_HOME/acpd/config.json or ~/.config/acpd/config.json; for root
  *  /etc/acpd/config.json. */
 char *path_default_config(void);
-/** Makes the folder and its missing parents, and syncs what they were made in. Existing ones are
- * left as they are. */
+/** Creates the folder and its missing parents, and syncs the folders that contain them. Existing
+ * ones are not changed. */
 int path_make_folder(const char *path, mode_t mode);
-/** Creates the file if need be and locks it for as long as the descriptor is open. -EADDRINUSE:
- *  somebody else holds it, and has for two seconds. A process that acpd has just forked has copies
- *  of its descriptors for a moment, and may have them a little longer than acpd lives. */
+/** Creates the file if necessary and locks it for as long as the descriptor is open. -EADDRINUSE:
+ *  another process has held the lock for two seconds. A process just forked by acpd briefly has
+ *  copies of its descriptors, and may outlive acpd by a moment. */
 int path_lock(const char *path, int *ret_fd);
-/** Where a program is, as execvp() would find it: on `path` (colons between folders), or, with a
- * slash in it, from `cwd` (NULL: the working directory) on. NULL: nowhere, or it may not be
- * executed. */
+/** Finds a program as execvp() would: on `path` (folders separated by colons) or, if its name
+ * contains a slash, relative to `cwd` (NULL: the working directory). NULL: not found or not
+ * executable. */
 char *path_find_program(const char *program, const char *path, const char *cwd);
 bool path_is_folder(const char *path);
-/** Where something is that comes with this program: the first of these paths that is there, looked
- * for from the program's own folder on; the last one when none is. */
+/** Finds a file installed with this program: the first of these paths that exists, relative to the
+ * program's own folder, otherwise the last one. */
 char *path_find_own(const char *built, const char *installed);
-/** Whether the process runs this program, which may have been replaced since. Of another user's
- *  process, whose program may not be looked at, only its name is compared. */
+/** Whether the process runs this program, even if it has been replaced since. For another user's
+ *  process, whose program cannot be read, only the name is compared. */
 bool path_is_run_by(const char *path, pid_t pid);
-/** Whether only this user and root can change what is in the folder that holds `path`. */
+/** Whether only this user and root can change the folder that contains `path`. */
 bool path_is_guarded(const char *path);
-/** The same of the folder itself, or of the one that a link names. */
+/** The same for the folder itself, or for the target of a link. */
 bool path_folder_is_guarded(const char *path);
-/** Makes the folder that holds `path`. */
+/** Creates the folder that contains `path`. */
 int path_make_parent(const char *path, mode_t mode);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Vectors of strings, ended by NULL, as execve takes them. A NULL vector is an empty one. */
+/* Vectors of strings, ended by NULL, as execve() takes them. NULL is an empty vector. */
 #pragma once
 
 #include <string.h>

@@ -38,7 +38,7 @@ static inline size_t utf8_width(const char *text, size_t len)
     return width;
 }
 
-/** Bytes of `text` that fit into `max` without a character being cut. */
+/** Number of bytes of `text` that fit into `max` without cutting a character. */
 static inline size_t utf8_cut(const char *text, size_t len, size_t max)
 {
     size_t cut = max;
