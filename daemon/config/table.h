@@ -13,37 +13,37 @@ enum config_type {
     CONFIG_NAME,    /* char *, a word */
     CONFIG_COLOR,   /* char *, #rgb or #rrggbb */
     CONFIG_WORDS,   /* char ** */
-    CONFIG_CHOICE,  /* int-sized enum, or nothing when there is no place for it */
+    CONFIG_CHOICE,  /* int-sized enum, or not stored */
     CONFIG_ROLES,   /* struct roles, by user */
-    CONFIG_RUNNER,  /* struct runner_config, by config_runner_rows */
+    CONFIG_RUNNER,  /* struct runner_config, described by config_runner_rows */
     /* of a runner */
     CONFIG_PATH,        /* char *, absolute */
     CONFIG_COMMAND,     /* char **, a program and its arguments */
     CONFIG_ENV,         /* char ** of "KEY=value" */
     CONFIG_SERVERS,     /* char *, a JSON array of MCP servers */
     CONFIG_OPTIONS,     /* char *, a JSON object of texts */
-    CONFIG_REUSE,       /* int64_t: false 0, true INT64_MAX, or a number from 1 on */
+    CONFIG_REUSE,       /* int64_t: false is 0, true is INT64_MAX, or a number of at least 1 */
     CONFIG_PERMISSIONS, /* struct permissions */
 };
 
 struct config_row {
-    const char *key; /* with dots where objects are nested */
+    const char *key; /* dots separate nested objects */
     enum config_type type;
     size_t offset;
-    double min, max;  /* of numbers, in the unit of the key; of texts: most bytes in max */
+    double min, max;  /* of numbers, in the unit of the key; of texts: max is the limit in bytes */
     double number;    /* the default */
     const char *text; /* the default of a text; NULL: none */
-    const char *const *choices; /* ended by NULL; the value is the index */
-    const char *const *words;   /* of words: those that are allowed; NULL: any */
+    const char *const *choices; /* NULL-terminated; the value is the index */
+    const char *const *words;   /* allowed words; NULL: any */
     bool is_required;
-    unsigned runners; /* of a runner's row: which types have it, as bits */
+    unsigned runners; /* rows of runners: the types that have it, as bits */
     const char *doc;
 };
 
 #define CONFIG_RUNNER_BIT(type) (1u << (type))
 
-/** Rows ended by one without a key; offsets in struct settings and struct profile_config. */
+/** The last row has no key. Offsets are in struct settings and struct profile_config. */
 extern const struct config_row config_rows[];
 extern const struct config_row config_profile_rows[];
-/** The same for struct runner_config; `type` is not among them. */
+/** The same for struct runner_config, without `type`. */
 extern const struct config_row config_runner_rows[];

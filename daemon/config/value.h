@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One value of the configuration: checked against its row of the table and put in its place. */
+/* One value of the configuration: checked against its row of the table and stored. */
 #pragma once
 
 #include "common/json.h"
@@ -13,13 +13,13 @@ struct config_place {
     char **error;
 };
 
-/** -EINVAL, with *error set to "PREFIXKEY: reason", to be freed. */
+/** Returns -EINVAL and sets *error to "PREFIXKEY: reason"; the caller frees it. */
 int config_refuse(char **error, const char *prefix, const char *key, const char *format, ...)
     PRINTF_LIKE(4, 5);
-/** -EINVAL when the value is not what its row allows. */
+/** -EINVAL if its row does not allow the value. */
 int config_set_value(const struct config_place *place, const struct config_row *row,
                      struct json_object *value);
-/** Sets what has a default in the rows. */
+/** Sets the members whose rows have a default. */
 void config_set_defaults(void *base, const struct config_row *rows);
-/** Puts a copy of the text at a place that holds a text or NULL, which is freed. */
+/** Stores a copy of the text and frees the previous text, if any. */
 void config_store_text(void *at, const char *text);

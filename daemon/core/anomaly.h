@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What has lately been unlike the usual: EWMA control charts.
+ * Detects recent values that are unusual, with EWMA control charts.
  *
  * A chart follows a figure x by z = lambda x + (1 - lambda) z, and compares z with a baseline, the
- * mean and the standard deviation sigma of what came before. Where nothing has changed z has the
+ * mean and the standard deviation sigma of what came before. If nothing has changed, z has the
  * standard deviation sigma sqrt(lambda / (2 - lambda)), so it is unusual beyond
  *
  *     mean +- L sigma sqrt(lambda / (2 - lambda))
@@ -11,9 +11,9 @@
  * (S. W. Roberts, "Control Chart Tests Based on Geometric Moving Averages", Technometrics 1, 1959;
  * D. C. Montgomery, "Introduction to Statistical Quality Control", on the EWMA chart.)
  *
- * The baseline is the average of all samples at first and then forgets, slowly: a lasting shift is
- * told for a while and becomes the new usual. A difference must also matter to people, so a limit
- * is never closer to the mean than a distance of the chart's own.
+ * The baseline is first the average of all samples and then forgets slowly: a lasting shift is
+ * reported for a while and then becomes usual. Small differences do not matter to people, so each
+ * chart has a minimum distance between mean and limit.
  */
 #pragma once
 
@@ -39,7 +39,7 @@ struct anomaly_charts {
     struct anomaly_chart charts[ANOMALY_METRIC_COUNT];
 };
 
-/* In the units of users: seconds, percent, tasks a minute. */
+/* In users' units: seconds, percent, tasks per minute. */
 struct anomaly {
     const char *metric;
     bool is_high;
@@ -48,7 +48,7 @@ struct anomaly {
 };
 
 void anomaly_add(struct anomaly_charts *charts, enum anomaly_metric metric, double x);
-/** Notes an attempt that counts: its duration and its outcome. */
+/** Records the duration and outcome of an attempt that counts. */
 void anomaly_add_attempt(struct anomaly_charts *charts, bool success, int64_t duration_ms);
 /** Whether the figure is unusual now. */
 bool anomaly_find(const struct anomaly_charts *charts, enum anomaly_metric metric,

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How many attempts a profile may run at once, when it is told to find that out: additive increase,
+ * The number of attempts that an autoscaling profile may run at once: additive increase,
  * multiplicative decrease (Chiu and Jain, "Analysis of the Increase and Decrease Algorithms for
- * Congestion Avoidance", 1989; as TCP does it). Success adds 1/limit, so that a whole round of
- * attempts adds one; a provider that says to slow down halves the limit, once for all attempts that
- * were under way at that moment. Times are monotonic ms.
+ * Congestion Avoidance", 1989; as TCP does it). Success adds 1/limit, so a whole round of attempts
+ * adds one; a provider's request to slow down halves the limit, once for all attempts running at
+ * that moment. Times are monotonic ms.
  */
 #pragma once
 
@@ -15,8 +15,8 @@ struct autoscale {
     int64_t cut_at;
 };
 
-/** Notes the end of an attempt that began at `started`. min 0 turns it off. */
+/** Records the end of an attempt that began at `started`. min 0 disables autoscaling. */
 void autoscale_note(struct autoscale *scale, enum error_class class, int64_t started, int64_t min,
                     int64_t max, int64_t now);
-/** Attempts at once, from min to max; max when it is off. */
+/** The limit of concurrent attempts, from min to max; max if disabled. */
 int64_t autoscale_slots(const struct autoscale *scale, int64_t min, int64_t max);

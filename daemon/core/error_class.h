@@ -8,17 +8,17 @@ enum error_class {
     ERROR_NONE,
     ERROR_EXIT,        /* the program's exit status */
     ERROR_SIGNAL,      /* the program was killed by a signal */
-    ERROR_TIMEOUT,     /* longer than the task may take */
-    ERROR_STALL,       /* no sign of life for too long */
+    ERROR_TIMEOUT,     /* exceeded the time limit of the attempt */
+    ERROR_STALL,       /* the agent was silent for too long */
     ERROR_REFUSAL,     /* the agent declined */
-    ERROR_LIMIT,       /* the agent reached a limit of its own */
+    ERROR_LIMIT,       /* the agent reached one of its own limits */
     ERROR_AUTH,        /* not allowed in */
-    ERROR_RATE_LIMIT,  /* told to come back later */
-    ERROR_UNAVAILABLE, /* could not be started, or said that it cannot work now */
-    ERROR_INTERRUPTED, /* acpd stopped or crashed under it */
+    ERROR_RATE_LIMIT,  /* the provider asked to come back later */
+    ERROR_UNAVAILABLE, /* could not be started, or is temporarily unable to work */
+    ERROR_INTERRUPTED, /* acpd stopped or crashed while it ran */
     ERROR_LOST_LEASE,  /* the worker did not extend its lease in time */
     ERROR_CANCELLED,   /* someone cancelled it */
-    ERROR_INVALID,     /* the task can never work as it is */
+    ERROR_INVALID,     /* the task is invalid */
     ERROR_CLASS_COUNT,
     ERROR_UNKNOWN =
         ERROR_CLASS_COUNT, /* one that a later acpd has written; struct task has its name */
@@ -26,22 +26,22 @@ enum error_class {
 
 enum error_retry {
     RETRY_NEVER,
-    RETRY_BACKOFF,        /* after a delay that grows */
-    RETRY_AFTER_COOLDOWN, /* the profile's; behind the tasks that have not met it */
-    RETRY_IF_CONFIGURED,  /* never, unless the profile says so */
-    RETRY_AT_ONCE,        /* but not for ever: see RETRY_INTERRUPTIONS_MAX */
+    RETRY_BACKOFF,        /* after a growing delay */
+    RETRY_AFTER_COOLDOWN, /* after the profile's cooldown, behind tasks that have not been tried */
+    RETRY_IF_CONFIGURED,  /* never, unless the profile configures it */
+    RETRY_AT_ONCE,        /* up to RETRY_INTERRUPTIONS_MAX times */
 };
 
 struct error_class_info {
     const char *name;
     enum error_retry retry;
     bool spends_attempt; /* one of the task's maxAttempts */
-    bool cools_down;     /* the profile is left alone for a while */
+    bool cools_down;     /* the profile cools down */
     bool counts;         /* for health and rates */
 };
 
-/* Names, each list ended by NULL: of all classes, of those that a worker may report, and of those
- * that `retry.on` may name. tests/unit/core compares them with the table. */
+/* NULL-terminated lists of names: all classes, those that a worker may report, and those that
+ * `retry.on` may contain. tests/unit/core compares them with the table. */
 extern const char *const error_class_names[];
 extern const char *const error_class_of_workers[];
 extern const char *const error_class_configurable[];

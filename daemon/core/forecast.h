@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * When will a task start? Learnt from the profile's window of attempts; the eta of `pending` and
- * the load term of the router are built on it.
+ * Predicts when a task will start, from the profile's window of attempts. The eta of `pending` and
+ * the load term of the router are based on it.
  */
 #pragma once
 
@@ -17,8 +17,8 @@ struct forecast_run {
     int64_t started; /* monotonic ms */
 };
 
-/* How many waiting tasks a profile is expected to have started by then: a function of time that
- * grows in steps and in straight lines. It holds for one moment. */
+/* The expected number of waiting tasks that a profile has started by a given time: a function that
+ * grows in steps and linearly. It is valid for one moment. */
 struct forecast {
     bool is_current;
     int64_t now; /* monotonic ms */
@@ -27,8 +27,8 @@ struct forecast {
     double average; /* seconds of an attempt, whatever its type and end */
     struct forecast_step {
         double at;     /* seconds from now */
-        double starts; /* expected until then, this step's own included */
-        double rate;   /* further ones a second from then on */
+        double starts; /* expected until then, including this step */
+        double rate;   /* further ones per second from then on */
     } * steps;
     size_t count;
 };
@@ -39,14 +39,14 @@ static inline void forecast_deinit(struct forecast *forecast)
     *forecast = (struct forecast){0};
 }
 
-/** Notes that an attempt occupies a slot of the profile. */
+/** Records that an attempt occupies a slot of the profile. */
 void forecast_begin_run(struct profile *profile, struct forecast_run *run, uint64_t type,
                         int64_t now);
-/** That it no longer does. */
+/** Records that it no longer does. */
 void forecast_end_run(struct profile *profile, struct forecast_run *run);
 
 /**
- * The seconds until the task at this place of the queue starts: 1 is the one that starts next. A
- * cooldown is included, whether the profile is active is not.
+ * The seconds until the task at this position in the queue starts; 1 starts next. Includes a
+ * cooldown; ignores whether the profile is active.
  */
 double forecast_wait(struct profile *profile, int64_t position, int64_t now);

@@ -13,5 +13,5 @@
 #include "core/metrics.h"
 
 void metrics_blob_write(const struct metrics_bucket *bucket, struct buf *out);
-/** -EBADMSG when it is not what metrics_blob_write() wrote; *ret_bucket is then left alone. */
+/** -EBADMSG if metrics_blob_write() did not write it; *ret_bucket is then unchanged. */
 MUST_CHECK int metrics_blob_read(const void *bytes, size_t len, struct metrics_bucket *ret_bucket);

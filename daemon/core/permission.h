@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which tools an agent may use: a policy for each kind of tool that the Agent Client Protocol
- * knows. */
+/* Which tools an agent may use: a policy for each kind of tool in the Agent Client Protocol. */
 #pragma once
 
 #include "common/macros.h"
@@ -17,7 +16,7 @@ enum tool_kind {
     TOOL_THINK,
     TOOL_FETCH,
     TOOL_SWITCH_MODE,
-    TOOL_OTHER, /* and kinds that are not known */
+    TOOL_OTHER, /* and unknown kinds */
     TOOL_KIND_COUNT,
 };
 
@@ -25,10 +24,10 @@ struct permissions {
     enum permission_policy by_kind[TOOL_KIND_COUNT];
 };
 
-/** Reading is allowed, the rest is asked. */
+/** `read` is allowed, everything else is asked. */
 struct permissions permissions_default(void);
-/** -EINVAL for a name that is none. */
+/** -EINVAL for an unknown name. */
 int permission_policy_parse(const char *name, enum permission_policy *ret_policy);
 const char *tool_kind_name(enum tool_kind kind);
-/** -EINVAL for a name that is none. */
+/** -EINVAL for an unknown name. */
 int tool_kind_parse(const char *name, enum tool_kind *ret_kind);

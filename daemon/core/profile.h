@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A profile: who does a kind of work, how much at once, and what became of it so far.
+ * A profile: its configuration, its limits, its counters and its health.
  *
- * What a pass changes is staged beside what is committed, so that a pass that fails can be
- * forgotten as a whole: profile_commit() adds the one to the other, profile_rollback() drops it.
+ * The changes of a pass are staged next to the committed state: profile_commit() applies them,
+ * profile_rollback() drops them.
  */
 #pragma once
 
@@ -23,8 +23,8 @@ struct profile {
     int64_t id;
     struct profile_config config;
     bool is_active;     /* as committed */
-    bool is_configured; /* by the configuration that is being taken over */
-    bool is_removed;    /* no longer configured: takes nothing new, stays until it is empty */
+    bool is_configured; /* by the configuration that is being applied */
+    bool is_removed;    /* no longer configured: accepts no new tasks, stays until it is empty */
 
     struct task_counts counts; /* committed */
     int64_t last_activity;     /* wall ms, 0: none yet */
@@ -34,7 +34,7 @@ struct profile {
     int64_t slots_used;  /* attempts whose family is not gone yet */
     struct list running; /* struct forecast_run: the same attempts */
     size_t running_count;
-    struct forecast forecast; /* of the moment at which it was last asked for */
+    struct forecast forecast; /* of the moment at which it was last computed */
 
     struct anomaly_charts charts;
     int64_t arrivals;            /* in this minute */
@@ -58,66 +58,68 @@ struct profile {
     } staged;
 
     /* Its places among the others: see engine/roster.h. */
-    struct list *touched_list; /* where it belongs once the pass under way has changed it; NULL: it
-                                * is on its own */
+    struct list
+        *touched_list; /* where it belongs once the current pass has changed it; NULL: in no list */
     struct list touched, hot;
     struct heap_node wake, cooled;
 
-    struct profile_seen {        /* by the last look at it */
-        bool is_new;             /* and the health does not know it yet */
-        int64_t usual_ms;        /* the 95th percentile of the last attempts */
-        int64_t stuck_after_ms;  /* what takes longer is stuck; 0: unknown */
-        int64_t stuck, stuck_ms; /* attempts that are, and for how long the longest runs */
-        int64_t wait_ms;         /* of the task that has been ready for longest */
-        bool has_no_worker;      /* none has asked for a task lately */
-        char missing[160];       /* what the runner needs and is not to be found; empty: nothing */
+    struct profile_seen {       /* by the last look at it */
+        bool is_new;            /* and its health has not been updated yet */
+        int64_t usual_ms;       /* the 95th percentile of the last attempts */
+        int64_t stuck_after_ms; /* a longer one is stuck; 0: unknown */
+        int64_t stuck,
+            stuck_ms;    /* number of stuck attempts, and how long the longest has been running */
+        int64_t wait_ms; /* of the oldest ready task */
+        bool has_no_worker; /* no worker has claimed a task recently */
+        char missing[160];  /* what the runner needs and was not found; empty: nothing */
     } seen;
-    int64_t last_claim; /* when a worker last asked for a task; monotonic ms, as is: */
+    int64_t last_claim; /* when a worker last tried to claim a task; monotonic ms, as is: */
     int64_t last_end;   /* when an attempt last ended that counts for health */
 
-    int64_t probes_since; /* it is unhealthy, or was until it lapsed: monotonic ms; -1: it is not */
+    int64_t probes_since; /* since when it has been unhealthy, or was until it lapsed: monotonic ms;
+                             -1: not */
     enum profile_health health;
     char health_reason[200]; /* empty when healthy */
 };
 
-/** Takes the configuration over and leaves zeros behind. */
+/** Takes ownership of the configuration and zeroes it. */
 struct profile *profile_new(struct profile_config *config);
 void profile_free(struct profile *profile);
 /** CLEANUP(profile_freep) */
 void profile_freep(struct profile **profile);
 
-/* What follows includes what the pass under way did. */
+/* These include the changes of the current pass. */
 
 /** Tasks in this status. */
 int64_t profile_count(const struct profile *profile, enum task_status status);
 int64_t profile_waiting(const struct profile *profile);
-/** Attempts that may run at once: as configured, or less while it scales down, and one at a time,
- * as a probe, while it is unhealthy. */
+/** The limit of concurrent attempts: as configured, less while autoscaling, and one, as a probe,
+ * while it is unhealthy. */
 int64_t profile_slots(const struct profile *profile);
 int64_t profile_free_slots(const struct profile *profile);
-/** Whether an attempt runs that began since the profile became unhealthy. */
+/** Whether an attempt is running that started after the profile became unhealthy. */
 bool profile_has_probe(const struct profile *profile);
-/** Whether slots are free but for its health. */
+/** Whether it would have free slots if it were healthy. */
 bool profile_is_probing(const struct profile *profile);
 bool profile_is_active(const struct profile *profile);
-/** Whether it has a free slot, and a task for it; `now` is monotonic ms. */
+/** Whether it has a free slot and a task for it; `now` is monotonic ms. */
 bool profile_may_claim(const struct profile *profile, int64_t now);
-/** Whether it declares the capability; its own name always counts as one. */
+/** Whether it has the capability; its own name counts as one. */
 bool profile_has_capability(const struct profile *profile, const char *capability);
 
-/** The pass under way has changed it, or looked at it: its commit has something to do. */
+/** Marks it as changed by the current pass, so that the commit updates it. */
 void profile_touch(struct profile *profile);
 const struct cooldown *profile_cooldown(const struct profile *profile);
 
-/** The cooldown, to be changed. */
+/** The staged cooldown. */
 struct cooldown *profile_stage_cooldown(struct profile *profile);
-/** The counters that a transition of one of its tasks changes. */
+/** Updates the counters for a transition of one of its tasks. */
 struct task_counts *profile_stage_counts(struct profile *profile);
 void profile_commit(struct profile *profile);
 void profile_rollback(struct profile *profile);
 
-/** Works the health out from the window, the cooldown and what was seen; changes health and
- *  health_reason. now: monotonic ms. */
+/** Computes health and health_reason from the window, the cooldown and `seen`. now: monotonic ms.
+ */
 void profile_update_health(struct profile *profile, const struct health_limits *limits,
                            int64_t now);
 /* By value, ended by NULL. */

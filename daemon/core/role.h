@@ -24,6 +24,6 @@ void roles_add(struct roles *roles, const struct role_entry *entry);
 /** The user's role: his own entry, else everyone's; ROLE_OPERATE where there are no entries,
  * because then the file's mode alone decides. */
 enum role roles_find(const struct roles *roles, uid_t uid);
-/** -EINVAL for a name that is none. */
+/** -EINVAL for an unknown name. */
 int role_parse(const char *name, enum role *ret_role);
 const char *role_name(enum role role);

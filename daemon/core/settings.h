@@ -63,7 +63,7 @@ struct routing_weights {
 
 /* From where on a profile is not well; see core/health.c. */
 struct health_limits {
-    int64_t wait_ms; /* of the task that has been ready for longest; 0: none */
+    int64_t wait_ms; /* of the oldest ready task; 0: none */
     double stuck_factor;
     int64_t stuck_min_ms;
     int64_t lapse_ms; /* without an attempt, and what is unhealthy is merely degraded */

@@ -97,7 +97,7 @@ extern const char *const task_priority_names[];
 
 const char *task_status_name(enum task_status status);
 const char *task_priority_name(enum task_priority priority);
-/** -EINVAL for a name that is none. */
+/** -EINVAL for an unknown name. */
 int task_status_parse(const char *name, enum task_status *ret_status);
 int task_priority_parse(const char *name, enum task_priority *ret_priority);
 
