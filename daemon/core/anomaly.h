@@ -26,7 +26,7 @@ enum anomaly_metric {
     ANOMALY_METRIC_COUNT,
 };
 
-/* By value, ended by NULL. */
+/* Indexed by value, NULL-terminated. */
 extern const char *const anomaly_metric_names[];
 
 struct anomaly_chart {

@@ -122,6 +122,6 @@ void profile_rollback(struct profile *profile);
  */
 void profile_update_health(struct profile *profile, const struct health_limits *limits,
                            int64_t now);
-/* By value, ended by NULL. */
+/* Indexed by value, NULL-terminated. */
 extern const char *const profile_health_names[];
 const char *profile_health_name(enum profile_health health);

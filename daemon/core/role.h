@@ -9,7 +9,7 @@
 enum role { ROLE_NONE, ROLE_READ, ROLE_OPERATE };
 
 struct role_entry {
-    bool is_everyone; /* whoever has no entry of his own */
+    bool is_everyone; /* everybody without an entry */
     uid_t uid;
     enum role role;
 };
@@ -21,8 +21,8 @@ struct roles {
 
 void roles_deinit(struct roles *roles);
 void roles_add(struct roles *roles, const struct role_entry *entry);
-/** The user's role: his own entry, else everyone's; ROLE_OPERATE where there are no entries,
- * because then the file's mode alone decides. */
+/** The user's role: from its own entry, otherwise from `*`. ROLE_OPERATE if there are no entries,
+ * because then only the file's mode decides. */
 enum role roles_find(const struct roles *roles, uid_t uid);
 /** -EINVAL for an unknown name. */
 int role_parse(const char *name, enum role *ret_role);

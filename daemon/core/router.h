@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Routing: which profile is best for a task. Filter, then score, as schedulers do: profiles that
- * cannot take the task are rejected with the reason; each other one gets the weighted sum of four
- * terms in [0, 1]. docs/protocol.md explains the terms; router.c has the table.
+ * cannot take the task are rejected with the reason; the others get the weighted sum of four terms
+ * in [0, 1]. docs/protocol.md explains the terms; router.c has the table.
  */
 #pragma once
 
@@ -13,11 +13,11 @@ enum router_term { TERM_CAPABILITY, TERM_LOAD, TERM_HISTORY, TERM_PRIORITY, TERM
 
 struct router_request {
     char *const *capabilities; /* all required; a task's type is one of them */
-    char *const *prefers;      /* wanted too, none of them in `capabilities` */
-    char *const *avoid;        /* names of profiles that are not to have it */
+    char *const *prefers;      /* preferred; none of them in `capabilities` */
+    char *const *avoid;        /* names of profiles that must not get it */
     uint64_t type;             /* metrics_type() of the task's */
     int64_t now;               /* monotonic ms */
-    /* Whether the profile's queue takes another task; NULL: while it is below its limit. */
+    /* Whether the profile's queue accepts another task; NULL: if it is below its limit. */
     bool (*has_room)(const struct profile *profile, void *data);
     void *data;
 };
@@ -33,13 +33,13 @@ struct router_candidate {
     double score; /* the weighted sum of the terms, 0 when rejected */
 };
 
-/* By value, ended by NULL. */
+/* Indexed by value, NULL-terminated. */
 extern const char *const router_term_names[];
 
 /**
- * Judges every profile. ret_candidates has room for `count` and comes back ordered: the best first,
- * by health (an unhealthy one after the others), then score, then name; the rejected ones last.
- * Returns how many were not rejected.
+ * Rates every profile. ret_candidates has room for `count` and is sorted by health (unhealthy ones
+ * after the others), then score, then name; rejected ones come last. Returns the number of those
+ * not rejected.
  */
 size_t router_rank(const struct router_request *request, struct profile *const *profiles,
                    size_t count, const struct routing_weights *weights,

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the configuration says, as values. Keys, bounds, defaults and docs: daemon/config/table.c.
- */
+/* The values of the configuration. Keys, bounds, defaults and docs: daemon/config/table.c. */
 #pragma once
 
 #include "core/permission.h"
@@ -10,11 +9,11 @@ enum overflow_policy { OVERFLOW_REJECT, OVERFLOW_REROUTE, OVERFLOW_EVICT };
 
 enum runner_type { RUNNER_COMMAND, RUNNER_ACP, RUNNER_WORKER };
 
-/* By value, ended by NULL. */
+/* Indexed by value, NULL-terminated. */
 extern const char *const overflow_policy_names[];
 extern const char *const runner_type_names[];
 
-/* Of what an attempt uses; 0: none. Which of them hold where: run/run.h. */
+/* Limits of an attempt; 0: none. Where they can be enforced: run/run.h. */
 struct limits {
     int64_t memory; /* bytes */
     int64_t processes;
@@ -25,16 +24,16 @@ struct limits {
 struct runner_config {
     enum runner_type type;
     char **command; /* argv */
-    char **env;     /* "KEY=value" added to the inherited environment, "KEY" taken away from it */
+    char **env;     /* "KEY=value" added to the inherited environment, "KEY" removed from it */
     char *cwd;      /* NULL: acpd's */
 
     /* of an agent */
     char *mcp_servers;                /* a JSON array in the protocol's form */
     char *model, *mode, *auth_method; /* NULL: the agent's own choice */
-    char *options;                    /* a JSON object of texts: what else is set in a session */
+    char *options;                    /* a JSON object of strings: other options of a session */
     int64_t start_timeout_ms, stall_timeout_ms, permission_timeout_ms;
     struct permissions permissions;
-    int64_t reuse; /* attempts that one process serves; 0: one, INT64_MAX: many */
+    int64_t reuse; /* attempts that one process serves; 0: one, INT64_MAX: unlimited */
 
     int64_t lease_ms; /* of a worker */
 };
@@ -44,14 +43,14 @@ struct profile_config {
     char *system_prompt; /* NULL: none */
     char **capabilities;
     int64_t max_concurrent_tasks;
-    int64_t min_concurrent_tasks; /* of autoscaling; 0: there is none */
+    int64_t min_concurrent_tasks; /* lower bound when autoscaling; 0: disabled */
     int64_t priority;
     char *color, *icon;
     int64_t queue_limit;
     enum overflow_policy overflow;
     int64_t timeout_ms;
     int64_t max_attempts, backoff_ms, max_backoff_ms;
-    char **retry_on; /* of the classes that are retried only if configured: their names */
+    char **retry_on; /* names of classes that are retried only if configured */
     int64_t cooldown_min_ms, cooldown_max_ms;
     struct limits limits;
     struct runner_config runner;
@@ -61,12 +60,12 @@ struct routing_weights {
     double capability, load, history, priority;
 };
 
-/* From where on a profile is not well; see core/health.c. */
+/* Limits beyond which a profile is not healthy; see core/health.c. */
 struct health_limits {
     int64_t wait_ms; /* of the oldest ready task; 0: none */
     double stuck_factor;
     int64_t stuck_min_ms;
-    int64_t lapse_ms; /* without an attempt, and what is unhealthy is merely degraded */
+    int64_t lapse_ms; /* without an attempt, after which an unhealthy profile is degraded */
 };
 
 struct settings {
@@ -80,13 +79,13 @@ struct settings {
     int64_t title_limit, description_limit, input_limit; /* bytes */
     int64_t line_limit, output_limit;                    /* bytes a connection */
     int64_t connection_limit, lines_per_pass, batch_limit;
-    int64_t submit_depth; /* of tasks that processes of tasks submit */
+    int64_t submit_depth; /* nesting of tasks submitted by processes of tasks */
     int64_t log_limit;    /* bytes an attempt */
     int64_t event_buffer;
     int64_t kill_grace_ms;
-    int64_t audit_limit; /* bytes of the audit log before another is begun */
-    char *socket_group;  /* may use the socket too; NULL: none */
-    struct roles roles;  /* of its members, and of root's and acpd's own user never asked for */
+    int64_t audit_limit; /* bytes of the audit log before it is rotated */
+    char *socket_group;  /* may also use the socket; NULL: none */
+    struct roles roles;  /* of its members; never checked for root and acpd's own user */
 
     struct profile_config *profiles;
     size_t profile_count;
@@ -94,5 +93,5 @@ struct settings {
 };
 
 void profile_config_deinit(struct profile_config *config);
-/** Frees what it holds; a struct settings of zeros is fine. */
+/** Frees its members; accepts a zeroed struct. */
 void settings_deinit(struct settings *settings);

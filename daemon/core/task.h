@@ -35,15 +35,15 @@ enum task_priority { PRIORITY_LOW, PRIORITY_MEDIUM, PRIORITY_HIGH, PRIORITY_COUN
 /* How many tasks a profile has in each status. */
 struct task_counts {
     int64_t by_status[TASK_STATUS_COUNT];
-    int64_t finished_bytes; /* of those that have finished and are still there */
+    int64_t finished_bytes; /* of finished tasks that are still kept */
 };
 
 struct task {
     int64_t id, profile_id;
     enum task_status status;
     enum task_priority priority;
-    /* Among the tasks of the same profile and status, smallest first: the rank of a queued task,
-     * the time that a scheduled one waits for; 0 for blocked ones, which go by id. */
+    /* The sort key among tasks of the same profile and status, smallest first: the rank of a queued
+     * task, the due time of a scheduled one; 0 for blocked ones, which are sorted by id. */
     int64_t place;
 
     int64_t created_at, started_at, finished_at;
@@ -63,8 +63,8 @@ struct task {
 
     enum error_class error_class;
     char *unknown_class;  /* the name of one that is ERROR_UNKNOWN */
-    int64_t submitted_by; /* the task whose process submitted it, 0: none did */
-    int64_t depth;        /* how many such tasks there are above it */
+    int64_t submitted_by; /* the task whose process submitted it; 0: none */
+    int64_t depth;        /* its depth in the chain of such tasks */
     char *error_message;  /* NULL: none */
     char *error_tail;     /* the last lines of stderr, NULL: none */
     char *type;           /* the kind of work, or NULL */
@@ -72,15 +72,15 @@ struct task {
     char *result;         /* JSON, or NULL */
     char *routing;        /* JSON: the decision that chose the profile, or NULL */
     char *body;           /* the other members of a JSON object that never change */
-    int64_t bytes;        /* that it and its logs take on disk, once it has finished; else 0 */
-    int64_t sum;          /* of the row that it was read from or written to, 0: none */
+    int64_t bytes;        /* size of it and its logs on disk, once it has finished; else 0 */
+    int64_t sum;          /* of the row that it was read from or written to; 0: none */
 };
 
 void task_deinit(struct task *task);
 /** The name of its error class; NULL: it has no error. */
 const char *task_error_name(const struct task *task);
 
-/* What a task was before it is changed: the condition under which the change may be written. */
+/* The state of a task before a change: the condition under which the change may be written. */
 struct task_fence {
     int64_t profile_id;
     enum task_status status;
@@ -91,7 +91,7 @@ struct task_fence {
 
 struct task_fence task_fence(const struct task *task);
 
-/* By value, ended by NULL. The statuses that a task can be seen in begin at TASK_QUEUED. */
+/* Indexed by value, NULL-terminated. Visible statuses begin at TASK_QUEUED. */
 extern const char *const task_status_names[];
 extern const char *const task_priority_names[];
 
@@ -106,30 +106,29 @@ bool task_status_is_waiting(enum task_status status);
 /** Finished: completed, failed or cancelled. */
 bool task_status_is_finished(enum task_status status);
 
-/** Whether the table of transitions has this one. */
+/** Whether this transition is allowed. */
 bool task_may_become(const struct task *task, enum task_status to);
 
 /**
- * Changes the status; the only function that does. Counters follow from it: `counts` loses one in
- * the old status and gains one in the new. -EINVAL, with nothing changed, when the table of
- * transitions has no such step.
+ * Changes the status; no other function does. Updates the counters: `counts` loses one in the old
+ * status and gains one in the new. -EINVAL, with nothing changed, if the transition is not allowed.
  */
 int task_transition(struct task *task, enum task_status to, struct task_counts *counts);
 
-/** Counts one task that goes from one status (TASK_NEW: none) to another. */
+/** Counts a task that goes from one status (TASK_NEW: none) to another. */
 void task_counts_step(struct task_counts *counts, enum task_status from, enum task_status to);
 void task_counts_add(struct task_counts *sum, const struct task_counts *counts);
 
-/** Puts a task that has become queued at its place: `now` is the clock of the queue. What met a
- *  cooldown comes behind what has not been tried. */
+/** Sets the place of a task that has become queued; `now` is the clock of the queue. Tasks that
+ *  caused a cooldown come after those that have not been tried. */
 void task_enqueue(struct task *task, int64_t now, int64_t aging_interval_ms);
 
-/** Gives a waiting task to another profile; the counters follow. */
+/** Moves a waiting task to another profile and updates the counters. */
 void task_move(struct task *task, int64_t profile_id, struct task_counts *from,
                struct task_counts *to);
 
-/** The place in the queue of ready tasks: readyAt - priority * agingInterval, smallest first. A
- * task of one level less runs first once it has waited that much longer, so nothing starves. */
+/** The rank of a queued task: readyAt - priority * agingInterval, smallest first. A task one level
+ * lower runs first once it has waited one interval longer, so nothing starves. */
 int64_t task_rank(const struct task *task, int64_t aging_interval_ms);
 
 int64_t task_counts_waiting(const struct task_counts *counts);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Tasks that come back by the page. */
+/* Pages of tasks. */
 #pragma once
 
 #include "core/task.h"
 
-/* An array of tasks, as long as was asked for at most. */
+/* An array of tasks, up to the requested number. */
 struct task_list {
     struct task *tasks;
     size_t count;
@@ -12,13 +12,13 @@ struct task_list {
 
 void task_list_deinit(struct task_list *list);
 
-/* How much a list holds at most: it ends with the task that reaches one of these. */
+/* Limits of a list: it ends with the task that reaches one of them. */
 struct task_page {
     size_t tasks;
     size_t bytes; /* of their texts */
 };
 
-/* Which tasks, the newest first. */
+/* A filter for tasks; the newest come first. */
 struct task_filter {
     int64_t profile_id;      /* 0: any */
     enum task_status status; /* TASK_NEW: any */

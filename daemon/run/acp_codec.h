@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The Agent Client Protocol, version 1, as bytes (https://agentclientprotocol.com): JSON-RPC 2.0,
- * one message a line, ids counted per direction. What the messages mean for a turn is acp_turn.c's
- * concern; another version of the protocol is another file like this one.
+ * one message per line, ids counted per direction. acp_turn.c interprets the messages; another
+ * version of the protocol would be another file like this.
  *
- * One request of ours is open at a time, so one id is enough to know its answer.
+ * Only one request of ours is open at a time, so one id identifies its answer.
  */
 #pragma once
 
@@ -26,14 +26,14 @@ enum acp_request {
 };
 
 enum acp_message_type {
-    ACP_NOISE,      /* no message of the protocol, or one that nobody waits for */
+    ACP_NOISE,      /* not a protocol message, or an unexpected one */
     ACP_ANSWER,     /* to the open request: `body` is its result */
     ACP_FAILURE,    /* of the open request: `body` is its error, with code and text */
     ACP_UPDATE,     /* `body` is the update, `word` its kind */
     ACP_PERMISSION, /* a question, to be answered: `body` has toolCall and options */
     ACP_WITHDRAWN,  /* the agent no longer waits for the answer to its request `id` */
-    ACP_DECLINED,   /* another request; it has been answered that there is no such method */
-    ACP_IGNORED,    /* a notification that is not known */
+    ACP_DECLINED,   /* another request; it was answered with "method not found" */
+    ACP_IGNORED,    /* an unknown notification */
 };
 
 struct acp_message {
@@ -48,9 +48,9 @@ struct acp_message {
 
 struct acp_codec {
     struct json_reader *reader;
-    struct buf *out; /* where what is said goes */
+    struct buf *out; /* output for the agent */
     int64_t last_id;
-    bool is_waiting; /* the request `last_id` is open */
+    bool is_waiting; /* request `last_id` is open */
     enum acp_request request;
 };
 
@@ -61,7 +61,7 @@ void acp_codec_read(struct acp_codec *codec, const char *line, size_t len,
                     struct acp_message *ret_message);
 void acp_message_deinit(struct acp_message *message);
 
-/* Requests of ours; each becomes the open one. Texts are plain unless they are called JSON. */
+/* Our requests; each becomes the open one. Strings are plain text unless documented as JSON. */
 
 void acp_codec_initialize(struct acp_codec *codec);
 void acp_codec_authenticate(struct acp_codec *codec, const char *method);
@@ -79,12 +79,12 @@ void acp_codec_close_session(struct acp_codec *codec, const char *session);
 /* What is not answered. */
 
 void acp_codec_cancel(struct acp_codec *codec, const char *session);
-/** Answers a question; `option` NULL: because the turn was cancelled. */
+/** Answers a question; `option` NULL: the turn was cancelled. */
 void acp_codec_select(struct acp_codec *codec, const char *id, const char *option);
-/** Answers a question that makes no sense. */
+/** Rejects an invalid question. */
 void acp_codec_refuse(struct acp_codec *codec, const char *id, const char *reason);
 
-/** The member when it is a string, else `otherwise`. */
+/** The member if it is a string, else `otherwise`. */
 const char *acp_text_or(struct json_object *object, const char *key, const char *otherwise);
 /** The request's name in the protocol. */
 const char *acp_request_name(enum acp_request request);

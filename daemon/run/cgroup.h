@@ -14,25 +14,25 @@
 #include "common/macros.h"
 
 struct cgroup {
-    char *path; /* GROUP; NULL: none was given to acpd */
+    char *path; /* GROUP; NULL: none */
     bool has_memory, has_pids;
 };
 
-/** Finds out whether acpd was given a group; `has_*` are what it could limit there. */
+/** Finds acpd's group; `has_*` are the limits that it supports. */
 void cgroup_find(struct cgroup *ret_cgroup);
-/** Divides the group: to be called before the supervisor is forked. A group that cannot be divided
- * is none. */
+/** Sets up the group; call it before the supervisor is forked. A group that cannot be set up is not
+ * used. */
 void cgroup_divide(struct cgroup *cgroup);
 void cgroup_deinit(struct cgroup *cgroup);
 
-/** Makes the leaf of this process and moves into it; limits of 0 are none. A negative errno when a
- * limit cannot be set; then it did not move. */
+/** Creates the leaf of this process and moves into it; 0: no limit. Returns a negative errno if a
+ * limit cannot be set; then the process did not move. */
 int cgroup_enter_leaf(const struct cgroup *cgroup, int64_t memory, int64_t processes);
-/** Moves back; what was started meanwhile stays in the leaf. */
+/** Moves back; processes started meanwhile stay in the leaf. */
 int cgroup_leave_leaf(const struct cgroup *cgroup, int64_t processes);
-/** SIGKILL to everyone in the leaf of this process, in one step that no fork escapes. */
+/** Kills everything in the leaf of this process, atomically, so that no fork escapes. */
 void cgroup_kill_leaf(const struct cgroup *cgroup);
-/** Of a keeper that was killed: SIGKILL to its family, and the end of its leaf if it is empty. */
+/** Kills the family of a killed keeper, and removes its leaf if it is empty. */
 void cgroup_end_leaf(const struct cgroup *cgroup, pid_t keeper);
-/** Removes the empty leaf; returns whether its limit of memory was exceeded. */
+/** Removes the empty leaf; returns whether its memory limit was exceeded. */
 bool cgroup_remove_leaf(const struct cgroup *cgroup);

@@ -6,8 +6,8 @@
 #include "run/cgroup.h"
 #include "run/wire.h"
 
-/** The whole life of a keeper, in the child that the supervisor has just forked. All signals are
- *  blocked, the environment is the one to inherit, and of the descriptors above 2 only these and
- *  the lock are open. */
+/** Runs a keeper, in a child just forked by the supervisor. All signals are blocked, the
+ *  environment is the one to inherit, and the only open descriptors above 2 are these and the lock.
+ */
 void keeper_main(const int fds[START_FDS], pid_t supervisor, const struct cgroup *cgroup)
     __attribute__((noreturn));

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The last line of a stream that is not empty, as far as it may be an object of JSON: of a line
- * that begins like one, byte order mark included, up to `limit` bytes; of another its first.
+ * The last non-empty line of a stream, kept if it may be a JSON object: up to `limit` bytes of a
+ * line that starts like one (after a byte order mark), only the first byte of others.
  */
 #pragma once
 
 #include "common/buf.h"
 
 struct last_line {
-    struct buf text; /* without the white space before it, nor its end */
+    struct buf text; /* without leading white space and line end */
     size_t limit;
-    bool is_open; /* its end has not been seen */
-    bool is_over; /* it begins like an object and is longer than the limit */
+    bool is_open; /* its end has not arrived */
+    bool is_over; /* it starts like an object and exceeds the limit */
 };
 
 void last_line_deinit(struct last_line *line);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who still holds the supervisor's lock although acpd has ended: supervisors and keepers that
- * somebody has stopped.
+ * Kills stopped supervisors and keepers that still hold the supervisor's lock after acpd has ended.
  *
- * Beside the lock that they share, each has one of its own in the same file, on the byte whose
- * place is its process id. The kernel tells who has such a lock, so there is nothing that could be
- * out of date or forged, and no stranger is taken for one of them.
+ * Besides the shared lock, each locks the byte of the same file at the offset of its process id.
+ * The kernel reports the holder of such a lock, so nothing can be outdated or forged, and no other
+ * process is mistaken for one of them.
  */
 #pragma once
 
@@ -14,12 +13,12 @@
 struct oust {
     int lock;
     bool is_told;
-    int clean_scans; /* in a row that found nobody alive below them */
+    int clean_scans; /* consecutive rounds that found no live descendants */
     struct family family;
 };
 
-/** Makes the calling process one that can be found. */
+/** Lets the calling process be found. */
 void lock_mark(int lock);
-/** One round of killing: what is below them, and when nothing is, themselves. */
+/** One round of killing: their descendants, or, if there are none, themselves. */
 void oust_holders(struct oust *oust);
 void oust_deinit(struct oust *oust);

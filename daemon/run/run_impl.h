@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What run.c and supervisor.c, the two halves of acpd's side, know of each other. */
+/* Shared by run.c and supervisor.c, the two halves of acpd's side. */
 #pragma once
 
 #include <event2/event.h>
@@ -13,21 +13,21 @@
 #include "run/tail.h"
 #include "run/wire.h"
 
-/* How often somebody was asked for a word in vain, since the last one. */
+/* Number of unanswered pings since the last answer. */
 struct watch {
     struct event tick;
     int asked;
 };
 
-/** Whether the process is given up: after some seconds when somebody has stopped it; one that is
- * only slow, on a machine with too much to do, is given a minute. */
+/** Whether to give up on the process: after some seconds if it is stopped, after a minute if it is
+ * only slow, as on an overloaded machine. */
 bool watch_is_over(const struct watch *watch, pid_t pid);
 
 struct supervisor {
     char *lock_path;
     uint64_t children_nofile;
     const struct cgroup *cgroup;
-    mode_t umask; /* for children: acpd's own is another */
+    mode_t umask; /* for children; acpd's own differs */
     pid_t pid;
     int command;             /* -1 when it died */
     bool ready, was_ready;   /* before it died */
@@ -35,22 +35,22 @@ struct supervisor {
     struct event readable, writable, retry;
     struct watch watch;
     struct event burial;
-    struct family orphans; /* below acpd, after its death; `spared` is not of its making */
+    struct family orphans; /* below acpd, after its death; `spared` are not its children */
     int clean_scans, scans;
     void (*on_lost)(void *data);
     void *data;
-    struct list runs;   /* all that have not ended */
+    struct list runs;   /* all runs that have not ended */
     struct list unsent; /* those whose start waits for room in the socket */
     uint64_t last_id;
 };
 
-/* What the supervisor's half tells a run. */
+/* What the supervisor's half reports to a run. */
 struct run_ops {
     /** It was not started; the message is the usual one for the errno. */
     void (*refuse)(struct run *run, int error);
     /** Its keeper was killed and the family is gone. */
     void (*lose)(struct run *run);
-    /** Without a word to its handler. */
+    /** Without calling its handler. */
     void (*free)(struct run *run);
 };
 
@@ -74,9 +74,9 @@ struct run {
     struct buf unwritten;
     struct event writable;
     struct event controlled, ending;
-    struct event showing; /* of a line whose end does not come */
+    struct event showing; /* of an unfinished line */
     struct watch watch;
-    bool is_condemned; /* the supervisor is to kill its keeper */
+    bool is_condemned; /* the supervisor should kill its keeper */
     struct run_log *log;
     struct tail tail, errors;              /* of stdout and stderr */
     struct last_line last_line;            /* of stdout */
@@ -87,13 +87,13 @@ struct run {
     char *program;
 };
 
-/** Sends the start now or when there is room. */
+/** Sends the start now, or as soon as there is room. */
 void supervisor_send_start(struct supervisor *supervisor, struct run *run);
 
-/** It does not answer: the supervisor is to kill its keeper. */
+/** It does not answer: the supervisor should kill its keeper. */
 void supervisor_condemn(struct supervisor *supervisor, struct run *run);
-/** A word of the supervisor's is wanted: it is watched until it comes. */
+/** Waits for an answer of the supervisor, with a deadline. */
 void supervisor_expect(struct supervisor *supervisor);
 
-/** Closes what is left of the descriptors that the keeper gets. */
+/** Closes the remaining descriptors meant for the keeper. */
 void supervisor_close_start_fds(struct run *run);

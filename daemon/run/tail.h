@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The last bytes of a stream, in memory bounded by twice their number. */
+/* The last bytes of a stream, using at most twice as much memory. */
 #pragma once
 
 #include "common/buf.h"
@@ -12,5 +12,5 @@ struct tail {
 
 void tail_deinit(struct tail *tail);
 void tail_add(struct tail *tail, const char *data, size_t len);
-/** At most `limit` bytes of valid UTF-8, put into `text`; the tail is empty then. */
+/** Moves at most `limit` bytes of valid UTF-8 into `text`; the tail is then empty. */
 void tail_take(struct tail *tail, struct buf *text);

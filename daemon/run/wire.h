@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What acpd, the supervisor and the keepers say to each other. All of them are the same program,
- * so a message is a struct; all sockets are SOCK_SEQPACKET, so a message arrives whole.
+ * The messages between acpd, the supervisor and the keepers. All are the same program, so a message
+ * is a struct; all sockets are SOCK_SEQPACKET, so a message arrives whole.
  */
 #pragma once
 
@@ -13,9 +13,9 @@
 
 /* acpd -> supervisor */
 enum command_word {
-    COMMAND_START = 1, /* fork a keeper; with the descriptors below */
-    COMMAND_ASK,       /* is it there? SUPERVISOR_ALIVE */
-    COMMAND_END,       /* the keeper of run `id` does not answer: kill it */
+    COMMAND_START = 1, /* fork a keeper, with the descriptors below */
+    COMMAND_ASK,       /* ping; answered by SUPERVISOR_ALIVE */
+    COMMAND_END,       /* the keeper of run `id` does not respond: kill it */
 };
 
 struct command_message {
@@ -23,7 +23,7 @@ struct command_message {
     enum command_word word;
 };
 
-/* What a start travels with (SCM_RIGHTS). */
+/* The descriptors of a start (SCM_RIGHTS). */
 enum {
     START_CONTROL, /* the keeper's end of its control socket */
     START_SPEC,    /* a memory file: struct wire_spec and its strings */
@@ -33,7 +33,7 @@ enum {
     START_FDS,
 };
 
-/* Followed by the NUL-terminated strings: argv, env, and the folder when there is one. */
+/* Followed by the NUL-terminated strings: argv, env, and the folder, if any. */
 struct wire_spec {
     struct run_limits limits;
     int64_t grace_ms;
@@ -45,7 +45,7 @@ struct wire_spec {
 enum supervisor_word {
     SUPERVISOR_READY = 1,  /* the lock is held */
     SUPERVISOR_NOT_FORKED, /* run `id` has no keeper, because of `error` */
-    SUPERVISOR_LOST,       /* the keeper of run `id` was killed, and now its family is gone */
+    SUPERVISOR_LOST,       /* the keeper of run `id` was killed, and its family is gone */
     SUPERVISOR_ALIVE,
 };
 
@@ -55,11 +55,11 @@ struct supervisor_message {
     int error;
 };
 
-/* acpd -> keeper: one byte. Whatever it is, a keeper that goes on answers KEEPER_ALIVE. */
+/* acpd -> keeper: one byte. A keeper that continues answers any of them with KEEPER_ALIVE. */
 enum { ORDER_STOP = 's', ORDER_KILL = 'k', ORDER_ASK = 'a' };
 
-/* Whoever is asked has so long for a word, in as many tries: after a machine that stood still the
- * first may come before it could answer. */
+/* Time to answer, and number of tries: after the machine was suspended, the first try may time out
+ * before an answer is possible. */
 #define WATCH_TIME                                                                                 \
     {                                                                                              \
         .tv_sec = 1                                                                                \
