@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * An attempt's data and life: claimed in the transaction, launched after its commit, ended by its
- * process, settled in a later transaction (engine/settle.h). Until that has been committed it stays
- * on the engine's list, so an end that the storage could not take is told again in the next pass.
+ * process, settled in a later transaction (engine/settle.h). Until that is committed it stays on
+ * the engine's list, so an end that could not be stored is settled again in the next pass.
  */
 #pragma once
 
@@ -12,10 +12,10 @@
 struct runner;
 
 enum attempt_state {
-    ATTEMPT_CLAIMED, /* by the pass under way; no process yet */
+    ATTEMPT_CLAIMED, /* by the current pass; no process yet */
     ATTEMPT_RUNNING,
-    ATTEMPT_ENDED,   /* its family is gone; its task has yet to be told */
-    ATTEMPT_SETTLED, /* its task was told by the pass under way */
+    ATTEMPT_ENDED,   /* its family is gone; not settled yet */
+    ATTEMPT_SETTLED, /* settled by the current pass */
 };
 
 struct attempt {
@@ -26,10 +26,10 @@ struct attempt {
     const struct runner *runner;
     struct run *run; /* while it runs, or: */
     struct acp *acp;
-    char *lease; /* a worker's: the token; there are no processes then */
+    char *lease; /* of a worker: the token; it has no processes */
     int64_t lease_ms, lease_until;
     enum attempt_state state;
-    bool is_new; /* by the pass under way: it dies with it, whatever has become of it */
+    bool is_new; /* by the current pass: if it fails, the attempt is dropped in any state */
 
     struct task task; /* as it was claimed */
     int64_t task_id, number;
@@ -37,39 +37,39 @@ struct attempt {
     struct forecast_run slot;
     int64_t started_mono, ended_mono;
     int64_t timeout_ms, timeout_at;
-    struct buf input; /* for stdin; gone once it was started */
+    struct buf input; /* for stdin; freed once it has started */
 
-    enum error_class stop; /* why it is being stopped; ERROR_NONE: it is not */
-    bool stop_is_staged;   /* by the pass under way: its processes are told after the commit */
+    enum error_class stop; /* why it is being stopped; ERROR_NONE: not stopped */
+    bool stop_is_staged;   /* by the current pass: its processes are stopped after the commit */
 
     enum error_class class; /* how it ended */
     char *message, *result;
     char *tail;             /* the last lines of stderr, or NULL */
-    int64_t retry_after_ms; /* as a provider asked for, 0: it did not */
+    int64_t retry_after_ms; /* as the provider asked; 0: it did not */
     char *usage;            /* JSON as an agent reported it, or NULL */
     struct metrics_cost cost;
-    bool is_outdated;    /* its agent is not to be kept: the configuration was read again */
+    bool is_outdated;    /* its agent must not be kept: the configuration was reloaded */
     bool has_idle_agent; /* its agent had served an attempt before */
-    bool log_has_grown;  /* and nobody was told since */
+    bool log_has_grown;  /* and not reported since */
     int64_t log_told;    /* when, monotonic ms */
 
-    bool was_asked; /* its worker ended it, and is told whether that held */
+    bool was_asked; /* ended by its worker, which learns the outcome */
     bool is_probe;  /* of a profile that cools down */
-    bool is_stuck;  /* it takes far longer than others did */
-    bool is_stale;  /* its task had been taken away: the end changes nothing */
+    bool is_stuck;  /* it has been running far longer than others */
+    bool is_stale;  /* its task was taken away: the end changes nothing */
 };
 
 /** The attempt of this task and number, or NULL. */
 struct attempt *attempt_find(const struct engine *engine, int64_t task_id, int64_t number);
-/** The attempt whose processes this keeper keeps, or NULL. */
+/** The attempt whose processes belong to this keeper, or NULL. */
 const struct attempt *attempt_find_kept(const struct engine *engine, pid_t keeper);
-/** Whether an attempt of the task is left that has not ended for good. */
+/** Whether an attempt of the task has not been settled and committed yet. */
 bool attempt_is_left(const struct engine *engine, int64_t task_id);
 
-/** Takes the task over, which runs. */
+/** Takes ownership of the task, which is running. */
 struct attempt *attempt_new(struct engine *engine, struct profile *profile, struct task *task,
                             const struct runner *runner);
-/** The attempt of a task that the pass under way has claimed; takes the task over. */
+/** The attempt of a task claimed by the current pass; takes ownership of the task. */
 struct attempt *attempt_begin(struct engine *engine, struct profile *profile, struct task *task,
                               const struct runner *runner);
 void attempt_free(struct attempt *attempt);
@@ -78,13 +78,13 @@ void attempt_free(struct attempt *attempt);
 void attempt_arm(struct attempt *attempt);
 /** Stages a stop; the first reason stands. */
 void attempt_stop(struct attempt *attempt, enum error_class why);
-/** Takes back a stop that was staged but not committed. */
+/** Cancels a stop that was staged but not committed. */
 void attempt_resume(struct attempt *attempt);
-/** Whether a stop was committed: one that has yet to be had no part in an end. */
+/** Whether a stop was committed; an uncommitted one did not cause an end. */
 bool attempt_was_stopped(const struct attempt *attempt);
-/** Whether a process of it may be left. */
+/** Whether one of its processes may still exist. */
 bool attempt_has_run(const struct attempt *attempt);
 /** Its processes are gone. */
 void attempt_end(struct attempt *attempt);
-/** The same, without anything to judge; `message` is taken over. */
+/** The same without a program's end to judge; takes ownership of `message`. */
 void attempt_end_as(struct attempt *attempt, enum error_class class, char *message);

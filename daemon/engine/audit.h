@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The audit log: a line of JSON for each write that somebody asked for and got. A pass stages its
- * own lines, and its commit appends them to the file, in one write, before their replies leave:
- * what was acknowledged stands in it. What a failed pass staged is dropped, as it never happened.
+ * The audit log: one line of JSON for each successful write of a caller. A pass stages its lines,
+ * and its commit appends them to the file, in one write, before their replies leave: every
+ * acknowledged write is in the log. The lines of a failed pass are dropped.
  */
 #pragma once
 
@@ -13,28 +13,29 @@ struct audit {
     char *path;
     int fd;             /* -1: not opened yet */
     int64_t size;       /* of the file */
-    bool is_cut;        /* its last line is not whole yet */
+    bool is_cut;        /* its last line is incomplete */
     struct buf staged;  /* by the pass under way */
     struct buf pending; /* committed, and not written yet */
-    int64_t dropped;    /* lines for which there was no room while the file could not be written */
-    int failure;        /* negative errno of the last attempt to write, 0: it went well */
+    int64_t dropped;    /* lines dropped for lack of room while the file could not be written */
+    int failure;        /* negative errno of the last write; 0: success */
 };
 
 struct audit_entry {
     int64_t at; /* wall ms */
     uid_t uid;
     pid_t pid;
-    const char *actor; /* on whose behalf, as the caller says; NULL: its own */
+    const char *actor; /* on whose behalf, given by the caller; NULL: its own */
     const char *method;
-    int64_t task_id;            /* what it is about; 0: no task */
-    struct json_object *params; /* short values are written down, the rest is left out */
+    int64_t task_id;            /* the task concerned; 0: none */
+    struct json_object *params; /* short values are logged, others omitted */
 };
 
-/** The file is opened with the first line. */
+/** The file is opened when the first line is written. */
 void audit_init(struct audit *audit, const char *path);
 void audit_deinit(struct audit *audit);
 void audit_stage(struct audit *audit, const struct audit_entry *entry);
-/** Appends what was staged. At `limit` bytes the file becomes PATH.1 and another is begun. Does not
- *  fail: what cannot be written waits, within bounds, and `failure` says so. */
+/** Appends the staged lines. At `limit` bytes the file is renamed to PATH.1 and a new one is
+ *  started. Does not fail: lines that cannot be written wait, up to a limit, and `failure` is set.
+ */
 void audit_commit(struct audit *audit, int64_t limit);
 void audit_rollback(struct audit *audit);

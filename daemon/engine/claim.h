@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Giving free slots to waiting tasks, for profiles whose programs acpd runs itself. */
+/* Gives free slots to waiting tasks, for profiles whose programs acpd runs itself. */
 #pragma once
 
 #include "engine/state.h"

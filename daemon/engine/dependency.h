@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tasks that wait for others.
+ * Tasks that depend on others.
  *
- * A task with `dependsOn` is blocked until all of these are completed; once one of them has failed
- * or was cancelled it is cancelled itself. Whoever finishes only leaves a row in the store (a
- * release); its dependants are told afterwards, a bounded number in each pass. So neither ten
- * thousand dependants of one task nor a chain of thousands of tasks that falls hold up a pass, and
- * a crash in between forgets nobody.
+ * A task with `dependsOn` is blocked until all of these are completed; if one of them fails or is
+ * cancelled, it is cancelled itself. A task that finishes only leaves a row in the store (a
+ * release); its dependants are processed later, a bounded number per pass. So neither ten thousand
+ * dependants nor a chain of thousands of cancelled tasks delays a pass, and a crash in between
+ * loses nothing.
  */
 #pragma once
 
 #include "engine/state.h"
 
-/** Tells those whose tasks have finished, as many as a pass may. */
+/** Processes releases, a bounded number per pass. */
 int dependency_step(struct engine *engine);
 void dependency_rollback(struct engine *engine);

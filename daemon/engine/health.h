@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Looks at what no single attempt shows: attempts that do not end, tasks that do not begin,
- * programs that are not there, workers that do not come, and a loop that is busy for too long.
- * core/health.c makes a state of it. Every healthCheckInterval; what the end of an attempt changes
- * is known at once.
+ * Checks what no single attempt shows: attempts that do not end, tasks that do not start, missing
+ * programs, absent workers, and a busy loop. core/health.c derives the health. Runs every
+ * healthCheckInterval; the end of an attempt updates the health at once.
  */
 #pragma once
 
 #include "engine/state.h"
 
-/** Looks at every profile, when it is time to; see core/health.c. */
+/** Checks every profile when it is due; see core/health.c. */
 int health_step(struct engine *engine);
 int64_t health_deadline(const struct engine *engine);

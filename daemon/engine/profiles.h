@@ -8,7 +8,7 @@
  *  attempt and no history. */
 MUST_CHECK int profiles_forget_if_spent(struct engine *engine, struct profile *profile);
 
-/* What the pass changed of profiles, as rows of the same transaction; see engine/pass.c. */
+/* Writes the profiles changed by the pass in the same transaction; see engine/pass.c. */
 int profiles_step(struct engine *engine);
 void profiles_commit(struct engine *engine);
 void profiles_rollback(struct engine *engine);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A configuration that is read: staged by engine_configure(), in force with the commit. */
+/* A new configuration: staged by engine_configure(), in effect with the commit. */
 #pragma once
 
 #include "engine/state.h"

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Room in the queues of profiles: a full one may have some for a task that comes before its last.
- */
+/* Room in queues: a full one can make room for a task that ranks before its last one. */
 #pragma once
 
 #include "engine/state.h"
 
-/** 1: the profile has room. 0: it has not, and *ret_last is the task to be evicted, or has the id
- * 0. */
+/** 1: the queue has room. 0: it is full, and *ret_last is the task to evict, or has the id 0. */
 int room_find(struct engine *engine, const struct profile *profile,
               const struct engine_admission *admission, struct task *ret_last);
 /** Whether a profile takes the task of this struct engine_admission; for struct router_request. */

@@ -8,19 +8,19 @@
 
 #include "engine/attempt.h"
 
-/* The verbs of a runner. NULL: there is nothing to do. */
+/* The verbs of a runner. NULL: nothing to do. */
 struct runner {
     /** Starts its processes, after the commit. */
     void (*launch)(struct attempt *attempt, const struct run_spec *spec);
-    /** Asks it to end, after the commit. */
+    /** Stops it, after the commit. */
     void (*stop)(struct attempt *attempt);
-    /** The alarm of attempt_arm() has gone off. NULL: it has timers of its own. */
+    /** The alarm of attempt_arm() has fired. NULL: the runner has its own timers. */
     void (*expire)(struct attempt *attempt);
-    /** The pass was committed: what it staged for the attempt leaves. */
+    /** The pass was committed: what it staged for the attempt takes effect. */
     void (*release)(struct attempt *attempt);
     /** The pass failed: what it staged for the attempt is dropped. */
     void (*forget)(struct attempt *attempt);
-    /** The process that stands for the attempt's family, or 0. */
+    /** The keeper of the attempt's family, or 0. */
     pid_t (*keeper)(const struct attempt *attempt);
 };
 

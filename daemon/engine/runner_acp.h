@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Agents that have ended their turn and are kept for another one. */
+/* Agents kept idle after a turn, for another one. */
 #pragma once
 
 #include "engine/state.h"
 
-/** Lets all of them go, and those that work once their turn has ended. */
+/** Stops all of them, and the working ones once their turn has ended. */
 void idle_agents_dismiss(struct engine *engine);
-/** Forgets them; their processes are the supervisor's to end. */
+/** Forgets them; the supervisor ends their processes. */
 void idle_agents_free(struct engine *engine);

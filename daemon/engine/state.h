@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of the engine work on; known to them alone. */
+/* The state of the engine, private to its files. */
 #pragma once
 
 #include "common/heap.h"
@@ -11,7 +11,7 @@
 #include "engine/roster.h"
 #include "store/store.h"
 
-/* A span of time in which acpd runs: this one, since its start or since the wall clock was set. */
+/* The current span of running: since acpd's start or since the wall clock was set. */
 struct engine_uptime {
     int64_t started_at, seen_at; /* wall ms, 0: none yet */
     int64_t wall_ahead;          /* of the monotonic clock, at seen_at */
@@ -25,23 +25,23 @@ struct engine {
 
     struct profile **profiles; /* configured ones first, in their order; then removed ones */
     size_t profile_count;
-    struct roster roster; /* the same profiles by what one looks for */
+    struct roster roster; /* the same profiles, indexed */
 
     struct engine_now now;
     int64_t queue_base, mono_base;
     int64_t wall_ahead; /* of the monotonic clock, at the last commit */
 
-    struct { /* read by the pass under way; in force after its commit */
+    struct { /* read by the current pass; in effect after its commit */
         bool is_set;
         struct settings settings;
-        struct profile **fresh; /* of each profile: a new one, or NULL for one that is there */
+        struct profile **fresh; /* per profile: a new one, or NULL for an existing one */
         struct profile **unconfigured;
         size_t unconfigured_count;
     } staged;
 
     struct event_log events;
     struct audit audit;
-    int64_t next_log_event;  /* monotonic ms: growth of logs that is still to be told */
+    int64_t next_log_event;  /* monotonic ms: when to report growth of logs */
     struct list attempts;    /* struct attempt: claimed, running, or ended and not yet settled */
     struct list idle_agents; /* struct idle_agent: kept for another attempt */
     struct heap deadlines;
@@ -50,7 +50,7 @@ struct engine {
 
     engine_reload_fn reload;
 
-    /* As committed, and by the pass under way when it is set. */
+    /* As committed, and as staged by the current pass if set. */
     struct engine_uptime uptime, staged_uptime;
     struct metrics_peak peak, staged_peak; /* of all queues together */
 
@@ -58,17 +58,17 @@ struct engine {
     int64_t last_commit;                       /* wall ms, 0: none yet */
     int64_t commit_us;                         /* what it took */
     int64_t commit_began_us;                   /* monotonic */
-    struct {                                   /* how long a pass kept others waiting */
-        int64_t longest_us, longest_before_us; /* since the last look, and before it */
+    struct {                                   /* longest pass */
+        int64_t longest_us, longest_before_us; /* since the last health check, and before it */
     } busy;
     bool is_stopping;
-    bool has_more_work; /* the bounds of a pass were reached: do not block before the next */
-    bool has_releases;  /* finished tasks whose dependants have yet to be told, perhaps */
+    bool has_more_work; /* a pass reached its limits: do not block before the next one */
+    bool has_releases;  /* there may be releases to process */
     int64_t next_prune; /* monotonic ms, as are: */
     int64_t next_sweep;
-    bool has_spare_room; /* the database may have room that nothing uses */
+    bool has_spare_room; /* the database may have free pages */
     int64_t next_health_check;
-    size_t health_at, prune_at; /* the profile that a look, or the forgetting, goes on with */
-    int64_t next_probe;         /* of a storage that failed, or has yet to tell of a commit */
+    size_t health_at, prune_at; /* the profile at which checking, or forgetting, continues */
+    int64_t next_probe;         /* of a storage that failed, or is in doubt */
     bool is_in_doubt;           /* the outcome of the last commit is unknown */
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The log of an attempt: a file of its own, written by run/run_log.c. */
+/* The log of an attempt, a file written by run/run_log.c. */
 #pragma once
 
 #include "engine/state.h"
