@@ -20,7 +20,7 @@ struct batch;
 struct connection;
 struct rpc_method;
 
-/* Who calls, as the kernel says. */
+/* The caller, as reported by the kernel. */
 struct rpc_peer {
     uid_t uid;
     pid_t pid;
@@ -33,14 +33,15 @@ struct rpc_call {
     struct engine *engine;
     struct rpc_peer *peer;
     const struct rpc_method *method; /* NULL: there is none */
-    char *id;                        /* JSON; NULL: a notification, whose reply nobody gets */
-    char *actor;                /* on whose behalf the peer says that it calls; NULL: its own */
-    struct json_object *params; /* an object that has passed the checks */
-    struct buf *out;            /* where the handler prints its result */
+    char *id;                        /* JSON; NULL: a notification, which has no reply */
+    char *actor;                     /* on whose behalf the peer calls; NULL: its own */
+    struct json_object *params;      /* an object that has passed the checks */
+    struct buf *out;                 /* where the handler prints its result */
 
-    int64_t task_id; /* set by the handler: what the call was about; 0: no task */
+    int64_t task_id; /* set by the handler: the task concerned; 0: none */
 
-    /* What the reply hands over, and who never heard of it did not get: set by the handler. */
+    /* What the reply hands over, and must be taken back if it is not received; set by the handler.
+     */
     int64_t claimed_id;
     char *claimed_token;
     bool has_subscribed;
@@ -55,45 +56,45 @@ struct rpc_call {
     struct batch *batch; /* whose line the reply is part of, or NULL */
     struct list link;    /* server.waiting, connection.ended or connection.unheard */
     struct list sibling; /* batch.calls */
-    struct list falling; /* server.falling: it ended behind the first write of the pass */
+    struct list falling; /* server.falling: ended after the first write of the pass */
     struct buf result;
     size_t size; /* of its reply, about, as counted in connection.staged */
     bool is_delayed;
-    bool blocks_next;   /* the connection's next request waits for its end, which is this pass' */
+    bool blocks_next;   /* the connection's next request waits for its end, in this pass */
     int64_t deadline;   /* of one that waits, monotonic ms */
     const char *before; /* "[" or "," in a batch, else empty */
     const char *after;  /* "]\n", "" in a batch, else "\n" */
     uint64_t end;       /* of its reply, as stream.sent will be then */
 };
 
-/* The calls of one line, which are answered in one. */
+/* The calls of one line, answered with one line. */
 struct batch {
-    struct list calls; /* that are answered, in the order of their requests */
+    struct list calls; /* those with replies, in the order of their requests */
     struct json_object *requests;
-    size_t next; /* the request that is handled next */
-    size_t open; /* calls that have not ended */
+    size_t next; /* the next request */
+    size_t open; /* number of calls that have not ended */
 };
 
 /** `id` is taken over. */
 struct rpc_call *call_new(struct connection *connection, struct batch *batch, char *id);
 void call_free(struct rpc_call *call);
 
-/** It has its result or its error: it is printed with the commit of the pass. */
+/** The call has its result or error, which is printed with the commit of the pass. */
 void call_end(struct rpc_call *call);
-/** The handler is run again, in every pass, until it replies or the deadline (monotonic ms) has
- *  come; takes the call over. */
+/** Runs the handler again, in every pass, until it replies or the deadline (monotonic ms) has
+ *  passed; takes ownership of the call. */
 void call_delay(struct rpc_call *call);
-/** The pass failed, or its outcome has stayed unknown: its reply, if it has one, is an error now,
- *  and it handed nothing over. */
+/** The pass failed, or its outcome is still unknown after DOUBT_MS: replaces the reply, if any, by an
+ *  error that hands nothing over. */
 void call_fail(struct rpc_call *call);
-/** Nobody is left who would hear of it; what it handed over is given back. Frees it. */
+/** The client is gone: gives back what the reply handed over, and frees the call. */
 void call_drop(struct rpc_call *call);
-/** Prints the reply, with what stands around it. */
+/** Prints the reply, with separators. */
 void call_print(const struct rpc_call *call, struct buf *out);
 
 struct batch *batch_new(struct json_object *requests);
 /** Whether all of its calls have ended; if so, the connection gets its replies. */
 bool batch_finish(struct batch *batch, struct connection *connection);
 void batch_free(struct batch *batch);
-/** Nobody is left who would hear of it. */
+/** The client is gone. */
 void batch_drop(struct batch *batch);

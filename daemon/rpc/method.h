@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The methods. Adding one is adding a row to a table (rpc/methods_*.c): its name, a summary, its
- * parameters, the shape of its result and its handler. Errors, checks and rpc.discover follow from
- * the row.
+ * The methods. To add one, add a row to a table (rpc/methods_*.c): name, summary, parameters, shape
+ * of the result and handler. Checks, errors and rpc.discover follow from the row.
  */
 #pragma once
 
@@ -10,8 +9,8 @@
 #include "rpc/param.h"
 #include "rpc/shapes.h"
 
-/* How a handler ends: with a result printed to call->out, with rpc_error(), or, having set
- * call->deadline, by asking to be run again in this pass and the next ones. */
+/* The outcome of a handler: a result printed to call->out, an rpc_error(), or, with call->deadline
+ * set, a request to run again in this pass and later ones. */
 enum rpc_outcome { RPC_REPLY, RPC_ERROR, RPC_LATER };
 
 struct rpc_method {
@@ -21,57 +20,57 @@ struct rpc_method {
     const struct shape *result;
     enum rpc_outcome (*handler)(struct rpc_call *call);
     bool is_guarded; /* not for processes of attempts */
-    bool is_for_own; /* these may call it for tasks that descend from theirs */
-    bool is_audited; /* though it may write no task */
+    bool is_for_own; /* processes of attempts may call it for tasks that descend from theirs */
+    bool is_audited; /* even if it writes no task */
     bool is_reading; /* changes nothing: the role `read` may call it */
 };
 
-/* One table a file, ended by a row without a name. */
+/* One table per file; the last row has no name. */
 extern const struct rpc_method rpc_profile_methods[];
 extern const struct rpc_method rpc_task_methods[];
 extern const struct rpc_method rpc_metrics_methods[];
 extern const struct rpc_method rpc_permission_methods[];
 extern const struct rpc_method rpc_worker_methods[];
 extern const struct rpc_method rpc_system_methods[];
-/** All of them, ended by NULL. */
+/** All of them, NULL-terminated. */
 extern const struct rpc_method *const rpc_method_tables[];
 
-/** NULL: there is none of this name. */
+/** NULL: unknown name. */
 const struct rpc_method *rpc_method_find(const char *name);
 
 /** Prints every method, its parameters and its result as an OpenRPC document. */
 void rpc_print_document(const struct settings *settings, struct buf *out);
 
-/** Ends a call with an error; `format` names the thing: profile "x" not found. */
+/** Ends a call with an error; the message names the object: profile "x" not found. */
 enum rpc_outcome rpc_error(struct rpc_call *call, enum rpc_code code, const char *format, ...)
     PRINTF_LIKE(3, 4);
 /** -32602 with the field and the reason. */
 enum rpc_outcome rpc_error_field(struct rpc_call *call, const char *field, const char *reason);
-/** Ends a call for an engine's negative result: the storage failed, or acpd is stopping. */
+/** Ends a call after a negative result of the engine: the storage failed, or acpd is stopping. */
 enum rpc_outcome rpc_error_storage(struct rpc_call *call, int r);
 
 /** -32003 with the seconds after which to try again. */
 enum rpc_outcome rpc_error_queue_full(struct rpc_call *call, const struct profile *profile);
 
-/** The profile that a parameter names, or NULL with the call's error set. */
+/** The profile named by a parameter, or NULL with the call's error set. */
 struct profile *rpc_get_profile(struct rpc_call *call, const char *param);
 int64_t rpc_get_int(struct rpc_call *call, const char *param, int64_t otherwise);
-/** The range that the parameter `range` names. */
+/** The range named by the parameter `range`. */
 const struct metrics_range *rpc_get_range(struct rpc_call *call);
 
 /* Printing (rpc/print.c) */
 
-/** The task with its `pending` worked out; position as for engine_pending(). */
+/** Prints the task with its `pending`; position as for engine_pending(). */
 int rpc_print_task(struct rpc_call *call, const struct task *task, int64_t position);
 void rpc_print_profile(const struct profile *profile, struct buf *out);
 int rpc_print_state(struct rpc_call *call, const struct profile *profile);
 int rpc_print_metrics(struct rpc_call *call, const struct profile *profile,
                       const struct metrics_range *range);
 
-/** What of the profile is unlike the usual, as an array (rpc/methods_metrics.c). */
+/** Prints the profile's anomalies as an array (rpc/methods_metrics.c). */
 void rpc_print_anomalies(const struct profile *profile, struct buf *out);
-/** The figures for Prometheus (rpc/export.c), or the storage's error. */
+/** The metrics for Prometheus (rpc/export.c), or the storage's error. */
 int rpc_print_export(struct engine *engine, struct buf *text);
 
-/* The bound of one reply that lists things. */
+/* The size limit of a reply with a list. */
 #define RPC_LIST_BYTES (4 * 1024 * 1024)

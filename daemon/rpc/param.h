@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Parameters, declared once: the declaration checks what arrives, words the errors, and prints the
- * schema of rpc.discover. A handler sees only values that fit.
+ * Parameters, declared once: the declaration checks values, words the errors, and prints the schema
+ * for rpc.discover. A handler sees only valid values.
  */
 #pragma once
 
@@ -25,7 +25,7 @@ enum param_type {
     PARAM_OBJECT,
 };
 
-#define RPC_ID_MAX  9007199254740991 /* the integers that every JSON reader holds exactly */
+#define RPC_ID_MAX  9007199254740991 /* the integers that every JSON parser represents exactly */
 #define RPC_IDS_MAX 100
 
 struct param {
@@ -33,14 +33,14 @@ struct param {
     enum param_type type;
     const char *doc;
     bool is_required;
-    bool takes_null;            /* which means something else than leaving it out */
-    const char *alias;          /* another name that is accepted */
+    bool takes_null;            /* null means something else than omission */
+    const char *alias;          /* an alternative name */
     double min, max;            /* of a number; both 0: unbounded */
-    size_t max_bytes;           /* of a string, or each of several; 0: see limit */
+    size_t max_bytes;           /* of a string, or of each string; 0: see limit */
     bool may_be_empty;          /* a string */
-    bool is_any_text;           /* a string that may hold U+0000, too */
-    size_t limit;               /* offset in struct settings of the bound in bytes; 0: none */
-    const char *const *values;  /* of an enum, ended by NULL */
+    bool is_any_text;           /* a string that may contain U+0000 */
+    size_t limit;               /* offset in struct settings of the limit in bytes; 0: none */
+    const char *const *values;  /* of an enum, NULL-terminated */
     const struct param *fields; /* of an object */
 };
 
@@ -49,10 +49,10 @@ struct param_error {
     char reason[160];
 };
 
-/** Checks an object's members against the list; null counts as left out. An alias is renamed. */
+/** Checks an object's members against the list; null counts as omitted. An alias is renamed. */
 bool param_check(const struct param *params, struct json_object *object,
                  const struct settings *settings, struct param_error *ret_error);
-/** Turns parameters by position into an object, in the order of the list. */
+/** Converts positional parameters to an object, in the order of the list. */
 bool param_from_array(const struct param *params, struct json_object *array,
                       struct json_object **ret_object, struct param_error *ret_error);
 

@@ -3,13 +3,13 @@
  * The socket: connections, lines in, replies out.
  *
  * The loop drives it in steps. Events only move bytes; rpc_process() runs the handlers of the lines
- * that have arrived; their replies are staged and leave with rpc_release() after the commit. When
- * the commit failed, rpc_fail() first turns every reply that was staged after the pass's first
- * write into an error. Connections are freed by rpc_reap() alone, never under a callback's feet.
+ * that have arrived; their replies are staged and leave with rpc_release() after the commit. If the
+ * commit failed, rpc_fail() first turns every reply staged after the pass's first write into an
+ * error. Only rpc_reap() frees connections, never a callback.
  *
- * Bounds: the settings have the limits of connections, of a line, of the lines a connection gets
- * handled in one pass, and of the output that may wait for a client that does not read; beyond that
- * its requests are not read either.
+ * Limits: the settings limit the connections, the length of a line, the lines of a connection per
+ * pass, and the output waiting for a client that does not read; beyond that, its requests are not
+ * read.
  */
 #pragma once
 
@@ -19,23 +19,23 @@
 struct event_base;
 struct rpc_server;
 
-/** Serves the clients of a listener, which it takes over. */
+/** Serves the clients of a listener; takes ownership of it. */
 struct rpc_server *rpc_server_new(struct event_base *base, struct engine *engine,
                                   struct listener *listener);
 /** Closes every connection and the listener. */
 void rpc_server_free(struct rpc_server *server);
 
-/** Handles the lines that have arrived, within the bounds of a pass; returns how many. */
+/** Handles the lines that have arrived, within the limits of a pass; returns how many. */
 size_t rpc_process(struct rpc_server *server);
-/** Whether lines are left that the bounds of the last pass kept back. */
+/** Whether lines are left because of the limits of the last pass. */
 bool rpc_has_backlog(const struct rpc_server *server);
-/** The monotonic ms at which a call that waits must be answered. */
+/** When a waiting call must be answered, in monotonic ms. */
 int64_t rpc_next_deadline(const struct rpc_server *server);
-/** Runs the calls again that were delayed, in the order in which they came; between the plan of a
- *  pass and its commit. */
+/** Runs delayed calls again, in the order of their arrival, between the plan of a pass and its
+ *  commit. */
 void rpc_serve(struct rpc_server *server);
 void rpc_fail(struct rpc_server *server);
 void rpc_release(struct rpc_server *server);
 void rpc_reap(struct rpc_server *server);
-/** Accepts no more connections; those there are go on. */
+/** Accepts no more connections; existing ones continue. */
 void rpc_stop_accepting(struct rpc_server *server);

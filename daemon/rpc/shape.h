@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The shapes of results, declared once as parameters are: rpc.discover prints them as JSON Schema,
- * and with it the API's document, the tables of docs/protocol.md and the page's types. The tests
- * compare every reply with them.
+ * The shapes of results, declared once, like parameters: rpc.discover prints them as JSON Schema,
+ * from which the OpenAPI document, the tables in docs/protocol.md and the page's types follow. The
+ * tests compare every reply with them.
  */
 #pragma once
 
@@ -19,14 +19,14 @@ enum shape_kind {
     SHAPE_ENUM,   /* one of `values` */
     SHAPE_OPEN,   /* `of`, an enum, or a value that a later acpd knows */
     SHAPE_ARRAY,  /* of `of` */
-    SHAPE_MAP,    /* an object of `of` by name; only by `values`, unless that is NULL */
+    SHAPE_MAP,    /* an object of `of` by name; only names in `values`, unless NULL */
     SHAPE_OBJECT, /* with `members`; NULL: any */
     SHAPE_ONE_OF, /* `choices` */
 };
 
 struct shape {
     enum shape_kind kind;
-    const char *name; /* of a schema of its own; NULL: it is printed where it is used */
+    const char *name; /* of its own schema; NULL: printed inline */
     const char *doc;
     const char *const *values; /* ended by NULL */
     const struct shape *of;
@@ -35,7 +35,7 @@ struct shape {
     const struct shape *const *choices; /* ended by NULL */
 };
 
-/* Ended by a row without a name. */
+/* The last row has no name. */
 struct shape_member {
     const char *name;
     const struct shape *shape;
@@ -59,7 +59,7 @@ struct shape_list {
 };
 
 void shape_list_deinit(struct shape_list *list);
-/** Adds the shapes with names that this one is made of, itself included, each once. */
+/** Adds the named shapes that this one consists of, including itself, each once. */
 void shape_list_add(struct shape_list *list, const struct shape *shape);
 /** Prints an object of their schemas by name. */
 void shape_list_print(const struct shape_list *list, struct buf *out);

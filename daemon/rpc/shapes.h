@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The shapes that methods return, one file of tables for each kind of thing (rpc/shapes_*.c). */
+/* The shapes that methods return, one file of tables per kind of object (rpc/shapes_*.c). */
 #pragma once
 
 #include "rpc/shape.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A client's bytes: whole lines in, output out. It does not know what they mean.
+ * A client's bytes: whole lines in, output out. Does not interpret them.
  *
- * The owner gives the callbacks of both events; they call stream_read() and stream_send().
+ * The owner provides the callbacks of both events, which call stream_read() and stream_send().
  */
 #pragma once
 
@@ -17,39 +17,39 @@ struct stream {
     struct buf in;
     size_t in_at;      /* where the next line starts */
     size_t in_scanned; /* no newline before this */
-    bool at_eof;       /* the client sends nothing more */
+    bool at_eof;       /* the client has shut down writing */
 
     struct buf out;
     size_t out_sent; /* of it */
-    uint64_t sent;   /* bytes that have left, ever */
+    uint64_t sent;   /* total bytes sent */
 };
 
-/** Takes the descriptor over. */
+/** Takes ownership of the descriptor. */
 void stream_init(struct stream *stream, struct event_base *base, int fd,
                  event_callback_fn on_readable, event_callback_fn on_writable, void *data);
 void stream_deinit(struct stream *stream);
 
-/** Reads what there is. 1: a line may be complete, or the input has ended, or more than
- * `line_limit` bytes have come without a newline. -errno: the stream is broken. */
+/** Reads what is available. 1: a line may be complete, the input has ended, or more than
+ * `line_limit` bytes have arrived without a newline. -errno: the stream is broken. */
 int stream_read(struct stream *stream, size_t line_limit);
 /** The next whole line, without its newline, or what is left at the end of the input. */
 bool stream_find_line(struct stream *stream, const char **ret_line, size_t *ret_len);
-/** The line that was found has been handled. */
+/** Marks the line as handled. */
 void stream_take_line(struct stream *stream);
-/** Ignores whatever else has come. */
+/** Discards all other input. */
 void stream_drop_input(struct stream *stream);
-/** Gives back the room of lines that were handled. */
+/** Frees the space of handled lines. */
 void stream_tidy(struct stream *stream);
-/** Bytes that were read and not handled. */
+/** Bytes read but not handled. */
 size_t stream_unhandled(const struct stream *stream);
-/** Reads on, or stops: a line that is not complete is read to its end in any case. */
+/** Starts or stops reading; an incomplete line is always read to its end. */
 void stream_set_reading(struct stream *stream, bool wants);
 
-/** Sends what there is; what the socket does not take waits for on_writable. -errno: broken. */
+/** Sends the output; the rest waits for on_writable. -errno: broken. */
 int stream_send(struct stream *stream);
-/** Bytes that have yet to leave. */
+/** Bytes not sent yet. */
 size_t stream_pending(const struct stream *stream);
-/** What `sent` will be once all that was added so far has left. */
+/** The value of `sent` once everything added so far has been sent. */
 uint64_t stream_position(const struct stream *stream);
-/** Whether the client has closed its end for good. */
+/** Whether the client has closed the connection. */
 bool stream_has_hung_up(const struct stream *stream);
