@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* HTTP to RPC: a route's call, and how its answer is said. */
+/* HTTP to RPC: makes a route's call and answers with its reply. */
 #pragma once
 
 #include "gateway/events.h"

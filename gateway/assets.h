@@ -6,8 +6,8 @@
 
 struct assets;
 
-/** Reads every file below the folder. -errno with a message, to be freed, when that fails or there
- *  is no index.html. */
+/** Reads every file below the folder. -errno with a message, which the caller frees, if that fails
+ *  or there is no index.html. */
 int assets_load(const char *folder, struct assets **ret_assets, char **ret_error);
 void assets_free(struct assets *assets);
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Connections that are kept for another request.
+ * Keep-alive connections.
  *
- * Clients that pool their connections keep them for a minute or more, and a request that meets a
- * close is lost to them, so the gateway is the last to close. Each connection holds one of
- * civetweb's threads, however; when threads run short, those that have been idle for longest are
- * closed, so that a newcomer is served.
+ * Clients that pool their connections keep them for a minute or more and lose a request that
+ * coincides with a close, so the gateway closes last. But each connection occupies one of
+ * civetweb's threads; when threads run short, the connections idle longest are closed, so that new
+ * ones are served.
  *
- * All but kept_setup() and kept_close_all() is called by the connection's thread.
+ * All functions except kept_setup() and kept_close_all() must be called by the connection's thread.
  */
 #pragma once
 
@@ -15,19 +15,19 @@
 
 #include "common/macros.h"
 
-#define KEPT_SECONDS 75      /* that a client may count on */
-#define KEPT_MS      "80000" /* until it is closed: later than clients may do it */
+#define KEPT_SECONDS 75      /* announced to clients */
+#define KEPT_MS      "80000" /* until it is closed, later than announced */
 
-/** Ends a wait of civetweb's for a client: it takes the connection for broken. */
+/** Ends civetweb's wait for a client, which then treats the connection as broken. */
 #define KEPT_SIGNAL SIGUSR1
 
-/** While more than `limit` connections are open, idle ones are closed. */
+/** Closes idle connections while more than `limit` are open. */
 void kept_setup(int limit);
 
-/** A connection was opened; and it is gone. */
+/** A connection was opened; a connection is gone. */
 void kept_open(void);
 void kept_gone(void);
-/** It waits for its next request; and here that is. */
+/** It starts to wait for its next request; the request has arrived. */
 void kept_wait(void);
 void kept_work(void);
 /** Closes every idle one. */

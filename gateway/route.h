@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The routes. Adding one is adding a row: verb, pattern, the daemon's method, and the status of
- * success. A path variable becomes the parameter of its name; query and body members become
- * parameters too. The API's document is printed from the same rows.
+ * The routes. To add one, add a row: verb, pattern, the daemon's method, and the status of success.
+ * Path variables, query values and body members become parameters. The OpenAPI document is printed
+ * from the same rows.
  *
- * Of two rows that match a path and its verb the first wins, so a row with a literal segment stands
- * before one with a variable in its place; tests/unit/gateway finds a row that never wins.
+ * If two rows match a path and verb, the first wins, so a literal segment must come before a
+ * variable in the same place; tests/unit/gateway finds rows that never win.
  */
 #pragma once
 
@@ -13,7 +13,7 @@
 
 enum route_format {
     ROUTE_JSON,    /* the method's result */
-    ROUTE_TEXT,    /* the method's result, a string, as Prometheus reads it */
+    ROUTE_TEXT,    /* the method's result, a string, as Prometheus text */
     ROUTE_OPENAPI, /* this gateway's document */
     ROUTE_EVENTS,  /* a stream of events; see events.h */
 };
@@ -24,20 +24,20 @@ struct route {
     const char *method;
     int status;
     enum route_format format;
-    bool writes; /* it changes something: not for tokens that may only read */
+    bool writes; /* it writes: not allowed with `read` tokens */
 };
 
-/** Ended by a row without a verb. */
+/** The last row has no verb. */
 extern const struct route routes[];
 
-/** Undoes %XX; in a query also '+'. NULL when it is malformed or holds a NUL, '\0' or bytes that
- * are no UTF-8. The caller frees it. */
+/** Decodes %XX, and '+' in a query. NULL if it is malformed, or contains a NUL or invalid UTF-8.
+ * The caller frees it. */
 char *route_decode(const char *text, size_t len, bool is_query);
 
 enum route_outcome {
     ROUTE_FOUND,
     ROUTE_UNKNOWN,  /* no row has this path */
-    ROUTE_BAD_VERB, /* rows have it with other verbs: see ret_allow */
+    ROUTE_BAD_VERB, /* the path exists with other verbs: see ret_allow */
     ROUTE_BAD_PATH, /* an escape is malformed, or it has dot segments */
 };
 
@@ -46,12 +46,12 @@ enum route_outcome {
 enum route_outcome route_find(const char *verb, const char *path, struct json_object *params,
                               const struct route **ret_route, char ret_allow[64]);
 
-/** Adds the query's members as strings. On failure *ret_message says why, to be freed. */
+/** Adds the query's members as strings. On failure *ret_message says why; the caller frees it. */
 int route_add_query(struct json_object *params, const char *query, char **ret_message);
-/** Adds the body's members; a name that is there with another value is refused. */
+/** Adds the body's members; rejects a name that already has another value. */
 int route_add_body(struct json_object *params, struct json_object *body, char **ret_message);
-/** Gives what came in path and query, before the body is added, the types that the method's
- * document declares. */
+/** Converts the path and query values, before the body is added, to the types that the method
+ * declares. */
 void route_type_params(struct json_object *document, const char *method,
                        struct json_object *params);
 

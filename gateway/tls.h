@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* What civetweb needs to speak TLS: OpenSSL, and one file with the certificate and its key. */
+/* What civetweb needs for TLS: OpenSSL, and one file with certificate and key. */
 #pragma once
 
 #include "common/macros.h"
 
-/** Loads OpenSSL and initialises civetweb's library with it. -errno with a message, to be freed,
- * when that cannot be. */
+/** Loads OpenSSL and initialises civetweb with it. -errno with a message, which the caller frees,
+ * on failure. */
 int tls_load(char **ret_error);
 
-/** Puts certificate (with its chain, if any) and private key, both PEM, into one file without a
- * name and returns its descriptor. -errno with a message, to be freed, for files that are none. */
+/** Puts certificate (with its chain, if any) and private key, both PEM, into one anonymous file and
+ * returns its descriptor. -errno with a message, which the caller frees, for invalid files. */
 int tls_join(const char *cert_file, const char *key_file, char **ret_error);
