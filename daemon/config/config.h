@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-<<<<<<< HEAD:daemon/config/config.h
 /* Reading the configuration file. Its keys are in table.c. */
-=======
-/* Reading the configuration file. Its keys are in config_table.c. */
->>>>>>> d844d8b (core, config: comments of headers in plain English):daemon/config.h
 #pragma once
 
 #include "core/settings.h"

@@ -84,8 +84,8 @@ void call_end(struct rpc_call *call);
 /** Runs the handler again, in every pass, until it replies or the deadline (monotonic ms) has
  *  passed; takes ownership of the call. */
 void call_delay(struct rpc_call *call);
-/** The pass failed, or its outcome is still unknown after DOUBT_MS: replaces the reply, if any, by an
- *  error that hands nothing over. */
+/** The pass failed, or its outcome is still unknown after DOUBT_MS: replaces the reply, if any, by
+ * an error that hands nothing over. */
 void call_fail(struct rpc_call *call);
 /** The client is gone: gives back what the reply handed over, and frees the call. */
 void call_drop(struct rpc_call *call);

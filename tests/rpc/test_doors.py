@@ -136,12 +136,12 @@ def test_a_role_that_is_taken_away_reaches_those_who_wait_and_follow(make_daemon
 
 
 @pytest.mark.parametrize("roles, words", [
-    ({"nobody-of-this-name": "read"}, 'no user "nobody-of-this-name"'),
+    ({"nobody-of-this-name": "read"}, 'unknown user "nobody-of-this-name"'),
     ({"nobody": "admin"}, '"read", "operate" or "none"'),
-    ({"12x": "read"}, "no user's number"),
-    ({"4294967295": "read"}, "no user's number"),
+    ({"12x": "read"}, "not a valid user number"),
+    ({"4294967295": "read"}, "not a valid user number"),
     ("read", "an object"),
-    ({}, "one at least"),
+    ({}, "at least one user"),
 ])
 def test_senseless_roles_are_refused(make_daemon, roles, words):
     daemon = make_daemon(profile(), roles=roles, start=False).spawn()
