@@ -86,7 +86,9 @@ struct task_fence {
     enum task_status status;
     int64_t attempt;
     int64_t bytes;
-    int64_t sum; /* 0: any; the attempt is the fence */
+    int64_t sum;   /* 0: any; the attempt is the fence */
+    int64_t limit; /* of a move: waiting tasks of the profile that it goes to, this one included;
+                    * 0: any number */
 };
 
 struct task_fence task_fence(const struct task *task);

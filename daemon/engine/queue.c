@@ -92,7 +92,14 @@ static void note(struct engine *engine, struct profile *profile, const struct ta
 
 static int outcome_of(int r)
 {
-    return r < 0 ? r : r == STORE_DONE ? 0 : ENGINE_STALE;
+    switch (r) {
+    case STORE_DONE:
+        return 0;
+    case STORE_FULL:
+        return ENGINE_QUEUE_FULL;
+    default:
+        return r < 0 ? r : ENGINE_STALE;
+    }
 }
 
 int queue_add(struct engine *engine, struct engine_admission *admission, int64_t limit)
@@ -246,7 +253,7 @@ int queue_finish(struct engine *engine, struct profile *profile, const struct ta
 int queue_update(struct engine *engine, struct profile *profile, struct task *task,
                  const struct engine_update *update)
 {
-    const struct task_fence fence = task_fence(task);
+    struct task_fence fence = task_fence(task);
     struct profile *to = update->profile ? update->profile : profile;
     struct task_counts left = {0}, delta = {0};
     int r;
@@ -254,6 +261,7 @@ int queue_update(struct engine *engine, struct profile *profile, struct task *ta
     if (to != profile) {
         task_move(task, to->id, &left, &delta);
         task->cooldowns = 0; /* it has not been tried there */
+        fence.limit = to->config.queue_limit;
     }
     if (update->priority >= 0)
         task->priority = (enum task_priority)update->priority;

@@ -83,9 +83,6 @@ int engine_update(struct engine *engine, int64_t id, const struct engine_update 
         return r;
     if (!task_status_is_waiting(ret_task->status))
         return ENGINE_CONFLICT;
-    if (update->profile && update->profile != profile &&
-        profile_waiting(update->profile) >= update->profile->config.queue_limit)
-        return ENGINE_QUEUE_FULL;
     return queue_update(engine, profile, ret_task, update);
 }
 

@@ -157,7 +157,12 @@ static int save(struct store *store, struct task *task, const struct task_fence 
 
 int store_change(struct store *store, struct task *task, const struct task_fence *fence)
 {
-    return save(store, task, fence, NULL);
+    int r = sqlite_begin(store);
+
+    if (r < 0)
+        return r;
+    r = fence->limit ? check_room(store, task, fence->limit) : STORE_DONE;
+    return r == STORE_DONE ? save(store, task, fence, NULL) : r;
 }
 
 /* Notes that those who wait for a task have yet to be told. Nothing is written when none does. */

@@ -95,7 +95,7 @@ enum store_outcome {
     STORE_STALE = 0, /* the condition does not hold; nothing was written */
     STORE_DONE = 1,
     STORE_KNOWN = 2,   /* of store_add(): a task has this key */
-    STORE_FULL = 3,    /* of store_add(): as many wait as may */
+    STORE_FULL = 3,    /* of store_add() and moves: the queue is full */
     STORE_UNKNOWN = 4, /* of store_commit() and store_resolve() */
 };
 
@@ -149,8 +149,8 @@ struct store_waking {
 MUST_CHECK int store_wake(struct store *store, const struct store_waking *waking,
                           struct task_list *ret_tasks, int64_t *ret_next);
 
-/** Writes a task that waits or has finished, as it has become. STORE_STALE: it is no longer as the
- *  fence says, as with all of these: */
+/** Writes a task that waits or has finished, as it has become. STORE_FULL: the profile that it
+ *  moves to has no room. STORE_STALE, as with all of these: it is no longer as the fence says. */
 MUST_CHECK int store_change(struct store *store, struct task *task, const struct task_fence *fence);
 /** Writes a waiting task that was cancelled. *ret_has_dependants: some wait for it, and are to be
  *  told. */

@@ -162,10 +162,38 @@ START_TEST(verb_that_came_too_late_counts_as_no_write)
 }
 END_TEST
 
+/* A move within the limit of the other profile. */
+static int move_within(int64_t id, int64_t limit)
+{
+    CLEANUP(task_deinit) struct task task = {0};
+    struct task_fence fence;
+
+    EXPECT(store_get_task(store, id, &task), 1);
+    fence = task_fence(&task);
+    fence.limit = limit;
+    task.profile_id = beta;
+    return store_change(store, &task, &fence);
+}
+
+START_TEST(move_needs_room)
+{
+    const int64_t first = add(alpha, TASK_QUEUED, 1), second = add(alpha, TASK_SCHEDULED, 2);
+
+    EXPECT(move_within(first, 1), STORE_DONE);
+    EXPECT(move_within(second, 1), STORE_FULL);
+    MUST(store_commit(store));
+    EXPECT(count_tasks(alpha, TASK_SCHEDULED), 1);
+    EXPECT(move_within(second, 2), STORE_DONE);
+    MUST(store_commit(store));
+    check_counters(NULL);
+}
+END_TEST
+
 void add_change_cases(Suite *suite)
 {
     TCase *tcase = add_case(suite, "change", setup, teardown);
 
+    tcase_add_test(tcase, move_needs_room);
     tcase_add_test(tcase, task_is_saved);
     tcase_add_test(tcase, task_that_moved_on_is_not_saved);
     tcase_add_test(tcase, transitions_happen_once);
