@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How a task comes in: its key, what it waits for, and room for it.
+ * Admission of a task: its key, its dependencies, and room in a queue.
  *
- * A full queue does what its owner chose: it rejects the task, sends it to the next best profile
- * with room, or makes room by cancelling its last queued task, if that comes after the new one.
- * That is decided here and never again: retries and moves neither evict nor reroute.
+ * A full queue follows the profile's `overflow`: it rejects the task, reroutes it to the next best
+ * profile with room, or evicts its last queued task, if that ranks after the new one. This is
+ * decided only here: retries and moves neither evict nor reroute.
  */
 #include <errno.h>
 
@@ -31,7 +31,7 @@ static int check_dependencies(struct engine *engine, struct engine_admission *ad
             admission->missing = i;
             return ENGINE_NO_DEPENDENCY;
         }
-        /* One that failed decides; until then, the first that has not finished. */
+        /* A failed one decides, otherwise the first unfinished one. */
         if (statuses[i] == TASK_COMPLETED ||
             (*ret_status != TASK_COMPLETED &&
              (task_status_is_finished(*ret_status) || !task_status_is_finished(statuses[i]))))
@@ -43,7 +43,7 @@ static int check_dependencies(struct engine *engine, struct engine_admission *ad
     return 0;
 }
 
-/* The profile that takes the task instead of a full one, with the decision. */
+/* The profile that gets the task instead of a full one, with the decision. */
 static int reroute(struct engine *engine, struct engine_admission *admission)
 {
     CLEANUP(freep) struct router_candidate *candidates = NULL;
@@ -64,7 +64,7 @@ static int reroute(struct engine *engine, struct engine_admission *admission)
     return 0;
 }
 
-/* Finds room for the task, in another queue if need be; *ret_last is to be evicted, if its id is
+/* Finds room for the task, in another queue if necessary; *ret_last must be evicted if its id is
  * not 0. */
 static int make_room(struct engine *engine, struct engine_admission *admission,
                      struct task *ret_last)
@@ -94,7 +94,7 @@ static int evict(struct engine *engine, struct profile *profile, struct task *la
     return r == ENGINE_STALE ? 0 : r; /* it has made room by itself */
 }
 
-/* Processes of attempts may submit, but not for ever. */
+/* Processes of attempts may submit tasks, up to a depth. */
 static int note_submitter(const struct engine *engine, struct engine_admission *admission)
 {
     const struct attempt *attempt = attempt_find_kept(engine, admission->keeper);

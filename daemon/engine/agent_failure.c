@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Agents put what went wrong anywhere below their error: a status in its code or in a member of
- * `data`, the provider's answer as a text of JSON, words. So all of it is gone through, and what is
- * structured counts before what is said in words; core/agent_error.c knows what each means.
+ * Agents put details anywhere below their error: a status in its code or in a member of `data`, the
+ * provider's answer as JSON text, words. So all of it is searched, and structured members take
+ * precedence over words; core/agent_error.c interprets each.
  */
 #include "engine/agent_failure.h"
 
@@ -27,7 +27,7 @@ struct reading {
     bool is_about_login;
     enum error_class by_structure, by_words;
     double retry_after_s;
-    char *message, *detail; /* what the error says, and what it says below that */
+    char *message, *detail; /* the error's message, and the details below it */
     int detail_rank;        /* the smaller, the better; see rank_of() */
 };
 
@@ -40,7 +40,7 @@ static bool is_one_of(const char *key, const char *const *keys)
 }
 
 /* Seconds: a number, a text such as "30" or "30s", or a date of HTTP (RFC 9110, section 10.2.3); 0:
- * it is none of these. */
+ * none of these. */
 static double seconds_of(struct json_object *value)
 {
     struct tm date = {0};
@@ -67,7 +67,7 @@ static const char *const delays_in_seconds[] = {
 static const char *const delays_in_ms[] = {"retry-after-ms", "retryAfterMs", "retry_after_ms",
                                            NULL};
 
-/* Of several the longest counts. */
+/* If there are several, the longest counts. */
 static void read_delay(struct reading *reading, const char *key, struct json_object *value)
 {
     double seconds = is_one_of(key, delays_in_seconds) ? seconds_of(value)
@@ -78,7 +78,7 @@ static void read_delay(struct reading *reading, const char *key, struct json_obj
         reading->retry_after_s = fmin(seconds, RETRY_MAX_S);
 }
 
-/* A status is a number, or a text of nothing else. */
+/* A status is a number, or a string that is only a number. */
 static enum error_class class_of_status(struct json_object *value)
 {
     const char *text = json_object_get_string(value);
@@ -134,7 +134,7 @@ static void read_text(struct reading *reading, const char *key, struct json_obje
     size_t len = (size_t)json_object_get_string_len(value), start = strcspn(text, "{["), offset;
     int rank = rank_of(key, text);
 
-    /* A provider's answer, alone or behind a few words. */
+    /* A provider's answer, alone or after a few words. */
     if (start < 100 && start < len &&
         json_reader_parse(reading->reader, text + start, len - start, &inner, &reason, &offset) ==
             0)
@@ -197,7 +197,7 @@ static char *words_of(const struct reading *reading, struct json_object *error)
     return buf_take(&words);
 }
 
-/* Only these two come from the model; words in other answers are about the agent itself. */
+/* Only these two involve the model; words in other answers are about the agent itself. */
 static bool is_of_the_model(enum acp_request request)
 {
     return request == ACP_NEW_SESSION || request == ACP_PROMPT || request == ACP_REQUEST_COUNT;

@@ -13,7 +13,7 @@
 #include "common/strv.h"
 
 #define TEXT_MAX    128           /* bytes of a value */
-#define PENDING_MAX (1024 * 1024) /* bytes that wait for a file that cannot be written */
+#define PENDING_MAX (1024 * 1024) /* bytes buffered while the file cannot be written */
 
 /* What somebody handed in to be worked on, or said of a failure, which may be secret and is kept
  * with the task; and the tokens of leases. */
@@ -121,7 +121,7 @@ static int begin_another(struct audit *audit)
     return open_file(audit);
 }
 
-/* A line that was cut by a full disk is gone on with, from where it was cut. */
+/* A line cut by a full disk is continued where it was cut. */
 static int write_pending(struct audit *audit, int64_t limit)
 {
     int r = open_file(audit);

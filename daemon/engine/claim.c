@@ -4,7 +4,7 @@
 #include "engine/queue.h"
 #include "engine/runner.h"
 
-#define CLAIMS_PER_PASS 64 /* so that no one waits long for a reply */
+#define CLAIMS_PER_PASS 64 /* so that no reply is delayed for long */
 
 /* Claims waiting tasks of the profile for its free slots, at most `limit`; returns how many. */
 static int claim_tasks(struct engine *engine, struct profile *profile, int limit)
@@ -16,7 +16,7 @@ static int claim_tasks(struct engine *engine, struct profile *profile, int limit
 
     if (runner == &runner_lease || !profile_may_claim(profile, engine->now.mono))
         return 0;
-    /* A profile that cools down is probed by one attempt. */
+    /* A profile that cools down gets one attempt as a probe. */
     count = profile_cooldown(profile)->length ? 1 : profile_free_slots(profile);
     r = queue_claim(engine, profile, (size_t)(count < limit ? count : limit), NULL, &tasks);
     if (store_is_damage(engine->store, r))

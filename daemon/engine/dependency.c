@@ -23,7 +23,7 @@ int dependency_step(struct engine *engine)
     return 0;
 }
 
-/* What was told of may not have been. */
+/* Releases processed by the failed pass may be pending again. */
 void dependency_rollback(struct engine *engine)
 {
     engine->has_releases = true;

@@ -148,7 +148,7 @@ void engine_stop(struct engine *engine)
     list_for_each (link, &engine->attempts) {
         struct attempt *attempt = list_entry(link, struct attempt, link);
 
-        /* Workers live on, and keep what they hold. */
+        /* Workers continue, and keep their leases. */
         if (!attempt->lease)
             attempt_stop(attempt, ERROR_INTERRUPTED);
     }

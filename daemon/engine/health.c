@@ -12,7 +12,7 @@
 #define STUCK_SAMPLE_MIN 10 /* attempts, before there is a usual */
 #define LOOKS_PER_PASS   64 /* each asks the store, and the file system */
 
-/* How long an attempt may take before it is taken to be stuck; 0: nobody knows. */
+/* How long an attempt may take before it counts as stuck; 0: unknown. */
 static int64_t stuck_after(const struct engine *engine, const struct profile *profile)
 {
     const struct health_limits *limits = &engine->settings.health;
@@ -23,7 +23,7 @@ static int64_t stuck_after(const struct engine *engine, const struct profile *pr
     return ms < limits->stuck_min_ms ? limits->stuck_min_ms : ms;
 }
 
-/* Attempts that run for too long, of those that the profile has. */
+/* Finds the profile's stuck attempts. */
 static void look_at_attempts(struct profile *profile, int64_t now)
 {
     profile->seen.stuck = profile->seen.stuck_ms = 0;

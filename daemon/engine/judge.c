@@ -10,7 +10,7 @@
 #include "common/strv.h"
 #include "run/run_log.h"
 
-#define QUOTE_MAX 500 /* bytes of the program's own words in a message */
+#define QUOTE_MAX 500 /* bytes of the program's output quoted in a message */
 
 static size_t skip_blanks(const char *text, size_t len, size_t at)
 {
@@ -19,7 +19,7 @@ static size_t skip_blanks(const char *text, size_t len, size_t at)
     return at;
 }
 
-/* The last line when it is a JSON object, else NULL, and why it is none when it begins like one. */
+/* The last line if it is a JSON object, else NULL, and the reason if it starts like one. */
 static char *object_of(struct attempt *attempt, const struct run_end *end, char **ret_why)
 {
     const char *line = end->line, *reason;
@@ -92,7 +92,8 @@ void judge_keep_tail(struct attempt *attempt, const char *stderr_lines)
         attempt->tail = xstrdup(stderr_lines);
 }
 
-/* Whether a line of stderr tells why the program ended: not a stack's, nor what Node.js adds. */
+/* Whether a line of stderr explains why the program ended: not one of a stack trace or of Node.js's
+ * trailer. */
 static bool says_something(const char *line, size_t len)
 {
     if ((len > 3 && strncmp(line, "at ", 3) == 0) ||
@@ -141,7 +142,7 @@ void judge_end(struct attempt *attempt, const struct run_end *end)
         end_as(attempt, ERROR_TIMEOUT, judge_timeout(attempt));
         return;
     }
-    /* What finished its work while acpd was stopping has finished it. */
+    /* An attempt that completed while acpd was stopping is complete. */
     if (was_stopped && !succeeded) {
         end_as(attempt, attempt->stop, xstrdup("acpd was stopped"));
         return;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The end of a pass: what was committed is done to the world. Programs are started and told. */
+/* The end of a pass: committed changes take effect. Programs are started and stopped. */
 #include <errno.h>
 
 #include "common/alloc.h"
@@ -71,7 +71,7 @@ static void begin(struct attempt *attempt)
 {
     attempt->state = ATTEMPT_RUNNING;
     if (attempt->runner != &runner_lease) {
-        /* The pass that claimed the task may have changed the configuration, too. */
+        /* The pass that claimed the task may also have changed the configuration. */
         attempt->runner = runner_of(attempt->profile->config.runner.type);
         if (attempt->runner == &runner_lease) {
             attempt_end_as(attempt, ERROR_INTERRUPTED, xstrdup("its profile now uses workers"));

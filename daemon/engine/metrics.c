@@ -77,7 +77,7 @@ int metrics_keep(struct engine *engine, struct profile *profile)
     return r < 0 || !engine->is_stopping ? r : end_minute(engine, profile, 0);
 }
 
-/* At the stop nothing is left that is not in buckets. */
+/* At the stop everything is moved to buckets. */
 static int end_minutes(struct engine *engine)
 {
     int r = 0;
@@ -141,7 +141,7 @@ static int note_uptime(struct engine *engine)
     int64_t ahead = engine->now.wall - engine->now.mono;
 
     if (up.started_at && llabs(ahead - up.wall_ahead) > METRICS_MINUTE) {
-        /* It ends where the clock stood when it was set. */
+        /* It ends at the time at which the clock was set. */
         int r = store_put_uptime(engine->store, up.started_at, engine->now.mono + up.wall_ahead);
 
         if (r < 0)
@@ -442,7 +442,7 @@ int engine_capacity(struct engine *engine, const struct profile *profile,
     if (r < 0)
         return r;
     ran = spans_cover(&spans, from, now);
-    /* A few seconds say nothing about a rate. */
+    /* A few seconds are not enough for a rate. */
     if (ran < METRICS_MINUTE)
         ran = METRICS_MINUTE;
     metrics_from_bucket(&sum, ran, &m);

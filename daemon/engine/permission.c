@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The questions of agents that wait for somebody's answer. */
+/* Open questions of agents. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -89,7 +89,7 @@ int engine_answer_permission(struct engine *engine, const char *id, const char *
         return ENGINE_CONFLICT;
     if (!acp_question_option(question, option))
         return ENGINE_NO_OPTION;
-    /* A write, so that the answer holds or falls with its pass. */
+    /* A write, so that the answer depends on the commit of its pass. */
     r = store_update_profile(engine->store, attempt->profile->id, -1, engine->now.wall);
     if (r < 0)
         return r;

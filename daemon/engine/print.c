@@ -3,7 +3,7 @@
 #include "common/json_out.h"
 #include "engine/state.h"
 
-/* 0 prints null: the profile's value holds. */
+/* 0 prints null: the profile's value applies. */
 static void print_override(struct buf *out, const char *name, double value)
 {
     if (value > 0)

@@ -36,7 +36,7 @@ struct profile *engine_find_profile(const struct engine *engine, const char *nam
     return profile && engine_is_visible(profile) ? profile : NULL;
 }
 
-/* Whether nothing is left of it: no task, no attempt and no history. 1: so it is. */
+/* Whether nothing is left of it: no task, no attempt and no history. 1: nothing. */
 static int is_spent(struct engine *engine, const struct profile *profile)
 {
     int r;
@@ -76,7 +76,7 @@ int engine_set_active(struct engine *engine, struct profile *profile, bool is_ac
         return 0;
     profile->staged.is_active = is_active;
     profile_touch(profile);
-    /* Whoever lets it go on wants it to try at once. */
+    /* A user who resumes it wants it to try at once. */
     if (is_active)
         profile_stage_cooldown(profile)->until = 0;
     /* The row is written by engine_plan; the transaction is opened here, so that this reply, too,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The start: what an acpd before this one left behind. */
+/* The start: recovers what the previous acpd left behind. */
 #include "common/log.h"
 #include "engine/metrics.h"
 #include "engine/queue.h"

@@ -112,7 +112,7 @@ static int forget_unused(struct engine *engine, char *const *configured)
     return 0;
 }
 
-/* What of it can fail, before anything of it is in force. */
+/* The part that can fail, before anything takes effect. */
 static int stage_profiles(struct engine *engine)
 {
     struct settings *staged = &engine->staged.settings;
@@ -213,7 +213,7 @@ void reload_commit(struct engine *engine)
         return;
     idle_agents_dismiss(engine); /* they may be others now */
     engine->next_health_check = 0;
-    engine->has_more_work = true; /* there may be room for what waits */
+    engine->has_more_work = true; /* there may be free slots for waiting tasks */
     engine->profiles = NULL;
     engine->profile_count = 0;
     for (size_t i = 0; i < settings->profile_count; i++) {

@@ -37,8 +37,8 @@ static void remove_logs(const struct engine *engine, const struct task *task)
         rmdir(folder); /* refused while it has other tasks' logs */
 }
 
-/* The tasks whose processes are still being ended; they go when those are gone. The caller frees
- * the array. */
+/* The tasks whose processes are still being stopped; they are removed later. The caller frees the
+ * array. */
 static int64_t *ending_tasks(const struct engine *engine, size_t *ret_count)
 {
     int64_t *ids = NULL;
@@ -73,7 +73,7 @@ static int remove_some(struct engine *engine)
     };
     int r;
 
-    /* Whoever waits for a task that failed must hear of it first. */
+    /* Tasks that depend on a failed one must be processed first. */
     if (engine->has_releases || !(age_counts || excess > 0))
         return 0;
     spared = ending_tasks(engine, &pruning.spared_count);

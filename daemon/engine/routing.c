@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where a task goes, and the words for it. */
+/* Chooses a profile for a task, and words the reason. */
 #include "common/alloc.h"
 #include "common/json_out.h"
 #include "engine/room.h"

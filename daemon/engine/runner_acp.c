@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Attempts by agents: the prompt, what the end of a turn means for the task, and agents that are
- * kept for another one. */
+/* Attempts by agents: the prompt, the meaning of a turn's end for the task, and idle agents. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -85,8 +84,8 @@ static void set_all(struct json_object *settings, struct json_object *options)
     json_object_object_foreach(options, name, value) set(settings, name, value);
 }
 
-/* What the session is set to: by the profile, and over that by the task. The model comes first,
- * since what else there is to choose may depend on it. */
+/* The settings of the session: the profile's, overridden by the task's. The model comes first,
+ * because other choices may depend on it. */
 static struct json_object *make_settings(const struct runner_config *runner,
                                          struct json_object *task)
 {
@@ -173,7 +172,7 @@ static void print_login(const struct attempt *attempt, const struct acp_end *end
                               end->run ? end->run->stderr_lines : NULL, out);
 }
 
-/* The agent told of an error, as an answer or otherwise. */
+/* The agent reported an error, as an answer or otherwise. */
 static void judge_failure(struct attempt *attempt, const struct acp_end *end)
 {
     CLEANUP(buf_deinit) struct buf message = {0};

@@ -32,7 +32,7 @@ static char *make_token(void)
     return buf_take(&token);
 }
 
-/* A worker has asked for tasks of the profile. */
+/* A worker has tried to claim tasks of the profile. */
 static void note_worker(const struct engine *engine, struct profile *profile)
 {
     profile->last_claim = engine->now.mono;
@@ -182,7 +182,7 @@ void engine_release_claim(struct engine *engine, int64_t id, const char *token)
     engine->has_more_work = true;
 }
 
-/* A worker that lives on keeps its task: at least its full lease again. */
+/* A worker that continues keeps its task: its full lease starts again. */
 static void adopt(struct engine *engine, struct store_leased *leased)
 {
     struct profile *profile = roster_find_id(&engine->roster, leased->task.profile_id);
@@ -221,7 +221,7 @@ int lease_adopt_all(struct engine *engine)
     return r < 0 ? r : 0;
 }
 
-/* Its worker learns of it with its next word. */
+/* Its worker learns of it with its next call. */
 static void stop(struct attempt *attempt)
 {
     if (attempt->state != ATTEMPT_RUNNING)

@@ -25,7 +25,7 @@ static void note_for_cooldown(const struct attempt *attempt)
                   config->cooldown_max_ms);
 }
 
-/* What an attempt has used up counts, though its task was taken away from it before it told. */
+/* The usage of an attempt counts even if its task was taken away before it was reported. */
 static int report_late(struct attempt *attempt)
 {
     const struct store_attempt late = {
@@ -112,7 +112,7 @@ int64_t overdue_deadline(const struct engine *engine)
     return top ? top->key : INT64_MAX;
 }
 
-/* That a log has grown is told at most every LOG_EVENT_MS. */
+/* Growth of a log is reported at most every LOG_EVENT_MS. */
 static void tell_growth(struct attempt *attempt)
 {
     struct engine *engine = attempt->engine;

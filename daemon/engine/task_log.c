@@ -13,7 +13,7 @@
 
 char *task_log_path(const struct engine *engine, int64_t task_id, int64_t attempt)
 {
-    /* At most some thousand files a folder. */
+    /* At most a few thousand files per folder. */
     return xasprintf("%s/%lld/%lld-%lld.jsonl", engine->log_folder, (long long)(task_id / 1000),
                      (long long)task_id, (long long)attempt);
 }
@@ -70,7 +70,7 @@ int engine_print_log(const struct engine *engine, int64_t task_id, int64_t attem
     int64_t next;
     ssize_t n = 0;
 
-    /* No log yet, or no longer, is an empty one. */
+    /* A missing log is an empty one. */
     if (fd < 0 && errno != ENOENT)
         return -errno;
     if (fd >= 0) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What users do with tasks: assign, change, cancel, retry, and ask why one waits. */
+/* Operations of users on tasks: assign, change, cancel, retry, and why one is waiting. */
 #include <errno.h>
 #include <math.h>
 
@@ -56,7 +56,7 @@ int engine_may_handle(struct engine *engine, pid_t keeper, int64_t id, bool *ret
     return r < 0 ? r : 0;
 }
 
-/* A task that is about to be changed, and its profile. */
+/* A task to be changed, and its profile. */
 static int take(struct engine *engine, int64_t id, struct task *ret_task,
                 struct profile **ret_profile)
 {
@@ -86,7 +86,7 @@ int engine_update(struct engine *engine, int64_t id, const struct engine_update 
     return queue_update(engine, profile, ret_task, update);
 }
 
-/* Its processes are told after the commit. */
+/* Its processes are stopped after the commit. */
 static int cancel_running(struct engine *engine, struct profile *profile, struct task *task,
                           const char *message)
 {
@@ -136,7 +136,7 @@ int engine_retry(struct engine *engine, int64_t id, struct task *ret_task)
         return ENGINE_CONFLICT;
     if (profile->is_removed)
         return ENGINE_REMOVED;
-    /* Never two at a time: what a cancel left behind must be gone first. */
+    /* Never two at a time: the processes of the cancelled attempt must be gone first. */
     if (attempt_is_left(engine, id))
         return ENGINE_ENDING;
     r = store_unmet_dependency(engine->store, id, &blocker_id, &blocker);
@@ -170,14 +170,14 @@ static int position_of(struct engine *engine, const struct profile *profile,
     return 0;
 }
 
-/* Whether a worker could claim, and none does. */
+/* Whether it waits for a worker to claim it. */
 static bool lacks_worker(const struct engine *engine, const struct profile *profile)
 {
     return profile->config.runner.type == RUNNER_WORKER && profile_free_slots(profile) > 0 &&
            !cooldown_blocks(profile_cooldown(profile), engine->now.mono);
 }
 
-/* In the order in which they are asked for. */
+/* In the order in which they are checked. */
 enum reason {
     REASON_DEPENDENCY,
     REASON_SCHEDULED,
@@ -233,7 +233,7 @@ static int64_t eta_of(const struct engine *engine, struct profile *profile, cons
         return 0;
     if (profile->window.count)
         return now + (int64_t)ceil(1000 * forecast_wait(profile, position, engine->now.mono));
-    /* Nothing is known yet but that it cannot be before the end of a cooldown. */
+    /* Without data: not before the end of a cooldown. */
     cooldown_left = profile_cooldown(profile)->until - engine->now.mono;
     return cooldown_left > 0 ? now + cooldown_left : 0;
 }

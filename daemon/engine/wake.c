@@ -5,7 +5,7 @@
 #include "common/log.h"
 #include "engine/queue.h"
 
-/* What one pass does at most, so that no one waits long for its reply. */
+/* The limit per pass, so that no reply is delayed for long. */
 #define WAKES_PER_PASS 500
 
 /* A wall clock may be set while acpd sleeps: with tasks scheduled, look at it this often. */
