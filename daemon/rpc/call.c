@@ -61,7 +61,7 @@ void call_end(struct rpc_call *call)
     if (call->is_delayed) {
         connection->waiting--;
         connection->is_blocked &= !call->blocks_next;
-        connection_wake(connection); /* it may have waited for this to be closed */
+        connection_wake(connection); /* it may have waited for this before closing */
     }
     if (batch)
         batch->open--;

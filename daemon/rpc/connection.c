@@ -19,7 +19,7 @@ enum role connection_role(const struct rpc_server *server, uid_t uid)
                                       : ROLE_NONE;
 }
 
-/* The client has heard of what was handed over by replies up to here. */
+/* The client has received what the replies up to here hand over. */
 static void forget_heard(struct connection *connection)
 {
     list_for_each_safe (link, &connection->unheard) {
@@ -46,7 +46,7 @@ static void drop_waiting(struct connection *connection)
     }
 }
 
-/* Nobody will hear of them. */
+/* The client will not receive them. */
 static void drop_calls(struct connection *connection)
 {
     forget_heard(connection);

@@ -63,7 +63,7 @@ bool dispatch_admit(const struct rpc_server *server, struct rpc_call *call)
     return false;
 }
 
-/* Whether the task descends from that whose process asks; if not, the call's error is set. */
+/* Whether the task descends from the task of the calling process; if not, sets the call's error. */
 static bool is_own(struct rpc_call *call)
 {
     int64_t id = json_object_get_int64(json_get(call->params, "id"));
@@ -78,7 +78,7 @@ static bool is_own(struct rpc_call *call)
     return may;
 }
 
-/* Takes the parameters, by name; if they are not good, the call's error is set. */
+/* Reads the parameters, by name; if they are invalid, sets the call's error. */
 static bool check_params(struct rpc_call *call, struct json_object *params)
 {
     const struct param *declared = call->method->params;
@@ -96,8 +96,8 @@ static bool check_params(struct rpc_call *call, struct json_object *params)
     return !(call->method->is_for_own && call->peer->is_descendant) || is_own(call);
 }
 
-/* Whether it is the acp-gateway that came with this acpd, as far as the kernel lets us see: what
- * another user runs is told by its name alone. */
+/* Whether the peer is the acp-gateway installed with this acpd; another user's process is only
+ * compared by name. */
 static bool is_gateway(struct rpc_peer *peer)
 {
     CLEANUP(freep) char *path = NULL;
@@ -110,8 +110,7 @@ static bool is_gateway(struct rpc_peer *peer)
     return peer->program == PEER_GATEWAY;
 }
 
-/* On whose behalf the caller calls: a member beside the method, which a gateway sets. Nobody else
- * is believed. */
+/* On whose behalf the call is made: a member next to the method, accepted from the gateway only. */
 static bool read_actor(struct rpc_call *call, struct json_object *request)
 {
     struct json_object *actor = json_get(request, "actor");
@@ -142,7 +141,7 @@ static const char *find_fault(struct json_object *request, bool good_id)
     return NULL;
 }
 
-/* Finds the method and checks what it is given. False: the call's error is set. */
+/* Finds the method and checks the parameters. False: the call's error is set. */
 static bool prepare(struct rpc_call *call, struct json_object *request)
 {
     const struct rpc_server *server = call->connection->server;

@@ -157,7 +157,7 @@ static void print_gauges(struct buf *text, const struct engine *engine)
     }
 }
 
-/* Of finished tasks there is a counter: they are not kept for ever. */
+/* Finished tasks have a counter, because they are removed at some point. */
 static void print_tasks(struct buf *text, const struct engine *engine)
 {
     static const enum task_status statuses[] = {TASK_QUEUED, TASK_SCHEDULED, TASK_BLOCKED,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What handlers end with, and how they read their parameters. */
+/* Results and errors of handlers, and access to their parameters. */
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* All the methods, and what they say of themselves. */
+/* All methods, and rpc.discover. */
 #include <string.h>
 
 #include "common/json_out.h"

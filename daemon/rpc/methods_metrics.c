@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The past in figures, and what follows from them. */
+/* Metrics over time, and capacity. */
 #include <math.h>
 
 #include "common/json_out.h"
@@ -21,7 +21,7 @@
 
 static const struct param no_params[] = {END};
 
-/* NULL: of all together. False: there is no profile of this name. */
+/* NULL: all together. False: unknown profile. */
 static bool get_optional_profile(struct rpc_call *call, struct profile **ret_profile)
 {
     struct profile *profile = NULL;
@@ -35,7 +35,7 @@ static bool get_optional_profile(struct rpc_call *call, struct profile **ret_pro
     return true;
 }
 
-/* null where nothing was measured. */
+/* null without measurements. */
 static void print_measured(struct buf *out, const char *name, bool is_measured, double number)
 {
     if (is_measured)

@@ -333,7 +333,7 @@ static enum rpc_outcome submit_task(struct rpc_call *call)
     admission_from_json(json_get(call->params, "task"), &task, &admission);
     admission.keeper = call->peer->keeper;
     if (task.key) {
-        /* The first task of the key stands, wherever the router would send it now. */
+        /* The first task with the key counts, wherever the router would send it now. */
         CLEANUP(task_deinit) struct task first = {0};
 
         r = engine_get_task_by_key(call->engine, task.key, &first);

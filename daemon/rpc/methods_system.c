@@ -27,7 +27,7 @@ static void add_reason(struct buf *reasons, const char *format, ...)
     json_out_text(reasons, NULL, reason);
 }
 
-/* What is wrong with acpd itself. */
+/* Problems of acpd itself. */
 static enum profile_health judge_daemon(const struct engine *engine, struct buf *reasons)
 {
     enum profile_health health = HEALTH_HEALTHY;

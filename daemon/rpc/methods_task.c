@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What can be done with a task once it is there. */
+/* Operations on existing tasks. */
 #include <errno.h>
 #include <string.h>
 
@@ -110,7 +110,7 @@ static enum rpc_outcome list_tasks(struct rpc_call *call)
     return RPC_REPLY;
 }
 
-/* Words an engine's outcome for a task that was to be changed; prints the task when it was. */
+/* Replies with the engine's outcome of a change: the task, or an error. */
 static enum rpc_outcome changed(struct rpc_call *call, int r, int64_t id, const struct task *task,
                                 const char *wish)
 {

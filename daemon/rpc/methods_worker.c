@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Workers: claiming tasks, and what becomes of them. */
+/* Workers: claiming and finishing tasks. */
 #include <stdio.h>
 #include <string.h>
 
@@ -151,7 +151,7 @@ static enum rpc_outcome claim_task(struct rpc_call *call)
     return RPC_REPLY;
 }
 
-/* Words the outcome of what the owner of a lease wished. */
+/* Replies with the outcome of a call with a lease. */
 static enum rpc_outcome refused(struct rpc_call *call, int r, int64_t id)
 {
     if (r < 0)
@@ -236,7 +236,7 @@ static const struct param fail_params[] = {
     END,
 };
 
-/* Nothing that a worker says of its failure is a reason to refuse the failure. */
+/* A failure is never rejected because of its message. */
 static char *message_of(struct json_object *error)
 {
     static const char mark[] = " … (cut)";

@@ -264,7 +264,7 @@ bool param_from_array(const struct param *params, struct json_object *array,
          p->type != PARAM_END && i < json_object_array_length(array); p++, i++) {
         struct json_object *value = json_object_array_get_idx(array, i);
 
-        /* null holds a place and says nothing. */
+        /* null is a placeholder. */
         if (value)
             json_object_object_add(object, p->name, json_object_get(value));
     }

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Which connections have something to do: requests to be handled, replies to be printed. */
+/* The connections with work to do: requests to handle, replies to print. */
 #include "rpc/connection.h"
 
-/* Who was idle may take so much before those who kept on asking: more than a call that costs
- * little. */
+/* The credit of an idle connection over busy ones: more than the cost of a small call. */
 #define CREDIT_US 50000
 
 void connection_touch(struct connection *connection)

@@ -133,7 +133,7 @@ void rpc_server_free(struct rpc_server *server)
     free(server);
 }
 
-/* Those that have had their share of the last pass. */
+/* Those that used up their share of the last pass. */
 static void begin_pass(struct rpc_server *server)
 {
     server->pass = engine_pass(server->engine);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The past in figures, and what follows from them. */
+/* Metrics over time, and capacity. */
 #include "core/anomaly.h"
 #include "rpc/shapes.h"
 

@@ -27,7 +27,7 @@ void subscription_start(struct connection *connection, const int64_t *profiles, 
     subscription->profile_count = count;
     subscription->is_announced = false;
     subscription->next = after >= 0 ? after + 1 : events->next;
-    /* What was before is no fault of the reader's. */
+    /* Earlier events do not count against the reader. */
     subscription->has_gap = subscription->next < events->first || subscription->next > events->next;
     list_append(&connection->server->subscribers, &subscription->link);
 }

@@ -57,7 +57,7 @@ static void close_at_end(struct connection *connection)
     connection_touch(connection);
 }
 
-/* Whether it may go on in this turn; if not, why not decides when it goes on. */
+/* Whether it may continue in this turn; otherwise the reason decides when it continues. */
 static bool has_turn(struct connection *connection)
 {
     const struct settings *settings = engine_settings(connection->server->engine);
