@@ -29,7 +29,7 @@
 
 /* One turn at a time. */
 static struct {
-    char *id; /* of the open prompt, as JSON; NULL: there is none */
+    char *id; /* of the open prompt, as JSON; NULL: none */
     char *prompt;
     int step, steps;
     bool is_asking, was_cancelled;
@@ -299,7 +299,7 @@ static void take(const char *line, size_t len)
     send();
 }
 
-/* Whether there is work to be done when the step's time has come. */
+/* Whether there is work to do when the next step is due. */
 static bool is_working(void)
 {
     bool stalls = turn.id && turn.step >= 2 && is_told("demo:stall");

@@ -60,7 +60,7 @@ static void handle_signals(struct loop *loop)
         char *error = NULL;
         int r = engine_reload(loop->engine, &error);
 
-        /* A storage that fails is asked again by the pass after; see commit(). */
+        /* Failing storage is retried by a later pass; see commit(). */
         loop->reload_requested = false;
         loop->is_reloading = r == 0 || !error;
         if (r < 0 && !loop->storage_is_failing)
@@ -74,7 +74,7 @@ static void handle_signals(struct loop *loop)
     }
 }
 
-/* 2. Free slots are given to waiting tasks, and to those who wait for tasks. */
+/* 2. Give free slots to waiting tasks, and tasks to waiting claims. */
 static int plan(struct loop *loop)
 {
     int r = engine_plan(loop->engine);
@@ -145,7 +145,7 @@ void loop_pass(struct loop *loop, bool may_block)
     }
     if (!engine_is_in_doubt(loop->engine)) {
         rpc_release(loop->server);   /* 4. staged replies leave */
-        engine_launch(loop->engine); /* 5. only what is committed is started or stopped */
+        engine_launch(loop->engine); /* 5. start and stop only what is committed */
     }
     rpc_reap(loop->server); /* 6. bury the dead */
     engine_note_busy(loop->engine, clock_mono_us() - loop->woke_us);

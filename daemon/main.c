@@ -49,7 +49,7 @@ static const char usage[] =
 struct options {
     char *config, *socket, *state_dir;
     bool config_is_default, socket_is_default, check;
-    const char *command, *file; /* NULL: none, the daemon is to run */
+    const char *command, *file; /* NULL: none, run the daemon */
 };
 
 static void options_deinit(struct options *options)
@@ -59,7 +59,7 @@ static void options_deinit(struct options *options)
     free(options->state_dir);
 }
 
-/* Whoever started acpd may have closed some; no descriptor of its own may take their place. */
+/* Opens closed standard streams, so that no other descriptor takes their place. */
 static void occupy_standard_streams(void)
 {
     int fd;
@@ -71,7 +71,7 @@ static void occupy_standard_streams(void)
         close(fd);
 }
 
-/* What reload needs again. */
+/* Kept for a reload. */
 static struct {
     const struct options *options;
     const char *demo_path;
@@ -145,7 +145,7 @@ static void parse_options(int argc, char **argv, struct options *options)
     if (!options->socket)
         options->socket = path_default_socket();
     else if (options->socket[0] != '/')
-        make_absolute(&options->socket); /* children are told it, and may run elsewhere */
+        make_absolute(&options->socket); /* passed to children, which may run in another folder */
     if (!options->state_dir)
         options->state_dir = path_default_state();
     options->config_is_default = !options->config;
@@ -153,7 +153,7 @@ static void parse_options(int argc, char **argv, struct options *options)
         options->config = path_default_config();
 }
 
-/* The configuration's file; NULL, the built-in one, while there is none in the default place. */
+/* The configuration file; NULL: the built-in configuration, if the default file does not exist. */
 static const char *config_path(const struct options *options)
 {
     if (options->config_is_default && access(options->config, F_OK) < 0 && errno == ENOENT)
@@ -161,7 +161,7 @@ static const char *config_path(const struct options *options)
     return options->config;
 }
 
-/* The socket that a service manager listens on, if there is one: it decides where. */
+/* The socket passed by a service manager, if any; it takes precedence. */
 static int adopt_socket(struct options *options, struct listener *ret_listener, char **ret_error)
 {
     char *path;
@@ -197,7 +197,7 @@ static bool prepare_folder(const struct options *options)
     return true;
 }
 
-/* The configuration, of which everything can be kept here. */
+/* Loads the configuration and checks that its limits can be enforced here. */
 static int load_settings(struct settings *settings, char **ret_error)
 {
     const char *path = config_path(source.options);
@@ -212,7 +212,7 @@ static int load_settings(struct settings *settings, char **ret_error)
     return r;
 }
 
-/* Which profiles cannot run as things are; the file is good all the same. */
+/* Warns about profiles that cannot run at the moment; the file is valid anyway. */
 static void tell_missing(const struct settings *settings, bool is_check)
 {
     for (size_t i = 0; i < settings->profile_count * ENGINE_NEED_COUNT; i++) {
@@ -240,7 +240,7 @@ static int reload(struct engine *engine, char **ret_error)
     return engine_configure(engine, &settings);
 }
 
-/* Makes the state directory and locks it: one daemon a database. */
+/* Creates the state directory and locks it: one daemon per database. */
 static int lock_state(const char *dir)
 {
     CLEANUP(freep) char *lock = xasprintf("%s/acpd.lock", dir);
@@ -264,7 +264,8 @@ static int lock_state(const char *dir)
     return r < 0 ? r : fd; /* held until acpd ends */
 }
 
-/* Room for every connection and every child's pipes; returns the limit that children get back. */
+/* Raises the limit of open files for connections and pipes; returns the limit to restore for
+ * children. */
 static rlim_t raise_file_limit(void)
 {
     struct rlimit limit;
@@ -303,7 +304,7 @@ static char *database_path(const struct options *options)
     return xasprintf("%s/acpd.db", options->state_dir);
 }
 
-/* Opens the database and makes the profiles; then recovers what ran. */
+/* Opens the database, creates the profiles and recovers running attempts. */
 static int open_engine(const struct options *options, struct settings *settings,
                        struct store **ret_store, struct engine **ret_engine)
 {
@@ -345,7 +346,7 @@ static bool is_configured(const struct settings *settings, const char *program)
     return false;
 }
 
-/* What of the known agents is there and no profile runs: `say` takes one line. */
+/* Reports known agents on PATH that no profile runs; `say` gets one line. */
 static void tell_agents(const struct settings *settings, void (*say)(const char *line))
 {
     for (const struct known_agent *agent = known_agents; agent->program; agent++) {
@@ -360,7 +361,7 @@ static void tell_agents(const struct settings *settings, void (*say)(const char 
     }
 }
 
-/* What a limit means depends on what acpd was given. */
+/* The meaning of a limit depends on acpd's control group. */
 static void tell_limits(const struct settings *settings)
 {
     for (size_t i = 0; i < settings->profile_count; i++)
@@ -442,7 +443,7 @@ out:
     return status;
 }
 
-/* The configuration is good; the database, where there is one, is looked at too. */
+/* The configuration is valid; checks the database too, if there is one. */
 static int check(const struct options *options, const struct settings *settings)
 {
     CLEANUP(freep) char *database = database_path(options), *info = NULL, *error = NULL;
@@ -462,7 +463,7 @@ static int check(const struct options *options, const struct settings *settings)
     return EXIT_SUCCESS;
 }
 
-/* What makes a new file of the database. */
+/* Commands that create a new file from the database. */
 static int copy(const struct options *options,
                 int (*make)(const char *path, const char *to, char **ret_info, char **ret_error))
 {

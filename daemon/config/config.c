@@ -14,12 +14,12 @@
 
 #define FILE_MAX (16 * 1024 * 1024)
 
-/* Below these no program could be started. */
+/* Below these, no program could start. */
 #define LIMIT_MEMORY_MIN (16 * 1024 * 1024)
 #define LIMIT_FILES_MIN  32
 
-/* Sets every member that has a row; goes into objects whose members have one. `path` is "" or ends
- * with a dot. */
+/* Sets every member that has a row; descends into objects whose members have one. `path` is "" or
+ * ends with a dot. */
 static int set_members(const struct config_place *place, struct json_object *object,
                        const char *path)
 {

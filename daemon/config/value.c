@@ -198,7 +198,7 @@ static bool is_strings(struct json_object *array)
     return true;
 }
 
-/* An object of strings as the protocol has it: [{name, value}]. NULL: it is none. */
+/* An object of strings as the protocol has it: [{name, value}]. NULL: invalid. */
 static struct json_object *pairs_of(struct json_object *object)
 {
     CLEANUP(json_putp) struct json_object *list = json_object_new_array();
@@ -232,7 +232,7 @@ static bool has_only(struct json_object *object, const char *const *keys)
 }
 
 /* A server in the protocol's form, {name, command, args, env} or {type, name, url, headers}; NULL:
- * it cannot be one. */
+ * invalid. */
 static struct json_object *server_of(struct json_object *value)
 {
     static const char *const local[] = {"name", "type", "command", "args", "env", NULL};

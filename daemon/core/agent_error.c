@@ -48,7 +48,7 @@ static const struct {
 /* Too common to decide by themselves, wherever they stand. */
 enum where { ANYWHERE, ALONE /* the whole text */, ABOUT_LOGIN };
 
-/* The first row that is found decides. */
+/* The first match decides. */
 static const struct {
     const char *words;
     enum error_class class;
@@ -183,9 +183,9 @@ static bool ends_with_any(const char *text, const char *end, const char *const *
     return false;
 }
 
-/* Whether the three digits at `at` are told as a status: by a word before them that means nothing
- * else, or by one that may, with nothing behind them but their phrase; or they begin the text,
- * before that phrase or the provider's answer. */
+/* Whether the three digits at `at` are given as a status: after a word that can only mean that, or
+ * after an ambiguous word and followed only by their phrase; or at the start of the text, before
+ * that phrase or the provider's answer. */
 static bool is_told_as_status(const char *text, const char *at, const char *reason)
 {
     static const char *const surely[] = {"http",       "http/1.1",  "http/2",
@@ -221,7 +221,7 @@ static enum error_class of_told_status(const char *text)
     return ERROR_NONE;
 }
 
-/* A provider's name among the words, where it is no word of a language. */
+/* A provider's error name in the text, unless it is an ordinary word. */
 static enum error_class of_told_name(const char *text)
 {
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)

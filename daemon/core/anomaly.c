@@ -21,16 +21,16 @@ static const struct row {
     double variance_min; /* of a sample */
     double distance_min; /* of a limit from the mean */
 } rows[] = {
-    /* Durations spread by factors, so their logarithms are charted: half as long again matters. */
+    /* Durations spread by factors, so their logarithms are charted: a factor of 1.5 matters. */
     [ANOMALY_DURATION] = {"attempts take", " s", 0.2, 100, 0, 0.4054651081081644 /* ln 1.5 */},
-    /* Two failures in a row are none too many, three are. */
+    /* Two failures in a row are acceptable, three are not. */
     [ANOMALY_FAILURES] = {"the failure rate is", " %", 0.1, 100, 0, 0.2},
     /* A Poisson process has its mean for variance; see variance_of(). */
     [ANOMALY_ARRIVALS] = {"the arrival rate is", " per minute", 0.1, 240, 1, 0},
 };
 
-/* West's incremental mean and variance ("Updating mean and variance estimates", 1979), the weight
- * of the new sample never falling below that of a moving average. */
+/* West's incremental mean and variance ("Updating mean and variance estimates", 1979), where the
+ * weight of a new sample never falls below that of a moving average. */
 static void learn(struct anomaly_chart *chart, double x, double memory)
 {
     double n = (double)chart->count, weight = 1 / (n < memory ? n : memory),
@@ -76,7 +76,7 @@ static double distance_of(const struct anomaly_chart *chart, enum anomaly_metric
     return distance > row->distance_min ? distance : row->distance_min;
 }
 
-/* The charted figure in the unit of users. */
+/* The charted value in users' units. */
 static double shown(enum anomaly_metric metric, double figure)
 {
     switch (metric) {
@@ -91,7 +91,7 @@ static double shown(enum anomaly_metric metric, double figure)
     return figure;
 }
 
-/* Three digits or so, and no exponent. */
+/* About three significant digits, without an exponent. */
 static int decimals(double figure)
 {
     return figure >= 100 || figure == 0 ? 0 : figure >= 10 ? 1 : figure >= 1 ? 2 : 3;

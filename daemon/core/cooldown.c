@@ -27,7 +27,7 @@ void cooldown_note(struct cooldown *cooldown, const struct cooldown_end *end, in
         return;
     }
     cooldown->task_id = end->task_id;
-    /* Attempts that ran together fail together: once is enough, and the longest wait counts. */
+    /* Attempts that ran together fail together: they count once, with the longest wait. */
     if (cooldown->length && end->started < cooldown->began) {
         int64_t asked = end->retry_after_ms < max ? end->retry_after_ms : max;
 

@@ -61,7 +61,7 @@ static void draw_together(struct estimate *const *estimates, size_t count)
         scatter += estimates[i]->scatter;
     }
     if (known < 2 || attempts <= known || scatter <= 0)
-        return; /* nobody to compare with, or nothing to tell chance by */
+        return; /* nothing to compare with, or no variance to estimate chance from */
     mean = sum / attempts;
     chance = scatter / (attempts - known);
     for (size_t i = 0; i < count; i++)

@@ -123,7 +123,7 @@ static int compare_steps(const void *left, const void *right)
     return (a->at > b->at) - (a->at < b->at);
 }
 
-/* The seconds for which nothing may start. */
+/* Seconds during which nothing may start. */
 static double cooldown_rest(const struct profile *profile, int64_t now)
 {
     int64_t until = profile_cooldown(profile)->until;
@@ -131,7 +131,7 @@ static double cooldown_rest(const struct profile *profile, int64_t now)
     return profile_cooldown(profile)->length && until > now ? (double)(until - now) / 1000 : 0;
 }
 
-/* A worker's slot is worth nothing while tasks wait that nobody claims. */
+/* A worker's slot does not count while tasks wait unclaimed. */
 static int64_t free_slots(const struct profile *profile)
 {
     if (profile->config.runner.type == RUNNER_WORKER && profile_count(profile, TASK_QUEUED) > 0)
@@ -163,7 +163,8 @@ static void add_free_slots(struct forecast *forecast, const struct profile *prof
         add_source(forecast, cooldown->length ? rest + forecast->average : rest, slots, slots);
 }
 
-/* When more run than may, as after the limit was lowered, the first ones to end make no room. */
+/* If more are running than allowed, as after the limit was lowered, the first ones to end free no
+ * slot. */
 static void add_runs(struct forecast *forecast, const struct profile *profile)
 {
     struct samples samples = sort_samples(&profile->window);
@@ -224,7 +225,7 @@ static void update(struct profile *profile, int64_t now)
     forecast->steps = xrealloc(forecast->steps, 2 * sources * sizeof(*forecast->steps));
     add_free_slots(forecast, profile);
     add_runs(forecast, profile);
-    if (!forecast->count) /* there is no slot; there may be one after an attempt's time */
+    if (!forecast->count) /* no slot; there may be one after the duration of an attempt */
         add_source(forecast, forecast->rest + forecast->average, 1, 1);
     sum_up(forecast);
 }

@@ -35,7 +35,7 @@ const char *profile_health_name(enum profile_health health)
     return profile_health_names[health];
 }
 
-/* A duration in the unit that a person would use. */
+/* A duration in a unit that suits people. */
 static const char *words_of(int64_t ms, char text[32])
 {
     double seconds = (double)ms / 1000;
@@ -167,11 +167,11 @@ void profile_update_health(struct profile *profile, const struct health_limits *
         profile->probes_since = -1;
     else if (profile->probes_since < 0)
         profile->probes_since = now;
-    /* The router sends it nothing while others are well, so it cannot recover by itself. Only the
-     * router takes it for better: it still gets one attempt at a time. */
+    /* The router sends it nothing while others are healthy, so it cannot recover by itself. Only
+     * the router treats it as better: it still runs one attempt at a time. */
     if (profile->health == HEALTH_UNHEALTHY && !profile->seen.missing[0] &&
         !profile_has_probe(profile) && now - profile->last_end >= limits->lapse_ms)
         profile->health = HEALTH_DEGRADED;
-    /* Whatever else there is, this is why nothing runs. */
+    /* Takes precedence: this is why nothing runs. */
     sign_cooldown(profile, limits, profile->health_reason);
 }

@@ -64,7 +64,7 @@ int64_t profile_slots(const struct profile *profile)
     return profile->probes_since >= 0 ? 1 : slots_by_config(profile);
 }
 
-/* The runs stand in the order in which they began. */
+/* The runs are in the order in which they started. */
 bool profile_has_probe(const struct profile *profile)
 {
     return !list_is_empty(&profile->running) &&
@@ -78,7 +78,7 @@ int64_t profile_free_slots(const struct profile *profile)
 
     if (used >= slots)
         return 0;
-    /* What ran before it became unhealthy does not stand in the way of a probe. */
+    /* Attempts started before it became unhealthy do not prevent a probe. */
     return profile->probes_since < 0 ? slots - used : !profile_has_probe(profile);
 }
 

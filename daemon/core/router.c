@@ -13,7 +13,7 @@
 #define PRIOR_SUCCESSES 4.0
 #define PRIOR_FAILURES  1.0
 
-/* After so many younger attempts, one weighs half. */
+/* An attempt's weight halves after so many later ones. */
 #define HISTORY_HALF_LIFE  20.0
 #define HISTORY_WEIGHT_MIN 1e-6
 
@@ -25,7 +25,7 @@
 #define LOAD_SHARPNESS 6.0
 #define LOAD_LEVEL     0.1
 
-/* The bound of the setting `priority`. */
+/* The upper bound of the setting `priority`. */
 #define PRIORITY_BEST 10.0
 
 /* What the terms are worked out from: the candidate, the task, and the least that any of those need
@@ -186,7 +186,7 @@ static void score(struct router_candidate *candidate, const struct judgement *ju
     }
 }
 
-/* What each of those that fit would need. */
+/* Computes W and D of the profiles that fit. */
 static void measure(struct router_candidate *candidates, size_t count,
                     const struct router_request *request)
 {
@@ -208,8 +208,8 @@ static void measure(struct router_candidate *candidates, size_t count,
     estimate_compare(estimates, fit);
 }
 
-/* What is best is found among those that come first by health: an idle profile that is to have
- * nothing is no measure for the others. */
+/* T* and D* are taken from the profiles with the best health: an idle profile that gets nothing is
+ * no reference for the others. */
 static void find_best(struct judgement *judgement, const struct router_candidate *candidates,
                       size_t count)
 {
