@@ -5,7 +5,7 @@
 
 #define POLYNOMIAL 0x82f63b78u /* reflected */
 
-/* A byte at a time, by a table that is made when it is first needed. */
+/* One byte at a time, with a table built on first use. */
 static uint32_t by_table(uint32_t crc, const unsigned char *data, size_t len)
 {
     static uint32_t table[256];

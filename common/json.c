@@ -65,10 +65,10 @@ static bool is_in_range(const char *text, size_t len, bool is_integer)
     return errno != ERANGE;
 }
 
-/* How integers are looked at: those over 64 bits are wrong, or are to be hidden from json-c. */
+/* How to treat integers over 64 bits: as errors, or hidden from json-c. */
 enum integers { INTEGERS_OF_64_BITS, INTEGERS_OF_ANY_SIZE };
 
-/* Steps over the number at *at. NULL, or what is wrong with it. */
+/* Skips the number at *at. Returns NULL, or the error. */
 static const char *check_number(const char *text, size_t len, enum integers integers, size_t *at)
 {
     static const char malformed[] = "number expected";
@@ -246,7 +246,8 @@ static void hide_integers(char *text, size_t len)
     }
 }
 
-/* The UTF-16 code unit of the escape at the beginning of the text, 0 when it is none of a pair. */
+/* The UTF-16 code unit of the escape at the beginning of the text, 0 if it is not part of a pair.
+ */
 static unsigned surrogate(const char *text, size_t len)
 {
     char digits[5] = {0};
@@ -259,8 +260,7 @@ static unsigned surrogate(const char *text, size_t len)
     return unit >= 0xd800 && unit < 0xe000 ? unit : 0;
 }
 
-/* A string as it stands, but for halves of pairs, which many a reader refuses. Returns its length.
- */
+/* Copies a string, except lone surrogates, which many parsers reject. Returns its length. */
 static size_t add_string(struct buf *out, const char *text, size_t len)
 {
     size_t at = 1, width;

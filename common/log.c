@@ -42,7 +42,7 @@ void log_setup(const char *program, enum log_level level)
     log_to_journal = getenv("JOURNAL_STREAM") != NULL;
 }
 
-/* A message may quote what a stranger sent: it stays one line of text. */
+/* A message may quote untrusted input, so it is kept to one line of text. */
 static void make_printable(char *text, size_t len)
 {
     for (size_t i = 0; i < len;) {
@@ -82,8 +82,8 @@ void log_write(enum log_level level, const char *format, ...)
         len = sizeof(line) - 2;
     make_printable(line, len);
     line[len++] = '\n';
-    /* One write a line, so that lines of several processes never mix. A log that cannot be written
-     * must not stop the work. */
+    /* One write per line, so that lines of several processes never mix. A log that cannot be
+     * written must not stop the work. */
     if (write(STDERR_FILENO, line, len) < 0)
         return;
 }

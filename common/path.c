@@ -65,7 +65,7 @@ char *path_find_program(const char *program, const char *path, const char *cwd)
     return NULL;
 }
 
-/* From the program's folder on; an absolute path as it is. */
+/* Relative to the program's folder; an absolute path is unchanged. */
 static char *own_path(const char *path)
 {
     char self[4096];
@@ -137,14 +137,14 @@ char *path_default_config(void)
                           : user_path("XDG_CONFIG_HOME", ".config", "acpd/config.json");
 }
 
-/* Whoever has been told of a new folder finds it after a power cut. */
+/* A new folder survives a power cut. */
 static int sync_parent(const char *path)
 {
     CLEANUP(freep) char *above = xasprintf("%s/..", path);
     CLEANUP(closep) int fd = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (fd < 0)
-        return errno == EACCES ? 0 : -errno; /* one may write to what one may not read */
+        return errno == EACCES ? 0 : -errno; /* a file may be writable but not readable */
     return fsync(fd) == 0 || errno == EINVAL ? 0 : -errno; /* not every file system can */
 }
 

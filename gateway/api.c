@@ -36,7 +36,7 @@ static int reply_away(struct mg_connection *connection)
                       "acpd is not reachable; retrying");
 }
 
-/* An error of the daemon, as it worded it. */
+/* Passes on an error of the daemon. */
 static int reply_refused(struct mg_connection *connection, struct json_object *error)
 {
     int code = json_object_get_int(json_get(error, "code"));
@@ -96,8 +96,8 @@ static void type_params(struct json_object *document, void *data)
     route_type_params(document, typing->method, typing->params);
 }
 
-/* Adds the body to the parameters. False: it was answered. In both cases *ret_held bytes of it
- * count as in flight. */
+/* Adds the body to the parameters. False: the request was answered. In both cases *ret_held bytes
+ * of it count as in flight. */
 static bool take_body(struct mg_connection *connection, const struct token_holder *holder,
                       struct json_object *params, size_t *ret_held)
 {

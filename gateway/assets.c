@@ -26,7 +26,7 @@ struct assets {
     size_t count;
 };
 
-/* Addresses of the single page; "/tasks/" stands for those below it. */
+/* Paths of the single page; "/tasks/" includes those below it. */
 static const char *const pages[] = {"/profiles", "/profile-analytics", "/tasks", "/tasks/",
                                     "/permissions"};
 
@@ -188,7 +188,7 @@ static bool has_etag(const char *list, const char *etag)
     return list && (strcmp(list, "*") == 0 || strstr(list, etag));
 }
 
-/* Whether the list has gzip, and not with a weight of nought (RFC 9110, section 12.5.3). */
+/* Whether the list has gzip with a weight other than 0 (RFC 9110, section 12.5.3). */
 static bool takes_gzip(const char *accepted)
 {
     while (accepted && *accepted) {
@@ -210,7 +210,7 @@ static int reply_asset(struct mg_connection *connection, const struct assets *as
     CLEANUP(freep) char *packed_path = xasprintf("%s.gz", asset->path);
     const struct asset *packed = find(assets, packed_path), *sent = asset;
     const char *accepted = mg_get_header(connection, "Accept-Encoding");
-    /* Names below /assets/ hold a hash of the content; the others may change at any time. */
+    /* Names below /assets/ contain a hash of the content; other files may change at any time. */
     bool is_hashed = strncmp(asset->path, "/assets/", 8) == 0;
     char headers[256];
 

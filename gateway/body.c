@@ -25,14 +25,14 @@ static atomic_size_t in_flight;
 
 /* The body of the request that a thread serves. */
 static _Thread_local enum {
-    REST_NONE,   /* it has none, or it was read to its end */
-    REST_UNREAD, /* nobody has looked at it */
-    REST_CUT,    /* what follows cannot be told from it: the connection ends after the answer */
-    REST_LATE,   /* and its time is over: at once */
+    REST_NONE,   /* there is none, or it was read to its end */
+    REST_UNREAD, /* not read yet */
+    REST_CUT,    /* its end is unknown: the connection is closed after the answer */
+    REST_LATE,   /* its time is over: closed at once */
 } rest;
 
-/* A thread's time for reading. When it is over, signals end each wait that the thread is in: poll()
- * returns, and civetweb takes it for a broken connection. */
+/* A thread's time for reading. When it is over, signals interrupt each wait of the thread: poll()
+ * returns, and civetweb treats the connection as broken. */
 static _Thread_local struct deadline {
     struct list link; /* of strangers */
     timer_t timer;
@@ -41,7 +41,7 @@ static _Thread_local struct deadline {
     atomic_bool is_hurried; /* another one needs its thread */
 } deadline;
 
-/* Who waits for bytes of someone without a token, the longest first. */
+/* Threads that wait for bodies of clients without a valid token, longest wait first. */
 static struct {
     pthread_mutex_t lock;
     struct list waiting;
@@ -59,7 +59,7 @@ void body_setup(void)
     sigaction(KEPT_SIGNAL, &action, NULL);
 }
 
-/* Signals after `ms`, and then again and again: the first may come just before a wait. */
+/* Signals after `ms`, and then repeatedly: the first may arrive just before a wait. */
 static bool set_timer(timer_t timer, int64_t ms)
 {
     const struct itimerspec times = {
@@ -70,7 +70,7 @@ static bool set_timer(timer_t timer, int64_t ms)
     return timer_settime(timer, 0, &times, NULL) == 0;
 }
 
-/* One more of them; those that are too many, the longest first, have no time any more. */
+/* Adds one; if there are too many, the time of the longest waits is over. */
 static void join_strangers(void)
 {
     int excess;
@@ -124,7 +124,7 @@ static void deadline_stop(void)
     deadline.is_set = false;
 }
 
-/* Without a timer, of which a user may have only so many, there is no time at all. */
+/* Without a timer, whose number per user is limited, there is no time at all. */
 static bool is_over(void)
 {
     return !deadline.is_set || deadline.is_hurried || clock_mono_ms() >= deadline.at;
@@ -148,8 +148,8 @@ void body_distrust(void)
     rest = REST_CUT;
 }
 
-/* Whether all of it came: `n` is what the last reading said. civetweb says 0 of a silent sender,
- * too, but not within chunks. */
+/* Whether all of it arrived: `n` is the result of the last read. civetweb also returns 0 for a
+ * silent sender, except within chunks. */
 static bool is_whole(const struct mg_connection *connection, size_t len, int n)
 {
     long long length = mg_get_request_info(connection)->content_length; /* -1: in chunks */
@@ -196,7 +196,7 @@ int body_read(struct mg_connection *connection, bool is_stranger, struct buf *re
     return 0;
 }
 
-/* Reads up to `max` bytes and forgets them. Returns whether that was all. */
+/* Reads and discards up to `max` bytes. Returns whether that was all. */
 static bool drop(struct mg_connection *connection, size_t max, int64_t ms)
 {
     char dropped[8192];
@@ -214,7 +214,7 @@ static bool drop(struct mg_connection *connection, size_t max, int64_t ms)
 
 bool body_settle(struct mg_connection *connection)
 {
-    /* Who waits for a word before he sends it takes the answer for that word. */
+    /* A client that waits for "100 Continue" accepts the answer instead. */
     bool may_come = mg_get_request_info(connection)->content_length <= SKIP_MAX &&
                     !mg_get_header(connection, "Expect");
 
@@ -227,8 +227,8 @@ void body_end(struct mg_connection *connection)
 {
     if (rest == REST_NONE)
         return;
-    /* What is still unread at the close makes the kernel reset the connection, and the client may
-     * lose the answer by it. */
+    /* Unread bytes at the close make the kernel reset the connection, and the client may lose the
+     * answer. */
     if (rest != REST_LATE)
         drop(connection, BODY_MAX, LINGER_MS);
     mg_close_connection(connection);

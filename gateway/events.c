@@ -16,14 +16,14 @@
 
 #define STREAMS_MAX       64 /* each holds one of civetweb's threads */
 #define RING              1024
-#define HEARTBEAT_SECONDS 5           /* how long a browser that is gone holds one */
+#define HEARTBEAT_SECONDS 5           /* how long a disconnected browser occupies one */
 #define CHUNK_MAX         (64 * 1024) /* bytes of one write */
 #define RETRY_MS          1000        /* while the daemon is away */
 #define TICK_MS           200         /* how soon an end is noticed */
 #define LINE_MAX          (1024 * 1024)
 
 struct entry {
-    int64_t seq; /* the daemon's, 0: the gateway's own */
+    int64_t seq; /* the daemon's; 0: the gateway's own */
     char *text;  /* as it is sent */
 };
 
@@ -40,11 +40,11 @@ struct events {
     uint64_t first, next; /* positions; an entry stands at its position modulo RING */
     int64_t seen;         /* the last seq; 0: none yet */
     bool is_up;
-    bool has_tried; /* whether is_up has been found out yet */
+    bool has_tried; /* whether is_up is known yet */
     size_t streams;
 };
 
-/* Under the lock. Takes the text over. */
+/* Under the lock. Takes ownership of the text. */
 static void append(struct events *events, int64_t seq, char *text)
 {
     struct entry *entry = &events->ring[events->next % RING];
@@ -72,7 +72,7 @@ static void set_up(struct events *events, bool is_up)
     pthread_mutex_unlock(&events->lock);
 }
 
-/* An event notification; false: a line that is none, e.g. an error. */
+/* Handles an event notification; false: another line, e.g. an error. */
 static bool take_line(struct events *events, struct json_reader *json, const char *line, size_t len)
 {
     CLEANUP(json_putp) struct json_object *message = NULL;
@@ -102,7 +102,7 @@ static bool take_line(struct events *events, struct json_reader *json, const cha
     return true;
 }
 
-/* Reads until the daemon is gone or the gateway ends. */
+/* Reads until the daemon is gone or the gateway stops. */
 static void follow(struct events *events, int fd)
 {
     CLEANUP(buf_deinit) struct buf input = {0};
@@ -218,8 +218,8 @@ void events_free(struct events *events)
     free(events);
 }
 
-/* Under the lock. Who has the answer's head is told of everything from then on, so the head waits
- * for the subscription, or for the news that there is none. */
+/* Under the lock. A client with the answer's head gets everything from then on, so the head waits
+ * until the subscription exists or has failed. */
 static void await_subscription(struct events *events)
 {
     struct timespec until;
@@ -231,8 +231,8 @@ static void await_subscription(struct events *events)
             break;
 }
 
-/* Admits a stream: where it begins, and what it is told first. The first one ever starts the
- * reader. False: there are too many. */
+/* Admits a stream: its start, and its first events. The first one ever starts the reader. False:
+ * too many. */
 static bool enter(struct events *events, int64_t last_seen, uint64_t *ret_position,
                   struct buf *greeting)
 {
@@ -278,7 +278,7 @@ static bool is_over(const struct events *events, unsigned renewals)
     return events->is_stopping || events->renewals != renewals;
 }
 
-/* Waits for what comes behind the position and copies it; a heartbeat when nothing does. */
+/* Waits for events after the position and copies them; a heartbeat if there are none. */
 static void next_chunk(struct events *events, unsigned renewals, uint64_t *position,
                        struct buf *chunk)
 {
@@ -301,7 +301,7 @@ static void next_chunk(struct events *events, unsigned renewals, uint64_t *posit
         buf_add_text(chunk, ": still here\n\n");
 }
 
-/* What the browser saw last; 0: it says nothing, or nothing that is a number. */
+/* The last event that the browser saw; 0: missing or not a number. */
 static int64_t last_event_id(struct mg_connection *connection)
 {
     const char *given = mg_get_header(connection, "Last-Event-ID");

@@ -8,10 +8,10 @@
 
 #define ADDRESSES   256
 #define MINUTE      60000 /* ms */
-#define ADDRESS_MAX 10    /* wrong tokens a minute from one address */
+#define ADDRESS_MAX 10    /* wrong tokens per minute from one address */
 #define OVERALL_MAX 100   /* and from all of them */
 
-/* A minute and what was wrong in it. */
+/* A minute and its wrong tokens. */
 struct minute {
     int64_t since;
     int count;

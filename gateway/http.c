@@ -79,7 +79,7 @@ static bool is_head(struct mg_connection *connection)
     return verb && strcmp(verb, "HEAD") == 0;
 }
 
-/* RFC 9110, section 5.6.7; not strftime(), which speaks the locale's language. */
+/* RFC 9110, section 5.6.7; not strftime(), which uses the locale. */
 static void add_date(struct buf *answer)
 {
     static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
@@ -102,7 +102,7 @@ static void add_common(struct buf *answer, struct mg_connection *connection)
         buf_add_text(answer, tls_headers);
 }
 
-/* The only value of a header; NULL: none. *ret_count says how often it is there. */
+/* The value of a header; NULL: none. *ret_count is how often it occurs. */
 static const char *find_header(const struct mg_request_info *info, const char *name, int *ret_count)
 {
     const char *value = NULL;
@@ -207,9 +207,9 @@ int http_on_error(struct mg_connection *connection, int status, const char *mess
     return 0;
 }
 
-/* What civetweb lets pass: white space before a header's colon; and it stops, without a word, at
- * its 64th header and at a folded line, so that a header after it would go unseen. It replaces
- * colon and line end by NUL, and refuses requests that hold one. */
+/* Checks what civetweb accepts: white space before a header's colon. It also silently stops at the
+ * 64th header and at a folded line, so later headers would be missed. It replaces colon and line
+ * end by NUL, and rejects requests that contain one. */
 static const char *header_fault(const struct mg_request_info *info)
 {
     const char *end = "\r";
@@ -228,8 +228,8 @@ static const char *header_fault(const struct mg_request_info *info)
     return NULL;
 }
 
-/* How the body is delimited must be beyond doubt: two servers in a row that read it differently
- * would see different requests (request smuggling, RFC 9112 section 11.2). */
+/* The end of the body must be unambiguous: two servers that read it differently would see different
+ * requests (request smuggling, RFC 9112 section 11.2). */
 static const char *framing_fault(const struct mg_request_info *info)
 {
     static const char *const singles[] = {"Origin", "Sec-Fetch-Site", "Content-Type",
@@ -325,7 +325,7 @@ bool http_admit_write(struct mg_connection *connection)
     }
     if (type && is_media_type(type, "application/json"))
         return true;
-    /* What fetch() says of a string by itself, or of nothing at all. */
+    /* fetch()'s default for a string, or for no body. */
     if (is_own && (!type || is_media_type(type, "text/plain")))
         return true;
     http_error(connection, 415, RPC_INVALID_REQUEST, NULL, NULL,
@@ -351,7 +351,7 @@ bool http_admit(struct mg_connection *connection, const struct http_policy *poli
     return true;
 }
 
-/* Of "Bearer TOKEN"; NULL: there is none. */
+/* The token of "Bearer TOKEN"; NULL: none. */
 static const char *bearer(const char *authorization)
 {
     if (!authorization || strncasecmp(authorization, "Bearer ", 7) != 0)
@@ -386,7 +386,7 @@ bool http_authorize(struct mg_connection *connection, const struct http_policy *
     }
 }
 
-/* Refuses a body that was not read to its end. */
+/* Answers for a body that was not read to its end. */
 static void refuse_body(struct mg_connection *connection, enum body_outcome outcome)
 {
     static const char retry[] = "Retry-After: 1\r\n";

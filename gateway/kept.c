@@ -8,7 +8,7 @@
 
 /* The connection that a thread serves. */
 struct kept {
-    struct list link; /* of those that wait, the longest first */
+    struct list link; /* idle ones, the longest first */
     pthread_t thread;
     bool is_open, is_idle, is_told; /* told: to close */
 };
@@ -27,7 +27,8 @@ void kept_setup(int limit)
     all.limit = limit;
 }
 
-/* Those that were told and have not gone are told again: a signal may come just before a wait. */
+/* Threads that were signalled but have not ended are signalled again: a signal may arrive just
+ * before a wait. */
 static void tell(int count)
 {
     list_for_each (link, &all.idle) {
@@ -60,7 +61,7 @@ void kept_wait(void)
     pthread_mutex_unlock(&all.lock);
 }
 
-/* A signal that is under way arrives here, and interrupts nothing. */
+/* A pending signal arrives here and interrupts nothing. */
 static void meet_signal(void)
 {
     if (own.is_told)

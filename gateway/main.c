@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * acp-gateway: HTTP in, JSON-RPC out, and the dashboard's files. It keeps no state: it may be
- * stopped and started at any moment, and so may the daemon behind it.
+ * acp-gateway: HTTP in, JSON-RPC out, and the dashboard's files. It keeps no state: it can be
+ * stopped and started at any time, and so can the daemon.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -25,12 +25,12 @@
 #include "gateway/kept.h"
 #include "gateway/tls.h"
 
-/* A connection holds a thread, a silent one for REQUEST_TIMEOUT: five hundred of them must not
+/* A connection occupies a thread, a silent one for REQUEST_TIMEOUT: five hundred of them must not
  * keep a new client out. An idle thread costs 20 KB. */
 #define THREADS         600
-#define SPARE           100    /* threads that newcomers find: idle connections give way */
+#define SPARE           100    /* threads kept free for new connections by closing idle ones */
 #define REQUEST_TIMEOUT "3000" /* ms */
-#define STOP_MS         1700   /* what is in flight may take so long at the end */
+#define STOP_MS         1700   /* time for requests in flight at shutdown */
 
 static const char usage[] =
     "Usage: acp-gateway [OPTION]...\n"
@@ -214,7 +214,7 @@ static void on_closed(const struct mg_connection *connection UNUSED)
 
 static int on_log(const struct mg_connection *connection UNUSED, const char *message)
 {
-    /* A handshake that fails is its client's affair, and there may be many. */
+    /* Failed handshakes are the clients' problem, and there may be many. */
     if (strncmp(message, "sslize", 6) != 0 && strncmp(message, "SSL syscall", 11) != 0)
         log_warning("%s", message);
     return 1;
@@ -377,7 +377,7 @@ static int serve(struct gateway *gateway, const char *host, int port, const char
     return EXIT_SUCCESS;
 }
 
-/* The certificate and its key, if HTTPS was asked for. False: it cannot be had, and was logged. */
+/* Loads the certificate and its key, if HTTPS is configured. False: failed and logged. */
 static bool open_tls(const struct options *options, int *ret_fd)
 {
     CLEANUP(freep) char *error = NULL;

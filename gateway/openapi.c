@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The API's document (OpenAPI 3.1), printed from the routes and the daemon's declarations. */
+/* The OpenAPI 3.1 document, printed from the routes and the daemon's declarations. */
 #include <stdio.h>
 #include <string.h>
 
@@ -74,7 +74,7 @@ static void print_content(const char *type, const char *schema, struct buf *out)
     end_content(out);
 }
 
-/* What a route returns: the method's result, or what the gateway makes of it. */
+/* The result of a route: the method's, or what the gateway makes of it. */
 static void print_result(const struct route *route, struct json_object *method, struct buf *out)
 {
     switch (route->format) {
@@ -136,7 +136,7 @@ static void print_operation(const struct route *route, struct json_object *metho
     bool has_body = strcmp(route->verb, "GET") != 0;
     CLEANUP(buf_deinit) struct buf parameters = {0}, properties = {0}, required = {0}, verb = {0};
 
-    /* The gateway's own take no parameters, whatever their method does. */
+    /* The gateway's own routes take no parameters, whatever their method does. */
     if (route->format == ROUTE_OPENAPI || route->format == ROUTE_EVENTS)
         count = 0;
     for (size_t i = 0; i < count; i++) {
@@ -206,7 +206,7 @@ static void add_schema(struct json_object *schemas, const char *name, struct jso
     add_references(schemas, schema, used);
 }
 
-/* What goes wrong is the gateway's to say; `data` is the daemon's. */
+/* The error is the gateway's; its `data` is the daemon's. */
 static const char error_schema[] =
     "{\"description\":\"An error.\",\"type\":\"object\",\"properties\":{"
     "\"error\":{\"description\":\"what went wrong\",\"type\":\"string\"},"

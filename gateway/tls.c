@@ -11,7 +11,7 @@
 #include "common/path.h"
 #include "gateway/file.h"
 
-/* A library that is loaded is found by its name: see openssl/peer.c. */
+/* A loaded library is found by its name: see openssl/peer.c. */
 static int load(const char *built, const char *installed, char **ret_error)
 {
     CLEANUP(freep) char *path = path_find_own(built, installed);

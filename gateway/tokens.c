@@ -60,8 +60,8 @@ static bool is_name(const char *text)
            text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789._-")] == '\0';
 }
 
-/* The words of a line, which it cuts up. Returns what is wrong with it, NULL for nothing; a line
- * without words leaves the secret NULL. The file's bytes are not repeated: they are secret. */
+/* The words of a line, which it cuts up. Returns the error, or NULL; a line without words leaves
+ * the secret NULL. The file's bytes are not repeated: they are secret. */
 static const char *parse_line(char *line, struct token *ret_token)
 {
     char *rest = line, *secret = strtok_r(line, BLANKS, &rest);
@@ -186,7 +186,7 @@ int tokens_reload(struct tokens *tokens, char **ret_error)
     return 0;
 }
 
-/* In a time that does not tell how much of it was right. */
+/* In constant time. */
 static bool is_equal(const char *given, const char *wanted)
 {
     size_t len = strlen(wanted), given_len = strlen(given);
@@ -197,7 +197,7 @@ static bool is_equal(const char *given, const char *wanted)
     return !difference;
 }
 
-/* All of them are compared, whichever it is. */
+/* Always compares all of them. */
 static const struct token *find(const struct token_list *list, const char *given)
 {
     const struct token *found = NULL;

@@ -16,7 +16,7 @@
 #define CONNECTIONS_MAX 32
 #define WAIT_SECONDS    5  /* for one of them to come free */
 #define CONNECT_SECONDS 2  /* the daemon's backlog may be full */
-#define ANSWER_SECONDS  15 /* a pass that long means a daemon that hangs */
+#define ANSWER_SECONDS  15 /* a pass this long means that the daemon hangs */
 #define READ_SIZE       (64 * 1024)
 #define REPLY_MAX       (256 * 1024 * 1024) /* bytes; the daemon's own bounds are far below */
 
@@ -31,7 +31,7 @@ struct upstream {
 
     pthread_mutex_t document_lock; /* json-c's values are one thread's at a time */
     struct json_object *document;  /* of rpc.discover */
-    uint64_t document_breaks;      /* `breaks` when it was asked for */
+    uint64_t document_breaks;      /* `breaks` at the time of the request */
 };
 
 struct upstream *upstream_new(const char *socket_path)
@@ -84,7 +84,7 @@ int upstream_connect(const char *path)
     return steal_fd(&fd);
 }
 
-/* An idle connection has nothing to say: what is readable is its end. */
+/* An idle connection receives nothing, so if it is readable, it has ended. */
 static bool is_alive(int fd)
 {
     struct pollfd polled = {.fd = fd, .events = POLLIN};
@@ -92,7 +92,8 @@ static bool is_alive(int fd)
     return poll(&polled, 1, 0) == 0;
 }
 
-/* Takes one from the pool or opens one; -1: the daemon is away or all are busy for too long. */
+/* Takes one from the pool or opens one; -1: the daemon is unreachable or all are busy for too long.
+ */
 static int take(struct upstream *upstream, bool is_fresh)
 {
     struct timespec until;
@@ -146,7 +147,7 @@ static void give_back(struct upstream *upstream, int fd, bool is_good)
     pthread_mutex_unlock(&upstream->lock);
 }
 
-/* How much of the request left. */
+/* How much of the request was sent. */
 static size_t send_request(int fd, const struct buf *request)
 {
     size_t sent = 0;
@@ -182,8 +183,7 @@ static bool receive_line(int fd, struct buf *line)
     return false;
 }
 
-/* The result is passed on as it stands, so that nothing in it can be lost on the way; only errors
- * are taken apart. */
+/* The result is passed on unchanged, so that nothing is lost; only errors are parsed. */
 static int understand(struct upstream_reply *reply)
 {
     static const char prefix[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":";
@@ -204,7 +204,7 @@ static int understand(struct upstream_reply *reply)
     if (!json_object_is_type(json_get(message, "error"), json_type_object))
         return UPSTREAM_LOST;
     reply->error = json_object_get(json_get(message, "error"));
-    /* Of one request that is good JSON, all that the daemon refuses without having seen its id. */
+    /* The errors for a valid JSON request that the daemon rejects without seeing its id. */
     if (!json_get(message, "id") &&
         json_object_get_int(json_get(reply->error, "code")) == RPC_INVALID_REQUEST)
         return UPSTREAM_TOO_LARGE;
@@ -240,7 +240,8 @@ int upstream_call(struct upstream *upstream, const char *method, const char *act
             return UPSTREAM_AWAY;
         sent = send_request(fd, &request);
         if (sent < request.len) {
-            /* The daemon may have said why it hung up, as it does when a line is too long. */
+            /* The daemon may have given the reason before it disconnected, as for a line that is
+             * too long. */
             bool is_said = sent && receive_line(fd, &ret_reply->line);
 
             give_back(upstream, fd, false);
@@ -248,7 +249,7 @@ int upstream_call(struct upstream *upstream, const char *method, const char *act
                 return understand(ret_reply);
             if (!sent)
                 continue; /* it had closed the connection meanwhile and saw nothing */
-            /* Half a line does nothing, but at the end of input its LF may be missing. */
+            /* An incomplete line has no effect, but at the end of input its LF may be missing. */
             return sent + 1 < request.len ? UPSTREAM_AWAY : UPSTREAM_LOST;
         }
         if (!receive_line(fd, &ret_reply->line)) {
@@ -281,7 +282,7 @@ bool upstream_discover(struct upstream *upstream,
     pthread_mutex_lock(&upstream->document_lock);
     is_known = upstream->document && upstream->document_breaks == breaks;
     pthread_mutex_unlock(&upstream->document_lock);
-    /* Without the lock: a daemon that stands still must not make a queue of its callers. */
+    /* Without the lock: a stalled daemon must not block other callers. */
     if (!is_known) {
         struct json_object *document = NULL;
         struct json_reader *reader;
