@@ -6,7 +6,7 @@
 
 #include "common/log.h"
 
-static void *checked(void *pointer)
+static void *alloc_checked(void *pointer)
 {
     if (pointer)
         return pointer;
@@ -16,27 +16,27 @@ static void *checked(void *pointer)
 
 void *xmalloc(size_t size)
 {
-    return checked(malloc(size ? size : 1));
+    return alloc_checked(malloc(size ? size : 1));
 }
 
 void *xcalloc(size_t count, size_t size)
 {
-    return checked(calloc(count ? count : 1, size ? size : 1));
+    return alloc_checked(calloc(count ? count : 1, size ? size : 1));
 }
 
 void *xrealloc(void *pointer, size_t size)
 {
-    return checked(realloc(pointer, size ? size : 1));
+    return alloc_checked(realloc(pointer, size ? size : 1));
 }
 
 char *xstrdup(const char *text)
 {
-    return checked(strdup(text));
+    return alloc_checked(strdup(text));
 }
 
 char *xstrndup(const char *text, size_t len)
 {
-    return checked(strndup(text, len));
+    return alloc_checked(strndup(text, len));
 }
 
 char *xvasprintf(const char *format, va_list args)
@@ -44,7 +44,7 @@ char *xvasprintf(const char *format, va_list args)
     char *text = NULL;
     int n = vasprintf(&text, format, args);
 
-    return checked(n < 0 ? NULL : text);
+    return alloc_checked(n < 0 ? NULL : text);
 }
 
 char *xasprintf(const char *format, ...)

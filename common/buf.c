@@ -64,7 +64,7 @@ void buf_add_int(struct buf *buf, int64_t value)
 
 /* Numbers of up to six decimals, as most are. A quotient is the number nearest to it, and so is
  * what its digits read back as: when the two are the same number, the digits are the number. */
-static bool add_decimal(struct buf *buf, double value)
+static bool buf_add_decimal(struct buf *buf, double value)
 {
     double millionths = round(value * 1e6);
     char digits[6];
@@ -92,7 +92,7 @@ void buf_add_number(struct buf *buf, double value)
         buf_add_int(buf, (int64_t)value);
         return;
     }
-    if (add_decimal(buf, value))
+    if (buf_add_decimal(buf, value))
         return;
     /* The shortest of the two usual precisions that reads back as the same number. */
     char digits[40];

@@ -31,7 +31,7 @@ int64_t clock_mono_us(void)
 
 /* Days since 1970-01-01 of a day in the proleptic Gregorian calendar, and back. Howard Hinnant,
  * "chrono-Compatible Low-Level Date Algorithms". */
-static int64_t days_from_civil(int64_t y, int64_t m, int64_t d)
+static int64_t clock_days_from_civil(int64_t y, int64_t m, int64_t d)
 {
     y -= m <= 2;
     int64_t era = (y >= 0 ? y : y - 399) / 400;
@@ -42,7 +42,7 @@ static int64_t days_from_civil(int64_t y, int64_t m, int64_t d)
     return era * 146097 + doe - 719468;
 }
 
-static void civil_from_days(int64_t z, int64_t *y, int64_t *m, int64_t *d)
+static void clock_civil_from_days(int64_t z, int64_t *y, int64_t *m, int64_t *d)
 {
     z += 719468;
     int64_t era = (z >= 0 ? z : z - 146096) / 146097;
@@ -57,7 +57,7 @@ static void civil_from_days(int64_t z, int64_t *y, int64_t *m, int64_t *d)
 }
 
 /* Writes `width` digits of `value` and returns the place behind them. */
-static char *put_digits(char *at, int64_t value, int width)
+static char *clock_put_digits(char *at, int64_t value, int width)
 {
     for (int i = width - 1; i >= 0; i--) {
         at[i] = (char)('0' + value % 10);
@@ -71,8 +71,8 @@ static char *put_digits(char *at, int64_t value, int width)
 /* By hand, because every reply prints several and strftime would be its largest cost. */
 void clock_format_iso(int64_t wall_ms, char ret_text[CLOCK_ISO_SIZE])
 {
-    const int64_t first = days_from_civil(0, 1, 1) * MS_PER_DAY;
-    const int64_t last = days_from_civil(10000, 1, 1) * MS_PER_DAY - 1;
+    const int64_t first = clock_days_from_civil(0, 1, 1) * MS_PER_DAY;
+    const int64_t last = clock_days_from_civil(10000, 1, 1) * MS_PER_DAY - 1;
     int64_t days, ms, y, m, d;
     char *at = ret_text;
 
@@ -83,26 +83,26 @@ void clock_format_iso(int64_t wall_ms, char ret_text[CLOCK_ISO_SIZE])
         ms += MS_PER_DAY;
         days--;
     }
-    civil_from_days(days, &y, &m, &d);
-    at = put_digits(at, y, 4);
+    clock_civil_from_days(days, &y, &m, &d);
+    at = clock_put_digits(at, y, 4);
     *at++ = '-';
-    at = put_digits(at, m, 2);
+    at = clock_put_digits(at, m, 2);
     *at++ = '-';
-    at = put_digits(at, d, 2);
+    at = clock_put_digits(at, d, 2);
     *at++ = 'T';
-    at = put_digits(at, ms / 3600000, 2);
+    at = clock_put_digits(at, ms / 3600000, 2);
     *at++ = ':';
-    at = put_digits(at, ms / 60000 % 60, 2);
+    at = clock_put_digits(at, ms / 60000 % 60, 2);
     *at++ = ':';
-    at = put_digits(at, ms / 1000 % 60, 2);
+    at = clock_put_digits(at, ms / 1000 % 60, 2);
     *at++ = '.';
-    at = put_digits(at, ms % 1000, 3);
+    at = clock_put_digits(at, ms % 1000, 3);
     *at++ = 'Z';
     *at = '\0';
 }
 
 /* Reads exactly `width` digits. */
-static bool take_digits(const char **at, int width, int64_t *ret_value)
+static bool clock_take_digits(const char **at, int width, int64_t *ret_value)
 {
     int64_t value = 0;
 
@@ -115,7 +115,7 @@ static bool take_digits(const char **at, int width, int64_t *ret_value)
     return true;
 }
 
-static bool take_char(const char **at, char c)
+static bool clock_take_char(const char **at, char c)
 {
     if (**at != c)
         return false;
@@ -123,33 +123,34 @@ static bool take_char(const char **at, char c)
     return true;
 }
 
-static bool take_zone(const char **at, int64_t *ret_offset_minutes)
+static bool clock_take_zone(const char **at, int64_t *ret_offset_minutes)
 {
     int64_t hours, minutes;
     int sign;
 
-    if (take_char(at, 'Z') || take_char(at, 'z')) {
+    if (clock_take_char(at, 'Z') || clock_take_char(at, 'z')) {
         *ret_offset_minutes = 0;
         return true;
     }
-    if (take_char(at, '+'))
+    if (clock_take_char(at, '+'))
         sign = 1;
-    else if (take_char(at, '-'))
+    else if (clock_take_char(at, '-'))
         sign = -1;
     else
         return false;
-    if (!take_digits(at, 2, &hours))
+    if (!clock_take_digits(at, 2, &hours))
         return false;
-    take_char(at, ':');
-    if (!take_digits(at, 2, &minutes) || hours > 23 || minutes > 59)
+    clock_take_char(at, ':');
+    if (!clock_take_digits(at, 2, &minutes) || hours > 23 || minutes > 59)
         return false;
     *ret_offset_minutes = sign * (hours * 60 + minutes);
     return true;
 }
 
-static int64_t month_days(int64_t y, int64_t m)
+static int64_t clock_month_days(int64_t y, int64_t m)
 {
-    return days_from_civil(m == 12 ? y + 1 : y, m == 12 ? 1 : m + 1, 1) - days_from_civil(y, m, 1);
+    return clock_days_from_civil(m == 12 ? y + 1 : y, m == 12 ? 1 : m + 1, 1) -
+           clock_days_from_civil(y, m, 1);
 }
 
 int clock_parse_iso(const char *text, int64_t *ret_wall_ms)
@@ -157,32 +158,34 @@ int clock_parse_iso(const char *text, int64_t *ret_wall_ms)
     int64_t y, m, d, hour, minute, second = 0, ms = 0, offset;
     const char *at = text;
 
-    if (!take_digits(&at, 4, &y) || !take_char(&at, '-') || !take_digits(&at, 2, &m) ||
-        !take_char(&at, '-') || !take_digits(&at, 2, &d) ||
-        !(*at == 'T' || *at == 't' || *at == ' '))
+    if (!clock_take_digits(&at, 4, &y) || !clock_take_char(&at, '-') ||
+        !clock_take_digits(&at, 2, &m) || !clock_take_char(&at, '-') ||
+        !clock_take_digits(&at, 2, &d) || !(*at == 'T' || *at == 't' || *at == ' '))
         return -EINVAL;
     at++;
-    if (!take_digits(&at, 2, &hour) || !take_char(&at, ':') || !take_digits(&at, 2, &minute))
+    if (!clock_take_digits(&at, 2, &hour) || !clock_take_char(&at, ':') ||
+        !clock_take_digits(&at, 2, &minute))
         return -EINVAL;
-    if (take_char(&at, ':')) {
-        if (!take_digits(&at, 2, &second))
+    if (clock_take_char(&at, ':')) {
+        if (!clock_take_digits(&at, 2, &second))
             return -EINVAL;
-        if (take_char(&at, '.')) {
+        if (clock_take_char(&at, '.')) {
             int64_t scale = 100, digit;
 
             if (*at < '0' || *at > '9')
                 return -EINVAL;
             for (; *at >= '0' && *at <= '9'; scale /= 10) {
-                take_digits(&at, 1, &digit);
+                clock_take_digits(&at, 1, &digit);
                 ms += digit * scale;
             }
         }
     }
-    if (!take_zone(&at, &offset) || *at)
+    if (!clock_take_zone(&at, &offset) || *at)
         return -EINVAL;
-    if (m < 1 || m > 12 || d < 1 || d > month_days(y, m) || hour > 23 || minute > 59 || second > 60)
+    if (m < 1 || m > 12 || d < 1 || d > clock_month_days(y, m) || hour > 23 || minute > 59 ||
+        second > 60)
         return -EINVAL;
-    *ret_wall_ms = days_from_civil(y, m, d) * MS_PER_DAY +
+    *ret_wall_ms = clock_days_from_civil(y, m, d) * MS_PER_DAY +
                    ((hour * 60 + minute - offset) * 60 + second) * 1000 + ms;
     return 0;
 }

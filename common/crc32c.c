@@ -6,7 +6,7 @@
 #define POLYNOMIAL 0x82f63b78u /* reflected */
 
 /* One byte at a time, with a table built on first use. */
-static uint32_t by_table(uint32_t crc, const unsigned char *data, size_t len)
+static uint32_t crc32c_by_table(uint32_t crc, const unsigned char *data, size_t len)
 {
     static uint32_t table[256];
 
@@ -24,7 +24,7 @@ static uint32_t by_table(uint32_t crc, const unsigned char *data, size_t len)
 
 #if defined(__x86_64__)
 __attribute__((target("sse4.2"))) static uint32_t
-by_instruction(uint32_t crc, const unsigned char *data, size_t len)
+crc32c_by_instruction(uint32_t crc, const unsigned char *data, size_t len)
 {
     uint64_t wide = crc, word;
 
@@ -43,7 +43,7 @@ uint32_t crc32c(uint32_t crc, const void *data, size_t len)
 {
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("sse4.2"))
-        return ~by_instruction(~crc, data, len);
+        return ~crc32c_by_instruction(~crc, data, len);
 #endif
-    return ~by_table(~crc, data, len);
+    return ~crc32c_by_table(~crc, data, len);
 }

@@ -13,7 +13,7 @@ struct json_reader {
     struct json_tokener *tokener; /* NULL until needed */
 };
 
-static struct json_tokener *new_tokener(void)
+static struct json_tokener *json_new_tokener(void)
 {
     struct json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
 
@@ -38,12 +38,12 @@ void json_reader_free(struct json_reader *reader)
     free(reader);
 }
 
-static bool is_space(char c)
+static bool json_is_space(char c)
 {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-static size_t skip_digits(const char *text, size_t len, size_t at)
+static size_t json_skip_digits(const char *text, size_t len, size_t at)
 {
     while (at < len && text[at] >= '0' && text[at] <= '9')
         at++;
@@ -51,7 +51,7 @@ static size_t skip_digits(const char *text, size_t len, size_t at)
 }
 
 /* Whether the number, an integer or not, keeps its value: 64 bits or a finite double. */
-static bool is_in_range(const char *text, size_t len, bool is_integer)
+static bool json_is_in_range(const char *text, size_t len, bool is_integer)
 {
     CLEANUP(freep) char *number = xstrndup(text, len);
 
@@ -69,17 +69,18 @@ static bool is_in_range(const char *text, size_t len, bool is_integer)
 enum integers { INTEGERS_OF_64_BITS, INTEGERS_OF_ANY_SIZE };
 
 /* Skips the number at *at. Returns NULL, or the error. */
-static const char *check_number(const char *text, size_t len, enum integers integers, size_t *at)
+static const char *json_check_number(const char *text, size_t len, enum integers integers,
+                                     size_t *at)
 {
     static const char malformed[] = "number expected";
-    size_t first = *at + (text[*at] == '-'), end = skip_digits(text, len, first), start;
+    size_t first = *at + (text[*at] == '-'), end = json_skip_digits(text, len, first), start;
     bool is_integer = true, is_suspect = end - first > 18;
 
     if (end == first || (text[first] == '0' && end - first > 1))
         return malformed;
     if (end < len && text[end] == '.') {
         start = end + 1;
-        end = skip_digits(text, len, start);
+        end = json_skip_digits(text, len, start);
         if (end == start)
             return malformed;
         is_integer = false;
@@ -88,23 +89,23 @@ static const char *check_number(const char *text, size_t len, enum integers inte
         start = end + 1;
         if (start < len && (text[start] == '+' || text[start] == '-'))
             start++;
-        end = skip_digits(text, len, start);
+        end = json_skip_digits(text, len, start);
         if (end == start)
             return malformed;
         is_integer = false;
         is_suspect = true;
     }
     if (is_suspect &&
-        !is_in_range(text + *at, end - *at, is_integer && integers == INTEGERS_OF_64_BITS))
+        !json_is_in_range(text + *at, end - *at, is_integer && integers == INTEGERS_OF_64_BITS))
         return "a number is out of range";
     *at = end;
     return NULL;
 }
 
 /* Whether the string that ends here names a member. */
-static bool is_key(const char *text, size_t len, size_t end)
+static bool json_is_key(const char *text, size_t len, size_t end)
 {
-    while (end < len && is_space(text[end]))
+    while (end < len && json_is_space(text[end]))
         end++;
     return end < len && text[end] == ':';
 }
@@ -115,7 +116,8 @@ static bool is_key(const char *text, size_t len, size_t end)
  * integers that it cuts down to 64 bits; keys it cuts at U+0000. So the text is looked at once
  * before; whether the tokens make a value is for json-c to say. NULL, or what is wrong at *at.
  */
-static const char *check_tokens(const char *text, size_t len, enum integers integers, size_t *at)
+static const char *json_check_tokens(const char *text, size_t len, enum integers integers,
+                                     size_t *at)
 {
     bool in_string = false, has_nul = false;
 
@@ -133,15 +135,15 @@ static const char *check_tokens(const char *text, size_t len, enum integers inte
             if (c == '\\' && *at + 1 < len && (text[*at + 1] == '"' || text[*at + 1] == '\\'))
                 width = 2;
             in_string = c != '"';
-            if (!in_string && has_nul && is_key(text, len, *at + 1))
+            if (!in_string && has_nul && json_is_key(text, len, *at + 1))
                 return "U+0000 in a key";
         } else if (c == '-' || (c >= '0' && c <= '9')) {
-            const char *reason = check_number(text, len, integers, at);
+            const char *reason = json_check_number(text, len, integers, at);
 
             if (reason)
                 return reason;
             continue;
-        } else if ((c < 0x20 && !is_space((char)c)) || c == '\'' || c == 'N' || c == 'I') {
+        } else if ((c < 0x20 && !json_is_space((char)c)) || c == '\'' || c == 'N' || c == 'I') {
             return "unexpected character";
         } else {
             in_string = c == '"';
@@ -153,9 +155,9 @@ static const char *check_tokens(const char *text, size_t len, enum integers inte
 }
 
 /* Whether tokens that were checked make one value. */
-static int parse_checked(struct json_reader *reader, const char *text, size_t len,
-                         struct json_object **ret_value, const char **ret_reason,
-                         size_t *ret_offset)
+static int json_parse_checked(struct json_reader *reader, const char *text, size_t len,
+                              struct json_object **ret_value, const char **ret_reason,
+                              size_t *ret_offset)
 {
     CLEANUP(json_putp) struct json_object *value = NULL;
     enum json_tokener_error error;
@@ -163,7 +165,7 @@ static int parse_checked(struct json_reader *reader, const char *text, size_t le
     size_t end;
 
     if (!reader->tokener)
-        reader->tokener = new_tokener();
+        reader->tokener = json_new_tokener();
     json_tokener_reset(reader->tokener);
     value = json_tokener_parse_ex(reader->tokener, text, (int)len);
     error = json_tokener_get_error(reader->tokener);
@@ -191,20 +193,20 @@ static int parse_checked(struct json_reader *reader, const char *text, size_t le
     return -EINVAL;
 }
 
-static int check(const char *text, size_t *len, enum integers integers, const char **ret_reason,
-                 size_t *ret_offset)
+static int json_check(const char *text, size_t *len, enum integers integers,
+                      const char **ret_reason, size_t *ret_offset)
 {
     const char *reason;
     size_t end = 0;
 
-    while (*len && is_space(text[*len - 1]))
+    while (*len && json_is_space(text[*len - 1]))
         --*len;
     if (*len > INT32_MAX - 1) {
         *ret_reason = "it is too long";
         *ret_offset = INT32_MAX;
         return -E2BIG;
     }
-    reason = check_tokens(text, *len, integers, &end);
+    reason = json_check_tokens(text, *len, integers, &end);
     if (!reason)
         return 0;
     *ret_reason = reason;
@@ -215,22 +217,22 @@ static int check(const char *text, size_t *len, enum integers integers, const ch
 int json_reader_parse(struct json_reader *reader, const char *text, size_t len,
                       struct json_object **ret_value, const char **ret_reason, size_t *ret_offset)
 {
-    int r = check(text, &len, INTEGERS_OF_64_BITS, ret_reason, ret_offset);
+    int r = json_check(text, &len, INTEGERS_OF_64_BITS, ret_reason, ret_offset);
 
-    return r < 0 ? r : parse_checked(reader, text, len, ret_value, ret_reason, ret_offset);
+    return r < 0 ? r : json_parse_checked(reader, text, len, ret_value, ret_reason, ret_offset);
 }
 
 int json_reader_parse_leniently(struct json_reader *reader, const char *text, size_t len,
                                 struct json_object **ret_value, const char **ret_reason,
                                 size_t *ret_offset)
 {
-    int r = check(text, &len, INTEGERS_OF_ANY_SIZE, ret_reason, ret_offset);
+    int r = json_check(text, &len, INTEGERS_OF_ANY_SIZE, ret_reason, ret_offset);
 
-    return r < 0 ? r : parse_checked(reader, text, len, ret_value, ret_reason, ret_offset);
+    return r < 0 ? r : json_parse_checked(reader, text, len, ret_value, ret_reason, ret_offset);
 }
 
 /* json-c cuts integers to 64 bits; of a longer one it is shown the beginning. */
-static void hide_integers(char *text, size_t len)
+static void json_hide_integers(char *text, size_t len)
 {
     for (size_t at = 0, end; at < len; at = end) {
         if (text[at] == '"') {
@@ -239,7 +241,7 @@ static void hide_integers(char *text, size_t len)
             end++;
             continue;
         }
-        end = skip_digits(text, len, at);
+        end = json_skip_digits(text, len, at);
         if (end - at > 18 && (end == len || !strchr(".eE", text[end])))
             memset(text + at + 18, ' ', end - at - 18);
         end += end == at;
@@ -248,7 +250,7 @@ static void hide_integers(char *text, size_t len)
 
 /* The UTF-16 code unit of the escape at the beginning of the text, 0 if it is not part of a pair.
  */
-static unsigned surrogate(const char *text, size_t len)
+static unsigned json_surrogate(const char *text, size_t len)
 {
     char digits[5] = {0};
     unsigned unit;
@@ -261,16 +263,16 @@ static unsigned surrogate(const char *text, size_t len)
 }
 
 /* Copies a string, except lone surrogates, which many parsers reject. Returns its length. */
-static size_t add_string(struct buf *out, const char *text, size_t len)
+static size_t json_add_string(struct buf *out, const char *text, size_t len)
 {
     size_t at = 1, width;
 
     buf_add_char(out, '"');
     for (; text[at] != '"'; at += width) {
-        unsigned unit = surrogate(text + at, len - at);
+        unsigned unit = json_surrogate(text + at, len - at);
 
         width = unit ? 6 : text[at] == '\\' ? 2 : 1;
-        if (unit && unit < 0xdc00 && surrogate(text + at + 6, len - at - 6) >= 0xdc00)
+        if (unit && unit < 0xdc00 && json_surrogate(text + at + 6, len - at - 6) >= 0xdc00)
             width = 12;
         if (unit && width == 6)
             buf_add_text(out, "\\ufffd");
@@ -287,21 +289,21 @@ int json_reader_compact(struct json_reader *reader, const char *text, size_t len
     CLEANUP(json_putp) struct json_object *value = NULL;
     CLEANUP(freep) char *shown = NULL;
     struct buf out = {0};
-    int r = check(text, &len, INTEGERS_OF_ANY_SIZE, ret_reason, ret_offset);
+    int r = json_check(text, &len, INTEGERS_OF_ANY_SIZE, ret_reason, ret_offset);
 
     if (r < 0)
         return r;
     shown = xstrndup(text, len);
-    hide_integers(shown, len);
-    r = parse_checked(reader, shown, len, &value, ret_reason, ret_offset);
+    json_hide_integers(shown, len);
+    r = json_parse_checked(reader, shown, len, &value, ret_reason, ret_offset);
     if (r < 0)
         return r;
     for (size_t at = 0; at < len;) {
         if (text[at] == '"') {
-            at += add_string(&out, text + at, len - at);
+            at += json_add_string(&out, text + at, len - at);
             continue;
         }
-        if (!is_space(text[at]))
+        if (!json_is_space(text[at]))
             buf_add_char(&out, text[at]);
         at++;
     }
@@ -310,7 +312,7 @@ int json_reader_compact(struct json_reader *reader, const char *text, size_t len
 }
 
 /* The string at *at, whose quotes and escapes are sound; *at is behind it then. */
-static struct json_object *take_string(const char *text, size_t *at)
+static struct json_object *json_take_string(const char *text, size_t *at)
 {
     CLEANUP(freep) char *literal = NULL;
     size_t end = *at + 1;
@@ -334,10 +336,10 @@ char *json_find_twin(const char *text, size_t len, size_t *ret_offset)
         size_t start = at;
 
         if (text[at] == '"') {
-            CLEANUP(json_putp) struct json_object *string = take_string(text, &at);
+            CLEANUP(json_putp) struct json_object *string = json_take_string(text, &at);
             const char *key = json_object_get_string(string);
 
-            if (!depth || !is_key(text, len, at))
+            if (!depth || !json_is_key(text, len, at))
                 continue;
             *ret_offset = start;
             if (json_object_object_get_ex(members[depth - 1], key, NULL))

@@ -9,7 +9,7 @@
 #include "common/utf8.h"
 
 /* Whether a value ends here. */
-static bool is_comma_due(const struct buf *out)
+static bool json_out_is_comma_due(const struct buf *out)
 {
     if (!out->len)
         return false;
@@ -29,7 +29,7 @@ void json_out_begin(struct buf *out, const char *name, size_t len)
 {
     char *start = buf_reserve(out, len + strlen(",\"\":")), *end = start;
 
-    if (is_comma_due(out))
+    if (json_out_is_comma_due(out))
         *end++ = ',';
     if (name) {
         *end++ = '"';

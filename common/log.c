@@ -43,7 +43,7 @@ void log_setup(const char *program, enum log_level level)
 }
 
 /* A message may quote untrusted input, so it is kept to one line of text. */
-static void make_printable(char *text, size_t len)
+static void log_make_printable(char *text, size_t len)
 {
     for (size_t i = 0; i < len;) {
         unsigned char c = (unsigned char)text[i];
@@ -80,7 +80,7 @@ void log_write(enum log_level level, const char *format, ...)
         len += (size_t)n;
     if (len > sizeof(line) - 2)
         len = sizeof(line) - 2;
-    make_printable(line, len);
+    log_make_printable(line, len);
     line[len++] = '\n';
     /* One write per line, so that lines of several processes never mix. A log that cannot be
      * written must not stop the work. */

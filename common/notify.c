@@ -19,7 +19,7 @@ static struct {
 } said;
 
 /* A number from 1 to `max`; 0 for anything else. */
-static int64_t number(const char *variable, int64_t max)
+static int64_t notify_number(const char *variable, int64_t max)
 {
     const char *text = getenv(variable);
     char *end;
@@ -32,9 +32,9 @@ static int64_t number(const char *variable, int64_t max)
     return *end || errno || value > max ? 0 : value;
 }
 
-static bool is_own_pid(const char *variable)
+static bool notify_is_own_pid(const char *variable)
 {
-    return number(variable, INT32_MAX) == getpid();
+    return notify_number(variable, INT32_MAX) == getpid();
 }
 
 void notify_setup(void)
@@ -45,10 +45,10 @@ void notify_setup(void)
 
     if (socket)
         said.socket = xstrdup(socket);
-    if (!getenv("WATCHDOG_PID") || is_own_pid("WATCHDOG_PID"))
-        said.watchdog_ms = number("WATCHDOG_USEC", WATCHDOG_MAX_US) / 1000;
-    if (is_own_pid("LISTEN_PID"))
-        said.listeners = (int)number("LISTEN_FDS", LISTENERS_MAX);
+    if (!getenv("WATCHDOG_PID") || notify_is_own_pid("WATCHDOG_PID"))
+        said.watchdog_ms = notify_number("WATCHDOG_USEC", WATCHDOG_MAX_US) / 1000;
+    if (notify_is_own_pid("LISTEN_PID"))
+        said.listeners = (int)notify_number("LISTEN_FDS", LISTENERS_MAX);
     for (int i = 0; i < said.listeners; i++)
         fcntl(NOTIFY_FIRST_LISTENER + i, F_SETFD, FD_CLOEXEC);
     for (size_t i = 0; i < ARRAY_SIZE(variables); i++)

@@ -16,7 +16,7 @@
 #define LOCK_RETRY_MS    20
 
 /* $variable/tail, else $HOME/fallback/tail, else /tmp/acpd-UID/tail. */
-static char *user_path(const char *variable, const char *fallback, const char *tail)
+static char *path_user_path(const char *variable, const char *fallback, const char *tail)
 {
     const char *base = getenv(variable), *home = getenv("HOME");
 
@@ -27,7 +27,7 @@ static char *user_path(const char *variable, const char *fallback, const char *t
     return xasprintf("/tmp/acpd-%u/%s", (unsigned)geteuid(), tail);
 }
 
-static bool is_program(const char *path)
+static bool path_is_program(const char *path)
 {
     struct stat st;
 
@@ -51,7 +51,7 @@ char *path_find_program(const char *program, const char *path, const char *cwd)
         char *file =
             program[0] == '/' || !cwd ? xstrdup(program) : xasprintf("%s/%s", cwd, program);
 
-        return is_program(file) ? STEAL(file) : NULL;
+        return path_is_program(file) ? STEAL(file) : NULL;
     }
     while ((folder = strsep(&rest, ":"))) {
         CLEANUP(freep)
@@ -59,14 +59,14 @@ char *path_find_program(const char *program, const char *path, const char *cwd)
                          ? xasprintf("%s/%s", folder[0] ? folder : ".", program)
                          : xasprintf("%s/%s/%s", cwd, folder, program);
 
-        if (is_program(file))
+        if (path_is_program(file))
             return STEAL(file);
     }
     return NULL;
 }
 
 /* Relative to the program's folder; an absolute path is unchanged. */
-static char *own_path(const char *path)
+static char *path_own_path(const char *path)
 {
     char self[4096];
     ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -81,17 +81,17 @@ static char *own_path(const char *path)
 
 char *path_find_own(const char *built, const char *installed)
 {
-    CLEANUP(freep) char *beside = own_path(built), *whole = NULL;
+    CLEANUP(freep) char *beside = path_own_path(built), *whole = NULL;
 
     if (access(beside, F_OK) < 0) {
         free(beside);
-        beside = own_path(installed);
+        beside = path_own_path(installed);
     }
     whole = realpath(beside, NULL);
     return whole ? STEAL(whole) : STEAL(beside);
 }
 
-static bool has_name(pid_t pid, const char *name)
+static bool path_has_name(pid_t pid, const char *name)
 {
     CLEANUP(freep) char *path = xasprintf("/proc/%d/comm", (int)pid);
     char comm[32] = "";
@@ -112,7 +112,7 @@ bool path_is_run_by(const char *path, pid_t pid)
     ssize_t n = readlink(link, program, sizeof(program) - 1);
 
     if (n < 0)
-        return errno == EACCES && has_name(pid, slash ? slash + 1 : path);
+        return errno == EACCES && path_has_name(pid, slash ? slash + 1 : path);
     program[n] = '\0';
     if ((size_t)n > strlen(deleted) && strcmp(program + n - strlen(deleted), deleted) == 0)
         program[(size_t)n - strlen(deleted)] = '\0';
@@ -122,23 +122,23 @@ bool path_is_run_by(const char *path, pid_t pid)
 char *path_default_socket(void)
 {
     return geteuid() == 0 ? xstrdup("/run/acpd/acpd.sock")
-                          : user_path("XDG_RUNTIME_DIR", NULL, "acpd.sock");
+                          : path_user_path("XDG_RUNTIME_DIR", NULL, "acpd.sock");
 }
 
 char *path_default_state(void)
 {
     return geteuid() == 0 ? xstrdup("/var/lib/acpd")
-                          : user_path("XDG_STATE_HOME", ".local/state", "acpd");
+                          : path_user_path("XDG_STATE_HOME", ".local/state", "acpd");
 }
 
 char *path_default_config(void)
 {
     return geteuid() == 0 ? xstrdup("/etc/acpd/config.json")
-                          : user_path("XDG_CONFIG_HOME", ".config", "acpd/config.json");
+                          : path_user_path("XDG_CONFIG_HOME", ".config", "acpd/config.json");
 }
 
 /* A new folder survives a power cut. */
-static int sync_parent(const char *path)
+static int path_sync_parent(const char *path)
 {
     CLEANUP(freep) char *above = xasprintf("%s/..", path);
     CLEANUP(closep) int fd = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -148,12 +148,12 @@ static int sync_parent(const char *path)
     return fsync(fd) == 0 || errno == EINVAL ? 0 : -errno; /* not every file system can */
 }
 
-static int make_folder(const char *path, mode_t mode)
+static int path_make_one(const char *path, mode_t mode)
 {
     struct stat st;
 
     if (mkdir(path, mode) == 0)
-        return sync_parent(path);
+        return path_sync_parent(path);
     if (errno != EEXIST)
         return -errno;
     if (stat(path, &st) < 0)
@@ -163,12 +163,12 @@ static int make_folder(const char *path, mode_t mode)
 
 int path_make_folder(const char *path, mode_t mode)
 {
-    int r = make_folder(path, mode);
+    int r = path_make_one(path, mode);
 
     if (r != -ENOENT)
         return r;
     r = path_make_parent(path, mode);
-    return r < 0 ? r : make_folder(path, mode);
+    return r < 0 ? r : path_make_one(path, mode);
 }
 
 int path_make_parent(const char *path, mode_t mode)
@@ -182,7 +182,7 @@ int path_make_parent(const char *path, mode_t mode)
     return path_make_folder(parent, mode);
 }
 
-static bool is_guarded(const struct stat *st)
+static bool path_stat_is_guarded(const struct stat *st)
 {
     return S_ISDIR(st->st_mode) && (st->st_uid == geteuid() || st->st_uid == 0) &&
            !(st->st_mode & (S_IWGRP | S_IWOTH));
@@ -194,14 +194,14 @@ bool path_is_guarded(const char *path)
     CLEANUP(freep) char *folder = xstrndup(path, slash ? (size_t)(slash - path) : 0);
     struct stat st;
 
-    return lstat(*folder ? folder : "/", &st) == 0 && is_guarded(&st);
+    return lstat(*folder ? folder : "/", &st) == 0 && path_stat_is_guarded(&st);
 }
 
 bool path_folder_is_guarded(const char *path)
 {
     struct stat st;
 
-    return stat(path, &st) == 0 && is_guarded(&st);
+    return stat(path, &st) == 0 && path_stat_is_guarded(&st);
 }
 
 int path_lock(const char *path, int *ret_fd)

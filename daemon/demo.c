@@ -38,7 +38,7 @@ static struct {
 static struct buf in, out;
 static struct json_reader *reader;
 
-static void send(void)
+static void demo_send(void)
 {
     size_t done = 0;
 
@@ -52,42 +52,42 @@ static void send(void)
     buf_clear(&out);
 }
 
-static void start_message(void)
+static void demo_start_message(void)
 {
     json_out_object(&out, NULL);
     json_out_text(&out, "jsonrpc", "2.0");
 }
 
-static void end_message(void)
+static void demo_end_message(void)
 {
     json_out_end_object(&out);
     buf_add_char(&out, '\n');
 }
 
 /* `result` is JSON. */
-static void answer(const char *id, const char *result)
+static void demo_answer(const char *id, const char *result)
 {
-    start_message();
+    demo_start_message();
     json_out_raw(&out, "id", id);
     json_out_raw(&out, "result", result);
-    end_message();
+    demo_end_message();
 }
 
-static void refuse(const char *id, int code, const char *message)
+static void demo_refuse(const char *id, int code, const char *message)
 {
-    start_message();
+    demo_start_message();
     json_out_raw(&out, "id", id);
     json_out_object(&out, "error");
     json_out_int(&out, "code", code);
     json_out_text(&out, "message", message);
     json_out_end_object(&out);
-    end_message();
+    demo_end_message();
 }
 
 /* The members of a session/update come next. */
-static void start_update(const char *kind)
+static void demo_start_update(const char *kind)
 {
-    start_message();
+    demo_start_message();
     json_out_text(&out, "method", "session/update");
     json_out_object(&out, "params");
     json_out_text(&out, "sessionId", "demo");
@@ -95,36 +95,36 @@ static void start_update(const char *kind)
     json_out_text(&out, "sessionUpdate", kind);
 }
 
-static void end_update(void)
+static void demo_end_update(void)
 {
     json_out_end_object(&out);
     json_out_end_object(&out);
-    end_message();
+    demo_end_message();
 }
 
 /* `members` are JSON, without the braces. */
-static void update(const char *kind, const char *members)
+static void demo_update(const char *kind, const char *members)
 {
-    start_update(kind);
+    demo_start_update(kind);
     json_out_raw(&out, NULL, members);
-    end_update();
+    demo_end_update();
 }
 
-static void say(const char *kind, const char *text)
+static void demo_say(const char *kind, const char *text)
 {
-    start_update(kind);
+    demo_start_update(kind);
     json_out_object(&out, "content");
     json_out_text(&out, "type", "text");
     json_out_text(&out, "text", text);
     json_out_end_object(&out);
-    end_update();
+    demo_end_update();
 }
 
-static void end_turn(const char *reason)
+static void demo_end_turn(const char *reason)
 {
     int64_t input = (int64_t)strlen(turn.prompt) / 4 + 1, output = 60;
 
-    start_message();
+    demo_start_message();
     json_out_raw(&out, "id", turn.id);
     json_out_object(&out, "result");
     json_out_text(&out, "stopReason", reason);
@@ -134,46 +134,46 @@ static void end_turn(const char *reason)
     json_out_int(&out, "totalTokens", input + output);
     json_out_end_object(&out);
     json_out_end_object(&out);
-    end_message();
+    demo_end_message();
     free(STEAL(turn.id));
     free(STEAL(turn.prompt));
 }
 
-static bool is_told(const char *word)
+static bool demo_is_told(const char *word)
 {
     return strstr(turn.prompt, word) != NULL;
 }
 
-static void finish(void)
+static void demo_finish(void)
 {
-    update("tool_call_update", "\"toolCallId\":\"look\",\"status\":\"completed\"");
-    update(
+    demo_update("tool_call_update", "\"toolCallId\":\"look\",\"status\":\"completed\"");
+    demo_update(
         "plan",
         "\"entries\":[{\"content\":\"Read the task\",\"priority\":"
         "\"medium\",\"status\":\"completed\"},{\"content\":\"Answer it\",\"priority\":\"medium\","
         "\"status\":\"completed\"}]");
-    update("usage_update", "\"used\":1200,\"size\":200000,\"cost\":"
-                           "{\"amount\":0.0012,\"currency\":\"USD\"}");
-    say("agent_message_chunk", "This is the demo agent that ships with acpd. ");
-    say("agent_message_chunk", "The prompt was:\n\n");
-    say("agent_message_chunk", turn.prompt);
-    end_turn("end_turn");
+    demo_update("usage_update", "\"used\":1200,\"size\":200000,\"cost\":"
+                                "{\"amount\":0.0012,\"currency\":\"USD\"}");
+    demo_say("agent_message_chunk", "This is the demo agent that ships with acpd. ");
+    demo_say("agent_message_chunk", "The prompt was:\n\n");
+    demo_say("agent_message_chunk", turn.prompt);
+    demo_end_turn("end_turn");
 }
 
-static void flood(void)
+static void demo_flood(void)
 {
     for (int i = 0; i < 10000; i++) {
-        say("agent_message_chunk", "flood ");
-        send();
+        demo_say("agent_message_chunk", "flood ");
+        demo_send();
     }
 }
 
-static void ask(void)
+static void demo_ask(void)
 {
     turn.is_asking = true;
-    update("tool_call", "\"toolCallId\":\"edit\",\"title\":\"Edit demo.txt\","
-                        "\"kind\":\"edit\",\"status\":\"pending\"");
-    start_message();
+    demo_update("tool_call", "\"toolCallId\":\"edit\",\"title\":\"Edit demo.txt\","
+                             "\"kind\":\"edit\",\"status\":\"pending\"");
+    demo_start_message();
     json_out_int(&out, "id", 0);
     json_out_text(&out, "method", "session/request_permission");
     json_out_raw(
@@ -182,55 +182,56 @@ static void ask(void)
         "\"demo.txt\"}},\"options\":[{\"optionId\":\"yes\",\"name\":\"Edit the file\","
         "\"kind\":\"allow_once\"},{\"optionId\":\"no\",\"name\":\"Leave it alone\","
         "\"kind\":\"reject_once\"}]}");
-    end_message();
+    demo_end_message();
 }
 
-static void step(void)
+static void demo_step(void)
 {
     CLEANUP(freep) char *thought = NULL;
 
     turn.step++;
     if (turn.was_cancelled) {
-        end_turn("cancelled");
+        demo_end_turn("cancelled");
     } else if (turn.step == 1) {
-        update("plan",
-               "\"entries\":[{\"content\":\"Read the task\",\"priority\":"
-               "\"medium\",\"status\":\"in_progress\"},{\"content\":\"Answer it\",\"priority\":"
-               "\"medium\",\"status\":\"pending\"}]");
-        update("tool_call", "\"toolCallId\":\"look\",\"title\":\"Read the task\","
-                            "\"kind\":\"read\",\"status\":\"in_progress\"");
-    } else if (turn.step == 2 && is_told("demo:die")) {
+        demo_update(
+            "plan",
+            "\"entries\":[{\"content\":\"Read the task\",\"priority\":"
+            "\"medium\",\"status\":\"in_progress\"},{\"content\":\"Answer it\",\"priority\":"
+            "\"medium\",\"status\":\"pending\"}]");
+        demo_update("tool_call", "\"toolCallId\":\"look\",\"title\":\"Read the task\","
+                                 "\"kind\":\"read\",\"status\":\"in_progress\"");
+    } else if (turn.step == 2 && demo_is_told("demo:die")) {
         exit(EXIT_SUCCESS);
-    } else if (turn.step == 2 && is_told("demo:fail")) {
-        refuse(turn.id, -32603, "the demo agent failed as requested");
+    } else if (turn.step == 2 && demo_is_told("demo:fail")) {
+        demo_refuse(turn.id, -32603, "the demo agent failed as requested");
         free(STEAL(turn.id));
         free(STEAL(turn.prompt));
-    } else if (turn.step == 2 && is_told("demo:limit")) {
-        refuse(turn.id, -32603, "rate limit exceeded, as requested from the demo agent");
+    } else if (turn.step == 2 && demo_is_told("demo:limit")) {
+        demo_refuse(turn.id, -32603, "rate limit exceeded, as requested from the demo agent");
         free(STEAL(turn.id));
         free(STEAL(turn.prompt));
-    } else if (turn.step == 2 && is_told("demo:refuse")) {
-        end_turn("refusal");
-    } else if (turn.step == 2 && is_told("demo:flood")) {
-        flood();
-    } else if (turn.step == 2 && is_told("demo:ask")) {
-        ask();
+    } else if (turn.step == 2 && demo_is_told("demo:refuse")) {
+        demo_end_turn("refusal");
+    } else if (turn.step == 2 && demo_is_told("demo:flood")) {
+        demo_flood();
+    } else if (turn.step == 2 && demo_is_told("demo:ask")) {
+        demo_ask();
     } else if (turn.step < turn.steps) {
         thought = xasprintf("Thinking, step %d of %d. ", turn.step, turn.steps - 1);
-        say("agent_thought_chunk", thought);
+        demo_say("agent_thought_chunk", thought);
     } else {
-        finish();
+        demo_finish();
     }
-    send();
+    demo_send();
 }
 
-static void take_prompt(const char *id, struct json_object *params)
+static void demo_take_prompt(const char *id, struct json_object *params)
 {
     struct json_object *blocks = json_get(params, "prompt");
     struct buf text = {0};
 
     if (turn.id) {
-        refuse(id, -32600, "the demo agent takes one prompt at a time");
+        demo_refuse(id, -32600, "the demo agent takes one prompt at a time");
         return;
     }
     for (size_t i = 0; i < json_object_array_length(blocks); i++) {
@@ -244,24 +245,24 @@ static void take_prompt(const char *id, struct json_object *params)
     turn.prompt = buf_take(&text);
     turn.step = 0;
     turn.is_asking = turn.was_cancelled = false;
-    turn.steps = STEPS + (is_told("demo:think") ? 10 : 0);
-    if (is_told("demo:stall"))
+    turn.steps = STEPS + (demo_is_told("demo:think") ? 10 : 0);
+    if (demo_is_told("demo:stall"))
         turn.steps = INT32_MAX;
 }
 
-static void take_permission(struct json_object *result)
+static void demo_take_permission(struct json_object *result)
 {
     const char *option = json_get_string(json_get(result, "outcome"), "optionId");
 
     if (!turn.id || !turn.is_asking)
         return;
     turn.is_asking = false;
-    say("agent_message_chunk", !option                      ? "The question was cancelled. "
-                               : strcmp(option, "yes") == 0 ? "I may edit the file. "
-                                                            : "I may not edit the file. ");
+    demo_say("agent_message_chunk", !option                      ? "The question was cancelled. "
+                                    : strcmp(option, "yes") == 0 ? "I may edit the file. "
+                                                                 : "I may not edit the file. ");
 }
 
-static void take(const char *line, size_t len)
+static void demo_take(const char *line, size_t len)
 {
     CLEANUP(json_putp) struct json_object *message = NULL;
     CLEANUP(freep) char *id = NULL;
@@ -279,30 +280,31 @@ static void take(const char *line, size_t len)
     if (json_get(message, "id"))
         id = xstrdup(json_compact(json_get(message, "id")));
     if (!method) {
-        take_permission(json_get(message, "result"));
+        demo_take_permission(json_get(message, "result"));
     } else if (strcmp(method, "session/cancel") == 0) {
         turn.was_cancelled = true;
     } else if (!id) {
         return;
     } else if (strcmp(method, "initialize") == 0) {
-        answer(id, "{\"protocolVersion\":1,\"agentCapabilities\":{\"loadSession\":false},"
-                   "\"authMethods\":[],\"agentInfo\":{\"name\":\"acpd-demo\",\"title\":\"Demo\","
-                   "\"version\":\"" ACPD_VERSION "\"}}");
+        demo_answer(id,
+                    "{\"protocolVersion\":1,\"agentCapabilities\":{\"loadSession\":false},"
+                    "\"authMethods\":[],\"agentInfo\":{\"name\":\"acpd-demo\",\"title\":\"Demo\","
+                    "\"version\":\"" ACPD_VERSION "\"}}");
     } else if (strcmp(method, "session/new") == 0) {
-        answer(id, "{\"sessionId\":\"demo\"}");
+        demo_answer(id, "{\"sessionId\":\"demo\"}");
     } else if (strcmp(method, "session/prompt") == 0 &&
                json_object_is_type(json_get(params, "prompt"), json_type_array)) {
-        take_prompt(id, params);
+        demo_take_prompt(id, params);
     } else {
-        refuse(id, -32601, "method not found");
+        demo_refuse(id, -32601, "method not found");
     }
-    send();
+    demo_send();
 }
 
 /* Whether there is work to do when the next step is due. */
-static bool is_working(void)
+static bool demo_is_working(void)
 {
-    bool stalls = turn.id && turn.step >= 2 && is_told("demo:stall");
+    bool stalls = turn.id && turn.step >= 2 && demo_is_told("demo:stall");
 
     return turn.id && (turn.was_cancelled || (!turn.is_asking && !stalls));
 }
@@ -318,23 +320,23 @@ int main(void)
         const char *newline;
         ssize_t n;
 
-        poll(&input, 1, is_working() ? (int)(wait < 0 ? 0 : wait) : -1);
+        poll(&input, 1, demo_is_working() ? (int)(wait < 0 ? 0 : wait) : -1);
         if (input.revents) {
-            bool was_idle = !is_working();
+            bool was_idle = !demo_is_working();
 
             n = read(STDIN_FILENO, buf_reserve(&in, 65536), 65536);
             if (n <= 0)
                 return EXIT_SUCCESS;
             in.len += (size_t)n;
             while ((newline = memchr(in.data, '\n', in.len))) {
-                take(in.data, (size_t)(newline - in.data));
+                demo_take(in.data, (size_t)(newline - in.data));
                 buf_consume(&in, (size_t)(newline - in.data) + 1);
             }
             if (was_idle)
                 next = clock_mono_ms() + STEP_MS;
         }
-        if (is_working() && clock_mono_ms() >= next) {
-            step();
+        if (demo_is_working() && clock_mono_ms() >= next) {
+            demo_step();
             next = clock_mono_ms() + STEP_MS;
         }
     }

@@ -16,7 +16,7 @@
 #define DOUBT_MS 5000
 
 /* Events only move bytes, and note which processes have ended. */
-static void take_events(struct loop *loop, bool may_block)
+static void loop_take_events(struct loop *loop, bool may_block)
 {
     event_base_loop(loop->base, may_block ? EVLOOP_ONCE : EVLOOP_NONBLOCK);
     loop->woke_us = clock_mono_us();
@@ -24,13 +24,13 @@ static void take_events(struct loop *loop, bool may_block)
 }
 
 /* 1. Handle what arrived, and go on while requests still arrive. */
-static void take_requests(struct loop *loop)
+static void loop_take_requests(struct loop *loop)
 {
     for (int i = 0; rpc_process(loop->server) && i < EXTRA_ROUNDS; i++)
         event_base_loop(loop->base, EVLOOP_NONBLOCK);
 }
 
-static void arm_timer(struct loop *loop)
+static void loop_arm_timer(struct loop *loop)
 {
     int64_t engine_at = engine_next_deadline(loop->engine);
     int64_t rpc_at = engine_is_in_doubt(loop->engine) ? INT64_MAX : rpc_next_deadline(loop->server);
@@ -44,7 +44,7 @@ static void arm_timer(struct loop *loop)
 }
 
 /* Pings the service manager's watchdog at half its interval. If the loop hangs, the pings stop. */
-static void feed_watchdog(struct loop *loop)
+static void loop_feed_watchdog(struct loop *loop)
 {
     int64_t now = clock_mono_ms();
 
@@ -54,7 +54,7 @@ static void feed_watchdog(struct loop *loop)
     loop->watchdog_at = now + (loop->watchdog_ms + 1) / 2;
 }
 
-static void handle_signals(struct loop *loop)
+static void loop_handle_signals(struct loop *loop)
 {
     if (loop->reload_requested) {
         char *error = NULL;
@@ -75,7 +75,7 @@ static void handle_signals(struct loop *loop)
 }
 
 /* 2. Give free slots to waiting tasks, and tasks to waiting claims. */
-static int plan(struct loop *loop)
+static int loop_plan(struct loop *loop)
 {
     int r = engine_plan(loop->engine);
 
@@ -86,7 +86,7 @@ static int plan(struct loop *loop)
 }
 
 /* 3. One commit, one fsync, for all that the pass did; or none of it happened; or nobody knows. */
-static void conclude(struct loop *loop, int r)
+static void loop_conclude(struct loop *loop, int r)
 {
     struct engine_storage storage;
 
@@ -116,17 +116,17 @@ static void conclude(struct loop *loop, int r)
     rpc_fail(loop->server);
 }
 
-static bool is_past_doubt(const struct loop *loop)
+static bool loop_is_past_doubt(const struct loop *loop)
 {
     return engine_is_in_doubt(loop->engine) && clock_mono_ms() >= loop->doubt_ends;
 }
 
 /* The last pass stays open until the outcome of its commit is known. Clients are not kept waiting
  * for ever: in the end whoever asked, and whoever asks meanwhile, gets an error. */
-static void resolve(struct loop *loop)
+static void loop_resolve(struct loop *loop)
 {
-    conclude(loop, engine_resolve(loop->engine));
-    if (!is_past_doubt(loop))
+    loop_conclude(loop, engine_resolve(loop->engine));
+    if (!loop_is_past_doubt(loop))
         return;
     rpc_fail(loop->server);
     rpc_process(loop->server);
@@ -135,13 +135,13 @@ static void resolve(struct loop *loop)
 
 void loop_pass(struct loop *loop, bool may_block)
 {
-    take_events(loop, may_block);
+    loop_take_events(loop, may_block);
     if (engine_is_in_doubt(loop->engine)) {
-        resolve(loop);
+        loop_resolve(loop);
     } else {
-        take_requests(loop); /* 1. */
-        handle_signals(loop);
-        conclude(loop, engine_commit(loop->engine, plan(loop))); /* 2. and 3. */
+        loop_take_requests(loop); /* 1. */
+        loop_handle_signals(loop);
+        loop_conclude(loop, engine_commit(loop->engine, loop_plan(loop))); /* 2. and 3. */
     }
     if (!engine_is_in_doubt(loop->engine)) {
         rpc_release(loop->server);   /* 4. staged replies leave */
@@ -153,29 +153,29 @@ void loop_pass(struct loop *loop, bool may_block)
 
 /* Whether acpd need not wait for the storage any longer. Ends that it did not take, and the commit
  * that it does not tell of, are found by the next start: as interruptions. */
-static bool may_leave(const struct loop *loop)
+static bool loop_may_leave(const struct loop *loop)
 {
-    if (loop->stop_requested && is_past_doubt(loop))
+    if (loop->stop_requested && loop_is_past_doubt(loop))
         return true;
     return engine_is_stopping(loop->engine) && loop->storage_is_failing &&
            !engine_has_runs(loop->engine);
 }
 
-static void on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *data UNUSED)
+static void loop_on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *data UNUSED)
 {
     /* It only ends the wait. */
 }
 
 int loop_run(struct loop *loop)
 {
-    loop->timer = evtimer_new(loop->base, on_timer, NULL);
+    loop->timer = evtimer_new(loop->base, loop_on_timer, NULL);
     loop->watchdog_ms = notify_watchdog_ms();
     engine_begin(loop->engine);
-    while (!may_leave(loop) &&
+    while (!loop_may_leave(loop) &&
            (!engine_is_stopping(loop->engine) || !engine_is_idle(loop->engine))) {
-        arm_timer(loop);
+        loop_arm_timer(loop);
         loop_pass(loop, engine_is_in_doubt(loop->engine) || !rpc_has_backlog(loop->server));
-        feed_watchdog(loop);
+        loop_feed_watchdog(loop);
     }
     event_free(loop->timer);
     return loop->storage_is_failing || engine_is_in_doubt(loop->engine) ? -EIO : 0;

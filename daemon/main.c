@@ -52,7 +52,7 @@ struct options {
     const char *command, *file; /* NULL: none, run the daemon */
 };
 
-static void options_deinit(struct options *options)
+static void main_options_deinit(struct options *options)
 {
     free(options->config);
     free(options->socket);
@@ -60,7 +60,7 @@ static void options_deinit(struct options *options)
 }
 
 /* Opens closed standard streams, so that no other descriptor takes their place. */
-static void occupy_standard_streams(void)
+static void main_occupy_standard_streams(void)
 {
     int fd;
 
@@ -78,14 +78,14 @@ static struct {
     struct cgroup cgroup;
 } source;
 
-static void make_absolute(char **path)
+static void main_make_absolute(char **path)
 {
     CLEANUP(freep) char *folder = getcwd(NULL, 0), *relative = *path;
 
     *path = xasprintf("%s/%s", folder ? folder : ".", relative);
 }
 
-static void parse_options(int argc, char **argv, struct options *options)
+static void main_parse_options(int argc, char **argv, struct options *options)
 {
     static const struct option longs[] = {
         {"config", required_argument, NULL, 'c'},
@@ -145,7 +145,8 @@ static void parse_options(int argc, char **argv, struct options *options)
     if (!options->socket)
         options->socket = path_default_socket();
     else if (options->socket[0] != '/')
-        make_absolute(&options->socket); /* passed to children, which may run in another folder */
+        main_make_absolute(
+            &options->socket); /* passed to children, which may run in another folder */
     if (!options->state_dir)
         options->state_dir = path_default_state();
     options->config_is_default = !options->config;
@@ -154,7 +155,7 @@ static void parse_options(int argc, char **argv, struct options *options)
 }
 
 /* The configuration file; NULL: the built-in configuration, if the default file does not exist. */
-static const char *config_path(const struct options *options)
+static const char *main_config_path(const struct options *options)
 {
     if (options->config_is_default && access(options->config, F_OK) < 0 && errno == ENOENT)
         return NULL;
@@ -162,7 +163,8 @@ static const char *config_path(const struct options *options)
 }
 
 /* The socket passed by a service manager, if any; it takes precedence. */
-static int adopt_socket(struct options *options, struct listener *ret_listener, char **ret_error)
+static int main_adopt_socket(struct options *options, struct listener *ret_listener,
+                             char **ret_error)
 {
     char *path;
     int r, count = notify_listeners();
@@ -182,7 +184,7 @@ static int adopt_socket(struct options *options, struct listener *ret_listener, 
 }
 
 /* The folder of acpd's own socket. */
-static bool prepare_folder(const struct options *options)
+static bool main_prepare_folder(const struct options *options)
 {
     int r = path_make_parent(options->socket, 0755);
 
@@ -198,9 +200,9 @@ static bool prepare_folder(const struct options *options)
 }
 
 /* Loads the configuration and checks that its limits can be enforced here. */
-static int load_settings(struct settings *settings, char **ret_error)
+static int main_load_settings(struct settings *settings, char **ret_error)
 {
-    const char *path = config_path(source.options);
+    const char *path = main_config_path(source.options);
     CLEANUP(freep) char *error = NULL;
     int r = config_load(path, source.demo_path, settings, ret_error);
 
@@ -213,7 +215,7 @@ static int load_settings(struct settings *settings, char **ret_error)
 }
 
 /* Warns about profiles that cannot run at the moment; the file is valid anyway. */
-static void tell_missing(const struct settings *settings, bool is_check)
+static void main_tell_missing(const struct settings *settings, bool is_check)
 {
     for (size_t i = 0; i < settings->profile_count * ENGINE_NEED_COUNT; i++) {
         const struct profile_config *profile = &settings->profiles[i / ENGINE_NEED_COUNT];
@@ -229,19 +231,19 @@ static void tell_missing(const struct settings *settings, bool is_check)
     }
 }
 
-static int reload(struct engine *engine, char **ret_error)
+static int main_reload(struct engine *engine, char **ret_error)
 {
     CLEANUP(settings_deinit) struct settings settings = {0};
-    int r = load_settings(&settings, ret_error);
+    int r = main_load_settings(&settings, ret_error);
 
     if (r < 0)
         return r;
-    tell_missing(&settings, false);
+    main_tell_missing(&settings, false);
     return engine_configure(engine, &settings);
 }
 
 /* Creates the state directory and locks it: one daemon per database. */
-static int lock_state(const char *dir)
+static int main_lock_state(const char *dir)
 {
     CLEANUP(freep) char *lock = xasprintf("%s/acpd.lock", dir);
     int fd, r = path_make_folder(dir, 0700);
@@ -266,7 +268,7 @@ static int lock_state(const char *dir)
 
 /* Raises the limit of open files for connections and pipes; returns the limit to restore for
  * children. */
-static rlim_t raise_file_limit(void)
+static rlim_t main_raise_file_limit(void)
 {
     struct rlimit limit;
     rlim_t before;
@@ -280,17 +282,18 @@ static rlim_t raise_file_limit(void)
     return before;
 }
 
-static void on_stop_signal(evutil_socket_t signal_number UNUSED, short what UNUSED, void *data)
+static void main_on_stop_signal(evutil_socket_t signal_number UNUSED, short what UNUSED, void *data)
 {
     ((struct loop *)data)->stop_requested = true;
 }
 
-static void on_reload_signal(evutil_socket_t signal_number UNUSED, short what UNUSED, void *data)
+static void main_on_reload_signal(evutil_socket_t signal_number UNUSED, short what UNUSED,
+                                  void *data)
 {
     ((struct loop *)data)->reload_requested = true;
 }
 
-static void on_supervisor_lost(void *data)
+static void main_on_supervisor_lost(void *data)
 {
     struct loop *loop = data;
 
@@ -299,16 +302,16 @@ static void on_supervisor_lost(void *data)
     loop->exit_status = EXIT_FAILURE;
 }
 
-static char *database_path(const struct options *options)
+static char *main_database_path(const struct options *options)
 {
     return xasprintf("%s/acpd.db", options->state_dir);
 }
 
 /* Opens the database, creates the profiles and recovers running attempts. */
-static int open_engine(const struct options *options, struct settings *settings,
-                       struct store **ret_store, struct engine **ret_engine)
+static int main_open_engine(const struct options *options, struct settings *settings,
+                            struct store **ret_store, struct engine **ret_engine)
 {
-    CLEANUP(freep) char *database = database_path(options);
+    CLEANUP(freep) char *database = main_database_path(options);
     CLEANUP(freep) char *error = NULL;
     struct settings empty = {0};
     struct engine *engine;
@@ -319,7 +322,7 @@ static int open_engine(const struct options *options, struct settings *settings,
         return r;
     }
     engine = *ret_engine = engine_new(*ret_store, &empty, options->state_dir, options->socket);
-    engine_set_reload(engine, reload);
+    engine_set_reload(engine, main_reload);
     r = engine_configure(engine, settings);
     r = engine_commit(engine, r);
     if (r >= 0)
@@ -335,7 +338,7 @@ static int open_engine(const struct options *options, struct settings *settings,
     return r;
 }
 
-static bool is_configured(const struct settings *settings, const char *program)
+static bool main_is_configured(const struct settings *settings, const char *program)
 {
     for (size_t i = 0; i < settings->profile_count; i++) {
         char *const *command = settings->profiles[i].runner.command;
@@ -347,12 +350,12 @@ static bool is_configured(const struct settings *settings, const char *program)
 }
 
 /* Reports known agents on PATH that no profile runs; `say` gets one line. */
-static void tell_agents(const struct settings *settings, void (*say)(const char *line))
+static void main_tell_agents(const struct settings *settings, void (*say)(const char *line))
 {
     for (const struct known_agent *agent = known_agents; agent->program; agent++) {
         CLEANUP(freep) char *path = known_agent_find(agent), *line = NULL;
 
-        if (!path || is_configured(settings, agent->program))
+        if (!path || main_is_configured(settings, agent->program))
             continue;
         line = xasprintf("found the agent %s; a profile runs it with \"runner\": {\"type\": "
                          "\"acp\", \"command\": %s}",
@@ -362,7 +365,7 @@ static void tell_agents(const struct settings *settings, void (*say)(const char 
 }
 
 /* The meaning of a limit depends on acpd's control group. */
-static void tell_limits(const struct settings *settings)
+static void main_tell_limits(const struct settings *settings)
 {
     for (size_t i = 0; i < settings->profile_count; i++)
         if (settings->profiles[i].limits.memory && !source.cgroup.has_memory)
@@ -371,18 +374,18 @@ static void tell_limits(const struct settings *settings)
                      settings->profiles[i].name);
 }
 
-static void say_in_log(const char *line)
+static void main_say_in_log(const char *line)
 {
     log_info("%s", line);
 }
 
-static void say_on_stdout(const char *line)
+static void main_say_on_stdout(const char *line)
 {
     puts(line);
 }
 
-static int serve(const struct options *options, struct settings *settings,
-                 struct listener *listener, struct supervisor *supervisor)
+static int main_serve(const struct options *options, struct settings *settings,
+                      struct listener *listener, struct supervisor *supervisor)
 {
     struct loop loop = {.exit_status = EXIT_SUCCESS};
     struct store *store = NULL;
@@ -393,11 +396,11 @@ static int serve(const struct options *options, struct settings *settings,
     int status = EXIT_FAILURE;
     int r = 0;
 
-    tell_agents(settings, say_in_log);
-    tell_missing(settings, false);
-    tell_limits(settings);
+    main_tell_agents(settings, main_say_in_log);
+    main_tell_missing(settings, false);
+    main_tell_limits(settings);
     loop.base = event_base_new();
-    if (!loop.base || open_engine(options, settings, &store, &loop.engine) < 0)
+    if (!loop.base || main_open_engine(options, settings, &store, &loop.engine) < 0)
         goto out;
     if (listener->fd < 0)
         r = listener_bind(options->socket, engine_settings(loop.engine)->socket_group, listener,
@@ -408,15 +411,15 @@ static int serve(const struct options *options, struct settings *settings,
         goto out;
     }
     loop.server = rpc_server_new(loop.base, loop.engine, listener);
-    r = supervisor_attach(supervisor, loop.base, on_supervisor_lost, &loop);
+    r = supervisor_attach(supervisor, loop.base, main_on_supervisor_lost, &loop);
     if (r < 0) {
         log_error("cannot attach the supervisor: %s", strerror(-r));
         goto out;
     }
     engine_set_supervisor(loop.engine, supervisor);
-    signals[0] = evsignal_new(loop.base, SIGTERM, on_stop_signal, &loop);
-    signals[1] = evsignal_new(loop.base, SIGINT, on_stop_signal, &loop);
-    signals[2] = evsignal_new(loop.base, SIGHUP, on_reload_signal, &loop);
+    signals[0] = evsignal_new(loop.base, SIGTERM, main_on_stop_signal, &loop);
+    signals[1] = evsignal_new(loop.base, SIGINT, main_on_stop_signal, &loop);
+    signals[2] = evsignal_new(loop.base, SIGHUP, main_on_reload_signal, &loop);
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
         evsignal_add(signals[i], NULL);
 
@@ -444,15 +447,15 @@ out:
 }
 
 /* The configuration is valid; checks the database too, if there is one. */
-static int check(const struct options *options, const struct settings *settings)
+static int main_check(const struct options *options, const struct settings *settings)
 {
-    CLEANUP(freep) char *database = database_path(options), *info = NULL, *error = NULL;
+    CLEANUP(freep) char *database = main_database_path(options), *info = NULL, *error = NULL;
 
     printf("%s: valid, %zu profile%s\n",
-           config_path(options) ? options->config : "built-in defaults", settings->profile_count,
-           PLURAL(settings->profile_count));
-    tell_agents(settings, say_on_stdout);
-    tell_missing(settings, true);
+           main_config_path(options) ? options->config : "built-in defaults",
+           settings->profile_count, PLURAL(settings->profile_count));
+    main_tell_agents(settings, main_say_on_stdout);
+    main_tell_missing(settings, true);
     if (access(database, F_OK) < 0)
         return EXIT_SUCCESS;
     if (sqlite_files_verify(database, &info, &error) < 0) {
@@ -464,10 +467,10 @@ static int check(const struct options *options, const struct settings *settings)
 }
 
 /* Commands that create a new file from the database. */
-static int copy(const struct options *options,
-                int (*make)(const char *path, const char *to, char **ret_info, char **ret_error))
+static int main_copy(const struct options *options, int (*make)(const char *path, const char *to,
+                                                                char **ret_info, char **ret_error))
 {
-    CLEANUP(freep) char *database = database_path(options), *info = NULL, *error = NULL;
+    CLEANUP(freep) char *database = main_database_path(options), *info = NULL, *error = NULL;
 
     umask(0077);
     if (make(database, options->file, &info, &error) < 0) {
@@ -478,19 +481,19 @@ static int copy(const struct options *options,
     return EXIT_SUCCESS;
 }
 
-static int backup(const struct options *options)
+static int main_backup(const struct options *options)
 {
-    return copy(options, sqlite_files_backup);
+    return main_copy(options, sqlite_files_backup);
 }
 
-static int recover(const struct options *options)
+static int main_recover(const struct options *options)
 {
-    return copy(options, sqlite_recover);
+    return main_copy(options, sqlite_recover);
 }
 
-static int restore(const struct options *options)
+static int main_restore(const struct options *options)
 {
-    CLEANUP(freep) char *database = database_path(options), *info = NULL, *error = NULL;
+    CLEANUP(freep) char *database = main_database_path(options), *info = NULL, *error = NULL;
     CLEANUP(closep) int lock = -1;
     struct stat st;
 
@@ -499,7 +502,7 @@ static int restore(const struct options *options)
                   (unsigned)st.st_uid);
         return EXIT_FAILURE;
     }
-    lock = lock_state(options->state_dir);
+    lock = main_lock_state(options->state_dir);
     if (lock < 0)
         return lock == -EADDRINUSE ? EXIT_IN_USE : EXIT_FAILURE;
     umask(0077);
@@ -514,9 +517,9 @@ static int restore(const struct options *options)
 static const struct {
     const char *name;
     int (*run)(const struct options *options);
-} commands[] = {{"backup", backup}, {"restore", restore}, {"recover", recover}};
+} commands[] = {{"backup", main_backup}, {"restore", main_restore}, {"recover", main_recover}};
 
-static int run_command(const struct options *options)
+static int main_run_command(const struct options *options)
 {
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
         if (strcmp(commands[i].name, options->command) != 0)
@@ -540,30 +543,30 @@ int main(int argc, char **argv)
     int lock_fd, status, r;
 
     notify_setup();
-    occupy_standard_streams();
-    parse_options(argc, argv, &options);
+    main_occupy_standard_streams();
+    main_parse_options(argc, argv, &options);
     if (options.command)
-        return run_command(&options);
+        return main_run_command(&options);
     demo_path = path_find_own("acpd-demo", ACPD_LIBEXECDIR "/acpd-demo");
     source.options = &options;
     source.demo_path = demo_path;
     cgroup_find(&source.cgroup);
-    r = load_settings(&settings, &error);
+    r = main_load_settings(&settings, &error);
     if (r < 0) {
         log_error("%s", error);
         return EXIT_CONFIG;
     }
     if (options.check)
-        return check(&options, &settings);
+        return main_check(&options, &settings);
     signal(SIGPIPE, SIG_IGN);
-    lock_fd = lock_state(options.state_dir);
+    lock_fd = main_lock_state(options.state_dir);
     if (lock_fd < 0)
         return lock_fd == -EADDRINUSE ? EXIT_IN_USE : EXIT_FAILURE;
-    if (adopt_socket(&options, &listener, &error) < 0) {
+    if (main_adopt_socket(&options, &listener, &error) < 0) {
         log_error("%s", error);
         return EXIT_FAILURE;
     }
-    if (listener.fd < 0 && !prepare_folder(&options))
+    if (listener.fd < 0 && !main_prepare_folder(&options))
         return EXIT_FAILURE;
     /* Forked now, while this process is small. */
     lock_path = xasprintf("%s/supervisor.lock", options.state_dir);
@@ -572,13 +575,13 @@ int main(int argc, char **argv)
         log_error("%s", error); /* what the group promised it does not keep */
         return EXIT_CONFIG;
     }
-    r = supervisor_new(lock_path, raise_file_limit(), &source.cgroup, &supervisor);
+    r = supervisor_new(lock_path, main_raise_file_limit(), &source.cgroup, &supervisor);
     if (r < 0) {
         log_error("cannot start the supervisor: %s", strerror(-r));
         return EXIT_FAILURE;
     }
     umask(0077); /* not the supervisor's: children have their user's */
-    status = serve(&options, &settings, &listener, supervisor);
+    status = main_serve(&options, &settings, &listener, supervisor);
     close(lock_fd);
     cgroup_deinit(&source.cgroup);
     return status;

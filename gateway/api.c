@@ -17,7 +17,7 @@ static const struct {
     {RPC_UNAVAILABLE, 503}, {RPC_FORBIDDEN, 403},       {RPC_INTERNAL_ERROR, 502},
 };
 
-static int status_of(int code)
+static int api_status_of(int code)
 {
     for (size_t i = 0; i < ARRAY_SIZE(statuses); i++)
         if (statuses[i].code == code)
@@ -25,24 +25,24 @@ static int status_of(int code)
     return 502;
 }
 
-static bool is_read(const char *verb)
+static bool api_is_read(const char *verb)
 {
     return strcmp(verb, "GET") == 0 || strcmp(verb, "HEAD") == 0 || strcmp(verb, "OPTIONS") == 0;
 }
 
-static int reply_away(struct mg_connection *connection)
+static int api_reply_away(struct mg_connection *connection)
 {
     return http_error(connection, 503, RPC_UNAVAILABLE, RETRY_SOON, NULL,
                       "acpd is not reachable; retrying");
 }
 
 /* Passes on an error of the daemon. */
-static int reply_refused(struct mg_connection *connection, struct json_object *error)
+static int api_reply_refused(struct mg_connection *connection, struct json_object *error)
 {
     int code = json_object_get_int(json_get(error, "code"));
     struct json_object *data = json_get(error, "data");
     const char *message = json_get_string(error, "message");
-    int status = status_of(code);
+    int status = api_status_of(code);
     char headers[48] = "";
 
     if (status == 429 || status == 503) {
@@ -55,7 +55,7 @@ static int reply_refused(struct mg_connection *connection, struct json_object *e
 }
 
 /* Prometheus reads text; the daemon's result is that text as a JSON string. */
-static int reply_text(struct mg_connection *connection, const struct upstream_reply *reply)
+static int api_reply_text(struct mg_connection *connection, const struct upstream_reply *reply)
 {
     CLEANUP(json_putp) struct json_object *text = NULL;
     struct json_reader *reader = json_reader_new();
@@ -69,17 +69,17 @@ static int reply_text(struct mg_connection *connection, const struct upstream_re
                       (size_t)json_object_get_string_len(text));
 }
 
-static void print_openapi(struct json_object *document, void *data)
+static void api_print_openapi(struct json_object *document, void *data)
 {
     openapi_print(document, data);
 }
 
-static int reply_openapi(struct mg_connection *connection, struct upstream *upstream)
+static int api_reply_openapi(struct mg_connection *connection, struct upstream *upstream)
 {
     CLEANUP(buf_deinit) struct buf out = {0};
 
-    if (!upstream_discover(upstream, print_openapi, &out))
-        return reply_away(connection);
+    if (!upstream_discover(upstream, api_print_openapi, &out))
+        return api_reply_away(connection);
     return http_reply(connection, 200, "application/json", "Cache-Control: no-cache\r\n", out.data,
                       out.len);
 }
@@ -89,7 +89,7 @@ struct typing {
     struct json_object *params;
 };
 
-static void type_params(struct json_object *document, void *data)
+static void api_type_params(struct json_object *document, void *data)
 {
     struct typing *typing = data;
 
@@ -98,8 +98,8 @@ static void type_params(struct json_object *document, void *data)
 
 /* Adds the body to the parameters. False: the request was answered. In both cases *ret_held bytes
  * of it count as in flight. */
-static bool take_body(struct mg_connection *connection, const struct token_holder *holder,
-                      struct json_object *params, size_t *ret_held)
+static bool api_take_body(struct mg_connection *connection, const struct token_holder *holder,
+                          struct json_object *params, size_t *ret_held)
 {
     CLEANUP(buf_deinit) struct buf body = {0};
     CLEANUP(json_putp) struct json_object *value = NULL;
@@ -133,25 +133,25 @@ static bool take_body(struct mg_connection *connection, const struct token_holde
     return true;
 }
 
-static int call(struct mg_connection *connection, struct upstream *upstream,
-                const struct route *route, const struct token_holder *holder,
-                struct json_object *params)
+static int api_call(struct mg_connection *connection, struct upstream *upstream,
+                    const struct route *route, const struct token_holder *holder,
+                    struct json_object *params)
 {
     CLEANUP(upstream_reply_deinit) struct upstream_reply reply = {0};
     const char *actor = holder->name[0] ? holder->name : NULL;
 
     switch (upstream_call(upstream, route->method, actor, params, &reply)) {
     case UPSTREAM_REFUSED:
-        return reply_refused(connection, reply.error);
+        return api_reply_refused(connection, reply.error);
     case UPSTREAM_TOO_LARGE:
         return http_error(connection, 413, RPC_INVALID_REQUEST, NULL, NULL,
                           "the request is too large for acpd: %s",
                           json_get_string(reply.error, "message"));
     case UPSTREAM_AWAY:
-        return reply_away(connection);
+        return api_reply_away(connection);
     case UPSTREAM_LOST:
         if (!route->writes)
-            return reply_away(connection);
+            return api_reply_away(connection);
         return http_error(connection, 504, RPC_UNAVAILABLE, NULL, NULL,
                           "the connection to acpd was lost before it replied: the request may or "
                           "may not have taken effect");
@@ -159,7 +159,7 @@ static int call(struct mg_connection *connection, struct upstream *upstream,
         break;
     }
     if (route->format == ROUTE_TEXT)
-        return reply_text(connection, &reply);
+        return api_reply_text(connection, &reply);
     return http_reply(connection, route->status, "application/json", "Cache-Control: no-store\r\n",
                       reply.result, reply.result_len);
 }
@@ -173,7 +173,7 @@ int api_handle(struct mg_connection *connection, const struct http_policy *polic
     CLEANUP(freep) char *message = NULL;
     const struct route *route = NULL;
     char allow[64], headers[96];
-    bool reads = is_read(info->request_method);
+    bool reads = api_is_read(info->request_method);
     struct token_holder holder;
     struct typing typing;
 
@@ -201,7 +201,7 @@ int api_handle(struct mg_connection *connection, const struct http_policy *polic
         return http_error(connection, 403, RPC_FORBIDDEN, NULL, NULL,
                           "the token \"%s\" may only read", holder.name);
     if (route->format == ROUTE_OPENAPI)
-        return reply_openapi(connection, upstream);
+        return api_reply_openapi(connection, upstream);
     if (route->format == ROUTE_EVENTS)
         return strcmp(info->request_method, "HEAD") == 0
                    ? http_reply(connection, 200, "text/event-stream", NULL, NULL, 0)
@@ -209,9 +209,9 @@ int api_handle(struct mg_connection *connection, const struct http_policy *polic
     if (route_add_query(params, info->query_string, &message) < 0)
         return http_error(connection, 400, RPC_INVALID_PARAMS, NULL, NULL, "%s", message);
     typing = (struct typing){.method = route->method, .params = params};
-    if (json_object_object_length(params) && !upstream_discover(upstream, type_params, &typing))
-        return reply_away(connection);
-    if (!reads && !take_body(connection, &holder, params, &held))
+    if (json_object_object_length(params) && !upstream_discover(upstream, api_type_params, &typing))
+        return api_reply_away(connection);
+    if (!reads && !api_take_body(connection, &holder, params, &held))
         return 400;
-    return call(connection, upstream, route, &holder, params);
+    return api_call(connection, upstream, route, &holder, params);
 }

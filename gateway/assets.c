@@ -30,7 +30,7 @@ struct assets {
 static const char *const pages[] = {"/profiles", "/profile-analytics", "/tasks", "/tasks/",
                                     "/permissions"};
 
-static bool is_page(const char *path)
+static bool assets_is_page(const char *path)
 {
     for (size_t i = 0; i < ARRAY_SIZE(pages); i++) {
         size_t len = strlen(pages[i]);
@@ -56,23 +56,23 @@ static const struct {
     {".txt", "text/plain; charset=utf-8"},
 };
 
-static bool has_suffix(const char *text, const char *suffix)
+static bool assets_has_suffix(const char *text, const char *suffix)
 {
     size_t len = strlen(text), suffix_len = strlen(suffix);
 
     return len > suffix_len && strcmp(text + len - suffix_len, suffix) == 0;
 }
 
-static const char *type_of(const char *path)
+static const char *assets_type_of(const char *path)
 {
     for (size_t i = 0; i < ARRAY_SIZE(types); i++)
-        if (has_suffix(path, types[i].suffix))
+        if (assets_has_suffix(path, types[i].suffix))
             return types[i].type;
     return "application/octet-stream";
 }
 
 /* FNV-1a, 64 bits: http://www.isthe.com/chongo/tech/comp/fnv/ */
-static uint64_t hash(const struct buf *data)
+static uint64_t assets_hash(const struct buf *data)
 {
     uint64_t h = UINT64_C(0xcbf29ce484222325);
 
@@ -81,7 +81,7 @@ static uint64_t hash(const struct buf *data)
     return h;
 }
 
-static int read_asset(int folder, const char *name, const char *path, struct assets *assets)
+static int assets_read_asset(int folder, const char *name, const char *path, struct assets *assets)
 {
     CLEANUP(closep) int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
     struct asset *asset;
@@ -100,17 +100,17 @@ static int read_asset(int folder, const char *name, const char *path, struct ass
     if (n < 0)
         return -errno;
     snprintf(asset->etag, sizeof(asset->etag), "\"%016llx\"",
-             (unsigned long long)hash(&asset->data));
+             (unsigned long long)assets_hash(&asset->data));
     return asset->data.len > FILE_MAX ? -EFBIG : 0;
 }
 
-static void closedirp(DIR **folder)
+static void assets_closedirp(DIR **folder)
 {
     if (*folder)
         closedir(*folder);
 }
 
-static int load_folder(int fd, const char *prefix, struct assets *assets)
+static int assets_load_folder(int fd, const char *prefix, struct assets *assets)
 {
     CLEANUP(closedirp) DIR *folder = fdopendir(fd);
     struct dirent *entry;
@@ -133,11 +133,11 @@ static int load_folder(int fd, const char *prefix, struct assets *assets)
             return -errno;
         if (S_ISDIR(st.st_mode)) {
             inner = openat(dirfd(folder), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-            r = inner < 0 ? -errno : load_folder(inner, path, assets);
+            r = inner < 0 ? -errno : assets_load_folder(inner, path, assets);
         } else if (S_ISREG(st.st_mode)) {
             if (assets->count == FILES_MAX)
                 return -EMFILE;
-            r = read_asset(dirfd(folder), entry->d_name, path, assets);
+            r = assets_read_asset(dirfd(folder), entry->d_name, path, assets);
         }
         if (r < 0)
             return r;
@@ -145,7 +145,7 @@ static int load_folder(int fd, const char *prefix, struct assets *assets)
     return 0;
 }
 
-static const struct asset *find(const struct assets *assets, const char *path)
+static const struct asset *assets_find(const struct assets *assets, const char *path)
 {
     for (size_t i = 0; i < assets->count; i++)
         if (strcmp(assets->files[i].path, path) == 0)
@@ -157,9 +157,9 @@ int assets_load(const char *folder, struct assets **ret_assets, char **ret_error
 {
     struct assets *assets = xcalloc(1, sizeof(*assets));
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int r = fd < 0 ? -errno : load_folder(fd, "", assets);
+    int r = fd < 0 ? -errno : assets_load_folder(fd, "", assets);
 
-    if (r == 0 && !find(assets, "/index.html"))
+    if (r == 0 && !assets_find(assets, "/index.html"))
         r = -ENOENT;
     if (r < 0) {
         *ret_error = xasprintf("cannot read the dashboard from %s: %s", folder, strerror(-r));
@@ -183,13 +183,13 @@ void assets_free(struct assets *assets)
 }
 
 /* A list of entity tags, or "*". */
-static bool has_etag(const char *list, const char *etag)
+static bool assets_has_etag(const char *list, const char *etag)
 {
     return list && (strcmp(list, "*") == 0 || strstr(list, etag));
 }
 
 /* Whether the list has gzip with a weight other than 0 (RFC 9110, section 12.5.3). */
-static bool takes_gzip(const char *accepted)
+static bool assets_takes_gzip(const char *accepted)
 {
     while (accepted && *accepted) {
         size_t len = strcspn(accepted, ",");
@@ -204,25 +204,25 @@ static bool takes_gzip(const char *accepted)
     return false;
 }
 
-static int reply_asset(struct mg_connection *connection, const struct assets *assets,
-                       const struct asset *asset)
+static int assets_reply_asset(struct mg_connection *connection, const struct assets *assets,
+                              const struct asset *asset)
 {
     CLEANUP(freep) char *packed_path = xasprintf("%s.gz", asset->path);
-    const struct asset *packed = find(assets, packed_path), *sent = asset;
+    const struct asset *packed = assets_find(assets, packed_path), *sent = asset;
     const char *accepted = mg_get_header(connection, "Accept-Encoding");
     /* Names below /assets/ contain a hash of the content; other files may change at any time. */
     bool is_hashed = strncmp(asset->path, "/assets/", 8) == 0;
     char headers[256];
 
-    if (packed && takes_gzip(accepted))
+    if (packed && assets_takes_gzip(accepted))
         sent = packed;
     snprintf(headers, sizeof(headers), "ETag: %s\r\nCache-Control: %s\r\n%s%s", sent->etag,
              is_hashed ? "public, max-age=31536000, immutable" : "no-cache",
              packed ? "Vary: Accept-Encoding\r\n" : "",
              sent == packed ? "Content-Encoding: gzip\r\n" : "");
-    if (has_etag(mg_get_header(connection, "If-None-Match"), sent->etag))
+    if (assets_has_etag(mg_get_header(connection, "If-None-Match"), sent->etag))
         return http_reply(connection, 304, NULL, headers, NULL, 0);
-    return http_reply(connection, 200, type_of(asset->path), headers, sent->data.data,
+    return http_reply(connection, 200, assets_type_of(asset->path), headers, sent->data.data,
                       sent->data.len);
 }
 
@@ -232,7 +232,7 @@ int assets_handle(struct mg_connection *connection, const struct assets *assets,
     const char *verb = mg_get_request_info(connection)->request_method;
     const struct asset *asset;
 
-    asset = find(assets, is_page(path) ? "/index.html" : path);
+    asset = assets_find(assets, assets_is_page(path) ? "/index.html" : path);
     if (!asset)
         return http_error(connection, 404, RPC_METHOD_NOT_FOUND, NULL, NULL, "%.200s not found",
                           path);
@@ -244,5 +244,5 @@ int assets_handle(struct mg_connection *connection, const struct assets *assets,
     if (strcmp(path, "/") == 0)
         return http_reply(connection, 302, NULL,
                           "Location: /profiles\r\nCache-Control: no-cache\r\n", NULL, 0);
-    return reply_asset(connection, assets, asset);
+    return assets_reply_asset(connection, assets, asset);
 }

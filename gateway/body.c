@@ -48,19 +48,19 @@ static struct {
     int count;
 } strangers = {.lock = PTHREAD_MUTEX_INITIALIZER, .waiting = LIST_INIT(strangers.waiting)};
 
-static void on_signal(int number UNUSED)
+static void body_on_signal(int number UNUSED)
 {
 }
 
 void body_setup(void)
 {
-    const struct sigaction action = {.sa_handler = on_signal}; /* without SA_RESTART */
+    const struct sigaction action = {.sa_handler = body_on_signal}; /* without SA_RESTART */
 
     sigaction(KEPT_SIGNAL, &action, NULL);
 }
 
 /* Signals after `ms`, and then repeatedly: the first may arrive just before a wait. */
-static bool set_timer(timer_t timer, int64_t ms)
+static bool body_set_timer(timer_t timer, int64_t ms)
 {
     const struct itimerspec times = {
         .it_value = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L + 1},
@@ -71,7 +71,7 @@ static bool set_timer(timer_t timer, int64_t ms)
 }
 
 /* Adds one; if there are too many, the time of the longest waits is over. */
-static void join_strangers(void)
+static void body_join_strangers(void)
 {
     int excess;
 
@@ -84,12 +84,12 @@ static void join_strangers(void)
         if (excess-- <= 0)
             break;
         if (!atomic_exchange(&other->is_hurried, true) && other->is_set)
-            set_timer(other->timer, 0);
+            body_set_timer(other->timer, 0);
     }
     pthread_mutex_unlock(&strangers.lock);
 }
 
-static void leave_strangers(void)
+static void body_leave_strangers(void)
 {
     pthread_mutex_lock(&strangers.lock);
     list_remove(&deadline.link);
@@ -97,7 +97,7 @@ static void leave_strangers(void)
     pthread_mutex_unlock(&strangers.lock);
 }
 
-static void deadline_start(int64_t ms, bool is_stranger)
+static void body_deadline_start(int64_t ms, bool is_stranger)
 {
     struct sigevent event = {
         .sigev_notify = SIGEV_THREAD_ID,
@@ -109,23 +109,23 @@ static void deadline_start(int64_t ms, bool is_stranger)
     deadline.is_hurried = false;
     deadline.at = clock_mono_ms() + ms;
     deadline.is_set = timer_create(CLOCK_MONOTONIC, &event, &deadline.timer) == 0;
-    if (deadline.is_set && !set_timer(deadline.timer, ms))
+    if (deadline.is_set && !body_set_timer(deadline.timer, ms))
         deadline.at = 0;
     if (is_stranger)
-        join_strangers();
+        body_join_strangers();
 }
 
-static void deadline_stop(void)
+static void body_deadline_stop(void)
 {
     if (!list_is_empty(&deadline.link))
-        leave_strangers();
+        body_leave_strangers();
     if (deadline.is_set)
         timer_delete(deadline.timer);
     deadline.is_set = false;
 }
 
 /* Without a timer, whose number per user is limited, there is no time at all. */
-static bool is_over(void)
+static bool body_is_over(void)
 {
     return !deadline.is_set || deadline.is_hurried || clock_mono_ms() >= deadline.at;
 }
@@ -150,7 +150,7 @@ void body_distrust(void)
 
 /* Whether all of it arrived: `n` is the result of the last read. civetweb also returns 0 for a
  * silent sender, except within chunks. */
-static bool is_whole(const struct mg_connection *connection, size_t len, int n)
+static bool body_is_whole(const struct mg_connection *connection, size_t len, int n)
 {
     long long length = mg_get_request_info(connection)->content_length; /* -1: in chunks */
 
@@ -166,7 +166,7 @@ int body_read(struct mg_connection *connection, bool is_stranger, struct buf *re
         rest = REST_CUT;
         return BODY_TOO_LARGE;
     }
-    deadline_start(BODY_SECONDS * 1000, is_stranger);
+    body_deadline_start(BODY_SECONDS * 1000, is_stranger);
     while (!outcome && n > 0) {
         n = mg_read(connection, buf_reserve(&body, READ_SIZE), READ_SIZE);
         if (n > 0) {
@@ -177,14 +177,14 @@ int body_read(struct mg_connection *connection, bool is_stranger, struct buf *re
             outcome = BODY_TOO_LARGE;
         else if (in_flight > BODIES_MAX)
             outcome = BODY_TOO_MANY;
-        else if (n <= 0 && is_whole(connection, body.len, n))
+        else if (n <= 0 && body_is_whole(connection, body.len, n))
             break;
-        else if (is_over())
+        else if (body_is_over())
             outcome = deadline.is_hurried ? BODY_GIVES_WAY : BODY_TOO_SLOW;
         else if (n <= 0)
             outcome = BODY_ENDED_EARLY;
     }
-    deadline_stop();
+    body_deadline_stop();
     if (outcome) {
         rest = outcome == BODY_TOO_LARGE || outcome == BODY_TOO_MANY ? REST_CUT : REST_LATE;
         body_releasep(&body.len);
@@ -197,19 +197,19 @@ int body_read(struct mg_connection *connection, bool is_stranger, struct buf *re
 }
 
 /* Reads and discards up to `max` bytes. Returns whether that was all. */
-static bool drop(struct mg_connection *connection, size_t max, int64_t ms)
+static bool body_drop(struct mg_connection *connection, size_t max, int64_t ms)
 {
     char dropped[8192];
     size_t len = 0;
     int n = 1;
 
-    deadline_start(ms, true);
-    while (n > 0 && len < max && !is_over()) {
+    body_deadline_start(ms, true);
+    while (n > 0 && len < max && !body_is_over()) {
         n = mg_read(connection, dropped, sizeof(dropped));
         len += n > 0 ? (size_t)n : 0;
     }
-    deadline_stop();
-    return n <= 0 && is_whole(connection, len, n);
+    body_deadline_stop();
+    return n <= 0 && body_is_whole(connection, len, n);
 }
 
 bool body_settle(struct mg_connection *connection)
@@ -219,7 +219,7 @@ bool body_settle(struct mg_connection *connection)
                     !mg_get_header(connection, "Expect");
 
     if (rest == REST_UNREAD)
-        rest = may_come && drop(connection, SKIP_MAX, SKIP_MS) ? REST_NONE : REST_CUT;
+        rest = may_come && body_drop(connection, SKIP_MAX, SKIP_MS) ? REST_NONE : REST_CUT;
     return rest == REST_NONE;
 }
 
@@ -230,6 +230,6 @@ void body_end(struct mg_connection *connection)
     /* Unread bytes at the close make the kernel reset the connection, and the client may lose the
      * answer. */
     if (rest != REST_LATE)
-        drop(connection, BODY_MAX, LINGER_MS);
+        body_drop(connection, BODY_MAX, LINGER_MS);
     mg_close_connection(connection);
 }

@@ -45,7 +45,7 @@ struct events {
 };
 
 /* Under the lock. Takes ownership of the text. */
-static void append(struct events *events, int64_t seq, char *text)
+static void events_append(struct events *events, int64_t seq, char *text)
 {
     struct entry *entry = &events->ring[events->next % RING];
 
@@ -60,12 +60,12 @@ static void append(struct events *events, int64_t seq, char *text)
     pthread_cond_broadcast(&events->changed);
 }
 
-static void set_up(struct events *events, bool is_up)
+static void events_set_up(struct events *events, bool is_up)
 {
     pthread_mutex_lock(&events->lock);
     if (events->is_up != is_up) {
         events->is_up = is_up;
-        append(events, 0, xasprintf("event: %s\ndata: {}\n\n", is_up ? "up" : "down"));
+        events_append(events, 0, xasprintf("event: %s\ndata: {}\n\n", is_up ? "up" : "down"));
     }
     events->has_tried = true;
     pthread_cond_broadcast(&events->changed);
@@ -73,7 +73,8 @@ static void set_up(struct events *events, bool is_up)
 }
 
 /* Handles an event notification; false: another line, e.g. an error. */
-static bool take_line(struct events *events, struct json_reader *json, const char *line, size_t len)
+static bool events_take_line(struct events *events, struct json_reader *json, const char *line,
+                             size_t len)
 {
     CLEANUP(json_putp) struct json_object *message = NULL;
     struct json_object *params;
@@ -85,7 +86,7 @@ static bool take_line(struct events *events, struct json_reader *json, const cha
         !json_object_is_type(message, json_type_object))
         return false;
     if (json_get(message, "result")) { /* the subscription stands */
-        set_up(events, true);
+        events_set_up(events, true);
         return true;
     }
     params = json_get(message, "params");
@@ -94,16 +95,16 @@ static bool take_line(struct events *events, struct json_reader *json, const cha
         return false;
     seq = json_object_get_int64(json_get(params, "seq"));
     pthread_mutex_lock(&events->lock);
-    append(events, seq,
-           seq ? xasprintf("id: %lld\nevent: %s\ndata: %s\n\n", (long long)seq, type,
-                           json_compact(params))
-               : xasprintf("event: %s\ndata: %s\n\n", type, json_compact(params)));
+    events_append(events, seq,
+                  seq ? xasprintf("id: %lld\nevent: %s\ndata: %s\n\n", (long long)seq, type,
+                                  json_compact(params))
+                      : xasprintf("event: %s\ndata: %s\n\n", type, json_compact(params)));
     pthread_mutex_unlock(&events->lock);
     return true;
 }
 
 /* Reads until the daemon is gone or the gateway stops. */
-static void follow(struct events *events, int fd)
+static void events_follow(struct events *events, int fd)
 {
     CLEANUP(buf_deinit) struct buf input = {0};
     struct json_reader *json = json_reader_new();
@@ -125,14 +126,14 @@ static void follow(struct events *events, int fd)
         while (is_good && (end = memchr(input.data, '\n', input.len))) {
             size_t len = (size_t)(end - input.data);
 
-            is_good = take_line(events, json, input.data, len);
+            is_good = events_take_line(events, json, input.data, len);
             buf_consume(&input, len + 1);
         }
     }
     json_reader_free(json);
 }
 
-static bool subscribe(struct events *events, int fd)
+static bool events_subscribe(struct events *events, int fd)
 {
     CLEANUP(buf_deinit) struct buf request = {0};
 
@@ -151,7 +152,7 @@ static bool subscribe(struct events *events, int fd)
     return send(fd, request.data, request.len, MSG_NOSIGNAL) == (ssize_t)request.len;
 }
 
-static void *read_events(void *data)
+static void *events_read_events(void *data)
 {
     struct events *events = data;
     const struct timespec tick = {.tv_nsec = TICK_MS * 1000000L};
@@ -159,10 +160,10 @@ static void *read_events(void *data)
     while (!events->is_stopping) {
         CLEANUP(closep) int fd = upstream_connect(events->socket_path);
 
-        if (fd >= 0 && subscribe(events, fd))
-            follow(events, fd);
+        if (fd >= 0 && events_subscribe(events, fd))
+            events_follow(events, fd);
         if (!events->is_stopping)
-            set_up(events, false);
+            events_set_up(events, false);
         for (int ms = 0; ms < RETRY_MS && !events->is_stopping; ms += TICK_MS)
             nanosleep(&tick, NULL);
     }
@@ -184,7 +185,7 @@ struct events *events_new(const char *socket_path)
     return events;
 }
 
-static void wake_streams(struct events *events)
+static void events_wake_streams(struct events *events)
 {
     pthread_mutex_lock(&events->lock);
     pthread_cond_broadcast(&events->changed);
@@ -194,13 +195,13 @@ static void wake_streams(struct events *events)
 void events_renew(struct events *events)
 {
     events->renewals++;
-    wake_streams(events);
+    events_wake_streams(events);
 }
 
 void events_stop(struct events *events)
 {
     events->is_stopping = true;
-    wake_streams(events);
+    events_wake_streams(events);
 }
 
 void events_free(struct events *events)
@@ -220,7 +221,7 @@ void events_free(struct events *events)
 
 /* Under the lock. A client with the answer's head gets everything from then on, so the head waits
  * until the subscription exists or has failed. */
-static void await_subscription(struct events *events)
+static void events_await_subscription(struct events *events)
 {
     struct timespec until;
 
@@ -233,8 +234,8 @@ static void await_subscription(struct events *events)
 
 /* Admits a stream: its start, and its first events. The first one ever starts the reader. False:
  * too many. */
-static bool enter(struct events *events, int64_t last_seen, uint64_t *ret_position,
-                  struct buf *greeting)
+static bool events_enter(struct events *events, int64_t last_seen, uint64_t *ret_position,
+                         struct buf *greeting)
 {
     bool may_enter;
 
@@ -243,7 +244,7 @@ static bool enter(struct events *events, int64_t last_seen, uint64_t *ret_positi
     may_enter = events->streams < STREAMS_MAX && !events->is_stopping;
     if (may_enter && !events->has_reader) {
         events->seen = last_seen; /* the daemon holds more than the ring does */
-        events->has_reader = pthread_create(&events->reader, NULL, read_events, events) == 0;
+        events->has_reader = pthread_create(&events->reader, NULL, events_read_events, events) == 0;
         last_seen = 0;
     }
     events->streams += may_enter;
@@ -261,33 +262,33 @@ static bool enter(struct events *events, int64_t last_seen, uint64_t *ret_positi
     if (!events->is_up)
         buf_add_text(greeting, "event: down\ndata: {}\n\n");
     if (may_enter)
-        await_subscription(events);
+        events_await_subscription(events);
     pthread_mutex_unlock(&events->lock);
     return may_enter;
 }
 
-static void leave(struct events *events)
+static void events_leave(struct events *events)
 {
     pthread_mutex_lock(&events->lock);
     events->streams--;
     pthread_mutex_unlock(&events->lock);
 }
 
-static bool is_over(const struct events *events, unsigned renewals)
+static bool events_is_over(const struct events *events, unsigned renewals)
 {
     return events->is_stopping || events->renewals != renewals;
 }
 
 /* Waits for events after the position and copies them; a heartbeat if there are none. */
-static void next_chunk(struct events *events, unsigned renewals, uint64_t *position,
-                       struct buf *chunk)
+static void events_next_chunk(struct events *events, unsigned renewals, uint64_t *position,
+                              struct buf *chunk)
 {
     struct timespec until;
 
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += HEARTBEAT_SECONDS;
     pthread_mutex_lock(&events->lock);
-    while (*position == events->next && !is_over(events, renewals))
+    while (*position == events->next && !events_is_over(events, renewals))
         if (pthread_cond_timedwait(&events->changed, &events->lock, &until) == ETIMEDOUT)
             break;
     if (*position < events->first) { /* it was too slow */
@@ -302,7 +303,7 @@ static void next_chunk(struct events *events, unsigned renewals, uint64_t *posit
 }
 
 /* The last event that the browser saw; 0: missing or not a number. */
-static int64_t last_event_id(struct mg_connection *connection)
+static int64_t events_last_event_id(struct mg_connection *connection)
 {
     const char *given = mg_get_header(connection, "Last-Event-ID");
 
@@ -317,15 +318,15 @@ int events_handle(struct mg_connection *connection, struct events *events)
     unsigned renewals = events->renewals;
     uint64_t position;
 
-    if (!enter(events, last_event_id(connection), &position, &chunk))
+    if (!events_enter(events, events_last_event_id(connection), &position, &chunk))
         return http_error(connection, 503, RPC_UNAVAILABLE, "Retry-After: 5\r\n", NULL,
                           "%d event streams are already open", STREAMS_MAX);
     http_stream(connection, "text/event-stream");
-    while (mg_write(connection, chunk.data, chunk.len) > 0 && !is_over(events, renewals)) {
+    while (mg_write(connection, chunk.data, chunk.len) > 0 && !events_is_over(events, renewals)) {
         buf_clear(&chunk);
-        next_chunk(events, renewals, &position, &chunk);
+        events_next_chunk(events, renewals, &position, &chunk);
     }
-    leave(events);
+    events_leave(events);
     mg_close_connection(connection);
     return 200;
 }

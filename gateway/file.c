@@ -9,7 +9,7 @@
 
 #define FILE_MAX (1024 * 1024) /* bytes */
 
-static int read_all(int fd, struct buf *data)
+static int file_read_all(int fd, struct buf *data)
 {
     ssize_t n = 1;
 
@@ -33,7 +33,7 @@ int file_read(const char *path, bool is_secret, struct buf *ret_data, char **ret
         return -EPERM;
     }
     if (r == 0)
-        r = read_all(fd, &data);
+        r = file_read_all(fd, &data);
     if (r < 0) {
         *ret_error = xasprintf("cannot read %s: %s", path, strerror(-r));
         return r;

@@ -38,7 +38,7 @@ void guesses_free(struct guesses *guesses)
     free(guesses);
 }
 
-static struct guesser *find(struct guesses *guesses, const char *address)
+static struct guesser *guesses_find(struct guesses *guesses, const char *address)
 {
     for (size_t i = 0; i < guesses->count; i++)
         if (strcmp(guesses->guessers[i].address, address) == 0)
@@ -46,7 +46,7 @@ static struct guesser *find(struct guesses *guesses, const char *address)
     return NULL;
 }
 
-static struct guesser *add(struct guesses *guesses, const char *address)
+static struct guesser *guesses_add(struct guesses *guesses, const char *address)
 {
     struct guesser *place = guesses->guessers;
 
@@ -61,13 +61,13 @@ static struct guesser *add(struct guesses *guesses, const char *address)
 }
 
 /* Begins a new minute when the last one is over. */
-static void turn(struct minute *minute, int64_t now)
+static void guesses_turn(struct minute *minute, int64_t now)
 {
     if (!minute->count || now - minute->since >= MINUTE)
         *minute = (struct minute){.since = now};
 }
 
-static int seconds_left(const struct minute *minute, int64_t now)
+static int guesses_seconds_left(const struct minute *minute, int64_t now)
 {
     return (int)((minute->since + MINUTE - now + 999) / 1000);
 }
@@ -75,22 +75,22 @@ static int seconds_left(const struct minute *minute, int64_t now)
 int guesses_note(struct guesses *guesses, const char *address, bool is_guess, int64_t now,
                  bool *ret_is_news)
 {
-    struct guesser *guesser = find(guesses, address);
+    struct guesser *guesser = guesses_find(guesses, address);
 
     *ret_is_news = false;
     if (guesser) {
-        turn(&guesser->minute, now);
+        guesses_turn(&guesser->minute, now);
         if (guesser->minute.count >= ADDRESS_MAX)
-            return seconds_left(&guesser->minute, now);
+            return guesses_seconds_left(&guesser->minute, now);
     }
     if (!is_guess)
         return 0;
-    turn(&guesses->overall, now);
+    guesses_turn(&guesses->overall, now);
     if (guesses->overall.count >= OVERALL_MAX)
-        return seconds_left(&guesses->overall, now);
+        return guesses_seconds_left(&guesses->overall, now);
     if (!guesser) {
-        guesser = add(guesses, address);
-        turn(&guesser->minute, now);
+        guesser = guesses_add(guesses, address);
+        guesses_turn(&guesser->minute, now);
     }
     guesses->overall.count++;
     *ret_is_news = guesser->minute.count++ == 0;

@@ -34,7 +34,7 @@ void http_policy_deinit(struct http_policy *policy)
     *policy = (struct http_policy){0};
 }
 
-static const char *reason_of(int status)
+static const char *http_reason_of(int status)
 {
     static const struct {
         int status;
@@ -72,7 +72,7 @@ static const char *reason_of(int status)
     return status < 400 ? "OK" : "Error";
 }
 
-static bool is_head(struct mg_connection *connection)
+static bool http_is_head(struct mg_connection *connection)
 {
     const char *verb = mg_get_request_info(connection)->request_method;
 
@@ -80,7 +80,7 @@ static bool is_head(struct mg_connection *connection)
 }
 
 /* RFC 9110, section 5.6.7; not strftime(), which uses the locale. */
-static void add_date(struct buf *answer)
+static void http_add_date(struct buf *answer)
 {
     static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
     static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
@@ -94,16 +94,17 @@ static void add_date(struct buf *answer)
                months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
-static void add_common(struct buf *answer, struct mg_connection *connection)
+static void http_add_common(struct buf *answer, struct mg_connection *connection)
 {
-    add_date(answer);
+    http_add_date(answer);
     buf_add_text(answer, common_headers);
     if (mg_get_request_info(connection)->is_ssl)
         buf_add_text(answer, tls_headers);
 }
 
 /* The value of a header; NULL: none. *ret_count is how often it occurs. */
-static const char *find_header(const struct mg_request_info *info, const char *name, int *ret_count)
+static const char *http_find_header(const struct mg_request_info *info, const char *name,
+                                    int *ret_count)
 {
     const char *value = NULL;
 
@@ -117,17 +118,17 @@ static const char *find_header(const struct mg_request_info *info, const char *n
     return value;
 }
 
-static const char *header(const struct mg_request_info *info, const char *name)
+static const char *http_header(const struct mg_request_info *info, const char *name)
 {
     int count;
 
-    return find_header(info, name, &count);
+    return http_find_header(info, name, &count);
 }
 
 /* Whether civetweb will wait for another request. */
-static bool is_kept(const struct mg_request_info *info)
+static bool http_is_kept(const struct mg_request_info *info)
 {
-    const char *wish = header(info, "Connection");
+    const char *wish = http_header(info, "Connection");
 
     if (wish)
         return strcasestr(wish, "keep-alive") != NULL;
@@ -140,8 +141,8 @@ int http_reply(struct mg_connection *connection, int status, const char *content
     CLEANUP(buf_deinit) struct buf answer = {0};
     bool is_closing = headers && strstr(headers, CLOSE);
 
-    buf_printf(&answer, "HTTP/1.1 %d %s\r\n", status, reason_of(status));
-    add_common(&answer, connection);
+    buf_printf(&answer, "HTTP/1.1 %d %s\r\n", status, http_reason_of(status));
+    http_add_common(&answer, connection);
     if (content_type)
         buf_printf(&answer, "Content-Type: %s\r\n", content_type);
     if (status != 204 && status != 304)
@@ -150,10 +151,10 @@ int http_reply(struct mg_connection *connection, int status, const char *content
         buf_add_text(&answer, headers);
     if (!is_closing && !body_settle(connection))
         buf_add_text(&answer, CLOSE);
-    else if (!is_closing && is_kept(mg_get_request_info(connection)))
+    else if (!is_closing && http_is_kept(mg_get_request_info(connection)))
         buf_printf(&answer, "Connection: keep-alive\r\nKeep-Alive: timeout=%d\r\n", KEPT_SECONDS);
     buf_add_text(&answer, "\r\n");
-    if (!is_head(connection) && status != 304)
+    if (!http_is_head(connection) && status != 304)
         buf_add(&answer, body, len);
     mg_write(connection, answer.data, answer.len);
     return status;
@@ -164,7 +165,7 @@ void http_stream(struct mg_connection *connection, const char *content_type)
     CLEANUP(buf_deinit) struct buf head = {0};
 
     buf_add_text(&head, "HTTP/1.1 200 OK\r\n");
-    add_common(&head, connection);
+    http_add_common(&head, connection);
     buf_printf(&head,
                "Content-Type: %s\r\nCache-Control: no-store\r\nConnection: close\r\n"
                "X-Accel-Buffering: no\r\n\r\n",
@@ -172,7 +173,7 @@ void http_stream(struct mg_connection *connection, const char *content_type)
     mg_write(connection, head.data, head.len);
 }
 
-static void print_error(struct buf *body, int code, const char *data, const char *message)
+static void http_print_error(struct buf *body, int code, const char *data, const char *message)
 {
     json_out_object(body, NULL);
     json_out_text(body, "error", message);
@@ -193,7 +194,7 @@ int http_error(struct mg_connection *connection, int status, int code, const cha
     va_start(args, format);
     vsnprintf(message, sizeof(message), format, args);
     va_end(args);
-    print_error(&body, code, data, message);
+    http_print_error(&body, code, data, message);
     buf_add_text(&all, "Cache-Control: no-store\r\n");
     if (headers)
         buf_add_text(&all, headers);
@@ -203,14 +204,14 @@ int http_error(struct mg_connection *connection, int status, int code, const cha
 int http_on_error(struct mg_connection *connection, int status, const char *message)
 {
     http_error(connection, status, RPC_INVALID_REQUEST, CLOSE, NULL, "%s",
-               message && *message ? message : reason_of(status));
+               message && *message ? message : http_reason_of(status));
     return 0;
 }
 
 /* Checks what civetweb accepts: white space before a header's colon. It also silently stops at the
  * 64th header and at a folded line, so later headers would be missed. It replaces colon and line
  * end by NUL, and rejects requests that contain one. */
-static const char *header_fault(const struct mg_request_info *info)
+static const char *http_header_fault(const struct mg_request_info *info)
 {
     const char *end = "\r";
 
@@ -230,23 +231,23 @@ static const char *header_fault(const struct mg_request_info *info)
 
 /* The end of the body must be unambiguous: two servers that read it differently would see different
  * requests (request smuggling, RFC 9112 section 11.2). */
-static const char *framing_fault(const struct mg_request_info *info)
+static const char *http_framing_fault(const struct mg_request_info *info)
 {
     static const char *const singles[] = {"Origin", "Sec-Fetch-Site", "Content-Type",
                                           "Authorization"};
     int lengths, encodings, count;
-    const char *length = find_header(info, "Content-Length", &lengths);
-    const char *encoding = find_header(info, "Transfer-Encoding", &encodings);
-    const char *fault = header_fault(info);
+    const char *length = http_find_header(info, "Content-Length", &lengths);
+    const char *encoding = http_find_header(info, "Transfer-Encoding", &encodings);
+    const char *fault = http_header_fault(info);
 
     if (fault)
         return fault;
     for (size_t i = 0; i < ARRAY_SIZE(singles); i++) {
-        find_header(info, singles[i], &count);
+        http_find_header(info, singles[i], &count);
         if (count > 1)
             return "a header that decides about access is duplicated";
     }
-    find_header(info, "Host", &count);
+    http_find_header(info, "Host", &count);
     if (count != 1)
         return "a request must have exactly one Host";
     if (lengths > 1 || encodings > 1 || (lengths && encodings))
@@ -259,7 +260,7 @@ static const char *framing_fault(const struct mg_request_info *info)
 }
 
 /* The host without its port; IPv6 addresses keep their brackets. */
-static size_t host_length(const char *host)
+static size_t http_host_length(const char *host)
 {
     size_t len = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
 
@@ -270,30 +271,30 @@ static size_t host_length(const char *host)
     return host[len] ? 0 : len;
 }
 
-static bool is_host(const char *host, size_t len, const char *name)
+static bool http_is_host(const char *host, size_t len, const char *name)
 {
     return strlen(name) == len && strncasecmp(host, name, len) == 0;
 }
 
 /* A page of another site can make its own name point here (DNS rebinding); its requests then carry
  * that name. */
-static bool may_be_host(const struct http_policy *policy, const char *host)
+static bool http_may_be_host(const struct http_policy *policy, const char *host)
 {
     static const char *const loopback[] = {"localhost", "127.0.0.1", "[::1]"};
-    size_t len = host_length(host);
+    size_t len = http_host_length(host);
 
     for (size_t i = 0; i < ARRAY_SIZE(loopback); i++)
-        if (is_host(host, len, loopback[i]))
+        if (http_is_host(host, len, loopback[i]))
             return true;
     for (size_t i = 0; policy->allow_hosts && policy->allow_hosts[i]; i++)
-        if (is_host(host, len, policy->allow_hosts[i]))
+        if (http_is_host(host, len, policy->allow_hosts[i]))
             return true;
-    return is_host(host, len, policy->listen_host);
+    return http_is_host(host, len, policy->listen_host);
 }
 
 /* Whether the Origin is that of this very Host. What arrives without TLS may have been sent with
  * it, to a reverse proxy. */
-static bool is_own_origin(const char *origin, const char *host, bool is_tls)
+static bool http_is_own_origin(const char *origin, const char *host, bool is_tls)
 {
     const char *at = strstr(origin, "://");
 
@@ -301,7 +302,7 @@ static bool is_own_origin(const char *origin, const char *host, bool is_tls)
            (strncmp(origin, "https://", 8) == 0 || (!is_tls && strncmp(origin, "http://", 7) == 0));
 }
 
-static bool is_media_type(const char *content_type, const char *wanted)
+static bool http_is_media_type(const char *content_type, const char *wanted)
 {
     size_t len = strcspn(content_type, "; \t");
 
@@ -311,9 +312,10 @@ static bool is_media_type(const char *content_type, const char *wanted)
 bool http_admit_write(struct mg_connection *connection)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
-    const char *host = header(info, "Host"), *origin = header(info, "Origin");
-    const char *site = header(info, "Sec-Fetch-Site"), *type = header(info, "Content-Type");
-    bool is_own = (origin && is_own_origin(origin, host, info->is_ssl)) ||
+    const char *host = http_header(info, "Host"), *origin = http_header(info, "Origin");
+    const char *site = http_header(info, "Sec-Fetch-Site"),
+               *type = http_header(info, "Content-Type");
+    bool is_own = (origin && http_is_own_origin(origin, host, info->is_ssl)) ||
                   (!origin && site && strcmp(site, "same-origin") == 0);
     bool is_foreign = (origin && !is_own) ||
                       (site && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0);
@@ -323,10 +325,10 @@ bool http_admit_write(struct mg_connection *connection)
                    "writes from a page of another origin are not allowed");
         return false;
     }
-    if (type && is_media_type(type, "application/json"))
+    if (type && http_is_media_type(type, "application/json"))
         return true;
     /* fetch()'s default for a string, or for no body. */
-    if (is_own && (!type || is_media_type(type, "text/plain")))
+    if (is_own && (!type || http_is_media_type(type, "text/plain")))
         return true;
     http_error(connection, 415, RPC_INVALID_REQUEST, NULL, NULL,
                "Content-Type must be application/json");
@@ -336,14 +338,14 @@ bool http_admit_write(struct mg_connection *connection)
 bool http_admit(struct mg_connection *connection, const struct http_policy *policy)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
-    const char *fault = framing_fault(info);
+    const char *fault = http_framing_fault(info);
 
     if (fault) {
         body_distrust();
         http_error(connection, 400, RPC_INVALID_REQUEST, NULL, NULL, "%s", fault);
         return false;
     }
-    if (!may_be_host(policy, header(info, "Host"))) {
+    if (!http_may_be_host(policy, http_header(info, "Host"))) {
         http_error(connection, 403, RPC_FORBIDDEN, NULL, NULL,
                    "this host name is not allowed; see --allow-host");
         return false;
@@ -352,7 +354,7 @@ bool http_admit(struct mg_connection *connection, const struct http_policy *poli
 }
 
 /* The token of "Bearer TOKEN"; NULL: none. */
-static const char *bearer(const char *authorization)
+static const char *http_bearer(const char *authorization)
 {
     if (!authorization || strncasecmp(authorization, "Bearer ", 7) != 0)
         return NULL;
@@ -363,7 +365,7 @@ bool http_authorize(struct mg_connection *connection, const struct http_policy *
                     struct token_holder *ret_holder)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
-    const char *given = bearer(header(info, "Authorization"));
+    const char *given = http_bearer(http_header(info, "Authorization"));
     char headers[48];
     int wait;
 
@@ -387,7 +389,7 @@ bool http_authorize(struct mg_connection *connection, const struct http_policy *
 }
 
 /* Answers for a body that was not read to its end. */
-static void refuse_body(struct mg_connection *connection, enum body_outcome outcome)
+static void http_refuse_body(struct mg_connection *connection, enum body_outcome outcome)
 {
     static const char retry[] = "Retry-After: 1\r\n";
 
@@ -417,7 +419,7 @@ static void refuse_body(struct mg_connection *connection, enum body_outcome outc
 bool http_read_body(struct mg_connection *connection, bool is_stranger, struct buf *ret_body)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
-    const char *expected = header(info, "Expect");
+    const char *expected = http_header(info, "Expect");
     int outcome;
 
     /* The client waits for this before it sends the body (RFC 9110, section 10.1.1). */
@@ -425,6 +427,6 @@ bool http_read_body(struct mg_connection *connection, bool is_stranger, struct b
         mg_printf(connection, "HTTP/1.1 100 Continue\r\n\r\n");
     outcome = body_read(connection, is_stranger, ret_body);
     if (outcome)
-        refuse_body(connection, (enum body_outcome)outcome);
+        http_refuse_body(connection, (enum body_outcome)outcome);
     return !outcome;
 }

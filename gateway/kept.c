@@ -29,7 +29,7 @@ void kept_setup(int limit)
 
 /* Threads that were signalled but have not ended are signalled again: a signal may arrive just
  * before a wait. */
-static void tell(int count)
+static void kept_tell(int count)
 {
     list_for_each (link, &all.idle) {
         struct kept *kept = list_entry(link, struct kept, link);
@@ -46,7 +46,7 @@ void kept_open(void)
     own = (struct kept){.thread = pthread_self(), .is_open = true};
     pthread_mutex_lock(&all.lock);
     all.open++;
-    tell(all.open - all.limit);
+    kept_tell(all.open - all.limit);
     pthread_mutex_unlock(&all.lock);
 }
 
@@ -57,12 +57,12 @@ void kept_wait(void)
     pthread_mutex_lock(&all.lock);
     list_append(&all.idle, &own.link);
     own.is_idle = true;
-    tell(all.open - all.limit);
+    kept_tell(all.open - all.limit);
     pthread_mutex_unlock(&all.lock);
 }
 
 /* A pending signal arrives here and interrupts nothing. */
-static void meet_signal(void)
+static void kept_meet_signal(void)
 {
     if (own.is_told)
         sched_yield();
@@ -77,7 +77,7 @@ void kept_work(void)
     list_remove(&own.link);
     own.is_idle = false;
     pthread_mutex_unlock(&all.lock);
-    meet_signal();
+    kept_meet_signal();
 }
 
 void kept_gone(void)
@@ -91,12 +91,12 @@ void kept_gone(void)
     own.is_idle = own.is_open = false;
     all.open--;
     pthread_mutex_unlock(&all.lock);
-    meet_signal();
+    kept_meet_signal();
 }
 
 void kept_close_all(void)
 {
     pthread_mutex_lock(&all.lock);
-    tell(INT32_MAX);
+    kept_tell(INT32_MAX);
     pthread_mutex_unlock(&all.lock);
 }

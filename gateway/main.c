@@ -64,7 +64,7 @@ struct gateway {
     atomic_bool is_stopping;
 };
 
-static void options_deinit(struct options *options)
+static void main_options_deinit(struct options *options)
 {
     free(options->socket);
     free(options->listen);
@@ -75,7 +75,7 @@ static void options_deinit(struct options *options)
     http_policy_deinit(&options->policy);
 }
 
-static void parse_options(int argc, char **argv, struct options *options)
+static void main_parse_options(int argc, char **argv, struct options *options)
 {
     static const struct option longs[] = {
         {"socket", required_argument, NULL, 's'},
@@ -142,7 +142,7 @@ static void parse_options(int argc, char **argv, struct options *options)
 }
 
 /* Splits HOST:PORT; -EINVAL unless HOST is an IPv4 address (or localhost) and PORT a port. */
-static int parse_listen(const char *text, char **ret_host, int *ret_port)
+static int main_parse_listen(const char *text, char **ret_host, int *ret_port)
 {
     const char *colon = strrchr(text, ':');
     unsigned a, b, c, d;
@@ -164,7 +164,7 @@ static int parse_listen(const char *text, char **ret_host, int *ret_port)
     return 0;
 }
 
-static int handle(struct mg_connection *connection, struct gateway *gateway)
+static int main_handle(struct mg_connection *connection, struct gateway *gateway)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
     CLEANUP(freep) char *path = NULL;
@@ -177,7 +177,7 @@ static int handle(struct mg_connection *connection, struct gateway *gateway)
     return assets_handle(connection, gateway->assets, path);
 }
 
-static int on_request(struct mg_connection *connection)
+static int main_on_request(struct mg_connection *connection)
 {
     struct gateway *gateway = mg_get_user_data(mg_get_context(connection));
     int status;
@@ -190,29 +190,29 @@ static int on_request(struct mg_connection *connection)
             http_error(connection, 503, RPC_UNAVAILABLE, "Retry-After: 1\r\nConnection: close\r\n",
                        NULL, "acp-gateway is shutting down");
     else
-        status = handle(connection, gateway);
+        status = main_handle(connection, gateway);
     atomic_fetch_sub(&gateway->in_flight, 1);
     body_end(connection);
     return status;
 }
 
-static void on_end(const struct mg_connection *connection UNUSED, int status UNUSED)
+static void main_on_end(const struct mg_connection *connection UNUSED, int status UNUSED)
 {
     kept_wait();
 }
 
-static int on_open(const struct mg_connection *connection UNUSED, void **data UNUSED)
+static int main_on_open(const struct mg_connection *connection UNUSED, void **data UNUSED)
 {
     kept_open();
     return 0;
 }
 
-static void on_closed(const struct mg_connection *connection UNUSED)
+static void main_on_closed(const struct mg_connection *connection UNUSED)
 {
     kept_gone();
 }
 
-static int on_log(const struct mg_connection *connection UNUSED, const char *message)
+static int main_on_log(const struct mg_connection *connection UNUSED, const char *message)
 {
     /* Failed handshakes are the clients' problem, and there may be many. */
     if (strncmp(message, "sslize", 6) != 0 && strncmp(message, "SSL syscall", 11) != 0)
@@ -220,19 +220,19 @@ static int on_log(const struct mg_connection *connection UNUSED, const char *mes
     return 1;
 }
 
-static struct mg_context *start(struct gateway *gateway, const char *host, int port)
+static struct mg_context *main_start(struct gateway *gateway, const char *host, int port)
 {
     bool is_tls = gateway->tls_fd >= 0;
     CLEANUP(freep) char *listen = xasprintf("%s:%d%s", host, port, is_tls ? "s" : "");
     CLEANUP(freep) char *threads = xasprintf("%d", THREADS);
     CLEANUP(freep) char *certificate = xasprintf("/proc/self/fd/%d", gateway->tls_fd);
     struct mg_callbacks callbacks = {
-        .begin_request = on_request,
-        .end_request = on_end,
-        .init_connection = on_open,
-        .connection_closed = on_closed,
+        .begin_request = main_on_request,
+        .end_request = main_on_end,
+        .init_connection = main_on_open,
+        .connection_closed = main_on_closed,
         .http_error = http_on_error,
-        .log_message = on_log,
+        .log_message = main_on_log,
     };
     const char *options[] = {
         "listening_ports",
@@ -275,14 +275,14 @@ static struct mg_context *start(struct gateway *gateway, const char *host, int p
     return mg_start(&callbacks, gateway, options);
 }
 
-static void *stop_server(void *context)
+static void *main_stop_server(void *context)
 {
     mg_stop(context);
     return NULL;
 }
 
 /* mg_stop() waits until its accepting thread looks up, which a connection makes it do. */
-static void nudge(const char *host, int port)
+static void main_nudge(const char *host, int port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     CLEANUP(closep) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -295,7 +295,8 @@ static void nudge(const char *host, int port)
 /* Lets what is in flight finish, in bounded time: once mg_stop() was called civetweb sends nothing
  * any more, and threads that wait for silent clients would make it last longer than a service
  * manager's patience. */
-static void stop(struct gateway *gateway, struct mg_context *context, const char *host, int port)
+static void main_stop(struct gateway *gateway, struct mg_context *context, const char *host,
+                      int port)
 {
     const struct timespec tick = {.tv_nsec = 10 * 1000000L};
     pthread_t stopper;
@@ -305,14 +306,14 @@ static void stop(struct gateway *gateway, struct mg_context *context, const char
     events_stop(gateway->events);
     for (int ms = 0; ms < STOP_MS; ms += 10) {
         if (!is_started && (!gateway->in_flight || ms > STOP_MS * 3 / 4)) {
-            if (pthread_create(&stopper, NULL, stop_server, context) != 0)
+            if (pthread_create(&stopper, NULL, main_stop_server, context) != 0)
                 break;
             is_started = true;
         }
         nanosleep(&tick, NULL);
         if (!is_started)
             continue;
-        nudge(host, port);
+        main_nudge(host, port);
         kept_close_all();
         if (pthread_tryjoin_np(stopper, NULL) == 0)
             return;
@@ -321,7 +322,7 @@ static void stop(struct gateway *gateway, struct mg_context *context, const char
     _exit(EXIT_SUCCESS);
 }
 
-static void reload(struct gateway *gateway)
+static void main_reload(struct gateway *gateway)
 {
     struct tokens *tokens = gateway->policy->tokens;
     CLEANUP(freep) char *error = NULL;
@@ -336,7 +337,7 @@ static void reload(struct gateway *gateway)
     log_info("tokens reloaded");
 }
 
-static int serve(struct gateway *gateway, const char *host, int port, const char *socket_path)
+static int main_serve(struct gateway *gateway, const char *host, int port, const char *socket_path)
 {
     struct mg_context *context;
     struct mg_server_port bound = {0};
@@ -356,7 +357,7 @@ static int serve(struct gateway *gateway, const char *host, int port, const char
     kept_setup(gateway->tls_fd < 0 ? THREADS - SPARE : SPARE);
     if (gateway->tls_fd < 0)
         mg_init_library(0); /* else tls_load() has */
-    context = start(gateway, host, port);
+    context = main_start(gateway, host, port);
     if (!context) {
         log_error("cannot listen on %s:%d%s", host, port,
                   gateway->tls_fd < 0 ? ""
@@ -369,16 +370,16 @@ static int serve(struct gateway *gateway, const char *host, int port, const char
              gateway->tls_fd < 0 ? "" : "s", host, port, socket_path);
     notify_systemd("READY=1");
     while (sigwait(&signals, &received) == 0 && received == SIGHUP)
-        reload(gateway);
+        main_reload(gateway);
     notify_systemd("STOPPING=1");
-    stop(gateway, context, host, port);
+    main_stop(gateway, context, host, port);
     mg_exit_library();
     log_info("stopped");
     return EXIT_SUCCESS;
 }
 
 /* Loads the certificate and its key, if HTTPS is configured. False: failed and logged. */
-static bool open_tls(const struct options *options, int *ret_fd)
+static bool main_open_tls(const struct options *options, int *ret_fd)
 {
     CLEANUP(freep) char *error = NULL;
 
@@ -403,9 +404,9 @@ int main(int argc, char **argv)
     int port, status;
 
     notify_setup();
-    parse_options(argc, argv, &options);
+    main_parse_options(argc, argv, &options);
     log_setup("acp-gateway", LOG_LEVEL_INFO);
-    if (parse_listen(options.listen, &options.policy.listen_host, &port) < 0) {
+    if (main_parse_listen(options.listen, &options.policy.listen_host, &port) < 0) {
         log_error("--listen must be an IPv4 address and a port, as in 127.0.0.1:8080");
         return EXIT_FAILURE;
     }
@@ -418,7 +419,7 @@ int main(int argc, char **argv)
                   options.policy.listen_host);
         return EXIT_FAILURE;
     }
-    if (!open_tls(&options, &gateway.tls_fd))
+    if (!main_open_tls(&options, &gateway.tls_fd))
         return EXIT_FAILURE;
     if (!options.dashboard)
         options.dashboard = path_find_own("../dashboard/dist", ACPD_DATADIR "/dashboard");
@@ -428,7 +429,7 @@ int main(int argc, char **argv)
     }
     gateway.upstream = upstream_new(options.socket);
     gateway.events = events_new(options.socket);
-    status = serve(&gateway, options.policy.listen_host, port, options.socket);
+    status = main_serve(&gateway, options.policy.listen_host, port, options.socket);
     events_free(gateway.events);
     upstream_free(gateway.upstream);
     assets_free(gateway.assets);

@@ -8,7 +8,7 @@
 #include "gateway/api.h"
 
 /* "/api/tasks/:id" is "/api/tasks/{id}" there. */
-static void print_path(const char *pattern, struct buf *out)
+static void openapi_print_path(const char *pattern, struct buf *out)
 {
     while (*pattern) {
         size_t len;
@@ -24,7 +24,8 @@ static void print_path(const char *pattern, struct buf *out)
 }
 
 /* Whether the parameter comes in the path, by its name or its alias; ret_name is that name. */
-static bool is_in_path(const char *pattern, struct json_object *param, const char **ret_name)
+static bool openapi_is_in_path(const char *pattern, struct json_object *param,
+                               const char **ret_name)
 {
     const char *names[] = {json_get_string(param, "name"), json_get_string(param, "x-alias")};
 
@@ -40,8 +41,8 @@ static bool is_in_path(const char *pattern, struct json_object *param, const cha
     return false;
 }
 
-static void print_parameter(const char *name, bool in_path, struct json_object *param,
-                            struct buf *out)
+static void openapi_print_parameter(const char *name, bool in_path, struct json_object *param,
+                                    struct buf *out)
 {
     bool is_required = in_path || json_object_get_boolean(json_get(param, "required"));
 
@@ -54,47 +55,50 @@ static void print_parameter(const char *name, bool in_path, struct json_object *
 }
 
 /* The schema comes next. */
-static void start_content(const char *type, struct buf *out)
+static void openapi_start_content(const char *type, struct buf *out)
 {
     json_out_object(out, "content");
     json_out_object(out, type);
     json_out_key(out, "schema");
 }
 
-static void end_content(struct buf *out)
+static void openapi_end_content(struct buf *out)
 {
     json_out_end_object(out);
     json_out_end_object(out);
 }
 
-static void print_content(const char *type, const char *schema, struct buf *out)
+static void openapi_print_content(const char *type, const char *schema, struct buf *out)
 {
-    start_content(type, out);
+    openapi_start_content(type, out);
     json_out_raw(out, NULL, schema);
-    end_content(out);
+    openapi_end_content(out);
 }
 
 /* The result of a route: the method's, or what the gateway makes of it. */
-static void print_result(const struct route *route, struct json_object *method, struct buf *out)
+static void openapi_print_result(const struct route *route, struct json_object *method,
+                                 struct buf *out)
 {
     switch (route->format) {
     case ROUTE_JSON:
-        print_content("application/json",
-                      json_compact(json_get(json_get(method, "result"), "schema")), out);
+        openapi_print_content("application/json",
+                              json_compact(json_get(json_get(method, "result"), "schema")), out);
         break;
     case ROUTE_TEXT:
-        print_content("text/plain", "{\"type\":\"string\"}", out);
+        openapi_print_content("text/plain", "{\"type\":\"string\"}", out);
         break;
     case ROUTE_OPENAPI:
-        print_content("application/json", "{\"type\":\"object\"}", out);
+        openapi_print_content("application/json", "{\"type\":\"object\"}", out);
         break;
     case ROUTE_EVENTS: /* what is in `data` of each */
-        print_content("text/event-stream", "{\"$ref\":\"#/components/schemas/Event\"}", out);
+        openapi_print_content("text/event-stream", "{\"$ref\":\"#/components/schemas/Event\"}",
+                              out);
         break;
     }
 }
 
-static void print_responses(const struct route *route, struct json_object *method, struct buf *out)
+static void openapi_print_responses(const struct route *route, struct json_object *method,
+                                    struct buf *out)
 {
     static const char error[] = "{\"$ref\":\"#/components/responses/Error\"}";
     char status[16];
@@ -103,7 +107,7 @@ static void print_responses(const struct route *route, struct json_object *metho
     json_out_object(out, "responses");
     json_out_object(out, status);
     json_out_text(out, "description", "Success");
-    print_result(route, method, out);
+    openapi_print_result(route, method, out);
     json_out_end_object(out);
     json_out_raw(out, "4XX", error);
     json_out_raw(out, "5XX", error);
@@ -111,11 +115,12 @@ static void print_responses(const struct route *route, struct json_object *metho
 }
 
 /* The members of the body, and the names of those that it must have. */
-static void print_body(const struct buf *properties, const struct buf *required, struct buf *out)
+static void openapi_print_body(const struct buf *properties, const struct buf *required,
+                               struct buf *out)
 {
     json_out_object(out, "requestBody");
     json_out_bool(out, "required", required->len > 0);
-    start_content("application/json", out);
+    openapi_start_content("application/json", out);
     json_out_object(out, NULL);
     json_out_text(out, "type", "object");
     json_out_object(out, "properties");
@@ -125,11 +130,12 @@ static void print_body(const struct buf *properties, const struct buf *required,
     json_out_raw_bytes(out, NULL, required->data, required->len);
     json_out_end_array(out);
     json_out_end_object(out);
-    end_content(out);
+    openapi_end_content(out);
     json_out_end_object(out);
 }
 
-static void print_operation(const struct route *route, struct json_object *method, struct buf *out)
+static void openapi_print_operation(const struct route *route, struct json_object *method,
+                                    struct buf *out)
 {
     struct json_object *params = json_get(method, "params");
     size_t count = params ? json_object_array_length(params) : 0;
@@ -142,10 +148,10 @@ static void print_operation(const struct route *route, struct json_object *metho
     for (size_t i = 0; i < count; i++) {
         struct json_object *param = json_object_array_get_idx(params, i);
         const char *name = json_get_string(param, "name");
-        bool in_path = is_in_path(route->pattern, param, &name);
+        bool in_path = openapi_is_in_path(route->pattern, param, &name);
 
         if (in_path || !has_body) {
-            print_parameter(name, in_path, param, &parameters);
+            openapi_print_parameter(name, in_path, param, &parameters);
             continue;
         }
         json_out_raw(&properties, name, json_compact(json_get(param, "schema")));
@@ -161,12 +167,12 @@ static void print_operation(const struct route *route, struct json_object *metho
     json_out_raw_bytes(out, NULL, parameters.data, parameters.len);
     json_out_end_array(out);
     if (has_body)
-        print_body(&properties, &required, out);
-    print_responses(route, method, out);
+        openapi_print_body(&properties, &required, out);
+    openapi_print_responses(route, method, out);
     json_out_end_object(out);
 }
 
-static bool is_first_of_path(const struct route *route)
+static bool openapi_is_first_of_path(const struct route *route)
 {
     for (const struct route *earlier = routes; earlier < route; earlier++)
         if (strcmp(earlier->pattern, route->pattern) == 0)
@@ -174,36 +180,38 @@ static bool is_first_of_path(const struct route *route)
     return true;
 }
 
-static void add_schema(struct json_object *schemas, const char *name, struct json_object *used);
+static void openapi_add_schema(struct json_object *schemas, const char *name,
+                               struct json_object *used);
 
 /* Adds the schemas that a part of the document refers to. */
-static void add_references(struct json_object *schemas, struct json_object *part,
-                           struct json_object *used)
+static void openapi_add_references(struct json_object *schemas, struct json_object *part,
+                                   struct json_object *used)
 {
     static const char prefix[] = "#/components/schemas/";
 
     if (json_object_is_type(part, json_type_array))
         for (size_t i = 0; i < json_object_array_length(part); i++)
-            add_references(schemas, json_object_array_get_idx(part, i), used);
+            openapi_add_references(schemas, json_object_array_get_idx(part, i), used);
     if (!json_object_is_type(part, json_type_object))
         return;
     json_object_object_foreach(part, key, value)
     {
         if (strcmp(key, "$ref") == 0)
-            add_schema(schemas, json_object_get_string(value) + strlen(prefix), used);
+            openapi_add_schema(schemas, json_object_get_string(value) + strlen(prefix), used);
         else
-            add_references(schemas, value, used);
+            openapi_add_references(schemas, value, used);
     }
 }
 
-static void add_schema(struct json_object *schemas, const char *name, struct json_object *used)
+static void openapi_add_schema(struct json_object *schemas, const char *name,
+                               struct json_object *used)
 {
     struct json_object *schema = json_get(schemas, name);
 
     if (!schema || json_get(used, name))
         return;
     json_object_object_add(used, name, json_object_get(schema));
-    add_references(schemas, schema, used);
+    openapi_add_references(schemas, schema, used);
 }
 
 /* The error is the gateway's; its `data` is the daemon's. */
@@ -213,35 +221,35 @@ static const char error_schema[] =
     "\"code\":{\"description\":\"JSON-RPC error code\",\"type\":\"integer\"},"
     "\"data\":{\"$ref\":\"#/components/schemas/ErrorData\"}},\"required\":[\"error\",\"code\"]}";
 
-static void print_components(struct json_object *document, struct buf *out)
+static void openapi_print_components(struct json_object *document, struct buf *out)
 {
     struct json_object *schemas = json_get(json_get(document, "components"), "schemas");
     struct json_object *error = json_tokener_parse(error_schema);
     CLEANUP(json_putp) struct json_object *used = json_object_new_object();
 
     json_object_object_add(used, "Error", error);
-    add_references(schemas, error, used);
+    openapi_add_references(schemas, error, used);
     for (const struct route *route = routes; route->verb; route++) {
         struct json_object *method = route_method(document, route->method);
 
         if (route->format == ROUTE_JSON)
-            add_references(schemas, json_get(method, "result"), used);
+            openapi_add_references(schemas, json_get(method, "result"), used);
         else if (route->format == ROUTE_EVENTS)
-            add_schema(schemas, "Event", used);
+            openapi_add_schema(schemas, "Event", used);
     }
     json_out_object(out, "components");
     json_out_raw(out, "securitySchemes", "{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"}}");
     json_out_object(out, "responses");
     json_out_object(out, "Error");
     json_out_text(out, "description", "Error");
-    print_content("application/json", "{\"$ref\":\"#/components/schemas/Error\"}", out);
+    openapi_print_content("application/json", "{\"$ref\":\"#/components/schemas/Error\"}", out);
     json_out_end_object(out);
     json_out_end_object(out);
     json_out_raw(out, "schemas", json_compact(used));
     json_out_end_object(out);
 }
 
-static void print_info(struct buf *out)
+static void openapi_print_info(struct buf *out)
 {
     json_out_object(out, "info");
     json_out_text(out, "title", "acpd");
@@ -259,24 +267,24 @@ void openapi_print(struct json_object *document, struct buf *out)
 {
     json_out_object(out, NULL);
     json_out_text(out, "openapi", "3.1.0");
-    print_info(out);
+    openapi_print_info(out);
     json_out_raw(out, "servers", "[{\"url\":\"/\"}]");
     json_out_raw(out, "security", "[{},{\"bearer\":[]}]");
     json_out_object(out, "paths");
     for (const struct route *path = routes; path->verb; path++) {
         CLEANUP(buf_deinit) struct buf name = {0};
 
-        if (!is_first_of_path(path))
+        if (!openapi_is_first_of_path(path))
             continue;
-        print_path(path->pattern, &name);
+        openapi_print_path(path->pattern, &name);
         json_out_object(out, buf_text(&name));
         for (const struct route *route = path; route->verb; route++)
             if (strcmp(route->pattern, path->pattern) == 0)
-                print_operation(route, route_method(document, route->method), out);
+                openapi_print_operation(route, route_method(document, route->method), out);
         json_out_end_object(out);
     }
     json_out_end_object(out);
-    print_components(document, out);
+    openapi_print_components(document, out);
     json_out_end_object(out);
     buf_add_char(out, '\n');
 }

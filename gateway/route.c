@@ -36,7 +36,7 @@ const struct route routes[] = {
     {0},
 };
 
-static int hex(char c)
+static int route_hex(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
@@ -53,8 +53,8 @@ char *route_decode(const char *text, size_t len, bool is_query)
         char c = text[i];
 
         if (c == '%') {
-            int high = i + 2 < len ? hex(text[i + 1]) : -1;
-            int low = high >= 0 ? hex(text[i + 2]) : -1;
+            int high = i + 2 < len ? route_hex(text[i + 1]) : -1;
+            int low = high >= 0 ? route_hex(text[i + 2]) : -1;
 
             if (low < 0)
                 return NULL;
@@ -76,21 +76,21 @@ char *route_decode(const char *text, size_t len, bool is_query)
     return STEAL(decoded);
 }
 
-static const char *segment_end(const char *segment)
+static const char *route_segment_end(const char *segment)
 {
     return segment + strcspn(segment, "/");
 }
 
 /* Whether the path has the pattern's segments; variables are added to `params` unless it is NULL.
  */
-static bool matches(const char *pattern, const char *path, struct json_object *params)
+static bool route_matches(const char *pattern, const char *path, struct json_object *params)
 {
     while (*pattern == '/' && *path == '/') {
         const char *wanted = pattern + 1, *given = path + 1;
         CLEANUP(freep) char *segment = NULL;
 
-        pattern = segment_end(wanted);
-        path = segment_end(given);
+        pattern = route_segment_end(wanted);
+        path = route_segment_end(given);
         segment = route_decode(given, (size_t)(path - given), false);
         if (!segment)
             return false;
@@ -110,7 +110,7 @@ static bool matches(const char *pattern, const char *path, struct json_object *p
 }
 
 /* Dot segments, escaped or not, and escapes that do not decode. */
-static bool is_bad_path(const char *path)
+static bool route_is_bad_path(const char *path)
 {
     if (*path != '/')
         return true;
@@ -118,7 +118,7 @@ static bool is_bad_path(const char *path)
         const char *segment = path + 1;
         CLEANUP(freep) char *decoded = NULL;
 
-        path = segment_end(segment);
+        path = route_segment_end(segment);
         decoded = route_decode(segment, (size_t)(path - segment), false);
         if (!decoded || strcmp(decoded, ".") == 0 || strcmp(decoded, "..") == 0)
             return true;
@@ -126,7 +126,7 @@ static bool is_bad_path(const char *path)
     return false;
 }
 
-static bool verb_fits(const char *verb, const struct route *route)
+static bool route_verb_fits(const char *verb, const struct route *route)
 {
     return strcmp(verb, route->verb) == 0 ||
            (strcmp(verb, "HEAD") == 0 && strcmp(route->verb, "GET") == 0);
@@ -137,13 +137,13 @@ enum route_outcome route_find(const char *verb, const char *path, struct json_ob
 {
     CLEANUP(buf_deinit) struct buf allow = {0};
 
-    if (is_bad_path(path))
+    if (route_is_bad_path(path))
         return ROUTE_BAD_PATH;
     for (const struct route *route = routes; route->verb; route++) {
-        if (!matches(route->pattern, path, NULL))
+        if (!route_matches(route->pattern, path, NULL))
             continue;
-        if (verb_fits(verb, route)) {
-            matches(route->pattern, path, params);
+        if (route_verb_fits(verb, route)) {
+            route_matches(route->pattern, path, params);
             *ret_route = route;
             return ROUTE_FOUND;
         }
@@ -157,8 +157,8 @@ enum route_outcome route_find(const char *verb, const char *path, struct json_ob
 }
 
 /* Takes the value over. */
-static int add(struct json_object *params, const char *name, struct json_object *value,
-               char **ret_message)
+static int route_add(struct json_object *params, const char *name, struct json_object *value,
+                     char **ret_message)
 {
     struct json_object *known;
 
@@ -185,7 +185,7 @@ int route_add_query(struct json_object *params, const char *query, char **ret_me
             return -EINVAL;
         }
         if (len) {
-            r = add(params, name, json_object_new_string(value), ret_message);
+            r = route_add(params, name, json_object_new_string(value), ret_message);
             if (r < 0)
                 return r;
         }
@@ -198,7 +198,7 @@ int route_add_body(struct json_object *params, struct json_object *body, char **
 {
     json_object_object_foreach(body, name, value)
     {
-        int r = add(params, name, json_object_get(value), ret_message);
+        int r = route_add(params, name, json_object_get(value), ret_message);
 
         if (r < 0)
             return r;
@@ -238,7 +238,7 @@ struct json_object *route_param(struct json_object *method, const char *name)
 
 /* The text as a value of the schema's type, or NULL when it is none: the daemon then says what it
  * expected. */
-static struct json_object *typed(struct json_object *schema, const char *text)
+static struct json_object *route_typed(struct json_object *schema, const char *text)
 {
     const char *type = json_get_string(schema, "type");
     struct json_object *value = NULL;
@@ -264,7 +264,7 @@ void route_type_params(struct json_object *document, const char *method, struct 
 
         if (!param || !json_object_is_type(value, json_type_string))
             continue;
-        better = typed(json_get(param, "schema"), json_object_get_string(value));
+        better = route_typed(json_get(param, "schema"), json_object_get_string(value));
         if (better)
             json_object_object_add(params, name, better);
     }

@@ -12,7 +12,7 @@
 #include "gateway/file.h"
 
 /* A loaded library is found by its name: see openssl/peer.c. */
-static int load(const char *built, const char *installed, char **ret_error)
+static int tls_load_library(const char *built, const char *installed, char **ret_error)
 {
     CLEANUP(freep) char *path = path_find_own(built, installed);
 
@@ -34,9 +34,9 @@ int tls_load(char **ret_error)
                              "package libcivetweb1 has it");
         return -ENOTSUP;
     }
-    r = load("openssl/libcrypto.so", ACPD_LIBEXECDIR "/libcrypto.so", ret_error);
+    r = tls_load_library("openssl/libcrypto.so", ACPD_LIBEXECDIR "/libcrypto.so", ret_error);
     if (r == 0)
-        r = load("openssl/libssl.so", ACPD_LIBEXECDIR "/libssl.so", ret_error);
+        r = tls_load_library("openssl/libssl.so", ACPD_LIBEXECDIR "/libssl.so", ret_error);
     if (r == 0 && !(mg_init_library(MG_FEATURES_TLS) & MG_FEATURES_TLS)) {
         *ret_error = xstrdup("civetweb and this version of OpenSSL are incompatible");
         r = -ENOTSUP;
@@ -45,7 +45,7 @@ int tls_load(char **ret_error)
 }
 
 /* Reads a PEM file that must have a block of this kind, and appends it. */
-static int add_file(const char *path, bool is_key, struct buf *pem, char **ret_error)
+static int tls_add_file(const char *path, bool is_key, struct buf *pem, char **ret_error)
 {
     CLEANUP(buf_deinit) struct buf data = {0};
     int r = file_read(path, is_key, &data, ret_error);
@@ -71,10 +71,10 @@ int tls_join(const char *cert_file, const char *key_file, char **ret_error)
 {
     CLEANUP(buf_deinit) struct buf pem = {0};
     CLEANUP(closep) int fd = -1;
-    int r = add_file(cert_file, false, &pem, ret_error);
+    int r = tls_add_file(cert_file, false, &pem, ret_error);
 
     if (r == 0)
-        r = add_file(key_file, true, &pem, ret_error);
+        r = tls_add_file(key_file, true, &pem, ret_error);
     if (r < 0)
         return r;
     fd = memfd_create("tls", MFD_CLOEXEC);

@@ -34,7 +34,7 @@ struct tokens {
     struct guesses *guesses;
 };
 
-static void list_deinit(struct token_list *list)
+static void tokens_list_deinit(struct token_list *list)
 {
     for (size_t i = 0; i < list->count; i++)
         free(list->all[i].secret);
@@ -42,7 +42,7 @@ static void list_deinit(struct token_list *list)
     *list = (struct token_list){0};
 }
 
-static bool is_secret(const char *text)
+static bool tokens_is_secret(const char *text)
 {
     size_t len = strlen(text);
 
@@ -52,7 +52,7 @@ static bool is_secret(const char *text)
     return len >= TOKEN_MIN && len <= TOKEN_MAX;
 }
 
-static bool is_name(const char *text)
+static bool tokens_is_name(const char *text)
 {
     static const char first[] = "abcdefghijklmnopqrstuvwxyz0123456789";
 
@@ -62,16 +62,16 @@ static bool is_name(const char *text)
 
 /* The words of a line, which it cuts up. Returns the error, or NULL; a line without words leaves
  * the secret NULL. The file's bytes are not repeated: they are secret. */
-static const char *parse_line(char *line, struct token *ret_token)
+static const char *tokens_parse_line(char *line, struct token *ret_token)
 {
     char *rest = line, *secret = strtok_r(line, BLANKS, &rest);
     const char *name = strtok_r(NULL, BLANKS, &rest), *role = strtok_r(NULL, BLANKS, &rest);
 
     if (!secret || secret[0] == '#')
         return NULL;
-    if (!is_secret(secret))
+    if (!tokens_is_secret(secret))
         return "a token has 16 to 1024 printable characters";
-    if (name && !is_name(name))
+    if (name && !tokens_is_name(name))
         return "a name has 1 to 64 characters of a-z, 0-9, '.', '_' and '-', the first of a-z or "
                "0-9";
     if (role && strcmp(role, "read") != 0 && strcmp(role, "operate") != 0)
@@ -84,7 +84,7 @@ static const char *parse_line(char *line, struct token *ret_token)
     return NULL;
 }
 
-static const struct token *find_equal(const struct token_list *list, const char *secret)
+static const struct token *tokens_find_equal(const struct token_list *list, const char *secret)
 {
     for (size_t i = 0; i < list->count; i++)
         if (strcmp(list->all[i].secret, secret) == 0)
@@ -92,14 +92,14 @@ static const struct token *find_equal(const struct token_list *list, const char 
     return NULL;
 }
 
-static int parse(const char *path, char *text, struct token_list *ret_list, char **ret_error)
+static int tokens_parse(const char *path, char *text, struct token_list *ret_list, char **ret_error)
 {
     CLEANUP(list_deinit) struct token_list list = {0};
     char *line;
 
     for (size_t number = 1; (line = strsep(&text, "\n")); number++) {
         struct token token = {.line = number};
-        const char *fault = parse_line(line, &token);
+        const char *fault = tokens_parse_line(line, &token);
         const struct token *equal;
 
         if (fault) {
@@ -108,7 +108,7 @@ static int parse(const char *path, char *text, struct token_list *ret_list, char
         }
         if (!token.secret)
             continue;
-        equal = find_equal(&list, token.secret);
+        equal = tokens_find_equal(&list, token.secret);
         if (equal) {
             *ret_error =
                 xasprintf("%s:%zu: duplicate of the token in line %zu", path, number, equal->line);
@@ -127,7 +127,7 @@ static int parse(const char *path, char *text, struct token_list *ret_list, char
     return 0;
 }
 
-static int load(const char *path, struct token_list *ret_list, char **ret_error)
+static int tokens_load(const char *path, struct token_list *ret_list, char **ret_error)
 {
     CLEANUP(buf_deinit) struct buf data = {0};
     CLEANUP(freep) char *text = NULL;
@@ -140,14 +140,14 @@ static int load(const char *path, struct token_list *ret_list, char **ret_error)
         return -EINVAL;
     }
     text = buf_take(&data);
-    return parse(path, text, ret_list, ret_error);
+    return tokens_parse(path, text, ret_list, ret_error);
 }
 
 int tokens_new(const char *path, struct tokens **ret_tokens, char **ret_error)
 {
     struct token_list list;
     struct tokens *tokens;
-    int r = load(path, &list, ret_error);
+    int r = tokens_load(path, &list, ret_error);
 
     if (r < 0)
         return r;
@@ -165,7 +165,7 @@ void tokens_free(struct tokens *tokens)
     if (!tokens)
         return;
     guesses_free(tokens->guesses);
-    list_deinit(&tokens->list);
+    tokens_list_deinit(&tokens->list);
     pthread_mutex_destroy(&tokens->lock);
     free(tokens->path);
     free(tokens);
@@ -174,7 +174,7 @@ void tokens_free(struct tokens *tokens)
 int tokens_reload(struct tokens *tokens, char **ret_error)
 {
     struct token_list list, old;
-    int r = load(tokens->path, &list, ret_error);
+    int r = tokens_load(tokens->path, &list, ret_error);
 
     if (r < 0)
         return r;
@@ -182,12 +182,12 @@ int tokens_reload(struct tokens *tokens, char **ret_error)
     old = tokens->list;
     tokens->list = list;
     pthread_mutex_unlock(&tokens->lock);
-    list_deinit(&old);
+    tokens_list_deinit(&old);
     return 0;
 }
 
 /* In constant time. */
-static bool is_equal(const char *given, const char *wanted)
+static bool tokens_is_equal(const char *given, const char *wanted)
 {
     size_t len = strlen(wanted), given_len = strlen(given);
     unsigned char difference = (unsigned char)(given_len != len);
@@ -198,12 +198,12 @@ static bool is_equal(const char *given, const char *wanted)
 }
 
 /* Always compares all of them. */
-static const struct token *find(const struct token_list *list, const char *given)
+static const struct token *tokens_find(const struct token_list *list, const char *given)
 {
     const struct token *found = NULL;
 
     for (size_t i = 0; i < list->count; i++)
-        if (is_equal(given, list->all[i].secret))
+        if (tokens_is_equal(given, list->all[i].secret))
             found = &list->all[i];
     return found;
 }
@@ -216,7 +216,7 @@ int tokens_check(struct tokens *tokens, const char *given, const char *address,
     int wait = 0;
 
     pthread_mutex_lock(&tokens->lock);
-    token = given ? find(&tokens->list, given) : NULL;
+    token = given ? tokens_find(&tokens->list, given) : NULL;
     if (token)
         *ret_holder = token->holder;
     else

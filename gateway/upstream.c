@@ -85,7 +85,7 @@ int upstream_connect(const char *path)
 }
 
 /* An idle connection receives nothing, so if it is readable, it has ended. */
-static bool is_alive(int fd)
+static bool upstream_is_alive(int fd)
 {
     struct pollfd polled = {.fd = fd, .events = POLLIN};
 
@@ -94,7 +94,7 @@ static bool is_alive(int fd)
 
 /* Takes one from the pool or opens one; -1: the daemon is unreachable or all are busy for too long.
  */
-static int take(struct upstream *upstream, bool is_fresh)
+static int upstream_take(struct upstream *upstream, bool is_fresh)
 {
     struct timespec until;
     int fd = -1;
@@ -105,7 +105,7 @@ static int take(struct upstream *upstream, bool is_fresh)
     for (;;) {
         while (upstream->idle_count && fd < 0) {
             fd = upstream->idle[--upstream->idle_count];
-            if (!is_fresh && is_alive(fd))
+            if (!is_fresh && upstream_is_alive(fd))
                 break;
             close(steal_fd(&fd));
             upstream->open_count--;
@@ -133,7 +133,7 @@ static int take(struct upstream *upstream, bool is_fresh)
     return -1;
 }
 
-static void give_back(struct upstream *upstream, int fd, bool is_good)
+static void upstream_give_back(struct upstream *upstream, int fd, bool is_good)
 {
     pthread_mutex_lock(&upstream->lock);
     if (is_good) {
@@ -148,7 +148,7 @@ static void give_back(struct upstream *upstream, int fd, bool is_good)
 }
 
 /* How much of the request was sent. */
-static size_t send_request(int fd, const struct buf *request)
+static size_t upstream_send_request(int fd, const struct buf *request)
 {
     size_t sent = 0;
 
@@ -164,7 +164,7 @@ static size_t send_request(int fd, const struct buf *request)
     return sent;
 }
 
-static bool receive_line(int fd, struct buf *line)
+static bool upstream_receive_line(int fd, struct buf *line)
 {
     while (line->len < REPLY_MAX) {
         char *room = buf_reserve(line, READ_SIZE);
@@ -184,7 +184,7 @@ static bool receive_line(int fd, struct buf *line)
 }
 
 /* The result is passed on unchanged, so that nothing is lost; only errors are parsed. */
-static int understand(struct upstream_reply *reply)
+static int upstream_understand(struct upstream_reply *reply)
 {
     static const char prefix[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":";
     CLEANUP(json_putp) struct json_object *message = NULL;
@@ -211,8 +211,8 @@ static int understand(struct upstream_reply *reply)
     return UPSTREAM_REFUSED;
 }
 
-static void print_request(const char *method, const char *actor, struct json_object *params,
-                          struct buf *out)
+static void upstream_print_request(const char *method, const char *actor,
+                                   struct json_object *params, struct buf *out)
 {
     json_out_object(out, NULL);
     json_out_text(out, "jsonrpc", "2.0");
@@ -231,33 +231,33 @@ int upstream_call(struct upstream *upstream, const char *method, const char *act
     CLEANUP(buf_deinit) struct buf request = {0};
 
     *ret_reply = (struct upstream_reply){0};
-    print_request(method, actor, params, &request);
+    upstream_print_request(method, actor, params, &request);
     for (int round = 0; round < 2; round++) {
-        int fd = take(upstream, round > 0);
+        int fd = upstream_take(upstream, round > 0);
         size_t sent;
 
         if (fd < 0)
             return UPSTREAM_AWAY;
-        sent = send_request(fd, &request);
+        sent = upstream_send_request(fd, &request);
         if (sent < request.len) {
             /* The daemon may have given the reason before it disconnected, as for a line that is
              * too long. */
-            bool is_said = sent && receive_line(fd, &ret_reply->line);
+            bool is_said = sent && upstream_receive_line(fd, &ret_reply->line);
 
-            give_back(upstream, fd, false);
+            upstream_give_back(upstream, fd, false);
             if (is_said)
-                return understand(ret_reply);
+                return upstream_understand(ret_reply);
             if (!sent)
                 continue; /* it had closed the connection meanwhile and saw nothing */
             /* An incomplete line has no effect, but at the end of input its LF may be missing. */
             return sent + 1 < request.len ? UPSTREAM_AWAY : UPSTREAM_LOST;
         }
-        if (!receive_line(fd, &ret_reply->line)) {
-            give_back(upstream, fd, false);
+        if (!upstream_receive_line(fd, &ret_reply->line)) {
+            upstream_give_back(upstream, fd, false);
             return UPSTREAM_LOST;
         }
-        give_back(upstream, fd, true);
-        return understand(ret_reply);
+        upstream_give_back(upstream, fd, true);
+        return upstream_understand(ret_reply);
     }
     return UPSTREAM_AWAY;
 }

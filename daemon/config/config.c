@@ -20,8 +20,8 @@
 
 /* Sets every member that has a row; descends into objects whose members have one. `path` is "" or
  * ends with a dot. */
-static int set_members(const struct config_place *place, struct json_object *object,
-                       const char *path)
+static int config_set_members(const struct config_place *place, struct json_object *object,
+                              const char *path)
 {
     json_object_object_foreach(object, name, value)
     {
@@ -41,7 +41,7 @@ static int set_members(const struct config_place *place, struct json_object *obj
         if (found)
             r = config_set_value(place, found, value);
         else if (has_inner && json_object_is_type(value, json_type_object))
-            r = set_members(place, value, inner);
+            r = config_set_members(place, value, inner);
         else if (has_inner)
             r = config_refuse(place->error, place->prefix, key, "must be an object");
         else
@@ -52,7 +52,7 @@ static int set_members(const struct config_place *place, struct json_object *obj
     return 0;
 }
 
-static struct profile_config *add_profile(struct settings *settings)
+static struct profile_config *config_add_profile(struct settings *settings)
 {
     struct profile_config *profile;
 
@@ -64,8 +64,8 @@ static struct profile_config *add_profile(struct settings *settings)
     return profile;
 }
 
-static int load_profile(struct json_object *object, size_t index, struct settings *settings,
-                        char **ret_error)
+static int config_load_profile(struct json_object *object, size_t index, struct settings *settings,
+                               char **ret_error)
 {
     CLEANUP(freep) char *prefix = xasprintf("profiles[%zu].", index);
     struct config_place place = {.rows = config_profile_rows, .prefix = prefix, .error = ret_error};
@@ -77,9 +77,9 @@ static int load_profile(struct json_object *object, size_t index, struct setting
     for (const struct config_row *row = config_profile_rows; row->key; row++)
         if (row->is_required && !json_get(object, row->key))
             return config_refuse(ret_error, prefix, row->key, "is required");
-    profile = add_profile(settings);
+    profile = config_add_profile(settings);
     place.base = profile;
-    r = set_members(&place, object, "");
+    r = config_set_members(&place, object, "");
     if (r < 0)
         return r;
     assert(profile->name); /* it is required */
@@ -113,7 +113,7 @@ static int load_profile(struct json_object *object, size_t index, struct setting
 }
 
 /* The three profiles of the system, with the demo agent for a runner. */
-static void add_builtin_profiles(const char *demo_path, struct settings *settings)
+static void config_add_builtin_profiles(const char *demo_path, struct settings *settings)
 {
     static const struct {
         const char *name, *role, *color, *icon;
@@ -144,7 +144,7 @@ static void add_builtin_profiles(const char *demo_path, struct settings *setting
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(builtin); i++) {
-        struct profile_config *profile = add_profile(settings);
+        struct profile_config *profile = config_add_profile(settings);
 
         profile->name = xstrdup(builtin[i].name);
         profile->role = xstrdup(builtin[i].role);
@@ -161,7 +161,7 @@ static void add_builtin_profiles(const char *demo_path, struct settings *setting
     settings->is_demo = true;
 }
 
-static int read_file(const char *path, struct buf *text, char **ret_error)
+static int config_read_file(const char *path, struct buf *text, char **ret_error)
 {
     CLEANUP(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : 1;
@@ -176,8 +176,8 @@ static int read_file(const char *path, struct buf *text, char **ret_error)
     return n < 0 ? config_refuse(ret_error, path, "", "%s", strerror(errno)) : 0;
 }
 
-static int load(struct json_object *root, const char *demo_path, struct settings *settings,
-                char **ret_error)
+static int config_load_root(struct json_object *root, const char *demo_path,
+                            struct settings *settings, char **ret_error)
 {
     struct config_place place = {
         .base = settings, .rows = config_rows, .prefix = "", .error = ret_error};
@@ -186,24 +186,24 @@ static int load(struct json_object *root, const char *demo_path, struct settings
 
     if (!json_object_is_type(root, json_type_object))
         return config_refuse(ret_error, "", "the configuration", "must be an object");
-    r = set_members(&place, root, "");
+    r = config_set_members(&place, root, "");
     if (r < 0)
         return r;
     if (!json_object_object_get_ex(root, "profiles", NULL)) {
-        add_builtin_profiles(demo_path, settings);
+        config_add_builtin_profiles(demo_path, settings);
         return 0;
     }
     if (!json_object_is_type(profiles, json_type_array) || !json_object_array_length(profiles))
         return config_refuse(ret_error, "", "profiles", "must be an array of at least one profile");
     for (size_t i = 0; i < json_object_array_length(profiles); i++) {
-        r = load_profile(json_object_array_get_idx(profiles, i), i, settings, ret_error);
+        r = config_load_profile(json_object_array_get_idx(profiles, i), i, settings, ret_error);
         if (r < 0)
             return r;
     }
     return 0;
 }
 
-static size_t line_of(const struct buf *text, size_t offset)
+static size_t config_line_of(const struct buf *text, size_t offset)
 {
     size_t line = 1;
 
@@ -212,8 +212,8 @@ static size_t line_of(const struct buf *text, size_t offset)
     return line;
 }
 
-static int parse(const char *path, const struct buf *text, struct json_object **ret_root,
-                 char **ret_error)
+static int config_parse(const char *path, const struct buf *text, struct json_object **ret_root,
+                        char **ret_error)
 {
     CLEANUP(json_putp) struct json_object *root = NULL;
     CLEANUP(freep) char *twin = NULL;
@@ -224,12 +224,13 @@ static int parse(const char *path, const struct buf *text, struct json_object **
 
     json_reader_free(reader);
     if (r < 0) {
-        *ret_error = xasprintf("%s:%zu: %s", path, line_of(text, offset), reason);
+        *ret_error = xasprintf("%s:%zu: %s", path, config_line_of(text, offset), reason);
         return -EINVAL;
     }
     twin = json_find_twin(text->data, text->len, &offset);
     if (twin) {
-        *ret_error = xasprintf("%s:%zu: duplicate key \"%s\"", path, line_of(text, offset), twin);
+        *ret_error =
+            xasprintf("%s:%zu: duplicate key \"%s\"", path, config_line_of(text, offset), twin);
         return -EINVAL;
     }
     *ret_root = STEAL(root);
@@ -247,16 +248,16 @@ int config_load(const char *path, const char *demo_path, struct settings *ret_se
 
     config_set_defaults(&settings, config_rows);
     if (!path) {
-        add_builtin_profiles(demo_path, &settings);
+        config_add_builtin_profiles(demo_path, &settings);
         goto done;
     }
-    r = read_file(path, &text, ret_error);
+    r = config_read_file(path, &text, ret_error);
     if (r < 0)
         return r;
-    r = parse(path, &text, &root, ret_error);
+    r = config_parse(path, &text, &root, ret_error);
     if (r < 0)
         return r;
-    r = load(root, demo_path, &settings, &error);
+    r = config_load_root(root, demo_path, &settings, &error);
     if (r < 0) {
         *ret_error = xasprintf("%s: %s", path, error);
         return r;

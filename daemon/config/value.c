@@ -27,8 +27,8 @@ int config_refuse(char **error, const char *prefix, const char *key, const char 
     return -EINVAL;
 }
 
-static int set_number(const struct config_place *place, const struct config_row *row,
-                      struct json_object *value)
+static int value_set_number(const struct config_place *place, const struct config_row *row,
+                            struct json_object *value)
 {
     double number = json_object_get_double(value);
     bool is_integer = row->type == CONFIG_INTEGER;
@@ -56,7 +56,7 @@ static int set_number(const struct config_place *place, const struct config_row 
     return 0;
 }
 
-static bool is_color(const char *text)
+static bool value_is_color(const char *text)
 {
     size_t len = strlen(text);
 
@@ -64,7 +64,7 @@ static bool is_color(const char *text)
            strspn(text + 1, "0123456789abcdefABCDEF") == len - 1;
 }
 
-static const char *plain_string(struct json_object *value)
+static const char *value_plain_string(struct json_object *value)
 {
     const char *text = json_object_get_string(value);
 
@@ -83,17 +83,17 @@ void config_store_text(void *at, const char *text)
     memcpy(at, &copy, sizeof(copy));
 }
 
-static int set_text(const struct config_place *place, const struct config_row *row,
-                    struct json_object *value)
+static int value_set_text(const struct config_place *place, const struct config_row *row,
+                          struct json_object *value)
 {
-    const char *text = plain_string(value);
+    const char *text = value_plain_string(value);
 
     if (!text)
         return config_refuse(place->error, place->prefix, row->key, "must be a string");
     if (row->type == CONFIG_NAME && !word_is_valid(text))
         return config_refuse(place->error, place->prefix, row->key,
                              "must be of the form " WORD_PATTERN);
-    if (row->type == CONFIG_COLOR && !is_color(text))
+    if (row->type == CONFIG_COLOR && !value_is_color(text))
         return config_refuse(place->error, place->prefix, row->key, "must be #rgb or #rrggbb");
     if (row->type == CONFIG_TEXT && (!text[0] || strlen(text) > (size_t)row->max))
         return config_refuse(place->error, place->prefix, row->key, "must have 1 to %.0f bytes",
@@ -102,8 +102,8 @@ static int set_text(const struct config_place *place, const struct config_row *r
     return 0;
 }
 
-static int set_words(const struct config_place *place, const struct config_row *row,
-                     struct json_object *value)
+static int value_set_words(const struct config_place *place, const struct config_row *row,
+                           struct json_object *value)
 {
     CLEANUP(strv_freep) char **words = NULL;
     char **old;
@@ -112,7 +112,7 @@ static int set_words(const struct config_place *place, const struct config_row *
         return config_refuse(place->error, place->prefix, row->key,
                              "must be an array of at most 64 words");
     for (size_t i = 0; i < json_object_array_length(value); i++) {
-        const char *word = plain_string(json_object_array_get_idx(value, i));
+        const char *word = value_plain_string(json_object_array_get_idx(value, i));
 
         if (!word || !word_is_valid(word))
             return config_refuse(place->error, place->prefix, row->key,
@@ -131,10 +131,10 @@ static int set_words(const struct config_place *place, const struct config_row *
     return 0;
 }
 
-static int set_choice(const struct config_place *place, const struct config_row *row,
-                      struct json_object *value)
+static int value_set_choice(const struct config_place *place, const struct config_row *row,
+                            struct json_object *value)
 {
-    const char *text = plain_string(value);
+    const char *text = value_plain_string(value);
     CLEANUP(buf_deinit) struct buf all = {0};
 
     for (int i = 0; row->choices[i]; i++) {
@@ -150,8 +150,8 @@ static int set_choice(const struct config_place *place, const struct config_row 
     return config_refuse(place->error, place->prefix, row->key, "must be %s", buf_text(&all));
 }
 
-static int set_command(const struct config_place *place, const struct config_row *row,
-                       struct json_object *value)
+static int value_set_command(const struct config_place *place, const struct config_row *row,
+                             struct json_object *value)
 {
     char ***command = (char ***)((char *)place->base + row->offset);
 
@@ -159,7 +159,7 @@ static int set_command(const struct config_place *place, const struct config_row
         return config_refuse(place->error, place->prefix, row->key,
                              "must be an array of strings: the program and its arguments");
     for (size_t i = 0; i < json_object_array_length(value); i++) {
-        const char *word = plain_string(json_object_array_get_idx(value, i));
+        const char *word = value_plain_string(json_object_array_get_idx(value, i));
 
         if (!word || (i == 0 && !word[0]))
             return config_refuse(place->error, place->prefix, row->key,
@@ -169,8 +169,8 @@ static int set_command(const struct config_place *place, const struct config_row
     return 0;
 }
 
-static int set_env(const struct config_place *place, const struct config_row *row,
-                   struct json_object *value)
+static int value_set_env(const struct config_place *place, const struct config_row *row,
+                         struct json_object *value)
 {
     char ***env = (char ***)((char *)place->base + row->offset);
 
@@ -178,7 +178,7 @@ static int set_env(const struct config_place *place, const struct config_row *ro
         return config_refuse(place->error, place->prefix, row->key, "must be an object of strings");
     json_object_object_foreach(value, name, member)
     {
-        const char *text = plain_string(member);
+        const char *text = value_plain_string(member);
 
         if ((member && !text) || !name[0] || strchr(name, '='))
             return config_refuse(place->error, place->prefix, row->key,
@@ -188,18 +188,18 @@ static int set_env(const struct config_place *place, const struct config_row *ro
     return 0;
 }
 
-static bool is_strings(struct json_object *array)
+static bool value_is_strings(struct json_object *array)
 {
     if (!json_object_is_type(array, json_type_array))
         return false;
     for (size_t i = 0; i < json_object_array_length(array); i++)
-        if (!plain_string(json_object_array_get_idx(array, i)))
+        if (!value_plain_string(json_object_array_get_idx(array, i)))
             return false;
     return true;
 }
 
 /* An object of strings as the protocol has it: [{name, value}]. NULL: invalid. */
-static struct json_object *pairs_of(struct json_object *object)
+static struct json_object *value_pairs_of(struct json_object *object)
 {
     CLEANUP(json_putp) struct json_object *list = json_object_new_array();
 
@@ -212,7 +212,7 @@ static struct json_object *pairs_of(struct json_object *object)
         struct json_object *pair = json_object_new_object();
 
         json_object_array_add(list, pair);
-        if (!plain_string(text))
+        if (!value_plain_string(text))
             return NULL;
         json_object_object_add(pair, "name", json_object_new_string(name));
         json_object_object_add(pair, "value", json_object_get(text));
@@ -220,7 +220,7 @@ static struct json_object *pairs_of(struct json_object *object)
     return STEAL(list);
 }
 
-static bool has_only(struct json_object *object, const char *const *keys)
+static bool value_has_only(struct json_object *object, const char *const *keys)
 {
     json_object_object_foreach(object, key, member)
     {
@@ -233,23 +233,23 @@ static bool has_only(struct json_object *object, const char *const *keys)
 
 /* A server in the protocol's form, {name, command, args, env} or {type, name, url, headers}; NULL:
  * invalid. */
-static struct json_object *server_of(struct json_object *value)
+static struct json_object *value_server_of(struct json_object *value)
 {
     static const char *const local[] = {"name", "type", "command", "args", "env", NULL};
     static const char *const remote[] = {"name", "type", "url", "headers", NULL};
-    const char *type = plain_string(json_get(value, "type"));
-    const char *name = plain_string(json_get(value, "name"));
+    const char *type = value_plain_string(json_get(value, "type"));
+    const char *name = value_plain_string(json_get(value, "name"));
     bool is_remote = type && (strcmp(type, "http") == 0 || strcmp(type, "sse") == 0);
     const char *place_key = is_remote ? "url" : "command";
-    const char *place = plain_string(json_get(value, place_key));
+    const char *place = value_plain_string(json_get(value, place_key));
     struct json_object *args = json_get(value, "args"), *pairs;
     struct json_object *server;
 
-    if (!name || !name[0] || !place || !place[0] || (args && !is_strings(args)) ||
+    if (!name || !name[0] || !place || !place[0] || (args && !value_is_strings(args)) ||
         (!is_remote && json_get(value, "type") && (!type || strcmp(type, "stdio") != 0)) ||
-        !has_only(value, is_remote ? remote : local))
+        !value_has_only(value, is_remote ? remote : local))
         return NULL;
-    pairs = pairs_of(json_get(value, is_remote ? "headers" : "env"));
+    pairs = value_pairs_of(json_get(value, is_remote ? "headers" : "env"));
     if (!pairs)
         return NULL;
     server = json_object_new_object();
@@ -264,8 +264,8 @@ static struct json_object *server_of(struct json_object *value)
     return server;
 }
 
-static int set_servers(const struct config_place *place, const struct config_row *row,
-                       struct json_object *value)
+static int value_set_servers(const struct config_place *place, const struct config_row *row,
+                             struct json_object *value)
 {
     CLEANUP(json_putp) struct json_object *servers = json_object_new_array();
 
@@ -275,7 +275,7 @@ static int set_servers(const struct config_place *place, const struct config_row
     for (size_t i = 0; i < json_object_array_length(value); i++) {
         struct json_object *item = json_object_array_get_idx(value, i);
         struct json_object *server =
-            json_object_is_type(item, json_type_object) ? server_of(item) : NULL;
+            json_object_is_type(item, json_type_object) ? value_server_of(item) : NULL;
 
         if (!server)
             return config_refuse(
@@ -290,8 +290,8 @@ static int set_servers(const struct config_place *place, const struct config_row
     return 0;
 }
 
-static int set_options(const struct config_place *place, const struct config_row *row,
-                       struct json_object *value)
+static int value_set_options(const struct config_place *place, const struct config_row *row,
+                             struct json_object *value)
 {
     static const char shape[] = "must be an object of at most 64 strings";
 
@@ -299,15 +299,15 @@ static int set_options(const struct config_place *place, const struct config_row
         return config_refuse(place->error, place->prefix, row->key, shape);
     json_object_object_foreach(value, name, text)
     {
-        if (!name[0] || !plain_string(text))
+        if (!name[0] || !value_plain_string(text))
             return config_refuse(place->error, place->prefix, row->key, shape);
     }
     config_store_text((char *)place->base + row->offset, json_compact(value));
     return 0;
 }
 
-static int set_reuse(const struct config_place *place, const struct config_row *row,
-                     struct json_object *value)
+static int value_set_reuse(const struct config_place *place, const struct config_row *row,
+                           struct json_object *value)
 {
     int64_t number = json_object_is_type(value, json_type_int) ? json_object_get_int64(value) : 0;
 
@@ -320,13 +320,13 @@ static int set_reuse(const struct config_place *place, const struct config_row *
     return 0;
 }
 
-static int set_permissions(const struct config_place *place, const struct config_row *row,
-                           struct json_object *value)
+static int value_set_permissions(const struct config_place *place, const struct config_row *row,
+                                 struct json_object *value)
 {
     static const char choices[] =
         "must be \"allow\", \"reject\" or \"ask\", or an object that maps kinds of tools to these";
     struct permissions *permissions = (struct permissions *)((char *)place->base + row->offset);
-    const char *name = plain_string(value);
+    const char *name = value_plain_string(value);
     enum permission_policy policy;
     enum tool_kind kind;
 
@@ -339,7 +339,7 @@ static int set_permissions(const struct config_place *place, const struct config
         return config_refuse(place->error, place->prefix, row->key, choices);
     json_object_object_foreach(value, key, member)
     {
-        name = plain_string(member);
+        name = value_plain_string(member);
         if (tool_kind_parse(key, &kind) < 0)
             return config_refuse(
                 place->error, place->prefix, row->key,
@@ -353,7 +353,7 @@ static int set_permissions(const struct config_place *place, const struct config
     return 0;
 }
 
-static int find_user(const char *name, struct role_entry *ret_entry)
+static int value_find_user(const char *name, struct role_entry *ret_entry)
 {
     const struct passwd *user;
     char *end;
@@ -375,8 +375,8 @@ static int find_user(const char *name, struct role_entry *ret_entry)
     return 0;
 }
 
-static int set_roles(const struct config_place *place, const struct config_row *row,
-                     struct json_object *value)
+static int value_set_roles(const struct config_place *place, const struct config_row *row,
+                           struct json_object *value)
 {
     struct roles *roles = (struct roles *)((char *)place->base + row->offset);
 
@@ -386,8 +386,8 @@ static int set_roles(const struct config_place *place, const struct config_row *
     json_object_object_foreach(value, name, member)
     {
         struct role_entry entry = {0};
-        const char *role = plain_string(member);
-        int r = find_user(name, &entry);
+        const char *role = value_plain_string(member);
+        int r = value_find_user(name, &entry);
 
         if (r == -ESRCH)
             return config_refuse(place->error, place->prefix, row->key, "unknown user \"%s\"",
@@ -403,7 +403,7 @@ static int set_roles(const struct config_place *place, const struct config_row *
     return 0;
 }
 
-static int find_runner_type(const char *name, enum runner_type *ret_type)
+static int value_find_runner_type(const char *name, enum runner_type *ret_type)
 {
     for (int i = 0; name && runner_type_names[i]; i++) {
         if (strcmp(runner_type_names[i], name) == 0) {
@@ -414,13 +414,13 @@ static int find_runner_type(const char *name, enum runner_type *ret_type)
     return -EINVAL;
 }
 
-static bool has_row(const struct config_row *row, enum runner_type type)
+static bool value_has_row(const struct config_row *row, enum runner_type type)
 {
     return row->runners & CONFIG_RUNNER_BIT(type);
 }
 
-static int set_runner(const struct config_place *place, const struct config_row *row,
-                      struct json_object *value)
+static int value_set_runner(const struct config_place *place, const struct config_row *row,
+                            struct json_object *value)
 {
     struct runner_config *runner = (struct runner_config *)((char *)place->base + row->offset);
     CLEANUP(freep) char *prefix = xasprintf("%srunner.", place->prefix);
@@ -429,7 +429,7 @@ static int set_runner(const struct config_place *place, const struct config_row 
 
     if (!json_object_is_type(value, json_type_object))
         return config_refuse(place->error, place->prefix, row->key, "must be an object");
-    if (find_runner_type(plain_string(json_get(value, "type")), &runner->type) < 0)
+    if (value_find_runner_type(value_plain_string(json_get(value, "type")), &runner->type) < 0)
         return config_refuse(place->error, prefix, "type",
                              "must be \"command\", \"acp\" or \"worker\"");
     config_set_defaults(runner, config_runner_rows);
@@ -441,7 +441,7 @@ static int set_runner(const struct config_place *place, const struct config_row 
         if (strcmp(name, "type") == 0)
             continue;
         for (const struct config_row *at = config_runner_rows; at->key; at++)
-            if (strcmp(at->key, name) == 0 && has_row(at, runner->type))
+            if (strcmp(at->key, name) == 0 && value_has_row(at, runner->type))
                 found = at;
         if (!found)
             return config_refuse(place->error, place->prefix, "runner", "unknown key \"%s\"", name);
@@ -450,7 +450,7 @@ static int set_runner(const struct config_place *place, const struct config_row 
             return r;
     }
     for (const struct config_row *at = config_runner_rows; at->key; at++)
-        if (at->is_required && has_row(at, runner->type) && !json_get(value, at->key))
+        if (at->is_required && value_has_row(at, runner->type) && !json_get(value, at->key))
             return config_refuse(place->error, prefix, at->key, "is required");
     return 0;
 }
@@ -462,36 +462,36 @@ int config_set_value(const struct config_place *place, const struct config_row *
     case CONFIG_INTEGER:
     case CONFIG_SECONDS:
     case CONFIG_NUMBER:
-        return set_number(place, row, value);
+        return value_set_number(place, row, value);
     case CONFIG_TEXT:
     case CONFIG_NAME:
     case CONFIG_COLOR:
-        return set_text(place, row, value);
+        return value_set_text(place, row, value);
     case CONFIG_WORDS:
-        return set_words(place, row, value);
+        return value_set_words(place, row, value);
     case CONFIG_CHOICE:
-        return set_choice(place, row, value);
+        return value_set_choice(place, row, value);
     case CONFIG_ROLES:
-        return set_roles(place, row, value);
+        return value_set_roles(place, row, value);
     case CONFIG_RUNNER:
-        return set_runner(place, row, value);
+        return value_set_runner(place, row, value);
     case CONFIG_PATH:
-        if (!plain_string(value) || plain_string(value)[0] != '/')
+        if (!value_plain_string(value) || value_plain_string(value)[0] != '/')
             return config_refuse(place->error, place->prefix, row->key, "must be an absolute path");
-        config_store_text((char *)place->base + row->offset, plain_string(value));
+        config_store_text((char *)place->base + row->offset, value_plain_string(value));
         return 0;
     case CONFIG_COMMAND:
-        return set_command(place, row, value);
+        return value_set_command(place, row, value);
     case CONFIG_ENV:
-        return set_env(place, row, value);
+        return value_set_env(place, row, value);
     case CONFIG_SERVERS:
-        return set_servers(place, row, value);
+        return value_set_servers(place, row, value);
     case CONFIG_OPTIONS:
-        return set_options(place, row, value);
+        return value_set_options(place, row, value);
     case CONFIG_REUSE:
-        return set_reuse(place, row, value);
+        return value_set_reuse(place, row, value);
     case CONFIG_PERMISSIONS:
-        return set_permissions(place, row, value);
+        return value_set_permissions(place, row, value);
     }
     return -EINVAL;
 }
@@ -509,7 +509,7 @@ void config_set_defaults(void *base, const struct config_row *rows)
                                              ? json_object_new_int64((int64_t)row->number)
                                              : json_object_new_double(row->number);
 
-            set_number(&place, row, number);
+            value_set_number(&place, row, number);
             json_object_put(number);
             break;
         }

@@ -124,61 +124,63 @@ enum error_class agent_error_of_name(const char *name)
     return ERROR_NONE;
 }
 
-static bool is_in_word(char c)
+static bool agent_error_is_in_word(char c)
 {
     return isalnum((unsigned char)c) || c == '_' || (unsigned char)c >= 0x80;
 }
 
 /* Whether a word goes on at `at`, in the direction of `step`: a point or a hyphen between two
  * letters is part of it, as in the name of a file. */
-static bool goes_on(const char *at, int step)
+static bool agent_error_goes_on(const char *at, int step)
 {
-    return is_in_word(*at) || ((*at == '.' || *at == '-' || *at == '/') && is_in_word(at[step]));
+    return agent_error_is_in_word(*at) ||
+           ((*at == '.' || *at == '-' || *at == '/') && agent_error_is_in_word(at[step]));
 }
 
-static bool begins_word(const char *text, const char *at)
+static bool agent_error_begins_word(const char *text, const char *at)
 {
-    return at == text || !(at - text == 1 ? is_in_word(at[-1]) : goes_on(at - 1, -1));
+    return at == text ||
+           !(at - text == 1 ? agent_error_is_in_word(at[-1]) : agent_error_goes_on(at - 1, -1));
 }
 
 /* The phrase as whole words. */
-static bool has_phrase(const char *text, const char *phrase)
+static bool agent_error_has_phrase(const char *text, const char *phrase)
 {
     size_t len = strlen(phrase);
 
     for (const char *at = text; (at = strcasestr(at, phrase)); at++)
-        if (begins_word(text, at) && !goes_on(at + len, 1))
+        if (agent_error_begins_word(text, at) && !agent_error_goes_on(at + len, 1))
             return true;
     return false;
 }
 
-static bool is_phrase(const char *text, const char *phrase)
+static bool agent_error_is_phrase(const char *text, const char *phrase)
 {
     size_t len = strlen(phrase);
 
     return strncasecmp(text, phrase, len) == 0 && strspn(text + len, ".! \n") == strlen(text + len);
 }
 
-static bool parts_words(char c)
+static bool agent_error_parts_words(char c)
 {
     return c && strchr(" \t\n:=\"'(),[]{}", c);
 }
 
 /* Whether `text` up to `end` ends with the word, parting characters aside. */
-static bool ends_with(const char *text, const char *end, const char *word)
+static bool agent_error_ends_with(const char *text, const char *end, const char *word)
 {
     size_t len = strlen(word);
 
-    while (end > text && parts_words(end[-1]))
+    while (end > text && agent_error_parts_words(end[-1]))
         end--;
     return (size_t)(end - text) >= len && strncasecmp(end - len, word, len) == 0 &&
-           ((size_t)(end - text) == len || !is_in_word(end[-(ptrdiff_t)len - 1]));
+           ((size_t)(end - text) == len || !agent_error_is_in_word(end[-(ptrdiff_t)len - 1]));
 }
 
-static bool ends_with_any(const char *text, const char *end, const char *const *words)
+static bool agent_error_ends_with_any(const char *text, const char *end, const char *const *words)
 {
     for (; *words; words++)
-        if (ends_with(text, end, *words))
+        if (agent_error_ends_with(text, end, *words))
             return true;
     return false;
 }
@@ -186,7 +188,7 @@ static bool ends_with_any(const char *text, const char *end, const char *const *
 /* Whether the three digits at `at` are given as a status: after a word that can only mean that, or
  * after an ambiguous word and followed only by their phrase; or at the start of the text, before
  * that phrase or the provider's answer. */
-static bool is_told_as_status(const char *text, const char *at, const char *reason)
+static bool agent_error_is_told_as_status(const char *text, const char *at, const char *reason)
 {
     static const char *const surely[] = {"http",       "http/1.1",  "http/2",
                                          "http error", "api error", NULL};
@@ -196,25 +198,27 @@ static bool is_told_as_status(const char *text, const char *at, const char *reas
     const char *after = at + 3;
     bool is_followed;
 
-    while (parts_words(*after) && *after != '{')
+    while (agent_error_parts_words(*after) && *after != '{')
         after++;
     is_followed = strncasecmp(after, reason, strlen(reason)) == 0;
-    if (ends_with_any(text, at, surely))
+    if (agent_error_ends_with_any(text, at, surely))
         return true;
     if (at == text)
         return is_followed || *after == '{';
-    return ends_with_any(text, at, maybe) && !ends_with_any(text, at, never) &&
-           (is_followed || !is_in_word(*after));
+    return agent_error_ends_with_any(text, at, maybe) &&
+           !agent_error_ends_with_any(text, at, never) &&
+           (is_followed || !agent_error_is_in_word(*after));
 }
 
-static enum error_class of_told_status(const char *text)
+static enum error_class agent_error_of_told_status(const char *text)
 {
     for (const char *at = text; *at;) {
         size_t digits = strspn(at, "0123456789");
 
         for (size_t i = 0; digits == 3 && i < ARRAY_SIZE(statuses); i++)
-            if (strtol(at, NULL, 10) == statuses[i].status && begins_word(text, at) &&
-                !goes_on(at + 3, 1) && is_told_as_status(text, at, statuses[i].reason))
+            if (strtol(at, NULL, 10) == statuses[i].status && agent_error_begins_word(text, at) &&
+                !agent_error_goes_on(at + 3, 1) &&
+                agent_error_is_told_as_status(text, at, statuses[i].reason))
                 return statuses[i].class;
         at += digits ? digits : 1;
     }
@@ -222,23 +226,24 @@ static enum error_class of_told_status(const char *text)
 }
 
 /* A provider's error name in the text, unless it is an ordinary word. */
-static enum error_class of_told_name(const char *text)
+static enum error_class agent_error_of_told_name(const char *text)
 {
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-        if (strchr(names[i].name, '_') && has_phrase(text, names[i].name))
+        if (strchr(names[i].name, '_') && agent_error_has_phrase(text, names[i].name))
             return names[i].class;
     return ERROR_NONE;
 }
 
 enum error_class agent_error_of_words(const char *text, bool is_about_login)
 {
-    enum error_class class = of_told_status(text);
+    enum error_class class = agent_error_of_told_status(text);
 
     if (class == ERROR_NONE)
-        class = of_told_name(text);
+        class = agent_error_of_told_name(text);
     for (size_t i = 0; class == ERROR_NONE && i < ARRAY_SIZE(phrases); i++)
         if ((phrases[i].where != ABOUT_LOGIN || is_about_login) &&
-            (phrases[i].where == ALONE ? is_phrase : has_phrase)(text, phrases[i].words))
+            (phrases[i].where == ALONE ? agent_error_is_phrase
+                                       : agent_error_has_phrase)(text, phrases[i].words))
             class = phrases[i].class;
     return class;
 }

@@ -25,13 +25,13 @@ static const struct row {
     [ANOMALY_DURATION] = {"attempts take", " s", 0.2, 100, 0, 0.4054651081081644 /* ln 1.5 */},
     /* Two failures in a row are acceptable, three are not. */
     [ANOMALY_FAILURES] = {"the failure rate is", " %", 0.1, 100, 0, 0.2},
-    /* A Poisson process has its mean for variance; see variance_of(). */
+    /* A Poisson process has its mean for variance; see anomaly_variance_of(). */
     [ANOMALY_ARRIVALS] = {"the arrival rate is", " per minute", 0.1, 240, 1, 0},
 };
 
 /* West's incremental mean and variance ("Updating mean and variance estimates", 1979), where the
  * weight of a new sample never falls below that of a moving average. */
-static void learn(struct anomaly_chart *chart, double x, double memory)
+static void anomaly_learn(struct anomaly_chart *chart, double x, double memory)
 {
     double n = (double)chart->count, weight = 1 / (n < memory ? n : memory),
            delta = x - chart->mean;
@@ -46,7 +46,7 @@ void anomaly_add(struct anomaly_charts *charts, enum anomaly_metric metric, doub
     struct anomaly_chart *chart = &charts->charts[metric];
 
     chart->count++;
-    learn(chart, x, row->memory);
+    anomaly_learn(chart, x, row->memory);
     if (chart->count <= SAMPLES_MIN)
         chart->z = chart->mean;
     else
@@ -59,7 +59,7 @@ void anomaly_add_attempt(struct anomaly_charts *charts, bool success, int64_t du
     anomaly_add(charts, ANOMALY_FAILURES, !success);
 }
 
-static double variance_of(const struct anomaly_chart *chart, enum anomaly_metric metric)
+static double anomaly_variance_of(const struct anomaly_chart *chart, enum anomaly_metric metric)
 {
     double least = rows[metric].variance_min;
 
@@ -68,16 +68,17 @@ static double variance_of(const struct anomaly_chart *chart, enum anomaly_metric
     return chart->variance > least ? chart->variance : least;
 }
 
-static double distance_of(const struct anomaly_chart *chart, enum anomaly_metric metric)
+static double anomaly_distance_of(const struct anomaly_chart *chart, enum anomaly_metric metric)
 {
     const struct row *row = &rows[metric];
-    double distance = L * sqrt(variance_of(chart, metric)) * sqrt(row->lambda / (2 - row->lambda));
+    double distance =
+        L * sqrt(anomaly_variance_of(chart, metric)) * sqrt(row->lambda / (2 - row->lambda));
 
     return distance > row->distance_min ? distance : row->distance_min;
 }
 
 /* The charted value in users' units. */
-static double shown(enum anomaly_metric metric, double figure)
+static double anomaly_shown(enum anomaly_metric metric, double figure)
 {
     switch (metric) {
     case ANOMALY_DURATION:
@@ -92,33 +93,34 @@ static double shown(enum anomaly_metric metric, double figure)
 }
 
 /* About three significant digits, without an exponent. */
-static int decimals(double figure)
+static int anomaly_decimals(double figure)
 {
     return figure >= 100 || figure == 0 ? 0 : figure >= 10 ? 1 : figure >= 1 ? 2 : 3;
 }
 
-static void describe(enum anomaly_metric metric, struct anomaly *a)
+static void anomaly_describe(enum anomaly_metric metric, struct anomaly *a)
 {
     const char *unit = rows[metric].unit;
 
     snprintf(a->text, sizeof(a->text), "%s %.*f%s lately, usually %.*f%s: %s the limit of %.*f%s",
-             rows[metric].subject, decimals(a->value), a->value, unit, decimals(a->usual), a->usual,
-             unit, a->is_high ? "above" : "below", decimals(a->limit), a->limit, unit);
+             rows[metric].subject, anomaly_decimals(a->value), a->value, unit,
+             anomaly_decimals(a->usual), a->usual, unit, a->is_high ? "above" : "below",
+             anomaly_decimals(a->limit), a->limit, unit);
 }
 
 bool anomaly_find(const struct anomaly_charts *charts, enum anomaly_metric metric,
                   struct anomaly *ret_anomaly)
 {
     const struct anomaly_chart *chart = &charts->charts[metric];
-    double off = chart->z - chart->mean, distance = distance_of(chart, metric);
+    double off = chart->z - chart->mean, distance = anomaly_distance_of(chart, metric);
     struct anomaly anomaly = {.metric = anomaly_metric_names[metric], .is_high = off > 0};
 
     if (chart->count <= SAMPLES_MIN || fabs(off) <= distance)
         return false;
-    anomaly.value = shown(metric, chart->z);
-    anomaly.usual = shown(metric, chart->mean);
-    anomaly.limit = shown(metric, chart->mean + (off > 0 ? distance : -distance));
-    describe(metric, &anomaly);
+    anomaly.value = anomaly_shown(metric, chart->z);
+    anomaly.usual = anomaly_shown(metric, chart->mean);
+    anomaly.limit = anomaly_shown(metric, chart->mean + (off > 0 ? distance : -distance));
+    anomaly_describe(metric, &anomaly);
     *ret_anomaly = anomaly;
     return true;
 }

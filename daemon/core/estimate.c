@@ -48,7 +48,7 @@ void estimate_init(struct estimate *estimate, const struct metrics_window *windo
 }
 
 /* Step 1, for those that have attempts. */
-static void draw_together(struct estimate *const *estimates, size_t count)
+static void estimate_draw_together(struct estimate *const *estimates, size_t count)
 {
     double known = 0, attempts = 0, squares = 0, sum = 0, scatter = 0, distance = 0;
     double mean, chance, difference;
@@ -80,7 +80,7 @@ void estimate_compare(struct estimate *const *estimates, size_t count)
 {
     double shortest = INFINITY;
 
-    draw_together(estimates, count);
+    estimate_draw_together(estimates, count);
     for (size_t i = 0; i < count; i++)
         if (estimates[i]->count > 0)
             shortest = fmin(shortest, estimates[i]->seconds);

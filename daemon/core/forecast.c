@@ -54,7 +54,7 @@ struct samples {
     size_t count;
 };
 
-static int compare_samples(const void *left, const void *right)
+static int forecast_compare_samples(const void *left, const void *right)
 {
     const struct metrics_sample *a = left, *b = right;
 
@@ -63,7 +63,7 @@ static int compare_samples(const void *left, const void *right)
     return (a->duration_ms > b->duration_ms) - (a->duration_ms < b->duration_ms);
 }
 
-static struct samples sort_samples(const struct metrics_window *window)
+static struct samples forecast_sort_samples(const struct metrics_window *window)
 {
     struct samples samples = {.count =
                                   window->count < METRICS_RECENT ? window->count : METRICS_RECENT};
@@ -71,12 +71,13 @@ static struct samples sort_samples(const struct metrics_window *window)
     samples.array = xcalloc(samples.count + 1, sizeof(*samples.array));
     for (size_t i = 0; i < samples.count; i++)
         samples.array[i] = *metrics_window_at(window, i);
-    qsort(samples.array, samples.count, sizeof(*samples.array), compare_samples);
+    qsort(samples.array, samples.count, sizeof(*samples.array), forecast_compare_samples);
     return samples;
 }
 
 /* The first of the samples that comes behind all of the type up to this duration. */
-static size_t first_behind(const struct samples *samples, uint64_t type, int64_t duration_ms)
+static size_t forecast_first_behind(const struct samples *samples, uint64_t type,
+                                    int64_t duration_ms)
 {
     const struct metrics_sample limit = {.type = type, .duration_ms = duration_ms};
     size_t low = 0, high = samples->count;
@@ -84,7 +85,7 @@ static size_t first_behind(const struct samples *samples, uint64_t type, int64_t
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (compare_samples(&samples->array[middle], &limit) <= 0)
+        if (forecast_compare_samples(&samples->array[middle], &limit) <= 0)
             low = middle + 1;
         else
             high = middle;
@@ -96,12 +97,12 @@ static size_t first_behind(const struct samples *samples, uint64_t type, int64_t
  * one that outlasts them all, or has no like, nothing is known but that whatever has lasted, lasts:
  * it is taken to last as long again, and an average attempt at least, by the distribution that
  * assumes least, the exponential one. */
-static double remaining(const struct samples *samples, const struct forecast_run *run,
-                        const struct forecast *forecast, double quantile)
+static double forecast_remaining(const struct samples *samples, const struct forecast_run *run,
+                                 const struct forecast *forecast, double quantile)
 {
     int64_t elapsed = forecast->now - run->started;
-    size_t first = first_behind(samples, run->type, elapsed);
-    size_t end = first_behind(samples, run->type, INT64_MAX);
+    size_t first = forecast_first_behind(samples, run->type, elapsed);
+    size_t end = forecast_first_behind(samples, run->type, INT64_MAX);
 
     if (first == end)
         return -log1p(-quantile) * fmax(forecast->average, (double)elapsed / 1000);
@@ -109,14 +110,14 @@ static double remaining(const struct samples *samples, const struct forecast_run
     return (double)(samples->array[first].duration_ms - elapsed) / 1000;
 }
 
-static size_t parts_of(const struct profile *profile)
+static size_t forecast_parts_of(const struct profile *profile)
 {
     size_t parts = PARTS_SUM / (profile->running_count + 1);
 
     return parts < 1 ? 1 : parts > PARTS_MAX ? PARTS_MAX : parts;
 }
 
-static int compare_steps(const void *left, const void *right)
+static int forecast_compare_steps(const void *left, const void *right)
 {
     const struct forecast_step *a = left, *b = right;
 
@@ -124,7 +125,7 @@ static int compare_steps(const void *left, const void *right)
 }
 
 /* Seconds during which nothing may start. */
-static double cooldown_rest(const struct profile *profile, int64_t now)
+static double forecast_cooldown_rest(const struct profile *profile, int64_t now)
 {
     int64_t until = profile_cooldown(profile)->until;
 
@@ -132,7 +133,7 @@ static double cooldown_rest(const struct profile *profile, int64_t now)
 }
 
 /* A worker's slot does not count while tasks wait unclaimed. */
-static int64_t free_slots(const struct profile *profile)
+static int64_t forecast_count_free_slots(const struct profile *profile)
 {
     if (profile->config.runner.type == RUNNER_WORKER && profile_count(profile, TASK_QUEUED) > 0)
         return 0;
@@ -140,7 +141,7 @@ static int64_t free_slots(const struct profile *profile)
 }
 
 /* A source of starts: so many at once, and so many again in every average duration. */
-static void add_source(struct forecast *forecast, double at, double starts, double renewed)
+static void forecast_add_source(struct forecast *forecast, double at, double starts, double renewed)
 {
     forecast->steps[forecast->count++] = (struct forecast_step){.at = at, .starts = starts};
     forecast->steps[forecast->count++] = (struct forecast_step){
@@ -150,46 +151,47 @@ static void add_source(struct forecast *forecast, double at, double starts, doub
 }
 
 /* A cooldown lets one probe through, and the others when that has ended. */
-static void add_free_slots(struct forecast *forecast, const struct profile *profile)
+static void forecast_add_free_slots(struct forecast *forecast, const struct profile *profile)
 {
     const struct cooldown *cooldown = profile_cooldown(profile);
     double slots = (double)forecast->free_slots, rest = forecast->rest;
 
     if (slots > 0 && cooldown->length && !cooldown->is_probing) {
-        add_source(forecast, rest, 1, 1);
+        forecast_add_source(forecast, rest, 1, 1);
         slots--;
     }
     if (slots > 0)
-        add_source(forecast, cooldown->length ? rest + forecast->average : rest, slots, slots);
+        forecast_add_source(forecast, cooldown->length ? rest + forecast->average : rest, slots,
+                            slots);
 }
 
 /* If more are running than allowed, as after the limit was lowered, the first ones to end free no
  * slot. */
-static void add_runs(struct forecast *forecast, const struct profile *profile)
+static void forecast_add_runs(struct forecast *forecast, const struct profile *profile)
 {
-    struct samples samples = sort_samples(&profile->window);
+    struct samples samples = forecast_sort_samples(&profile->window);
     double runs = (double)profile->running_count, slots = (double)forecast->slots;
     double renewed = runs > slots ? slots / runs : 1;
-    size_t parts = parts_of(profile);
+    size_t parts = forecast_parts_of(profile);
 
     list_for_each (link, &profile->running) {
         const struct forecast_run *run = list_entry(link, struct forecast_run, link);
 
         for (size_t i = 0; i < parts; i++) {
             double share = 1 / (double)parts;
-            double left = remaining(&samples, run, forecast, ((double)i + 0.5) * share);
+            double left = forecast_remaining(&samples, run, forecast, ((double)i + 0.5) * share);
 
-            add_source(forecast, fmax(left, forecast->rest), share, renewed * share);
+            forecast_add_source(forecast, fmax(left, forecast->rest), share, renewed * share);
         }
     }
     free(samples.array);
 }
 
-static void sum_up(struct forecast *forecast)
+static void forecast_sum_up(struct forecast *forecast)
 {
     struct forecast_step *steps = forecast->steps;
 
-    qsort(steps, forecast->count, sizeof(*steps), compare_steps);
+    qsort(steps, forecast->count, sizeof(*steps), forecast_compare_steps);
     for (size_t i = 1; i < forecast->count; i++) {
         steps[i].starts +=
             steps[i - 1].starts + steps[i - 1].rate * (steps[i].at - steps[i - 1].at);
@@ -199,11 +201,11 @@ static void sum_up(struct forecast *forecast)
 
 /* Makes the profile's forecast one of this moment. With a great many runs one more or less makes no
  * difference, but the forecast costs something: it is made once a moment. */
-static void update(struct profile *profile, int64_t now)
+static void forecast_update(struct profile *profile, int64_t now)
 {
     struct forecast *forecast = &profile->forecast, old = *forecast;
     bool is_large = old.count > 4 * PARTS_SUM;
-    size_t sources = 3 + parts_of(profile) * profile->running_count;
+    size_t sources = 3 + forecast_parts_of(profile) * profile->running_count;
     double average =
         profile->window.count ? metrics_window_average(&profile->window) : ESTIMATE_TYPICAL_SECONDS;
 
@@ -211,8 +213,8 @@ static void update(struct profile *profile, int64_t now)
         .is_current = true,
         .now = now,
         .slots = profile_slots(profile),
-        .free_slots = free_slots(profile),
-        .rest = cooldown_rest(profile, now),
+        .free_slots = forecast_count_free_slots(profile),
+        .rest = forecast_cooldown_rest(profile, now),
         .average = fmax(average, 0.001),
         .steps = old.steps,
         .count = old.count,
@@ -223,11 +225,11 @@ static void update(struct profile *profile, int64_t now)
         return;
     forecast->count = 0;
     forecast->steps = xrealloc(forecast->steps, 2 * sources * sizeof(*forecast->steps));
-    add_free_slots(forecast, profile);
-    add_runs(forecast, profile);
+    forecast_add_free_slots(forecast, profile);
+    forecast_add_runs(forecast, profile);
     if (!forecast->count) /* no slot; there may be one after the duration of an attempt */
-        add_source(forecast, forecast->rest + forecast->average, 1, 1);
-    sum_up(forecast);
+        forecast_add_source(forecast, forecast->rest + forecast->average, 1, 1);
+    forecast_sum_up(forecast);
 }
 
 double forecast_wait(struct profile *profile, int64_t position, int64_t now)
@@ -237,7 +239,7 @@ double forecast_wait(struct profile *profile, int64_t position, int64_t now)
     double target, at;
     size_t low = 0, high;
 
-    update(profile, now);
+    forecast_update(profile, now);
     steps = forecast->steps;
     target = (double)position - 0.5;
     if ((int64_t)profile->running_count > forecast->slots)

@@ -36,7 +36,7 @@ const char *profile_health_name(enum profile_health health)
 }
 
 /* A duration in a unit that suits people. */
-static const char *words_of(int64_t ms, char text[32])
+static const char *health_words_of(int64_t ms, char text[32])
 {
     double seconds = (double)ms / 1000;
 
@@ -49,9 +49,9 @@ static const char *words_of(int64_t ms, char text[32])
     return text;
 }
 
-static enum profile_health sign_missing(const struct profile *profile,
-                                        const struct health_limits *limits UNUSED,
-                                        char reason[WORDS])
+static enum profile_health health_sign_missing(const struct profile *profile,
+                                               const struct health_limits *limits UNUSED,
+                                               char reason[WORDS])
 {
     if (!profile->seen.missing[0])
         return HEALTH_HEALTHY;
@@ -59,9 +59,9 @@ static enum profile_health sign_missing(const struct profile *profile,
     return HEALTH_UNHEALTHY;
 }
 
-static enum profile_health sign_cooldown(const struct profile *profile,
-                                         const struct health_limits *limits UNUSED,
-                                         char reason[WORDS])
+static enum profile_health health_sign_cooldown(const struct profile *profile,
+                                                const struct health_limits *limits UNUSED,
+                                                char reason[WORDS])
 {
     if (!profile->cooldown.length)
         return HEALTH_HEALTHY;
@@ -70,9 +70,9 @@ static enum profile_health sign_cooldown(const struct profile *profile,
     return HEALTH_DEGRADED;
 }
 
-static enum profile_health sign_in_a_row(const struct profile *profile,
-                                         const struct health_limits *limits UNUSED,
-                                         char reason[WORDS])
+static enum profile_health health_sign_in_a_row(const struct profile *profile,
+                                                const struct health_limits *limits UNUSED,
+                                                char reason[WORDS])
 {
     size_t failed = profile->window.errors_in_a_row;
 
@@ -82,8 +82,9 @@ static enum profile_health sign_in_a_row(const struct profile *profile,
     return failed >= UNHEALTHY_IN_ROW ? HEALTH_UNHEALTHY : HEALTH_DEGRADED;
 }
 
-static enum profile_health sign_rate(const struct profile *profile,
-                                     const struct health_limits *limits UNUSED, char reason[WORDS])
+static enum profile_health health_sign_rate(const struct profile *profile,
+                                            const struct health_limits *limits UNUSED,
+                                            char reason[WORDS])
 {
     const struct metrics_window *window = &profile->window;
     size_t count = window->count < LAST ? window->count : LAST, successes = 0, in_a_row = 0;
@@ -101,16 +102,17 @@ static enum profile_health sign_rate(const struct profile *profile,
                                                                  : HEALTH_DEGRADED;
 }
 
-static enum profile_health sign_stuck(const struct profile *profile,
-                                      const struct health_limits *limits UNUSED, char reason[WORDS])
+static enum profile_health health_sign_stuck(const struct profile *profile,
+                                             const struct health_limits *limits UNUSED,
+                                             char reason[WORDS])
 {
     const struct profile_seen *seen = &profile->seen;
     char longest[32], usual[32];
 
     if (!seen->stuck)
         return HEALTH_HEALTHY;
-    words_of(seen->stuck_ms, longest);
-    words_of(seen->usual_ms, usual);
+    health_words_of(seen->stuck_ms, longest);
+    health_words_of(seen->usual_ms, usual);
     if (seen->stuck == 1)
         snprintf(reason, WORDS, "an attempt has been running for %s; 95 %% end within %s", longest,
                  usual);
@@ -121,8 +123,8 @@ static enum profile_health sign_stuck(const struct profile *profile,
     return HEALTH_DEGRADED;
 }
 
-static enum profile_health sign_wait(const struct profile *profile,
-                                     const struct health_limits *limits, char reason[WORDS])
+static enum profile_health health_sign_wait(const struct profile *profile,
+                                            const struct health_limits *limits, char reason[WORDS])
 {
     char wait[32];
 
@@ -130,13 +132,13 @@ static enum profile_health sign_wait(const struct profile *profile,
         !profile_is_active(profile) || profile->is_removed)
         return HEALTH_HEALTHY;
     snprintf(reason, WORDS, "a task has been waiting for %s",
-             words_of(profile->seen.wait_ms, wait));
+             health_words_of(profile->seen.wait_ms, wait));
     return HEALTH_DEGRADED;
 }
 
-static enum profile_health sign_no_worker(const struct profile *profile,
-                                          const struct health_limits *limits UNUSED,
-                                          char reason[WORDS])
+static enum profile_health health_sign_no_worker(const struct profile *profile,
+                                                 const struct health_limits *limits UNUSED,
+                                                 char reason[WORDS])
 {
     if (!profile->seen.has_no_worker)
         return HEALTH_HEALTHY;
@@ -148,8 +150,8 @@ void profile_update_health(struct profile *profile, const struct health_limits *
 {
     static enum profile_health (*const signs[])(
         const struct profile *profile, const struct health_limits *limits, char reason[WORDS]) = {
-        sign_missing, sign_cooldown, sign_in_a_row,  sign_rate,
-        sign_stuck,   sign_wait,     sign_no_worker,
+        health_sign_missing, health_sign_cooldown, health_sign_in_a_row,  health_sign_rate,
+        health_sign_stuck,   health_sign_wait,     health_sign_no_worker,
     };
 
     profile->health = HEALTH_HEALTHY;
@@ -173,5 +175,5 @@ void profile_update_health(struct profile *profile, const struct health_limits *
         !profile_has_probe(profile) && now - profile->last_end >= limits->lapse_ms)
         profile->health = HEALTH_DEGRADED;
     /* Takes precedence: this is why nothing runs. */
-    sign_cooldown(profile, limits, profile->health_reason);
+    health_sign_cooldown(profile, limits, profile->health_reason);
 }

@@ -34,7 +34,7 @@ int64_t metrics_range_start(const struct metrics_range *range, int64_t now)
     return (now / range->span + 1) * range->span - metrics_range_ms(range);
 }
 
-static size_t bin_of(int64_t duration_ms)
+static size_t metrics_bin_of(int64_t duration_ms)
 {
     double bin;
 
@@ -50,7 +50,7 @@ double metrics_bin_edge(size_t bin)
 }
 
 /* The geometric middle of the bin, in seconds. */
-static double bin_seconds(size_t bin)
+static double metrics_bin_seconds(size_t bin)
 {
     return exp2(((double)bin + 0.5) / BINS_PER_OCTAVE) / 1000;
 }
@@ -100,14 +100,14 @@ void metrics_bucket_add_attempt(struct metrics_bucket *bucket, bool success, int
     else
         bucket->errors++;
     bucket->duration_sum_ms += duration_ms;
-    bucket->durations[bin_of(duration_ms)]++;
+    bucket->durations[metrics_bin_of(duration_ms)]++;
 }
 
 void metrics_bucket_add_start(struct metrics_bucket *bucket, int64_t wait_ms)
 {
     bucket->started++;
     bucket->wait_sum_ms += wait_ms;
-    bucket->waits[bin_of(wait_ms)]++;
+    bucket->waits[metrics_bin_of(wait_ms)]++;
 }
 
 bool metrics_peak_note(struct metrics_peak *peak, int64_t minute, int64_t before, int64_t after)
@@ -122,7 +122,7 @@ bool metrics_peak_note(struct metrics_peak *peak, int64_t minute, int64_t before
 }
 
 /* The duration below which `fraction` of the sample lies (nearest rank), in seconds. */
-static double percentile(const uint32_t bins[METRICS_BINS], double fraction)
+static double metrics_percentile(const uint32_t bins[METRICS_BINS], double fraction)
 {
     int64_t size = 0, seen = 0;
     double rank;
@@ -133,7 +133,7 @@ static double percentile(const uint32_t bins[METRICS_BINS], double fraction)
     for (size_t i = 0; i < METRICS_BINS; i++) {
         seen += bins[i];
         if (seen && (double)seen >= rank)
-            return bin_seconds(i);
+            return metrics_bin_seconds(i);
     }
     return 0;
 }
@@ -147,15 +147,15 @@ void metrics_from_bucket(const struct metrics_bucket *bucket, int64_t range_ms,
     m.throughput = (double)(bucket->completed + bucket->failed) / ((double)range_ms / 3600000);
     if (bucket->started) {
         m.average_wait = (double)bucket->wait_sum_ms / (double)bucket->started / 1000;
-        m.p50_wait = percentile(bucket->waits, 0.50);
-        m.p95_wait = percentile(bucket->waits, 0.95);
+        m.p50_wait = metrics_percentile(bucket->waits, 0.50);
+        m.p95_wait = metrics_percentile(bucket->waits, 0.95);
     }
     if (n) {
         m.success_rate = 100.0 * (double)bucket->successes / (double)n;
         m.error_rate = 100.0 * (double)bucket->errors / (double)n;
         m.average_duration = (double)bucket->duration_sum_ms / (double)n / 1000;
-        m.p50_duration = percentile(bucket->durations, 0.50);
-        m.p95_duration = percentile(bucket->durations, 0.95);
+        m.p50_duration = metrics_percentile(bucket->durations, 0.50);
+        m.p95_duration = metrics_percentile(bucket->durations, 0.95);
     }
     *ret_metrics = m;
 }
@@ -246,7 +246,7 @@ const struct metrics_sample *metrics_window_at(const struct metrics_window *wind
     return &window->samples[(window->next + window->capacity - 1 - age) % window->capacity];
 }
 
-static int compare_ms(const void *left, const void *right)
+static int metrics_compare_ms(const void *left, const void *right)
 {
     const int64_t *a = left, *b = right;
 
@@ -263,7 +263,7 @@ int64_t metrics_window_percentile(const struct metrics_window *window, double fr
         return 0;
     for (size_t i = 0; i < count; i++)
         durations[i] = metrics_window_at(window, i)->duration_ms;
-    qsort(durations, count, sizeof(*durations), compare_ms);
+    qsort(durations, count, sizeof(*durations), metrics_compare_ms);
     return durations[rank ? rank - 1 : 0];
 }
 

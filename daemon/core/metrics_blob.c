@@ -21,24 +21,24 @@ static const size_t numbers[] = {
     offsetof(struct metrics_bucket, queue_max),
 };
 
-static void write_number(struct buf *out, uint64_t number)
+static void metrics_blob_write_number(struct buf *out, uint64_t number)
 {
     for (; number >= 0x80; number >>= 7)
         buf_add_char(out, (char)(number | 0x80));
     buf_add_char(out, (char)number);
 }
 
-static void write_signed(struct buf *out, int64_t number)
+static void metrics_blob_write_signed(struct buf *out, int64_t number)
 {
-    write_number(out, (uint64_t)number << 1 ^ (number < 0 ? UINT64_MAX : 0));
+    metrics_blob_write_number(out, (uint64_t)number << 1 ^ (number < 0 ? UINT64_MAX : 0));
 }
 
-static void write_cost(struct buf *out, const struct metrics_cost *cost)
+static void metrics_blob_write_cost(struct buf *out, const struct metrics_cost *cost)
 {
     size_t len = strnlen(cost->currency, sizeof(cost->currency) - 1);
     uint64_t amount;
 
-    write_number(out, len);
+    metrics_blob_write_number(out, len);
     if (!len)
         return;
     memcpy(&amount, &cost->amount, sizeof(amount));
@@ -47,18 +47,18 @@ static void write_cost(struct buf *out, const struct metrics_cost *cost)
     buf_add(out, (const char *)&amount, sizeof(amount));
 }
 
-static void write_histogram(struct buf *out, const uint32_t bins[METRICS_BINS])
+static void metrics_blob_write_histogram(struct buf *out, const uint32_t bins[METRICS_BINS])
 {
     size_t count = 0, next = 0;
 
     for (size_t i = 0; i < METRICS_BINS; i++)
         count += bins[i] > 0;
-    write_number(out, count);
+    metrics_blob_write_number(out, count);
     for (size_t i = 0; i < METRICS_BINS; i++) {
         if (!bins[i])
             continue;
-        write_number(out, i - next);
-        write_number(out, bins[i]);
+        metrics_blob_write_number(out, i - next);
+        metrics_blob_write_number(out, bins[i]);
         next = i + 1;
     }
 }
@@ -73,11 +73,11 @@ void metrics_blob_write(const struct metrics_bucket *bucket, struct buf *out)
         int64_t number;
 
         memcpy(&number, (const char *)bucket + numbers[i], sizeof(number));
-        write_signed(out, number);
+        metrics_blob_write_signed(out, number);
     }
-    write_cost(out, &bucket->cost);
-    write_histogram(out, bucket->durations);
-    write_histogram(out, bucket->waits);
+    metrics_blob_write_cost(out, &bucket->cost);
+    metrics_blob_write_histogram(out, bucket->durations);
+    metrics_blob_write_histogram(out, bucket->waits);
     crc = htole32(crc32c(0, out->data + start, out->len - start));
     buf_add(out, (const char *)&crc, sizeof(crc));
 }
@@ -87,7 +87,7 @@ struct reader {
     bool has_failed;
 };
 
-static uint64_t read_number(struct reader *reader, uint64_t max)
+static uint64_t metrics_blob_read_number(struct reader *reader, uint64_t max)
 {
     uint64_t number = 0;
 
@@ -104,14 +104,14 @@ static uint64_t read_number(struct reader *reader, uint64_t max)
     return 0;
 }
 
-static int64_t read_signed(struct reader *reader)
+static int64_t metrics_blob_read_signed(struct reader *reader)
 {
-    uint64_t number = read_number(reader, UINT64_MAX);
+    uint64_t number = metrics_blob_read_number(reader, UINT64_MAX);
 
     return (int64_t)(number >> 1 ^ (number & 1 ? UINT64_MAX : 0));
 }
 
-static void read_bytes(struct reader *reader, void *bytes, size_t len)
+static void metrics_blob_read_bytes(struct reader *reader, void *bytes, size_t len)
 {
     if ((size_t)(reader->end - reader->at) < len) {
         reader->has_failed = true;
@@ -121,30 +121,31 @@ static void read_bytes(struct reader *reader, void *bytes, size_t len)
     reader->at += len;
 }
 
-static void read_cost(struct reader *reader, struct metrics_cost *cost)
+static void metrics_blob_read_cost(struct reader *reader, struct metrics_cost *cost)
 {
-    size_t len = read_number(reader, sizeof(cost->currency) - 1);
+    size_t len = metrics_blob_read_number(reader, sizeof(cost->currency) - 1);
     uint64_t amount = 0;
 
     if (!len)
         return;
-    read_bytes(reader, cost->currency, len);
-    read_bytes(reader, &amount, sizeof(amount));
+    metrics_blob_read_bytes(reader, cost->currency, len);
+    metrics_blob_read_bytes(reader, &amount, sizeof(amount));
     amount = le64toh(amount);
     memcpy(&cost->amount, &amount, sizeof(amount));
 }
 
-static void read_histogram(struct reader *reader, uint32_t bins[METRICS_BINS])
+static void metrics_blob_read_histogram(struct reader *reader, uint32_t bins[METRICS_BINS])
 {
     size_t next = 0;
 
-    for (uint64_t left = read_number(reader, METRICS_BINS); left && !reader->has_failed; left--) {
-        next += read_number(reader, METRICS_BINS);
+    for (uint64_t left = metrics_blob_read_number(reader, METRICS_BINS);
+         left && !reader->has_failed; left--) {
+        next += metrics_blob_read_number(reader, METRICS_BINS);
         if (next >= METRICS_BINS) {
             reader->has_failed = true;
             return;
         }
-        bins[next++] = (uint32_t)read_number(reader, UINT32_MAX);
+        bins[next++] = (uint32_t)metrics_blob_read_number(reader, UINT32_MAX);
     }
 }
 
@@ -161,13 +162,13 @@ int metrics_blob_read(const void *bytes, size_t len, struct metrics_bucket *ret_
     if (*reader.at++ != VERSION || crc32c(0, bytes, len - sizeof(crc)) != le32toh(crc))
         return -EBADMSG;
     for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
-        int64_t number = read_signed(&reader);
+        int64_t number = metrics_blob_read_signed(&reader);
 
         memcpy((char *)&bucket + numbers[i], &number, sizeof(number));
     }
-    read_cost(&reader, &bucket.cost);
-    read_histogram(&reader, bucket.durations);
-    read_histogram(&reader, bucket.waits);
+    metrics_blob_read_cost(&reader, &bucket.cost);
+    metrics_blob_read_histogram(&reader, bucket.durations);
+    metrics_blob_read_histogram(&reader, bucket.waits);
     if (reader.has_failed || reader.at != reader.end)
         return -EBADMSG;
     *ret_bucket = bucket;

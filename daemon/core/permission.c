@@ -32,7 +32,7 @@ const char *tool_kind_name(enum tool_kind kind)
     return kind_names[kind];
 }
 
-static int find(const char *const *names, int count, const char *name)
+static int permission_find(const char *const *names, int count, const char *name)
 {
     for (int i = 0; i < count; i++)
         if (strcmp(names[i], name) == 0)
@@ -42,7 +42,7 @@ static int find(const char *const *names, int count, const char *name)
 
 int permission_policy_parse(const char *name, enum permission_policy *ret_policy)
 {
-    int found = find(policy_names, (int)ARRAY_SIZE(policy_names), name);
+    int found = permission_find(policy_names, (int)ARRAY_SIZE(policy_names), name);
 
     if (found < 0)
         return found;
@@ -52,7 +52,7 @@ int permission_policy_parse(const char *name, enum permission_policy *ret_policy
 
 int tool_kind_parse(const char *name, enum tool_kind *ret_kind)
 {
-    int found = find(kind_names, TOOL_KIND_COUNT, name);
+    int found = permission_find(kind_names, TOOL_KIND_COUNT, name);
 
     if (found < 0)
         return found;

@@ -48,20 +48,20 @@ int64_t profile_waiting(const struct profile *profile)
     return task_counts_waiting(&profile->counts) + task_counts_waiting(&profile->staged.counts);
 }
 
-static int64_t slots_by_config(const struct profile *profile)
+static int64_t profile_slots_by_config(const struct profile *profile)
 {
     return autoscale_slots(&profile->autoscale, profile->config.min_concurrent_tasks,
                            profile->config.max_concurrent_tasks);
 }
 
-static int64_t slots_used(const struct profile *profile)
+static int64_t profile_slots_used(const struct profile *profile)
 {
     return profile->slots_used + profile->staged.slots_used;
 }
 
 int64_t profile_slots(const struct profile *profile)
 {
-    return profile->probes_since >= 0 ? 1 : slots_by_config(profile);
+    return profile->probes_since >= 0 ? 1 : profile_slots_by_config(profile);
 }
 
 /* The runs are in the order in which they started. */
@@ -74,7 +74,7 @@ bool profile_has_probe(const struct profile *profile)
 
 int64_t profile_free_slots(const struct profile *profile)
 {
-    int64_t used = slots_used(profile), slots = slots_by_config(profile);
+    int64_t used = profile_slots_used(profile), slots = profile_slots_by_config(profile);
 
     if (used >= slots)
         return 0;
@@ -85,7 +85,7 @@ int64_t profile_free_slots(const struct profile *profile)
 bool profile_is_probing(const struct profile *profile)
 {
     return profile->probes_since >= 0 && profile_has_probe(profile) &&
-           slots_used(profile) < slots_by_config(profile);
+           profile_slots_used(profile) < profile_slots_by_config(profile);
 }
 
 bool profile_is_active(const struct profile *profile)

@@ -8,8 +8,8 @@
 /* Whether this end costs the task an attempt. One that cools the profile down does not while it
  * may be the profile's fault: an expired login, with which no task succeeds, costs none of them
  * anything. */
-static bool spends_attempt(struct task *task, const struct error_class_info *info,
-                           int64_t completed)
+static bool retry_spends_attempt(struct task *task, const struct error_class_info *info,
+                                 int64_t completed)
 {
     if (!info->cools_down)
         return info->spends_attempt;
@@ -26,7 +26,7 @@ enum task_status retry_decide(struct task *task, enum error_class class,
 {
     const struct error_class_info *info = error_class_info(class);
     int64_t max_attempts = task->max_attempts ? task->max_attempts : profile->max_attempts;
-    bool spends = spends_attempt(task, info, completed);
+    bool spends = retry_spends_attempt(task, info, completed);
     double ceiling;
 
     task->spent += spends;

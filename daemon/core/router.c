@@ -21,7 +21,7 @@
  * much. */
 #define MEAN_OVER_MEDIAN 1.25
 
-/* The exponents of term_load(). */
+/* The exponents of router_rate_load(). */
 #define LOAD_SHARPNESS 6.0
 #define LOAD_LEVEL     0.1
 
@@ -39,7 +39,7 @@ struct judgement {
 /* How specialised: the Jaccard index |W and O| / |W or O| of what is wanted, required or preferred,
  * and what the profile offers (Jaccard, "The distribution of the flora in the alpine zone", 1912).
  * What is required is offered, else the profile would not be a candidate. */
-static double term_capability(const struct judgement *j)
+static double router_rate_capability(const struct judgement *j)
 {
     const struct profile *profile = j->candidate->profile;
     size_t shared = strv_length(j->request->capabilities);
@@ -59,7 +59,7 @@ static double term_capability(const struct judgement *j)
 }
 
 /* The expected seconds until the task would be done. */
-static double time_of(const struct router_candidate *candidate)
+static double router_time_of(const struct router_candidate *candidate)
 {
     return candidate->wait + candidate->estimate.seconds;
 }
@@ -81,15 +81,15 @@ static double time_of(const struct router_candidate *candidate)
  * The constants were chosen by ./dev bench routing; from 4 to 20 the first exponent makes little
  * difference.
  */
-static double term_load(const struct judgement *j)
+static double router_rate_load(const struct judgement *j)
 {
-    return pow(fmin(1, j->best_time / time_of(j->candidate)), LOAD_SHARPNESS) *
+    return pow(fmin(1, j->best_time / router_time_of(j->candidate)), LOAD_SHARPNESS) *
            pow(j->best_duration / j->best_time, LOAD_LEVEL);
 }
 
 /* The success rate as the mean of a Beta posterior of the last attempts, the youngest with the
  * weight 1, each older one with a little less. */
-static double term_history(const struct judgement *j)
+static double router_rate_history(const struct judgement *j)
 {
     const struct metrics_window *window = &j->candidate->profile->window;
     const double decay = exp2(-1 / HISTORY_HALF_LIFE);
@@ -104,7 +104,7 @@ static double term_history(const struct judgement *j)
 }
 
 /* The profile's configured priority. */
-static double term_priority(const struct judgement *j)
+static double router_rate_priority(const struct judgement *j)
 {
     return (double)j->candidate->profile->config.priority / PRIORITY_BEST;
 }
@@ -118,14 +118,14 @@ static const struct {
     double (*value)(const struct judgement *judgement);
     size_t weight; /* offset in struct routing_weights */
 } terms[TERM_COUNT] = {
-    [TERM_CAPABILITY] = {term_capability, offsetof(struct routing_weights, capability)},
-    [TERM_LOAD] = {term_load, offsetof(struct routing_weights, load)},
-    [TERM_HISTORY] = {term_history, offsetof(struct routing_weights, history)},
-    [TERM_PRIORITY] = {term_priority, offsetof(struct routing_weights, priority)},
+    [TERM_CAPABILITY] = {router_rate_capability, offsetof(struct routing_weights, capability)},
+    [TERM_LOAD] = {router_rate_load, offsetof(struct routing_weights, load)},
+    [TERM_HISTORY] = {router_rate_history, offsetof(struct routing_weights, history)},
+    [TERM_PRIORITY] = {router_rate_priority, offsetof(struct routing_weights, priority)},
 };
 
 /* The filters: whether the profile cannot take the task, with the reason. */
-static bool reject(struct router_candidate *candidate, const struct router_request *request)
+static bool router_reject(struct router_candidate *candidate, const struct router_request *request)
 {
     const struct profile *profile = candidate->profile;
     size_t size = sizeof(candidate->reason);
@@ -158,7 +158,7 @@ static bool reject(struct router_candidate *candidate, const struct router_reque
     return false;
 }
 
-static int compare(const void *left, const void *right)
+static int router_compare(const void *left, const void *right)
 {
     const struct router_candidate *a = left, *b = right;
     bool a_unhealthy, b_unhealthy;
@@ -174,8 +174,8 @@ static int compare(const void *left, const void *right)
     return strcmp(a->profile->config.name, b->profile->config.name);
 }
 
-static void score(struct router_candidate *candidate, const struct judgement *judgement,
-                  const struct routing_weights *weights)
+static void router_score(struct router_candidate *candidate, const struct judgement *judgement,
+                         const struct routing_weights *weights)
 {
     for (int t = 0; t < TERM_COUNT; t++) {
         double weight;
@@ -187,8 +187,8 @@ static void score(struct router_candidate *candidate, const struct judgement *ju
 }
 
 /* Computes W and D of the profiles that fit. */
-static void measure(struct router_candidate *candidates, size_t count,
-                    const struct router_request *request)
+static void router_measure(struct router_candidate *candidates, size_t count,
+                           const struct router_request *request)
 {
     CLEANUP(freep) struct estimate **estimates = xcalloc(count + 1, sizeof(*estimates));
     size_t fit = 0;
@@ -210,8 +210,8 @@ static void measure(struct router_candidate *candidates, size_t count,
 
 /* T* and D* are taken from the profiles with the best health: an idle profile that gets nothing is
  * no reference for the others. */
-static void find_best(struct judgement *judgement, const struct router_candidate *candidates,
-                      size_t count)
+static void router_find_best(struct judgement *judgement, const struct router_candidate *candidates,
+                             size_t count)
 {
     bool is_healthy_found = false;
 
@@ -225,7 +225,7 @@ static void find_best(struct judgement *judgement, const struct router_candidate
             judgement->best_duration = judgement->best_time = INFINITY;
         is_healthy_found |= is_healthy;
         judgement->best_duration = fmin(judgement->best_duration, candidate->estimate.seconds);
-        judgement->best_time = fmin(judgement->best_time, time_of(candidate));
+        judgement->best_time = fmin(judgement->best_time, router_time_of(candidate));
     }
 }
 
@@ -241,16 +241,16 @@ size_t router_rank(const struct router_request *request, struct profile *const *
         struct router_candidate *candidate = &ret_candidates[i];
 
         *candidate = (struct router_candidate){.profile = profiles[i]};
-        candidate->is_rejected = reject(candidate, request);
+        candidate->is_rejected = router_reject(candidate, request);
         fit += !candidate->is_rejected;
     }
-    measure(ret_candidates, count, request);
-    find_best(&judgement, ret_candidates, count);
+    router_measure(ret_candidates, count, request);
+    router_find_best(&judgement, ret_candidates, count);
     for (size_t i = 0; i < count; i++) {
         judgement.candidate = &ret_candidates[i];
         if (!ret_candidates[i].is_rejected)
-            score(&ret_candidates[i], &judgement, weights);
+            router_score(&ret_candidates[i], &judgement, weights);
     }
-    qsort(ret_candidates, count, sizeof(*ret_candidates), compare);
+    qsort(ret_candidates, count, sizeof(*ret_candidates), router_compare);
     return fit;
 }

@@ -16,8 +16,8 @@
 
 /* Which of the tasks that it depends on decides: one that failed, else one that has not finished;
  * *ret_status is TASK_COMPLETED when none is left. */
-static int check_dependencies(struct engine *engine, struct engine_admission *admission,
-                              int64_t *ret_id, enum task_status *ret_status)
+static int admission_check_dependencies(struct engine *engine, struct engine_admission *admission,
+                                        int64_t *ret_id, enum task_status *ret_status)
 {
     size_t count = admission->depends_on_count;
     CLEANUP(freep) enum task_status *statuses = xcalloc(count + 1, sizeof(*statuses));
@@ -44,7 +44,7 @@ static int check_dependencies(struct engine *engine, struct engine_admission *ad
 }
 
 /* The profile that gets the task instead of a full one, with the decision. */
-static int reroute(struct engine *engine, struct engine_admission *admission)
+static int admission_reroute(struct engine *engine, struct engine_admission *admission)
 {
     CLEANUP(freep) struct router_candidate *candidates = NULL;
     const struct profile *full = admission->profile;
@@ -66,8 +66,8 @@ static int reroute(struct engine *engine, struct engine_admission *admission)
 
 /* Finds room for the task, in another queue if necessary; *ret_last must be evicted if its id is
  * not 0. */
-static int make_room(struct engine *engine, struct engine_admission *admission,
-                     struct task *ret_last)
+static int admission_make_room(struct engine *engine, struct engine_admission *admission,
+                               struct task *ret_last)
 {
     int r = room_find(engine, admission->profile, admission, ret_last);
 
@@ -75,15 +75,15 @@ static int make_room(struct engine *engine, struct engine_admission *admission,
         return r < 0 ? r : 0;
     if (admission->profile->config.overflow != OVERFLOW_REROUTE)
         return ENGINE_QUEUE_FULL;
-    r = reroute(engine, admission);
+    r = admission_reroute(engine, admission);
     if (r)
         return r;
     r = room_find(engine, admission->profile, admission, ret_last); /* whom does that cost? */
     return r < 0 ? r : 0;
 }
 
-static int evict(struct engine *engine, struct profile *profile, struct task *last,
-                 const struct task *by)
+static int admission_evict(struct engine *engine, struct profile *profile, struct task *last,
+                           const struct task *by)
 {
     int r = queue_cancel(
         engine, profile, last,
@@ -95,7 +95,7 @@ static int evict(struct engine *engine, struct profile *profile, struct task *la
 }
 
 /* Processes of attempts may submit tasks, up to a depth. */
-static int note_submitter(const struct engine *engine, struct engine_admission *admission)
+static int admission_note_submitter(const struct engine *engine, struct engine_admission *admission)
 {
     const struct attempt *attempt = attempt_find_kept(engine, admission->keeper);
 
@@ -130,15 +130,15 @@ int engine_assign(struct engine *engine, struct profile *profile,
             return ENGINE_DEDUPLICATED;
         }
     }
-    r = note_submitter(engine, admission);
+    r = admission_note_submitter(engine, admission);
     if (r == 0)
-        r = check_dependencies(engine, admission, &id, &worst);
+        r = admission_check_dependencies(engine, admission, &id, &worst);
     if (r == 0)
-        r = make_room(engine, admission, &last);
+        r = admission_make_room(engine, admission, &last);
     if (r == 0)
         r = queue_add(engine, admission, admission->profile->config.queue_limit + (last.id != 0));
     if (r == 0 && last.id)
-        r = evict(engine, admission->profile, &last, task);
+        r = admission_evict(engine, admission->profile, &last, task);
     if (r == 0 && task_status_is_finished(worst) && worst != TASK_COMPLETED)
         r = queue_cancel_dependant(engine, admission->profile, task, id, worst);
     return r;

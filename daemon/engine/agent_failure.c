@@ -28,10 +28,10 @@ struct reading {
     enum error_class by_structure, by_words;
     double retry_after_s;
     char *message, *detail; /* the error's message, and the details below it */
-    int detail_rank;        /* the smaller, the better; see rank_of() */
+    int detail_rank;        /* the smaller, the better; see agent_failure_rank_of() */
 };
 
-static bool is_one_of(const char *key, const char *const *keys)
+static bool agent_failure_is_one_of(const char *key, const char *const *keys)
 {
     for (; *keys; keys++)
         if (strcasecmp(key, *keys) == 0)
@@ -41,7 +41,7 @@ static bool is_one_of(const char *key, const char *const *keys)
 
 /* Seconds: a number, a text such as "30" or "30s", or a date of HTTP (RFC 9110, section 10.2.3); 0:
  * none of these. */
-static double seconds_of(struct json_object *value)
+static double agent_failure_seconds_of(struct json_object *value)
 {
     struct tm date = {0};
     const char *text, *rest;
@@ -68,18 +68,20 @@ static const char *const delays_in_ms[] = {"retry-after-ms", "retryAfterMs", "re
                                            NULL};
 
 /* If there are several, the longest counts. */
-static void read_delay(struct reading *reading, const char *key, struct json_object *value)
+static void agent_failure_read_delay(struct reading *reading, const char *key,
+                                     struct json_object *value)
 {
-    double seconds = is_one_of(key, delays_in_seconds) ? seconds_of(value)
-                     : is_one_of(key, delays_in_ms)    ? seconds_of(value) / 1000
-                                                       : 0;
+    double seconds =
+        agent_failure_is_one_of(key, delays_in_seconds) ? agent_failure_seconds_of(value)
+        : agent_failure_is_one_of(key, delays_in_ms)    ? agent_failure_seconds_of(value) / 1000
+                                                        : 0;
 
     if (seconds > reading->retry_after_s && isfinite(seconds))
         reading->retry_after_s = fmin(seconds, RETRY_MAX_S);
 }
 
 /* A status is a number, or a string that is only a number. */
-static enum error_class class_of_status(struct json_object *value)
+static enum error_class agent_failure_class_of_status(struct json_object *value)
 {
     const char *text = json_object_get_string(value);
 
@@ -90,8 +92,8 @@ static enum error_class class_of_status(struct json_object *value)
 
 /* A member that says by its name that it is a status, or the name of an error. `is_error`: the
  * object is an error, or part of one, and not something that the error is about. */
-static void read_member(struct reading *reading, const char *key, bool is_error,
-                        struct json_object *value)
+static void agent_failure_read_member(struct reading *reading, const char *key, bool is_error,
+                                      struct json_object *value)
 {
     static const char *const statuses[] = {"statusCode", "httpStatusCode", "status_code",
                                            "httpStatus", NULL};
@@ -102,17 +104,19 @@ static void read_member(struct reading *reading, const char *key, bool is_error,
         json_object_is_type(value, json_type_int) || json_object_is_type(value, json_type_string);
     enum error_class class = ERROR_NONE;
 
-    if (is_scalar && (is_one_of(key, statuses) || (is_error && is_one_of(key, of_errors))))
-        class = class_of_status(value);
-    else if (is_error && json_object_is_type(value, json_type_string) && is_one_of(key, names))
+    if (is_scalar && (agent_failure_is_one_of(key, statuses) ||
+                      (is_error && agent_failure_is_one_of(key, of_errors))))
+        class = agent_failure_class_of_status(value);
+    else if (is_error && json_object_is_type(value, json_type_string) &&
+             agent_failure_is_one_of(key, names))
         class = agent_error_of_name(json_object_get_string(value));
     if (reading->by_structure == ERROR_NONE)
         reading->by_structure = class;
-    read_delay(reading, key, value);
+    agent_failure_read_delay(reading, key, value);
 }
 
 /* How well a text explains an error, by the name of its member; a word alone explains nothing. */
-static int rank_of(const char *key, const char *text)
+static int agent_failure_rank_of(const char *key, const char *text)
 {
     static const char *const keys[] = {"details", "message", "detail", "error_description",
                                        "reason",  "error",   NULL};
@@ -123,36 +127,36 @@ static int rank_of(const char *key, const char *text)
     return keys[rank] || strchr(text, ' ') ? rank : INT32_MAX;
 }
 
-static void read_value(struct reading *reading, const char *key, bool is_error,
-                       struct json_object *value, int depth);
+static void agent_failure_read_value(struct reading *reading, const char *key, bool is_error,
+                                     struct json_object *value, int depth);
 
-static void read_text(struct reading *reading, const char *key, struct json_object *value,
-                      int depth)
+static void agent_failure_read_text(struct reading *reading, const char *key,
+                                    struct json_object *value, int depth)
 {
     const char *text = json_object_get_string(value), *reason;
     CLEANUP(json_putp) struct json_object *inner = NULL;
     size_t len = (size_t)json_object_get_string_len(value), start = strcspn(text, "{["), offset;
-    int rank = rank_of(key, text);
+    int rank = agent_failure_rank_of(key, text);
 
     /* A provider's answer, alone or after a few words. */
     if (start < 100 && start < len &&
         json_reader_parse(reading->reader, text + start, len - start, &inner, &reason, &offset) ==
             0)
-        read_value(reading, key, true, inner, depth + 1);
+        agent_failure_read_value(reading, key, true, inner, depth + 1);
     if (inner && !start)
         return;
     if (reading->by_words == ERROR_NONE)
         reading->by_words = agent_error_of_words(text, reading->is_about_login);
     if (rank >= reading->detail_rank || strcmp(text, reading->message) == 0 ||
-        is_one_of(key, delays_in_seconds))
+        agent_failure_is_one_of(key, delays_in_seconds))
         return;
     reading->detail_rank = rank;
     free(reading->detail);
     reading->detail = xstrndup(text, QUOTE_MAX);
 }
 
-static void read_value(struct reading *reading, const char *key, bool is_error,
-                       struct json_object *value, int depth)
+static void agent_failure_read_value(struct reading *reading, const char *key, bool is_error,
+                                     struct json_object *value, int depth)
 {
     /* Of an error, those that are errors in turn. */
     static const char *const parts[] = {"data",     "error",   "errors",         "cause",
@@ -162,25 +166,27 @@ static void read_value(struct reading *reading, const char *key, bool is_error,
     if (depth > DEPTH_MAX)
         return;
     if (json_object_is_type(value, json_type_string)) {
-        read_text(reading, key, value, depth);
+        agent_failure_read_text(reading, key, value, depth);
     } else if (json_object_is_type(value, json_type_array)) {
         for (size_t i = 0; i < json_object_array_length(value); i++) {
-            read_delay(reading, key, json_object_array_get_idx(value, i));
-            read_value(reading, key, is_error, json_object_array_get_idx(value, i), depth + 1);
+            agent_failure_read_delay(reading, key, json_object_array_get_idx(value, i));
+            agent_failure_read_value(reading, key, is_error, json_object_array_get_idx(value, i),
+                                     depth + 1);
         }
     } else if (json_object_is_type(value, json_type_object)) {
         json_object_object_foreach(value, name, member)
         {
             if (strcmp(name, "authMethods") == 0) /* is no reason */
                 continue;
-            read_member(reading, name, is_error, member);
-            read_value(reading, name, is_error && is_one_of(name, parts), member, depth + 1);
+            agent_failure_read_member(reading, name, is_error, member);
+            agent_failure_read_value(
+                reading, name, is_error && agent_failure_is_one_of(name, parts), member, depth + 1);
         }
     }
 }
 
 /* The message, and the reason where it is not in it; of a message that is JSON the reason alone. */
-static char *words_of(const struct reading *reading, struct json_object *error)
+static char *agent_failure_words_of(const struct reading *reading, struct json_object *error)
 {
     struct json_object *code = json_get(error, "code");
     bool is_for_people = !reading->detail || !strchr("{[", reading->message[0]);
@@ -198,7 +204,7 @@ static char *words_of(const struct reading *reading, struct json_object *error)
 }
 
 /* Only these two involve the model; words in other answers are about the agent itself. */
-static bool is_of_the_model(enum acp_request request)
+static bool agent_failure_is_of_the_model(enum acp_request request)
 {
     return request == ACP_NEW_SESSION || request == ACP_PROMPT || request == ACP_REQUEST_COUNT;
 }
@@ -215,10 +221,10 @@ void agent_failure_read(struct json_reader *reader, enum acp_request request,
         .detail_rank = INT32_MAX,
     };
 
-    read_value(&reading, "", true, error, 0);
+    agent_failure_read_value(&reading, "", true, error, 0);
     *ret_failure = (struct agent_failure){
         .class = ERROR_EXIT,
-        .words = words_of(&reading, error),
+        .words = agent_failure_words_of(&reading, error),
         .retry_after_ms = (int64_t)(1000 * reading.retry_after_s),
     };
     free(reading.detail);
@@ -228,11 +234,11 @@ void agent_failure_read(struct json_reader *reader, enum acp_request request,
         reading.by_words = ERROR_AUTH;
     if (reading.by_structure != ERROR_NONE)
         ret_failure->class = reading.by_structure;
-    else if (is_of_the_model(request) && reading.by_words != ERROR_NONE)
+    else if (agent_failure_is_of_the_model(request) && reading.by_words != ERROR_NONE)
         ret_failure->class = reading.by_words;
 }
 
-static bool has_any(const char *line, size_t len, const char *const *words)
+static bool agent_failure_has_any(const char *line, size_t len, const char *const *words)
 {
     CLEANUP(freep) char *copy = xstrndup(line, len);
 
@@ -243,7 +249,7 @@ static bool has_any(const char *line, size_t len, const char *const *words)
 }
 
 /* The line that speaks of logging in, best with an address to open; else one with an address. */
-static char *login_line(const char *stderr_lines)
+static char *agent_failure_login_line(const char *stderr_lines)
 {
     static const char *const logins[] = {"login", "log in", "sign in", "authoriz", "device", NULL};
     static const char *const addresses[] = {"http://", "https://", NULL};
@@ -252,7 +258,8 @@ static char *login_line(const char *stderr_lines)
 
     for (const char *line = stderr_lines, *next; line && *line; line = next) {
         size_t len = strcspn(line, "\n");
-        int worth = 2 * has_any(line, len, logins) + has_any(line, len, addresses);
+        int worth = 2 * agent_failure_has_any(line, len, logins) +
+                    agent_failure_has_any(line, len, addresses);
 
         next = line + len + (line[len] == '\n');
         if (worth <= best_worth)
@@ -264,8 +271,8 @@ static char *login_line(const char *stderr_lines)
 }
 
 /* Methods of type `terminal` are not to be passed to `authenticate`: they are for people. */
-static void print_methods(struct json_object *methods, bool is_terminal, const char *before,
-                          const char *after, struct buf *out)
+static void agent_failure_print_methods(struct json_object *methods, bool is_terminal,
+                                        const char *before, const char *after, struct buf *out)
 {
     const char *separator = before;
 
@@ -292,17 +299,17 @@ void agent_failure_print_login(struct json_object *agent, struct json_object *er
                                const char *auth_method, const char *stderr_lines, struct buf *out)
 {
     struct json_object *methods = json_get(agent, "authMethods");
-    CLEANUP(freep) char *line = login_line(stderr_lines);
+    CLEANUP(freep) char *line = agent_failure_login_line(stderr_lines);
     size_t before;
 
     if (!json_object_is_type(methods, json_type_array) || !json_object_array_length(methods))
         methods = json_get(json_get(error, "data"), "authMethods");
     buf_add_text(out, "log in with the agent's own program");
-    print_methods(methods, true, " (", ")", out);
+    agent_failure_print_methods(methods, true, " (", ")", out);
     if (auth_method)
         buf_printf(out, "; runner.authMethod \"%.100s\" did not succeed", auth_method);
     before = out->len;
-    print_methods(methods, false, ", or set runner.authMethod to one of (", ")", out);
+    agent_failure_print_methods(methods, false, ", or set runner.authMethod to one of (", ")", out);
     if (out->len == before && !methods && !auth_method)
         buf_add_text(out, ", or set runner.authMethod if it has one");
     if (line)

@@ -34,7 +34,7 @@ void audit_deinit(struct audit *audit)
     *audit = (struct audit){.fd = -1};
 }
 
-static void add_value(struct buf *line, struct json_object *value)
+static void audit_add_value(struct buf *line, struct json_object *value)
 {
     size_t len;
 
@@ -47,7 +47,7 @@ static void add_value(struct buf *line, struct json_object *value)
 }
 
 /* The members of an object that are short, and those of objects in it. */
-static void add_members(struct buf *line, struct json_object *object, bool is_inner)
+static void audit_add_members(struct buf *line, struct json_object *object, bool is_inner)
 {
     json_out_object(line, NULL);
     json_object_object_foreach(object, name, value)
@@ -60,9 +60,9 @@ static void add_members(struct buf *line, struct json_object *object, bool is_in
         json_out_text(line, NULL, name); /* which is any text */
         buf_add_char(line, ':');
         if (is_object)
-            add_members(line, value, true);
+            audit_add_members(line, value, true);
         else
-            add_value(line, value);
+            audit_add_value(line, value);
     }
     json_out_end_object(line);
 }
@@ -81,12 +81,12 @@ void audit_stage(struct audit *audit, const struct audit_entry *entry)
     if (entry->task_id)
         json_out_int(line, "task", entry->task_id);
     json_out_key(line, "params");
-    add_members(line, entry->params, false);
+    audit_add_members(line, entry->params, false);
     json_out_end_object(line);
     buf_add_char(line, '\n');
 }
 
-static int open_file(struct audit *audit)
+static int audit_open_file(struct audit *audit)
 {
     char last = '\n';
     struct stat st;
@@ -110,7 +110,7 @@ static int open_file(struct audit *audit)
     return 0;
 }
 
-static int begin_another(struct audit *audit)
+static int audit_begin_another(struct audit *audit)
 {
     CLEANUP(freep) char *older = xasprintf("%s.1", audit->path);
 
@@ -118,16 +118,16 @@ static int begin_another(struct audit *audit)
         return -errno;
     close(audit->fd);
     audit->fd = -1;
-    return open_file(audit);
+    return audit_open_file(audit);
 }
 
 /* A line cut by a full disk is continued where it was cut. */
-static int write_pending(struct audit *audit, int64_t limit)
+static int audit_write_pending(struct audit *audit, int64_t limit)
 {
-    int r = open_file(audit);
+    int r = audit_open_file(audit);
 
     if (r == 0 && audit->size >= limit && !audit->is_cut)
-        r = begin_another(audit);
+        r = audit_begin_another(audit);
     while (r == 0 && audit->pending.len) {
         ssize_t n = write(audit->fd, audit->pending.data, audit->pending.len);
 
@@ -142,7 +142,7 @@ static int write_pending(struct audit *audit, int64_t limit)
     return r;
 }
 
-static void take_staged(struct audit *audit)
+static void audit_take_staged(struct audit *audit)
 {
     if (audit->pending.len > PENDING_MAX) {
         for (size_t i = 0; i < audit->staged.len; i++)
@@ -157,10 +157,10 @@ void audit_commit(struct audit *audit, int64_t limit)
 {
     int r;
 
-    take_staged(audit);
+    audit_take_staged(audit);
     if (!audit->pending.len)
         return;
-    r = write_pending(audit, limit);
+    r = audit_write_pending(audit, limit);
     if (r < 0 && !audit->failure)
         log_error("cannot write the audit log %s: %s; its lines are kept in memory", audit->path,
                   strerror(-r));

@@ -13,7 +13,7 @@
 #define LOOKS_PER_PASS   64 /* each asks the store, and the file system */
 
 /* How long an attempt may take before it counts as stuck; 0: unknown. */
-static int64_t stuck_after(const struct engine *engine, const struct profile *profile)
+static int64_t health_stuck_after(const struct engine *engine, const struct profile *profile)
 {
     const struct health_limits *limits = &engine->settings.health;
     int64_t ms = (int64_t)(limits->stuck_factor * (double)profile->seen.usual_ms);
@@ -24,7 +24,7 @@ static int64_t stuck_after(const struct engine *engine, const struct profile *pr
 }
 
 /* Finds the profile's stuck attempts. */
-static void look_at_attempts(struct profile *profile, int64_t now)
+static void health_look_at_attempts(struct profile *profile, int64_t now)
 {
     profile->seen.stuck = profile->seen.stuck_ms = 0;
     list_for_each (link, &profile->running) {
@@ -42,14 +42,14 @@ static void look_at_attempts(struct profile *profile, int64_t now)
     }
 }
 
-static bool has_no_worker(const struct engine *engine, const struct profile *profile)
+static bool health_has_no_worker(const struct engine *engine, const struct profile *profile)
 {
     return profile->config.runner.type == RUNNER_WORKER &&
            profile_may_claim(profile, engine->now.mono) &&
            engine->now.mono - profile->last_claim > engine->settings.health_check_interval_ms;
 }
 
-static bool lacks_program(const struct runner_config *runner)
+static bool health_lacks_program(const struct runner_config *runner)
 {
     const char *path = getenv("PATH");
     CLEANUP(freep) char *found = NULL;
@@ -71,10 +71,10 @@ bool engine_lacks(const struct runner_config *runner, enum engine_need need, cha
         return runner->cwd && !path_is_folder(runner->cwd);
     }
     snprintf(ret_what, size, "the program \"%s\"", runner->command[0]);
-    return lacks_program(runner);
+    return health_lacks_program(runner);
 }
 
-static void look_for_program(struct profile *profile)
+static void health_look_for_program(struct profile *profile)
 {
     bool is_missing = false;
 
@@ -85,7 +85,7 @@ static void look_for_program(struct profile *profile)
         profile->seen.missing[0] = '\0';
 }
 
-static int look_at_profile(struct engine *engine, struct profile *profile)
+static int health_look_at_profile(struct engine *engine, struct profile *profile)
 {
     double age;
     int r = engine_oldest_queued(engine, profile, &age);
@@ -96,10 +96,10 @@ static int look_at_profile(struct engine *engine, struct profile *profile)
     profile_touch(profile);
     profile->seen.wait_ms = age > 0 ? (int64_t)(1000 * age) : 0;
     profile->seen.usual_ms = metrics_window_percentile(&profile->window, 0.95);
-    profile->seen.stuck_after_ms = stuck_after(engine, profile);
-    look_at_attempts(profile, engine->now.mono);
-    profile->seen.has_no_worker = has_no_worker(engine, profile);
-    look_for_program(profile);
+    profile->seen.stuck_after_ms = health_stuck_after(engine, profile);
+    health_look_at_attempts(profile, engine->now.mono);
+    profile->seen.has_no_worker = health_has_no_worker(engine, profile);
+    health_look_for_program(profile);
     return 0;
 }
 
@@ -117,7 +117,7 @@ int health_step(struct engine *engine)
         int r = may_go ? profiles_forget_if_spent(engine, profile) : 0;
 
         if (r == 0 && !profile->staged.is_forgotten)
-            r = look_at_profile(engine, profile);
+            r = health_look_at_profile(engine, profile);
         if (r < 0)
             return r;
     }

@@ -12,7 +12,7 @@
 
 #define QUOTE_MAX 500 /* bytes of the program's output quoted in a message */
 
-static size_t skip_blanks(const char *text, size_t len, size_t at)
+static size_t judge_skip_blanks(const char *text, size_t len, size_t at)
 {
     while (at < len && (text[at] == ' ' || text[at] == '\t'))
         at++;
@@ -20,14 +20,14 @@ static size_t skip_blanks(const char *text, size_t len, size_t at)
 }
 
 /* The last line if it is a JSON object, else NULL, and the reason if it starts like one. */
-static char *object_of(struct attempt *attempt, const struct run_end *end, char **ret_why)
+static char *judge_object_of(struct attempt *attempt, const struct run_end *end, char **ret_why)
 {
     const char *line = end->line, *reason;
-    size_t len = end->line_len, start = skip_blanks(line, len, 0), offset;
+    size_t len = end->line_len, start = judge_skip_blanks(line, len, 0), offset;
     char *text;
 
     if (len - start >= 3 && memcmp(line + start, "\xef\xbb\xbf", 3) == 0)
-        start = skip_blanks(line, len, start + 3);
+        start = judge_skip_blanks(line, len, start + 3);
     if (start < len && line[start] == '}')
         *ret_why = xstrdup("a JSON object must be on one line");
     if (start == len || line[start] != '{')
@@ -45,7 +45,7 @@ static char *object_of(struct attempt *attempt, const struct run_end *end, char 
 char *judge_result(struct attempt *attempt, struct run *run, const struct run_end *end)
 {
     CLEANUP(freep) char *why = NULL, *note = NULL;
-    char *object = object_of(attempt, end, &why);
+    char *object = judge_object_of(attempt, end, &why);
     struct buf result = {0};
 
     if (object)
@@ -62,7 +62,7 @@ char *judge_result(struct attempt *attempt, struct run *run, const struct run_en
     return buf_take(&result);
 }
 
-static enum error_class class_of_status(int status)
+static enum error_class judge_class_of_status(int status)
 {
     switch (status) {
     case EX_OK:
@@ -80,7 +80,7 @@ static enum error_class class_of_status(int status)
     }
 }
 
-static void end_as(struct attempt *attempt, enum error_class class, char *message)
+static void judge_end_as(struct attempt *attempt, enum error_class class, char *message)
 {
     attempt->class = class;
     attempt->message = message;
@@ -94,7 +94,7 @@ void judge_keep_tail(struct attempt *attempt, const char *stderr_lines)
 
 /* Whether a line of stderr explains why the program ended: not one of a stack trace or of Node.js's
  * trailer. */
-static bool says_something(const char *line, size_t len)
+static bool judge_says_something(const char *line, size_t len)
 {
     if ((len > 3 && strncmp(line, "at ", 3) == 0) ||
         (len > 9 && strncmp(line, "Node.js v", 9) == 0))
@@ -115,9 +115,9 @@ void judge_add_words(struct attempt *attempt, const char *stderr_lines)
         const char *line = newline ? newline + 1 : stderr_lines;
         size_t len;
 
-        line += skip_blanks(line, (size_t)(end - line), 0);
+        line += judge_skip_blanks(line, (size_t)(end - line), 0);
         len = (size_t)(end - line);
-        if (says_something(line, len)) {
+        if (judge_says_something(line, len)) {
             attempt->message =
                 xasprintf("%s: %.*s", message, (int)(len < QUOTE_MAX ? len : QUOTE_MAX), line);
             free(message);
@@ -139,34 +139,34 @@ void judge_end(struct attempt *attempt, const struct run_end *end)
     const char *colon = end->message ? ": " : "", *more = end->message ? end->message : "";
 
     if (was_stopped && attempt->stop == ERROR_TIMEOUT) {
-        end_as(attempt, ERROR_TIMEOUT, judge_timeout(attempt));
+        judge_end_as(attempt, ERROR_TIMEOUT, judge_timeout(attempt));
         return;
     }
     /* An attempt that completed while acpd was stopping is complete. */
     if (was_stopped && !succeeded) {
-        end_as(attempt, attempt->stop, xstrdup("acpd was stopped"));
+        judge_end_as(attempt, attempt->stop, xstrdup("acpd was stopped"));
         return;
     }
     switch (end->outcome) {
     case RUN_EXITED:
-        attempt->class = class_of_status(end->code);
+        attempt->class = judge_class_of_status(end->code);
         if (!succeeded)
             attempt->message = xasprintf("exited with status %d%s%s", end->code, colon, more);
         if (!succeeded && !end->message)
             judge_add_words(attempt, end->stderr_lines);
         break;
     case RUN_SIGNALED:
-        end_as(attempt, ERROR_SIGNAL,
-               xasprintf("killed by signal %d (%s)%s%s", end->code, strsignal(end->code), colon,
-                         more));
+        judge_end_as(attempt, ERROR_SIGNAL,
+                     xasprintf("killed by signal %d (%s)%s%s", end->code, strsignal(end->code),
+                               colon, more));
         if (!end->message)
             judge_add_words(attempt, end->stderr_lines);
         break;
     case RUN_NOT_STARTED:
-        end_as(attempt, ERROR_UNAVAILABLE, xstrdup(more));
+        judge_end_as(attempt, ERROR_UNAVAILABLE, xstrdup(more));
         break;
     case RUN_LOST:
-        end_as(attempt, ERROR_INTERRUPTED, xstrdup("its keeper process was killed"));
+        judge_end_as(attempt, ERROR_INTERRUPTED, xstrdup("its keeper process was killed"));
         break;
     }
 }

@@ -9,7 +9,7 @@
 
 #define OUTPUT_TAIL (64 * 1024) /* of stdout, for the result */
 
-static struct run_limits attempt_limits(const struct limits *limits)
+static struct run_limits launch_attempt_limits(const struct limits *limits)
 {
     return (struct run_limits){
         .memory = limits->memory,
@@ -23,7 +23,7 @@ int engine_check_limits(const struct settings *settings, const struct cgroup *cg
                         char **ret_error)
 {
     for (size_t i = 0; i < settings->profile_count; i++) {
-        struct run_limits limits = attempt_limits(&settings->profiles[i].limits);
+        struct run_limits limits = launch_attempt_limits(&settings->profiles[i].limits);
         const char *reason, *name = run_limits_check(&limits, cgroup, &reason);
 
         if (!name)
@@ -61,13 +61,13 @@ static void launch(struct attempt *attempt)
         .tail_limit = OUTPUT_TAIL,
         .line_limit = (size_t)engine->settings.input_limit,
         .grace_ms = engine->settings.kill_grace_ms,
-        .limits = attempt_limits(&config->limits),
+        .limits = launch_attempt_limits(&config->limits),
     };
     attempt->runner->launch(attempt, &spec);
     buf_deinit(&attempt->input);
 }
 
-static void begin(struct attempt *attempt)
+static void launch_begin(struct attempt *attempt)
 {
     attempt->state = ATTEMPT_RUNNING;
     if (attempt->runner != &runner_lease) {
@@ -90,7 +90,7 @@ void engine_launch(struct engine *engine)
         struct attempt *attempt = list_entry(link, struct attempt, link);
 
         if (attempt->state == ATTEMPT_CLAIMED)
-            begin(attempt);
+            launch_begin(attempt);
         if (attempt->runner->release)
             attempt->runner->release(attempt);
         if (attempt->stop_is_staged) {

@@ -24,7 +24,7 @@ static const struct {
     {METRICS_HOUR, LONGEST_KEEP_MS},
 };
 
-static int64_t minute_of(int64_t wall)
+static int64_t metrics_number_of_minute(int64_t wall)
 {
     return wall / METRICS_MINUTE;
 }
@@ -34,8 +34,8 @@ const struct metrics_minute *metrics_minute_of(const struct profile *profile)
     return profile->staged.has_minute ? &profile->staged.minute : &profile->minute;
 }
 
-static int stage_minute(struct engine *engine, struct profile *profile,
-                        const struct metrics_minute *minute)
+static int metrics_stage_minute(struct engine *engine, struct profile *profile,
+                                const struct metrics_minute *minute)
 {
     profile->staged.minute = *minute;
     profile->staged.has_minute = true;
@@ -44,7 +44,7 @@ static int stage_minute(struct engine *engine, struct profile *profile,
 }
 
 /* Makes buckets of the profile's minute, unless that is still the one that began `at`. */
-static int end_minute(struct engine *engine, struct profile *profile, int64_t at)
+static int metrics_end_minute(struct engine *engine, struct profile *profile, int64_t at)
 {
     const struct metrics_minute *minute = metrics_minute_of(profile);
     int r;
@@ -52,12 +52,12 @@ static int end_minute(struct engine *engine, struct profile *profile, int64_t at
     if (!minute->at || minute->at == at)
         return 0;
     r = store_add_metrics(engine->store, profile->id, minute->at, &minute->sum);
-    return r < 0 ? r : stage_minute(engine, profile, &(struct metrics_minute){0});
+    return r < 0 ? r : metrics_stage_minute(engine, profile, &(struct metrics_minute){0});
 }
 
 int metrics_keep(struct engine *engine, struct profile *profile)
 {
-    const int64_t at = minute_of(engine->now.wall) * METRICS_MINUTE;
+    const int64_t at = metrics_number_of_minute(engine->now.wall) * METRICS_MINUTE;
     const struct metrics_peak *peak =
         engine->staged_peak.minute ? &engine->staged_peak : &engine->peak;
     struct metrics_minute minute;
@@ -65,30 +65,30 @@ int metrics_keep(struct engine *engine, struct profile *profile)
 
     if (metrics_bucket_is_empty(&profile->staged.bucket))
         return 0;
-    r = end_minute(engine, profile, at);
+    r = metrics_end_minute(engine, profile, at);
     if (r < 0)
         return r;
     minute = *metrics_minute_of(profile);
     minute.at = at;
     metrics_bucket_add(&minute.sum, &profile->staged.bucket);
-    if (peak->minute == minute_of(at) && peak->size > minute.queue_max)
+    if (peak->minute == metrics_number_of_minute(at) && peak->size > minute.queue_max)
         minute.queue_max = peak->size;
-    r = stage_minute(engine, profile, &minute);
-    return r < 0 || !engine->is_stopping ? r : end_minute(engine, profile, 0);
+    r = metrics_stage_minute(engine, profile, &minute);
+    return r < 0 || !engine->is_stopping ? r : metrics_end_minute(engine, profile, 0);
 }
 
 /* At the stop everything is moved to buckets. */
-static int end_minutes(struct engine *engine)
+static int metrics_end_minutes(struct engine *engine)
 {
     int r = 0;
 
     for (size_t i = 0; i < engine->profile_count && r == 0; i++)
-        r = end_minute(engine, engine->profiles[i], 0);
+        r = metrics_end_minute(engine, engine->profiles[i], 0);
     return r;
 }
 
 /* One step of forgetting: some profiles' buckets. 1: there is more. */
-static int prune_step(struct engine *engine)
+static int metrics_prune_step(struct engine *engine)
 {
     int64_t now = engine->now.wall;
     size_t end = engine->prune_at + PRUNED_PER_PASS;
@@ -97,8 +97,9 @@ static int prune_step(struct engine *engine)
     for (; engine->prune_at <= engine->profile_count && engine->prune_at < end;
          engine->prune_at++) {
         size_t p = engine->prune_at;
-        int r =
-            p ? end_minute(engine, engine->profiles[p - 1], minute_of(now) * METRICS_MINUTE) : 0;
+        int r = p ? metrics_end_minute(engine, engine->profiles[p - 1],
+                                       metrics_number_of_minute(now) * METRICS_MINUTE)
+                  : 0;
 
         if (r < 0)
             return r;
@@ -115,27 +116,28 @@ static int prune_step(struct engine *engine)
     return store_prune_uptime(engine->store, now - LONGEST_KEEP_MS);
 }
 
-static int prune(struct engine *engine)
+static int metrics_prune(struct engine *engine)
 {
     int r;
 
     if (engine->now.mono < engine->next_prune)
         return 0;
-    r = prune_step(engine);
+    r = metrics_prune_step(engine);
     if (r >= 0)
         engine->next_prune = engine->now.mono + (r ? PRUNE_STEP_MS : PRUNE_INTERVAL_MS);
     return r < 0 ? r : 0;
 }
 
-static bool is_tick(const struct engine *engine)
+static bool metrics_is_tick(const struct engine *engine)
 {
     if (store_error(engine->store)[0])
         return false;
-    return minute_of(engine->now.wall) != minute_of(engine->uptime.seen_at) ||
+    return metrics_number_of_minute(engine->now.wall) !=
+               metrics_number_of_minute(engine->uptime.seen_at) ||
            (engine->is_stopping && engine->now.wall > engine->uptime.seen_at);
 }
 
-static int note_uptime(struct engine *engine)
+static int metrics_note_uptime(struct engine *engine)
 {
     struct engine_uptime up = engine->uptime;
     int64_t ahead = engine->now.wall - engine->now.mono;
@@ -156,7 +158,7 @@ static int note_uptime(struct engine *engine)
     return store_put_uptime(engine->store, up.started_at, up.seen_at);
 }
 
-static void note_queue(struct profile *p, int64_t minute)
+static void metrics_note_queue(struct profile *p, int64_t minute)
 {
     p->staged.peak = p->peak;
     if (!metrics_peak_note(&p->staged.peak, minute, task_counts_waiting(&p->counts),
@@ -166,14 +168,14 @@ static void note_queue(struct profile *p, int64_t minute)
     profile_touch(p);
 }
 
-static int64_t waiting_now(const struct engine *engine)
+static int64_t metrics_waiting_now(const struct engine *engine)
 {
     return roster_count(&engine->roster, TASK_QUEUED) +
            roster_count(&engine->roster, TASK_SCHEDULED) +
            roster_count(&engine->roster, TASK_BLOCKED);
 }
 
-static int add_peak(struct engine *engine, const struct metrics_peak *peak)
+static int metrics_add_peak(struct engine *engine, const struct metrics_peak *peak)
 {
     const struct metrics_bucket bucket = {.queue_max = peak->size};
 
@@ -183,44 +185,46 @@ static int add_peak(struct engine *engine, const struct metrics_peak *peak)
 
 /* A queue that stood when the minute began counts too, so a quiet minute shows it. Once a minute
  * all of them are looked at, else those that the pass has changed. */
-static int note_queues(struct engine *engine, bool is_new_minute)
+static int metrics_note_queues(struct engine *engine, bool is_new_minute)
 {
     const struct metrics_peak *was = &engine->peak;
-    int64_t minute = minute_of(engine->now.wall);
+    int64_t minute = metrics_number_of_minute(engine->now.wall);
     int r = 0;
 
     for (size_t i = 0; is_new_minute && i < engine->profile_count; i++)
-        note_queue(engine->profiles[i], minute);
+        metrics_note_queue(engine->profiles[i], minute);
     list_for_each (link, &engine->roster.touched)
-        note_queue(list_entry(link, struct profile, touched), minute);
+        metrics_note_queue(list_entry(link, struct profile, touched), minute);
     engine->staged_peak = *was;
     metrics_peak_note(&engine->staged_peak, minute, task_counts_waiting(&engine->roster.totals),
-                      waiting_now(engine));
+                      metrics_waiting_now(engine));
     if (was->minute != minute)
-        r = add_peak(engine, was);
-    return r < 0 || !engine->is_stopping ? r : add_peak(engine, &engine->staged_peak);
+        r = metrics_add_peak(engine, was);
+    return r < 0 || !engine->is_stopping ? r : metrics_add_peak(engine, &engine->staged_peak);
 }
 
 int metrics_step(struct engine *engine)
 {
-    bool is_new_minute = is_tick(engine);
-    int r = prune(engine);
+    bool is_new_minute = metrics_is_tick(engine);
+    int r = metrics_prune(engine);
 
     if (r == 0 && is_new_minute)
-        r = note_uptime(engine);
+        r = metrics_note_uptime(engine);
     if (r == 0 && engine->is_stopping && !store_error(engine->store)[0])
-        r = end_minutes(engine);
+        r = metrics_end_minutes(engine);
     /* A pass that writes nothing changes no queue. */
-    return r == 0 && store_is_writing(engine->store) ? note_queues(engine, is_new_minute) : r;
+    return r == 0 && store_is_writing(engine->store) ? metrics_note_queues(engine, is_new_minute)
+                                                     : r;
 }
 
 /* A minute is over: how much arrived in it, unless the clock was set. */
-static void chart_arrivals(struct engine *engine, const struct engine_uptime *was,
-                           const struct engine_uptime *is)
+static void metrics_chart_arrivals(struct engine *engine, const struct engine_uptime *was,
+                                   const struct engine_uptime *is)
 {
     bool was_set = is->started_at != was->started_at;
 
-    if (!was->started_at || (!was_set && minute_of(is->seen_at) <= minute_of(was->seen_at)))
+    if (!was->started_at || (!was_set && metrics_number_of_minute(is->seen_at) <=
+                                             metrics_number_of_minute(was->seen_at)))
         return;
     for (size_t i = 0; i < engine->profile_count; i++) {
         struct profile *p = engine->profiles[i];
@@ -234,7 +238,7 @@ static void chart_arrivals(struct engine *engine, const struct engine_uptime *wa
 void metrics_commit(struct engine *engine)
 {
     if (engine->staged_uptime.started_at) {
-        chart_arrivals(engine, &engine->uptime, &engine->staged_uptime);
+        metrics_chart_arrivals(engine, &engine->uptime, &engine->staged_uptime);
         engine->uptime = engine->staged_uptime;
     }
     if (engine->staged_peak.minute)
@@ -256,8 +260,8 @@ int64_t metrics_deadline(const struct engine *engine)
 }
 
 /* Adds up a range of whole minutes, the one that is not over included. */
-static int sum_up(struct engine *engine, const struct profile *profile, int64_t from, int64_t to,
-                  struct metrics_bucket *ret_sum)
+static int metrics_sum_up(struct engine *engine, const struct profile *profile, int64_t from,
+                          int64_t to, struct metrics_bucket *ret_sum)
 {
     int r = store_sum_metrics(engine->store, profile->id, from, to, ret_sum);
 
@@ -270,9 +274,9 @@ int engine_metrics(struct engine *engine, const struct profile *profile,
                    const struct metrics_range *range, struct metrics *ret_metrics)
 {
     int64_t length = metrics_range_ms(range);
-    int64_t to = (minute_of(engine->now.wall) + 1) * METRICS_MINUTE;
+    int64_t to = (metrics_number_of_minute(engine->now.wall) + 1) * METRICS_MINUTE;
     struct metrics_bucket sum;
-    int r = sum_up(engine, profile, to - length, to, &sum);
+    int r = metrics_sum_up(engine, profile, to - length, to, &sum);
 
     if (r < 0)
         return r;
@@ -286,12 +290,12 @@ struct spans {
     size_t count;
 };
 
-static void spans_deinit(struct spans *spans)
+static void metrics_spans_deinit(struct spans *spans)
 {
     free(spans->spans);
 }
 
-static int list_spans(struct engine *engine, int64_t from, int64_t to, struct spans *spans)
+static int metrics_list_spans(struct engine *engine, int64_t from, int64_t to, struct spans *spans)
 {
     const struct engine_uptime *up = &engine->uptime;
     int r;
@@ -309,7 +313,7 @@ static int list_spans(struct engine *engine, int64_t from, int64_t to, struct sp
     return r;
 }
 
-static bool spans_touch(const struct spans *spans, int64_t from, int64_t to)
+static bool metrics_spans_touch(const struct spans *spans, int64_t from, int64_t to)
 {
     for (size_t i = 0; i < spans->count; i++)
         if (spans->spans[i].started_at < to && spans->spans[i].seen_at >= from)
@@ -318,7 +322,7 @@ static bool spans_touch(const struct spans *spans, int64_t from, int64_t to)
 }
 
 /* How much of it the spans cover together, in ms. */
-static int64_t spans_cover(const struct spans *spans, int64_t from, int64_t to)
+static int64_t metrics_spans_cover(const struct spans *spans, int64_t from, int64_t to)
 {
     int64_t covered = 0, reached = from;
 
@@ -335,8 +339,8 @@ static int64_t spans_cover(const struct spans *spans, int64_t from, int64_t to)
     return covered;
 }
 
-static void add_bucket(struct engine_history *history, int64_t at,
-                       const struct metrics_bucket *bucket)
+static void metrics_add_bucket(struct engine_history *history, int64_t at,
+                               const struct metrics_bucket *bucket)
 {
     int64_t length = metrics_range_ms(history->range);
     struct metrics_bucket *sum = &history->previous;
@@ -351,9 +355,9 @@ static void add_bucket(struct engine_history *history, int64_t at,
 }
 
 /* `is_whole`: for all profiles together, where their own maxima do not count. */
-static int read_buckets(struct engine *engine, int64_t profile_id,
-                        const struct metrics_minute *minute, bool is_whole,
-                        struct engine_history *history)
+static int metrics_read_buckets(struct engine *engine, int64_t profile_id,
+                                const struct metrics_minute *minute, bool is_whole,
+                                struct engine_history *history)
 {
     int64_t length = metrics_range_ms(history->range);
     CLEANUP(freep) struct store_bucket *buckets = NULL;
@@ -365,17 +369,17 @@ static int read_buckets(struct engine *engine, int64_t profile_id,
     for (size_t i = 0; i < count; i++) {
         if (is_whole)
             buckets[i].sum.queue_max = 0;
-        add_bucket(history, buckets[i].at, &buckets[i].sum);
+        metrics_add_bucket(history, buckets[i].at, &buckets[i].sum);
     }
     if (is_whole)
         last.queue_max = 0;
     if (minute->at)
-        add_bucket(history, minute->at, &last);
+        metrics_add_bucket(history, minute->at, &last);
     return r;
 }
 
-static int read_profiles(struct engine *engine, const struct profile *profile,
-                         struct engine_history *history)
+static int metrics_read_profiles(struct engine *engine, const struct profile *profile,
+                                 struct engine_history *history)
 {
     const struct metrics_minute longest = {
         .at = engine->peak.minute * METRICS_MINUTE,
@@ -384,12 +388,12 @@ static int read_profiles(struct engine *engine, const struct profile *profile,
     int r = 0;
 
     if (profile)
-        return read_buckets(engine, profile->id, &profile->minute, false, history);
+        return metrics_read_buckets(engine, profile->id, &profile->minute, false, history);
     for (size_t i = 0; r == 0 && i < engine->profile_count; i++) {
         profile = engine->profiles[i];
-        r = read_buckets(engine, profile->id, &profile->minute, true, history);
+        r = metrics_read_buckets(engine, profile->id, &profile->minute, true, history);
     }
-    return r < 0 ? r : read_buckets(engine, 0, &longest, false, history);
+    return r < 0 ? r : metrics_read_buckets(engine, 0, &longest, false, history);
 }
 
 int engine_history(struct engine *engine, const struct profile *profile,
@@ -404,15 +408,16 @@ int engine_history(struct engine *engine, const struct profile *profile,
     int r;
 
     history.buckets = xcalloc(range->count, sizeof(*history.buckets));
-    r = read_profiles(engine, profile, &history);
+    r = metrics_read_profiles(engine, profile, &history);
     if (r == 0)
-        r = list_spans(engine, history.start, history.start + metrics_range_ms(range), &spans);
+        r = metrics_list_spans(engine, history.start, history.start + metrics_range_ms(range),
+                               &spans);
     if (r < 0)
         return r;
     for (size_t i = 0; i < range->count; i++) {
         int64_t at = history.start + (int64_t)i * range->span;
 
-        history.buckets[i].has_run = spans_touch(&spans, at, at + range->span);
+        history.buckets[i].has_run = metrics_spans_touch(&spans, at, at + range->span);
     }
     *ret_history = history;
     history.buckets = NULL;
@@ -429,19 +434,20 @@ int engine_capacity(struct engine *engine, const struct profile *profile,
                     struct engine_capacity *ret_capacity)
 {
     int64_t now = engine->now.wall, slots = profile->config.max_concurrent_tasks, ran;
-    int64_t to = (minute_of(now) + 1) * METRICS_MINUTE, from = to - metrics_range_ms(range);
+    int64_t to = (metrics_number_of_minute(now) + 1) * METRICS_MINUTE,
+            from = to - metrics_range_ms(range);
     CLEANUP(spans_deinit) struct spans spans = {0};
     struct engine_capacity capacity = {0};
     struct metrics_bucket sum;
     struct metrics m;
     double offered;
-    int r = sum_up(engine, profile, from, to, &sum);
+    int r = metrics_sum_up(engine, profile, from, to, &sum);
 
     if (r == 0)
-        r = list_spans(engine, from, to, &spans);
+        r = metrics_list_spans(engine, from, to, &spans);
     if (r < 0)
         return r;
-    ran = spans_cover(&spans, from, now);
+    ran = metrics_spans_cover(&spans, from, now);
     /* A few seconds are not enough for a rate. */
     if (ran < METRICS_MINUTE)
         ran = METRICS_MINUTE;
@@ -466,7 +472,8 @@ struct recent {
     } minutes[RECALL_MINUTES + 1];
 };
 
-static void recall_minute(struct recent *recent, int64_t at, const struct metrics_bucket *bucket)
+static void metrics_recall_minute(struct recent *recent, int64_t at,
+                                  const struct metrics_bucket *bucket)
 {
     int64_t i = (at - recent->from) / METRICS_MINUTE;
 
@@ -476,7 +483,8 @@ static void recall_minute(struct recent *recent, int64_t at, const struct metric
     recent->minutes[i].arrived += bucket->arrived;
 }
 
-static int recall_profile(struct engine *engine, struct profile *profile, struct recent recent)
+static int metrics_recall_profile(struct engine *engine, struct profile *profile,
+                                  struct recent recent)
 {
     int64_t to = recent.from + (RECALL_MINUTES + 1) * METRICS_MINUTE;
     CLEANUP(freep) struct store_bucket *buckets = NULL;
@@ -487,8 +495,8 @@ static int recall_profile(struct engine *engine, struct profile *profile, struct
     if (r < 0)
         return r;
     for (size_t i = 0; i < count; i++)
-        recall_minute(&recent, buckets[i].at, &buckets[i].sum);
-    recall_minute(&recent, profile->minute.at, &profile->minute.sum);
+        metrics_recall_minute(&recent, buckets[i].at, &buckets[i].sum);
+    metrics_recall_minute(&recent, profile->minute.at, &profile->minute.sum);
     for (size_t i = 0; i < RECALL_MINUTES; i++)
         if (recent.minutes[i].has_run)
             anomaly_add(&profile->charts, ANOMALY_ARRIVALS, (double)recent.minutes[i].arrived);
@@ -497,11 +505,11 @@ static int recall_profile(struct engine *engine, struct profile *profile, struct
 }
 
 /* The longest that all queues were together, as far as it is of the last minute that they know. */
-static void recall_peak(struct engine *engine)
+static void metrics_recall_peak(struct engine *engine)
 {
     for (size_t i = 0; i < engine->profile_count; i++) {
         const struct metrics_minute *minute = &engine->profiles[i]->minute;
-        struct metrics_peak peak = {minute_of(minute->at), minute->queue_max};
+        struct metrics_peak peak = {metrics_number_of_minute(minute->at), minute->queue_max};
 
         if (peak.minute > engine->peak.minute ||
             (peak.minute == engine->peak.minute && peak.size > engine->peak.size))
@@ -511,18 +519,18 @@ static void recall_peak(struct engine *engine)
 
 int metrics_recall(struct engine *engine)
 {
-    int64_t now = minute_of(engine->now.wall) * METRICS_MINUTE;
+    int64_t now = metrics_number_of_minute(engine->now.wall) * METRICS_MINUTE;
     struct recent recent = {.from = now - RECALL_MINUTES * METRICS_MINUTE};
     CLEANUP(spans_deinit) struct spans spans = {0};
-    int r = list_spans(engine, recent.from, now, &spans);
+    int r = metrics_list_spans(engine, recent.from, now, &spans);
 
-    recall_peak(engine);
+    metrics_recall_peak(engine);
     for (size_t i = 0; i < RECALL_MINUTES; i++) {
         int64_t at = recent.from + (int64_t)i * METRICS_MINUTE;
 
-        recent.minutes[i].has_run = spans_touch(&spans, at, at + METRICS_MINUTE);
+        recent.minutes[i].has_run = metrics_spans_touch(&spans, at, at + METRICS_MINUTE);
     }
     for (size_t i = 0; r == 0 && i < engine->profile_count; i++)
-        r = recall_profile(engine, engine->profiles[i], recent);
+        r = metrics_recall_profile(engine, engine->profiles[i], recent);
     return r;
 }

@@ -19,7 +19,7 @@
 #define RESOLVE_MS     100
 
 /* A storage that failed shows that it is back by a write that changes nothing. */
-static int probe_storage(struct engine *engine)
+static int pass_probe_storage(struct engine *engine)
 {
     if (store_has_failed(engine->store))
         return -EIO;
@@ -29,12 +29,12 @@ static int probe_storage(struct engine *engine)
     return store_update_profile(engine->store, engine->profiles[0]->id, -1, 0);
 }
 
-static void await_storage(struct engine *engine)
+static void pass_await_storage(struct engine *engine)
 {
     engine->next_probe = engine->now.mono + STORE_RETRY_MS;
 }
 
-static void number_events(struct engine *engine)
+static void pass_number_events(struct engine *engine)
 {
     if (!engine->events.capacity)
         event_log_init(&engine->events, (size_t)engine->settings.event_buffer,
@@ -42,17 +42,17 @@ static void number_events(struct engine *engine)
     event_commit(&engine->events, engine->now.wall);
 }
 
-static void drop_events(struct engine *engine)
+static void pass_drop_events(struct engine *engine)
 {
     event_rollback(&engine->events);
 }
 
-static void write_audit(struct engine *engine)
+static void pass_write_audit(struct engine *engine)
 {
     audit_commit(&engine->audit, engine->settings.audit_limit);
 }
 
-static void drop_audit(struct engine *engine)
+static void pass_drop_audit(struct engine *engine)
 {
     audit_rollback(&engine->audit);
 }
@@ -71,7 +71,7 @@ static const struct pass_step {
     int64_t (*deadline)(const struct engine *engine);
 } steps[] = {
     {PLAN, overdue_step, NULL, NULL, overdue_deadline}, /* whatever the storage says */
-    {PLAN, probe_storage, NULL, await_storage, NULL},
+    {PLAN, pass_probe_storage, NULL, pass_await_storage, NULL},
     {PLAN, settle_step, settle_commit, settle_rollback, settle_deadline},
     {PLAN, wake_step, wake_commit, NULL, wake_deadline},
     {PLAN, dependency_step, NULL, dependency_rollback, NULL},
@@ -81,11 +81,11 @@ static const struct pass_step {
     {FINISH, metrics_step, metrics_commit, metrics_rollback, metrics_deadline},
     {FINISH, profiles_step, profiles_commit, profiles_rollback, NULL},
     {FINISH, NULL, reload_commit, reload_rollback, NULL},
-    {FINISH, NULL, number_events, drop_events, NULL},
-    {FINISH, NULL, write_audit, drop_audit, NULL},
+    {FINISH, NULL, pass_number_events, pass_drop_events, NULL},
+    {FINISH, NULL, pass_write_audit, pass_drop_audit, NULL},
 };
 
-static int run_steps(struct engine *engine, enum pass_phase phase)
+static int pass_run_steps(struct engine *engine, enum pass_phase phase)
 {
     int r = 0;
 
@@ -97,15 +97,15 @@ static int run_steps(struct engine *engine, enum pass_phase phase)
 
 int engine_plan(struct engine *engine)
 {
-    return run_steps(engine, PLAN);
+    return pass_run_steps(engine, PLAN);
 }
 
 int engine_finish_pass(struct engine *engine)
 {
-    return store_has_failed(engine->store) ? -EIO : run_steps(engine, FINISH);
+    return store_has_failed(engine->store) ? -EIO : pass_run_steps(engine, FINISH);
 }
 
-static void roll_back(struct engine *engine)
+static void pass_roll_back(struct engine *engine)
 {
     store_rollback(engine->store);
     for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
@@ -114,7 +114,7 @@ static void roll_back(struct engine *engine)
 }
 
 /* What the pass staged comes true, is dropped, or waits until its outcome is known. */
-static int conclude(struct engine *engine, int r, bool is_writing)
+static int pass_conclude(struct engine *engine, int r, bool is_writing)
 {
     engine->is_in_doubt = r == STORE_UNKNOWN;
     if (engine->is_in_doubt) {
@@ -122,7 +122,7 @@ static int conclude(struct engine *engine, int r, bool is_writing)
         return ENGINE_UNKNOWN;
     }
     if (r < 0) {
-        roll_back(engine);
+        pass_roll_back(engine);
         return r;
     }
     for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
@@ -141,12 +141,12 @@ int engine_commit(struct engine *engine, int r)
     bool is_writing = store_is_writing(engine->store);
 
     engine->commit_began_us = clock_mono_us();
-    return conclude(engine, r == 0 ? store_commit(engine->store) : r, is_writing);
+    return pass_conclude(engine, r == 0 ? store_commit(engine->store) : r, is_writing);
 }
 
 int engine_resolve(struct engine *engine)
 {
-    int r = conclude(engine, store_resolve(engine->store), true);
+    int r = pass_conclude(engine, store_resolve(engine->store), true);
 
     engine->has_more_work |= r != ENGINE_UNKNOWN; /* what the open pass has kept back */
     return r;

@@ -9,16 +9,16 @@
 #include "engine/attempt.h"
 #include "run/acp.h"
 
-static char *id_of(const struct attempt *attempt, const struct acp_question *question)
+static char *permission_id_of(const struct attempt *attempt, const struct acp_question *question)
 {
     return xasprintf("%lld-%lld-%lld", (long long)attempt->task_id, (long long)attempt->number,
                      (long long)question->number);
 }
 
-static void print_question(const struct attempt *attempt, const struct acp_question *question,
-                           struct buf *out)
+static void permission_print_question(const struct attempt *attempt,
+                                      const struct acp_question *question, struct buf *out)
 {
-    CLEANUP(freep) char *id = id_of(attempt, question);
+    CLEANUP(freep) char *id = permission_id_of(attempt, question);
 
     json_out_object(out, NULL);
     json_out_text(out, "id", id);
@@ -45,14 +45,14 @@ void engine_print_permissions(const struct engine *engine, size_t limit, struct 
 
             if (question->chosen || out->len > limit)
                 continue;
-            print_question(attempt, question, out);
+            permission_print_question(attempt, question, out);
         }
     }
     json_out_end_array(out);
 }
 
-static struct acp_question *find_question(struct engine *engine, const char *id,
-                                          struct attempt **ret_attempt)
+static struct acp_question *permission_find_question(struct engine *engine, const char *id,
+                                                     struct attempt **ret_attempt)
 {
     long long task_id, number, question_number;
     struct attempt *attempt;
@@ -64,7 +64,7 @@ static struct acp_question *find_question(struct engine *engine, const char *id,
         return NULL;
     list_for_each (link, acp_questions(attempt->acp)) {
         struct acp_question *question = list_entry(link, struct acp_question, link);
-        CLEANUP(freep) char *real = id_of(attempt, question);
+        CLEANUP(freep) char *real = permission_id_of(attempt, question);
 
         if (strcmp(real, id) == 0) {
             *ret_attempt = attempt;
@@ -78,7 +78,7 @@ int engine_answer_permission(struct engine *engine, const char *id, const char *
                              const char *by)
 {
     struct attempt *attempt = NULL;
-    struct acp_question *question = find_question(engine, id, &attempt);
+    struct acp_question *question = permission_find_question(engine, id, &attempt);
     int r;
 
     if (engine->is_stopping)

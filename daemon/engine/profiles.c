@@ -37,7 +37,7 @@ struct profile *engine_find_profile(const struct engine *engine, const char *nam
 }
 
 /* Whether nothing is left of it: no task, no attempt and no history. 1: nothing. */
-static int is_spent(struct engine *engine, const struct profile *profile)
+static int profiles_is_spent(struct engine *engine, const struct profile *profile)
 {
     int r;
 
@@ -50,7 +50,7 @@ static int is_spent(struct engine *engine, const struct profile *profile)
     return r < 0 ? r : !r;
 }
 
-static int forget(struct engine *engine, struct profile *profile)
+static int profiles_forget(struct engine *engine, struct profile *profile)
 {
     int r = store_remove_profile(engine->store, profile->id);
 
@@ -63,9 +63,9 @@ static int forget(struct engine *engine, struct profile *profile)
 
 int profiles_forget_if_spent(struct engine *engine, struct profile *profile)
 {
-    int r = is_spent(engine, profile);
+    int r = profiles_is_spent(engine, profile);
 
-    return r > 0 ? forget(engine, profile) : r;
+    return r > 0 ? profiles_forget(engine, profile) : r;
 }
 
 int engine_set_active(struct engine *engine, struct profile *profile, bool is_active)
@@ -120,7 +120,7 @@ int profiles_step(struct engine *engine)
 }
 
 /* Its row was removed by the pass that is now committed. */
-static void let_go(struct engine *engine, struct profile *profile)
+static void profiles_let_go(struct engine *engine, struct profile *profile)
 {
     size_t at = 0;
 
@@ -134,7 +134,7 @@ static void let_go(struct engine *engine, struct profile *profile)
     profile_free(profile);
 }
 
-static void commit_one(struct engine *engine, struct profile *profile)
+static void profiles_commit_one(struct engine *engine, struct profile *profile)
 {
     enum profile_health health = profile->health;
     bool was_active = profile->is_active, was_cooling = profile->cooldown.length > 0;
@@ -151,13 +151,13 @@ static void commit_one(struct engine *engine, struct profile *profile)
         event_stage(&engine->events,
                     &(struct event){.type = EVENT_PROFILE, .profile_id = profile->id});
     if (is_forgotten)
-        let_go(engine, profile);
+        profiles_let_go(engine, profile);
 }
 
 void profiles_commit(struct engine *engine)
 {
     list_for_each_safe (link, &engine->roster.touched)
-        commit_one(engine, list_entry(link, struct profile, touched));
+        profiles_commit_one(engine, list_entry(link, struct profile, touched));
 }
 
 void profiles_rollback(struct engine *engine)

@@ -15,39 +15,39 @@
 #define ROW_BYTES 512
 
 /* A step that the table of transitions does not have is a bug, and nothing of it may be stored. */
-static void become(struct task *task, enum task_status to, struct task_counts *delta)
+static void queue_become(struct task *task, enum task_status to, struct task_counts *delta)
 {
     if (task_transition(task, to, delta) < 0)
         abort();
 }
 
 /* Queued, or scheduled when its runAt lies ahead. */
-static void admit(const struct engine *engine, struct task *task, struct task_counts *delta)
+static void queue_admit(const struct engine *engine, struct task *task, struct task_counts *delta)
 {
     if (task->run_at > engine->now.wall) {
-        become(task, TASK_SCHEDULED, delta);
+        queue_become(task, TASK_SCHEDULED, delta);
         task->place = task->run_at;
     } else {
-        become(task, TASK_QUEUED, delta);
+        queue_become(task, TASK_QUEUED, delta);
         task_enqueue(task, engine->now.queue, engine->settings.aging_interval_ms);
     }
 }
 
-static void block(struct task *task, struct task_counts *delta)
+static void queue_block(struct task *task, struct task_counts *delta)
 {
-    become(task, TASK_BLOCKED, delta);
+    queue_become(task, TASK_BLOCKED, delta);
     task->place = 0;
 }
 
-static int64_t length_of(const char *text)
+static int64_t queue_length_of(const char *text)
 {
     return text ? (int64_t)strlen(text) : 0;
 }
 
-static int64_t weight_of(const struct engine *engine, const struct task *task)
+static int64_t queue_weight_of(const struct engine *engine, const struct task *task)
 {
-    int64_t bytes = ROW_BYTES + length_of(task->body) + length_of(task->result) +
-                    length_of(task->routing) + length_of(task->error_message);
+    int64_t bytes = ROW_BYTES + queue_length_of(task->body) + queue_length_of(task->result) +
+                    queue_length_of(task->routing) + queue_length_of(task->error_message);
 
     for (int64_t i = task->attempt; i > 0 && i > task->attempt - LOGS_WEIGHED; i--) {
         CLEANUP(freep) char *path = task_log_path(engine, task->id, i);
@@ -59,15 +59,15 @@ static int64_t weight_of(const struct engine *engine, const struct task *task)
     return bytes;
 }
 
-static void weigh(const struct engine *engine, struct task *task, struct task_counts *delta)
+static void queue_weigh(const struct engine *engine, struct task *task, struct task_counts *delta)
 {
-    int64_t bytes = task_status_is_finished(task->status) ? weight_of(engine, task) : 0;
+    int64_t bytes = task_status_is_finished(task->status) ? queue_weight_of(engine, task) : 0;
 
     delta->finished_bytes += bytes - task->bytes;
     task->bytes = bytes;
 }
 
-static void tell(struct engine *engine, const struct task *task, enum task_status from)
+static void queue_tell(struct engine *engine, const struct task *task, enum task_status from)
 {
     event_stage(&engine->events, &(struct event){
                                      .type = EVENT_TASK,
@@ -81,16 +81,16 @@ static void tell(struct engine *engine, const struct task *task, enum task_statu
 }
 
 /* What follows from a verb that was done. */
-static void note(struct engine *engine, struct profile *profile, const struct task *task,
-                 enum task_status from, const struct task_counts *delta)
+static void queue_note(struct engine *engine, struct profile *profile, const struct task *task,
+                       enum task_status from, const struct task_counts *delta)
 {
     task_counts_add(profile_stage_counts(profile), delta);
     if (task->status == TASK_SCHEDULED)
         roster_wake_by(&engine->roster, profile, task->place);
-    tell(engine, task, from);
+    queue_tell(engine, task, from);
 }
 
-static int outcome_of(int r)
+static int queue_outcome_of(int r)
 {
     switch (r) {
     case STORE_DONE:
@@ -112,9 +112,9 @@ int queue_add(struct engine *engine, struct engine_admission *admission, int64_t
     task->profile_id = profile->id;
     task->created_at = engine->now.wall;
     if (admission->is_blocked)
-        block(task, &delta);
+        queue_block(task, &delta);
     else
-        admit(engine, task, &delta);
+        queue_admit(engine, task, &delta);
     r = store_add(engine->store,
                   &(struct store_addition){
                       .task = task,
@@ -134,7 +134,7 @@ int queue_add(struct engine *engine, struct engine_admission *admission, int64_t
     }
     if (r == STORE_STALE)
         return ENGINE_REMOVED;
-    note(engine, profile, task, TASK_NEW, &delta);
+    queue_note(engine, profile, task, TASK_NEW, &delta);
     profile->staged.bucket.arrived++;
     return 0;
 }
@@ -158,7 +158,7 @@ int queue_claim(struct engine *engine, struct profile *profile, size_t limit,
         struct task_counts delta = {0};
 
         task_counts_step(&delta, TASK_QUEUED, TASK_RUNNING);
-        note(engine, profile, task, TASK_QUEUED, &delta);
+        queue_note(engine, profile, task, TASK_QUEUED, &delta);
         profile->staged.last_activity = engine->now.wall;
         metrics_bucket_add_start(&profile->staged.bucket, engine->now.queue - task->queued_at);
     }
@@ -166,8 +166,9 @@ int queue_claim(struct engine *engine, struct profile *profile, size_t limit,
 }
 
 /* The status that follows, and when, for one that is to be tried again. */
-static enum task_status decide(struct engine *engine, const struct profile *profile,
-                               struct task *task, enum error_class class, int64_t *ret_delay_ms)
+static enum task_status queue_decide(struct engine *engine, const struct profile *profile,
+                                     struct task *task, enum error_class class,
+                                     int64_t *ret_delay_ms)
 {
     if (class == ERROR_CANCELLED)
         return TASK_CANCELLED;
@@ -178,8 +179,8 @@ static enum task_status decide(struct engine *engine, const struct profile *prof
     return TASK_COMPLETED;
 }
 
-static void measure(struct profile *profile, enum task_status to, const struct queue_end *end,
-                    int64_t now)
+static void queue_measure(struct profile *profile, enum task_status to, const struct queue_end *end,
+                          int64_t now)
 {
     struct metrics_bucket *bucket = &profile->staged.bucket;
 
@@ -194,7 +195,7 @@ static void measure(struct profile *profile, enum task_status to, const struct q
 }
 
 /* The texts of a task are const to it: those that change are others' own. */
-static void borrow_texts(struct task *task, const struct queue_end *end)
+static void queue_borrow_texts(struct task *task, const struct queue_end *end)
 {
     task->error_message = (char *)end->message;
     task->error_tail = (char *)end->tail;
@@ -228,24 +229,24 @@ int queue_finish(struct engine *engine, struct profile *profile, const struct ta
     enum task_status to;
     int r;
 
-    to = decide(engine, profile, &after, end->class, &delay_ms);
-    become(&after, to, &delta);
+    to = queue_decide(engine, profile, &after, end->class, &delay_ms);
+    queue_become(&after, to, &delta);
     after.error_class = end->class;
     after.place = after.id;
-    borrow_texts(&after, end);
+    queue_borrow_texts(&after, end);
     if (to == TASK_QUEUED)
         task_enqueue(&after, engine->now.queue, engine->settings.aging_interval_ms);
     else if (to == TASK_SCHEDULED)
         after.place = engine->now.wall + delay_ms;
     else
         after.finished_at = engine->now.wall;
-    weigh(engine, &after, &delta);
+    queue_weigh(engine, &after, &delta);
     r = store_finish(engine->store, &after, &fence, &attempt, &has_dependants);
     if (r != STORE_DONE)
-        return outcome_of(r);
+        return queue_outcome_of(r);
     engine->has_releases |= has_dependants;
-    note(engine, profile, &after, TASK_RUNNING, &delta);
-    measure(profile, to, end, engine->now.wall);
+    queue_note(engine, profile, &after, TASK_RUNNING, &delta);
+    queue_measure(profile, to, end, engine->now.wall);
     *ret_after = after;
     return 0;
 }
@@ -268,17 +269,17 @@ int queue_update(struct engine *engine, struct profile *profile, struct task *ta
     if (update->has_run_at)
         task->run_at = update->run_at;
     if (update->has_run_at && fence.status != TASK_BLOCKED)
-        admit(engine, task, &delta);
+        queue_admit(engine, task, &delta);
     else if (fence.status == TASK_QUEUED)
         task->place = task_rank(task, engine->settings.aging_interval_ms);
     r = store_change(engine->store, task, &fence);
     if (r != STORE_DONE)
-        return outcome_of(r);
+        return queue_outcome_of(r);
     if (to != profile) {
         task_counts_add(profile_stage_counts(profile), &left);
         to->staged.bucket.arrived++;
     }
-    note(engine, to, task, fence.status, &delta);
+    queue_note(engine, to, task, fence.status, &delta);
     return 0;
 }
 
@@ -295,14 +296,14 @@ int queue_retry(struct engine *engine, struct profile *profile, struct task *tas
     free(STEAL(task->error_tail));
     free(STEAL(task->result));
     if (is_blocked)
-        block(task, &delta);
+        queue_block(task, &delta);
     else
-        admit(engine, task, &delta);
-    weigh(engine, task, &delta);
+        queue_admit(engine, task, &delta);
+    queue_weigh(engine, task, &delta);
     r = store_change(engine->store, task, &fence);
     if (r != STORE_DONE)
-        return outcome_of(r);
-    note(engine, profile, task, fence.status, &delta);
+        return queue_outcome_of(r);
+    queue_note(engine, profile, task, fence.status, &delta);
     profile->staged.bucket.arrived++;
     return 0;
 }
@@ -314,19 +315,19 @@ int queue_cancel(struct engine *engine, struct profile *profile, struct task *ta
     bool has_dependants = false;
     int r;
 
-    become(task, TASK_CANCELLED, &delta);
+    queue_become(task, TASK_CANCELLED, &delta);
     task->place = task->id;
     task->finished_at = engine->now.wall;
     task->error_class = ERROR_CANCELLED;
     free(task->error_message);
     free(STEAL(task->error_tail));
     task->error_message = message;
-    weigh(engine, task, &delta);
+    queue_weigh(engine, task, &delta);
     r = store_cancel(engine->store, task, &fence, &has_dependants);
     if (r != STORE_DONE)
-        return outcome_of(r);
+        return queue_outcome_of(r);
     engine->has_releases |= has_dependants;
-    note(engine, profile, task, fence.status, &delta);
+    queue_note(engine, profile, task, fence.status, &delta);
     profile->staged.bucket.cancelled++;
     profile->staged.last_activity = engine->now.wall;
     return 0;
@@ -346,11 +347,11 @@ int queue_reweigh(struct engine *engine, struct profile *profile, struct task *t
     struct task_counts delta = {0};
     int r;
 
-    weigh(engine, task, &delta);
+    queue_weigh(engine, task, &delta);
     r = store_change(engine->store, task, &fence);
     if (r == STORE_DONE)
         task_counts_add(profile_stage_counts(profile), &delta);
-    return outcome_of(r);
+    return queue_outcome_of(r);
 }
 
 int queue_wake(struct engine *engine, struct profile *profile, int *budget)
@@ -371,7 +372,7 @@ int queue_wake(struct engine *engine, struct profile *profile, int *budget)
         struct task_counts delta = {0};
 
         task_counts_step(&delta, TASK_SCHEDULED, TASK_QUEUED);
-        note(engine, profile, &tasks.tasks[i], TASK_SCHEDULED, &delta);
+        queue_note(engine, profile, &tasks.tasks[i], TASK_SCHEDULED, &delta);
     }
     *budget -= (int)tasks.count;
     if (store_is_damage(engine->store, r)) {
@@ -388,7 +389,7 @@ int queue_shift_retries(struct engine *engine, int64_t step)
     return store_shift_retries(engine->store, step);
 }
 
-static int release(struct engine *engine, struct store_dependant *dependant)
+static int queue_release_one(struct engine *engine, struct store_dependant *dependant)
 {
     struct task *task = &dependant->task;
     struct profile *profile = roster_find_id(&engine->roster, task->profile_id);
@@ -401,11 +402,11 @@ static int release(struct engine *engine, struct store_dependant *dependant)
     if (dependant->status != TASK_COMPLETED)
         return queue_cancel_dependant(engine, profile, task, dependant->depends_on,
                                       dependant->status);
-    admit(engine, task, &delta);
+    queue_admit(engine, task, &delta);
     r = store_change(engine->store, task, &fence);
     if (r == STORE_DONE)
-        note(engine, profile, task, TASK_BLOCKED, &delta);
-    return outcome_of(r);
+        queue_note(engine, profile, task, TASK_BLOCKED, &delta);
+    return queue_outcome_of(r);
 }
 
 int queue_release(struct engine *engine, int *budget)
@@ -418,7 +419,7 @@ int queue_release(struct engine *engine, int *budget)
         engine->has_releases = r == STORE_DONE;
     /* One that is no longer as it was is somebody else's, who saw that it has been decided. */
     for (size_t i = 0; i < count && r >= 0; i++)
-        r = release(engine, &dependants[i]);
+        r = queue_release_one(engine, &dependants[i]);
     *budget -= (int)count + 1; /* it costs something even when nobody waits any more */
     store_dependants_free(dependants, count);
     return r < 0 ? r : 0;

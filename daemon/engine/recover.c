@@ -9,7 +9,7 @@
 #define RECOVERIES_PER_STEP 256
 
 /* 1: interrupted; 0: left alone, since its profile is gone or another daemon has ended it. */
-static int interrupt(struct engine *engine, const struct task *task)
+static int recover_interrupt(struct engine *engine, const struct task *task)
 {
     const struct queue_end end = {
         .class = ERROR_INTERRUPTED,
@@ -25,7 +25,7 @@ static int interrupt(struct engine *engine, const struct task *task)
 
 /* What the store says is running was running under an acpd that is dead. A row that is damaged, or
  * whose profile is gone, is left alone. */
-static int interrupt_all(struct engine *engine)
+static int recover_interrupt_all(struct engine *engine)
 {
     struct store_cursor cursor = {0};
     int64_t count = 0, left_alone = 0;
@@ -40,7 +40,7 @@ static int interrupt_all(struct engine *engine)
         has_more = r == STORE_DONE;
         left_alone += damaged;
         for (size_t i = 0; i < tasks.count && r >= 0; i++) {
-            r = interrupt(engine, &tasks.tasks[i]);
+            r = recover_interrupt(engine, &tasks.tasks[i]);
             count += r > 0;
             left_alone += r == 0;
         }
@@ -71,7 +71,7 @@ int engine_recover(struct engine *engine)
     /* A clock may be wrong at a start, too: see engine/wake.c. */
     if (last && engine->now.wall - last > WAKE_FAR_STEP_MS)
         engine->next_sweep = engine->next_prune = engine->now.mono + WAKE_FAR_STEP_MS;
-    r = interrupt_all(engine);
+    r = recover_interrupt_all(engine);
     if (r == 0)
         r = lease_adopt_all(engine);
     if (r == 0)

@@ -11,9 +11,9 @@
 #include "engine/runner_acp.h"
 
 /* A profile as the store knows it, with its history. */
-static int make_profile(struct engine *engine, struct profile_config *config,
-                        const struct store_profile *row, int64_t retention,
-                        struct profile **ret_profile)
+static int reload_make_profile(struct engine *engine, struct profile_config *config,
+                               const struct store_profile *row, int64_t retention,
+                               struct profile **ret_profile)
 {
     CLEANUP(profile_freep) struct profile *profile = profile_new(config);
     int r;
@@ -39,31 +39,31 @@ static int make_profile(struct engine *engine, struct profile_config *config,
     return 0;
 }
 
-static void push_profile(struct profile ***profiles, size_t *count, struct profile *profile)
+static void reload_push_profile(struct profile ***profiles, size_t *count, struct profile *profile)
 {
     *profiles = xrealloc(*profiles, (*count + 1) * sizeof(**profiles));
     (*profiles)[(*count)++] = profile;
 }
 
-static int compare_names(const void *a, const void *b)
+static int reload_compare_names(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 /* The names of the configured profiles, sorted. The caller frees the array. */
-static char **sorted_names(const struct settings *settings)
+static char **reload_sorted_names(const struct settings *settings)
 {
     char **names = xcalloc(settings->profile_count + 1, sizeof(*names));
 
     for (size_t i = 0; i < settings->profile_count; i++)
         names[i] = settings->profiles[i].name;
-    qsort(names, settings->profile_count, sizeof(*names), compare_names);
+    qsort(names, settings->profile_count, sizeof(*names), reload_compare_names);
     return names;
 }
 
 /* A profile that the store knows and the configuration does not: its tasks keep a name. */
-static int adopt_unconfigured(struct engine *engine, struct store_profile *row,
-                              char *const *configured)
+static int reload_adopt_unconfigured(struct engine *engine, struct store_profile *row,
+                                     char *const *configured)
 {
     struct profile_config config = {.max_concurrent_tasks = 1};
     struct profile *profile;
@@ -71,39 +71,40 @@ static int adopt_unconfigured(struct engine *engine, struct store_profile *row,
 
     if (engine_find_known_profile(engine, row->name) ||
         bsearch(&row->name, configured, engine->staged.settings.profile_count, sizeof(*configured),
-                compare_names))
+                reload_compare_names))
         return 0;
     config.name = STEAL(row->name);
     config.role = xstrdup(config.name);
     config.color = xstrdup("#6b7280");
     config.icon = xstrdup("");
-    r = make_profile(engine, &config, row, engine->staged.settings.metrics_retention, &profile);
+    r = reload_make_profile(engine, &config, row, engine->staged.settings.metrics_retention,
+                            &profile);
     if (r < 0)
         return r;
     profile->is_removed = true;
-    push_profile(&engine->staged.unconfigured, &engine->staged.unconfigured_count, profile);
+    reload_push_profile(&engine->staged.unconfigured, &engine->staged.unconfigured_count, profile);
     return 0;
 }
 
-static int adopt_all_unconfigured(struct engine *engine, char *const *configured)
+static int reload_adopt_all_unconfigured(struct engine *engine, char *const *configured)
 {
     CLEANUP(store_profiles_deinit) struct store_profiles rows = {0};
     int r = store_list_profiles(engine->store, &rows);
 
     for (size_t i = 0; i < rows.count && r == 0; i++)
-        r = adopt_unconfigured(engine, &rows.profiles[i], configured);
+        r = reload_adopt_unconfigured(engine, &rows.profiles[i], configured);
     return r;
 }
 
 /* Profiles that this configuration no longer has and that were never used go with it. */
-static int forget_unused(struct engine *engine, char *const *configured)
+static int reload_forget_unused(struct engine *engine, char *const *configured)
 {
     for (size_t i = 0; i < engine->profile_count; i++) {
         struct profile *profile = engine->profiles[i];
         int r;
 
         if (bsearch(&profile->config.name, configured, engine->staged.settings.profile_count,
-                    sizeof(*configured), compare_names))
+                    sizeof(*configured), reload_compare_names))
             continue;
         r = profiles_forget_if_spent(engine, profile);
         if (r < 0)
@@ -113,7 +114,7 @@ static int forget_unused(struct engine *engine, char *const *configured)
 }
 
 /* The part that can fail, before anything takes effect. */
-static int stage_profiles(struct engine *engine)
+static int reload_stage_profiles(struct engine *engine)
 {
     struct settings *staged = &engine->staged.settings;
     char **configured;
@@ -132,14 +133,15 @@ static int stage_profiles(struct engine *engine)
             continue;
         /* The name stays here too, for those that come after. */
         *config = (struct profile_config){.name = xstrdup(copy.name)};
-        r = make_profile(engine, &copy, &row, staged->metrics_retention, &engine->staged.fresh[i]);
+        r = reload_make_profile(engine, &copy, &row, staged->metrics_retention,
+                                &engine->staged.fresh[i]);
         if (r < 0)
             return r;
     }
-    configured = sorted_names(staged);
-    r = adopt_all_unconfigured(engine, configured);
+    configured = reload_sorted_names(staged);
+    r = reload_adopt_all_unconfigured(engine, configured);
     if (r == 0)
-        r = forget_unused(engine, configured);
+        r = reload_forget_unused(engine, configured);
     free(configured);
     return r;
 }
@@ -153,7 +155,7 @@ int engine_configure(struct engine *engine, struct settings *settings)
     engine->staged.settings = *settings;
     engine->staged.fresh = xcalloc(settings->profile_count, sizeof(*engine->staged.fresh));
     *settings = (struct settings){0};
-    r = stage_profiles(engine);
+    r = reload_stage_profiles(engine);
     if (r < 0)
         reload_rollback(engine);
     return r;
@@ -174,8 +176,8 @@ void reload_rollback(struct engine *engine)
 }
 
 /* The profile of this name, with its new configuration. */
-static struct profile *reconfigure(const struct engine *engine, struct profile_config *config,
-                                   int64_t retention)
+static struct profile *reload_reconfigure(const struct engine *engine,
+                                          struct profile_config *config, int64_t retention)
 {
     struct profile *profile = engine_find_known_profile(engine, config->name);
 
@@ -188,7 +190,7 @@ static struct profile *reconfigure(const struct engine *engine, struct profile_c
     return profile;
 }
 
-static void say_removed(const struct profile *profile)
+static void reload_say_removed(const struct profile *profile)
 {
     if (engine_is_visible(profile))
         log_warning("profile \"%s\" is not configured but has unfinished tasks: it stays, "
@@ -196,7 +198,7 @@ static void say_removed(const struct profile *profile)
                     profile->config.name);
 }
 
-static void tell_all(struct engine *engine)
+static void reload_tell_all(struct engine *engine)
 {
     for (size_t i = 0; i < engine->profile_count; i++)
         event_stage(&engine->events,
@@ -219,10 +221,10 @@ void reload_commit(struct engine *engine)
     for (size_t i = 0; i < settings->profile_count; i++) {
         struct profile *fresh = STEAL(engine->staged.fresh[i]);
 
-        push_profile(
-            &engine->profiles, &engine->profile_count,
-            fresh ? fresh
-                  : reconfigure(engine, &settings->profiles[i], settings->metrics_retention));
+        reload_push_profile(&engine->profiles, &engine->profile_count,
+                            fresh ? fresh
+                                  : reload_reconfigure(engine, &settings->profiles[i],
+                                                       settings->metrics_retention));
         engine->profiles[i]->is_configured = true;
     }
     for (size_t i = 0; i < old_count; i++) {
@@ -230,15 +232,15 @@ void reload_commit(struct engine *engine)
             continue;
         if (!old[i]->is_removed) {
             old[i]->is_removed = true;
-            say_removed(old[i]);
+            reload_say_removed(old[i]);
         }
-        push_profile(&engine->profiles, &engine->profile_count, old[i]);
+        reload_push_profile(&engine->profiles, &engine->profile_count, old[i]);
     }
     for (size_t i = 0; i < engine->staged.unconfigured_count; i++) {
         struct profile *profile = STEAL(engine->staged.unconfigured[i]);
 
-        say_removed(profile);
-        push_profile(&engine->profiles, &engine->profile_count, profile);
+        reload_say_removed(profile);
+        reload_push_profile(&engine->profiles, &engine->profile_count, profile);
     }
     free(old);
     for (size_t i = 0; i < engine->profile_count; i++)
@@ -246,7 +248,7 @@ void reload_commit(struct engine *engine)
     engine->health_at = engine->prune_at = 0;
     roster_fill(&engine->roster, engine->profiles, engine->profile_count);
     if (old_count)
-        tell_all(engine);
+        reload_tell_all(engine);
     if (old_count)
         log_info("configuration reloaded: %zu profile%s", settings->profile_count,
                  PLURAL(settings->profile_count));

@@ -20,7 +20,7 @@
 #define FILES_PER_PASS 256
 #define BYTES_PER_PASS (16 * 1024 * 1024)
 
-static void remove_logs(const struct engine *engine, const struct task *task)
+static void retention_remove_logs(const struct engine *engine, const struct task *task)
 {
     CLEANUP(freep) char *folder = NULL;
 
@@ -39,7 +39,7 @@ static void remove_logs(const struct engine *engine, const struct task *task)
 
 /* The tasks whose processes are still being stopped; they are removed later. The caller frees the
  * array. */
-static int64_t *ending_tasks(const struct engine *engine, size_t *ret_count)
+static int64_t *retention_ending_tasks(const struct engine *engine, size_t *ret_count)
 {
     int64_t *ids = NULL;
     size_t count = 0;
@@ -57,7 +57,7 @@ static int64_t *ending_tasks(const struct engine *engine, size_t *ret_count)
 }
 
 /* 1: the bounds of a pass were reached. */
-static int remove_some(struct engine *engine)
+static int retention_remove_some(struct engine *engine)
 {
     int64_t excess = roster_finished_bytes(&engine->roster) - engine->settings.retention_bytes;
     bool age_counts = engine->now.mono >= engine->next_sweep;
@@ -76,13 +76,13 @@ static int remove_some(struct engine *engine)
     /* Tasks that depend on a failed one must be processed first. */
     if (engine->has_releases || !(age_counts || excess > 0))
         return 0;
-    spared = ending_tasks(engine, &pruning.spared_count);
+    spared = retention_ending_tasks(engine, &pruning.spared_count);
     pruning.spared = spared;
     r = queue_prune(engine, &pruning, &removed);
     if (r < 0)
         return r;
     for (size_t i = 0; i < removed.count; i++)
-        remove_logs(engine, &removed.tasks[i]);
+        retention_remove_logs(engine, &removed.tasks[i]);
     engine->has_spare_room |= removed.count > 0;
     if (r == STORE_DONE)
         return 1;
@@ -93,7 +93,7 @@ static int remove_some(struct engine *engine)
 
 int retention_step(struct engine *engine)
 {
-    int r = remove_some(engine);
+    int r = retention_remove_some(engine);
 
     /* What has become free goes when nothing more does, and so in as few moves as can be. */
     if (r == 0 && engine->has_spare_room) {

@@ -2,8 +2,8 @@
 #include "engine/room.h"
 
 /* The task among those of the queue: only one that is queued at once can be ahead of another. */
-static bool comes_before(const struct engine *engine, const struct engine_admission *admission,
-                         const struct task *last)
+static bool room_comes_before(const struct engine *engine, const struct engine_admission *admission,
+                              const struct task *last)
 {
     const struct task *task = admission->task;
     struct task ready = {.ready_at = engine->now.queue, .priority = task->priority};
@@ -22,7 +22,7 @@ int room_find(struct engine *engine, const struct profile *profile,
     if (profile->config.overflow != OVERFLOW_EVICT)
         return 0;
     r = store_last_queued(engine->store, profile->id, ret_last);
-    if (r > 0 && !comes_before(engine, admission, ret_last))
+    if (r > 0 && !room_comes_before(engine, admission, ret_last))
         task_deinit(ret_last);
     return r < 0 ? r : 0;
 }

@@ -20,21 +20,21 @@ void roster_deinit(struct roster *roster)
     heap_deinit(&roster->cooldowns);
 }
 
-static int compare_names(const void *a, const void *b)
+static int roster_compare_names(const void *a, const void *b)
 {
     return strcmp((*(struct profile *const *)a)->config.name,
                   (*(struct profile *const *)b)->config.name);
 }
 
-static int compare_ids(const void *a, const void *b)
+static int roster_compare_ids(const void *a, const void *b)
 {
     int64_t x = (*(struct profile *const *)a)->id, y = (*(struct profile *const *)b)->id;
 
     return (x > y) - (x < y);
 }
 
-static struct profile **sort(struct profile *const *profiles, size_t count,
-                             int (*compare)(const void *, const void *))
+static struct profile **roster_sort(struct profile *const *profiles, size_t count,
+                                    int (*compare)(const void *, const void *))
 {
     struct profile **copy = xcalloc(count + 1, sizeof(struct profile *));
 
@@ -48,8 +48,8 @@ void roster_fill(struct roster *roster, struct profile *const *profiles, size_t 
 {
     free(roster->by_name);
     free(roster->by_id);
-    roster->by_name = sort(profiles, count, compare_names);
-    roster->by_id = sort(profiles, count, compare_ids);
+    roster->by_name = roster_sort(profiles, count, roster_compare_names);
+    roster->by_id = roster_sort(profiles, count, roster_compare_ids);
     roster->count = count;
     roster->totals = (struct task_counts){0};
     for (size_t i = 0; i < count; i++) {
@@ -63,20 +63,20 @@ void roster_fill(struct roster *roster, struct profile *const *profiles, size_t 
     }
 }
 
-static int compare_name_with(const void *name, const void *profile)
+static int roster_compare_name_with(const void *name, const void *profile)
 {
     return strcmp(name, (*(struct profile *const *)profile)->config.name);
 }
 
-static int compare_id_with(const void *id, const void *profile)
+static int roster_compare_id_with(const void *id, const void *profile)
 {
     int64_t x = *(const int64_t *)id, y = (*(struct profile *const *)profile)->id;
 
     return (x > y) - (x < y);
 }
 
-static struct profile *find(struct profile **sorted, size_t count, const void *key,
-                            int (*compare)(const void *, const void *))
+static struct profile *roster_find(struct profile **sorted, size_t count, const void *key,
+                                   int (*compare)(const void *, const void *))
 {
     struct profile **found =
         count ? bsearch(key, sorted, count, sizeof(struct profile *), compare) : NULL;
@@ -86,12 +86,12 @@ static struct profile *find(struct profile **sorted, size_t count, const void *k
 
 struct profile *roster_find_name(const struct roster *roster, const char *name)
 {
-    return find(roster->by_name, roster->count, name, compare_name_with);
+    return roster_find(roster->by_name, roster->count, name, roster_compare_name_with);
 }
 
 struct profile *roster_find_id(const struct roster *roster, int64_t id)
 {
-    return find(roster->by_id, roster->count, &id, compare_id_with);
+    return roster_find(roster->by_id, roster->count, &id, roster_compare_id_with);
 }
 
 const char *roster_name_of(const struct roster *roster, int64_t id)
@@ -139,7 +139,7 @@ void roster_heat(struct roster *roster, struct profile *profile)
         list_append(&roster->hot, &profile->hot);
 }
 
-static void take_out(struct profile **sorted, size_t count, const struct profile *profile)
+static void roster_take_out(struct profile **sorted, size_t count, const struct profile *profile)
 {
     size_t at = 0;
 
@@ -150,8 +150,8 @@ static void take_out(struct profile **sorted, size_t count, const struct profile
 
 void roster_forget(struct roster *roster, struct profile *profile)
 {
-    take_out(roster->by_name, roster->count, profile);
-    take_out(roster->by_id, roster->count, profile);
+    roster_take_out(roster->by_name, roster->count, profile);
+    roster_take_out(roster->by_id, roster->count, profile);
     roster->count--;
     for (int i = 0; i < TASK_STATUS_COUNT; i++)
         roster->totals.by_status[i] -= profile->counts.by_status[i];
@@ -161,7 +161,7 @@ void roster_forget(struct roster *roster, struct profile *profile)
     list_remove(&profile->touched);
 }
 
-static void settle(struct roster *roster, struct profile *profile)
+static void roster_settle(struct roster *roster, struct profile *profile)
 {
     list_remove(&profile->touched);
     roster_heat(roster, profile);
@@ -175,12 +175,12 @@ void roster_commit(struct roster *roster, struct profile *profile)
 {
     task_counts_add(&roster->totals, &profile->staged.counts);
     profile_commit(profile);
-    settle(roster, profile);
+    roster_settle(roster, profile);
 }
 
 void roster_rollback(struct roster *roster, struct profile *profile)
 {
     profile_rollback(profile);
     roster_set_wake(roster, profile, 0);
-    settle(roster, profile);
+    roster_settle(roster, profile);
 }

@@ -23,7 +23,7 @@ size_t engine_route(struct engine *engine, struct engine_admission *admission,
                        *ret_candidates);
 }
 
-static void print_candidate(const struct router_candidate *candidate, struct buf *out)
+static void routing_print_candidate(const struct router_candidate *candidate, struct buf *out)
 {
     json_out_object(out, NULL);
     json_out_text(out, "name", candidate->profile->config.name);
@@ -37,8 +37,8 @@ static void print_candidate(const struct router_candidate *candidate, struct buf
     json_out_end_object(out);
 }
 
-static void print_reason(const struct router_candidate *candidates, size_t count, size_t fit,
-                         struct buf *out)
+static void routing_print_reason(const struct router_candidate *candidates, size_t count,
+                                 size_t fit, struct buf *out)
 {
     const char *best = fit ? candidates[0].profile->config.name : "";
     bool is_unhealthy = fit && candidates[0].profile->health == HEALTH_UNHEALTHY;
@@ -65,11 +65,11 @@ void engine_print_decision(const struct router_candidate *candidates, size_t cou
 
     json_out_array(out, "candidates");
     for (size_t i = 0; i < count; i++)
-        print_candidate(&candidates[i], out);
+        routing_print_candidate(&candidates[i], out);
     json_out_end_array(out);
     if (full)
         buf_printf(&reason, "the queue of %s was full (queueLimit %lld); ", full->config.name,
                    (long long)full->config.queue_limit);
-    print_reason(candidates, count, fit, &reason);
+    routing_print_reason(candidates, count, fit, &reason);
     json_out_string(out, "reason", reason.data, reason.len);
 }

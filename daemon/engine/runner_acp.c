@@ -15,19 +15,19 @@
 
 #define HALF_LINE_MAX 500 /* bytes of it in a message */
 
-static struct json_object *string_of(struct json_object *task, const char *key)
+static struct json_object *runner_acp_string_of(struct json_object *task, const char *key)
 {
     struct json_object *value = json_get(task, key);
 
     return value && json_object_get_string_len(value) ? value : NULL;
 }
 
-static void add_string(struct buf *buf, struct json_object *string)
+static void runner_acp_add_string(struct buf *buf, struct json_object *string)
 {
     buf_add(buf, json_object_get_string(string), (size_t)json_object_get_string_len(string));
 }
 
-static void add_block(struct buf *prompt, const char *text, size_t len)
+static void runner_acp_add_block(struct buf *prompt, const char *text, size_t len)
 {
     json_out_object(prompt, NULL);
     json_out_text(prompt, "type", "text");
@@ -36,7 +36,7 @@ static void add_block(struct buf *prompt, const char *text, size_t len)
 }
 
 /* The blocks of the prompt: what the profile is told before each task, and the task. */
-static char *make_prompt(const struct attempt *attempt, struct json_object *task)
+static char *runner_acp_make_prompt(const struct attempt *attempt, struct json_object *task)
 {
     const char *system_prompt = attempt->profile->config.system_prompt;
     CLEANUP(buf_deinit) struct buf text = {0};
@@ -44,13 +44,13 @@ static char *make_prompt(const struct attempt *attempt, struct json_object *task
 
     json_out_array(&prompt, NULL);
     if (system_prompt)
-        add_block(&prompt, system_prompt, strlen(system_prompt));
+        runner_acp_add_block(&prompt, system_prompt, strlen(system_prompt));
     buf_add_text(&text, "# ");
-    add_string(&text, json_get(task, "title"));
+    runner_acp_add_string(&text, json_get(task, "title"));
     buf_add_char(&text, '\n');
-    if (string_of(task, "description")) {
+    if (runner_acp_string_of(task, "description")) {
         buf_add_char(&text, '\n');
-        add_string(&text, string_of(task, "description"));
+        runner_acp_add_string(&text, runner_acp_string_of(task, "description"));
         buf_add_char(&text, '\n');
     }
     if (json_get(task, "input")) {
@@ -60,49 +60,50 @@ static char *make_prompt(const struct attempt *attempt, struct json_object *task
                                                                JSON_C_TO_STRING_NOSLASHESCAPE));
         buf_add_text(&text, "\n```\n");
     }
-    add_block(&prompt, text.data, text.len);
+    runner_acp_add_block(&prompt, text.data, text.len);
     json_out_end_array(&prompt);
     return buf_take(&prompt);
 }
 
-static void set(struct json_object *settings, const char *name, struct json_object *value)
+static void runner_acp_set(struct json_object *settings, const char *name,
+                           struct json_object *value)
 {
     if (value)
         json_object_object_add(settings, name, json_object_get(value));
 }
 
-static void set_text(struct json_object *settings, const char *name, const char *value)
+static void runner_acp_set_text(struct json_object *settings, const char *name, const char *value)
 {
     if (value)
         json_object_object_add(settings, name, json_object_new_string(value));
 }
 
-static void set_all(struct json_object *settings, struct json_object *options)
+static void runner_acp_set_all(struct json_object *settings, struct json_object *options)
 {
     if (!json_object_is_type(options, json_type_object))
         return;
-    json_object_object_foreach(options, name, value) set(settings, name, value);
+    json_object_object_foreach(options, name, value) runner_acp_set(settings, name, value);
 }
 
 /* The settings of the session: the profile's, overridden by the task's. The model comes first,
  * because other choices may depend on it. */
-static struct json_object *make_settings(const struct runner_config *runner,
-                                         struct json_object *task)
+static struct json_object *runner_acp_make_settings(const struct runner_config *runner,
+                                                    struct json_object *task)
 {
     struct json_object *settings = json_object_new_object();
     CLEANUP(json_putp)
     struct json_object *options = runner->options ? json_tokener_parse(runner->options) : NULL;
 
-    set_text(settings, "model", runner->model);
-    set(settings, "model", string_of(task, "model"));
-    set_text(settings, "mode", runner->mode);
-    set(settings, "mode", string_of(task, "mode"));
-    set_all(settings, options);
-    set_all(settings, json_get(task, "options"));
+    runner_acp_set_text(settings, "model", runner->model);
+    runner_acp_set(settings, "model", runner_acp_string_of(task, "model"));
+    runner_acp_set_text(settings, "mode", runner->mode);
+    runner_acp_set(settings, "mode", runner_acp_string_of(task, "mode"));
+    runner_acp_set_all(settings, options);
+    runner_acp_set_all(settings, json_get(task, "options"));
     return settings;
 }
 
-static enum error_class class_of_verdict(enum acp_verdict verdict)
+static enum error_class runner_acp_class_of_verdict(enum acp_verdict verdict)
 {
     switch (verdict) {
     case ACP_COMPLETED:
@@ -132,7 +133,7 @@ static enum error_class class_of_verdict(enum acp_verdict verdict)
 /* The agent ended before its turn did. At its start its exit status means what a command's does; in
  * mid-turn it proves nothing. One that was kept for another turn and is found dead has done nothing
  * for this task yet, which gets another agent. */
-static void judge_death(struct attempt *attempt, const struct acp_end *end)
+static void runner_acp_judge_death(struct attempt *attempt, const struct acp_end *end)
 {
     if (attempt->has_idle_agent && !end->was_prompted) {
         attempt->class = ERROR_INTERRUPTED;
@@ -150,7 +151,7 @@ static void judge_death(struct attempt *attempt, const struct acp_end *end)
 }
 
 /* A message that the agent had begun may tell why it ended. */
-static void add_half_line(struct attempt *attempt, const struct acp_end *end)
+static void runner_acp_add_half_line(struct attempt *attempt, const struct acp_end *end)
 {
     CLEANUP(freep)
     char *line =
@@ -166,14 +167,15 @@ static void add_half_line(struct attempt *attempt, const struct acp_end *end)
     free(message);
 }
 
-static void print_login(const struct attempt *attempt, const struct acp_end *end, struct buf *out)
+static void runner_acp_print_login(const struct attempt *attempt, const struct acp_end *end,
+                                   struct buf *out)
 {
     agent_failure_print_login(end->agent, end->failure, attempt->profile->config.runner.auth_method,
                               end->run ? end->run->stderr_lines : NULL, out);
 }
 
 /* The agent reported an error, as an answer or otherwise. */
-static void judge_failure(struct attempt *attempt, const struct acp_end *end)
+static void runner_acp_judge_failure(struct attempt *attempt, const struct acp_end *end)
 {
     CLEANUP(buf_deinit) struct buf message = {0};
     struct agent_failure failure;
@@ -183,7 +185,7 @@ static void judge_failure(struct attempt *attempt, const struct acp_end *end)
     attempt->retry_after_ms = failure.retry_after_ms;
     if (failure.class == ERROR_AUTH) {
         buf_printf(&message, "the agent requires a login (%s): ", failure.words);
-        print_login(attempt, end, &message);
+        runner_acp_print_login(attempt, end, &message);
     } else if (end->failed_request == ACP_REQUEST_COUNT) {
         buf_printf(&message, "the agent ended its turn, but its model failed: %s", failure.words);
     } else {
@@ -194,15 +196,15 @@ static void judge_failure(struct attempt *attempt, const struct acp_end *end)
     free(failure.words);
 }
 
-static void judge_verdict(struct attempt *attempt, const struct acp_end *end)
+static void runner_acp_judge_verdict(struct attempt *attempt, const struct acp_end *end)
 {
     CLEANUP(buf_deinit) struct buf message = {0};
 
-    attempt->class = class_of_verdict(end->verdict);
+    attempt->class = runner_acp_class_of_verdict(end->verdict);
     attempt->result = end->result ? xstrdup(end->result) : NULL;
     if (end->verdict == ACP_UNAUTHORIZED) {
         buf_printf(&message, "%s: ", end->message);
-        print_login(attempt, end, &message);
+        runner_acp_print_login(attempt, end, &message);
         attempt->message = buf_take(&message);
     } else {
         attempt->message = end->message ? xstrdup(end->message) : NULL;
@@ -216,7 +218,7 @@ struct idle_agent {
     bool is_leaving;
 };
 
-static void on_gone(struct acp *acp UNUSED, void *data)
+static void runner_acp_on_gone(struct acp *acp UNUSED, void *data)
 {
     struct idle_agent *idle = data;
 
@@ -225,7 +227,7 @@ static void on_gone(struct acp *acp UNUSED, void *data)
 }
 
 /* The agent has ended its turn and waits for another. */
-static void keep(struct attempt *attempt, struct acp *acp)
+static void runner_acp_keep(struct attempt *attempt, struct acp *acp)
 {
     struct idle_agent *idle = xcalloc(1, sizeof(*idle));
 
@@ -239,7 +241,7 @@ static void keep(struct attempt *attempt, struct acp *acp)
     }
 }
 
-static struct acp *take_idle(struct engine *engine, const struct profile *profile)
+static struct acp *runner_acp_take_idle(struct engine *engine, const struct profile *profile)
 {
     list_for_each (link, &engine->idle_agents) {
         struct idle_agent *idle = list_entry(link, struct idle_agent, link);
@@ -269,16 +271,16 @@ void idle_agents_dismiss(struct engine *engine)
 void idle_agents_free(struct engine *engine)
 {
     list_for_each_safe (link, &engine->idle_agents)
-        on_gone(NULL, list_entry(link, struct idle_agent, link));
+        runner_acp_on_gone(NULL, list_entry(link, struct idle_agent, link));
 }
 
-static void on_agent_end(struct acp *acp, const struct acp_end *end, void *data)
+static void runner_acp_on_agent_end(struct acp *acp, const struct acp_end *end, void *data)
 {
     struct attempt *attempt = data;
 
     attempt->acp = NULL;
     if (!end->run)
-        keep(attempt, acp);
+        runner_acp_keep(attempt, acp);
     attempt->usage = end->usage ? xstrdup(end->usage) : NULL;
     if (end->currency) {
         attempt->cost.amount = end->cost;
@@ -288,19 +290,20 @@ static void on_agent_end(struct acp *acp, const struct acp_end *end, void *data)
         attempt->class = attempt->stop;
         attempt->message = xstrdup("acpd was stopped");
     } else if (end->verdict == ACP_OPEN && end->run) {
-        judge_death(attempt, end);
-        add_half_line(attempt, end);
+        runner_acp_judge_death(attempt, end);
+        runner_acp_add_half_line(attempt, end);
     } else if (end->failure) {
-        judge_failure(attempt, end);
+        runner_acp_judge_failure(attempt, end);
     } else {
-        judge_verdict(attempt, end);
+        runner_acp_judge_verdict(attempt, end);
     }
     if (end->run)
         judge_keep_tail(attempt, end->run->stderr_lines);
     attempt_end(attempt);
 }
 
-static enum acp_trouble read_error(enum acp_request request, struct json_object *error, void *data)
+static enum acp_trouble runner_acp_read_error(enum acp_request request, struct json_object *error,
+                                              void *data)
 {
     const struct attempt *attempt = data;
     struct agent_failure failure;
@@ -312,7 +315,8 @@ static enum acp_trouble read_error(enum acp_request request, struct json_object 
     return error_class_info(failure.class)->cools_down ? ACP_NO_PROVIDER : ACP_OWN_TROUBLE;
 }
 
-static void tell(const struct attempt *attempt, const struct acp_question *question, bool is_open)
+static void runner_acp_tell(const struct attempt *attempt, const struct acp_question *question,
+                            bool is_open)
 {
     event_stage(&attempt->engine->events, &(struct event){
                                               .type = EVENT_PERMISSION,
@@ -325,8 +329,8 @@ static void tell(const struct attempt *attempt, const struct acp_question *quest
                                           });
 }
 
-static enum acp_policy on_question(struct acp *acp UNUSED, const struct acp_question *question,
-                                   void *data)
+static enum acp_policy runner_acp_on_question(struct acp *acp UNUSED,
+                                              const struct acp_question *question, void *data)
 {
     const struct attempt *attempt = data;
     enum tool_kind kind = TOOL_OTHER;
@@ -342,21 +346,22 @@ static enum acp_policy on_question(struct acp *acp UNUSED, const struct acp_ques
     case PERMISSION_ASK:
         break;
     }
-    tell(attempt, question, true);
+    runner_acp_tell(attempt, question, true);
     return ACP_ASK;
 }
 
-static void on_answered(struct acp *acp UNUSED, const struct acp_question *question, void *data)
+static void runner_acp_on_answered(struct acp *acp UNUSED, const struct acp_question *question,
+                                   void *data)
 {
-    tell(data, question, false);
+    runner_acp_tell(data, question, false);
 }
 
-static void on_log(struct acp *acp UNUSED, void *data)
+static void runner_acp_on_log(struct acp *acp UNUSED, void *data)
 {
     ((struct attempt *)data)->log_has_grown = true;
 }
 
-static void launch(struct attempt *attempt, const struct run_spec *run)
+static void runner_acp_launch(struct attempt *attempt, const struct run_spec *run)
 {
     const struct runner_config *runner = &attempt->profile->config.runner;
     CLEANUP(json_putp) struct json_object *task = NULL, *settings = NULL;
@@ -366,8 +371,8 @@ static void launch(struct attempt *attempt, const struct run_spec *run)
 
     json_reader_parse(attempt->engine->reader, attempt->input.data, attempt->input.len, &task,
                       &reason, &offset);
-    prompt = make_prompt(attempt, task);
-    settings = make_settings(runner, task);
+    prompt = runner_acp_make_prompt(attempt, task);
+    settings = runner_acp_make_settings(runner, task);
 
     struct acp_spec spec = {
         .run = *run,
@@ -389,16 +394,16 @@ static void launch(struct attempt *attempt, const struct run_spec *run)
             },
     };
     struct acp_handler handler = {
-        .on_question = on_question,
-        .on_answered = on_answered,
-        .read_error = read_error,
-        .on_log = on_log,
-        .on_end = on_agent_end,
-        .on_gone = on_gone,
+        .on_question = runner_acp_on_question,
+        .on_answered = runner_acp_on_answered,
+        .read_error = runner_acp_read_error,
+        .on_log = runner_acp_on_log,
+        .on_end = runner_acp_on_agent_end,
+        .on_gone = runner_acp_on_gone,
         .data = attempt,
     };
 
-    attempt->acp = runner->reuse ? take_idle(attempt->engine, attempt->profile) : NULL;
+    attempt->acp = runner->reuse ? runner_acp_take_idle(attempt->engine, attempt->profile) : NULL;
     attempt->has_idle_agent = attempt->acp;
     if (attempt->acp)
         acp_again(attempt->acp, &spec, &handler);
@@ -406,25 +411,25 @@ static void launch(struct attempt *attempt, const struct run_spec *run)
         attempt->acp = acp_start(attempt->engine->supervisor, &spec, &handler);
 }
 
-static void stop(struct attempt *attempt)
+static void runner_acp_stop(struct attempt *attempt)
 {
     if (attempt->acp)
         acp_stop(attempt->acp);
 }
 
-static void release(struct attempt *attempt)
+static void runner_acp_release(struct attempt *attempt)
 {
     if (attempt->acp)
         acp_release(attempt->acp);
 }
 
-static void forget(struct attempt *attempt)
+static void runner_acp_forget(struct attempt *attempt)
 {
     if (attempt->acp)
         acp_forget(attempt->acp);
 }
 
-static pid_t keeper(const struct attempt *attempt)
+static pid_t runner_acp_keeper(const struct attempt *attempt)
 {
     const struct run *run = attempt->acp ? acp_get_run(attempt->acp) : NULL;
 
@@ -432,9 +437,9 @@ static pid_t keeper(const struct attempt *attempt)
 }
 
 const struct runner runner_acp = {
-    .launch = launch,
-    .stop = stop,
-    .release = release,
-    .forget = forget,
-    .keeper = keeper,
+    .launch = runner_acp_launch,
+    .stop = runner_acp_stop,
+    .release = runner_acp_release,
+    .forget = runner_acp_forget,
+    .keeper = runner_acp_keeper,
 };

@@ -3,12 +3,12 @@
 #include "engine/judge.h"
 #include "engine/runner.h"
 
-static void on_log(struct run *run UNUSED, void *data)
+static void runner_command_on_log(struct run *run UNUSED, void *data)
 {
     ((struct attempt *)data)->log_has_grown = true;
 }
 
-static void on_run_end(struct run *run, const struct run_end *end, void *data)
+static void runner_command_on_run_end(struct run *run, const struct run_end *end, void *data)
 {
     struct attempt *attempt = data;
 
@@ -20,32 +20,33 @@ static void on_run_end(struct run *run, const struct run_end *end, void *data)
     attempt_end(attempt);
 }
 
-static void launch(struct attempt *attempt, const struct run_spec *spec)
+static void runner_command_launch(struct attempt *attempt, const struct run_spec *spec)
 {
-    const struct run_handler handler = {.on_log = on_log, .on_end = on_run_end, .data = attempt};
+    const struct run_handler handler = {
+        .on_log = runner_command_on_log, .on_end = runner_command_on_run_end, .data = attempt};
 
     attempt->run = run_start(attempt->engine->supervisor, spec, &handler);
 }
 
-static void stop(struct attempt *attempt)
+static void runner_command_stop(struct attempt *attempt)
 {
     if (attempt->run)
         run_stop(attempt->run);
 }
 
-static void expire(struct attempt *attempt)
+static void runner_command_expire(struct attempt *attempt)
 {
     attempt_stop(attempt, ERROR_TIMEOUT);
 }
 
-static pid_t keeper(const struct attempt *attempt)
+static pid_t runner_command_keeper(const struct attempt *attempt)
 {
     return attempt->run ? run_keeper(attempt->run) : 0;
 }
 
 const struct runner runner_command = {
-    .launch = launch,
-    .stop = stop,
-    .expire = expire,
-    .keeper = keeper,
+    .launch = runner_command_launch,
+    .stop = runner_command_stop,
+    .expire = runner_command_expire,
+    .keeper = runner_command_keeper,
 };

@@ -15,12 +15,12 @@
 #define ADOPTED_PER_STEP 256
 
 /* Whether `a` comes first in the order of a queue. */
-static bool is_before(const struct task *a, const struct task *b)
+static bool runner_lease_is_before(const struct task *a, const struct task *b)
 {
     return a->place != b->place ? a->place < b->place : a->id < b->id;
 }
 
-static char *make_token(void)
+static char *runner_lease_make_token(void)
 {
     unsigned char random[16];
     struct buf token = {0};
@@ -33,7 +33,7 @@ static char *make_token(void)
 }
 
 /* A worker has tried to claim tasks of the profile. */
-static void note_worker(const struct engine *engine, struct profile *profile)
+static void runner_lease_note_worker(const struct engine *engine, struct profile *profile)
 {
     profile->last_claim = engine->now.mono;
     if (profile->seen.has_no_worker) {
@@ -44,15 +44,15 @@ static void note_worker(const struct engine *engine, struct profile *profile)
 }
 
 /* Makes the profile the best one when its first task comes before `first`. */
-static int compare_first(struct engine *engine, struct profile *profile, struct task *first,
-                         struct profile **best)
+static int runner_lease_compare_first(struct engine *engine, struct profile *profile,
+                                      struct task *first, struct profile **best)
 {
     const struct cooldown *cooldown = profile_cooldown(profile);
     CLEANUP(task_deinit) struct task task = {0};
     int r = store_first_queued(engine->store, profile->id, cooldown->length ? cooldown->task_id : 0,
                                &task);
 
-    if (r <= 0 || (*best && !is_before(&task, first)))
+    if (r <= 0 || (*best && !runner_lease_is_before(&task, first)))
         return r < 0 ? r : 0;
     task_deinit(first);
     *first = task;
@@ -75,20 +75,20 @@ int engine_claim(struct engine *engine, struct profile *const *profiles, size_t 
     if (engine->is_stopping)
         return -ESHUTDOWN;
     for (size_t i = 0; i < count; i++) {
-        note_worker(engine, profiles[i]);
+        runner_lease_note_worker(engine, profiles[i]);
         if (!profile_may_claim(profiles[i], engine->now.mono))
             continue;
         if (count == 1) { /* nothing to compare */
             best = profiles[i];
             break;
         }
-        r = compare_first(engine, profiles[i], &first, &best);
+        r = runner_lease_compare_first(engine, profiles[i], &first, &best);
         if (r < 0)
             return r;
     }
     if (!best)
         return ENGINE_NOT_FOUND;
-    token = make_token();
+    token = runner_lease_make_token();
     lease_ms = lease_ms ? lease_ms : best->config.runner.lease_ms;
     r = queue_claim(
         engine, best, 1,
@@ -108,7 +108,8 @@ int engine_claim(struct engine *engine, struct profile *const *profiles, size_t 
 }
 
 /* The attempt that the token stands for, or NULL. */
-static struct attempt *find_held(const struct engine *engine, int64_t id, const char *token)
+static struct attempt *runner_lease_find_held(const struct engine *engine, int64_t id,
+                                              const char *token)
 {
     list_for_each (link, &engine->attempts) {
         struct attempt *attempt = list_entry(link, struct attempt, link);
@@ -120,9 +121,10 @@ static struct attempt *find_held(const struct engine *engine, int64_t id, const 
 }
 
 /* ENGINE_CONFLICT: the attempt is no longer its owner's. */
-static int find(struct engine *engine, int64_t id, const char *token, struct attempt **ret_attempt)
+static int runner_lease_find(struct engine *engine, int64_t id, const char *token,
+                             struct attempt **ret_attempt)
 {
-    struct attempt *attempt = find_held(engine, id, token);
+    struct attempt *attempt = runner_lease_find_held(engine, id, token);
     CLEANUP(task_deinit) struct task task = {0};
     int r;
 
@@ -137,7 +139,7 @@ static int find(struct engine *engine, int64_t id, const char *token, struct att
 int engine_extend(struct engine *engine, int64_t id, const char *token, int64_t *ret_until)
 {
     struct attempt *attempt;
-    int r = find(engine, id, token, &attempt);
+    int r = runner_lease_find(engine, id, token, &attempt);
 
     if (r)
         return r;
@@ -151,7 +153,7 @@ int engine_finish(struct engine *engine, int64_t id, const char *token, enum err
                   const char *message, const char *result, struct task *ret_task)
 {
     struct attempt *attempt;
-    int r = find(engine, id, token, &attempt);
+    int r = runner_lease_find(engine, id, token, &attempt);
 
     if (r)
         return r;
@@ -173,7 +175,7 @@ int engine_finish(struct engine *engine, int64_t id, const char *token, enum err
 
 void engine_release_claim(struct engine *engine, int64_t id, const char *token)
 {
-    struct attempt *attempt = find_held(engine, id, token);
+    struct attempt *attempt = runner_lease_find_held(engine, id, token);
 
     if (!attempt || attempt->state > ATTEMPT_RUNNING)
         return;
@@ -183,7 +185,7 @@ void engine_release_claim(struct engine *engine, int64_t id, const char *token)
 }
 
 /* A worker that continues keeps its task: its full lease starts again. */
-static void adopt(struct engine *engine, struct store_leased *leased)
+static void runner_lease_adopt(struct engine *engine, struct store_leased *leased)
 {
     struct profile *profile = roster_find_id(&engine->roster, leased->task.profile_id);
     struct attempt *attempt;
@@ -215,14 +217,14 @@ int lease_adopt_all(struct engine *engine)
 
         r = store_list_leased(engine->store, &cursor, ADOPTED_PER_STEP, &leased, &count);
         for (size_t i = 0; i < count; i++)
-            adopt(engine, &leased[i]);
+            runner_lease_adopt(engine, &leased[i]);
         store_leased_free(leased, count);
     }
     return r < 0 ? r : 0;
 }
 
 /* Its worker learns of it with its next call. */
-static void stop(struct attempt *attempt)
+static void runner_lease_stop(struct attempt *attempt)
 {
     if (attempt->state != ATTEMPT_RUNNING)
         return;
@@ -230,7 +232,7 @@ static void stop(struct attempt *attempt)
     attempt->engine->has_more_work = true;
 }
 
-static void expire(struct attempt *attempt)
+static void runner_lease_expire(struct attempt *attempt)
 {
     if (attempt->timeout_at <= attempt->engine->now.mono)
         attempt_end_as(attempt, ERROR_TIMEOUT, judge_timeout(attempt));
@@ -241,6 +243,6 @@ static void expire(struct attempt *attempt)
 }
 
 const struct runner runner_lease = {
-    .stop = stop,
-    .expire = expire,
+    .stop = runner_lease_stop,
+    .expire = runner_lease_expire,
 };

@@ -8,7 +8,7 @@
 
 #define LOG_EVENT_MS 500
 
-static void note_for_cooldown(const struct attempt *attempt)
+static void settle_note_for_cooldown(const struct attempt *attempt)
 {
     const struct profile_config *config = &attempt->profile->config;
     const struct cooldown_end end = {
@@ -26,7 +26,7 @@ static void note_for_cooldown(const struct attempt *attempt)
 }
 
 /* The usage of an attempt counts even if its task was taken away before it was reported. */
-static int report_late(struct attempt *attempt)
+static int settle_report_late(struct attempt *attempt)
 {
     const struct store_attempt late = {
         .task_id = attempt->task_id,
@@ -49,7 +49,7 @@ static int settle_stale(struct attempt *attempt)
 
     attempt->is_stale = true;
     if (attempt->usage || attempt->cost.currency[0]) {
-        r = report_late(attempt);
+        r = settle_report_late(attempt);
         if (r < 0)
             return r;
     }
@@ -86,7 +86,7 @@ int attempt_settle(struct attempt *attempt)
                  task_status_name(after.status));
     if (r < 0)
         return r;
-    note_for_cooldown(attempt);
+    settle_note_for_cooldown(attempt);
     attempt->state = ATTEMPT_SETTLED;
     attempt->profile->staged.slots_used--;
     return 0;
@@ -113,7 +113,7 @@ int64_t overdue_deadline(const struct engine *engine)
 }
 
 /* Growth of a log is reported at most every LOG_EVENT_MS. */
-static void tell_growth(struct attempt *attempt)
+static void settle_tell_growth(struct attempt *attempt)
 {
     struct engine *engine = attempt->engine;
     int64_t due = attempt->log_told + LOG_EVENT_MS;
@@ -143,7 +143,7 @@ int settle_step(struct engine *engine)
         struct attempt *attempt = list_entry(link, struct attempt, link);
         int r;
 
-        tell_growth(attempt);
+        settle_tell_growth(attempt);
         if (attempt->state != ATTEMPT_ENDED)
             continue;
         r = attempt_settle(attempt);
@@ -154,7 +154,7 @@ int settle_step(struct engine *engine)
 }
 
 /* An attempt that counts. */
-static void note_attempt(const struct attempt *attempt)
+static void settle_note_attempt(const struct attempt *attempt)
 {
     struct profile *profile = attempt->profile;
     struct metrics_sample sample = {
@@ -182,7 +182,7 @@ void settle_commit(struct engine *engine)
                            attempt->profile->config.min_concurrent_tasks,
                            attempt->profile->config.max_concurrent_tasks, attempt->ended_mono);
         if (!attempt->is_stale && error_class_info(attempt->class)->counts)
-            note_attempt(attempt);
+            settle_note_attempt(attempt);
         attempt_free(attempt);
     }
 }

@@ -19,7 +19,7 @@ char *task_log_path(const struct engine *engine, int64_t task_id, int64_t attemp
 }
 
 /* Whether the log ends with the mark of a cut; see run/run_log.c. */
-static bool is_cut(int fd, int64_t size)
+static bool task_log_is_cut(int fd, int64_t size)
 {
     char tail[512];
     off_t at = size > (int64_t)sizeof(tail) ? size - (int64_t)sizeof(tail) : 0;
@@ -35,7 +35,7 @@ static bool is_cut(int fd, int64_t size)
 
 /* An entry that is longer than a page, as earlier versions wrote them: prints that it is left out,
  * and returns where the next one begins; `from` while its end is not there. */
-static int64_t skip_entry(int fd, char *page, int64_t from, struct buf *out)
+static int64_t task_log_skip_entry(int fd, char *page, int64_t from, struct buf *out)
 {
     static const char start[] = "{\"at\":\"2026-01-31T12:00:00.000Z\"";
     CLEANUP(freep) char *head = xstrndup(page, strlen(start));
@@ -92,10 +92,10 @@ int engine_print_log(const struct engine *engine, int64_t task_id, int64_t attem
         next = after + (end + 1 - page);
     }
     if (next == after && n == LOG_PAGE)
-        next = skip_entry(fd, page, after, out);
+        next = task_log_skip_entry(fd, page, after, out);
     json_out_end_array(out);
     json_out_int(out, "next", next);
-    json_out_bool(out, "truncated", fd >= 0 && is_cut(fd, st.st_size));
+    json_out_bool(out, "truncated", fd >= 0 && task_log_is_cut(fd, st.st_size));
     json_out_end_object(out);
     return 0;
 }

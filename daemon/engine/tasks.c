@@ -57,8 +57,8 @@ int engine_may_handle(struct engine *engine, pid_t keeper, int64_t id, bool *ret
 }
 
 /* A task to be changed, and its profile. */
-static int take(struct engine *engine, int64_t id, struct task *ret_task,
-                struct profile **ret_profile)
+static int tasks_take(struct engine *engine, int64_t id, struct task *ret_task,
+                      struct profile **ret_profile)
 {
     int r;
 
@@ -77,7 +77,7 @@ int engine_update(struct engine *engine, int64_t id, const struct engine_update 
                   struct task *ret_task)
 {
     struct profile *profile;
-    int r = take(engine, id, ret_task, &profile);
+    int r = tasks_take(engine, id, ret_task, &profile);
 
     if (r)
         return r;
@@ -87,8 +87,8 @@ int engine_update(struct engine *engine, int64_t id, const struct engine_update 
 }
 
 /* Its processes are stopped after the commit. */
-static int cancel_running(struct engine *engine, struct profile *profile, struct task *task,
-                          const char *message)
+static int tasks_cancel_running(struct engine *engine, struct profile *profile, struct task *task,
+                                const char *message)
 {
     struct attempt *attempt = attempt_find(engine, task->id, task->attempt);
     const struct queue_end end = {
@@ -112,14 +112,14 @@ int engine_cancel(struct engine *engine, int64_t id, struct task *ret_task)
 {
     static const char message[] = "cancelled on request";
     struct profile *profile;
-    int r = take(engine, id, ret_task, &profile);
+    int r = tasks_take(engine, id, ret_task, &profile);
 
     if (r)
         return r;
     if (!task_may_become(ret_task, TASK_CANCELLED))
         return ENGINE_CONFLICT;
     if (ret_task->status == TASK_RUNNING)
-        return cancel_running(engine, profile, ret_task, message);
+        return tasks_cancel_running(engine, profile, ret_task, message);
     return queue_cancel(engine, profile, ret_task, xstrdup(message));
 }
 
@@ -128,7 +128,7 @@ int engine_retry(struct engine *engine, int64_t id, struct task *ret_task)
     struct profile *profile;
     enum task_status blocker;
     int64_t blocker_id;
-    int r = take(engine, id, ret_task, &profile);
+    int r = tasks_take(engine, id, ret_task, &profile);
 
     if (r)
         return r;
@@ -148,8 +148,8 @@ int engine_retry(struct engine *engine, int64_t id, struct task *ret_task)
 }
 
 /* One-based, counted to ENGINE_POSITION_MAX; 0 beyond. */
-static int position_of(struct engine *engine, const struct profile *profile,
-                       const struct task *task, int64_t *ret_position)
+static int tasks_position_of(struct engine *engine, const struct profile *profile,
+                             const struct task *task, int64_t *ret_position)
 {
     int64_t before = 0, in_status;
     int r;
@@ -171,7 +171,7 @@ static int position_of(struct engine *engine, const struct profile *profile,
 }
 
 /* Whether it waits for a worker to claim it. */
-static bool lacks_worker(const struct engine *engine, const struct profile *profile)
+static bool tasks_lacks_worker(const struct engine *engine, const struct profile *profile)
 {
     return profile->config.runner.type == RUNNER_WORKER && profile_free_slots(profile) > 0 &&
            !cooldown_blocks(profile_cooldown(profile), engine->now.mono);
@@ -201,8 +201,8 @@ const char *const engine_pending_reasons[] = {
     NULL,
 };
 
-static enum reason reason_of(const struct engine *engine, const struct profile *profile,
-                             const struct task *task)
+static enum reason tasks_reason_of(const struct engine *engine, const struct profile *profile,
+                                   const struct task *task)
 {
     if (task->status == TASK_BLOCKED)
         return REASON_DEPENDENCY;
@@ -214,22 +214,22 @@ static enum reason reason_of(const struct engine *engine, const struct profile *
         return REASON_COOLDOWN;
     if (profile_is_probing(profile))
         return REASON_UNHEALTHY;
-    if (lacks_worker(engine, profile))
+    if (tasks_lacks_worker(engine, profile))
         return REASON_NO_WORKER;
     return REASON_SLOTS;
 }
 
 /* When a task at this place starts, or 0: a scheduled one when it is due, a queued one when its
  * turn is expected, which needs some attempt to go by and somebody who runs it. */
-static int64_t eta_of(const struct engine *engine, struct profile *profile, const struct task *task,
-                      int64_t position)
+static int64_t tasks_eta_of(const struct engine *engine, struct profile *profile,
+                            const struct task *task, int64_t position)
 {
     int64_t now = engine->now.wall, cooldown_left;
 
     if (task->status == TASK_SCHEDULED)
         return task->place > now ? task->place : now;
     if (task->status != TASK_QUEUED || position <= 0 || profile->is_removed ||
-        !profile_is_active(profile) || lacks_worker(engine, profile))
+        !profile_is_active(profile) || tasks_lacks_worker(engine, profile))
         return 0;
     if (profile->window.count)
         return now + (int64_t)ceil(1000 * forecast_wait(profile, position, engine->now.mono));
@@ -247,16 +247,16 @@ int engine_pending(struct engine *engine, const struct task *task, int64_t posit
     if (!profile)
         return -EBADMSG;
     if (position == 0) {
-        r = position_of(engine, profile, task, &position);
+        r = tasks_position_of(engine, profile, task, &position);
         if (r < 0)
             return r;
     }
     if (position < 0 || position > ENGINE_POSITION_MAX)
         position = 0;
     *ret_pending = (struct engine_pending){
-        .reason = engine_pending_reasons[reason_of(engine, profile, task)],
+        .reason = engine_pending_reasons[tasks_reason_of(engine, profile, task)],
         .position = position,
-        .eta = eta_of(engine, profile, task, position),
+        .eta = tasks_eta_of(engine, profile, task, position),
     };
     return 0;
 }

@@ -16,7 +16,7 @@
 
 /* A retry waits for a moment of the wall clock; when someone sets that back, the wait must not grow
  * by as much. */
-static int follow_wall_clock(struct engine *engine)
+static int wake_follow_wall_clock(struct engine *engine)
 {
     int64_t step = engine->now.wall - engine->now.mono - engine->wall_ahead;
     int r;
@@ -34,7 +34,7 @@ static int follow_wall_clock(struct engine *engine)
 
 int wake_step(struct engine *engine)
 {
-    int budget = WAKES_PER_PASS, r = follow_wall_clock(engine);
+    int budget = WAKES_PER_PASS, r = wake_follow_wall_clock(engine);
     struct heap_node *top;
 
     while (r >= 0 && (top = heap_top(&engine->roster.wakes)) && top->key <= engine->now.wall) {

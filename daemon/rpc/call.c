@@ -46,7 +46,7 @@ void call_free(struct rpc_call *call)
     free(call);
 }
 
-static size_t size_of(const struct rpc_call *call)
+static size_t call_size_of(const struct rpc_call *call)
 {
     return call->result.len + (call->message ? strlen(call->message) : 0) + strlen(call->id) + 64;
 }
@@ -68,7 +68,7 @@ void call_end(struct rpc_call *call)
     if (!call->id) {
         call_free(call);
     } else {
-        call->size = size_of(call);
+        call->size = call_size_of(call);
         connection->staged += call->size;
         if (engine_is_writing(call->engine))
             list_append(&connection->server->falling, &call->falling);

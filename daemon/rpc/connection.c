@@ -20,7 +20,7 @@ enum role connection_role(const struct rpc_server *server, uid_t uid)
 }
 
 /* The client has received what the replies up to here hand over. */
-static void forget_heard(struct connection *connection)
+static void connection_forget_heard(struct connection *connection)
 {
     list_for_each_safe (link, &connection->unheard) {
         struct rpc_call *call = list_entry(link, struct rpc_call, link);
@@ -31,7 +31,7 @@ static void forget_heard(struct connection *connection)
     }
 }
 
-static void drop_waiting(struct connection *connection)
+static void connection_drop_waiting(struct connection *connection)
 {
     list_for_each_safe (link, &connection->server->waiting) {
         struct rpc_call *call = list_entry(link, struct rpc_call, link);
@@ -47,11 +47,11 @@ static void drop_waiting(struct connection *connection)
 }
 
 /* The client will not receive them. */
-static void drop_calls(struct connection *connection)
+static void connection_drop_calls(struct connection *connection)
 {
-    forget_heard(connection);
+    connection_forget_heard(connection);
     if (connection->waiting)
-        drop_waiting(connection);
+        connection_drop_waiting(connection);
     list_splice(&connection->unheard, &connection->ended);
     list_for_each_safe (link, &connection->unheard)
         call_drop(list_entry(link, struct rpc_call, link));
@@ -65,7 +65,7 @@ void connection_kill(struct connection *connection)
 {
     connection->is_dead = true;
     subscription_end(connection);
-    drop_calls(connection);
+    connection_drop_calls(connection);
     event_del(connection->stream.readable);
     event_del(connection->stream.writable);
     connection_rest(connection);
@@ -82,7 +82,7 @@ void connection_update_reading(struct connection *connection)
     stream_set_reading(&connection->stream, !connection->is_closing && !connection->is_throttled);
 }
 
-static void on_readable(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
+static void connection_on_readable(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
 {
     struct connection *connection = data;
     int r = stream_read(&connection->stream,
@@ -97,11 +97,11 @@ static void on_readable(evutil_socket_t fd UNUSED, short what UNUSED, void *data
     connection_update_reading(connection);
 }
 
-static void flush(struct connection *connection);
+static void connection_flush(struct connection *connection);
 
-static void on_writable(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
+static void connection_on_writable(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
 {
-    flush(data);
+    connection_flush(data);
 }
 
 struct connection *connection_new(struct rpc_server *server, int fd, const struct rpc_peer *peer)
@@ -111,7 +111,8 @@ struct connection *connection_new(struct rpc_server *server, int fd, const struc
     connection->server = server;
     connection->peer = *peer;
     connection->served_us = INT64_MIN;
-    stream_init(&connection->stream, server->base, fd, on_readable, on_writable, connection);
+    stream_init(&connection->stream, server->base, fd, connection_on_readable,
+                connection_on_writable, connection);
     list_init(&connection->spent);
     list_init(&connection->dirty);
     list_init(&connection->ended);
@@ -125,7 +126,7 @@ struct connection *connection_new(struct rpc_server *server, int fd, const struc
 void connection_free(struct connection *connection)
 {
     subscription_end(connection);
-    drop_calls(connection);
+    connection_drop_calls(connection);
     stream_deinit(&connection->stream);
     connection_rest(connection);
     list_remove(&connection->link);
@@ -135,7 +136,7 @@ void connection_free(struct connection *connection)
 }
 
 /* Sends what is committed. */
-static void flush(struct connection *connection)
+static void connection_flush(struct connection *connection)
 {
     struct stream *stream = &connection->stream;
 
@@ -147,7 +148,7 @@ static void flush(struct connection *connection)
         connection_kill(connection);
         return;
     }
-    forget_heard(connection);
+    connection_forget_heard(connection);
     if (!stream_pending(stream) && connection->is_closing && list_is_empty(&connection->ended)) {
         connection_kill(connection);
         return;
@@ -159,7 +160,7 @@ static void flush(struct connection *connection)
     }
 }
 
-static void print_ended(struct connection *connection)
+static void connection_print_ended(struct connection *connection)
 {
     struct stream *stream = &connection->stream;
 
@@ -182,7 +183,7 @@ static void print_ended(struct connection *connection)
 
 void connection_release(struct connection *connection)
 {
-    print_ended(connection);
+    connection_print_ended(connection);
     subscription_pump(connection);
-    flush(connection);
+    connection_flush(connection);
 }

@@ -64,7 +64,7 @@ bool dispatch_admit(const struct rpc_server *server, struct rpc_call *call)
 }
 
 /* Whether the task descends from the task of the calling process; if not, sets the call's error. */
-static bool is_own(struct rpc_call *call)
+static bool dispatch_is_own(struct rpc_call *call)
 {
     int64_t id = json_object_get_int64(json_get(call->params, "id"));
     bool may = false;
@@ -79,7 +79,7 @@ static bool is_own(struct rpc_call *call)
 }
 
 /* Reads the parameters, by name; if they are invalid, sets the call's error. */
-static bool check_params(struct rpc_call *call, struct json_object *params)
+static bool dispatch_check_params(struct rpc_call *call, struct json_object *params)
 {
     const struct param *declared = call->method->params;
     struct param_error error;
@@ -93,12 +93,12 @@ static bool check_params(struct rpc_call *call, struct json_object *params)
         rpc_error_field(call, error.field, error.reason);
         return false;
     }
-    return !(call->method->is_for_own && call->peer->is_descendant) || is_own(call);
+    return !(call->method->is_for_own && call->peer->is_descendant) || dispatch_is_own(call);
 }
 
 /* Whether the peer is the acp-gateway installed with this acpd; another user's process is only
  * compared by name. */
-static bool is_gateway(struct rpc_peer *peer)
+static bool dispatch_is_gateway(struct rpc_peer *peer)
 {
     CLEANUP(freep) char *path = NULL;
 
@@ -111,12 +111,12 @@ static bool is_gateway(struct rpc_peer *peer)
 }
 
 /* On whose behalf the call is made: a member next to the method, accepted from the gateway only. */
-static bool read_actor(struct rpc_call *call, struct json_object *request)
+static bool dispatch_read_actor(struct rpc_call *call, struct json_object *request)
 {
     struct json_object *actor = json_get(request, "actor");
     const char *name;
 
-    if (!actor || !is_gateway(call->peer))
+    if (!actor || !dispatch_is_gateway(call->peer))
         return true;
     name = json_object_get_string(actor);
     if (!json_object_is_type(actor, json_type_string) ||
@@ -127,7 +127,7 @@ static bool read_actor(struct rpc_call *call, struct json_object *request)
 }
 
 /* What is wrong with a request before its method is looked at, or NULL. */
-static const char *find_fault(struct json_object *request, bool good_id)
+static const char *dispatch_find_fault(struct json_object *request, bool good_id)
 {
     struct json_object *version = json_get(request, "jsonrpc");
 
@@ -142,7 +142,7 @@ static const char *find_fault(struct json_object *request, bool good_id)
 }
 
 /* Finds the method and checks the parameters. False: the call's error is set. */
-static bool prepare(struct rpc_call *call, struct json_object *request)
+static bool dispatch_prepare(struct rpc_call *call, struct json_object *request)
 {
     const struct rpc_server *server = call->connection->server;
     struct json_object *params = json_get(request, "params");
@@ -153,7 +153,7 @@ static bool prepare(struct rpc_call *call, struct json_object *request)
         !json_object_is_type(params, json_type_array))
         rpc_error(call, RPC_INVALID_REQUEST,
                   "invalid request: params must be an object or an array");
-    else if (!read_actor(call, request))
+    else if (!dispatch_read_actor(call, request))
         rpc_error(call, RPC_INVALID_REQUEST,
                   "invalid request: actor must be a word of the form " WORD_PATTERN);
     else if (!call->method)
@@ -165,12 +165,12 @@ static bool prepare(struct rpc_call *call, struct json_object *request)
                   "not executed: the batch's replies exceed the limit of %lld bytes",
                   (long long)engine_settings(server->engine)->output_limit);
     else
-        return dispatch_admit(server, call) && check_params(call, params);
+        return dispatch_admit(server, call) && dispatch_check_params(call, params);
     return false;
 }
 
-static void handle_request(struct connection *connection, struct batch *batch,
-                           struct json_object *request)
+static void dispatch_handle_request(struct connection *connection, struct batch *batch,
+                                    struct json_object *request)
 {
     struct json_object *id = NULL;
     struct rpc_call *call;
@@ -186,14 +186,14 @@ static void handle_request(struct connection *connection, struct batch *batch,
     has_id = json_object_object_get_ex(request, "id", &id);
     good_id = !id || json_object_is_type(id, json_type_string) ||
               json_object_is_type(id, json_type_int) || json_object_is_type(id, json_type_double);
-    fault = find_fault(request, good_id);
+    fault = dispatch_find_fault(request, good_id);
     if (has_id && good_id)
         call = call_new(connection, batch, xstrdup(json_compact(id)));
     else
         call = call_new(connection, batch, fault ? xstrdup("null") : NULL);
     if (fault)
         rpc_error(call, RPC_INVALID_REQUEST, "%s", fault);
-    if (!fault && prepare(call, request))
+    if (!fault && dispatch_prepare(call, request))
         dispatch_run(call);
     else
         call_end(call);
@@ -203,7 +203,8 @@ void dispatch_batch(struct connection *connection)
 {
     struct batch *batch = connection->batch;
 
-    handle_request(connection, batch, json_object_array_get_idx(batch->requests, batch->next++));
+    dispatch_handle_request(connection, batch,
+                            json_object_array_get_idx(batch->requests, batch->next++));
     if (batch->next < json_object_array_length(batch->requests))
         return;
     connection->batch = NULL; /* its last call finishes it, if it has not ended yet */
@@ -211,7 +212,7 @@ void dispatch_batch(struct connection *connection)
         batch_free(batch);
 }
 
-static void begin_batch(struct connection *connection, struct json_object *requests)
+static void dispatch_begin_batch(struct connection *connection, struct json_object *requests)
 {
     size_t count = json_object_array_length(requests);
     int64_t limit = engine_settings(connection->server->engine)->batch_limit;
@@ -239,8 +240,8 @@ void dispatch_line(struct connection *connection, const char *line, size_t len)
         snprintf(text, sizeof(text), "parse error at byte %zu: %s", offset, reason);
         dispatch_refuse(connection, RPC_PARSE_ERROR, text);
     } else if (json_object_is_type(message, json_type_array)) {
-        begin_batch(connection, message);
+        dispatch_begin_batch(connection, message);
     } else {
-        handle_request(connection, NULL, message);
+        dispatch_handle_request(connection, NULL, message);
     }
 }

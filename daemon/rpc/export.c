@@ -15,13 +15,14 @@
 #define EDGE_STEP 8
 
 /* Profile names are words: nothing in them needs to be escaped. */
-static void print_head(struct buf *text, const char *name, const char *type, const char *help)
+static void export_print_head(struct buf *text, const char *name, const char *type,
+                              const char *help)
 {
     buf_printf(text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-static void print_sample(struct buf *text, const char *name, const struct profile *profile,
-                         const char *labels, double value)
+static void export_print_sample(struct buf *text, const char *name, const struct profile *profile,
+                                const char *labels, double value)
 {
     buf_printf(text, "%s{profile=\"%s\"%s} ", name, profile->config.name, labels);
     buf_add_number(text, value);
@@ -52,26 +53,26 @@ static const struct counter {
     {"acpd_attempts_retried_total", "Attempts that acpd retried.", {{"", OF(retried)}}},
 };
 
-static int64_t member_of(const struct profile *profile, size_t member)
+static int64_t export_member_of(const struct profile *profile, size_t member)
 {
     return *(const int64_t *)((const char *)&profile->total + member);
 }
 
-static void print_counters(struct buf *text, const struct engine *engine)
+static void export_print_counters(struct buf *text, const struct engine *engine)
 {
     for (size_t i = 0; i < ARRAY_SIZE(counters); i++) {
         const struct counter *c = &counters[i];
 
-        print_head(text, c->name, "counter", c->help);
+        export_print_head(text, c->name, "counter", c->help);
         for_each_profile (p, engine)
             for (size_t s = 0; c->series[s].labels; s++)
-                print_sample(text, c->name, p, c->series[s].labels,
-                             (double)member_of(p, c->series[s].member));
+                export_print_sample(text, c->name, p, c->series[s].labels,
+                                    (double)export_member_of(p, c->series[s].member));
     }
 }
 
-static void print_bins(struct buf *text, const char *name, const struct profile *profile,
-                       const uint32_t bins[METRICS_BINS], double sum)
+static void export_print_bins(struct buf *text, const char *name, const struct profile *profile,
+                              const uint32_t bins[METRICS_BINS], double sum)
 {
     int64_t count = 0;
 
@@ -91,45 +92,47 @@ static void print_bins(struct buf *text, const char *name, const struct profile 
                (long long)count);
 }
 
-static void print_histograms(struct buf *text, const struct engine *engine)
+static void export_print_histograms(struct buf *text, const struct engine *engine)
 {
     static const char durations[] = "acpd_attempt_duration_seconds";
     static const char waits[] = "acpd_queue_wait_seconds";
 
-    print_head(text, durations, "histogram", "Duration of attempts that count for the rates.");
+    export_print_head(text, durations, "histogram",
+                      "Duration of attempts that count for the rates.");
     for_each_profile (p, engine)
-        print_bins(text, durations, p, p->total.durations, (double)p->total.duration_sum_ms / 1000);
-    print_head(text, waits, "histogram", "Time from queued to started.");
+        export_print_bins(text, durations, p, p->total.durations,
+                          (double)p->total.duration_sum_ms / 1000);
+    export_print_head(text, waits, "histogram", "Time from queued to started.");
     for_each_profile (p, engine)
-        print_bins(text, waits, p, p->total.waits, (double)p->total.wait_sum_ms / 1000);
+        export_print_bins(text, waits, p, p->total.waits, (double)p->total.wait_sum_ms / 1000);
 }
 
-static double running(const struct engine *engine UNUSED, const struct profile *profile)
+static double export_running(const struct engine *engine UNUSED, const struct profile *profile)
 {
     return (double)profile_count(profile, TASK_RUNNING);
 }
 
-static double queue_size(const struct engine *engine UNUSED, const struct profile *profile)
+static double export_queue_size(const struct engine *engine UNUSED, const struct profile *profile)
 {
     return (double)profile_waiting(profile);
 }
 
-static double queue_limit(const struct engine *engine UNUSED, const struct profile *profile)
+static double export_queue_limit(const struct engine *engine UNUSED, const struct profile *profile)
 {
     return (double)profile->config.queue_limit;
 }
 
-static double slots(const struct engine *engine UNUSED, const struct profile *profile)
+static double export_slots(const struct engine *engine UNUSED, const struct profile *profile)
 {
     return (double)profile_slots(profile);
 }
 
-static double is_active(const struct engine *engine UNUSED, const struct profile *profile)
+static double export_is_active(const struct engine *engine UNUSED, const struct profile *profile)
 {
     return profile_is_active(profile) && !profile->is_removed;
 }
 
-static double cooldown(const struct engine *engine, const struct profile *profile)
+static double export_cooldown(const struct engine *engine, const struct profile *profile)
 {
     int64_t left = profile_cooldown(profile)->until - engine_now(engine)->mono;
 
@@ -140,74 +143,76 @@ static const struct gauge {
     const char *name, *help;
     double (*value)(const struct engine *engine, const struct profile *profile);
 } gauges[] = {
-    {"acpd_profile_running", "Running tasks.", running},
-    {"acpd_profile_queue_size", "Waiting tasks: queued, scheduled and blocked.", queue_size},
-    {"acpd_profile_queue_limit", "Maximum number of waiting tasks.", queue_limit},
-    {"acpd_profile_slots", "Limit of concurrent attempts.", slots},
-    {"acpd_profile_active", "1 unless the profile is paused.", is_active},
-    {"acpd_profile_cooldown_seconds", "Rest of the cooldown; 0 without one.", cooldown},
+    {"acpd_profile_running", "Running tasks.", export_running},
+    {"acpd_profile_queue_size", "Waiting tasks: queued, scheduled and blocked.", export_queue_size},
+    {"acpd_profile_queue_limit", "Maximum number of waiting tasks.", export_queue_limit},
+    {"acpd_profile_slots", "Limit of concurrent attempts.", export_slots},
+    {"acpd_profile_active", "1 unless the profile is paused.", export_is_active},
+    {"acpd_profile_cooldown_seconds", "Rest of the cooldown; 0 without one.", export_cooldown},
 };
 
-static void print_gauges(struct buf *text, const struct engine *engine)
+static void export_print_gauges(struct buf *text, const struct engine *engine)
 {
     for (size_t i = 0; i < ARRAY_SIZE(gauges); i++) {
-        print_head(text, gauges[i].name, "gauge", gauges[i].help);
+        export_print_head(text, gauges[i].name, "gauge", gauges[i].help);
         for_each_profile (p, engine)
-            print_sample(text, gauges[i].name, p, "", gauges[i].value(engine, p));
+            export_print_sample(text, gauges[i].name, p, "", gauges[i].value(engine, p));
     }
 }
 
 /* Finished tasks have a counter, because they are removed at some point. */
-static void print_tasks(struct buf *text, const struct engine *engine)
+static void export_print_tasks(struct buf *text, const struct engine *engine)
 {
     static const enum task_status statuses[] = {TASK_QUEUED, TASK_SCHEDULED, TASK_BLOCKED,
                                                 TASK_RUNNING};
     char labels[64];
 
-    print_head(text, "acpd_tasks", "gauge", "Unfinished tasks by status.");
+    export_print_head(text, "acpd_tasks", "gauge", "Unfinished tasks by status.");
     for_each_profile (p, engine) {
         for (size_t i = 0; i < ARRAY_SIZE(statuses); i++) {
             snprintf(labels, sizeof(labels), ",status=\"%s\"", task_status_name(statuses[i]));
-            print_sample(text, "acpd_tasks", p, labels, (double)profile_count(p, statuses[i]));
+            export_print_sample(text, "acpd_tasks", p, labels,
+                                (double)profile_count(p, statuses[i]));
         }
     }
 }
 
-static void print_health(struct buf *text, const struct engine *engine)
+static void export_print_health(struct buf *text, const struct engine *engine)
 {
     char labels[64];
 
-    print_head(text, "acpd_profile_health", "gauge", "1 for the current state, 0 for the others.");
+    export_print_head(text, "acpd_profile_health", "gauge",
+                      "1 for the current state, 0 for the others.");
     for_each_profile (p, engine) {
         for (int h = HEALTH_HEALTHY; h <= HEALTH_UNHEALTHY; h++) {
             snprintf(labels, sizeof(labels), ",state=\"%s\"",
                      profile_health_name((enum profile_health)h));
-            print_sample(text, "acpd_profile_health", p, labels, (int)p->health == h);
+            export_print_sample(text, "acpd_profile_health", p, labels, (int)p->health == h);
         }
     }
 }
 
-static int print_ages(struct buf *text, struct engine *engine)
+static int export_print_ages(struct buf *text, struct engine *engine)
 {
     static const char name[] = "acpd_profile_oldest_queued_age_seconds";
 
-    print_head(text, name, "gauge",
-               "How long the oldest queued task has been ready; 0 if nothing is queued.");
+    export_print_head(text, name, "gauge",
+                      "How long the oldest queued task has been ready; 0 if nothing is queued.");
     for_each_profile (p, engine) {
         double age;
         int r = engine_oldest_queued(engine, p, &age);
 
         if (r < 0)
             return r;
-        print_sample(text, name, p, "", age < 0 ? 0 : age);
+        export_print_sample(text, name, p, "", age < 0 ? 0 : age);
     }
     return 0;
 }
 
-static void print_one(struct buf *text, const char *name, const char *type, const char *help,
-                      double value)
+static void export_print_one(struct buf *text, const char *name, const char *type, const char *help,
+                             double value)
 {
-    print_head(text, name, type, help);
+    export_print_head(text, name, type, help);
     buf_printf(text, "%s ", name);
     buf_add_number(text, value);
     buf_add_char(text, '\n');
@@ -218,18 +223,19 @@ int rpc_print_export(struct engine *engine, struct buf *text)
     struct engine_storage storage;
 
     engine_get_storage(engine, &storage);
-    print_head(text, "acpd_build_info", "gauge", "The running version.");
+    export_print_head(text, "acpd_build_info", "gauge", "The running version.");
     buf_add_text(text, "acpd_build_info{version=\"" ACPD_VERSION "\"} 1\n");
-    print_counters(text, engine);
-    print_histograms(text, engine);
-    print_tasks(text, engine);
-    print_gauges(text, engine);
-    print_health(text, engine);
-    print_one(text, "acpd_passes_total", "counter", "Passes of the event loop.",
-              (double)engine_pass(engine));
-    print_one(text, "acpd_commits_total", "counter", "Commits.", (double)storage.commits);
-    print_one(text, "acpd_storage_bytes", "gauge", "Bytes of the database.", (double)storage.size);
-    print_one(text, "acpd_storage_failing", "gauge", "1 while writes fail.",
-              storage.error[0] != '\0');
-    return print_ages(text, engine);
+    export_print_counters(text, engine);
+    export_print_histograms(text, engine);
+    export_print_tasks(text, engine);
+    export_print_gauges(text, engine);
+    export_print_health(text, engine);
+    export_print_one(text, "acpd_passes_total", "counter", "Passes of the event loop.",
+                     (double)engine_pass(engine));
+    export_print_one(text, "acpd_commits_total", "counter", "Commits.", (double)storage.commits);
+    export_print_one(text, "acpd_storage_bytes", "gauge", "Bytes of the database.",
+                     (double)storage.size);
+    export_print_one(text, "acpd_storage_failing", "gauge", "1 while writes fail.",
+                     storage.error[0] != '\0');
+    return export_print_ages(text, engine);
 }

@@ -16,7 +16,7 @@
 
 /* The lock, not the socket's file, tells whether a daemon is there: a crash leaves the file and
  * releases the lock. */
-static int lock_path(const char *path, int *ret_fd, char **ret_error)
+static int listener_lock_path(const char *path, int *ret_fd, char **ret_error)
 {
     CLEANUP(freep) char *lock = xasprintf("%s.lock", path);
     int r = path_lock(lock, ret_fd);
@@ -27,7 +27,7 @@ static int lock_path(const char *path, int *ret_fd, char **ret_error)
     return r;
 }
 
-static int remove_stale(const char *path, char **ret_error)
+static int listener_remove_stale(const char *path, char **ret_error)
 {
     struct stat st;
     int r;
@@ -44,7 +44,7 @@ static int remove_stale(const char *path, char **ret_error)
     return 0;
 }
 
-static int set_access(const char *path, const char *group)
+static int listener_set_access(const char *path, const char *group)
 {
     const struct group *entry;
 
@@ -57,7 +57,7 @@ static int set_access(const char *path, const char *group)
 }
 
 /* Makes the socket and its file. */
-static int open_socket(const char *path, const char *group, struct listener *listener)
+static int listener_open_socket(const char *path, const char *group, struct listener *listener)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     mode_t mask;
@@ -73,7 +73,7 @@ static int open_socket(const char *path, const char *group, struct listener *lis
     if (r < 0)
         return r;
     listener->path = xstrdup(path);
-    r = set_access(path, group);
+    r = listener_set_access(path, group);
     return r < 0 ? r : listen(listener->fd, BACKLOG) < 0 ? -errno : 0;
 }
 
@@ -89,12 +89,12 @@ int listener_bind(const char *path, const char *group, struct listener *ret_list
         *ret_error = xasprintf("socket path %s is longer than %zu bytes", path, max);
         return -ENAMETOOLONG;
     }
-    r = lock_path(path, &listener.lock_fd, ret_error);
+    r = listener_lock_path(path, &listener.lock_fd, ret_error);
     if (r == 0)
-        r = remove_stale(path, ret_error);
+        r = listener_remove_stale(path, ret_error);
     if (r < 0)
         return r;
-    r = open_socket(path, group, &listener);
+    r = listener_open_socket(path, group, &listener);
     if (r < 0) {
         *ret_error = r == -ESRCH ? xasprintf("socketGroup: unknown group \"%s\"", group)
                                  : xasprintf("cannot listen on %s: %s", path, strerror(-r));
@@ -105,7 +105,7 @@ int listener_bind(const char *path, const char *group, struct listener *ret_list
     return 0;
 }
 
-static int option(int fd, int name)
+static int listener_option(int fd, int name)
 {
     int value = -1;
     socklen_t len = sizeof(value);
@@ -119,9 +119,10 @@ int listener_adopt(int fd, struct listener *ret_listener, char **ret_path, char 
     socklen_t len = sizeof(address) - 1; /* it stays terminated */
     struct stat st;
 
-    if (option(fd, SO_DOMAIN) != AF_UNIX || option(fd, SO_TYPE) != SOCK_STREAM ||
-        option(fd, SO_ACCEPTCONN) != 1 || getsockname(fd, (struct sockaddr *)&address, &len) < 0 ||
-        address.sun_path[0] != '/' || stat(address.sun_path, &st) < 0) {
+    if (listener_option(fd, SO_DOMAIN) != AF_UNIX || listener_option(fd, SO_TYPE) != SOCK_STREAM ||
+        listener_option(fd, SO_ACCEPTCONN) != 1 ||
+        getsockname(fd, (struct sockaddr *)&address, &len) < 0 || address.sun_path[0] != '/' ||
+        stat(address.sun_path, &st) < 0) {
         *ret_error =
             xasprintf("descriptor %d is not a listening Unix stream socket with a path", fd);
         return -EINVAL;

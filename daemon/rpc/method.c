@@ -5,14 +5,14 @@
 #include "common/json_out.h"
 #include "rpc/method.h"
 
-static enum rpc_outcome discover(struct rpc_call *call);
+static enum rpc_outcome method_discover(struct rpc_call *call);
 
 static const struct param no_params[] = {{.type = PARAM_END}};
 
 static const struct rpc_method own_methods[] = {
     {"rpc.discover",
      "Returns this document: every method with its parameters and result, as OpenRPC.", no_params,
-     &shape_object, discover, .is_reading = true},
+     &shape_object, method_discover, .is_reading = true},
     {0},
 };
 
@@ -30,8 +30,8 @@ const struct rpc_method *rpc_method_find(const char *name)
     return NULL;
 }
 
-static void print_method(const struct rpc_method *method, const struct settings *settings,
-                         struct buf *out)
+static void method_print_method(const struct rpc_method *method, const struct settings *settings,
+                                struct buf *out)
 {
     json_out_object(out, NULL);
     json_out_text(out, "name", method->name);
@@ -59,13 +59,13 @@ static void print_method(const struct rpc_method *method, const struct settings 
 }
 
 /* The methods; *ret_shapes are those of their results. */
-static void print_methods(const struct settings *settings, struct buf *out,
-                          struct shape_list *ret_shapes)
+static void method_print_methods(const struct settings *settings, struct buf *out,
+                                 struct shape_list *ret_shapes)
 {
     json_out_array(out, "methods");
     for (size_t i = 0; rpc_method_tables[i]; i++) {
         for (const struct rpc_method *m = rpc_method_tables[i]; m->name; m++) {
-            print_method(m, settings, out);
+            method_print_method(m, settings, out);
             shape_list_add(ret_shapes, m->result);
         }
     }
@@ -82,7 +82,7 @@ void rpc_print_document(const struct settings *settings, struct buf *out)
     json_out_text(out, "title", "acpd");
     json_out_text(out, "version", ACPD_VERSION);
     json_out_end_object(out);
-    print_methods(settings, out, &shapes);
+    method_print_methods(settings, out, &shapes);
     shape_list_add(&shapes, &shape_event);
     shape_list_add(&shapes, &shape_error);
     json_out_array(out, "x-notifications");
@@ -99,7 +99,7 @@ void rpc_print_document(const struct settings *settings, struct buf *out)
     json_out_end_object(out);
 }
 
-static enum rpc_outcome discover(struct rpc_call *call)
+static enum rpc_outcome method_discover(struct rpc_call *call)
 {
     rpc_print_document(engine_settings(call->engine), call->out);
     return RPC_REPLY;

@@ -22,7 +22,8 @@
 static const struct param no_params[] = {END};
 
 /* NULL: all together. False: unknown profile. */
-static bool get_optional_profile(struct rpc_call *call, struct profile **ret_profile)
+static bool methods_metrics_get_optional_profile(struct rpc_call *call,
+                                                 struct profile **ret_profile)
 {
     struct profile *profile = NULL;
 
@@ -36,7 +37,8 @@ static bool get_optional_profile(struct rpc_call *call, struct profile **ret_pro
 }
 
 /* null without measurements. */
-static void print_measured(struct buf *out, const char *name, bool is_measured, double number)
+static void methods_metrics_print_measured(struct buf *out, const char *name, bool is_measured,
+                                           double number)
 {
     if (is_measured)
         json_out_number(out, name, number);
@@ -45,7 +47,7 @@ static void print_measured(struct buf *out, const char *name, bool is_measured, 
 }
 
 /* The members of a sum, without the braces. */
-static void print_sum(struct buf *out, const struct metrics_bucket *sum)
+static void methods_metrics_print_sum(struct buf *out, const struct metrics_bucket *sum)
 {
     bool has_attempts, has_waits = sum->started > 0, has_wait_bins;
     struct metrics m;
@@ -58,18 +60,18 @@ static void print_sum(struct buf *out, const struct metrics_bucket *sum)
     json_out_int(out, "cancelled", sum->cancelled);
     json_out_int(out, "retried", sum->retried);
     json_out_int(out, "arrived", sum->arrived);
-    print_measured(out, "successRate", has_attempts, m.success_rate);
+    methods_metrics_print_measured(out, "successRate", has_attempts, m.success_rate);
     json_out_int(out, "sampleSize", m.sample_size);
-    print_measured(out, "averageTaskDuration", has_attempts, m.average_duration);
-    print_measured(out, "p50TaskDuration", has_attempts, m.p50_duration);
-    print_measured(out, "p95TaskDuration", has_attempts, m.p95_duration);
-    print_measured(out, "queueWaitTime", has_waits, m.average_wait);
-    print_measured(out, "p50QueueWaitTime", has_wait_bins, m.p50_wait);
-    print_measured(out, "p95QueueWaitTime", has_wait_bins, m.p95_wait);
+    methods_metrics_print_measured(out, "averageTaskDuration", has_attempts, m.average_duration);
+    methods_metrics_print_measured(out, "p50TaskDuration", has_attempts, m.p50_duration);
+    methods_metrics_print_measured(out, "p95TaskDuration", has_attempts, m.p95_duration);
+    methods_metrics_print_measured(out, "queueWaitTime", has_waits, m.average_wait);
+    methods_metrics_print_measured(out, "p50QueueWaitTime", has_wait_bins, m.p50_wait);
+    methods_metrics_print_measured(out, "p95QueueWaitTime", has_wait_bins, m.p95_wait);
     json_out_int(out, "maxQueueSize", sum->queue_max);
 }
 
-static void print_buckets(struct buf *out, const struct engine_history *history)
+static void methods_metrics_print_buckets(struct buf *out, const struct engine_history *history)
 {
     const struct metrics_range *range = history->range;
 
@@ -83,7 +85,7 @@ static void print_buckets(struct buf *out, const struct engine_history *history)
         }
         json_out_object(out, NULL);
         json_out_time(out, "at", history->start + (int64_t)i * range->span);
-        print_sum(out, &bucket->sum);
+        methods_metrics_print_sum(out, &bucket->sum);
         json_out_end_object(out);
     }
     json_out_end_array(out);
@@ -103,7 +105,7 @@ static enum rpc_outcome get_metrics_history(struct rpc_call *call)
     struct profile *profile;
     int r;
 
-    if (!get_optional_profile(call, &profile))
+    if (!methods_metrics_get_optional_profile(call, &profile))
         return RPC_ERROR;
     r = engine_history(call->engine, profile, range, &history);
     if (r < 0)
@@ -111,12 +113,12 @@ static enum rpc_outcome get_metrics_history(struct rpc_call *call)
     json_out_object(out, NULL);
     json_out_text(out, "range", range->name);
     json_out_int(out, "bucketSeconds", range->span / 1000);
-    print_buckets(out, &history);
+    methods_metrics_print_buckets(out, &history);
     json_out_object(out, "total");
-    print_sum(out, &history.total);
+    methods_metrics_print_sum(out, &history.total);
     json_out_end_object(out);
     json_out_object(out, "previous");
-    print_sum(out, &history.previous);
+    methods_metrics_print_sum(out, &history.previous);
     json_out_end_object(out);
     json_out_end_object(out);
     return RPC_REPLY;
@@ -133,7 +135,8 @@ static const struct param capacity_params[] = {
     END,
 };
 
-static int print_capacity(struct rpc_call *call, const struct profile *profile, double target_wait)
+static int methods_metrics_print_capacity(struct rpc_call *call, const struct profile *profile,
+                                          double target_wait)
 {
     const struct metrics_range *range = rpc_get_range(call);
     struct buf *out = call->out;
@@ -148,13 +151,13 @@ static int print_capacity(struct rpc_call *call, const struct profile *profile, 
     json_out_text(out, "name", profile->config.name);
     json_out_int(out, "slots", profile->config.max_concurrent_tasks);
     json_out_number(out, "arrivalRate", 3600 * c.arrival_rate);
-    print_measured(out, "averageTaskDuration", is_measured, c.average_duration);
-    print_measured(out, "utilization", is_measured, c.utilization);
-    print_measured(out, "predictedWait", is_measured && isfinite(c.predicted_wait),
-                   c.predicted_wait);
+    methods_metrics_print_measured(out, "averageTaskDuration", is_measured, c.average_duration);
+    methods_metrics_print_measured(out, "utilization", is_measured, c.utilization);
+    methods_metrics_print_measured(out, "predictedWait", is_measured && isfinite(c.predicted_wait),
+                                   c.predicted_wait);
     json_out_number(out, "targetWait", target_wait);
-    print_measured(out, "recommendedConcurrentTasks", is_measured && c.recommended_slots,
-                   (double)c.recommended_slots);
+    methods_metrics_print_measured(out, "recommendedConcurrentTasks",
+                                   is_measured && c.recommended_slots, (double)c.recommended_slots);
     json_out_int(out, "sampleSize", c.sample_size);
     json_out_text(out, "range", range->name);
     json_out_end_object(out);
@@ -167,7 +170,7 @@ static enum rpc_outcome get_capacity(struct rpc_call *call)
     double target_wait = target ? json_object_get_double(target) : 60;
     struct profile *only;
 
-    if (!get_optional_profile(call, &only))
+    if (!methods_metrics_get_optional_profile(call, &only))
         return RPC_ERROR;
     json_out_array(call->out, NULL);
     for_each_profile (profile, call->engine) {
@@ -175,7 +178,7 @@ static enum rpc_outcome get_capacity(struct rpc_call *call)
 
         if (only && profile != only)
             continue;
-        r = print_capacity(call, profile, target_wait);
+        r = methods_metrics_print_capacity(call, profile, target_wait);
         if (r < 0)
             return rpc_error_storage(call, r);
     }

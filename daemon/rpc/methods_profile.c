@@ -27,14 +27,15 @@ static const struct param name_params[] = {NAME, END};
 static const struct param range_params[] = {RANGE, END};
 static const struct param name_range_params[] = {NAME, RANGE, END};
 
-static enum rpc_outcome done(struct rpc_call *call, int r)
+static enum rpc_outcome methods_profile_done(struct rpc_call *call, int r)
 {
     return r < 0 ? rpc_error_storage(call, r) : RPC_REPLY;
 }
 
 /* Calls `print` for each visible profile. */
-static int print_each(struct rpc_call *call,
-                      int (*print)(struct rpc_call *call, const struct profile *profile))
+static int methods_profile_print_each(struct rpc_call *call,
+                                      int (*print)(struct rpc_call *call,
+                                                   const struct profile *profile))
 {
     for_each_profile (profile, call->engine) {
         int r = print(call, profile);
@@ -50,16 +51,16 @@ static enum rpc_outcome get_profile_states(struct rpc_call *call)
     int r;
 
     json_out_array(call->out, NULL);
-    r = print_each(call, rpc_print_state);
+    r = methods_profile_print_each(call, rpc_print_state);
     json_out_end_array(call->out);
-    return done(call, r);
+    return methods_profile_done(call, r);
 }
 
 static enum rpc_outcome get_profile_state(struct rpc_call *call)
 {
     struct profile *profile = rpc_get_profile(call, "name");
 
-    return profile ? done(call, rpc_print_state(call, profile)) : RPC_ERROR;
+    return profile ? methods_profile_done(call, rpc_print_state(call, profile)) : RPC_ERROR;
 }
 
 static enum rpc_outcome get_profile_metrics(struct rpc_call *call)
@@ -68,10 +69,10 @@ static enum rpc_outcome get_profile_metrics(struct rpc_call *call)
 
     if (!profile)
         return RPC_ERROR;
-    return done(call, rpc_print_metrics(call, profile, rpc_get_range(call)));
+    return methods_profile_done(call, rpc_print_metrics(call, profile, rpc_get_range(call)));
 }
 
-static int print_named_metrics(struct rpc_call *call, const struct profile *profile)
+static int methods_profile_print_named_metrics(struct rpc_call *call, const struct profile *profile)
 {
     json_out_key(call->out, profile->config.name);
     return rpc_print_metrics(call, profile, rpc_get_range(call));
@@ -82,12 +83,12 @@ static enum rpc_outcome get_all_profile_metrics(struct rpc_call *call)
     int r;
 
     json_out_object(call->out, NULL);
-    r = print_each(call, print_named_metrics);
+    r = methods_profile_print_each(call, methods_profile_print_named_metrics);
     json_out_end_object(call->out);
-    return done(call, r);
+    return methods_profile_done(call, r);
 }
 
-static int print_with_state(struct rpc_call *call, const struct profile *profile)
+static int methods_profile_print_with_state(struct rpc_call *call, const struct profile *profile)
 {
     int r;
 
@@ -109,9 +110,9 @@ static enum rpc_outcome get_profiles_with_states(struct rpc_call *call)
     int r;
 
     json_out_array(call->out, NULL);
-    r = print_each(call, print_with_state);
+    r = methods_profile_print_each(call, methods_profile_print_with_state);
     json_out_end_array(call->out);
-    return done(call, r);
+    return methods_profile_done(call, r);
 }
 
 static const struct param queue_params[] = {
@@ -162,7 +163,7 @@ static enum rpc_outcome get_profile_task_queue(struct rpc_call *call)
         r = rpc_print_task(call, &tasks.tasks[i], position ? position++ : -1);
     }
     json_out_end_array(call->out);
-    return done(call, r < 0 ? r : 0);
+    return methods_profile_done(call, r < 0 ? r : 0);
 }
 
 static const struct param status_params[] = {
@@ -193,7 +194,7 @@ static enum rpc_outcome update_profile_status(struct rpc_call *call)
     json_out_key(call->out, "state");
     r = rpc_print_state(call, profile);
     json_out_end_object(call->out);
-    return done(call, r);
+    return methods_profile_done(call, r);
 }
 
 static const struct param best_params[] = {
@@ -228,8 +229,9 @@ static enum rpc_outcome get_best_profile_for_task(struct rpc_call *call)
 #define SHORT_QUEUE 100 /* tasks; an assignment's reply tells the place only up to here */
 
 /* `position` as for rpc_print_task(). */
-static enum rpc_outcome reply_assigned(struct rpc_call *call, const struct task *task,
-                                       bool is_deduplicated, int64_t position)
+static enum rpc_outcome methods_profile_reply_assigned(struct rpc_call *call,
+                                                       const struct task *task,
+                                                       bool is_deduplicated, int64_t position)
 {
     int r;
 
@@ -240,11 +242,11 @@ static enum rpc_outcome reply_assigned(struct rpc_call *call, const struct task 
     json_out_key(call->out, "task");
     r = rpc_print_task(call, task, position);
     json_out_end_object(call->out);
-    return done(call, r);
+    return methods_profile_done(call, r);
 }
 
-static enum rpc_outcome missing_dependency(struct rpc_call *call,
-                                           const struct engine_admission *admission)
+static enum rpc_outcome methods_profile_missing_dependency(struct rpc_call *call,
+                                                           const struct engine_admission *admission)
 {
     char field[48], reason[64];
 
@@ -254,8 +256,8 @@ static enum rpc_outcome missing_dependency(struct rpc_call *call,
     return rpc_error_field(call, field, reason);
 }
 
-static enum rpc_outcome assign(struct rpc_call *call, struct profile *profile,
-                               struct engine_admission *admission)
+static enum rpc_outcome methods_profile_assign(struct rpc_call *call, struct profile *profile,
+                                               struct engine_admission *admission)
 {
     int r = engine_assign(call->engine, profile, admission);
     const struct task *task = admission->task;
@@ -265,8 +267,9 @@ static enum rpc_outcome assign(struct rpc_call *call, struct profile *profile,
     switch (r) {
     case 0:
     case ENGINE_DEDUPLICATED:
-        return reply_assigned(call, task, r == ENGINE_DEDUPLICATED,
-                              profile_waiting(admission->profile) > SHORT_QUEUE ? -1 : 0);
+        return methods_profile_reply_assigned(
+            call, task, r == ENGINE_DEDUPLICATED,
+            profile_waiting(admission->profile) > SHORT_QUEUE ? -1 : 0);
     case ENGINE_QUEUE_FULL:
         return rpc_error_queue_full(call, profile);
     case ENGINE_TOO_DEEP:
@@ -274,7 +277,7 @@ static enum rpc_outcome assign(struct rpc_call *call, struct profile *profile,
                          (long long)task->submitted_by,
                          (long long)engine_settings(call->engine)->submit_depth);
     case ENGINE_NO_DEPENDENCY:
-        return missing_dependency(call, admission);
+        return methods_profile_missing_dependency(call, admission);
     default:
         return rpc_error(call, RPC_CONFLICT, "profile \"%s\" has been removed",
                          admission->profile->config.name);
@@ -309,7 +312,7 @@ static enum rpc_outcome assign_task_to_profile(struct rpc_call *call)
                          profile->config.name);
     admission_from_json(json_get(call->params, "task"), &task, &admission);
     admission.keeper = call->peer->keeper;
-    return assign(call, profile, &admission);
+    return methods_profile_assign(call, profile, &admission);
 }
 
 static const struct param submit_params[] = {
@@ -340,7 +343,7 @@ static enum rpc_outcome submit_task(struct rpc_call *call)
         if (r < 0)
             return rpc_error_storage(call, r);
         if (r == 0)
-            return reply_assigned(call, &first, true, 0);
+            return methods_profile_reply_assigned(call, &first, true, 0);
     }
     fit = engine_route(call->engine, &admission, &candidates, &count);
     if (!fit) {
@@ -356,7 +359,7 @@ static enum rpc_outcome submit_task(struct rpc_call *call)
     engine_print_decision(candidates, count, fit, NULL, &routing);
     json_out_end_object(&routing);
     task.routing = buf_take(&routing);
-    return assign(call, candidates[0].profile, &admission);
+    return methods_profile_assign(call, candidates[0].profile, &admission);
 }
 
 const struct rpc_method rpc_profile_methods[] = {

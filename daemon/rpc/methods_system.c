@@ -14,9 +14,10 @@ static const struct param no_params[] = {{.type = PARAM_END}};
 
 #define LAG_DEGRADED 1.0 /* seconds */
 
-static void add_reason(struct buf *reasons, const char *format, ...) PRINTF_LIKE(2, 3);
+static void methods_system_add_reason(struct buf *reasons, const char *format, ...)
+    PRINTF_LIKE(2, 3);
 
-static void add_reason(struct buf *reasons, const char *format, ...)
+static void methods_system_add_reason(struct buf *reasons, const char *format, ...)
 {
     char reason[320];
     va_list args;
@@ -28,39 +29,41 @@ static void add_reason(struct buf *reasons, const char *format, ...)
 }
 
 /* Problems of acpd itself. */
-static enum profile_health judge_daemon(const struct engine *engine, struct buf *reasons)
+static enum profile_health methods_system_judge_daemon(const struct engine *engine,
+                                                       struct buf *reasons)
 {
     enum profile_health health = HEALTH_HEALTHY;
     struct engine_storage storage;
 
     if (!engine_can_launch(engine) && !engine_is_stopping(engine)) {
         health = HEALTH_DEGRADED;
-        add_reason(
+        methods_system_add_reason(
             reasons,
             "nothing is started yet: processes of the previous acpd are still being stopped");
     }
     if (engine_lag(engine) > LAG_DEGRADED) {
         health = HEALTH_DEGRADED;
-        add_reason(reasons, "the event loop was busy for %.1f s", engine_lag(engine));
+        methods_system_add_reason(reasons, "the event loop was busy for %.1f s",
+                                  engine_lag(engine));
     }
     engine_get_storage(engine, &storage);
     if (storage.error[0]) {
         health = HEALTH_UNHEALTHY;
-        add_reason(reasons, "the storage fails; see storage");
+        methods_system_add_reason(reasons, "the storage fails; see storage");
     }
     if (storage.damage[0]) {
         health = HEALTH_UNHEALTHY;
-        add_reason(reasons, "%s; see acpd recover", storage.damage);
+        methods_system_add_reason(reasons, "%s; see acpd recover", storage.damage);
     }
     if (storage.audit_failure) {
         health = HEALTH_UNHEALTHY;
-        add_reason(reasons, "the audit log cannot be written: %s",
-                   strerror(-storage.audit_failure));
+        methods_system_add_reason(reasons, "the audit log cannot be written: %s",
+                                  strerror(-storage.audit_failure));
     }
     return health;
 }
 
-static void print_profiles_health(const struct engine *engine, struct buf *out)
+static void methods_system_print_profiles_health(const struct engine *engine, struct buf *out)
 {
     json_out_object(out, "profiles");
     for_each_profile (p, engine) {
@@ -74,7 +77,7 @@ static void print_profiles_health(const struct engine *engine, struct buf *out)
     json_out_end_object(out);
 }
 
-static void print_storage_health(const struct engine *engine, struct buf *out)
+static void methods_system_print_storage_health(const struct engine *engine, struct buf *out)
 {
     struct engine_storage storage;
 
@@ -89,7 +92,7 @@ static void print_storage_health(const struct engine *engine, struct buf *out)
     json_out_end_object(out);
 }
 
-static void print_loop_health(const struct engine *engine, struct buf *out)
+static void methods_system_print_loop_health(const struct engine *engine, struct buf *out)
 {
     struct engine_storage storage;
 
@@ -107,14 +110,14 @@ static enum rpc_outcome get_health(struct rpc_call *call)
 {
     const struct engine *engine = call->engine;
     CLEANUP(buf_deinit) struct buf reasons = {0};
-    enum profile_health worst = judge_daemon(engine, &reasons);
+    enum profile_health worst = methods_system_judge_daemon(engine, &reasons);
     struct buf *out = call->out;
 
     for_each_profile (p, engine) {
         if (p->health == HEALTH_HEALTHY)
             continue;
         worst = worst == HEALTH_HEALTHY ? HEALTH_DEGRADED : worst;
-        add_reason(&reasons, "profile %s: %s", p->config.name, p->health_reason);
+        methods_system_add_reason(&reasons, "profile %s: %s", p->config.name, p->health_reason);
     }
     json_out_object(out, NULL);
     json_out_text(out, "status", profile_health_name(worst));
@@ -125,9 +128,9 @@ static enum rpc_outcome get_health(struct rpc_call *call)
                     (double)engine_settings(engine)->update_interval_ms / 1000);
     json_out_text(out, "version", ACPD_VERSION);
     json_out_bool(out, "demo", engine_settings(engine)->is_demo);
-    print_profiles_health(engine, out);
-    print_storage_health(engine, out);
-    print_loop_health(engine, out);
+    methods_system_print_profiles_health(engine, out);
+    methods_system_print_storage_health(engine, out);
+    methods_system_print_loop_health(engine, out);
     json_out_end_object(out);
     return RPC_REPLY;
 }

@@ -19,7 +19,7 @@
 
 static const struct param id_params[] = {ID, END};
 
-static enum rpc_outcome not_found(struct rpc_call *call, int64_t id)
+static enum rpc_outcome methods_task_not_found(struct rpc_call *call, int64_t id)
 {
     return rpc_error(call, RPC_NOT_FOUND, "task %lld not found", (long long)id);
 }
@@ -31,7 +31,7 @@ static enum rpc_outcome get_task(struct rpc_call *call)
     int r = engine_get_task(call->engine, id, &task);
 
     if (r == ENGINE_NOT_FOUND)
-        return not_found(call, id);
+        return methods_task_not_found(call, id);
     if (r == 0)
         r = rpc_print_task(call, &task, 0);
     return r < 0 ? rpc_error_storage(call, r) : RPC_REPLY;
@@ -60,8 +60,8 @@ static const struct param list_params[] = {
 };
 
 /* Prints as many tasks as fit. *ret_next is the id of the last one when there are more, else 0. */
-static int print_page(struct rpc_call *call, const struct task_list *tasks, bool has_more,
-                      int64_t *ret_next)
+static int methods_task_print_page(struct rpc_call *call, const struct task_list *tasks,
+                                   bool has_more, int64_t *ret_next)
 {
     size_t i = 0;
     int r = 0;
@@ -98,7 +98,7 @@ static enum rpc_outcome list_tasks(struct rpc_call *call)
     json_out_array(call->out, "tasks");
     r = engine_list_tasks(call->engine, &filter, &tasks, &has_more);
     if (r >= 0)
-        r = print_page(call, &tasks, has_more, &next);
+        r = methods_task_print_page(call, &tasks, has_more, &next);
     if (r < 0)
         return rpc_error_storage(call, r);
     json_out_end_array(call->out);
@@ -111,8 +111,8 @@ static enum rpc_outcome list_tasks(struct rpc_call *call)
 }
 
 /* Replies with the engine's outcome of a change: the task, or an error. */
-static enum rpc_outcome changed(struct rpc_call *call, int r, int64_t id, const struct task *task,
-                                const char *wish)
+static enum rpc_outcome methods_task_changed(struct rpc_call *call, int r, int64_t id,
+                                             const struct task *task, const char *wish)
 {
     if (r < 0)
         return rpc_error_storage(call, r);
@@ -121,7 +121,7 @@ static enum rpc_outcome changed(struct rpc_call *call, int r, int64_t id, const 
         r = rpc_print_task(call, task, 0);
         return r < 0 ? rpc_error_storage(call, r) : RPC_REPLY;
     case ENGINE_NOT_FOUND:
-        return not_found(call, id);
+        return methods_task_not_found(call, id);
     case ENGINE_QUEUE_FULL:
         return rpc_error_queue_full(call, rpc_get_profile(call, "profile"));
     case ENGINE_REMOVED:
@@ -182,7 +182,7 @@ static enum rpc_outcome update_task(struct rpc_call *call)
                              update.profile->config.name);
     }
     r = engine_update(call->engine, id, &update, &task);
-    return changed(call, r, id, &task, "changed");
+    return methods_task_changed(call, r, id, &task, "changed");
 }
 
 static enum rpc_outcome cancel_task(struct rpc_call *call)
@@ -190,7 +190,8 @@ static enum rpc_outcome cancel_task(struct rpc_call *call)
     int64_t id = rpc_get_int(call, "id", 0);
     CLEANUP(task_deinit) struct task task = {0};
 
-    return changed(call, engine_cancel(call->engine, id, &task), id, &task, "cancelled");
+    return methods_task_changed(call, engine_cancel(call->engine, id, &task), id, &task,
+                                "cancelled");
 }
 
 static enum rpc_outcome retry_task(struct rpc_call *call)
@@ -198,7 +199,7 @@ static enum rpc_outcome retry_task(struct rpc_call *call)
     int64_t id = rpc_get_int(call, "id", 0);
     CLEANUP(task_deinit) struct task task = {0};
 
-    return changed(call, engine_retry(call->engine, id, &task), id, &task, "retried");
+    return methods_task_changed(call, engine_retry(call->engine, id, &task), id, &task, "retried");
 }
 
 static const struct param log_params[] = {
@@ -225,7 +226,7 @@ static enum rpc_outcome get_task_log(struct rpc_call *call)
     if (r < 0)
         return rpc_error_storage(call, r);
     if (r == ENGINE_NOT_FOUND)
-        return not_found(call, id);
+        return methods_task_not_found(call, id);
     attempt = rpc_get_int(call, "attempt", task.attempt);
     if (attempt > task.attempt)
         return rpc_error(call, RPC_NOT_FOUND, "task %lld has no attempt %lld", (long long)id,

@@ -48,7 +48,8 @@ static const struct param claim_params[] = {
     END,
 };
 
-static enum rpc_outcome get_profiles(struct rpc_call *call, struct profile **ret_profiles)
+static enum rpc_outcome methods_worker_get_profiles(struct rpc_call *call,
+                                                    struct profile **ret_profiles)
 {
     struct json_object *names = json_get(call->params, "profiles");
 
@@ -64,12 +65,12 @@ static enum rpc_outcome get_profiles(struct rpc_call *call, struct profile **ret
     return RPC_REPLY;
 }
 
-static int64_t get_ms(struct rpc_call *call, const char *param)
+static int64_t methods_worker_get_ms(struct rpc_call *call, const char *param)
 {
     return (int64_t)(1000 * json_object_get_double(json_get(call->params, param)));
 }
 
-static bool names_profile(const struct rpc_call *call, const char *name)
+static bool methods_worker_names_profile(const struct rpc_call *call, const char *name)
 {
     struct json_object *names = json_get(call->params, "profiles");
 
@@ -80,7 +81,8 @@ static bool names_profile(const struct rpc_call *call, const char *name)
 }
 
 /* Whether a claim that came before waits for a task that this one could take. */
-static bool must_queue(const struct rpc_call *call, struct profile *const *profiles, size_t count)
+static bool methods_worker_must_queue(const struct rpc_call *call, struct profile *const *profiles,
+                                      size_t count)
 {
     const struct list *waiting = &call->connection->server->waiting;
 
@@ -90,14 +92,15 @@ static bool must_queue(const struct rpc_call *call, struct profile *const *profi
         list_for_each (link, waiting) {
             const struct rpc_call *other = list_entry(link, struct rpc_call, link);
 
-            if (other->method == call->method && names_profile(other, profiles[i]->config.name))
+            if (other->method == call->method &&
+                methods_worker_names_profile(other, profiles[i]->config.name))
                 return true;
         }
     }
     return false;
 }
 
-static enum rpc_outcome delay(struct rpc_call *call, int64_t wait)
+static enum rpc_outcome methods_worker_delay(struct rpc_call *call, int64_t wait)
 {
     if (wait > 0 && call->connection->waiting >= WAITING_MAX)
         return rpc_error(call, RPC_CONFLICT, "a connection may have at most %d waiting claims",
@@ -118,24 +121,24 @@ static enum rpc_outcome claim_task(struct rpc_call *call)
 
     if (!count)
         return rpc_error_field(call, "profiles", "must name at least one profile");
-    if (get_profiles(call, profiles) == RPC_ERROR)
+    if (methods_worker_get_profiles(call, profiles) == RPC_ERROR)
         return RPC_ERROR;
     if (!call->id)
         return rpc_error(call, RPC_INVALID_REQUEST,
                          "a claim needs an id, otherwise it has no reply");
     if (!call->is_delayed) {
-        wait = call->batch ? 0 : get_ms(call, "wait");
+        wait = call->batch ? 0 : methods_worker_get_ms(call, "wait");
         call->deadline = engine_now(engine)->mono + wait;
-        if (must_queue(call, profiles, count)) /* first come, first served */
-            return delay(call, wait);
+        if (methods_worker_must_queue(call, profiles, count)) /* first come, first served */
+            return methods_worker_delay(call, wait);
     }
     r = engine_claim(engine, profiles, count, json_get_string(call->params, "worker"),
-                     get_ms(call, "lease"), &task, &token);
+                     methods_worker_get_ms(call, "lease"), &task, &token);
     if (r < 0)
         return rpc_error_storage(call, r);
     if (r == ENGINE_NOT_FOUND) {
         if (engine_now(engine)->mono < call->deadline)
-            return delay(call, wait);
+            return methods_worker_delay(call, wait);
         json_out_object(call->out, NULL);
         json_out_null(call->out, "task");
         json_out_end_object(call->out);
@@ -152,7 +155,7 @@ static enum rpc_outcome claim_task(struct rpc_call *call)
 }
 
 /* Replies with the outcome of a call with a lease. */
-static enum rpc_outcome refused(struct rpc_call *call, int r, int64_t id)
+static enum rpc_outcome methods_worker_refused(struct rpc_call *call, int r, int64_t id)
 {
     if (r < 0)
         return rpc_error_storage(call, r);
@@ -172,7 +175,7 @@ static enum rpc_outcome extend_lease(struct rpc_call *call)
     int r = engine_extend(call->engine, id, json_get_string(call->params, "lease"), &until);
 
     if (r)
-        return refused(call, r, id);
+        return methods_worker_refused(call, r, id);
     json_out_object(call->out, NULL);
     json_out_bool(call->out, "success", true);
     json_out_time(call->out, "expiresAt", until);
@@ -180,8 +183,8 @@ static enum rpc_outcome extend_lease(struct rpc_call *call)
     return RPC_REPLY;
 }
 
-static enum rpc_outcome finish(struct rpc_call *call, enum error_class class, const char *message,
-                               const char *result)
+static enum rpc_outcome methods_worker_finish(struct rpc_call *call, enum error_class class,
+                                              const char *message, const char *result)
 {
     int64_t id = rpc_get_int(call, "id", 0);
     CLEANUP(task_deinit) struct task task = {0};
@@ -189,7 +192,7 @@ static enum rpc_outcome finish(struct rpc_call *call, enum error_class class, co
                           result, &task);
 
     if (r)
-        return refused(call, r, id);
+        return methods_worker_refused(call, r, id);
     r = rpc_print_task(call, &task, 0);
     return r < 0 ? rpc_error_storage(call, r) : RPC_REPLY;
 }
@@ -208,7 +211,7 @@ static enum rpc_outcome complete_task(struct rpc_call *call)
 {
     struct json_object *result = json_get(call->params, "result");
 
-    return finish(call, ERROR_NONE, NULL, result ? json_compact(result) : NULL);
+    return methods_worker_finish(call, ERROR_NONE, NULL, result ? json_compact(result) : NULL);
 }
 
 static const struct param error_params[] = {
@@ -237,7 +240,7 @@ static const struct param fail_params[] = {
 };
 
 /* A failure is never rejected because of its message. */
-static char *message_of(struct json_object *error)
+static char *methods_worker_message_of(struct json_object *error)
 {
     static const char mark[] = " … (cut)";
     struct json_object *message = json_get(error, "message");
@@ -263,13 +266,13 @@ static enum rpc_outcome fail_task(struct rpc_call *call)
 {
     struct json_object *error = json_get(call->params, "error");
     const char *name = json_get_string(error, "class");
-    CLEANUP(freep) char *message = message_of(error);
+    CLEANUP(freep) char *message = methods_worker_message_of(error);
     enum error_class class = ERROR_EXIT;
 
     for (int i = ERROR_NONE + 1; name && i < ERROR_CLASS_COUNT; i++)
         if (strcmp(name, error_class_info((enum error_class)i)->name) == 0)
             class = (enum error_class)i;
-    return finish(call, class, message, NULL);
+    return methods_worker_finish(call, class, message, NULL);
 }
 
 const struct rpc_method rpc_worker_methods[] = {

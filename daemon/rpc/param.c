@@ -10,10 +10,10 @@
 #include "common/json_out.h"
 #include "core/word.h"
 
-static bool fail(struct param_error *error, const char *field, const char *format, ...)
+static bool param_fail(struct param_error *error, const char *field, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
-static bool fail(struct param_error *error, const char *field, const char *format, ...)
+static bool param_fail(struct param_error *error, const char *field, const char *format, ...)
 {
     va_list args;
 
@@ -24,7 +24,7 @@ static bool fail(struct param_error *error, const char *field, const char *forma
     return false;
 }
 
-static size_t max_bytes(const struct param *param, const struct settings *settings)
+static size_t param_max_bytes(const struct param *param, const struct settings *settings)
 {
     int64_t limit = 0;
 
@@ -33,44 +33,46 @@ static size_t max_bytes(const struct param *param, const struct settings *settin
     return param->limit ? (size_t)limit : param->max_bytes;
 }
 
-static bool check_string(const struct param *param, struct json_object *value,
-                         const struct settings *settings, const char *field,
-                         struct param_error *error)
+static bool param_check_string(const struct param *param, struct json_object *value,
+                               const struct settings *settings, const char *field,
+                               struct param_error *error)
 {
     const char *text = json_object_get_string(value);
-    size_t len = (size_t)json_object_get_string_len(value), max = max_bytes(param, settings);
+    size_t len = (size_t)json_object_get_string_len(value), max = param_max_bytes(param, settings);
 
     if (!json_object_is_type(value, json_type_string))
-        return fail(error, field, "must be a string");
+        return param_fail(error, field, "must be a string");
     if (!param->may_be_empty && !len)
-        return fail(error, field, "must not be empty");
+        return param_fail(error, field, "must not be empty");
     if (max && len > max)
-        return fail(error, field, "must be at most %zu byte%s", max, PLURAL(max));
+        return param_fail(error, field, "must be at most %zu byte%s", max, PLURAL(max));
     if (!param->is_any_text && strlen(text) != len)
-        return fail(error, field, "must not contain U+0000");
+        return param_fail(error, field, "must not contain U+0000");
     return true;
 }
 
-static bool check_word(struct json_object *value, const char *field, struct param_error *error)
+static bool param_check_word(struct json_object *value, const char *field,
+                             struct param_error *error)
 {
     if (!json_object_is_type(value, json_type_string) ||
         strlen(json_object_get_string(value)) != (size_t)json_object_get_string_len(value) ||
         !word_is_valid(json_object_get_string(value)))
-        return fail(error, field, "must be a word of the form " WORD_PATTERN);
+        return param_fail(error, field, "must be a word of the form " WORD_PATTERN);
     return true;
 }
 
 #define WORDS_MAX 64
 #define TEXTS_MAX 64
 
-static bool check_words(struct json_object *value, const char *field, struct param_error *error)
+static bool param_check_words(struct json_object *value, const char *field,
+                              struct param_error *error)
 {
     if (!json_object_is_type(value, json_type_array))
-        return fail(error, field, "must be an array of words");
+        return param_fail(error, field, "must be an array of words");
     if (json_object_array_length(value) > WORDS_MAX)
-        return fail(error, field, "must have at most %d words", WORDS_MAX);
+        return param_fail(error, field, "must have at most %d words", WORDS_MAX);
     for (size_t i = 0; i < json_object_array_length(value); i++) {
-        if (check_word(json_object_array_get_idx(value, i), field, error))
+        if (param_check_word(json_object_array_get_idx(value, i), field, error))
             continue;
         snprintf(error->field, sizeof(error->field), "%s[%zu]", field, i);
         return false;
@@ -78,68 +80,68 @@ static bool check_words(struct json_object *value, const char *field, struct par
     return true;
 }
 
-static bool check_ids(struct json_object *value, const char *field, struct param_error *error)
+static bool param_check_ids(struct json_object *value, const char *field, struct param_error *error)
 {
     if (!json_object_is_type(value, json_type_array))
-        return fail(error, field, "must be an array of ids");
+        return param_fail(error, field, "must be an array of ids");
     if (json_object_array_length(value) > RPC_IDS_MAX)
-        return fail(error, field, "must have at most %d ids", RPC_IDS_MAX);
+        return param_fail(error, field, "must have at most %d ids", RPC_IDS_MAX);
     for (size_t i = 0; i < json_object_array_length(value); i++) {
         struct json_object *id = json_object_array_get_idx(value, i);
 
         if (json_object_is_type(id, json_type_int) && json_object_get_int64(id) >= 1 &&
             json_object_get_int64(id) <= RPC_ID_MAX)
             continue;
-        fail(error, field, "must be an id: an integer of at least 1");
+        param_fail(error, field, "must be an id: an integer of at least 1");
         snprintf(error->field, sizeof(error->field), "%s[%zu]", field, i);
         return false;
     }
     return true;
 }
 
-static bool check_texts(const struct param *param, struct json_object *value,
-                        const struct settings *settings, const char *field,
-                        struct param_error *error)
+static bool param_check_texts(const struct param *param, struct json_object *value,
+                              const struct settings *settings, const char *field,
+                              struct param_error *error)
 {
     if (!json_object_is_type(value, json_type_object))
-        return fail(error, field, "must be an object of strings");
+        return param_fail(error, field, "must be an object of strings");
     if (json_object_object_length(value) > TEXTS_MAX)
-        return fail(error, field, "must have at most %d members", TEXTS_MAX);
+        return param_fail(error, field, "must have at most %d members", TEXTS_MAX);
     json_object_object_foreach(value, name, text)
     {
         char inner[128];
 
         snprintf(inner, sizeof(inner), "%s.%s", field, name);
-        if (!check_string(param, text, settings, inner, error))
+        if (!param_check_string(param, text, settings, inner, error))
             return false;
     }
     return true;
 }
 
-static bool check_number(const struct param *param, struct json_object *value, const char *field,
-                         struct param_error *error)
+static bool param_check_number(const struct param *param, struct json_object *value,
+                               const char *field, struct param_error *error)
 {
     bool is_integer = json_object_is_type(value, json_type_int);
     double number = json_object_get_double(value);
     const char *kind = param->type == PARAM_INTEGER ? "an integer" : "a number";
 
     if (!is_integer && !json_object_is_type(value, json_type_double))
-        return fail(error, field, "must be %s", kind);
+        return param_fail(error, field, "must be %s", kind);
     if (param->type == PARAM_INTEGER && !is_integer)
-        return fail(error, field, "must be an integer");
+        return param_fail(error, field, "must be an integer");
     if ((param->min != 0 || param->max != 0) && !(number >= param->min && number <= param->max)) {
         CLEANUP(buf_deinit) struct buf bounds = {0};
 
         buf_add_number(&bounds, param->min);
         buf_add_text(&bounds, " to ");
         buf_add_number(&bounds, param->max);
-        return fail(error, field, "must be %s from %s", kind, buf_text(&bounds));
+        return param_fail(error, field, "must be %s from %s", kind, buf_text(&bounds));
     }
     return true;
 }
 
-static bool check_enum(const struct param *param, struct json_object *value, const char *field,
-                       struct param_error *error)
+static bool param_check_enum(const struct param *param, struct json_object *value,
+                             const char *field, struct param_error *error)
 {
     char all[120] = "";
 
@@ -151,11 +153,11 @@ static bool check_enum(const struct param *param, struct json_object *value, con
             return true;
         snprintf(all + len, sizeof(all) - len, "%s\"%s\"", i ? ", " : "", param->values[i]);
     }
-    return fail(error, field, "must be one of %s", all);
+    return param_fail(error, field, "must be one of %s", all);
 }
 
 /* Names the object that the field is in. */
-static bool fail_within(const char *object, struct param_error *error)
+static bool param_fail_within(const char *object, struct param_error *error)
 {
     char field[sizeof(error->field)];
 
@@ -164,56 +166,58 @@ static bool fail_within(const char *object, struct param_error *error)
     return false;
 }
 
-static bool check_members(const struct param *params, struct json_object *object,
-                          const struct settings *settings, struct param_error *error);
+static bool param_check_members(const struct param *params, struct json_object *object,
+                                const struct settings *settings, struct param_error *error);
 
-static bool check_value(const struct param *param, struct json_object *value,
-                        const struct settings *settings, const char *field,
-                        struct param_error *error)
+static bool param_check_value(const struct param *param, struct json_object *value,
+                              const struct settings *settings, const char *field,
+                              struct param_error *error)
 {
     int64_t at;
 
     switch (param->type) {
     case PARAM_STRING:
-        return check_string(param, value, settings, field, error);
+        return param_check_string(param, value, settings, field, error);
     case PARAM_WORD:
-        return check_word(value, field, error);
+        return param_check_word(value, field, error);
     case PARAM_WORDS:
-        return check_words(value, field, error);
+        return param_check_words(value, field, error);
     case PARAM_IDS:
-        return check_ids(value, field, error);
+        return param_check_ids(value, field, error);
     case PARAM_TEXTS:
-        return check_texts(param, value, settings, field, error);
+        return param_check_texts(param, value, settings, field, error);
     case PARAM_INTEGER:
     case PARAM_NUMBER:
-        return check_number(param, value, field, error);
+        return param_check_number(param, value, field, error);
     case PARAM_BOOLEAN:
         if (!json_object_is_type(value, json_type_boolean))
-            return fail(error, field, "must be true or false");
+            return param_fail(error, field, "must be true or false");
         return true;
     case PARAM_TIME:
         if (!json_object_is_type(value, json_type_string) ||
             clock_parse_iso(json_object_get_string(value), &at) < 0)
-            return fail(error, field, "must be a time such as 2026-01-31T12:00:00Z");
+            return param_fail(error, field, "must be a time such as 2026-01-31T12:00:00Z");
         return true;
     case PARAM_ENUM:
-        return check_enum(param, value, field, error);
+        return param_check_enum(param, value, field, error);
     case PARAM_ANY:
-        if (param->limit && strlen(json_compact(value)) > max_bytes(param, settings))
-            return fail(error, field, "must be at most %zu byte%s of JSON",
-                        max_bytes(param, settings), PLURAL(max_bytes(param, settings)));
+        if (param->limit && strlen(json_compact(value)) > param_max_bytes(param, settings))
+            return param_fail(error, field, "must be at most %zu byte%s of JSON",
+                              param_max_bytes(param, settings),
+                              PLURAL(param_max_bytes(param, settings)));
         return true;
     case PARAM_OBJECT:
         if (!json_object_is_type(value, json_type_object))
-            return fail(error, field, "must be an object");
-        return check_members(param->fields, value, settings, error) || fail_within(field, error);
+            return param_fail(error, field, "must be an object");
+        return param_check_members(param->fields, value, settings, error) ||
+               param_fail_within(field, error);
     case PARAM_END:
         break;
     }
     return false;
 }
 
-static const struct param *find_param(const struct param *params, const char *name)
+static const struct param *param_find_param(const struct param *params, const char *name)
 {
     for (const struct param *p = params; p->type != PARAM_END; p++)
         if (strcmp(p->name, name) == 0 || (p->alias && strcmp(p->alias, name) == 0))
@@ -221,28 +225,28 @@ static const struct param *find_param(const struct param *params, const char *na
     return NULL;
 }
 
-static bool check_members(const struct param *params, struct json_object *object,
-                          const struct settings *settings, struct param_error *error)
+static bool param_check_members(const struct param *params, struct json_object *object,
+                                const struct settings *settings, struct param_error *error)
 {
     json_object_object_foreach(object, name, unchecked)
     {
         (void)unchecked;
-        if (!find_param(params, name))
-            return fail(error, name, "is not a known parameter");
+        if (!param_find_param(params, name))
+            return param_fail(error, name, "is not a known parameter");
     }
     for (const struct param *p = params; p->type != PARAM_END; p++) {
         struct json_object *value = json_get(object, p->name);
         struct json_object *other = p->alias ? json_get(object, p->alias) : NULL;
 
         if (value && other && !json_object_equal(value, other))
-            return fail(error, p->name, "contradicts \"%s\"", p->alias);
+            return param_fail(error, p->name, "contradicts \"%s\"", p->alias);
         if (!value && other) {
             value = other;
             json_object_object_add(object, p->name, json_object_get(value));
         }
         if (!value && p->is_required)
-            return fail(error, p->name, "is required");
-        if (value && !check_value(p, value, settings, p->name, error))
+            return param_fail(error, p->name, "is required");
+        if (value && !param_check_value(p, value, settings, p->name, error))
             return false;
     }
     return true;
@@ -251,7 +255,7 @@ static bool check_members(const struct param *params, struct json_object *object
 bool param_check(const struct param *params, struct json_object *object,
                  const struct settings *settings, struct param_error *ret_error)
 {
-    return check_members(params, object, settings, ret_error);
+    return param_check_members(params, object, settings, ret_error);
 }
 
 bool param_from_array(const struct param *params, struct json_object *array,
@@ -269,12 +273,12 @@ bool param_from_array(const struct param *params, struct json_object *array,
             json_object_object_add(object, p->name, json_object_get(value));
     }
     if (i < json_object_array_length(array))
-        return fail(ret_error, "params", "has more elements than the method has parameters");
+        return param_fail(ret_error, "params", "has more elements than the method has parameters");
     *ret_object = STEAL(object);
     return true;
 }
 
-static void print_bounds(const struct param *param, struct buf *out)
+static void param_print_bounds(const struct param *param, struct buf *out)
 {
     if (param->min == 0 && param->max == 0)
         return;
@@ -282,8 +286,8 @@ static void print_bounds(const struct param *param, struct buf *out)
     json_out_number(out, "maximum", param->max);
 }
 
-static void print_object_schema(const struct param *params, const struct settings *settings,
-                                struct buf *out)
+static void param_print_object_schema(const struct param *params, const struct settings *settings,
+                                      struct buf *out)
 {
     json_out_text(out, "type", "object");
     json_out_bool(out, "additionalProperties", false);
@@ -300,13 +304,13 @@ static void print_object_schema(const struct param *params, const struct setting
     json_out_end_array(out);
 }
 
-static void print_word_schema(struct buf *out)
+static void param_print_word_schema(struct buf *out)
 {
     json_out_text(out, "type", "string");
     json_out_text(out, "pattern", "^" WORD_PATTERN "$");
 }
 
-static void print_string_schema(bool may_be_empty, size_t max_bytes, struct buf *out)
+static void param_print_string_schema(bool may_be_empty, size_t max_bytes, struct buf *out)
 {
     json_out_text(out, "type", "string");
     if (!may_be_empty)
@@ -315,25 +319,25 @@ static void print_string_schema(bool may_be_empty, size_t max_bytes, struct buf 
         json_out_int(out, "maxLength", (int64_t)max_bytes);
 }
 
-static void print_texts_schema(const struct param *param, struct buf *out)
+static void param_print_texts_schema(const struct param *param, struct buf *out)
 {
     json_out_text(out, "type", "object");
     json_out_int(out, "maxProperties", TEXTS_MAX);
     json_out_object(out, "additionalProperties");
-    print_string_schema(false, param->max_bytes, out);
+    param_print_string_schema(false, param->max_bytes, out);
     json_out_end_object(out);
 }
 
-static void print_words_schema(struct buf *out)
+static void param_print_words_schema(struct buf *out)
 {
     json_out_text(out, "type", "array");
     json_out_int(out, "maxItems", WORDS_MAX);
     json_out_object(out, "items");
-    print_word_schema(out);
+    param_print_word_schema(out);
     json_out_end_object(out);
 }
 
-static void print_ids_schema(struct buf *out)
+static void param_print_ids_schema(struct buf *out)
 {
     json_out_text(out, "type", "array");
     json_out_int(out, "maxItems", RPC_IDS_MAX);
@@ -343,7 +347,7 @@ static void print_ids_schema(struct buf *out)
     json_out_end_object(out);
 }
 
-static void print_time_schema(const struct param *param, struct buf *out)
+static void param_print_time_schema(const struct param *param, struct buf *out)
 {
     if (param->takes_null) {
         json_out_array(out, "type");
@@ -356,7 +360,7 @@ static void print_time_schema(const struct param *param, struct buf *out)
     json_out_text(out, "format", "date-time");
 }
 
-static void print_enum_schema(const struct param *param, struct buf *out)
+static void param_print_enum_schema(const struct param *param, struct buf *out)
 {
     json_out_array(out, "enum");
     for (size_t i = 0; param->values[i]; i++)
@@ -370,39 +374,39 @@ void param_print_schema(const struct param *param, const struct settings *settin
     json_out_text(out, "description", param->doc);
     switch (param->type) {
     case PARAM_STRING:
-        print_string_schema(param->may_be_empty, max_bytes(param, settings), out);
+        param_print_string_schema(param->may_be_empty, param_max_bytes(param, settings), out);
         break;
     case PARAM_WORD:
-        print_word_schema(out);
+        param_print_word_schema(out);
         break;
     case PARAM_WORDS:
-        print_words_schema(out);
+        param_print_words_schema(out);
         break;
     case PARAM_IDS:
-        print_ids_schema(out);
+        param_print_ids_schema(out);
         break;
     case PARAM_TEXTS:
-        print_texts_schema(param, out);
+        param_print_texts_schema(param, out);
         break;
     case PARAM_INTEGER:
         json_out_text(out, "type", "integer");
-        print_bounds(param, out);
+        param_print_bounds(param, out);
         break;
     case PARAM_NUMBER:
         json_out_text(out, "type", "number");
-        print_bounds(param, out);
+        param_print_bounds(param, out);
         break;
     case PARAM_BOOLEAN:
         json_out_text(out, "type", "boolean");
         break;
     case PARAM_TIME:
-        print_time_schema(param, out);
+        param_print_time_schema(param, out);
         break;
     case PARAM_ENUM:
-        print_enum_schema(param, out);
+        param_print_enum_schema(param, out);
         break;
     case PARAM_OBJECT:
-        print_object_schema(param->fields, settings, out);
+        param_print_object_schema(param->fields, settings, out);
         break;
     case PARAM_ANY:
     case PARAM_END:

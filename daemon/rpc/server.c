@@ -18,7 +18,7 @@
 
 /* The owner and root may talk; others only where the socket's group was opened to them, and they
  * have a role. */
-static bool may_talk(const struct rpc_server *server, int fd, struct rpc_peer *ret_peer)
+static bool server_may_talk(const struct rpc_server *server, int fd, struct rpc_peer *ret_peer)
 {
     struct ucred peer;
     socklen_t len = sizeof(peer);
@@ -37,13 +37,13 @@ static bool may_talk(const struct rpc_server *server, int fd, struct rpc_peer *r
     return false;
 }
 
-static void pause_accepting(struct rpc_server *server)
+static void server_pause_accepting(struct rpc_server *server)
 {
     event_del(server->acceptable);
     server->is_accepting = false;
 }
 
-static void on_accept_again(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
+static void server_on_accept_again(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
 {
     struct rpc_server *server = data;
 
@@ -53,7 +53,7 @@ static void on_accept_again(evutil_socket_t fd UNUSED, short what UNUSED, void *
     server->is_accepting = true;
 }
 
-static void on_acceptable(evutil_socket_t listener, short what UNUSED, void *data)
+static void server_on_acceptable(evutil_socket_t listener, short what UNUSED, void *data)
 {
     struct rpc_server *server = data;
 
@@ -62,7 +62,7 @@ static void on_acceptable(evutil_socket_t listener, short what UNUSED, void *dat
         int fd;
 
         if (server->connection_count >= (size_t)engine_settings(server->engine)->connection_limit) {
-            pause_accepting(server); /* until rpc_reap() has made room */
+            server_pause_accepting(server); /* until rpc_reap() has made room */
             return;
         }
         fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -72,11 +72,11 @@ static void on_acceptable(evutil_socket_t listener, short what UNUSED, void *dat
             /* Out of descriptors or memory: a connection waits in the backlog, and looking at it
              * again at once would be spinning. */
             log_warning("cannot accept a connection: %s", strerror(errno));
-            pause_accepting(server);
+            server_pause_accepting(server);
             event_add(server->accept_again, &(struct timeval){.tv_usec = 200000});
             return;
         }
-        if (may_talk(server, fd, &peer))
+        if (server_may_talk(server, fd, &peer))
             connection_new(server, fd, &peer);
         else
             close(fd);
@@ -101,8 +101,8 @@ struct rpc_server *rpc_server_new(struct event_base *base, struct engine *engine
     list_init(&server->falling);
     list_init(&server->subscribers);
     server->acceptable =
-        event_new(base, server->listener.fd, EV_READ | EV_PERSIST, on_acceptable, server);
-    server->accept_again = event_new(base, -1, 0, on_accept_again, server);
+        event_new(base, server->listener.fd, EV_READ | EV_PERSIST, server_on_acceptable, server);
+    server->accept_again = event_new(base, -1, 0, server_on_accept_again, server);
     event_add(server->acceptable, NULL);
     server->is_accepting = true;
     return server;
@@ -113,7 +113,7 @@ void rpc_stop_accepting(struct rpc_server *server)
     if (server->has_stopped)
         return;
     server->has_stopped = true;
-    pause_accepting(server);
+    server_pause_accepting(server);
     event_del(server->accept_again);
     listener_close(&server->listener);
 }
@@ -134,7 +134,7 @@ void rpc_server_free(struct rpc_server *server)
 }
 
 /* Those that used up their share of the last pass. */
-static void begin_pass(struct rpc_server *server)
+static void server_begin_pass(struct rpc_server *server)
 {
     server->pass = engine_pass(server->engine);
     server->pass_us = 0;
@@ -154,7 +154,7 @@ size_t rpc_process(struct rpc_server *server)
     size_t handled = 0;
 
     if (server->pass != engine_pass(server->engine))
-        begin_pass(server);
+        server_begin_pass(server);
     while (server->pass_us <= PASS_US && (top = heap_top(&server->ready))) {
         int64_t now;
 
@@ -174,7 +174,7 @@ bool rpc_has_backlog(const struct rpc_server *server)
 }
 
 /* Closes connections of delayed calls whose clients have gone, so that they get nothing. */
-static void close_gone(struct rpc_server *server)
+static void server_close_gone(struct rpc_server *server)
 {
     list_for_each_safe (link, &server->connections) {
         struct connection *connection = list_entry(link, struct connection, link);
@@ -191,7 +191,7 @@ void rpc_serve(struct rpc_server *server)
 
     if (list_is_empty(&server->waiting))
         return;
-    close_gone(server);
+    server_close_gone(server);
     list_splice(&round, &server->waiting);
     while (!list_is_empty(&round)) {
         struct rpc_call *call = list_entry(round.next, struct rpc_call, link);
@@ -260,5 +260,5 @@ void rpc_reap(struct rpc_server *server)
     /* Unless it waits for descriptors: below the limit, newcomers are welcome again. */
     if (!evtimer_pending(server->accept_again, NULL) &&
         server->connection_count < (size_t)engine_settings(server->engine)->connection_limit)
-        on_accept_again(-1, 0, server);
+        server_on_accept_again(-1, 0, server);
 }

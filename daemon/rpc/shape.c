@@ -14,27 +14,27 @@ const struct shape shape_time = {SHAPE_TIME};
 const struct shape shape_object = {SHAPE_OBJECT};
 const struct shape shape_strings = {SHAPE_ARRAY, .of = &shape_string};
 
-static void print_schema(const struct shape *shape, bool is_nullable, struct buf *out);
+static void shape_print_schema(const struct shape *shape, bool is_nullable, struct buf *out);
 
-static void print_reference(const struct shape *shape, struct buf *out)
+static void shape_print_reference(const struct shape *shape, struct buf *out)
 {
     json_out_printf(out, "$ref", "#/components/schemas/%s", shape->name);
 }
 
 /* What stands for the shape where it is used, without the braces. */
-static void print_use(const struct shape *shape, bool is_nullable, struct buf *out)
+static void shape_print_use(const struct shape *shape, bool is_nullable, struct buf *out)
 {
     if (!shape->name) {
-        print_schema(shape, is_nullable, out);
+        shape_print_schema(shape, is_nullable, out);
         return;
     }
     if (!is_nullable) {
-        print_reference(shape, out);
+        shape_print_reference(shape, out);
         return;
     }
     json_out_array(out, "anyOf");
     json_out_object(out, NULL);
-    print_reference(shape, out);
+    shape_print_reference(shape, out);
     json_out_end_object(out);
     json_out_object(out, NULL);
     json_out_text(out, "type", "null");
@@ -42,15 +42,15 @@ static void print_use(const struct shape *shape, bool is_nullable, struct buf *o
     json_out_end_array(out);
 }
 
-static void print_use_as(const char *name, const struct shape *shape, bool is_nullable,
-                         struct buf *out)
+static void shape_print_use_as(const char *name, const struct shape *shape, bool is_nullable,
+                               struct buf *out)
 {
     json_out_object(out, name);
-    print_use(shape, is_nullable, out);
+    shape_print_use(shape, is_nullable, out);
     json_out_end_object(out);
 }
 
-static void print_type(const char *type, bool is_nullable, struct buf *out)
+static void shape_print_type(const char *type, bool is_nullable, struct buf *out)
 {
     if (!is_nullable) {
         json_out_text(out, "type", type);
@@ -62,9 +62,9 @@ static void print_type(const char *type, bool is_nullable, struct buf *out)
     json_out_end_array(out);
 }
 
-static void print_enum(const struct shape *shape, bool is_nullable, struct buf *out)
+static void shape_print_enum(const struct shape *shape, bool is_nullable, struct buf *out)
 {
-    print_type("string", is_nullable, out);
+    shape_print_type("string", is_nullable, out);
     json_out_array(out, "enum");
     for (size_t i = 0; shape->values[i]; i++)
         json_out_text(out, NULL, shape->values[i]);
@@ -73,19 +73,19 @@ static void print_enum(const struct shape *shape, bool is_nullable, struct buf *
     json_out_end_array(out);
 }
 
-static void print_map(const struct shape *shape, struct buf *out)
+static void shape_print_map(const struct shape *shape, struct buf *out)
 {
     if (!shape->values) {
-        print_use_as("additionalProperties", shape->of, shape->has_nulls, out);
+        shape_print_use_as("additionalProperties", shape->of, shape->has_nulls, out);
         return;
     }
     json_out_object(out, "properties");
     for (size_t i = 0; shape->values[i]; i++)
-        print_use_as(shape->values[i], shape->of, shape->has_nulls, out);
+        shape_print_use_as(shape->values[i], shape->of, shape->has_nulls, out);
     json_out_end_object(out);
 }
 
-static void print_member(const struct shape_member *member, struct buf *out)
+static void shape_print_member(const struct shape_member *member, struct buf *out)
 {
     CLEANUP(buf_deinit) struct buf doc = {0};
 
@@ -96,15 +96,15 @@ static void print_member(const struct shape_member *member, struct buf *out)
         buf_printf(&doc, "; absent %s", member->absent);
     json_out_object(out, member->name);
     json_out_string(out, "description", doc.data, doc.len);
-    print_use(member->shape, member->null, out);
+    shape_print_use(member->shape, member->null, out);
     json_out_end_object(out);
 }
 
-static void print_members(const struct shape_member *members, struct buf *out)
+static void shape_print_members(const struct shape_member *members, struct buf *out)
 {
     json_out_object(out, "properties");
     for (const struct shape_member *m = members; m->name; m++)
-        print_member(m, out);
+        shape_print_member(m, out);
     json_out_end_object(out);
     json_out_array(out, "required");
     for (const struct shape_member *m = members; m->name; m++)
@@ -113,79 +113,79 @@ static void print_members(const struct shape_member *members, struct buf *out)
     json_out_end_array(out);
 }
 
-static void print_open(const struct shape *shape, bool is_nullable, struct buf *out)
+static void shape_print_open(const struct shape *shape, bool is_nullable, struct buf *out)
 {
     json_out_array(out, "anyOf");
-    print_use_as(NULL, shape->of, false, out);
+    shape_print_use_as(NULL, shape->of, false, out);
     json_out_object(out, NULL);
-    print_type("string", is_nullable, out);
+    shape_print_type("string", is_nullable, out);
     json_out_end_object(out);
     json_out_end_array(out);
 }
 
-static void print_choices(const struct shape *shape, struct buf *out)
+static void shape_print_choices(const struct shape *shape, struct buf *out)
 {
     json_out_array(out, "oneOf");
     for (size_t i = 0; shape->choices[i]; i++)
-        print_use_as(NULL, shape->choices[i], false, out);
+        shape_print_use_as(NULL, shape->choices[i], false, out);
     json_out_end_array(out);
 }
 
 /* The schema itself, without the braces. */
-static void print_schema(const struct shape *shape, bool is_nullable, struct buf *out)
+static void shape_print_schema(const struct shape *shape, bool is_nullable, struct buf *out)
 {
     switch (shape->kind) {
     case SHAPE_ANY:
         break;
     case SHAPE_BOOLEAN:
-        print_type("boolean", is_nullable, out);
+        shape_print_type("boolean", is_nullable, out);
         break;
     case SHAPE_TRUE:
         json_out_bool(out, "const", true);
         break;
     case SHAPE_INTEGER:
-        print_type("integer", is_nullable, out);
+        shape_print_type("integer", is_nullable, out);
         break;
     case SHAPE_NUMBER:
-        print_type("number", is_nullable, out);
+        shape_print_type("number", is_nullable, out);
         break;
     case SHAPE_STRING:
-        print_type("string", is_nullable, out);
+        shape_print_type("string", is_nullable, out);
         break;
     case SHAPE_TIME:
-        print_type("string", is_nullable, out);
+        shape_print_type("string", is_nullable, out);
         json_out_text(out, "format", "date-time");
         break;
     case SHAPE_ENUM:
-        print_enum(shape, is_nullable, out);
+        shape_print_enum(shape, is_nullable, out);
         break;
     case SHAPE_OPEN:
-        print_open(shape, is_nullable, out);
+        shape_print_open(shape, is_nullable, out);
         break;
     case SHAPE_ARRAY:
-        print_type("array", is_nullable, out);
-        print_use_as("items", shape->of, shape->has_nulls, out);
+        shape_print_type("array", is_nullable, out);
+        shape_print_use_as("items", shape->of, shape->has_nulls, out);
         break;
     case SHAPE_MAP:
-        print_type("object", is_nullable, out);
-        print_map(shape, out);
+        shape_print_type("object", is_nullable, out);
+        shape_print_map(shape, out);
         break;
     case SHAPE_OBJECT:
-        print_type("object", is_nullable, out);
+        shape_print_type("object", is_nullable, out);
         if (shape->members)
-            print_members(shape->members, out);
+            shape_print_members(shape->members, out);
         else
             json_out_bool(out, "additionalProperties", true);
         break;
     case SHAPE_ONE_OF:
-        print_choices(shape, out);
+        shape_print_choices(shape, out);
         break;
     }
 }
 
 void shape_print(const struct shape *shape, struct buf *out)
 {
-    print_use_as(NULL, shape, false, out);
+    shape_print_use_as(NULL, shape, false, out);
 }
 
 void shape_list_deinit(struct shape_list *list)
@@ -219,7 +219,7 @@ void shape_list_print(const struct shape_list *list, struct buf *out)
 
         json_out_object(out, shape->name);
         json_out_text(out, "description", shape->doc);
-        print_schema(shape, false, out);
+        shape_print_schema(shape, false, out);
         json_out_end_object(out);
     }
     json_out_end_object(out);

@@ -44,7 +44,7 @@ bool subscription_is_active(const struct connection *connection)
 }
 
 /* The value of `params` comes next. */
-static void start_event(struct buf *out)
+static void subscription_start_event(struct buf *out)
 {
     json_out_object(out, NULL);
     json_out_text(out, "jsonrpc", "2.0");
@@ -52,31 +52,31 @@ static void start_event(struct buf *out)
     json_out_key(out, "params");
 }
 
-static void end_event(struct buf *out)
+static void subscription_end_event(struct buf *out)
 {
     json_out_end_object(out);
     buf_add_char(out, '\n');
 }
 
-static void add_gap(struct subscription *subscription, const struct event_log *events,
-                    struct buf *out)
+static void subscription_add_gap(struct subscription *subscription, const struct event_log *events,
+                                 struct buf *out)
 {
-    start_event(out);
+    subscription_start_event(out);
     json_out_object(out, NULL);
     json_out_int(out, "seq", events->first - 1);
     json_out_text(out, "type", "gap");
     json_out_int(out, "from", subscription->next);
     json_out_int(out, "to", events->first - 1);
     json_out_end_object(out);
-    end_event(out);
+    subscription_end_event(out);
     subscription->next = events->first;
     subscription->has_gap = false;
 }
 
-static void add_dropped(const struct subscription *subscription, const struct event_log *events,
-                        struct buf *out)
+static void subscription_add_dropped(const struct subscription *subscription,
+                                     const struct event_log *events, struct buf *out)
 {
-    start_event(out);
+    subscription_start_event(out);
     json_out_object(out, NULL);
     json_out_int(out, "seq", subscription->next - 1);
     json_out_text(out, "type", "dropped");
@@ -84,10 +84,11 @@ static void add_dropped(const struct subscription *subscription, const struct ev
                     "read too slowly: events up to %lld are no longer available; subscribe again",
                     (long long)events->first - 1);
     json_out_end_object(out);
-    end_event(out);
+    subscription_end_event(out);
 }
 
-static bool is_wanted(const struct subscription *subscription, const struct event *event)
+static bool subscription_is_wanted(const struct subscription *subscription,
+                                   const struct event *event)
 {
     if (!subscription->profiles)
         return true;
@@ -108,20 +109,20 @@ void subscription_pump(struct connection *connection)
         connection->is_closing)
         return;
     if (subscription->has_gap)
-        add_gap(subscription, events, out);
+        subscription_add_gap(subscription, events, out);
     if (subscription->next < events->first) {
-        add_dropped(subscription, events, out);
+        subscription_add_dropped(subscription, events, out);
         connection->is_closing = true;
         subscription_end(connection);
     } else {
         while (subscription->next < events->next && stream_pending(&connection->stream) < ROOM) {
             const struct event *event = event_get(events, subscription->next++);
 
-            if (!is_wanted(subscription, event))
+            if (!subscription_is_wanted(subscription, event))
                 continue;
-            start_event(out);
+            subscription_start_event(out);
             engine_print_event(engine, event, out);
-            end_event(out);
+            subscription_end_event(out);
         }
     }
 }

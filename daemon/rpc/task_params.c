@@ -72,7 +72,7 @@
 const struct param task_params[] = {{TITLE, .is_required = true}, REST};
 const struct param task_query_params[] = {{TITLE, .may_be_empty = true}, REST};
 
-static void print_words(struct json_object *json, const char *member, struct buf *body)
+static void task_params_print_words(struct json_object *json, const char *member, struct buf *body)
 {
     struct json_object *words = json_get(json, member);
 
@@ -80,7 +80,7 @@ static void print_words(struct json_object *json, const char *member, struct buf
 }
 
 /* The members that never change, in the order of the documentation. */
-static char *print_body(struct json_object *json)
+static char *task_params_print_body(struct json_object *json)
 {
     struct json_object *title = json_get(json, "title");
     struct json_object *description = json_get(json, "description");
@@ -93,9 +93,9 @@ static char *print_body(struct json_object *json)
                     (size_t)json_object_get_string_len(title));
     json_out_string(&body, "description", json_object_get_string(description),
                     description ? (size_t)json_object_get_string_len(description) : 0);
-    print_words(json, "capabilities", &body);
-    print_words(json, "prefers", &body);
-    print_words(json, "avoid", &body);
+    task_params_print_words(json, "capabilities", &body);
+    task_params_print_words(json, "prefers", &body);
+    task_params_print_words(json, "avoid", &body);
     json_out_raw(&body, "input", input ? json_compact(input) : NULL);
     json_out_text(&body, "model", json_get_string(json, "model"));
     json_out_text(&body, "mode", json_get_string(json, "mode"));
@@ -104,7 +104,7 @@ static char *print_body(struct json_object *json)
     return buf_take(&body);
 }
 
-static void task_from_json(struct json_object *json, struct task *ret_task)
+static void task_params_task_from_json(struct json_object *json, struct task *ret_task)
 {
     struct task task = {.priority = PRIORITY_MEDIUM};
     const char *priority = json_get_string(json, "priority"), *key = json_get_string(json, "key");
@@ -122,13 +122,13 @@ static void task_from_json(struct json_object *json, struct task *ret_task)
     if (timeout)
         task.timeout_ms = (int64_t)ceil(json_object_get_double(timeout) * 1000 - 1e-4);
     task.max_attempts = json_object_get_int64(json_get(json, "maxAttempts"));
-    task.body = print_body(json);
+    task.body = task_params_print_body(json);
     *ret_task = task;
 }
 
 /* Appends the words of the member that are not in `known`, each once. */
-static char **add_words(char **words, struct json_object *json, const char *member,
-                        char *const *known)
+static char **task_params_add_words(char **words, struct json_object *json, const char *member,
+                                    char *const *known)
 {
     struct json_object *array = json_get(json, member);
     size_t count = array ? json_object_array_length(array) : 0, n = strv_length(words);
@@ -165,13 +165,13 @@ void admission_from_json(struct json_object *json, struct task *ret_task,
         capabilities = xcalloc(2, sizeof(*capabilities));
         capabilities[0] = (char *)type;
     }
-    capabilities = add_words(capabilities, json, "capabilities", NULL);
+    capabilities = task_params_add_words(capabilities, json, "capabilities", NULL);
     admission.request.capabilities = capabilities;
-    admission.request.prefers = add_words(NULL, json, "prefers", capabilities);
-    admission.request.avoid = add_words(NULL, json, "avoid", NULL);
+    admission.request.prefers = task_params_add_words(NULL, json, "prefers", capabilities);
+    admission.request.avoid = task_params_add_words(NULL, json, "avoid", NULL);
     for (size_t i = 0; i < count; i++)
         admission.depends_on[i] = json_object_get_int64(json_object_array_get_idx(ids, i));
-    task_from_json(json, ret_task);
+    task_params_task_from_json(json, ret_task);
     *ret_admission = admission;
 }
 

@@ -5,7 +5,7 @@
 #include "common/clock.h"
 #include "rpc/connection.h"
 
-static void refuse_line(struct connection *connection)
+static void turn_refuse_line(struct connection *connection)
 {
     char message[96];
 
@@ -17,7 +17,7 @@ static void refuse_line(struct connection *connection)
 }
 
 /* Handles the next request, of a batch or of a line. False: there is none yet. */
-static bool handle_next(struct connection *connection)
+static bool turn_handle_next(struct connection *connection)
 {
     size_t limit = (size_t)engine_settings(connection->server->engine)->line_limit;
     struct stream *stream = &connection->stream;
@@ -30,11 +30,11 @@ static bool handle_next(struct connection *connection)
     }
     if (!stream_find_line(stream, &line, &len)) {
         if (stream_unhandled(stream) > limit)
-            refuse_line(connection);
+            turn_refuse_line(connection);
         return false;
     }
     if (len > limit) {
-        refuse_line(connection);
+        turn_refuse_line(connection);
         return true;
     }
     /* json_reader_parse() takes a CR before the LF for white space; an empty line is none. */
@@ -45,7 +45,7 @@ static bool handle_next(struct connection *connection)
 }
 
 /* Closes it once everything has been answered, when the client says no more. */
-static void close_at_end(struct connection *connection)
+static void turn_close_at_end(struct connection *connection)
 {
     const struct stream *stream = &connection->stream;
 
@@ -58,7 +58,7 @@ static void close_at_end(struct connection *connection)
 }
 
 /* Whether it may continue in this turn; otherwise the reason decides when it continues. */
-static bool has_turn(struct connection *connection)
+static bool turn_has_turn(struct connection *connection)
 {
     const struct settings *settings = engine_settings(connection->server->engine);
 
@@ -84,8 +84,8 @@ size_t turn_take(struct connection *connection, int64_t share_us)
     if (connection->pass != engine_pass(server->engine))
         connection->pass_requests = 0;
     connection->pass = engine_pass(server->engine);
-    while (now - began <= share_us && has_turn(connection)) {
-        if (!handle_next(connection)) {
+    while (now - began <= share_us && turn_has_turn(connection)) {
+        if (!turn_handle_next(connection)) {
             connection_rest(connection);
             break;
         }
@@ -96,7 +96,7 @@ size_t turn_take(struct connection *connection, int64_t share_us)
     connection->served_us += now - began + (int64_t)handled;
     if (connection->ready.place)
         heap_set(&server->ready, &connection->ready, connection->served_us);
-    close_at_end(connection);
+    turn_close_at_end(connection);
     stream_tidy(&connection->stream);
     connection_update_reading(connection);
     return handled;

@@ -26,7 +26,7 @@ struct acp {
     char *cwd, *mcp_servers, *settings, *auth_method, *prompt;
 };
 
-static void free_script(struct acp *acp)
+static void acp_free_script(struct acp *acp)
 {
     free(STEAL(acp->cwd));
     free(STEAL(acp->mcp_servers));
@@ -40,7 +40,7 @@ static void acp_free(struct acp *acp)
     event_del(&acp->timer);
     acp_turn_deinit(&acp->turn);
     buf_deinit(&acp->line);
-    free_script(acp);
+    acp_free_script(acp);
     free(acp);
 }
 
@@ -69,28 +69,28 @@ static void acp_settle(struct acp *acp)
               &(struct timeval){.tv_sec = at / 1000, .tv_usec = (at % 1000 + 1) * 1000});
 }
 
-static void report(struct acp *acp, const struct run_end *run_end);
+static void acp_report(struct acp *acp, const struct run_end *run_end);
 
 /* A turn that is over and whose agent stays is told of at once. */
-static void report_if_idle(struct acp *acp)
+static void acp_report_if_idle(struct acp *acp)
 {
     if (acp->is_idle || acp->turn.state != ACP_OVER || acp->is_leaving)
         return;
     acp->is_idle = true;
-    report(acp, NULL);
+    acp_report(acp, NULL);
 }
 
-static void on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
+static void acp_on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
 {
     struct acp *acp = data;
 
     acp_turn_tick(&acp->turn, clock_mono_ms());
     run_log_flush(run_get_log(acp->run));
     acp_settle(acp);
-    report_if_idle(acp);
+    acp_report_if_idle(acp);
 }
 
-static void on_output(struct run *run UNUSED, const char *bytes, size_t len, void *data)
+static void acp_on_output(struct run *run UNUSED, const char *bytes, size_t len, void *data)
 {
     struct acp *acp = data;
     int64_t now = clock_mono_ms();
@@ -117,18 +117,18 @@ static void on_output(struct run *run UNUSED, const char *bytes, size_t len, voi
         acp->line_scanned = 0;
     }
     acp_settle(acp);
-    report_if_idle(acp);
+    acp_report_if_idle(acp);
 }
 
 /* What the agent writes to stderr shows that it lives. */
-static void on_stderr(struct run *run UNUSED, void *data)
+static void acp_on_stderr(struct run *run UNUSED, void *data)
 {
     struct acp *acp = data;
 
     acp_turn_note_life(&acp->turn, clock_mono_ms());
 }
 
-static void report(struct acp *acp, const struct run_end *run_end)
+static void acp_report(struct acp *acp, const struct run_end *run_end)
 {
     struct acp_turn *turn = &acp->turn;
     CLEANUP(freep) char *result = NULL;
@@ -159,7 +159,7 @@ static void report(struct acp *acp, const struct run_end *run_end)
 }
 
 /* A message that the agent's end has cut off from its newline is one all the same. */
-static void take_last_line(struct acp *acp)
+static void acp_take_last_line(struct acp *acp)
 {
     int64_t noise = acp->turn.noise;
 
@@ -170,23 +170,23 @@ static void take_last_line(struct acp *acp)
         buf_clear(&acp->line);
 }
 
-static void on_run_end(struct run *run UNUSED, const struct run_end *run_end, void *data)
+static void acp_on_run_end(struct run *run UNUSED, const struct run_end *run_end, void *data)
 {
     struct acp *acp = data;
 
     if (acp->is_idle) {
         acp->handler.on_gone(acp, acp->handler.data);
     } else {
-        take_last_line(acp);
+        acp_take_last_line(acp);
         acp_turn_finish(&acp->turn);
         acp_transcript_flush(&acp->turn);
-        report(acp, run_end);
+        acp_report(acp, run_end);
     }
     acp_free(acp);
 }
 
-static void host_note(void *data, const char *stream, const char *text, size_t len,
-                      const char *member, const char *json)
+static void acp_host_note(void *data, const char *stream, const char *text, size_t len,
+                          const char *member, const char *json)
 {
     struct acp *acp = data;
 
@@ -195,52 +195,53 @@ static void host_note(void *data, const char *stream, const char *text, size_t l
         acp->handler.on_log(acp, acp->handler.data);
 }
 
-static enum acp_policy host_on_question(const struct acp_question *question, void *data)
+static enum acp_policy acp_host_on_question(const struct acp_question *question, void *data)
 {
     struct acp *acp = data;
 
     return acp->handler.on_question(acp, question, acp->handler.data);
 }
 
-static void host_on_answered(const struct acp_question *question, void *data)
+static void acp_host_on_answered(const struct acp_question *question, void *data)
 {
     struct acp *acp = data;
 
     acp->handler.on_answered(acp, question, acp->handler.data);
 }
 
-static enum acp_trouble host_read_error(enum acp_request request, struct json_object *error,
-                                        void *data)
+static enum acp_trouble acp_host_read_error(enum acp_request request, struct json_object *error,
+                                            void *data)
 {
     struct acp *acp = data;
 
     return acp->handler.read_error(request, error, acp->handler.data);
 }
 
-static char *copy(const char *text)
+static char *acp_copy(const char *text)
 {
     return text ? xstrdup(text) : NULL;
 }
 
 /* A copy of the script. */
-static void prepare(struct acp *acp, const struct acp_spec *spec, const struct acp_handler *handler)
+static void acp_prepare(struct acp *acp, const struct acp_spec *spec,
+                        const struct acp_handler *handler)
 {
     acp->handler = *handler;
     acp->script = spec->script;
     acp->script.cwd = acp->cwd = xstrdup(spec->script.cwd);
     acp->script.mcp_servers = acp->mcp_servers = xstrdup(spec->script.mcp_servers);
     acp->script.settings = acp->settings = xstrdup(spec->script.settings);
-    acp->script.auth_method = acp->auth_method = copy(spec->script.auth_method);
+    acp->script.auth_method = acp->auth_method = acp_copy(spec->script.auth_method);
     acp->script.prompt = acp->prompt = xstrdup(spec->script.prompt);
 }
 
-static struct acp_host host_of(struct acp *acp)
+static struct acp_host acp_host_of(struct acp *acp)
 {
     return (struct acp_host){
-        .note = host_note,
-        .on_question = host_on_question,
-        .on_answered = host_on_answered,
-        .read_error = host_read_error,
+        .note = acp_host_note,
+        .on_question = acp_host_on_question,
+        .on_answered = acp_host_on_answered,
+        .read_error = acp_host_read_error,
         .data = acp,
     };
 }
@@ -249,21 +250,21 @@ struct acp *acp_start(struct supervisor *supervisor, const struct acp_spec *spec
                       const struct acp_handler *handler)
 {
     struct acp *acp = xcalloc(1, sizeof(*acp));
-    struct acp_host host = host_of(acp);
+    struct acp_host host = acp_host_of(acp);
     struct run_spec run = spec->run;
 
-    prepare(acp, spec, handler);
+    acp_prepare(acp, spec, handler);
     acp_turn_init(&acp->turn, &acp->script, &host);
     run.is_dialog = true;
     run.tail_limit = 0;
     acp->run = run_start(supervisor, &run,
                          &(struct run_handler){
-                             .on_output = on_output,
-                             .on_log = on_stderr,
-                             .on_end = on_run_end,
+                             .on_output = acp_on_output,
+                             .on_log = acp_on_stderr,
+                             .on_end = acp_on_run_end,
                              .data = acp,
                          });
-    event_assign(&acp->timer, run_get_base(acp->run), -1, 0, on_timer, acp);
+    event_assign(&acp->timer, run_get_base(acp->run), -1, 0, acp_on_timer, acp);
     acp_turn_start(&acp->turn, clock_mono_ms());
     acp_settle(acp);
     return acp;
@@ -271,13 +272,13 @@ struct acp *acp_start(struct supervisor *supervisor, const struct acp_spec *spec
 
 void acp_again(struct acp *acp, const struct acp_spec *spec, const struct acp_handler *handler)
 {
-    struct acp_host host = host_of(acp);
+    struct acp_host host = acp_host_of(acp);
 
-    free_script(acp);
+    acp_free_script(acp);
     acp->is_idle = false;
     buf_clear(&acp->line);
     acp->line_scanned = 0;
-    prepare(acp, spec, handler);
+    acp_prepare(acp, spec, handler);
     run_set_log(acp->run, spec->run.log_path, spec->run.log_limit);
     acp_turn_again(&acp->turn, &acp->script, &host, clock_mono_ms());
     acp_settle(acp);

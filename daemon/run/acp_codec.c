@@ -40,28 +40,28 @@ void acp_message_deinit(struct acp_message *message)
 /* --- what the agent says ------------------------------------------------------------------------
  */
 
-static void start_answer(struct acp_codec *codec, const char *id)
+static void acp_codec_start_answer(struct acp_codec *codec, const char *id)
 {
     json_out_object(codec->out, NULL);
     json_out_text(codec->out, "jsonrpc", "2.0");
     json_out_raw(codec->out, "id", id);
 }
 
-static void end_message(struct acp_codec *codec)
+static void acp_codec_end_message(struct acp_codec *codec)
 {
     json_out_end_object(codec->out);
     buf_add_char(codec->out, '\n');
 }
 
-static void answer_error(struct acp_codec *codec, const char *id, enum rpc_code code,
-                         const char *reason)
+static void acp_codec_answer_error(struct acp_codec *codec, const char *id, enum rpc_code code,
+                                   const char *reason)
 {
-    start_answer(codec, id);
+    acp_codec_start_answer(codec, id);
     json_out_object(codec->out, "error");
     json_out_int(codec->out, "code", code);
     json_out_text(codec->out, "message", reason);
     json_out_end_object(codec->out);
-    end_message(codec);
+    acp_codec_end_message(codec);
 }
 
 const char *acp_text_or(struct json_object *object, const char *key, const char *otherwise)
@@ -71,7 +71,8 @@ const char *acp_text_or(struct json_object *object, const char *key, const char 
     return json_object_is_type(value, json_type_string) ? json_object_get_string(value) : otherwise;
 }
 
-static void read_request(struct acp_codec *codec, const char *method, struct acp_message *message)
+static void acp_codec_read_request(struct acp_codec *codec, const char *method,
+                                   struct acp_message *message)
 {
     struct json_object *params = json_get(message->whole, "params");
 
@@ -81,12 +82,12 @@ static void read_request(struct acp_codec *codec, const char *method, struct acp
         message->session = acp_text_or(params, "sessionId", NULL);
         return;
     }
-    answer_error(codec, message->id, RPC_METHOD_NOT_FOUND, "method not found");
+    acp_codec_answer_error(codec, message->id, RPC_METHOD_NOT_FOUND, "method not found");
     message->type = ACP_DECLINED;
     message->word = method;
 }
 
-static void read_notification(const char *method, struct acp_message *message)
+static void acp_codec_read_notification(const char *method, struct acp_message *message)
 {
     struct json_object *params = json_get(message->whole, "params"), *id;
     struct json_object *update = json_get(params, "update");
@@ -112,7 +113,7 @@ static void read_notification(const char *method, struct acp_message *message)
 }
 
 /* Whether this is the id of the open request; some agents answer with it as a string. */
-static bool is_awaited(const struct acp_codec *codec, struct json_object *id)
+static bool acp_codec_is_awaited(const struct acp_codec *codec, struct json_object *id)
 {
     char text[24];
 
@@ -125,12 +126,12 @@ static bool is_awaited(const struct acp_codec *codec, struct json_object *id)
            strcmp(json_object_get_string(id), text) == 0;
 }
 
-static void read_answer(struct acp_codec *codec, struct json_object *id,
-                        struct acp_message *message)
+static void acp_codec_read_answer(struct acp_codec *codec, struct json_object *id,
+                                  struct acp_message *message)
 {
     struct json_object *error = json_get(message->whole, "error");
 
-    if (!is_awaited(codec, id))
+    if (!acp_codec_is_awaited(codec, id))
         return;
     codec->is_waiting = false;
     message->request = codec->request;
@@ -160,12 +161,12 @@ void acp_codec_read(struct acp_codec *codec, const char *line, size_t len,
         strcmp(json_get_string(message.whole, "jsonrpc"), "2.0") == 0) {
         has_id = json_object_object_get_ex(message.whole, "id", &id);
         if (!json_object_is_type(method, json_type_string)) {
-            read_answer(codec, id, &message);
+            acp_codec_read_answer(codec, id, &message);
         } else if (has_id) {
             message.id = xstrdup(json_compact(id));
-            read_request(codec, json_object_get_string(method), &message);
+            acp_codec_read_request(codec, json_object_get_string(method), &message);
         } else {
-            read_notification(json_object_get_string(method), &message);
+            acp_codec_read_notification(json_object_get_string(method), &message);
         }
     }
     *ret_message = message;
@@ -175,7 +176,7 @@ void acp_codec_read(struct acp_codec *codec, const char *line, size_t len,
  */
 
 /* The members of `params` come next. */
-static void start(struct acp_codec *codec, const char *method)
+static void acp_codec_start(struct acp_codec *codec, const char *method)
 {
     json_out_object(codec->out, NULL);
     json_out_text(codec->out, "jsonrpc", "2.0");
@@ -183,20 +184,20 @@ static void start(struct acp_codec *codec, const char *method)
     json_out_object(codec->out, "params");
 }
 
-static void finish_request(struct acp_codec *codec, enum acp_request request)
+static void acp_codec_finish_request(struct acp_codec *codec, enum acp_request request)
 {
     codec->request = request;
     codec->is_waiting = true;
     json_out_end_object(codec->out);
     json_out_int(codec->out, "id", ++codec->last_id);
-    end_message(codec);
+    acp_codec_end_message(codec);
 }
 
 void acp_codec_initialize(struct acp_codec *codec)
 {
     struct buf *out = codec->out;
 
-    start(codec, "initialize");
+    acp_codec_start(codec, "initialize");
     json_out_int(out, "protocolVersion", ACP_PROTOCOL_VERSION);
     json_out_object(out, "clientCapabilities");
     json_out_object(out, "fs");
@@ -210,76 +211,76 @@ void acp_codec_initialize(struct acp_codec *codec)
     json_out_text(out, "title", "acpd");
     json_out_text(out, "version", ACPD_VERSION);
     json_out_end_object(out);
-    finish_request(codec, ACP_INITIALIZE);
+    acp_codec_finish_request(codec, ACP_INITIALIZE);
 }
 
 void acp_codec_authenticate(struct acp_codec *codec, const char *method)
 {
-    start(codec, "authenticate");
+    acp_codec_start(codec, "authenticate");
     json_out_text(codec->out, "methodId", method);
-    finish_request(codec, ACP_AUTHENTICATE);
+    acp_codec_finish_request(codec, ACP_AUTHENTICATE);
 }
 
 void acp_codec_new_session(struct acp_codec *codec, const char *cwd, const char *servers)
 {
-    start(codec, "session/new");
+    acp_codec_start(codec, "session/new");
     json_out_text(codec->out, "cwd", cwd);
     json_out_raw(codec->out, "mcpServers", servers);
-    finish_request(codec, ACP_NEW_SESSION);
+    acp_codec_finish_request(codec, ACP_NEW_SESSION);
 }
 
 void acp_codec_set_option(struct acp_codec *codec, const char *session, const char *option,
                           const char *value)
 {
-    start(codec, "session/set_config_option");
+    acp_codec_start(codec, "session/set_config_option");
     json_out_text(codec->out, "sessionId", session);
     json_out_text(codec->out, "configId", option);
     json_out_text(codec->out, "value", value);
-    finish_request(codec, ACP_SET_OPTION);
+    acp_codec_finish_request(codec, ACP_SET_OPTION);
 }
 
 void acp_codec_set_mode(struct acp_codec *codec, const char *session, const char *mode)
 {
-    start(codec, "session/set_mode");
+    acp_codec_start(codec, "session/set_mode");
     json_out_text(codec->out, "sessionId", session);
     json_out_text(codec->out, "modeId", mode);
-    finish_request(codec, ACP_SET_MODE);
+    acp_codec_finish_request(codec, ACP_SET_MODE);
 }
 
 void acp_codec_set_model(struct acp_codec *codec, const char *session, const char *model)
 {
-    start(codec, "session/set_model");
+    acp_codec_start(codec, "session/set_model");
     json_out_text(codec->out, "sessionId", session);
     json_out_text(codec->out, "modelId", model);
-    finish_request(codec, ACP_SET_MODEL);
+    acp_codec_finish_request(codec, ACP_SET_MODEL);
 }
 
 void acp_codec_prompt(struct acp_codec *codec, const char *session, const char *blocks)
 {
-    start(codec, "session/prompt");
+    acp_codec_start(codec, "session/prompt");
     json_out_text(codec->out, "sessionId", session);
     json_out_raw(codec->out, "prompt", blocks);
-    finish_request(codec, ACP_PROMPT);
+    acp_codec_finish_request(codec, ACP_PROMPT);
 }
 
 void acp_codec_close_session(struct acp_codec *codec, const char *session)
 {
-    start(codec, "session/close");
+    acp_codec_start(codec, "session/close");
     json_out_text(codec->out, "sessionId", session);
-    finish_request(codec, ACP_CLOSE_SESSION);
+    acp_codec_finish_request(codec, ACP_CLOSE_SESSION);
 }
 
 void acp_codec_cancel(struct acp_codec *codec, const char *session)
 {
-    start(codec, "session/cancel");
+    acp_codec_start(codec, "session/cancel");
     json_out_text(codec->out, "sessionId", session);
     json_out_end_object(codec->out);
-    end_message(codec);
+    acp_codec_end_message(codec);
 }
 
 void acp_codec_select(struct acp_codec *codec, const char *id, const char *option)
 {
-    start_answer(codec, id);
+    acp_codec_start_answer(codec, id);
     json_out_object(codec->out, "result");
     json_out_object(codec->out, "outcome");
     json_out_text(codec->out, "outcome", option ? "selected" : "cancelled");
@@ -287,10 +288,10 @@ void acp_codec_select(struct acp_codec *codec, const char *id, const char *optio
         json_out_text(codec->out, "optionId", option);
     json_out_end_object(codec->out);
     json_out_end_object(codec->out);
-    end_message(codec);
+    acp_codec_end_message(codec);
 }
 
 void acp_codec_refuse(struct acp_codec *codec, const char *id, const char *reason)
 {
-    answer_error(codec, id, RPC_INVALID_PARAMS, reason);
+    acp_codec_answer_error(codec, id, RPC_INVALID_PARAMS, reason);
 }

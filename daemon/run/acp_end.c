@@ -10,7 +10,7 @@
 #define LINGER_MS  500  /* for the last words of an agent that stays */
 #define GOODBYE_MS 2000 /* for an agent to leave, or to close its session */
 
-static bool can_close(const struct acp_turn *turn)
+static bool acp_end_can_close(const struct acp_turn *turn)
 {
     struct json_object *capabilities = json_get(turn->agent, "agentCapabilities");
 
@@ -21,7 +21,7 @@ bool acp_turn_is_kept(const struct acp_turn *turn)
 {
     int64_t turns = turn->script->reuse;
 
-    if (turns == ACP_REUSE_FREELY && !can_close(turn))
+    if (turns == ACP_REUSE_FREELY && !acp_end_can_close(turn))
         turns = ACP_REUSE_UNCLOSED;
     return turn->verdict == ACP_COMPLETED && !turn->must_stop && turn->number < turns;
 }
@@ -59,7 +59,7 @@ void acp_end_fail(struct acp_turn *turn, enum acp_request request, struct json_o
     turn->failure = json_object_get(failure);
 }
 
-static bool is_copilot(const struct acp_turn *turn)
+static bool acp_end_is_copilot(const struct acp_turn *turn)
 {
     return strcasestr(acp_text_or(json_get(turn->agent, "agentInfo"), "name", ""), "copilot");
 }
@@ -68,18 +68,18 @@ static bool is_copilot(const struct acp_turn *turn)
  * last message of one paragraph that begins with "Error: ", without reporting usage. Copilot does,
  * and does not tell its messages apart; of others only what speaks of the provider is taken for
  * that. NULL: it is no failure. */
-static struct json_object *hidden_failure(const struct acp_turn *turn, const char *text)
+static struct json_object *acp_end_hidden_failure(const struct acp_turn *turn, const char *text)
 {
     static const char prefix[] = "Error: ";
     struct json_object *failure;
 
-    if (strncmp(text, prefix, strlen(prefix)) != 0 && is_copilot(turn) && turn->last_piece)
+    if (strncmp(text, prefix, strlen(prefix)) != 0 && acp_end_is_copilot(turn) && turn->last_piece)
         text = turn->last_piece;
     if (turn->usage || strncmp(text, prefix, strlen(prefix)) != 0 || strstr(text, "\n\n"))
         return NULL;
     failure = json_object_new_object();
     json_object_object_add(failure, "message", json_object_new_string(text));
-    if (is_copilot(turn) ||
+    if (acp_end_is_copilot(turn) ||
         turn->host.read_error(ACP_REQUEST_COUNT, failure, turn->host.data) != ACP_OWN_TROUBLE)
         return failure;
     json_object_put(failure);
@@ -87,7 +87,7 @@ static struct json_object *hidden_failure(const struct acp_turn *turn, const cha
 }
 
 /* What the end of a turn was worth shows once the agent's last words have come. */
-static void judge_end(struct acp_turn *turn)
+static void acp_end_judge_end(struct acp_turn *turn)
 {
     CLEANUP(json_putp) struct json_object *failure = NULL;
     CLEANUP(buf_deinit) struct buf text = {0};
@@ -105,7 +105,7 @@ static void judge_end(struct acp_turn *turn)
         return;
     }
     buf_add(&text, turn->text.bytes.data, turn->text.bytes.len);
-    failure = hidden_failure(turn, buf_text(&text));
+    failure = acp_end_hidden_failure(turn, buf_text(&text));
     if (!failure)
         return;
     turn->verdict = ACP_FAILED;
@@ -116,7 +116,7 @@ void acp_turn_finish(struct acp_turn *turn)
 {
     if (turn->state == ACP_LINGERING || turn->state == ACP_CLOSING) {
         acp_transcript_flush(turn);
-        judge_end(turn);
+        acp_end_judge_end(turn);
         turn->state = ACP_OVER;
     }
 }
@@ -138,8 +138,8 @@ void acp_end_tick(struct acp_turn *turn, int64_t now)
         turn->linger_deadline = INT64_MAX;
         return;
     }
-    judge_end(turn);
-    if (turn->state == ACP_LINGERING && acp_turn_is_kept(turn) && can_close(turn)) {
+    acp_end_judge_end(turn);
+    if (turn->state == ACP_LINGERING && acp_turn_is_kept(turn) && acp_end_can_close(turn)) {
         turn->state = ACP_CLOSING;
         turn->linger_deadline = now + GOODBYE_MS;
         acp_codec_close_session(&turn->codec, turn->session);

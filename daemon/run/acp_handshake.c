@@ -14,7 +14,7 @@ void acp_handshake_open(struct acp_turn *turn)
     acp_codec_new_session(&turn->codec, turn->script->cwd, turn->script->mcp_servers);
 }
 
-static void note_mode(struct acp_turn *turn)
+static void acp_handshake_note_mode(struct acp_turn *turn)
 {
     const char *mode = acp_session_mode(turn->session_info);
     CLEANUP(freep) char *words = NULL;
@@ -34,7 +34,7 @@ void acp_handshake_prompt(struct acp_turn *turn, int64_t now)
     tail_deinit(&turn->text);
     turn->text = (struct tail){.limit = ACP_TEXT_MAX};
     if (turn->state == ACP_CONFIGURING) {
-        note_mode(turn);
+        acp_handshake_note_mode(turn);
         turn->turn_deadline = now + turn->script->turn_ms;
     }
     turn->state = ACP_PROMPTING;
@@ -110,7 +110,7 @@ void acp_handshake_refuse_setting(struct acp_turn *turn, enum acp_request reques
 }
 
 /* An MCP server over a transport that the agent does not know, or NULL. */
-static const char *unsupported_transport(const struct acp_turn *turn)
+static const char *acp_handshake_unsupported_transport(const struct acp_turn *turn)
 {
     CLEANUP(json_putp)
     struct json_object *servers = json_tokener_parse(turn->script->mcp_servers);
@@ -134,7 +134,7 @@ void acp_handshake_take_agent(struct acp_turn *turn, struct json_object *agent, 
     const char *transport;
 
     turn->agent = json_object_get(agent);
-    transport = unsupported_transport(turn);
+    transport = acp_handshake_unsupported_transport(turn);
     if (!json_object_is_type(version, json_type_int) ||
         json_object_get_int64(version) != ACP_PROTOCOL_VERSION)
         acp_end_settle(

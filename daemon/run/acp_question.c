@@ -31,7 +31,8 @@ const char *acp_question_kind(const struct acp_question *question)
     return acp_text_or(question->tool_call, "kind", "other");
 }
 
-static struct json_object *find_option(const struct acp_question *question, const char *id)
+static struct json_object *acp_question_find_option(const struct acp_question *question,
+                                                    const char *id)
 {
     for (size_t i = 0; id && i < json_object_array_length(question->options); i++) {
         struct json_object *option = json_object_array_get_idx(question->options, i);
@@ -44,12 +45,12 @@ static struct json_object *find_option(const struct acp_question *question, cons
 
 const char *acp_question_option(const struct acp_question *question, const char *option)
 {
-    return acp_text_or(find_option(question, option), "optionId", NULL);
+    return acp_text_or(acp_question_find_option(question, option), "optionId", NULL);
 }
 
 /* The first option of this kind; *ret_count is how many there are. */
-static const char *option_of_kind(const struct acp_question *question, const char *kind,
-                                  size_t *ret_count)
+static const char *acp_question_option_of_kind(const struct acp_question *question,
+                                               const char *kind, size_t *ret_count)
 {
     const char *first = NULL;
 
@@ -69,28 +70,28 @@ static const char *option_of_kind(const struct acp_question *question, const cha
 const char *acp_question_allowing(const struct acp_question *question)
 {
     size_t once, always;
-    const char *allow_once = option_of_kind(question, "allow_once", &once);
-    const char *allow_always = option_of_kind(question, "allow_always", &always);
+    const char *allow_once = acp_question_option_of_kind(question, "allow_once", &once);
+    const char *allow_always = acp_question_option_of_kind(question, "allow_always", &always);
 
     if (once)
         return once == 1 ? allow_once : NULL;
     return always == 1 ? allow_always : NULL;
 }
 
-static const char *rejecting(const struct acp_question *question)
+static const char *acp_question_rejecting(const struct acp_question *question)
 {
     size_t count;
-    const char *once = option_of_kind(question, "reject_once", &count);
+    const char *once = acp_question_option_of_kind(question, "reject_once", &count);
 
-    return once ? once : option_of_kind(question, "reject_always", &count);
+    return once ? once : acp_question_option_of_kind(question, "reject_always", &count);
 }
 
 /* --- the answer ---------------------------------------------------------------------------------
  */
 
 /* The words for the transcript, and the question as programs see it. */
-static void note_question(struct acp_turn *turn, const struct acp_question *question,
-                          const char *option, const char *by)
+static void acp_question_note_question(struct acp_turn *turn, const struct acp_question *question,
+                                       const char *option, const char *by)
 {
     CLEANUP(json_putp) struct json_object *json = json_object_new_object();
     CLEANUP(buf_deinit) struct buf text = {0};
@@ -113,7 +114,7 @@ static void note_question(struct acp_turn *turn, const struct acp_question *ques
     acp_transcript_note(turn, "permission", buf_text(&text), "permission", json);
 }
 
-static void note_rejection(struct acp_turn *turn, const struct acp_question *question)
+static void acp_question_note_rejection(struct acp_turn *turn, const struct acp_question *question)
 {
     free(turn->rejected_title);
     free(turn->rejected_id);
@@ -122,27 +123,28 @@ static void note_rejection(struct acp_turn *turn, const struct acp_question *que
 }
 
 /* `is_no`: the answer is meant as a rejection, though no option may be one. */
-static void answer(struct acp_turn *turn, const struct acp_question *question, const char *option,
-                   bool is_no, const char *by)
+static void acp_question_answer(struct acp_turn *turn, const struct acp_question *question,
+                                const char *option, bool is_no, const char *by)
 {
-    const char *kind = acp_text_or(find_option(question, option), "kind", "");
+    const char *kind = acp_text_or(acp_question_find_option(question, option), "kind", "");
     bool is_rejection = is_no || strncmp(kind, "reject", 6) == 0;
 
     acp_codec_select(&turn->codec, question->id, option);
     acp_transcript_flush(turn);
-    note_question(turn, question, option, by);
+    acp_question_note_question(turn, question, option, by);
     turn->allowed += strncmp(kind, "allow", 5) == 0;
     turn->rejected += is_rejection;
     acp_transcript_answer_tool(turn, acp_text_or(question->tool_call, "toolCallId", ""),
                                option && !is_rejection);
     if (is_rejection)
-        note_rejection(turn, question);
+        acp_question_note_rejection(turn, question);
     else if (option)
         acp_transcript_forget_rejection(turn); /* it goes on */
 }
 
 /* The timers stood still while questions were open. */
-static void close_question(struct acp_turn *turn, struct acp_question *question, int64_t now)
+static void acp_question_close_question(struct acp_turn *turn, struct acp_question *question,
+                                        int64_t now)
 {
     if (--turn->question_count == 0) {
         turn->turn_deadline += now - turn->paused_at;
@@ -156,8 +158,8 @@ static void close_question(struct acp_turn *turn, struct acp_question *question,
 void acp_turn_answer(struct acp_turn *turn, struct acp_question *question, const char *option,
                      const char *by, int64_t now)
 {
-    answer(turn, question, option, false, by);
-    close_question(turn, question, now);
+    acp_question_answer(turn, question, option, false, by);
+    acp_question_close_question(turn, question, now);
 }
 
 void acp_question_cancel_all(struct acp_turn *turn, const char *by, int64_t now)
@@ -184,8 +186,8 @@ void acp_question_tick(struct acp_turn *turn, int64_t now)
 
         if (question->chosen || question->deadline > now)
             continue;
-        answer(turn, question, rejecting(question), true, "the deadline");
-        close_question(turn, question, now);
+        acp_question_answer(turn, question, acp_question_rejecting(question), true, "the deadline");
+        acp_question_close_question(turn, question, now);
         turn->rejected = rejected;
         turn->lapsed++;
     }
@@ -207,7 +209,8 @@ int64_t acp_question_deadline(const struct acp_turn *turn)
 /* --- the question -------------------------------------------------------------------------------
  */
 
-static const char *fault_of_question(struct json_object *tool_call, struct json_object *options)
+static const char *acp_question_fault_of_question(struct json_object *tool_call,
+                                                  struct json_object *options)
 {
     if (!json_object_is_type(tool_call, json_type_object))
         return "toolCall must be an object";
@@ -226,8 +229,8 @@ static const char *fault_of_question(struct json_object *tool_call, struct json_
     return NULL;
 }
 
-static struct acp_question *make_question(struct acp_turn *turn, struct acp_message *message,
-                                          int64_t now)
+static struct acp_question *acp_question_make_question(struct acp_turn *turn,
+                                                       struct acp_message *message, int64_t now)
 {
     struct acp_question *question = xcalloc(1, sizeof(*question));
     struct json_object *tool_call = json_get(message->body, "toolCall");
@@ -248,8 +251,8 @@ static struct acp_question *make_question(struct acp_turn *turn, struct acp_mess
 
 void acp_question_take(struct acp_turn *turn, struct acp_message *message, int64_t now)
 {
-    const char *fault =
-        fault_of_question(json_get(message->body, "toolCall"), json_get(message->body, "options"));
+    const char *fault = acp_question_fault_of_question(json_get(message->body, "toolCall"),
+                                                       json_get(message->body, "options"));
     bool is_cancelled = turn->verdict != ACP_OPEN ||
                         (message->session && strv_contains(turn->ended_sessions, message->session));
     struct acp_question *question;
@@ -261,11 +264,12 @@ void acp_question_take(struct acp_turn *turn, struct acp_message *message, int64
         acp_transcript_note(turn, "acpd", fault, NULL, NULL);
         return;
     }
-    question = make_question(turn, message, now);
+    question = acp_question_make_question(turn, message, now);
     turn->text_has_ended = true;
     if (is_cancelled) {
-        answer(turn, question, NULL, false,
-               turn->verdict != ACP_OPEN ? "the end of the turn" : "the end of its session");
+        acp_question_answer(turn, question, NULL, false,
+                            turn->verdict != ACP_OPEN ? "the end of the turn"
+                                                      : "the end of its session");
         acp_question_free(question);
         return;
     }
@@ -274,12 +278,13 @@ void acp_question_take(struct acp_turn *turn, struct acp_message *message, int64
         list_append(&turn->questions, &question->link);
         if (turn->question_count++ == 0)
             turn->paused_at = now;
-        note_question(turn, question, NULL, NULL);
+        acp_question_note_question(turn, question, NULL, NULL);
         return;
     }
-    answer(turn, question,
-           policy == ACP_ALLOW ? acp_question_allowing(question) : rejecting(question),
-           policy != ACP_ALLOW,
-           policy == ACP_ASK ? "the limit of open questions" : "the profile's rules");
+    acp_question_answer(turn, question,
+                        policy == ACP_ALLOW ? acp_question_allowing(question)
+                                            : acp_question_rejecting(question),
+                        policy != ACP_ALLOW,
+                        policy == ACP_ASK ? "the limit of open questions" : "the profile's rules");
     acp_question_free(question);
 }

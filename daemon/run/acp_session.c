@@ -6,16 +6,17 @@
 
 #include "run/acp_codec.h"
 
-static size_t length_of(struct json_object *array)
+static size_t acp_session_length_of(struct json_object *array)
 {
     return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
 }
 
-static struct json_object *find_by(struct json_object *info, const char *key, const char *name)
+static struct json_object *acp_session_find_by(struct json_object *info, const char *key,
+                                               const char *name)
 {
     struct json_object *options = json_get(info, "configOptions");
 
-    for (size_t i = 0; i < length_of(options); i++) {
+    for (size_t i = 0; i < acp_session_length_of(options); i++) {
         struct json_object *option = json_object_array_get_idx(options, i);
 
         if (strcmp(acp_text_or(option, key, ""), name) == 0 && acp_text_or(option, "id", NULL))
@@ -24,47 +25,48 @@ static struct json_object *find_by(struct json_object *info, const char *key, co
     return NULL;
 }
 
-static struct json_object *find(struct json_object *info, const char *name)
+static struct json_object *acp_session_find(struct json_object *info, const char *name)
 {
-    struct json_object *option = find_by(info, "category", name);
+    struct json_object *option = acp_session_find_by(info, "category", name);
 
-    return option ? option : find_by(info, "id", name);
+    return option ? option : acp_session_find_by(info, "id", name);
 }
 
 const char *acp_session_option(struct json_object *info, const char *name)
 {
-    return acp_text_or(find(info, name), "id", NULL);
+    return acp_text_or(acp_session_find(info, name), "id", NULL);
 }
 
 /* Adds a member of each element, and of the elements of its groups. */
-static void print_members(struct json_object *array, const char *key, struct buf *out)
+static void acp_session_print_members(struct json_object *array, const char *key, struct buf *out)
 {
-    for (size_t i = 0; i < length_of(array); i++) {
+    for (size_t i = 0; i < acp_session_length_of(array); i++) {
         struct json_object *element = json_object_array_get_idx(array, i);
         const char *text = acp_text_or(element, key, NULL);
 
         if (text)
             buf_printf(out, "%s%.200s", out->len ? ", " : "", text);
         else
-            print_members(json_get(element, "options"), key, out);
+            acp_session_print_members(json_get(element, "options"), key, out);
     }
 }
 
 void acp_session_print_values(struct json_object *info, const char *name, struct buf *out)
 {
-    struct json_object *option = find(info, name);
+    struct json_object *option = acp_session_find(info, name);
 
     if (option)
-        print_members(json_get(option, "options"), "value", out);
+        acp_session_print_members(json_get(option, "options"), "value", out);
     else if (strcmp(name, "mode") == 0)
-        print_members(json_get(json_get(info, "modes"), "availableModes"), "id", out);
+        acp_session_print_members(json_get(json_get(info, "modes"), "availableModes"), "id", out);
     else if (strcmp(name, "model") == 0)
-        print_members(json_get(json_get(info, "models"), "availableModels"), "modelId", out);
+        acp_session_print_members(json_get(json_get(info, "models"), "availableModels"), "modelId",
+                                  out);
 }
 
 void acp_session_print_names(struct json_object *info, struct buf *out)
 {
-    print_members(json_get(info, "configOptions"), "id", out);
+    acp_session_print_members(json_get(info, "configOptions"), "id", out);
 }
 
 void acp_session_update(struct json_object *info, struct json_object *told)
@@ -81,7 +83,7 @@ void acp_session_update(struct json_object *info, struct json_object *told)
 
 const char *acp_session_mode(struct json_object *info)
 {
-    struct json_object *option = find(info, "mode");
+    struct json_object *option = acp_session_find(info, "mode");
 
     return option ? acp_text_or(option, "currentValue", NULL)
                   : acp_text_or(json_get(info, "modes"), "currentModeId", NULL);

@@ -34,7 +34,7 @@ void acp_transcript_flush(struct acp_turn *turn)
     buf_clear(&turn->chunk);
 }
 
-static bool is_blank(const char *text, size_t len)
+static bool acp_transcript_is_blank(const char *text, size_t len)
 {
     return strspn(text, " \t\r\n") == len;
 }
@@ -45,7 +45,7 @@ void acp_transcript_forget_rejection(struct acp_turn *turn)
     free(STEAL(turn->rejected_id));
 }
 
-static bool is_chunk(const char *kind)
+static bool acp_transcript_is_chunk(const char *kind)
 {
     return strcmp(kind, "agent_message_chunk") == 0 || strcmp(kind, "agent_thought_chunk") == 0 ||
            strcmp(kind, "user_message_chunk") == 0;
@@ -53,7 +53,7 @@ static bool is_chunk(const char *kind)
 
 /* Whether a piece with this id, or NULL, begins another message than the last one: where the agent
  * gives no ids, a tool call or a question ended that. */
-static bool begins_message(const struct acp_turn *turn, const char *id)
+static bool acp_transcript_begins_message(const struct acp_turn *turn, const char *id)
 {
     if (!id)
         return turn->text_has_ended;
@@ -61,9 +61,11 @@ static bool begins_message(const struct acp_turn *turn, const char *id)
 }
 
 /* A blank piece begins nothing: some agents end a turn with one. */
-static void follow_message(struct acp_turn *turn, const char *text, size_t len, const char *id)
+static void acp_transcript_follow_message(struct acp_turn *turn, const char *text, size_t len,
+                                          const char *id)
 {
-    bool is_blank_piece = is_blank(text, len), is_other = begins_message(turn, id);
+    bool is_blank_piece = acp_transcript_is_blank(text, len),
+         is_other = acp_transcript_begins_message(turn, id);
 
     if (is_other)
         acp_transcript_flush(turn);
@@ -85,8 +87,8 @@ static void follow_message(struct acp_turn *turn, const char *text, size_t len, 
 }
 
 /* Pieces of one message are joined until something else comes, or for a moment. */
-static void take_chunk(struct acp_turn *turn, struct json_object *update, const char *kind,
-                       int64_t now)
+static void acp_transcript_take_chunk(struct acp_turn *turn, struct json_object *update,
+                                      const char *kind, int64_t now)
 {
     struct json_object *content = json_get(json_get(update, "content"), "text");
     const char *text = json_object_get_string(content);
@@ -95,7 +97,7 @@ static void take_chunk(struct acp_turn *turn, struct json_object *update, const 
     if (!len)
         return;
     if (strcmp(kind, "agent_message_chunk") == 0)
-        follow_message(turn, text, len, acp_text_or(update, "messageId", NULL));
+        acp_transcript_follow_message(turn, text, len, acp_text_or(update, "messageId", NULL));
     if (turn->chunk.len && strcmp(turn->chunk_kind, kind) != 0)
         acp_transcript_flush(turn);
     if (!turn->chunk.len) {
@@ -111,7 +113,7 @@ static void take_chunk(struct acp_turn *turn, struct json_object *update, const 
     }
 }
 
-static bool is_open(struct json_object *tool_call)
+static bool acp_transcript_is_open(struct json_object *tool_call)
 {
     const char *status = acp_text_or(tool_call, "status", "");
 
@@ -119,13 +121,13 @@ static bool is_open(struct json_object *tool_call)
 }
 
 /* There are too many: those that have ended go, or all where none has. */
-static void forget_tools(struct acp_turn *turn)
+static void acp_transcript_forget_tools(struct acp_turn *turn)
 {
     struct json_object *open = json_object_new_object();
 
     json_object_object_foreach(turn->tool_calls, id,
                                tool_call) if (turn->open_tool_calls < TOOL_CALLS_MAX &&
-                                              is_open(tool_call))
+                                              acp_transcript_is_open(tool_call))
         json_object_object_add(open, id, json_object_get(tool_call));
     json_object_put(turn->tool_calls);
     turn->tool_calls = open;
@@ -140,7 +142,7 @@ struct json_object *acp_transcript_remember(struct acp_turn *turn, struct json_o
 
     if (!known) {
         if (json_object_object_length(turn->tool_calls) >= TOOL_CALLS_MAX)
-            forget_tools(turn);
+            acp_transcript_forget_tools(turn);
         known = json_object_new_object();
         json_object_object_add(turn->tool_calls, id, known);
     }
@@ -153,11 +155,12 @@ struct json_object *acp_transcript_remember(struct acp_turn *turn, struct json_o
     return known;
 }
 
-static void set_status(struct acp_turn *turn, struct json_object *known, const char *status)
+static void acp_transcript_set_status(struct acp_turn *turn, struct json_object *known,
+                                      const char *status)
 {
-    turn->open_tool_calls -= is_open(known);
+    turn->open_tool_calls -= acp_transcript_is_open(known);
     json_object_object_add(known, "status", json_object_new_string(status));
-    turn->open_tool_calls += is_open(known);
+    turn->open_tool_calls += acp_transcript_is_open(known);
 }
 
 void acp_transcript_answer_tool(struct acp_turn *turn, const char *id, bool is_allowed)
@@ -165,28 +168,29 @@ void acp_transcript_answer_tool(struct acp_turn *turn, const char *id, bool is_a
     struct json_object *known = json_get(turn->tool_calls, id);
 
     if (known)
-        set_status(turn, known, is_allowed ? "in_progress" : "");
+        acp_transcript_set_status(turn, known, is_allowed ? "in_progress" : "");
 }
 
 /* While a tool call is open the agent has a reason to be silent. */
-static void follow_tool(struct acp_turn *turn, const char *kind, struct json_object *update)
+static void acp_transcript_follow_tool(struct acp_turn *turn, const char *kind,
+                                       struct json_object *update)
 {
     bool is_new = strcmp(kind, "tool_call") == 0;
     const char *status = acp_text_or(update, "status", is_new ? "pending" : NULL);
 
     if (status && strlen(status) < 64)
-        set_status(turn, acp_transcript_remember(turn, update), status);
+        acp_transcript_set_status(turn, acp_transcript_remember(turn, update), status);
     if ((is_new || (status && strcmp(status, "completed") == 0)) && turn->rejected_id &&
         strcmp(acp_text_or(update, "toolCallId", ""), turn->rejected_id) != 0)
         acp_transcript_forget_rejection(turn);
 }
 
-static bool is_tool(const char *kind)
+static bool acp_transcript_is_tool(const char *kind)
 {
     return strcmp(kind, "tool_call") == 0 || strcmp(kind, "tool_call_update") == 0;
 }
 
-static void describe_plan(struct json_object *update, struct buf *text)
+static void acp_transcript_describe_plan(struct json_object *update, struct buf *text)
 {
     struct json_object *entries = json_get(update, "entries");
 
@@ -202,17 +206,17 @@ static void describe_plan(struct json_object *update, struct buf *text)
 }
 
 /* The update in words. */
-static void describe(struct acp_turn *turn, const char *kind, struct json_object *update,
-                     struct buf *text)
+static void acp_transcript_describe(struct acp_turn *turn, const char *kind,
+                                    struct json_object *update, struct buf *text)
 {
-    if (is_tool(kind)) {
+    if (acp_transcript_is_tool(kind)) {
         struct json_object *known = acp_transcript_remember(turn, update);
         const char *status = acp_text_or(update, "status", "");
 
         buf_printf(text, "%.2000s (%.40s%s%.40s)", acp_text_or(known, "title", "tool call"),
                    acp_text_or(known, "kind", "other"), status[0] ? ", " : "", status);
     } else if (strcmp(kind, "plan") == 0) {
-        describe_plan(update, text);
+        acp_transcript_describe_plan(update, text);
     } else if (strcmp(kind, "usage_update") == 0) {
         buf_printf(text, "context: %lld of %lld tokens",
                    (long long)json_object_get_int64(json_get(update, "used")),
@@ -255,7 +259,7 @@ void acp_transcript_cost(struct acp_turn *turn, struct json_object *cost)
 
 /* Codex tells of its model's failures beside its updates (codex-acp 2.6), and of the state that
  * they leave its thread in. */
-static void follow_trouble(struct acp_turn *turn, struct json_object *meta)
+static void acp_transcript_follow_trouble(struct acp_turn *turn, struct json_object *meta)
 {
     struct json_object *codex = json_get(meta, "codex"), *error = json_get(codex, "error");
     const char *state = acp_text_or(json_get(codex, "threadStatus"), "type", NULL);
@@ -294,20 +298,21 @@ void acp_transcript_update(struct acp_turn *turn, const struct acp_message *mess
     CLEANUP(buf_deinit) struct buf text = {0};
     struct json_object *update = message->body;
 
-    follow_trouble(turn, json_get(update, "_meta"));
-    follow_trouble(turn, json_get(json_get(message->whole, "params"), "_meta"));
-    if (is_chunk(message->word) && acp_text_or(json_get(update, "content"), "text", NULL)) {
-        take_chunk(turn, update, message->word, now);
+    acp_transcript_follow_trouble(turn, json_get(update, "_meta"));
+    acp_transcript_follow_trouble(turn, json_get(json_get(message->whole, "params"), "_meta"));
+    if (acp_transcript_is_chunk(message->word) &&
+        acp_text_or(json_get(update, "content"), "text", NULL)) {
+        acp_transcript_take_chunk(turn, update, message->word, now);
         return;
     }
     acp_transcript_flush(turn);
     if (strcmp(message->word, "usage_update") == 0)
         acp_transcript_cost(turn, json_get(update, "cost"));
-    if (is_tool(message->word))
-        follow_tool(turn, message->word, update);
+    if (acp_transcript_is_tool(message->word))
+        acp_transcript_follow_tool(turn, message->word, update);
     if (strcmp(message->word, "tool_call") == 0)
         turn->text_has_ended = true;
-    describe(turn, message->word, update, &text);
+    acp_transcript_describe(turn, message->word, update, &text);
     if (strlen(json_compact(update)) > ACP_UPDATE_MAX) {
         abridged = acp_transcript_abridge(update);
         update = abridged;

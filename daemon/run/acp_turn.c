@@ -79,7 +79,8 @@ void acp_turn_abort(struct acp_turn *turn, enum acp_verdict verdict, char *messa
     turn->cancel_deadline = now + turn->script->grace_ms;
 }
 
-static void take_failure(struct acp_turn *turn, const struct acp_message *message, int64_t now)
+static void acp_turn_take_failure(struct acp_turn *turn, const struct acp_message *message,
+                                  int64_t now)
 {
     switch (message->request) {
     case ACP_CLOSE_SESSION:
@@ -111,7 +112,8 @@ static void take_failure(struct acp_turn *turn, const struct acp_message *messag
     acp_end_linger(turn, now);
 }
 
-static void take_stop_reason(struct acp_turn *turn, struct json_object *result, int64_t now)
+static void acp_turn_take_stop_reason(struct acp_turn *turn, struct json_object *result,
+                                      int64_t now)
 {
     const char *reason = acp_text_or(result, "stopReason", NULL);
     struct json_object *usage = json_get(result, "usage");
@@ -145,7 +147,8 @@ static void take_stop_reason(struct acp_turn *turn, struct json_object *result, 
     acp_end_linger(turn, now);
 }
 
-static void take_answer(struct acp_turn *turn, const struct acp_message *message, int64_t now)
+static void acp_turn_take_answer(struct acp_turn *turn, const struct acp_message *message,
+                                 int64_t now)
 {
     switch (message->request) {
     case ACP_INITIALIZE:
@@ -174,7 +177,7 @@ static void take_answer(struct acp_turn *turn, const struct acp_message *message
         acp_handshake_take_setting(turn, message->body, now);
         return;
     case ACP_PROMPT:
-        take_stop_reason(turn, message->body, now);
+        acp_turn_take_stop_reason(turn, message->body, now);
         return;
     case ACP_CLOSE_SESSION:
         turn->state = ACP_OVER;
@@ -184,7 +187,7 @@ static void take_answer(struct acp_turn *turn, const struct acp_message *message
     }
 }
 
-static void take_noise(struct acp_turn *turn, const char *line, size_t len)
+static void acp_turn_take_noise(struct acp_turn *turn, const char *line, size_t len)
 {
     acp_transcript_flush(turn);
     turn->host.note(turn->host.data, "stdout", line, len, NULL, NULL);
@@ -195,7 +198,8 @@ static void take_noise(struct acp_turn *turn, const char *line, size_t len)
                                  NOISE_MAX, (int)(len > 200 ? 200 : len), line));
 }
 
-static void take_update(struct acp_turn *turn, const struct acp_message *message, int64_t now)
+static void acp_turn_take_update(struct acp_turn *turn, const struct acp_message *message,
+                                 int64_t now)
 {
     bool is_other = turn->session && message->session
                         ? strcmp(turn->session, message->session) != 0
@@ -210,23 +214,23 @@ static void take_update(struct acp_turn *turn, const struct acp_message *message
     acp_transcript_update(turn, message, now);
 }
 
-static void take(struct acp_turn *turn, struct acp_message *message, const char *line, size_t len,
-                 int64_t now)
+static void acp_turn_take_message(struct acp_turn *turn, struct acp_message *message,
+                                  const char *line, size_t len, int64_t now)
 {
     switch (message->type) {
     case ACP_NOISE:
-        take_noise(turn, line, len);
+        acp_turn_take_noise(turn, line, len);
         break;
     case ACP_ANSWER:
         acp_transcript_flush(turn);
-        take_answer(turn, message, now);
+        acp_turn_take_answer(turn, message, now);
         break;
     case ACP_FAILURE:
         acp_transcript_flush(turn);
-        take_failure(turn, message, now);
+        acp_turn_take_failure(turn, message, now);
         break;
     case ACP_UPDATE:
-        take_update(turn, message, now);
+        acp_turn_take_update(turn, message, now);
         break;
     case ACP_PERMISSION:
         acp_question_take(turn, message, now);
@@ -254,7 +258,7 @@ void acp_turn_start(struct acp_turn *turn, int64_t now)
 }
 
 /* The sessions that have ended, this turn's too; the last few. */
-static char **end_session(struct acp_turn *turn)
+static char **acp_turn_end_session(struct acp_turn *turn)
 {
     char **sessions = STEAL(turn->ended_sessions);
 
@@ -271,7 +275,7 @@ void acp_turn_again(struct acp_turn *turn, const struct acp_script *script,
                     const struct acp_host *host, int64_t now)
 {
     struct json_object *agent = STEAL(turn->agent);
-    char **ended_sessions = end_session(turn);
+    char **ended_sessions = acp_turn_end_session(turn);
     int64_t last_id = turn->codec.last_id, number = turn->number + 1;
 
     acp_turn_deinit(turn);
@@ -303,7 +307,7 @@ void acp_turn_take(struct acp_turn *turn, const char *line, size_t len, int64_t 
             turn->last_sign = now;
             turn->noise = 0;
         }
-        take(turn, &message, line, len, now);
+        acp_turn_take_message(turn, &message, line, len, now);
     }
     acp_message_deinit(&message);
 }
@@ -316,12 +320,12 @@ void acp_turn_note_life(struct acp_turn *turn, int64_t now)
 /* --- timers -------------------------------------------------------------------------------------
  */
 
-static int64_t earlier(int64_t a, int64_t b)
+static int64_t acp_turn_earlier(int64_t a, int64_t b)
 {
     return a < b ? a : b;
 }
 
-static int64_t stall_deadline(const struct acp_turn *turn)
+static int64_t acp_turn_stall_deadline(const struct acp_turn *turn)
 {
     return turn->open_tool_calls ? INT64_MAX : turn->last_sign + turn->script->stall_ms;
 }
@@ -333,18 +337,19 @@ int64_t acp_turn_deadline(const struct acp_turn *turn)
     if (turn->state == ACP_OVER)
         return at;
     if (turn->state >= ACP_LINGERING)
-        return earlier(at, turn->linger_deadline);
+        return acp_turn_earlier(at, turn->linger_deadline);
     if (turn->verdict != ACP_OPEN)
-        return earlier(at, turn->cancel_deadline);
-    at = earlier(at, acp_question_deadline(turn));
+        return acp_turn_earlier(at, turn->cancel_deadline);
+    at = acp_turn_earlier(at, acp_question_deadline(turn));
     if (turn->state != ACP_PROMPTING)
-        return earlier(at, turn->start_deadline);
+        return acp_turn_earlier(at, turn->start_deadline);
     if (turn->paused_at)
         return at;
-    return earlier(at, earlier(turn->turn_deadline, stall_deadline(turn)));
+    return acp_turn_earlier(at,
+                            acp_turn_earlier(turn->turn_deadline, acp_turn_stall_deadline(turn)));
 }
 
-static void abort_start(struct acp_turn *turn, int64_t now)
+static void acp_turn_abort_start(struct acp_turn *turn, int64_t now)
 {
     double seconds = (double)turn->script->start_ms / 1000;
 
@@ -381,7 +386,7 @@ void acp_turn_tick(struct acp_turn *turn, int64_t now)
     acp_question_tick(turn, now);
     if (turn->state != ACP_PROMPTING) {
         if (turn->start_deadline <= now)
-            abort_start(turn, now);
+            acp_turn_abort_start(turn, now);
         return;
     }
     if (turn->paused_at)
@@ -390,7 +395,7 @@ void acp_turn_tick(struct acp_turn *turn, int64_t now)
         acp_turn_abort(
             turn, ACP_TIMED_OUT,
             xasprintf("ran longer than its timeout of %g s", (double)script->turn_ms / 1000), now);
-    else if (stall_deadline(turn) <= now)
+    else if (acp_turn_stall_deadline(turn) <= now)
         acp_turn_abort(turn, ACP_STALLED,
                        xasprintf("the agent was silent for its stallTimeout of %g s",
                                  (double)script->stall_ms / 1000),

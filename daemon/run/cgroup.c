@@ -13,7 +13,7 @@
 
 #define LEAF "run-"
 
-static int write_text(const char *folder, const char *name, const char *text)
+static int cgroup_write_text(const char *folder, const char *name, const char *text)
 {
     CLEANUP(freep) char *path = xasprintf("%s/%s", folder, name);
     CLEANUP(closep) int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -24,7 +24,7 @@ static int write_text(const char *folder, const char *name, const char *text)
 }
 
 /* The file's first bytes, as text. */
-static void read_text(const char *folder, const char *name, char *text, size_t size)
+static void cgroup_read_text(const char *folder, const char *name, char *text, size_t size)
 {
     CLEANUP(freep) char *path = xasprintf("%s/%s", folder, name);
     CLEANUP(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -34,7 +34,7 @@ static void read_text(const char *folder, const char *name, char *text, size_t s
 }
 
 /* Where the second kind is mounted. */
-static char *find_mount(void)
+static char *cgroup_find_mount(void)
 {
     FILE *mounts = fopen("/proc/self/mountinfo", "re");
     char *line = NULL, *mount = NULL;
@@ -56,7 +56,7 @@ static char *find_mount(void)
 }
 
 /* The group of this process below the mount, as "/a/b"; NULL: it is in none. */
-static char *find_own(void)
+static char *cgroup_find_own(void)
 {
     FILE *groups = fopen("/proc/self/cgroup", "re");
     char *line = NULL, *own = NULL;
@@ -71,7 +71,7 @@ static char *find_own(void)
     return own;
 }
 
-static bool has_word(const char *text, const char *word)
+static bool cgroup_has_word(const char *text, const char *word)
 {
     const char *at = strstr(text, word);
     size_t len = strlen(word);
@@ -82,7 +82,7 @@ static bool has_word(const char *text, const char *word)
 /* Given to acpd is what acpd may change and is alone in: a login session has others in it. */
 void cgroup_find(struct cgroup *ret_cgroup)
 {
-    CLEANUP(freep) char *mount = find_mount(), *own = find_own();
+    CLEANUP(freep) char *mount = cgroup_find_mount(), *own = cgroup_find_own();
     CLEANUP(freep) char *path = NULL, *procs = NULL, *self = xasprintf("%d\n", (int)getpid());
     char text[4096];
 
@@ -91,17 +91,17 @@ void cgroup_find(struct cgroup *ret_cgroup)
         return;
     path = xasprintf("%s%s", mount, own);
     procs = xasprintf("%s/cgroup.procs", path);
-    read_text(path, "cgroup.procs", text, sizeof(text));
+    cgroup_read_text(path, "cgroup.procs", text, sizeof(text));
     if (access(path, W_OK) < 0 || access(procs, W_OK) < 0 || strcmp(text, self) != 0)
         return;
     ret_cgroup->path = STEAL(path);
-    read_text(ret_cgroup->path, "cgroup.controllers", text, sizeof(text));
-    ret_cgroup->has_memory = has_word(text, "memory");
-    ret_cgroup->has_pids = has_word(text, "pids");
+    cgroup_read_text(ret_cgroup->path, "cgroup.controllers", text, sizeof(text));
+    ret_cgroup->has_memory = cgroup_has_word(text, "memory");
+    ret_cgroup->has_pids = cgroup_has_word(text, "pids");
 }
 
 /* What keepers that were killed have left. */
-static void remove_leaves(const struct cgroup *cgroup)
+static void cgroup_remove_leaves(const struct cgroup *cgroup)
 {
     DIR *dir = opendir(cgroup->path);
     const struct dirent *entry;
@@ -123,15 +123,15 @@ void cgroup_divide(struct cgroup *cgroup)
     main_group = xasprintf("%s/acpd", cgroup->path);
     r = mkdir(main_group, 0755) < 0 && errno != EEXIST ? -errno : 0;
     if (r == 0)
-        r = write_text(main_group, "cgroup.procs", "0");
+        r = cgroup_write_text(main_group, "cgroup.procs", "0");
     if (r < 0) {
         log_warning("cannot set up the control group %s: %s", cgroup->path, strerror(-r));
         cgroup_deinit(cgroup);
         return;
     }
-    remove_leaves(cgroup);
-    cgroup->has_memory &= write_text(cgroup->path, "cgroup.subtree_control", "+memory") == 0;
-    cgroup->has_pids &= write_text(cgroup->path, "cgroup.subtree_control", "+pids") == 0;
+    cgroup_remove_leaves(cgroup);
+    cgroup->has_memory &= cgroup_write_text(cgroup->path, "cgroup.subtree_control", "+memory") == 0;
+    cgroup->has_pids &= cgroup_write_text(cgroup->path, "cgroup.subtree_control", "+pids") == 0;
 }
 
 void cgroup_end_leaf(const struct cgroup *cgroup, pid_t keeper)
@@ -141,7 +141,7 @@ void cgroup_end_leaf(const struct cgroup *cgroup, pid_t keeper)
     if (!cgroup->path)
         return;
     leaf = xasprintf("%s/" LEAF "%d", cgroup->path, (int)keeper);
-    write_text(leaf, "cgroup.kill", "1");
+    cgroup_write_text(leaf, "cgroup.kill", "1");
     rmdir(leaf); /* if nobody is dying in it any more; else the next start does */
 }
 
@@ -151,34 +151,35 @@ void cgroup_deinit(struct cgroup *cgroup)
     *cgroup = (struct cgroup){0};
 }
 
-static char *leaf_path(const struct cgroup *cgroup)
+static char *cgroup_leaf_path(const struct cgroup *cgroup)
 {
     return xasprintf("%s/" LEAF "%d", cgroup->path, (int)getpid());
 }
 
-static int set_limit(const char *leaf, const char *name, int64_t value)
+static int cgroup_set_limit(const char *leaf, const char *name, int64_t value)
 {
     CLEANUP(freep) char *text = xasprintf("%lld", (long long)value);
 
-    return write_text(leaf, name, text);
+    return cgroup_write_text(leaf, name, text);
 }
 
 int cgroup_enter_leaf(const struct cgroup *cgroup, int64_t memory, int64_t processes)
 {
-    CLEANUP(freep) char *leaf = leaf_path(cgroup);
+    CLEANUP(freep) char *leaf = cgroup_leaf_path(cgroup);
     int r;
 
     rmdir(leaf); /* of a keeper that was killed and had this id */
     r = mkdir(leaf, 0755) < 0 ? -errno : 0;
     if (r == 0 && memory && cgroup->has_memory) {
-        r = set_limit(leaf, "memory.max", memory);
-        set_limit(leaf, "memory.swap.max", 0);  /* not there on a system without swap */
-        set_limit(leaf, "memory.oom.group", 1); /* all of the family goes, or none */
+        r = cgroup_set_limit(leaf, "memory.max", memory);
+        cgroup_set_limit(leaf, "memory.swap.max", 0);  /* not there on a system without swap */
+        cgroup_set_limit(leaf, "memory.oom.group", 1); /* all of the family goes, or none */
     }
     if (r == 0 && processes)
-        r = set_limit(leaf, "pids.max", processes + 1); /* the keeper is one while it starts */
+        r = cgroup_set_limit(leaf, "pids.max",
+                             processes + 1); /* the keeper is one while it starts */
     if (r == 0)
-        r = write_text(leaf, "cgroup.procs", "0");
+        r = cgroup_write_text(leaf, "cgroup.procs", "0");
     if (r < 0)
         rmdir(leaf);
     return r;
@@ -186,29 +187,32 @@ int cgroup_enter_leaf(const struct cgroup *cgroup, int64_t memory, int64_t proce
 
 int cgroup_leave_leaf(const struct cgroup *cgroup, int64_t processes)
 {
-    CLEANUP(freep) char *leaf = leaf_path(cgroup), *home = xasprintf("%s/acpd", cgroup->path);
-    int r = write_text(home, "cgroup.procs", "0");
+    CLEANUP(freep)
+    char *leaf = cgroup_leaf_path(cgroup),
+         *home = xasprintf("%s/acpd", cgroup->path);
+    int r = cgroup_write_text(home, "cgroup.procs", "0");
 
     if (r == 0 && processes)
-        r = set_limit(leaf, "pids.max", processes);
+        r = cgroup_set_limit(leaf, "pids.max", processes);
     return r;
 }
 
 void cgroup_kill_leaf(const struct cgroup *cgroup)
 {
-    CLEANUP(freep) char *leaf = leaf_path(cgroup);
+    CLEANUP(freep) char *leaf = cgroup_leaf_path(cgroup);
 
-    write_text(leaf, "cgroup.kill", "1"); /* since Linux 5.14; else the family is looked for */
+    cgroup_write_text(leaf, "cgroup.kill",
+                      "1"); /* since Linux 5.14; else the family is looked for */
 }
 
 bool cgroup_remove_leaf(const struct cgroup *cgroup)
 {
-    CLEANUP(freep) char *leaf = leaf_path(cgroup);
+    CLEANUP(freep) char *leaf = cgroup_leaf_path(cgroup);
     const char *reached;
     char text[4096];
 
     /* "oom": its own limit was reached. Kills for want of memory elsewhere are other counts. */
-    read_text(leaf, "memory.events", text, sizeof(text));
+    cgroup_read_text(leaf, "memory.events", text, sizeof(text));
     reached = strstr(text, "\noom ");
     rmdir(leaf);
     return reached && strtoll(reached + strlen("\noom "), NULL, 10) > 0;

@@ -29,7 +29,7 @@
 
 #include "common/alloc.h"
 
-static size_t pid_set_place(const struct pid_set *set, pid_t pid)
+static size_t family_pid_set_place(const struct pid_set *set, pid_t pid)
 {
     size_t low = 0, high = set->count;
 
@@ -46,14 +46,14 @@ static size_t pid_set_place(const struct pid_set *set, pid_t pid)
 
 bool pid_set_has(const struct pid_set *set, pid_t pid)
 {
-    size_t place = pid_set_place(set, pid);
+    size_t place = family_pid_set_place(set, pid);
 
     return place < set->count && set->pids[place] == pid;
 }
 
 bool pid_set_add(struct pid_set *set, pid_t pid)
 {
-    size_t place = pid_set_place(set, pid);
+    size_t place = family_pid_set_place(set, pid);
 
     if (place < set->count && set->pids[place] == pid)
         return false;
@@ -69,7 +69,7 @@ bool pid_set_add(struct pid_set *set, pid_t pid)
 
 void pid_set_remove(struct pid_set *set, pid_t pid)
 {
-    size_t place = pid_set_place(set, pid);
+    size_t place = family_pid_set_place(set, pid);
 
     if (place == set->count || set->pids[place] != pid)
         return;
@@ -77,7 +77,7 @@ void pid_set_remove(struct pid_set *set, pid_t pid)
     memmove(set->pids + place, set->pids + place + 1, (set->count - place) * sizeof(*set->pids));
 }
 
-static void pid_set_deinit(struct pid_set *set)
+static void family_pid_set_deinit(struct pid_set *set)
 {
     free(set->pids);
     *set = (struct pid_set){0};
@@ -85,18 +85,18 @@ static void pid_set_deinit(struct pid_set *set)
 
 void family_deinit(struct family *family)
 {
-    pid_set_deinit(&family->spared);
-    pid_set_deinit(&family->signalled);
+    family_pid_set_deinit(&family->spared);
+    family_pid_set_deinit(&family->signalled);
 }
 
-static void closedirp(DIR **dir)
+static void family_closedirp(DIR **dir)
 {
     if (*dir)
         closedir(*dir);
 }
 
 /* The parent's id; negative when the process is gone or hidden. ret_state may be NULL. */
-static pid_t read_parent(int folder, const char *path, char *ret_state)
+static pid_t family_read_parent(int folder, const char *path, char *ret_state)
 {
     CLEANUP(closep) int fd = openat(folder, path, O_RDONLY | O_CLOEXEC);
     char text[512];
@@ -124,7 +124,7 @@ int family_parent(pid_t pid, pid_t *ret_parent)
     pid_t parent;
 
     snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    parent = read_parent(AT_FDCWD, path, NULL);
+    parent = family_read_parent(AT_FDCWD, path, NULL);
     if (parent < 0)
         return (int)parent;
     *ret_parent = parent;
@@ -136,7 +136,7 @@ bool family_is_stopped(pid_t pid)
     char path[64], state = '\0';
 
     snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    return read_parent(AT_FDCWD, path, &state) >= 0 && state == 'T';
+    return family_read_parent(AT_FDCWD, path, &state) >= 0 && state == 'T';
 }
 
 int family_children(struct pid_set *ret_children)
@@ -165,21 +165,21 @@ struct walk {
     struct family_scan scan;
 };
 
-static bool walk_has(const struct walk *walk, pid_t pid, pid_t parent)
+static bool family_walk_has(const struct walk *walk, pid_t pid, pid_t parent)
 {
     if (parent == walk->root)
         return !pid_set_has(&walk->family->spared, pid);
     return pid_set_has(&walk->members, parent);
 }
 
-static void process_signal(int process, pid_t pid, int signal)
+static void family_process_signal(int process, pid_t pid, int signal)
 {
     if (pidfd_send_signal(process, signal, NULL, 0) < 0 && errno == ENOSYS)
         kill(pid, signal);
 }
 
 /* Returns the parent's id, 0 when there is none any more. */
-static pid_t walk_visit(struct walk *walk, pid_t pid)
+static pid_t family_walk_visit(struct walk *walk, pid_t pid)
 {
     CLEANUP(closep) int process = -1;
     char path[32];
@@ -188,21 +188,21 @@ static pid_t walk_visit(struct walk *walk, pid_t pid)
     bool fresh;
 
     snprintf(path, sizeof(path), "%d/stat", (int)pid);
-    parent = read_parent(walk->proc, path, NULL);
-    if (!parent || !walk_has(walk, pid, parent))
+    parent = family_read_parent(walk->proc, path, NULL);
+    if (!parent || !family_walk_has(walk, pid, parent))
         return parent;
     snprintf(path, sizeof(path), "%d", (int)pid);
     process = openat(walk->proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (process < 0)
         return 0;
-    parent = read_parent(process, "stat", &state);
-    if (!parent || !walk_has(walk, pid, parent))
+    parent = family_read_parent(process, "stat", &state);
+    if (!parent || !family_walk_has(walk, pid, parent))
         return parent;
     fresh = pid_set_add(&walk->family->signalled, pid);
     if (walk->signal == SIGKILL || fresh)
-        process_signal(process, pid, walk->signal);
+        family_process_signal(process, pid, walk->signal);
     if (walk->signal == SIGTERM && fresh)
-        process_signal(process, pid, SIGCONT);
+        family_process_signal(process, pid, SIGCONT);
     if (pid_set_add(&walk->members, pid)) {
         walk->scan.found++;
         walk->scan.alive += state != 'Z';
@@ -212,7 +212,7 @@ static pid_t walk_visit(struct walk *walk, pid_t pid)
 }
 
 /* Whether /proc counts processes as this process does, and not as another namespace. */
-static bool proc_is_ours(int proc, pid_t self)
+static bool family_proc_is_ours(int proc, pid_t self)
 {
     char text[32] = "";
 
@@ -231,22 +231,22 @@ int family_signal(struct family *family, int signal, struct family_scan *ret_sca
         return -errno;
     walk.root = family->root ? family->root : getpid();
     walk.proc = dirfd(dir);
-    if (!proc_is_ours(walk.proc, getpid()))
+    if (!family_proc_is_ours(walk.proc, getpid()))
         return -ENXIO;
     while ((entry = readdir(dir))) {
         pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
 
-        if (pid > 0 && pid != walk.root && walk_visit(&walk, pid) > pid)
+        if (pid > 0 && pid != walk.root && family_walk_visit(&walk, pid) > pid)
             pid_set_add(&later, pid);
     }
     do {
         before = walk.members.count;
         for (size_t i = 0; i < later.count; i++)
             if (!pid_set_has(&walk.members, later.pids[i]))
-                walk_visit(&walk, later.pids[i]);
+                family_walk_visit(&walk, later.pids[i]);
     } while (walk.members.count > before);
-    pid_set_deinit(&later);
-    pid_set_deinit(&walk.members);
+    family_pid_set_deinit(&later);
+    family_pid_set_deinit(&walk.members);
     *ret_scan = walk.scan;
     return 0;
 }

@@ -70,7 +70,7 @@ struct command {
     int64_t grace_ms;
 };
 
-static char **take_strings(char **at, const char *end, uint32_t count)
+static char **keeper_take_strings(char **at, const char *end, uint32_t count)
 {
     char **strings = xcalloc((size_t)count + 1, sizeof(*strings));
 
@@ -82,7 +82,7 @@ static char **take_strings(char **at, const char *end, uint32_t count)
 }
 
 /* The mapping stays: the environment points into it. */
-static int command_load(int fd, struct command *ret_command)
+static int keeper_command_load(int fd, struct command *ret_command)
 {
     struct wire_spec spec;
     struct stat info;
@@ -95,8 +95,8 @@ static int command_load(int fd, struct command *ret_command)
         return -errno;
     memcpy(&spec, map, sizeof(spec));
     at = map + sizeof(spec);
-    ret_command->argv = take_strings(&at, map + info.st_size, spec.argc);
-    ret_command->env = take_strings(&at, map + info.st_size, spec.envc);
+    ret_command->argv = keeper_take_strings(&at, map + info.st_size, spec.argc);
+    ret_command->env = keeper_take_strings(&at, map + info.st_size, spec.envc);
     ret_command->cwd = spec.has_cwd ? at : NULL;
     ret_command->grace_ms = spec.grace_ms;
     ret_command->limits = spec.limits;
@@ -104,7 +104,8 @@ static int command_load(int fd, struct command *ret_command)
 }
 
 /* Own session, default signals, and nothing open but the three: all else is O_CLOEXEC. */
-static int command_spawn(const struct command *command, const int fds[START_FDS], pid_t *ret_pid)
+static int keeper_command_spawn(const struct command *command, const int fds[START_FDS],
+                                pid_t *ret_pid)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -133,7 +134,7 @@ static int command_spawn(const struct command *command, const int fds[START_FDS]
     return -r;
 }
 
-static int set_rlimit(__rlimit_resource_t resource, int64_t soft, int64_t hard)
+static int keeper_set_rlimit(__rlimit_resource_t resource, int64_t soft, int64_t hard)
 {
     struct rlimit limit = {.rlim_cur = (rlim_t)soft, .rlim_max = (rlim_t)hard};
 
@@ -146,12 +147,12 @@ static void keeper_limit(const struct keeper *keeper)
 {
     const struct run_limits *limits = &keeper->limits;
     bool by_group = keeper->cgroup->path && keeper->cgroup->has_memory;
-    int r = set_rlimit(RLIMIT_NOFILE, limits->open_files, limits->open_files);
+    int r = keeper_set_rlimit(RLIMIT_NOFILE, limits->open_files, limits->open_files);
 
     if (r == 0)
-        r = set_rlimit(RLIMIT_CPU, limits->cpu_s, limits->cpu_s + RUN_CPU_GRACE_S);
+        r = keeper_set_rlimit(RLIMIT_CPU, limits->cpu_s, limits->cpu_s + RUN_CPU_GRACE_S);
     if (r == 0 && !by_group)
-        r = set_rlimit(RLIMIT_AS, limits->memory, limits->memory);
+        r = keeper_set_rlimit(RLIMIT_AS, limits->memory, limits->memory);
     if (r < 0)
         keeper_fail(keeper, -r, "set", "limits");
 }
@@ -176,7 +177,7 @@ static void keeper_leave_leaf(const struct keeper *keeper)
 }
 
 /* Whether acpd still holds the other end. */
-static bool control_is_open(int control)
+static bool keeper_control_is_open(int control)
 {
     struct pollfd poll_control = {.fd = control};
 
@@ -184,7 +185,7 @@ static bool control_is_open(int control)
 }
 
 /* The inherited environment becomes the command's. */
-static void set_environment(const char *cwd, char *const *entries)
+static void keeper_set_environment(const char *cwd, char *const *entries)
 {
     CLEANUP(freep) char *own = cwd ? NULL : getcwd(NULL, 0);
 
@@ -206,13 +207,13 @@ static void keeper_start(struct keeper *keeper, const int fds[START_FDS], int64_
     struct command command = {0};
     int r;
 
-    r = command_load(fds[START_SPEC], &command);
+    r = keeper_command_load(fds[START_SPEC], &command);
     if (!command.argv)
         keeper_fail(keeper, -r, "read", "the order to start");
     if (command.cwd && chdir(command.cwd) < 0)
         keeper_fail(keeper, errno, "enter", command.cwd);
-    set_environment(command.cwd, command.env);
-    if (!control_is_open(keeper->control))
+    keeper_set_environment(command.cwd, command.env);
+    if (!keeper_control_is_open(keeper->control))
         _exit(EXIT_FAILURE);
     keeper->limits = command.limits;
     keeper_limit(keeper);
@@ -220,7 +221,7 @@ static void keeper_start(struct keeper *keeper, const int fds[START_FDS], int64_
     /* A failure here means that acpd is gone, which the loop notices. */
     message.value = getpid();
     (void)wire_send(keeper->control, &message, offsetof(struct keeper_message, text) + 1);
-    r = command_spawn(&command, fds, &keeper->child);
+    r = keeper_command_spawn(&command, fds, &keeper->child);
     keeper_leave_leaf(keeper);
     if (r < 0 && keeper->has_leaf)
         cgroup_remove_leaf(keeper->cgroup);

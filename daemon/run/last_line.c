@@ -6,7 +6,7 @@ void last_line_deinit(struct last_line *line)
     buf_deinit(&line->text);
 }
 
-static bool is_blank(char c)
+static bool last_line_is_blank(char c)
 {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
@@ -29,7 +29,7 @@ void last_line_add(struct last_line *line, const char *data, size_t len)
         const char *newline;
         size_t taken;
 
-        if (!line->is_open && is_blank(*data)) {
+        if (!line->is_open && last_line_is_blank(*data)) {
             data++;
             len--;
             continue;

@@ -22,30 +22,30 @@ void lock_mark(int lock)
 }
 
 /* Some lock of another process in this range; false: there is none. */
-static bool find_mark(int lock, off_t from, off_t to, struct flock *ret_mark)
+static bool oust_find_mark(int lock, off_t from, off_t to, struct flock *ret_mark)
 {
     *ret_mark = (struct flock){
         .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = from, .l_len = to - from};
     return from < to && fcntl(lock, F_GETLK, ret_mark) == 0 && ret_mark->l_type != F_UNLCK;
 }
 
-static bool has_mark(int lock, pid_t pid)
+static bool oust_has_mark(int lock, pid_t pid)
 {
     struct flock mark;
 
-    return find_mark(lock, pid, (off_t)pid + 1, &mark) && mark.l_pid == pid &&
+    return oust_find_mark(lock, pid, (off_t)pid + 1, &mark) && mark.l_pid == pid &&
            mark.l_start == pid && mark.l_len == 1;
 }
 
 /* The kernel tells of some lock within a range, not of the first. */
-static void find_holders(int lock, off_t from, off_t to, struct pid_set *holders)
+static void oust_find_holders(int lock, off_t from, off_t to, struct pid_set *holders)
 {
     struct flock mark;
 
-    while (find_mark(lock, from, to, &mark)) {
-        if (mark.l_pid > 0 && has_mark(lock, mark.l_pid))
+    while (oust_find_mark(lock, from, to, &mark)) {
+        if (mark.l_pid > 0 && oust_has_mark(lock, mark.l_pid))
             pid_set_add(holders, mark.l_pid);
-        find_holders(lock, from, mark.l_start, holders);
+        oust_find_holders(lock, from, mark.l_start, holders);
         if (!mark.l_len)
             return;
         from = mark.l_start + mark.l_len;
@@ -53,11 +53,11 @@ static void find_holders(int lock, off_t from, off_t to, struct pid_set *holders
 }
 
 /* Its id cannot become another's between the look and the signal. */
-static void kill_holder(int lock, pid_t pid)
+static void oust_kill_holder(int lock, pid_t pid)
 {
     CLEANUP(closep) int process = pidfd_open(pid, 0);
 
-    if (process >= 0 && has_mark(lock, pid))
+    if (process >= 0 && oust_has_mark(lock, pid))
         pidfd_send_signal(process, SIGKILL, NULL, 0);
 }
 
@@ -66,7 +66,7 @@ void oust_holders(struct oust *oust)
     struct pid_set holders = {0};
     size_t alive = 0;
 
-    find_holders(oust->lock, 1, PLACES, &holders);
+    oust_find_holders(oust->lock, 1, PLACES, &holders);
     if (holders.count && !oust->is_told)
         log_warning("%zu processes of a previous acpd do not exit; killing them", holders.count);
     oust->is_told = oust->is_told || holders.count;
@@ -82,7 +82,7 @@ void oust_holders(struct oust *oust)
     }
     oust->clean_scans = alive ? 0 : oust->clean_scans + 1;
     for (size_t i = 0; i < holders.count && oust->clean_scans > 1; i++)
-        kill_holder(oust->lock, holders.pids[i]);
+        oust_kill_holder(oust->lock, holders.pids[i]);
     free(holders.pids);
 }
 

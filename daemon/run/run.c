@@ -29,7 +29,7 @@
 
 static char chunk[CHUNK];
 
-static void stream_close(struct stream *stream)
+static void run_stream_close(struct stream *stream)
 {
     if (stream->fd < 0)
         return;
@@ -160,7 +160,7 @@ static void run_free(struct run *run)
     list_remove(&run->link);
     list_remove(&run->unsent_link);
     for (size_t i = 0; i < RUN_STREAMS; i++)
-        stream_close(&run->streams[i]);
+        run_stream_close(&run->streams[i]);
     run_close_control(run);
     supervisor_close_start_fds(run);
     run_drop_input(run);
@@ -177,14 +177,14 @@ static void run_free(struct run *run)
 }
 
 /* Takes what is there, up to `len` bytes, and returns its length: 0 when there is no more. */
-static size_t stream_read(struct stream *stream, size_t len)
+static size_t run_stream_read(struct stream *stream, size_t len)
 {
     ssize_t n = read(stream->fd, chunk, len < CHUNK ? len : CHUNK);
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
     if (n <= 0) {
-        stream_close(stream);
+        run_stream_close(stream);
         run_expect(stream->run);
         return 0;
     }
@@ -219,12 +219,12 @@ static void run_on_showing(evutil_socket_t fd UNUSED, short what UNUSED, void *d
     run_write_log(data);
 }
 
-static void stream_on_readable(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
+static void run_stream_on_readable(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
 {
     struct stream *stream = data;
     int left = CHUNKS;
 
-    while (left-- && stream_read(stream, CHUNK)) {
+    while (left-- && run_stream_read(stream, CHUNK)) {
     }
     if (stream->which == RUN_STDOUT && stream->run->is_dialog)
         run_log_flush(stream->run->log); /* as far as on_output has added to it */
@@ -234,14 +234,14 @@ static void stream_on_readable(evutil_socket_t fd UNUSED, short what UNUSED, voi
 
 /* What the family wrote is in the pipe by now, and this takes no more than that: a process outside
  * the family may have been handed the writing end, and nobody waits for its end of file. */
-static void stream_drain(struct stream *stream)
+static void run_stream_drain(struct stream *stream)
 {
     int held = 0;
     size_t left, n;
 
     if (stream->fd < 0 || ioctl(stream->fd, FIONREAD, &held) < 0)
         return;
-    for (left = (size_t)held; left && (n = stream_read(stream, left)); left -= n) {
+    for (left = (size_t)held; left && (n = run_stream_read(stream, left)); left -= n) {
     }
 }
 
@@ -253,7 +253,7 @@ static void run_on_ending(evutil_socket_t fd UNUSED, short what UNUSED, void *da
     const char *newline = NULL;
 
     for (size_t i = 0; i < RUN_STREAMS; i++)
-        stream_drain(&run->streams[i]);
+        run_stream_drain(&run->streams[i]);
     run_log_end(run->log);
     tail_take(&run->tail, &output);
     run->end.output = buf_text(&output);
@@ -359,7 +359,7 @@ static void run_lose(struct run *run)
     run_settle(run, RUN_LOST, 0);
 }
 
-static int memory_file(const char *name, const void *data, size_t len, int *ret_fd)
+static int run_memory_file(const char *name, const void *data, size_t len, int *ret_fd)
 {
     CLEANUP(closep) int fd = memfd_create(name, MFD_CLOEXEC);
     size_t done = 0;
@@ -379,7 +379,7 @@ static int memory_file(const char *name, const void *data, size_t len, int *ret_
     return 0;
 }
 
-static uint32_t add_strings(struct buf *buf, const char *const *strings)
+static uint32_t run_add_strings(struct buf *buf, const char *const *strings)
 {
     uint32_t count = 0;
 
@@ -388,7 +388,7 @@ static uint32_t add_strings(struct buf *buf, const char *const *strings)
     return count;
 }
 
-static int spec_file(const struct run_spec *spec, int *ret_fd)
+static int run_spec_file(const struct run_spec *spec, int *ret_fd)
 {
     struct wire_spec header = {
         .limits = spec->limits, .grace_ms = spec->grace_ms, .has_cwd = spec->cwd != NULL};
@@ -396,12 +396,12 @@ static int spec_file(const struct run_spec *spec, int *ret_fd)
     int r;
 
     buf_add(&strings, &header, sizeof(header));
-    header.argc = add_strings(&strings, spec->argv);
-    header.envc = add_strings(&strings, spec->env);
+    header.argc = run_add_strings(&strings, spec->argv);
+    header.envc = run_add_strings(&strings, spec->env);
     if (spec->cwd)
         buf_add(&strings, spec->cwd, strlen(spec->cwd) + 1);
     memcpy(strings.data, &header, sizeof(header));
-    r = memory_file("acpd-spec", strings.data, strings.len, ret_fd);
+    r = run_memory_file("acpd-spec", strings.data, strings.len, ret_fd);
     buf_deinit(&strings);
     return r;
 }
@@ -416,7 +416,7 @@ static int run_open_stream(struct run *run, enum run_stream which, int *ret_writ
     *ret_writer = ends[1];
     stream->fd = ends[0];
     event_assign(&stream->readable, run->supervisor->base, stream->fd, EV_READ | EV_PERSIST,
-                 stream_on_readable, stream);
+                 run_stream_on_readable, stream);
     /* Only this end: the command must find its stdout blocking. */
     if (fcntl(stream->fd, F_SETFL, O_NONBLOCK) < 0)
         return -errno;
@@ -460,14 +460,14 @@ static int run_open(struct run *run, const struct run_spec *spec)
         r = run_open_stream(run, RUN_STDERR, &run->start_fds[START_STDERR]);
     if (r == 0)
         r = spec->is_dialog ? run_open_dialog(run)
-                            : memory_file("acpd-input", spec->input, spec->input_len,
-                                          &run->start_fds[START_STDIN]);
+                            : run_memory_file("acpd-input", spec->input, spec->input_len,
+                                              &run->start_fds[START_STDIN]);
     if (r == 0)
-        r = spec_file(spec, &run->start_fds[START_SPEC]);
+        r = run_spec_file(spec, &run->start_fds[START_SPEC]);
     return r;
 }
 
-static bool is_above(__rlimit_resource_t resource, int64_t value)
+static bool run_is_above(__rlimit_resource_t resource, int64_t value)
 {
     struct rlimit limit;
 
@@ -482,11 +482,11 @@ const char *run_limits_check(const struct run_limits *limits, const struct cgrou
     if (limits->processes && !(cgroup->path && cgroup->has_pids))
         return "processes";
     *ret_reason = "it is above the hard limit of this system";
-    if (is_above(RLIMIT_NOFILE, limits->open_files))
+    if (run_is_above(RLIMIT_NOFILE, limits->open_files))
         return "openFiles";
-    if (limits->cpu_s && is_above(RLIMIT_CPU, limits->cpu_s + RUN_CPU_GRACE_S))
+    if (limits->cpu_s && run_is_above(RLIMIT_CPU, limits->cpu_s + RUN_CPU_GRACE_S))
         return "cpuTime";
-    if (!(cgroup->path && cgroup->has_memory) && is_above(RLIMIT_AS, limits->memory))
+    if (!(cgroup->path && cgroup->has_memory) && run_is_above(RLIMIT_AS, limits->memory))
         return "memory";
     return NULL;
 }

@@ -43,7 +43,7 @@ static void run_log_give_up(struct run_log *log, const char *verb)
     log->fd = -1;
 }
 
-static int make_folder_of(const char *path, int levels)
+static int run_log_make_folder_of(const char *path, int levels)
 {
     CLEANUP(freep) char *folder = xstrdup(path);
     char *slash = strrchr(folder, '/');
@@ -56,13 +56,13 @@ static int make_folder_of(const char *path, int levels)
         return 0;
     if (errno != ENOENT || levels <= 1)
         return -errno;
-    r = make_folder_of(folder, levels - 1);
+    r = run_log_make_folder_of(folder, levels - 1);
     if (r < 0)
         return r;
     return mkdir(folder, 0700) == 0 || errno == EEXIST ? 0 : -errno;
 }
 
-static int open_anew(const char *path)
+static int run_log_open_anew(const char *path)
 {
     return open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
@@ -76,12 +76,12 @@ struct run_log *run_log_new(const char *path, int64_t limit)
     if (!path)
         return log;
     log->path = xstrdup(path);
-    log->fd = open_anew(path);
+    log->fd = run_log_open_anew(path);
     if (log->fd < 0 && errno == ENOENT) {
-        int r = make_folder_of(path, FOLDER_LEVELS);
+        int r = run_log_make_folder_of(path, FOLDER_LEVELS);
 
         if (r == 0)
-            log->fd = open_anew(path);
+            log->fd = run_log_open_anew(path);
         else
             errno = -r;
     }
@@ -186,7 +186,7 @@ void run_log_note(struct run_log *log, const char *stream, const char *text, siz
 }
 
 /* Where to cut so that no character is: at RUN_LOG_LINE or up to three bytes before it. */
-static size_t piece_length(const char *text)
+static size_t run_log_piece_length(const char *text)
 {
     for (size_t back = 1; back <= 3; back++) {
         unsigned char c = (unsigned char)text[RUN_LOG_LINE - back];
@@ -206,7 +206,7 @@ static size_t run_log_pieces(struct run_log *log, enum run_stream stream, const 
     size_t done = 0;
 
     while (len - done > keep) {
-        size_t piece = piece_length(text + done);
+        size_t piece = run_log_piece_length(text + done);
 
         run_log_entry(log, stream, text + done, piece, half->is_continued);
         half->is_continued = true;
@@ -215,7 +215,7 @@ static size_t run_log_pieces(struct run_log *log, enum run_stream stream, const 
     return done;
 }
 
-static size_t without_crs(const char *text, size_t len)
+static size_t run_log_without_crs(const char *text, size_t len)
 {
     while (len && text[len - 1] == '\r')
         len--;
@@ -228,7 +228,7 @@ static size_t run_log_overdraw(struct run_log *log, enum run_stream stream, cons
                                size_t len)
 {
     struct half *half = &log->halves[stream];
-    const char *last = memrchr(text, '\r', without_crs(text, len)), *first;
+    const char *last = memrchr(text, '\r', run_log_without_crs(text, len)), *first;
 
     if (!last)
         return 0;
@@ -245,7 +245,7 @@ static void run_log_line(struct run_log *log, enum run_stream stream, const char
     struct half *half = &log->halves[stream];
     size_t done = run_log_overdraw(log, stream, text, len);
 
-    len = without_crs(text, len);
+    len = run_log_without_crs(text, len);
     done += run_log_pieces(log, stream, text + done, len - done, RUN_LOG_LINE);
     if (len > done || !half->is_continued)
         run_log_entry(log, stream, text + done, len - done, half->is_continued);
@@ -262,7 +262,7 @@ static void run_log_grow(struct run_log *log, enum run_stream stream, const char
     if (!text->len)
         half->since = clock_mono_ms();
     buf_add(text, data, len);
-    len = without_crs(text->data, text->len);
+    len = run_log_without_crs(text->data, text->len);
     text->len = text->len > len ? len + 1 : len; /* several CRs are as good as one */
     buf_consume(text, run_log_overdraw(log, stream, text->data, text->len));
     buf_consume(text, run_log_pieces(log, stream, text->data, text->len, RUN_LOG_LINE + 1));
@@ -296,9 +296,9 @@ void run_log_add(struct run_log *log, enum run_stream stream, const char *data, 
 }
 
 /* Without the CRs at the end and the beginning of a character that has not come as a whole. */
-static size_t shown_length(const char *text, size_t len)
+static size_t run_log_shown_length(const char *text, size_t len)
 {
-    size_t end = without_crs(text, len);
+    size_t end = run_log_without_crs(text, len);
 
     if (end < len)
         return end;
@@ -321,7 +321,7 @@ int64_t run_log_show(struct run_log *log, int64_t wait_ms)
     clock_format_iso(clock_wall_ms(), log->now);
     for (int stream = 0; stream < RUN_STREAMS; stream++) {
         struct half *half = &log->halves[stream];
-        size_t shown = half->text.len ? shown_length(half->text.data, half->text.len) : 0;
+        size_t shown = half->text.len ? run_log_shown_length(half->text.data, half->text.len) : 0;
         int64_t left = half->since + wait_ms - now;
 
         if (!shown)

@@ -7,7 +7,7 @@
 enum { BEL = 0x07, ESC = 0x1b, DEL = 0x7f };
 
 /* The length of the escape sequence at the start of `text`. */
-static size_t escape_length(const char *text, size_t len)
+static size_t stderr_lines_escape_length(const char *text, size_t len)
 {
     size_t i = 1;
 
@@ -28,7 +28,7 @@ static size_t escape_length(const char *text, size_t len)
 }
 
 /* Adds what a terminal would show of the line: behind its last carriage return, printable. */
-static void add_line(struct buf *out, const char *line, size_t len)
+static void stderr_lines_add_line(struct buf *out, const char *line, size_t len)
 {
     size_t start = out->len;
 
@@ -36,7 +36,7 @@ static void add_line(struct buf *out, const char *line, size_t len)
         unsigned char c = (unsigned char)line[i];
 
         if (c == ESC) {
-            i += escape_length(line + i, len - i);
+            i += stderr_lines_escape_length(line + i, len - i);
             continue;
         }
         if (c == '\r' && i + 1 < len)
@@ -61,7 +61,7 @@ char *stderr_lines(const char *text, size_t len)
         const char *newline = memchr(text, '\n', len);
 
         end = newline ? newline + 1 : text + len;
-        add_line(&shown, text, (size_t)((newline ? newline : end) - text));
+        stderr_lines_add_line(&shown, text, (size_t)((newline ? newline : end) - text));
     }
     if (!shown.len)
         return NULL;

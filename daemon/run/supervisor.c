@@ -192,7 +192,7 @@ static void supervisor_succeed(struct supervisor *supervisor)
 }
 
 /* False when no child is left. */
-static bool reap_orphans(struct supervisor *supervisor)
+static bool supervisor_reap_orphans(struct supervisor *supervisor)
 {
     pid_t pid;
 
@@ -213,7 +213,7 @@ static void supervisor_on_burial(evutil_socket_t fd UNUSED, short what UNUSED, v
     int64_t wait_ms = supervisor->scans++ < 100 ? 2 : 200;
     int r = 0;
 
-    if (reap_orphans(supervisor)) {
+    if (supervisor_reap_orphans(supervisor)) {
         supervisor->orphans.signalled.count = 0;
         r = family_signal(&supervisor->orphans, SIGKILL, &scan);
         supervisor->clean_scans = r < 0 || scan.found ? 0 : supervisor->clean_scans + 1;
@@ -280,7 +280,7 @@ static void supervisor_on_message(evutil_socket_t fd, short what UNUSED, void *d
 }
 
 /* Outcome: 0 sent; -EAGAIN, or -ETOOMANYREFS and its like: later; else: never. */
-static int send_start(int command, const struct run *run)
+static int supervisor_send_run(int command, const struct run *run)
 {
     union {
         struct cmsghdr header;
@@ -310,7 +310,7 @@ static void supervisor_flush(evutil_socket_t fd UNUSED, short what UNUSED, void 
 
     while (!list_is_empty(&supervisor->unsent)) {
         struct run *run = list_entry(supervisor->unsent.next, struct run, unsent_link);
-        int r = send_start(supervisor->command, run);
+        int r = supervisor_send_run(supervisor->command, run);
 
         if (r == -EAGAIN) {
             event_add(&supervisor->writable, NULL);

@@ -54,7 +54,8 @@ struct home {
     struct family strays;
 };
 
-static void home_send(const struct home *home, enum supervisor_word word, uint64_t id, int error)
+static void supervisor_main_home_send(const struct home *home, enum supervisor_word word,
+                                      uint64_t id, int error)
 {
     struct supervisor_message message = {.id = id, .word = word, .error = error};
 
@@ -66,7 +67,7 @@ static void home_send(const struct home *home, enum supervisor_word word, uint64
 /* Descriptors above 2 only: 0 and 1 become /dev/null, 2 stays for the log. Signals are blocked
  * rather than ignored; only SIGKILL and SIGSTOP get through, and faults of its own. Commands have
  * the same user: without a dump none may trace this process, or take its descriptors. */
-static void home_furnish(int *command, int *lock, uint64_t children_nofile)
+static void supervisor_main_home_furnish(int *command, int *lock, uint64_t children_nofile)
 {
     struct rlimit limit;
     sigset_t blocked;
@@ -105,7 +106,7 @@ static void home_furnish(int *command, int *lock, uint64_t children_nofile)
 
 /* Polls, because acpd may die meanwhile and flock could not be left then. Those of an acpd before
  * see its end and leave; who has not by then cannot, and is made to. */
-static void home_lock(struct home *home, int lock)
+static void supervisor_main_home_lock(struct home *home, int lock)
 {
     struct pollfd polled = {.fd = home->command};
     int64_t ousting_at = clock_mono_ms() + LOCK_PATIENCE_MS;
@@ -126,7 +127,8 @@ static void home_lock(struct home *home, int lock)
 }
 
 /* Outcome: 1, 0 at acpd's end, -EAGAIN when there is no message. */
-static int receive_command(int command, struct command_message *ret_message, int ret_fds[START_FDS])
+static int supervisor_main_receive_command(int command, struct command_message *ret_message,
+                                           int ret_fds[START_FDS])
 {
     union {
         struct cmsghdr header;
@@ -161,7 +163,7 @@ static int receive_command(int command, struct command_message *ret_message, int
     return 1;
 }
 
-static void home_add_keeper(struct home *home, pid_t pid, uint64_t id)
+static void supervisor_main_home_add_keeper(struct home *home, pid_t pid, uint64_t id)
 {
     if (home->count == home->capacity) {
         home->capacity = home->capacity ? home->capacity * 2 : 32;
@@ -170,7 +172,8 @@ static void home_add_keeper(struct home *home, pid_t pid, uint64_t id)
     home->keepers[home->count++] = (struct keeper_entry){.pid = pid, .id = id};
 }
 
-static void home_fork_keeper(struct home *home, uint64_t id, const int fds[START_FDS])
+static void supervisor_main_home_fork_keeper(struct home *home, uint64_t id,
+                                             const int fds[START_FDS])
 {
     pid_t pid = fork();
 
@@ -181,14 +184,14 @@ static void home_fork_keeper(struct home *home, uint64_t id, const int fds[START
         keeper_main(fds, home->self, home->cgroup);
     }
     if (pid < 0)
-        home_send(home, SUPERVISOR_NOT_FORKED, id, errno);
+        supervisor_main_home_send(home, SUPERVISOR_NOT_FORKED, id, errno);
     else
-        home_add_keeper(home, pid, id);
+        supervisor_main_home_add_keeper(home, pid, id);
     for (size_t i = 0; i < START_FDS; i++)
         close(fds[i]);
 }
 
-static void home_leave_acpd(struct home *home)
+static void supervisor_main_home_leave_acpd(struct home *home)
 {
     close(home->command);
     home->command = -1;
@@ -198,51 +201,51 @@ static void home_leave_acpd(struct home *home)
 }
 
 /* Its family falls to this process then. */
-static void home_end_keeper(const struct home *home, uint64_t id)
+static void supervisor_main_home_end_keeper(const struct home *home, uint64_t id)
 {
     for (size_t i = 0; i < home->count; i++)
         if (home->keepers[i].id == id)
             kill(home->keepers[i].pid, SIGKILL);
 }
 
-static void home_obey(struct home *home, const struct command_message *message,
-                      const int fds[START_FDS])
+static void supervisor_main_home_obey(struct home *home, const struct command_message *message,
+                                      const int fds[START_FDS])
 {
     switch (message->word) {
     case COMMAND_START:
-        home_fork_keeper(home, message->id, fds);
+        supervisor_main_home_fork_keeper(home, message->id, fds);
         return;
     case COMMAND_ASK:
-        home_send(home, SUPERVISOR_ALIVE, 0, 0);
+        supervisor_main_home_send(home, SUPERVISOR_ALIVE, 0, 0);
         return;
     case COMMAND_END:
-        home_end_keeper(home, message->id);
+        supervisor_main_home_end_keeper(home, message->id);
         return;
     }
 }
 
-static void home_take_orders(struct home *home)
+static void supervisor_main_home_take_orders(struct home *home)
 {
     /* Bounded, so that the dead do not wait for ever. */
     for (int i = 0; i < 32; i++) {
         struct command_message message;
         int fds[START_FDS];
-        int r = receive_command(home->command, &message, fds);
+        int r = supervisor_main_receive_command(home->command, &message, fds);
 
         if (r == -EAGAIN)
             return;
         if (r == 0) {
-            home_leave_acpd(home);
+            supervisor_main_home_leave_acpd(home);
             return;
         }
         if (r < 0)
-            home_send(home, SUPERVISOR_NOT_FORKED, message.id, -r);
+            supervisor_main_home_send(home, SUPERVISOR_NOT_FORKED, message.id, -r);
         else
-            home_obey(home, &message, fds);
+            supervisor_main_home_obey(home, &message, fds);
     }
 }
 
-static void home_forget_keeper(struct home *home, pid_t pid, int status)
+static void supervisor_main_home_forget_keeper(struct home *home, pid_t pid, int status)
 {
     size_t i = 0;
 
@@ -263,7 +266,7 @@ static void home_forget_keeper(struct home *home, pid_t pid, int status)
 }
 
 /* False when no child is left. */
-static bool home_reap(struct home *home)
+static bool supervisor_main_home_reap(struct home *home)
 {
     struct signalfd_siginfo drained[4];
     int status;
@@ -272,13 +275,13 @@ static bool home_reap(struct home *home)
     if (read(home->signals, drained, sizeof(drained)) < 0 && errno != EAGAIN && errno != EINTR)
         _exit(EXIT_FAILURE);
     while ((pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0)
-        home_forget_keeper(home, pid, status);
+        supervisor_main_home_forget_keeper(home, pid, status);
     return pid == 0 || errno != ECHILD;
 }
 
 /* One round of killing strays. They are gone when wait() knows no child, or, since keepers go on
  * living, when two scans in a row found none. */
-static void home_kill_strays(struct home *home, bool has_children)
+static void supervisor_main_home_kill_strays(struct home *home, bool has_children)
 {
     struct family_scan scan = {0};
     int r = 0;
@@ -297,12 +300,12 @@ static void home_kill_strays(struct home *home, bool has_children)
             return;
     }
     for (size_t i = 0; i < home->lost_count; i++)
-        home_send(home, SUPERVISOR_LOST, home->lost[i], 0);
+        supervisor_main_home_send(home, SUPERVISOR_LOST, home->lost[i], 0);
     home->lost_count = 0;
 }
 
 /* What runs has deadlines, which an acpd that was stopped cannot keep. */
-static void home_wake_acpd(const struct home *home)
+static void supervisor_main_home_wake_acpd(const struct home *home)
 {
     if (getppid() == home->acpd && family_is_stopped(home->acpd))
         kill(home->acpd, SIGCONT);
@@ -310,7 +313,7 @@ static void home_wake_acpd(const struct home *home)
 
 /* Milliseconds until the next scan. Strays that do not die (another user's, or stuck in the kernel)
  * are looked at less and less. */
-static int home_patience(const struct home *home)
+static int supervisor_main_home_patience(const struct home *home)
 {
     if (!home->lost_count)
         return home->count && home->command >= 0 ? LOOK_MS : -1;
@@ -323,7 +326,7 @@ void supervisor_main(int command, int lock, uint64_t children_nofile, const stru
     bool has_children = true;
     sigset_t watched;
 
-    home_furnish(&command, &lock, children_nofile);
+    supervisor_main_home_furnish(&command, &lock, children_nofile);
     home.command = command;
     home.lock = lock;
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
@@ -333,21 +336,22 @@ void supervisor_main(int command, int lock, uint64_t children_nofile, const stru
     home.signals = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
     if (home.signals < 0)
         _exit(EXIT_FAILURE);
-    home_lock(&home, lock);
-    home_send(&home, SUPERVISOR_READY, 0, 0);
+    supervisor_main_home_lock(&home, lock);
+    supervisor_main_home_send(&home, SUPERVISOR_READY, 0, 0);
     while (has_children || home.command >= 0) {
         struct pollfd polled[] = {
             {.fd = home.command, .events = POLLIN},
             {.fd = home.signals, .events = POLLIN},
         };
 
-        if (poll(polled, ARRAY_SIZE(polled), home_patience(&home)) == 0 && home.count)
-            home_wake_acpd(&home);
+        if (poll(polled, ARRAY_SIZE(polled), supervisor_main_home_patience(&home)) == 0 &&
+            home.count)
+            supervisor_main_home_wake_acpd(&home);
         if (polled[0].revents)
-            home_take_orders(&home);
-        has_children = home_reap(&home);
+            supervisor_main_home_take_orders(&home);
+        has_children = supervisor_main_home_reap(&home);
         if (home.lost_count)
-            home_kill_strays(&home, has_children);
+            supervisor_main_home_kill_strays(&home, has_children);
     }
     _exit(EXIT_SUCCESS);
 }

@@ -33,7 +33,7 @@ void tail_add(struct tail *tail, const char *data, size_t len)
     buf_add(&tail->bytes, data, len);
 }
 
-static bool is_continuation(char c)
+static bool tail_is_continuation(char c)
 {
     return ((unsigned char)c & 0xc0) == 0x80;
 }
@@ -47,7 +47,7 @@ void tail_take(struct tail *tail, struct buf *text)
     data = tail->bytes.data;
     len = tail->bytes.len;
     if (tail->is_cut)
-        while (i < 3 && i < len && is_continuation(data[i]))
+        while (i < 3 && i < len && tail_is_continuation(data[i]))
             plain = ++i;
     while (i < len) {
         size_t width = utf8_width(data + i, len - i);
@@ -67,7 +67,7 @@ void tail_take(struct tail *tail, struct buf *text)
     if (text->len - start > tail->limit) {
         size_t from = text->len - tail->limit;
 
-        while (from < text->len && is_continuation(text->data[from]))
+        while (from < text->len && tail_is_continuation(text->data[from]))
             from++;
         len = text->len - from;
         memmove(text->data + start, text->data + from, len);

@@ -16,7 +16,7 @@
 #define QUICK_CHECK_MAX (64 * 1024 * 1024)
 
 /* Returns `r`, or -EIO for an errno that was not set. */
-static int refuse(char **ret_error, int r, const char *path, const char *what)
+static int sqlite_files_refuse(char **ret_error, int r, const char *path, const char *what)
 {
     *ret_error = xasprintf("%s: %s", path, what);
     return r < 0 ? r : -EIO;
@@ -27,17 +27,17 @@ int sqlite_open_file(const char *path, int flags, sqlite3 **ret_db, char **ret_e
     CLEANUP(sqlite_closep) sqlite3 *db = NULL;
 
     if (sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
-        return refuse(ret_error, -EIO, path, sqlite3_errmsg(db));
+        return sqlite_files_refuse(ret_error, -EIO, path, sqlite3_errmsg(db));
     sqlite3_extended_result_codes(db, 1);
     if (sqlite_row_add_functions(db) < 0)
-        return refuse(ret_error, -ENOMEM, path, sqlite3_errmsg(db));
+        return sqlite_files_refuse(ret_error, -ENOMEM, path, sqlite3_errmsg(db));
     sqlite3_busy_timeout(db, 2000);
     *ret_db = STEAL(db);
     return 0;
 }
 
 /* Whether all is well by this pragma, which answers "ok" or says what it found. */
-static int check(sqlite3 *db, const char *pragma, char **ret_error)
+static int sqlite_files_check(sqlite3 *db, const char *pragma, char **ret_error)
 {
     sqlite3_stmt *stmt = NULL;
     const char *found = NULL;
@@ -64,7 +64,7 @@ int sqlite_check_damage(sqlite3 *db, const char *path, char **ret_error)
     if (stat(path, &st) < 0) /* not in a file */
         return 0;
     if (st.st_size <= QUICK_CHECK_MAX)
-        return check(db, "PRAGMA quick_check(1)", ret_error);
+        return sqlite_files_check(db, "PRAGMA quick_check(1)", ret_error);
     if (sqlite_number(db, "PRAGMA page_count", &pages) < 0 ||
         sqlite_number(db, "PRAGMA page_size", &page_size) < 0)
         return -EIO;
@@ -82,7 +82,7 @@ int sqlite_check_damage(sqlite3 *db, const char *path, char **ret_error)
 }
 
 /* What no structure tells. */
-static int check_rows(sqlite3 *db, char **ret_error)
+static int sqlite_files_check_rows(sqlite3 *db, char **ret_error)
 {
     int64_t id = 0, version = 0;
     CLEANUP(freep) char *sql = NULL;
@@ -99,7 +99,7 @@ static int check_rows(sqlite3 *db, char **ret_error)
     return -EBADMSG;
 }
 
-static int describe(sqlite3 *db, char **ret_info)
+static int sqlite_files_describe(sqlite3 *db, char **ret_info)
 {
     int64_t tasks = 0, version = 0;
 
@@ -111,24 +111,27 @@ static int describe(sqlite3 *db, char **ret_info)
     return 0;
 }
 
-static int verify(sqlite3 *db, const char *path, char **ret_info, char **ret_error)
+static int sqlite_files_verify_open(sqlite3 *db, const char *path, char **ret_info,
+                                    char **ret_error)
 {
     CLEANUP(freep) char *error = NULL;
     int r = sqlite_check_version(db, &error);
 
     if (r == 0)
-        r = check(db, "PRAGMA integrity_check(1)", &error);
+        r = sqlite_files_check(db, "PRAGMA integrity_check(1)", &error);
     if (r == 0)
-        r = check_rows(db, &error);
+        r = sqlite_files_check_rows(db, &error);
     if (r == 0)
-        r = describe(db, ret_info);
+        r = sqlite_files_describe(db, ret_info);
     if (r == 0)
         return 0;
-    return refuse(ret_error, r > 0 ? -ENOTSUP : r, path, error ? error : sqlite3_errmsg(db));
+    return sqlite_files_refuse(ret_error, r > 0 ? -ENOTSUP : r, path,
+                               error ? error : sqlite3_errmsg(db));
 }
 
 /* `shown` is what messages name: the file, or what it is a copy of. */
-static int verify_as(const char *path, const char *shown, char **ret_info, char **ret_error)
+static int sqlite_files_verify_as(const char *path, const char *shown, char **ret_info,
+                                  char **ret_error)
 {
     CLEANUP(sqlite_closep) sqlite3 *db = NULL;
     int64_t tables = 0;
@@ -137,19 +140,19 @@ static int verify_as(const char *path, const char *shown, char **ret_info, char 
     if (r < 0)
         return r;
     if (sqlite_number(db, "SELECT count(*) FROM sqlite_master", &tables) < 0)
-        return refuse(ret_error, -EBADMSG, shown, sqlite3_errmsg(db));
+        return sqlite_files_refuse(ret_error, -EBADMSG, shown, sqlite3_errmsg(db));
     if (!tables)
-        return refuse(ret_error, -ENOTSUP, shown, "it is empty");
-    return verify(db, shown, ret_info, ret_error);
+        return sqlite_files_refuse(ret_error, -ENOTSUP, shown, "it is empty");
+    return sqlite_files_verify_open(db, shown, ret_info, ret_error);
 }
 
 int sqlite_files_verify(const char *path, char **ret_info, char **ret_error)
 {
-    return verify_as(path, path, ret_info, ret_error);
+    return sqlite_files_verify_as(path, path, ret_info, ret_error);
 }
 
 /* Copies what is committed, whoever else uses the database: one snapshot, read in one go. */
-static int copy(const char *from, const char *to, char **ret_error)
+static int sqlite_files_copy(const char *from, const char *to, char **ret_error)
 {
     CLEANUP(sqlite_closep) sqlite3 *source = NULL, *target = NULL;
     sqlite3_backup *backup;
@@ -161,19 +164,19 @@ static int copy(const char *from, const char *to, char **ret_error)
         return r;
     backup = sqlite3_backup_init(target, "main", source, "main");
     if (!backup)
-        return refuse(ret_error, -EIO, to, sqlite3_errmsg(target));
+        return sqlite_files_refuse(ret_error, -EIO, to, sqlite3_errmsg(target));
     sqlite3_backup_step(backup, -1);
     if (sqlite3_backup_finish(backup) != SQLITE_OK)
-        return refuse(ret_error, -EIO, to, sqlite3_errmsg(target));
+        return sqlite_files_refuse(ret_error, -EIO, to, sqlite3_errmsg(target));
     /* A copy is one file, without a log beside it. */
     if (sqlite3_exec(target, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL) != SQLITE_OK)
-        return refuse(ret_error, -EIO, to, sqlite3_errmsg(target));
+        return sqlite_files_refuse(ret_error, -EIO, to, sqlite3_errmsg(target));
     return 0;
 }
 
 /* The same without what is free in it, and so that what becomes free can be given back, whoever
  * made the database. */
-static int copy_compact(const char *from, const char *to, char **ret_error)
+static int sqlite_files_copy_compact(const char *from, const char *to, char **ret_error)
 {
     CLEANUP(sqlite_closep) sqlite3 *source = NULL;
     sqlite3_stmt *stmt = NULL;
@@ -189,10 +192,10 @@ static int copy_compact(const char *from, const char *to, char **ret_error)
         sqlite3_step(stmt);
         r = sqlite3_finalize(stmt);
     }
-    return r == SQLITE_OK ? 0 : refuse(ret_error, -EIO, to, sqlite3_errmsg(source));
+    return r == SQLITE_OK ? 0 : sqlite_files_refuse(ret_error, -EIO, to, sqlite3_errmsg(source));
 }
 
-static int sync_folder(const char *path)
+static int sqlite_files_sync_folder(const char *path)
 {
     CLEANUP(freep) char *folder = xstrdup(path);
     CLEANUP(closep) int fd = -1;
@@ -212,7 +215,7 @@ int sqlite_begin_part(const char *path, char **ret_part, char **ret_error)
     int fd = mkstemp(part); /* 0600 */
 
     if (fd < 0)
-        return refuse(ret_error, -errno, path, strerror(errno));
+        return sqlite_files_refuse(ret_error, -errno, path, strerror(errno));
     close(fd);
     *ret_part = STEAL(part);
     return 0;
@@ -221,44 +224,44 @@ int sqlite_begin_part(const char *path, char **ret_part, char **ret_error)
 /* link(), not rename(): what has appeared there meanwhile stays. */
 int sqlite_publish_part(const char *part, const char *to, char **ret_error)
 {
-    int r = link(part, to) < 0 ? -errno : sync_folder(to);
+    int r = link(part, to) < 0 ? -errno : sqlite_files_sync_folder(to);
 
     unlink(part);
-    return r < 0 ? refuse(ret_error, r, to, strerror(-r)) : 0;
+    return r < 0 ? sqlite_files_refuse(ret_error, r, to, strerror(-r)) : 0;
 }
 
 /* The part, or nothing when something went wrong. */
-static int end_part(const char *part, int r)
+static int sqlite_files_end_part(const char *part, int r)
 {
     if (r < 0)
         unlink(part);
     return r;
 }
 
-static int refuse_existing(const char *to, char **ret_error)
+static int sqlite_files_refuse_existing(const char *to, char **ret_error)
 {
     struct stat st;
 
-    return lstat(to, &st) == 0
-               ? refuse(ret_error, -EEXIST, to, "is there already, and is not replaced")
-               : 0;
+    return lstat(to, &st) == 0 ? sqlite_files_refuse(ret_error, -EEXIST, to,
+                                                     "is there already, and is not replaced")
+                               : 0;
 }
 
 int sqlite_files_backup(const char *path, const char *to, char **ret_info, char **ret_error)
 {
     CLEANUP(freep) char *part = NULL, *info = NULL;
-    int r = refuse_existing(to, ret_error);
+    int r = sqlite_files_refuse_existing(to, ret_error);
 
     if (r == 0 && access(path, F_OK) < 0)
-        r = refuse(ret_error, -errno, path, strerror(errno));
+        r = sqlite_files_refuse(ret_error, -errno, path, strerror(errno));
     if (r == 0)
         r = sqlite_begin_part(to, &part, ret_error);
     if (r < 0)
         return r;
-    r = copy(path, part, ret_error);
+    r = sqlite_files_copy(path, part, ret_error);
     if (r == 0)
-        r = verify_as(part, path, &info, ret_error);
-    if (end_part(part, r) < 0)
+        r = sqlite_files_verify_as(part, path, &info, ret_error);
+    if (sqlite_files_end_part(part, r) < 0)
         return r;
     r = sqlite_publish_part(part, to, ret_error);
     if (r == 0)
@@ -268,7 +271,7 @@ int sqlite_files_backup(const char *path, const char *to, char **ret_info, char 
 
 /* The counters that are kept beside the tasks are those of a count: a database that was put
  * together again from pieces may have lost some. */
-static int recount(const char *path, char **ret_error)
+static int sqlite_files_recount(const char *path, char **ret_error)
 {
     static const char sql[] =
         "BEGIN;"
@@ -297,11 +300,11 @@ static int recount(const char *path, char **ret_error)
     if (r < 0)
         return r;
     if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
-        return refuse(ret_error, -EIO, path, sqlite3_errmsg(db));
+        return sqlite_files_refuse(ret_error, -EIO, path, sqlite3_errmsg(db));
     return 0;
 }
 
-static bool is_there(const char *path, const char *suffix)
+static bool sqlite_files_is_there(const char *path, const char *suffix)
 {
     CLEANUP(freep) char *file = xasprintf("%s%s", path, suffix);
 
@@ -310,7 +313,7 @@ static bool is_there(const char *path, const char *suffix)
 
 /* Brings a database into its one file: what its log or its journal holds is in it, and they are
  * gone. False when it is too damaged for that. */
-static bool settle(const char *path)
+static bool sqlite_files_settle(const char *path)
 {
     CLEANUP(freep) char *error = NULL;
     sqlite3 *db = NULL;
@@ -319,10 +322,11 @@ static bool settle(const char *path)
         sqlite3_exec(db, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL) == SQLITE_OK;
 
     sqlite3_close(db);
-    return is_settled && !is_there(path, "-wal") && !is_there(path, "-journal");
+    return is_settled && !sqlite_files_is_there(path, "-wal") &&
+           !sqlite_files_is_there(path, "-journal");
 }
 
-static int set_aside_file(const char *path, const char *aside, const char *suffix)
+static int sqlite_files_set_aside_file(const char *path, const char *aside, const char *suffix)
 {
     CLEANUP(freep) char *from = xasprintf("%s%s", path, suffix);
     CLEANUP(freep) char *to = xasprintf("%s%s", aside, suffix);
@@ -333,7 +337,7 @@ static int set_aside_file(const char *path, const char *aside, const char *suffi
 /* What is there keeps its content under a name of its own. There is no moment without a database,
  * in whose place a new one would be begun; and a database that is not damaged is whole at each
  * moment, because it was settled into one file before. */
-static int replace(const char *part, const char *path, char **ret_aside)
+static int sqlite_files_replace(const char *part, const char *path, char **ret_aside)
 {
     static const char *const suffixes[] = {"-wal", "-journal", "-shm"};
     char at[CLOCK_ISO_SIZE];
@@ -341,9 +345,9 @@ static int replace(const char *part, const char *path, char **ret_aside)
 
     clock_format_iso(clock_wall_ms(), at);
     *ret_aside = xasprintf("%s.replaced-%s", path, at);
-    if (!settle(path)) {
+    if (!sqlite_files_settle(path)) {
         for (size_t i = 0; i < ARRAY_SIZE(suffixes) && r == 0; i++)
-            r = set_aside_file(path, *ret_aside, suffixes[i]);
+            r = sqlite_files_set_aside_file(path, *ret_aside, suffixes[i]);
         for (size_t i = 0; i < ARRAY_SIZE(suffixes) && r == 0; i++) {
             CLEANUP(freep) char *file = xasprintf("%s%s", path, suffixes[i]);
 
@@ -351,9 +355,9 @@ static int replace(const char *part, const char *path, char **ret_aside)
         }
     }
     if (r == 0)
-        r = set_aside_file(path, *ret_aside, "");
+        r = sqlite_files_set_aside_file(path, *ret_aside, "");
     if (r == 0)
-        r = rename(part, path) < 0 ? -errno : sync_folder(path);
+        r = rename(part, path) < 0 ? -errno : sqlite_files_sync_folder(path);
     return r;
 }
 
@@ -366,27 +370,28 @@ int sqlite_files_restore(const char *path, const char *from, char **ret_info, ch
         r = sqlite_begin_part(path, &part, ret_error);
     if (r < 0)
         return r;
-    r = copy_compact(from, part, ret_error);
+    r = sqlite_files_copy_compact(from, part, ret_error);
     if (r == 0)
-        r = recount(part, ret_error);
+        r = sqlite_files_recount(part, ret_error);
     free(STEAL(info));
     if (r == 0)
         r = sqlite_files_verify(part, &info, ret_error);
     if (r == 0) {
-        r = replace(part, path, &aside);
+        r = sqlite_files_replace(part, path, &aside);
         if (r < 0)
-            refuse(ret_error, r, path, strerror(-r));
+            sqlite_files_refuse(ret_error, r, path, strerror(-r));
     }
-    if (end_part(part, r) < 0)
+    if (sqlite_files_end_part(part, r) < 0)
         return r;
-    *ret_info =
-        is_there(aside, "") ? xasprintf("%s; what was there is %s", info, aside) : STEAL(info);
+    *ret_info = sqlite_files_is_there(aside, "")
+                    ? xasprintf("%s; what was there is %s", info, aside)
+                    : STEAL(info);
     return 0;
 }
 
 /* Made under another name, so that a crash at its birth leaves nothing that looks like a database.
  */
-static int make_new(const char *path, char **ret_error)
+static int sqlite_files_make_new(const char *path, char **ret_error)
 {
     CLEANUP(sqlite_closep) sqlite3 *db = NULL;
     CLEANUP(freep) char *part = NULL;
@@ -398,7 +403,7 @@ static int make_new(const char *path, char **ret_error)
     if (r == 0)
         r = sqlite_migrate(db, SCHEMA_NEWEST, ret_error);
     sqlite3_close(STEAL(db));
-    return end_part(part, r) < 0 ? r : sqlite_publish_part(part, path, ret_error);
+    return sqlite_files_end_part(part, r) < 0 ? r : sqlite_publish_part(part, path, ret_error);
 }
 
 int sqlite_make_if_missing(const char *path, char **ret_error)
@@ -411,10 +416,10 @@ int sqlite_make_if_missing(const char *path, char **ret_error)
     if (stat(path, &st) == 0 && st.st_size)
         return 0;
     if (stat(path, &st) == 0)
-        return refuse(ret_error, -EBADMSG, path, "it is empty");
+        return sqlite_files_refuse(ret_error, -EBADMSG, path, "it is empty");
     if (errno != ENOENT)
-        return refuse(ret_error, -errno, path, strerror(errno));
+        return sqlite_files_refuse(ret_error, -errno, path, strerror(errno));
     if (stat(log, &st) == 0 && st.st_size)
-        return refuse(ret_error, -EBADMSG, log, "it is there without its database");
-    return make_new(path, ret_error);
+        return sqlite_files_refuse(ret_error, -EBADMSG, log, "it is there without its database");
+    return sqlite_files_make_new(path, ret_error);
 }

@@ -12,21 +12,22 @@
 #include "common/heap.h"
 #include "store/sqlite.h"
 
-static size_t length_of(const char *text)
+static size_t sqlite_list_length_of(const char *text)
 {
     return text ? strlen(text) : 0;
 }
 
-static size_t texts_of(const struct task *task)
+static size_t sqlite_list_texts_of(const struct task *task)
 {
-    return length_of(task->body) + length_of(task->result) + length_of(task->routing) +
-           length_of(task->error_message) + length_of(task->error_tail);
+    return sqlite_list_length_of(task->body) + sqlite_list_length_of(task->result) +
+           sqlite_list_length_of(task->routing) + sqlite_list_length_of(task->error_message) +
+           sqlite_list_length_of(task->error_tail);
 }
 
 /* Takes the task over. Whether the page is full. */
-static bool add(struct task_page *left, struct task_list *tasks, struct task *task)
+static bool sqlite_list_add(struct task_page *left, struct task_list *tasks, struct task *task)
 {
-    size_t bytes = texts_of(task);
+    size_t bytes = sqlite_list_texts_of(task);
 
     left->tasks -= left->tasks > 0;
     left->bytes -= left->bytes < bytes ? left->bytes : bytes;
@@ -35,8 +36,8 @@ static bool add(struct task_page *left, struct task_list *tasks, struct task *ta
 }
 
 /* Adds the rows of a statement. STORE_DONE: there are more. */
-static int list_rows(struct store *store, sqlite3_stmt *stmt, struct task_page *left,
-                     struct task_list *ret_tasks)
+static int sqlite_list_rows(struct store *store, sqlite3_stmt *stmt, struct task_page *left,
+                            struct task_list *ret_tasks)
 {
     bool is_full = !left->tasks || !left->bytes;
     int r;
@@ -49,7 +50,7 @@ static int list_rows(struct store *store, sqlite3_stmt *stmt, struct task_page *
         r = sqlite_read_task(store, stmt, &task);
         if (r < 0)
             break;
-        is_full = add(left, ret_tasks, &task);
+        is_full = sqlite_list_add(left, ret_tasks, &task);
     }
     sqlite3_reset(stmt);
     return r < 0 ? r : r > 0 ? STORE_DONE : STORE_STALE;
@@ -75,7 +76,7 @@ int store_list_queue(struct store *store, int64_t profile_id, const struct task 
         sqlite3_bind_int64(stmt, 2, profile_id);
         sqlite3_bind_int64(stmt, 3, starts_here ? after->place : INT64_MIN);
         sqlite3_bind_int64(stmt, 4, starts_here ? after->id : 0);
-        r = list_rows(store, stmt, &left, ret_tasks);
+        r = sqlite_list_rows(store, stmt, &left, ret_tasks);
     }
     return r;
 }
@@ -93,14 +94,15 @@ struct merge {
     struct heap heap;
 };
 
-static void merge_deinit(struct merge *merge)
+static void sqlite_list_merge_deinit(struct merge *merge)
 {
     heap_deinit(&merge->heap);
     free(merge->series);
 }
 
 /* Goes on to the greatest id below `before`. */
-static int advance(struct store *store, struct merge *merge, struct series *series, int64_t before)
+static int sqlite_list_advance(struct store *store, struct merge *merge, struct series *series,
+                               int64_t before)
 {
     sqlite3_stmt *stmt =
         sqlite_use(store, series->status == TASK_RUNNING ? STMT_LAST_RUNNING : STMT_LAST_OF_STATUS);
@@ -118,7 +120,8 @@ static int advance(struct store *store, struct merge *merge, struct series *seri
     return r < 0 ? r : 0;
 }
 
-static void add_profile(struct merge *merge, int64_t profile_id, enum task_status status)
+static void sqlite_list_add_profile(struct merge *merge, int64_t profile_id,
+                                    enum task_status status)
 {
     int first = status ? (int)status : TASK_QUEUED;
     int last = status ? (int)status : TASK_STATUS_COUNT - 1;
@@ -130,30 +133,30 @@ static void add_profile(struct merge *merge, int64_t profile_id, enum task_statu
     }
 }
 
-static int begin(struct store *store, const struct task_filter *filter, int64_t before,
-                 struct merge *merge)
+static int sqlite_list_begin(struct store *store, const struct task_filter *filter, int64_t before,
+                             struct merge *merge)
 {
     sqlite3_stmt *stmt = sqlite_use(store, STMT_LIST_PROFILE_IDS);
     int r = 0;
 
     if (filter->profile_id)
-        add_profile(merge, filter->profile_id, filter->status);
+        sqlite_list_add_profile(merge, filter->profile_id, filter->status);
     else
         while ((r = sqlite_step(store, stmt)) > 0)
-            add_profile(merge, sqlite3_column_int64(stmt, 0), filter->status);
+            sqlite_list_add_profile(merge, sqlite3_column_int64(stmt, 0), filter->status);
     for (size_t i = 0; i < merge->count && r == 0; i++)
-        r = advance(store, merge, &merge->series[i], before);
+        r = sqlite_list_advance(store, merge, &merge->series[i], before);
     return r;
 }
 
-static int list_merged(struct store *store, const struct task_filter *filter, int64_t before,
-                       struct task_list *ret_tasks)
+static int sqlite_list_merged(struct store *store, const struct task_filter *filter, int64_t before,
+                              struct task_list *ret_tasks)
 {
     CLEANUP(merge_deinit) struct merge merge = {0};
     struct task_page left = filter->page;
     bool is_full = !left.tasks || !left.bytes;
     struct heap_node *top;
-    int r = begin(store, filter, before, &merge);
+    int r = sqlite_list_begin(store, filter, before, &merge);
 
     while (r == 0 && (top = heap_top(&merge.heap)) && !is_full) {
         int64_t id = -top->key;
@@ -162,8 +165,8 @@ static int list_merged(struct store *store, const struct task_filter *filter, in
         r = store_get_task(store, id, &task);
         if (r <= 0)
             return r < 0 ? r : -EBADMSG;
-        is_full = add(&left, ret_tasks, &task);
-        r = advance(store, &merge, CONTAINER_OF(top, struct series, node), id);
+        is_full = sqlite_list_add(&left, ret_tasks, &task);
+        r = sqlite_list_advance(store, &merge, CONTAINER_OF(top, struct series, node), id);
     }
     return r < 0 ? r : heap_top(&merge.heap) ? STORE_DONE : STORE_STALE;
 }
@@ -176,8 +179,8 @@ int store_list_tasks(struct store *store, const struct task_filter *filter,
     sqlite3_stmt *stmt;
 
     if (filter->profile_id || filter->status != TASK_NEW)
-        return list_merged(store, filter, before, ret_tasks);
+        return sqlite_list_merged(store, filter, before, ret_tasks);
     stmt = sqlite_use(store, STMT_LIST_TASKS);
     sqlite3_bind_int64(stmt, 1, before);
-    return list_rows(store, stmt, &left, ret_tasks);
+    return sqlite_list_rows(store, stmt, &left, ret_tasks);
 }

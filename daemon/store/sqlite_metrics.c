@@ -58,22 +58,23 @@ void sqlite_metrics_blob(sqlite3_context *context, int count UNUSED, sqlite3_val
     sqlite3_result_blob(context, bytes.data, (int)bytes.len, SQLITE_TRANSIENT);
 }
 
-static void bind_bucket(sqlite3_stmt *stmt, int64_t profile_id, int64_t span, int64_t at)
+static void sqlite_metrics_bind_bucket(sqlite3_stmt *stmt, int64_t profile_id, int64_t span,
+                                       int64_t at)
 {
     sqlite3_bind_int64(stmt, 1, profile_id);
     sqlite3_bind_int64(stmt, 2, span);
     sqlite3_bind_int64(stmt, 3, at - at % span);
 }
 
-static int add_to_bucket(struct store *store, int64_t profile_id, int64_t span, int64_t at,
-                         const struct metrics_bucket *bucket)
+static int sqlite_metrics_add_to_bucket(struct store *store, int64_t profile_id, int64_t span,
+                                        int64_t at, const struct metrics_bucket *bucket)
 {
     CLEANUP(buf_deinit) struct buf bytes = {0};
     struct metrics_bucket sum = {0};
     sqlite3_stmt *stmt = sqlite_use(store, STMT_GET_BUCKET);
     int r;
 
-    bind_bucket(stmt, profile_id, span, at);
+    sqlite_metrics_bind_bucket(stmt, profile_id, span, at);
     r = sqlite_step(store, stmt);
     if (r < 0)
         return r;
@@ -85,7 +86,7 @@ static int add_to_bucket(struct store *store, int64_t profile_id, int64_t span, 
     r = sqlite_use_writing(store, STMT_PUT_BUCKET, &stmt);
     if (r < 0)
         return r;
-    bind_bucket(stmt, profile_id, span, at);
+    sqlite_metrics_bind_bucket(stmt, profile_id, span, at);
     sqlite_bind_bucket(stmt, 4, &sum, &bytes);
     return sqlite_run(store, stmt);
 }
@@ -114,12 +115,12 @@ int store_add_metrics(struct store *store, int64_t profile_id, int64_t at,
     int r = sqlite_begin(store);
 
     for (size_t i = 0; i < ARRAY_SIZE(spans) && r == 0; i++)
-        r = add_to_bucket(store, profile_id, spans[i], at, bucket);
+        r = sqlite_metrics_add_to_bucket(store, profile_id, spans[i], at, bucket);
     return r;
 }
 
-static sqlite3_stmt *use_buckets(struct store *store, int64_t profile_id, int64_t span,
-                                 int64_t from, int64_t to)
+static sqlite3_stmt *sqlite_metrics_use_buckets(struct store *store, int64_t profile_id,
+                                                int64_t span, int64_t from, int64_t to)
 {
     sqlite3_stmt *stmt = sqlite_use(store, STMT_LIST_BUCKETS);
 
@@ -133,7 +134,7 @@ static sqlite3_stmt *use_buckets(struct store *store, int64_t profile_id, int64_
 int store_list_metrics(struct store *store, int64_t profile_id, int64_t span, int64_t from,
                        int64_t to, struct store_bucket **ret_buckets, size_t *ret_count)
 {
-    sqlite3_stmt *stmt = use_buckets(store, profile_id, span, from, to);
+    sqlite3_stmt *stmt = sqlite_metrics_use_buckets(store, profile_id, span, from, to);
     CLEANUP(freep) struct store_bucket *buckets = NULL;
     size_t count = 0, capacity = 0;
     int r;
@@ -156,10 +157,10 @@ int store_list_metrics(struct store *store, int64_t profile_id, int64_t span, in
     return 0;
 }
 
-static int add_up(struct store *store, int64_t profile_id, int64_t span, int64_t from, int64_t to,
-                  struct metrics_bucket *sum)
+static int sqlite_metrics_add_up(struct store *store, int64_t profile_id, int64_t span,
+                                 int64_t from, int64_t to, struct metrics_bucket *sum)
 {
-    sqlite3_stmt *stmt = use_buckets(store, profile_id, span, from, to);
+    sqlite3_stmt *stmt = sqlite_metrics_use_buckets(store, profile_id, span, from, to);
     int r;
 
     while ((r = sqlite_step(store, stmt)) > 0) {
@@ -182,11 +183,11 @@ int store_sum_metrics(struct store *store, int64_t profile_id, int64_t from, int
 
     if (first_hour >= last_hour)
         first_hour = last_hour = to;
-    r = add_up(store, profile_id, METRICS_MINUTE, from, first_hour, &sum);
+    r = sqlite_metrics_add_up(store, profile_id, METRICS_MINUTE, from, first_hour, &sum);
     if (r == 0)
-        r = add_up(store, profile_id, METRICS_HOUR, first_hour, last_hour, &sum);
+        r = sqlite_metrics_add_up(store, profile_id, METRICS_HOUR, first_hour, last_hour, &sum);
     if (r == 0)
-        r = add_up(store, profile_id, METRICS_MINUTE, last_hour, to, &sum);
+        r = sqlite_metrics_add_up(store, profile_id, METRICS_MINUTE, last_hour, to, &sum);
     if (r < 0)
         return r;
     *ret_sum = sum;
@@ -194,7 +195,7 @@ int store_sum_metrics(struct store *store, int64_t profile_id, int64_t from, int
 }
 
 /* Steps a statement that removes no more than PRUNE_STEP rows. 1: it removed as many. */
-static int prune(struct store *store, sqlite3_stmt *stmt)
+static int sqlite_metrics_prune(struct store *store, sqlite3_stmt *stmt)
 {
     int r;
 
@@ -213,7 +214,7 @@ int store_prune_metrics(struct store *store, int64_t profile_id, int64_t span, i
     sqlite3_bind_int64(stmt, 2, profile_id);
     sqlite3_bind_int64(stmt, 3, span);
     sqlite3_bind_int64(stmt, 4, before);
-    return prune(store, stmt);
+    return sqlite_metrics_prune(store, stmt);
 }
 
 int store_put_uptime(struct store *store, int64_t started_at, int64_t seen_at)
@@ -258,5 +259,5 @@ int store_prune_uptime(struct store *store, int64_t before)
     if (r < 0)
         return r;
     sqlite3_bind_int64(stmt, 2, before);
-    return prune(store, stmt);
+    return sqlite_metrics_prune(store, stmt);
 }

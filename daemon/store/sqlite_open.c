@@ -23,7 +23,7 @@ static const char *const statement_texts[STATEMENT_COUNT] = {STATEMENTS(X)};
 #undef X
 
 /* *ret_error may hold the reason already: damage that was found. */
-static int open_failed(struct store *store, char **ret_error)
+static int sqlite_open_failed(struct store *store, char **ret_error)
 {
     int r = *ret_error ? -EBADMSG : sqlite_errno(sqlite3_extended_errcode(store->db));
     CLEANUP(freep) char *reason = *ret_error ? *ret_error : xstrdup(sqlite3_errmsg(store->db));
@@ -56,7 +56,7 @@ int store_open(const char *path, struct store **ret_store, char **ret_error)
     store->path = xstrdup(path);
     r = sqlite_make_if_missing(path, ret_error);
     if (r == -EBADMSG)
-        return open_failed(store, ret_error);
+        return sqlite_open_failed(store, ret_error);
     if (r < 0) {
         store_close(store);
         return r;
@@ -64,10 +64,10 @@ int store_open(const char *path, struct store **ret_store, char **ret_error)
     if (sqlite3_open_v2(path, &store->db,
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
                         NULL) != SQLITE_OK)
-        return open_failed(store, ret_error);
+        return sqlite_open_failed(store, ret_error);
     sqlite3_extended_result_codes(store->db, 1);
     if (sqlite_row_add_functions(store->db) < 0)
-        return open_failed(store, ret_error);
+        return sqlite_open_failed(store, ret_error);
     /* Until it is known to be good and ours: what its log holds stays there. */
     sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log, NULL);
     /* Someone may look at the database with the sqlite3 shell; wait a little for their lock. */
@@ -77,13 +77,13 @@ int store_open(const char *path, struct store **ret_store, char **ret_error)
     if (r == 0)
         r = sqlite_check_damage(store->db, path, ret_error);
     if (r < 0)
-        return open_failed(store, ret_error);
+        return sqlite_open_failed(store, ret_error);
     if (r > 0) {
         store_close(store);
         return -ENOTSUP;
     }
     if (sqlite3_exec(store->db, pragmas, NULL, NULL, NULL) != SQLITE_OK)
-        return open_failed(store, ret_error);
+        return sqlite_open_failed(store, ret_error);
     r = sqlite_migrate(store->db, SCHEMA_NEWEST, ret_error);
     if (r < 0) {
         store_close(store);
@@ -92,9 +92,9 @@ int store_open(const char *path, struct store **ret_store, char **ret_error)
     for (int i = 0; i < STATEMENT_COUNT; i++)
         if (sqlite3_prepare_v3(store->db, statement_texts[i], -1, SQLITE_PREPARE_PERSISTENT,
                                &store->statements[i], NULL) != SQLITE_OK)
-            return open_failed(store, ret_error);
+            return sqlite_open_failed(store, ret_error);
     if (sqlite_number(store->db, "PRAGMA auto_vacuum", &auto_vacuum) < 0)
-        return open_failed(store, ret_error);
+        return sqlite_open_failed(store, ret_error);
     store->can_give_back = auto_vacuum != 0;
     sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
     *ret_store = store;
@@ -115,7 +115,7 @@ void store_close(struct store *store)
 
 /* Somebody has removed the file or put another in its place: what is written now nobody would find.
  */
-static int check_place(struct store *store)
+static int sqlite_open_check_place(struct store *store)
 {
     int has_moved = 0;
 
@@ -135,7 +135,7 @@ int store_commit(struct store *store)
         return store->failure;
     if (!store->in_transaction)
         return 0;
-    r = check_place(store);
+    r = sqlite_open_check_place(store);
     if (r == 0)
         r = sqlite_flush_profiles(store);
     if (r < 0)
@@ -168,7 +168,7 @@ int store_resolve(struct store *store)
  * The log's index has been left as it was by the failed commit: its header says, at byte 16, how
  * many frames are valid (https://www.sqlite.org/walformat.html).
  */
-static void spoil_refused_frames(struct store *store)
+static void sqlite_open_spoil_refused_frames(struct store *store)
 {
     static const char nothing[24]; /* a frame's header */
     sqlite3_file *file = NULL, *log = NULL;
@@ -201,7 +201,7 @@ void store_rollback(struct store *store)
      * emptied, and that was synced, a power cut does not bring it back either. */
     if (!store->log_has_remains)
         return;
-    spoil_refused_frames(store);
+    sqlite_open_spoil_refused_frames(store);
     if (sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) ==
         SQLITE_OK)
         store->log_has_remains = false;

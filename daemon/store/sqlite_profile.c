@@ -16,7 +16,8 @@ static const enum task_status counted[] = {
     TASK_COMPLETED, TASK_FAILED,    TASK_CANCELLED,
 };
 
-static void read_profile(struct store *store, sqlite3_stmt *stmt, struct store_profile *ret_profile)
+static void sqlite_profile_read_profile(struct store *store, sqlite3_stmt *stmt,
+                                        struct store_profile *ret_profile)
 {
     struct store_profile profile = {
         .id = sqlite3_column_int64(stmt, 0),
@@ -53,7 +54,7 @@ int store_ensure_profile(struct store *store, const char *name, struct store_pro
     r = sqlite_step(store, stmt);
     if (r < 0)
         return r;
-    read_profile(store, stmt, ret_profile);
+    sqlite_profile_read_profile(store, stmt, ret_profile);
     sqlite3_reset(stmt);
     return 0;
 }
@@ -82,7 +83,7 @@ int store_list_profiles(struct store *store, struct store_profiles *ret_profiles
             ret_profiles->profiles =
                 xrealloc(ret_profiles->profiles, capacity * sizeof(*ret_profiles->profiles));
         }
-        read_profile(store, stmt, &ret_profiles->profiles[ret_profiles->count++]);
+        sqlite_profile_read_profile(store, stmt, &ret_profiles->profiles[ret_profiles->count++]);
     }
     return r;
 }
@@ -108,7 +109,7 @@ struct task_counts *sqlite_counts(struct store *store, int64_t profile_id)
     return &sqlite_change_of(store, profile_id)->counts;
 }
 
-static int write_change(struct store *store, const struct profile_change *change)
+static int sqlite_profile_write_change(struct store *store, const struct profile_change *change)
 {
     sqlite3_stmt *stmt;
     int r = sqlite_use_writing(store, STMT_UPDATE_PROFILE, &stmt);
@@ -129,7 +130,7 @@ static int write_change(struct store *store, const struct profile_change *change
 int sqlite_flush_profiles(struct store *store)
 {
     for (size_t i = 0; i < store->change_count; i++) {
-        int r = write_change(store, &store->changes[i]);
+        int r = sqlite_profile_write_change(store, &store->changes[i]);
 
         if (r < 0)
             return r;
@@ -174,7 +175,7 @@ int store_remove_profile(struct store *store, int64_t id)
     return r < 0 ? r : sqlite3_changes(store->db) ? STORE_DONE : STORE_STALE;
 }
 
-static void bind_cost(sqlite3_stmt *stmt, int index, const struct metrics_cost *cost)
+static void sqlite_profile_bind_cost(sqlite3_stmt *stmt, int index, const struct metrics_cost *cost)
 {
     if (!cost->currency[0])
         return;
@@ -199,7 +200,7 @@ int sqlite_add_attempt(struct store *store, const struct store_attempt *attempt)
     sqlite_bind_text_or_null(stmt, 8, attempt->error_message);
     sqlite3_bind_int(stmt, 9, error_class_info(attempt->error_class)->counts);
     sqlite_bind_text_or_null(stmt, 10, attempt->usage);
-    bind_cost(stmt, 11, &attempt->cost);
+    sqlite_profile_bind_cost(stmt, 11, &attempt->cost);
     sqlite_bind_text_or_null(stmt, 13, attempt->type);
     return sqlite_run(store, stmt);
 }
@@ -214,7 +215,7 @@ int store_report_attempt(struct store *store, const struct store_attempt *attemp
     sqlite3_bind_int64(stmt, 1, attempt->task_id);
     sqlite3_bind_int64(stmt, 2, attempt->number);
     sqlite_bind_text_or_null(stmt, 3, attempt->usage);
-    bind_cost(stmt, 4, &attempt->cost);
+    sqlite_profile_bind_cost(stmt, 4, &attempt->cost);
     return sqlite_run(store, stmt);
 }
 

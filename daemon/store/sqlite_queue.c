@@ -11,7 +11,8 @@
 /* Counters */
 
 /* `was` NULL: the task is new. */
-static void count_step(struct store *store, const struct task_fence *was, const struct task *task)
+static void sqlite_queue_count_step(struct store *store, const struct task_fence *was,
+                                    const struct task *task)
 {
     struct task_counts *counts = sqlite_counts(store, task->profile_id);
 
@@ -29,7 +30,7 @@ static void count_step(struct store *store, const struct task_fence *was, const 
 /* Adding */
 
 /* Whether one more task may wait: STORE_DONE, STORE_FULL, or STORE_STALE. */
-static int check_room(struct store *store, const struct task *task, int64_t limit)
+static int sqlite_queue_check_room(struct store *store, const struct task *task, int64_t limit)
 {
     struct profile_change *change = sqlite_change_of(store, task->profile_id);
 
@@ -47,7 +48,7 @@ static int check_room(struct store *store, const struct task *task, int64_t limi
     return change->waiting + task_counts_waiting(&change->counts) < limit ? STORE_DONE : STORE_FULL;
 }
 
-static int add_row(struct store *store, struct task *task)
+static int sqlite_queue_add_row(struct store *store, struct task *task)
 {
     sqlite3_stmt *stmt;
     int r = sqlite_use_writing(store, STMT_ADD_TASK, &stmt);
@@ -71,8 +72,8 @@ static int add_row(struct store *store, struct task *task)
 }
 
 /* A writing statement whose parameters are two ids. */
-static int run_for_pair(struct store *store, enum statement statement, int64_t first,
-                        int64_t second)
+static int sqlite_queue_run_for_pair(struct store *store, enum statement statement, int64_t first,
+                                     int64_t second)
 {
     sqlite3_stmt *stmt;
     int r = sqlite_use_writing(store, statement, &stmt);
@@ -93,17 +94,18 @@ int store_add(struct store *store, const struct store_addition *addition, struct
         r = store_get_task_by_key(store, task->key, ret_known);
     if (r)
         return r < 0 ? r : STORE_KNOWN;
-    r = check_room(store, task, addition->limit);
+    r = sqlite_queue_check_room(store, task, addition->limit);
     if (r != STORE_DONE)
         return r;
-    r = add_row(store, task);
+    r = sqlite_queue_add_row(store, task);
     if (addition->depends_on_count)
         store->has_dependencies = 1;
     for (size_t i = 0; i < addition->depends_on_count && r == 0; i++)
-        r = run_for_pair(store, STMT_ADD_DEPENDENCY, task->id, addition->depends_on[i]);
+        r = sqlite_queue_run_for_pair(store, STMT_ADD_DEPENDENCY, task->id,
+                                      addition->depends_on[i]);
     if (r < 0)
         return r;
-    count_step(store, NULL, task);
+    sqlite_queue_count_step(store, NULL, task);
     return STORE_DONE;
 }
 
@@ -128,8 +130,8 @@ int store_depend(struct store *store, const int64_t *ids, size_t count,
 /* Changing */
 
 /* Writes the row if it is as the fence says. `lease`: of the attempt that it begins, or NULL. */
-static int save(struct store *store, struct task *task, const struct task_fence *fence,
-                const struct store_lease *lease)
+static int sqlite_queue_save(struct store *store, struct task *task, const struct task_fence *fence,
+                             const struct store_lease *lease)
 {
     const int64_t was_sum = task->sum;
     sqlite3_stmt *stmt;
@@ -151,7 +153,7 @@ static int save(struct store *store, struct task *task, const struct task_fence 
         return STORE_STALE;
     }
     store->writes++;
-    count_step(store, fence, task);
+    sqlite_queue_count_step(store, fence, task);
     return STORE_DONE;
 }
 
@@ -161,12 +163,12 @@ int store_change(struct store *store, struct task *task, const struct task_fence
 
     if (r < 0)
         return r;
-    r = fence->limit ? check_room(store, task, fence->limit) : STORE_DONE;
-    return r == STORE_DONE ? save(store, task, fence, NULL) : r;
+    r = fence->limit ? sqlite_queue_check_room(store, task, fence->limit) : STORE_DONE;
+    return r == STORE_DONE ? sqlite_queue_save(store, task, fence, NULL) : r;
 }
 
 /* Notes that those who wait for a task have yet to be told. Nothing is written when none does. */
-static int add_release(struct store *store, int64_t id, bool *ret_has_dependants)
+static int sqlite_queue_add_release(struct store *store, int64_t id, bool *ret_has_dependants)
 {
     int r = 0;
 
@@ -186,15 +188,15 @@ static int add_release(struct store *store, int64_t id, bool *ret_has_dependants
 int store_cancel(struct store *store, struct task *task, const struct task_fence *fence,
                  bool *ret_has_dependants)
 {
-    int r = save(store, task, fence, NULL);
+    int r = sqlite_queue_save(store, task, fence, NULL);
 
-    return r == STORE_DONE ? add_release(store, task->id, ret_has_dependants) : r;
+    return r == STORE_DONE ? sqlite_queue_add_release(store, task->id, ret_has_dependants) : r;
 }
 
 int store_finish(struct store *store, struct task *task, const struct task_fence *fence,
                  const struct store_attempt *attempt, bool *ret_has_dependants)
 {
-    int r = save(store, task, fence, NULL);
+    int r = sqlite_queue_save(store, task, fence, NULL);
 
     *ret_has_dependants = false;
     if (r != STORE_DONE)
@@ -202,13 +204,13 @@ int store_finish(struct store *store, struct task *task, const struct task_fence
     r = sqlite_add_attempt(store, attempt);
     if (r < 0 || !task_status_is_finished(task->status))
         return r < 0 ? r : STORE_DONE;
-    return add_release(store, task->id, ret_has_dependants);
+    return sqlite_queue_add_release(store, task->id, ret_has_dependants);
 }
 
 /* Claiming and waking */
 
-static int next_of_status(struct store *store, enum task_status status, int64_t profile_id,
-                          int64_t except, struct task *ret_task)
+static int sqlite_queue_next_of_status(struct store *store, enum task_status status,
+                                       int64_t profile_id, int64_t except, struct task *ret_task)
 {
     sqlite3_stmt *stmt = sqlite_use(store, STMT_NEXT_OF_STATUS);
 
@@ -221,9 +223,10 @@ static int next_of_status(struct store *store, enum task_status status, int64_t 
 int store_first_queued(struct store *store, int64_t profile_id, int64_t avoided,
                        struct task *ret_task)
 {
-    int r = next_of_status(store, TASK_QUEUED, profile_id, avoided, ret_task);
+    int r = sqlite_queue_next_of_status(store, TASK_QUEUED, profile_id, avoided, ret_task);
 
-    return r || !avoided ? r : next_of_status(store, TASK_QUEUED, profile_id, 0, ret_task);
+    return r || !avoided ? r
+                         : sqlite_queue_next_of_status(store, TASK_QUEUED, profile_id, 0, ret_task);
 }
 
 int store_claim(struct store *store, const struct store_claim *claim, struct task_list *ret_tasks)
@@ -242,7 +245,7 @@ int store_claim(struct store *store, const struct store_claim *claim, struct tas
         task.attempt++;
         task.started_at = claim->now;
         task.place = task.id;
-        r = save(store, &task, &fence, claim->lease);
+        r = sqlite_queue_save(store, &task, &fence, claim->lease);
         if (r != STORE_DONE)
             break;
         sqlite_push_task(ret_tasks, &task);
@@ -262,7 +265,7 @@ int store_wake(struct store *store, const struct store_waking *waking, struct ta
         CLEANUP(task_deinit) struct task task = {0};
         struct task_fence fence;
 
-        r = next_of_status(store, TASK_SCHEDULED, waking->profile_id, 0, &task);
+        r = sqlite_queue_next_of_status(store, TASK_SCHEDULED, waking->profile_id, 0, &task);
         if (r < 0)
             break;
         *ret_next = r ? task.place : INT64_MAX;
@@ -271,7 +274,7 @@ int store_wake(struct store *store, const struct store_waking *waking, struct ta
         fence = task_fence(&task);
         task.status = TASK_QUEUED;
         task_enqueue(&task, waking->queue_now, waking->aging_interval);
-        r = save(store, &task, &fence, NULL);
+        r = sqlite_queue_save(store, &task, &fence, NULL);
         if (r != STORE_DONE)
             break;
         sqlite_push_task(ret_tasks, &task);
@@ -291,8 +294,9 @@ int store_shift_retries(struct store *store, int64_t step)
 }
 
 /* Running tasks from behind the cursor on: those that a worker holds, or the others. */
-static sqlite3_stmt *use_running(struct store *store, const struct store_cursor *cursor,
-                                 bool is_leased, size_t limit)
+static sqlite3_stmt *sqlite_queue_use_running(struct store *store,
+                                              const struct store_cursor *cursor, bool is_leased,
+                                              size_t limit)
 {
     sqlite3_stmt *stmt = sqlite_use(store, STMT_LIST_RUNNING_BY);
 
@@ -304,8 +308,8 @@ static sqlite3_stmt *use_running(struct store *store, const struct store_cursor 
 }
 
 /* The next of them. 1: there was one; its row is damaged when the task has no id. */
-static int step_running(struct store *store, sqlite3_stmt *stmt, struct store_cursor *cursor,
-                        struct task *ret_task)
+static int sqlite_queue_step_running(struct store *store, sqlite3_stmt *stmt,
+                                     struct store_cursor *cursor, struct task *ret_task)
 {
     int r = sqlite_step(store, stmt);
 
@@ -321,13 +325,13 @@ static int step_running(struct store *store, sqlite3_stmt *stmt, struct store_cu
 int store_take_over(struct store *store, struct store_cursor *cursor, size_t limit,
                     struct task_list *ret_tasks, int64_t *ret_damaged)
 {
-    sqlite3_stmt *stmt = use_running(store, cursor, false, limit);
+    sqlite3_stmt *stmt = sqlite_queue_use_running(store, cursor, false, limit);
     struct task task;
     size_t rows = 0;
     int r;
 
     *ret_damaged = 0;
-    for (; (r = step_running(store, stmt, cursor, &task)) > 0; rows++) {
+    for (; (r = sqlite_queue_step_running(store, stmt, cursor, &task)) > 0; rows++) {
         if (task.id)
             sqlite_push_task(ret_tasks, &task);
         else
@@ -339,13 +343,13 @@ int store_take_over(struct store *store, struct store_cursor *cursor, size_t lim
 int store_list_leased(struct store *store, struct store_cursor *cursor, size_t limit,
                       struct store_leased **ret_leased, size_t *ret_count)
 {
-    sqlite3_stmt *stmt = use_running(store, cursor, true, limit);
+    sqlite3_stmt *stmt = sqlite_queue_use_running(store, cursor, true, limit);
     struct store_leased *leased = NULL;
     size_t rows = 0, count = 0;
     struct task task;
     int r;
 
-    for (; (r = step_running(store, stmt, cursor, &task)) > 0; rows++) {
+    for (; (r = sqlite_queue_step_running(store, stmt, cursor, &task)) > 0; rows++) {
         if (!task.id)
             continue;
         leased = xrealloc(leased, (count + 1) * sizeof(*leased));
@@ -377,7 +381,7 @@ void store_leased_free(struct store_leased *leased, size_t count)
 
 /* Removing */
 
-static bool is_spared(const struct store_pruning *pruning, int64_t id)
+static bool sqlite_queue_is_spared(const struct store_pruning *pruning, int64_t id)
 {
     for (size_t i = 0; i < pruning->spared_count; i++)
         if (pruning->spared[i] == id)
@@ -385,7 +389,7 @@ static bool is_spared(const struct store_pruning *pruning, int64_t id)
     return false;
 }
 
-static int remove_task(struct store *store, const struct task *task)
+static int sqlite_queue_remove_task(struct store *store, const struct task *task)
 {
     static const enum statement parts[] = {STMT_REMOVE_TASK, STMT_REMOVE_ATTEMPTS,
                                            STMT_REMOVE_DEPENDENCIES, STMT_REMOVE_DEPENDANTS};
@@ -412,9 +416,9 @@ int store_prune(struct store *store, const struct store_pruning *pruning,
         if (r < 0)
             break;
         if (r == 0 || (bytes >= pruning->excess && task.finished_at >= pruning->before) ||
-            is_spared(pruning, task.id))
+            sqlite_queue_is_spared(pruning, task.id))
             return STORE_STALE;
-        r = remove_task(store, &task);
+        r = sqlite_queue_remove_task(store, &task);
         attempts += task.attempt;
         bytes += task.bytes;
         sqlite_push_task(ret_removed, &task);
@@ -457,7 +461,7 @@ struct dependants {
 };
 
 /* A finished task whose dependants have yet to be told, from behind `*ret_after` on. 1: found. */
-static int next_release(struct store *store, int64_t *ret_id, int64_t *ret_after)
+static int sqlite_queue_next_release(struct store *store, int64_t *ret_id, int64_t *ret_after)
 {
     sqlite3_stmt *stmt = sqlite_use(store, STMT_NEXT_RELEASE);
     int r = sqlite_step(store, stmt);
@@ -470,7 +474,8 @@ static int next_release(struct store *store, int64_t *ret_id, int64_t *ret_after
     return 1;
 }
 
-static int next_dependant(struct store *store, int64_t id, int64_t after, struct task *ret_task)
+static int sqlite_queue_next_dependant(struct store *store, int64_t id, int64_t after,
+                                       struct task *ret_task)
 {
     sqlite3_stmt *stmt = sqlite_use(store, STMT_NEXT_DEPENDANT);
 
@@ -480,7 +485,8 @@ static int next_dependant(struct store *store, int64_t id, int64_t after, struct
 }
 
 /* Takes the task over if it waits no longer. */
-static int take_dependant(struct store *store, struct task *task, struct dependants *dependants)
+static int sqlite_queue_take_dependant(struct store *store, struct task *task,
+                                       struct dependants *dependants)
 {
     struct store_dependant dependant = {.status = TASK_COMPLETED};
     int r = store_unmet_dependency(store, task->id, &dependant.depends_on, &dependant.status);
@@ -494,7 +500,7 @@ static int take_dependant(struct store *store, struct task *task, struct dependa
     return 0;
 }
 
-static bool is_taken(const struct dependants *dependants, int64_t id)
+static bool sqlite_queue_is_taken(const struct dependants *dependants, int64_t id)
 {
     for (size_t i = dependants->count; i--;)
         if (dependants->all[i].task.id == id)
@@ -503,24 +509,24 @@ static bool is_taken(const struct dependants *dependants, int64_t id)
 }
 
 /* Goes through dependants of one task, as many as the budget allows. */
-static int take_dependants_of(struct store *store, int64_t id, int64_t after,
-                              struct dependants *dependants)
+static int sqlite_queue_take_dependants_of(struct store *store, int64_t id, int64_t after,
+                                           struct dependants *dependants)
 {
     for (; dependants->budget > 0; dependants->budget--) {
         CLEANUP(task_deinit) struct task task = {0};
-        int r = next_dependant(store, id, after, &task);
+        int r = sqlite_queue_next_dependant(store, id, after, &task);
 
         if (r == 0) {
             dependants->budget--; /* it costs something even when nobody waits any more */
             return sqlite_run_for_id(store, STMT_DROP_RELEASE, id);
         }
         after = task.id;
-        if (r > 0 && !is_taken(dependants, task.id))
-            r = take_dependant(store, &task, dependants);
+        if (r > 0 && !sqlite_queue_is_taken(dependants, task.id))
+            r = sqlite_queue_take_dependant(store, &task, dependants);
         if (r < 0)
             return r;
     }
-    return run_for_pair(store, STMT_MOVE_RELEASE, id, after);
+    return sqlite_queue_run_for_pair(store, STMT_MOVE_RELEASE, id, after);
 }
 
 int store_take_dependants(struct store *store, int limit, struct store_dependant **ret_dependants,
@@ -532,11 +538,11 @@ int store_take_dependants(struct store *store, int limit, struct store_dependant
     while (r == 0 && dependants.budget > 0) {
         int64_t id, after;
 
-        r = next_release(store, &id, &after);
+        r = sqlite_queue_next_release(store, &id, &after);
         if (r == 0)
             break;
         if (r > 0)
-            r = take_dependants_of(store, id, after, &dependants);
+            r = sqlite_queue_take_dependants_of(store, id, after, &dependants);
     }
     if (r < 0) {
         store_dependants_free(dependants.all, dependants.count);

@@ -43,17 +43,17 @@ struct recovery {
     bool has_gaps;
 };
 
-static const char *soundness(const struct recovery *recovery, size_t t)
+static const char *sqlite_recover_soundness(const struct recovery *recovery, size_t t)
 {
     return tables[t].is_sound ? tables[t].is_sound : sqlite_row_soundness(recovery->version);
 }
 
-static void finalizep(sqlite3_stmt **stmt)
+static void sqlite_recover_finalizep(sqlite3_stmt **stmt)
 {
     sqlite3_finalize(*stmt);
 }
 
-static sqlite3_stmt *prepare(sqlite3 *db, char *sql)
+static sqlite3_stmt *sqlite_recover_prepare(sqlite3 *db, char *sql)
 {
     sqlite3_stmt *stmt = NULL;
 
@@ -63,7 +63,7 @@ static sqlite3_stmt *prepare(sqlite3 *db, char *sql)
 }
 
 /* INSERT INTO TABLE VALUES (?, …) for as many columns as the statement reads. */
-static sqlite3_stmt *prepare_insert(sqlite3 *db, const char *table, int columns)
+static sqlite3_stmt *sqlite_recover_prepare_insert(sqlite3 *db, const char *table, int columns)
 {
     CLEANUP(buf_deinit) struct buf sql = {0};
 
@@ -71,11 +71,11 @@ static sqlite3_stmt *prepare_insert(sqlite3 *db, const char *table, int columns)
     for (int i = 0; i < columns; i++)
         buf_add_text(&sql, i ? ", ?" : "?");
     buf_add_char(&sql, ')');
-    return prepare(db, xstrdup(buf_text(&sql)));
+    return sqlite_recover_prepare(db, xstrdup(buf_text(&sql)));
 }
 
 /* The last column says whether the row is sound. */
-static int put_row(sqlite3_stmt *read, sqlite3_stmt *insert)
+static int sqlite_recover_put_row(sqlite3_stmt *read, sqlite3_stmt *insert)
 {
     int columns = sqlite3_column_count(read) - 1, rc;
 
@@ -90,7 +90,7 @@ static int put_row(sqlite3_stmt *read, sqlite3_stmt *insert)
 }
 
 /* Whether the new database cannot be written, which is no fault of the old one's. */
-static bool has_failed(const struct recovery *recovery)
+static bool sqlite_recover_has_failed(const struct recovery *recovery)
 {
     int rc = sqlite3_errcode(recovery->to) & 0xff;
 
@@ -98,7 +98,8 @@ static bool has_failed(const struct recovery *recovery)
 }
 
 /* The row that was read last cannot be where its id says: those behind it have smaller ones. */
-static void take_back(struct recovery *recovery, const char *table, const char *key, int64_t id)
+static void sqlite_recover_take_back(struct recovery *recovery, const char *table, const char *key,
+                                     int64_t id)
 {
     CLEANUP(freep)
     char *sql = xasprintf("DELETE FROM \"%s\" WHERE \"%s\" = %lld", table, key, (long long)id);
@@ -106,21 +107,22 @@ static void take_back(struct recovery *recovery, const char *table, const char *
     sqlite3_exec(recovery->to, sql, NULL, NULL, NULL);
 }
 
-static void save_by_id(struct recovery *recovery, size_t t)
+static void sqlite_recover_save_by_id(struct recovery *recovery, size_t t)
 {
     const char *table = tables[t].name, *key = tables[t].key;
     CLEANUP(finalizep)
-    sqlite3_stmt *read =
-        prepare(recovery->from,
-                xasprintf("SELECT *, %s FROM \"%s\" NOT INDEXED WHERE \"%s\" > ?1 ORDER BY \"%s\"",
-                          soundness(recovery, t), table, key, key));
+    sqlite3_stmt *read = sqlite_recover_prepare(
+        recovery->from,
+        xasprintf("SELECT *, %s FROM \"%s\" NOT INDEXED WHERE \"%s\" > ?1 ORDER BY \"%s\"",
+                  sqlite_recover_soundness(recovery, t), table, key, key));
     CLEANUP(finalizep)
     sqlite3_stmt *insert =
-        read ? prepare_insert(recovery->to, table, sqlite3_column_count(read) - 1) : NULL;
+        read ? sqlite_recover_prepare_insert(recovery->to, table, sqlite3_column_count(read) - 1)
+             : NULL;
     int64_t before = 0, after = 0, step = 1; /* ids are counted from 1 */
 
     recovery->has_gaps |= !insert;
-    while (insert && !has_failed(recovery)) {
+    while (insert && !sqlite_recover_has_failed(recovery)) {
         int rc;
 
         sqlite3_bind_int64(read, 1, after);
@@ -128,7 +130,7 @@ static void save_by_id(struct recovery *recovery, size_t t)
             int64_t id = sqlite3_column_int64(read, 0);
 
             if (id <= after && id > before) {
-                take_back(recovery, table, key, after);
+                sqlite_recover_take_back(recovery, table, key, after);
                 after = before;
                 break;
             }
@@ -137,7 +139,7 @@ static void save_by_id(struct recovery *recovery, size_t t)
             before = after;
             after = id;
             step = 1;
-            if (id > ID_MAX || put_row(read, insert) != SQLITE_OK)
+            if (id > ID_MAX || sqlite_recover_put_row(read, insert) != SQLITE_OK)
                 recovery->has_gaps = true;
         }
         sqlite3_reset(read);
@@ -152,7 +154,7 @@ static void save_by_id(struct recovery *recovery, size_t t)
     }
 }
 
-static bool save_from_one_end(struct recovery *recovery, size_t t, const char *order)
+static bool sqlite_recover_save_from_one_end(struct recovery *recovery, size_t t, const char *order)
 {
     CLEANUP(buf_deinit) struct buf keys = {0};
     CLEANUP(freep) char *columns = xstrdup(tables[t].key);
@@ -162,39 +164,42 @@ static bool save_from_one_end(struct recovery *recovery, size_t t, const char *o
 
     for (char *name = strtok_r(columns, ", ", &place); name; name = strtok_r(NULL, ", ", &place))
         buf_printf(&keys, "%s\"%s\" %s", keys.len ? ", " : "", name, order);
-    read =
-        prepare(recovery->from, xasprintf("SELECT *, %s FROM \"%s\" ORDER BY %s",
-                                          soundness(recovery, t), tables[t].name, buf_text(&keys)));
+    read = sqlite_recover_prepare(recovery->from, xasprintf("SELECT *, %s FROM \"%s\" ORDER BY %s",
+                                                            sqlite_recover_soundness(recovery, t),
+                                                            tables[t].name, buf_text(&keys)));
     if (read)
-        insert = prepare_insert(recovery->to, tables[t].name, sqlite3_column_count(read) - 1);
+        insert = sqlite_recover_prepare_insert(recovery->to, tables[t].name,
+                                               sqlite3_column_count(read) - 1);
     recovery->has_gaps |= !insert;
-    while (insert && !has_failed(recovery) && (rc = sqlite3_step(read)) == SQLITE_ROW)
-        if (put_row(read, insert) != SQLITE_OK)
+    while (insert && !sqlite_recover_has_failed(recovery) &&
+           (rc = sqlite3_step(read)) == SQLITE_ROW)
+        if (sqlite_recover_put_row(read, insert) != SQLITE_OK)
             recovery->has_gaps = true;
     return rc == SQLITE_DONE;
 }
 
-static bool has_table(sqlite3 *db, const char *name)
+static bool sqlite_recover_has_table(sqlite3 *db, const char *name)
 {
     CLEANUP(finalizep)
-    sqlite3_stmt *stmt = prepare(db, xasprintf("SELECT 1 FROM \"%s\" LIMIT 0", name));
+    sqlite3_stmt *stmt =
+        sqlite_recover_prepare(db, xasprintf("SELECT 1 FROM \"%s\" LIMIT 0", name));
 
     return stmt;
 }
 
-static void save_table(struct recovery *recovery, size_t t)
+static void sqlite_recover_save_table(struct recovery *recovery, size_t t)
 {
-    if (!has_table(recovery->to, tables[t].name)) /* an older schema */
+    if (!sqlite_recover_has_table(recovery->to, tables[t].name)) /* an older schema */
         return;
     if (tables[t].has_ids) {
-        save_by_id(recovery, t);
-    } else if (!save_from_one_end(recovery, t, "ASC")) {
+        sqlite_recover_save_by_id(recovery, t);
+    } else if (!sqlite_recover_save_from_one_end(recovery, t, "ASC")) {
         recovery->has_gaps = true;
-        save_from_one_end(recovery, t, "DESC");
+        sqlite_recover_save_from_one_end(recovery, t, "DESC");
     }
 }
 
-static int save(struct recovery *recovery, char **ret_error)
+static int sqlite_recover_save(struct recovery *recovery, char **ret_error)
 {
     /* A task whose profile's row is gone keeps its place under a new name. */
     static const char owners[] = "INSERT OR IGNORE INTO profile (id, name) SELECT DISTINCT "
@@ -207,7 +212,7 @@ static int save(struct recovery *recovery, char **ret_error)
     r = sqlite_number(recovery->from, "PRAGMA user_version", &version);
 
     /* The first page has the version and where the tables are. */
-    if (r < 0 || version < 1 || !has_table(recovery->from, "task")) {
+    if (r < 0 || version < 1 || !sqlite_recover_has_table(recovery->from, "task")) {
         *ret_error = xstrdup("its first page is gone, and with it where everything is");
         return -EBADMSG;
     }
@@ -220,9 +225,9 @@ static int save(struct recovery *recovery, char **ret_error)
         return r;
     sqlite3_exec(recovery->to, "BEGIN", NULL, NULL, NULL);
     sqlite3_exec(recovery->from, "BEGIN", NULL, NULL, NULL); /* one moment of it */
-    for (size_t t = 0; t < ARRAY_SIZE(tables) && !has_failed(recovery); t++)
-        save_table(recovery, t);
-    if (has_failed(recovery)) {
+    for (size_t t = 0; t < ARRAY_SIZE(tables) && !sqlite_recover_has_failed(recovery); t++)
+        sqlite_recover_save_table(recovery, t);
+    if (sqlite_recover_has_failed(recovery)) {
         *ret_error = xstrdup(sqlite3_errmsg(recovery->to));
         return -EIO;
     }
@@ -256,7 +261,7 @@ int sqlite_recover(const char *path, const char *to, char **ret_info, char **ret
     recovery.from = from_db;
     recovery.to = to_db;
     if (r == 0)
-        r = save(&recovery, &reason);
+        r = sqlite_recover_save(&recovery, &reason);
     sqlite3_close(STEAL(to_db));
     if (r == 0)
         r = sqlite_files_verify(part, &info, &reason);

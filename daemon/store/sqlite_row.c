@@ -3,7 +3,7 @@
  * Whether the row of a task is as acpd wrote it. SQLite finds damage in its own structures; what
  * stands in a row it takes as it is. So each row has a CRC-32C of all its columns, the id included,
  * which is written with it and looked at by every reader: by the statements of the queue, and by
- * --check, recover and restore through the SQL function task_crc().
+ * --check, recover and restore through the SQL function sqlite_row_task_crc().
  *
  * Each column counts with its type: 'i' and eight bytes, little-endian, or 't', its length likewise
  * and its bytes, or 'n' for NULL. A column of the lease counts only when it is not NULL, after 'c'
@@ -21,7 +21,7 @@
 #include "core/word.h"
 #include "store/sqlite_metrics.h"
 
-static uint32_t add_number(uint32_t crc, char tag, int64_t number)
+static uint32_t sqlite_row_add_number(uint32_t crc, char tag, int64_t number)
 {
     unsigned char bytes[9] = {(unsigned char)tag};
 
@@ -30,32 +30,34 @@ static uint32_t add_number(uint32_t crc, char tag, int64_t number)
     return crc32c(crc, bytes, sizeof(bytes));
 }
 
-static uint32_t add_text(uint32_t crc, const char *text, size_t len)
+static uint32_t sqlite_row_add_text(uint32_t crc, const char *text, size_t len)
 {
-    return text ? crc32c(add_number(crc, 't', (int64_t)len), text, len) : crc32c(crc, "n", 1);
+    return text ? crc32c(sqlite_row_add_number(crc, 't', (int64_t)len), text, len)
+                : crc32c(crc, "n", 1);
 }
 
-static uint32_t add_string(uint32_t crc, const char *text)
+static uint32_t sqlite_row_add_string(uint32_t crc, const char *text)
 {
-    return add_text(crc, text, text ? strlen(text) : 0);
+    return sqlite_row_add_text(crc, text, text ? strlen(text) : 0);
 }
 
 /* Goes on to a column that is not NULL. */
-static uint32_t begin_column(uint32_t crc, int column)
+static uint32_t sqlite_row_begin_column(uint32_t crc, int column)
 {
-    return column < LEASE_COLUMN ? crc : add_number(crc, 'c', column);
+    return column < LEASE_COLUMN ? crc : sqlite_row_add_number(crc, 'c', column);
 }
 
-static uint32_t add_null(uint32_t crc, int column)
+static uint32_t sqlite_row_add_null(uint32_t crc, int column)
 {
-    return column < LEASE_COLUMN ? add_text(crc, NULL, 0) : crc;
+    return column < LEASE_COLUMN ? sqlite_row_add_text(crc, NULL, 0) : crc;
 }
 
-static uint32_t add_lease(uint32_t crc, const struct store_lease *lease)
+static uint32_t sqlite_row_add_lease(uint32_t crc, const struct store_lease *lease)
 {
-    crc = add_string(begin_column(crc, LEASE_COLUMN), lease->token);
-    crc = add_number(begin_column(crc, LEASE_COLUMN + 1), 'i', lease->length_ms);
-    return add_string(begin_column(crc, LEASE_COLUMN + 2), lease->worker);
+    crc = sqlite_row_add_string(sqlite_row_begin_column(crc, LEASE_COLUMN), lease->token);
+    crc = sqlite_row_add_number(sqlite_row_begin_column(crc, LEASE_COLUMN + 1), 'i',
+                                lease->length_ms);
+    return sqlite_row_add_string(sqlite_row_begin_column(crc, LEASE_COLUMN + 2), lease->worker);
 }
 
 int64_t sqlite_row_crc(const struct task *task, const struct store_lease *lease)
@@ -88,13 +90,13 @@ int64_t sqlite_row_crc(const struct task *task, const struct store_lease *lease)
     uint32_t crc = 0;
 
     for (size_t i = 0; i < ARRAY_SIZE(first); i++)
-        crc = add_number(crc, 'i', first[i]);
+        crc = sqlite_row_add_number(crc, 'i', first[i]);
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
-        crc = add_string(crc, texts[i]);
+        crc = sqlite_row_add_string(crc, texts[i]);
     for (size_t i = 0; i < ARRAY_SIZE(last); i++)
-        crc = add_number(crc, 'i', last[i]);
-    crc = add_string(crc, task->error_tail);
-    return lease ? add_lease(crc, lease) : crc;
+        crc = sqlite_row_add_number(crc, 'i', last[i]);
+    crc = sqlite_row_add_string(crc, task->error_tail);
+    return lease ? sqlite_row_add_lease(crc, lease) : crc;
 }
 
 bool sqlite_row_is_sound(sqlite3_stmt *stmt)
@@ -104,14 +106,16 @@ bool sqlite_row_is_sound(sqlite3_stmt *stmt)
     for (int i = 0; i < TASK_FIELD_COUNT; i++) {
         switch (sqlite3_column_type(stmt, i)) {
         case SQLITE_INTEGER:
-            crc = add_number(begin_column(crc, i), 'i', sqlite3_column_int64(stmt, i));
+            crc = sqlite_row_add_number(sqlite_row_begin_column(crc, i), 'i',
+                                        sqlite3_column_int64(stmt, i));
             break;
         case SQLITE_TEXT:
-            crc = add_text(begin_column(crc, i), (const char *)sqlite3_column_text(stmt, i),
-                           (size_t)sqlite3_column_bytes(stmt, i));
+            crc = sqlite_row_add_text(sqlite_row_begin_column(crc, i),
+                                      (const char *)sqlite3_column_text(stmt, i),
+                                      (size_t)sqlite3_column_bytes(stmt, i));
             break;
         case SQLITE_NULL:
-            crc = add_null(crc, i);
+            crc = sqlite_row_add_null(crc, i);
             break;
         default:
             return false;
@@ -122,21 +126,23 @@ bool sqlite_row_is_sound(sqlite3_stmt *stmt)
 }
 
 /* task_crc(column, …): NULL when a column has a type that acpd never writes. */
-static void task_crc(sqlite3_context *context, int count, sqlite3_value **values)
+static void sqlite_row_task_crc(sqlite3_context *context, int count, sqlite3_value **values)
 {
     uint32_t crc = 0;
 
     for (int i = 0; i < count; i++) {
         switch (sqlite3_value_type(values[i])) {
         case SQLITE_INTEGER:
-            crc = add_number(begin_column(crc, i), 'i', sqlite3_value_int64(values[i]));
+            crc = sqlite_row_add_number(sqlite_row_begin_column(crc, i), 'i',
+                                        sqlite3_value_int64(values[i]));
             break;
         case SQLITE_TEXT:
-            crc = add_text(begin_column(crc, i), (const char *)sqlite3_value_text(values[i]),
-                           (size_t)sqlite3_value_bytes(values[i]));
+            crc = sqlite_row_add_text(sqlite_row_begin_column(crc, i),
+                                      (const char *)sqlite3_value_text(values[i]),
+                                      (size_t)sqlite3_value_bytes(values[i]));
             break;
         case SQLITE_NULL:
-            crc = add_null(crc, i);
+            crc = sqlite_row_add_null(crc, i);
             break;
         default:
             return;
@@ -147,7 +153,7 @@ static void task_crc(sqlite3_context *context, int count, sqlite3_value **values
 
 /* is_line(text): whether it is one line of UTF-8, or NULL. What is printed into replies must not
  * end them. */
-static void is_line(sqlite3_context *context, int count UNUSED, sqlite3_value **values)
+static void sqlite_row_is_line(sqlite3_context *context, int count UNUSED, sqlite3_value **values)
 {
     const char *text = (const char *)sqlite3_value_text(values[0]);
     size_t len = (size_t)sqlite3_value_bytes(values[0]), i = 0;
@@ -164,7 +170,7 @@ static void is_line(sqlite3_context *context, int count UNUSED, sqlite3_value **
 }
 
 /* is_word(text): whether it may be the name of a profile. */
-static void is_word(sqlite3_context *context, int count UNUSED, sqlite3_value **values)
+static void sqlite_row_is_word(sqlite3_context *context, int count UNUSED, sqlite3_value **values)
 {
     const char *text = (const char *)sqlite3_value_text(values[0]);
 
@@ -179,9 +185,9 @@ int sqlite_row_add_functions(sqlite3 *db)
         int arguments;
         void (*function)(sqlite3_context *context, int count, sqlite3_value **values);
     } functions[] = {
-        {"task_crc", -1, task_crc},
-        {"is_line", 1, is_line},
-        {"is_word", 1, is_word},
+        {"task_crc", -1, sqlite_row_task_crc},
+        {"is_line", 1, sqlite_row_is_line},
+        {"is_word", 1, sqlite_row_is_word},
         {"metrics_blob", 15, sqlite_metrics_blob},
     };
     const int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY;

@@ -181,12 +181,12 @@ static const char *const migrations[] = {
     "DROP TABLE bucket_before;",
 };
 
-static int read_version(sqlite3 *db, int64_t *ret_version)
+static int sqlite_schema_read_version(sqlite3 *db, int64_t *ret_version)
 {
     return sqlite_number(db, "PRAGMA user_version", ret_version);
 }
 
-static int migrate_failed(sqlite3 *db, char **ret_error)
+static int sqlite_schema_migrate_failed(sqlite3 *db, char **ret_error)
 {
     *ret_error = xasprintf("cannot bring the database's schema up to date: %s", sqlite3_errmsg(db));
     return -EIO;
@@ -197,7 +197,7 @@ int sqlite_check_version(sqlite3 *db, char **ret_error)
     const int known = (int)ARRAY_SIZE(migrations);
     int64_t version = 0, tables = 0, ours = 0;
 
-    if (read_version(db, &version) < 0 ||
+    if (sqlite_schema_read_version(db, &version) < 0 ||
         sqlite_number(db, "SELECT count(*) FROM sqlite_master", &tables) < 0 ||
         sqlite_number(db,
                       "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN "
@@ -227,20 +227,20 @@ int sqlite_migrate(sqlite3 *db, int64_t to, char **ret_error)
     int64_t version = 0;
 
     to = to < known ? to : known;
-    if (read_version(db, &version) < 0)
-        return migrate_failed(db, ret_error);
+    if (sqlite_schema_read_version(db, &version) < 0)
+        return sqlite_schema_migrate_failed(db, ret_error);
     if (version >= to)
         return 0;
     /* What is free can be given back; it is decided before there is anything. */
     if (version == 0 &&
         sqlite3_exec(db, "PRAGMA auto_vacuum = INCREMENTAL", NULL, NULL, NULL) != SQLITE_OK)
-        return migrate_failed(db, ret_error);
+        return sqlite_schema_migrate_failed(db, ret_error);
     buf_add_text(&sql, "BEGIN IMMEDIATE;");
     for (int64_t i = version; i < to; i++)
         buf_add_text(&sql, migrations[i]);
     buf_printf(&sql, "PRAGMA user_version = %lld; COMMIT;", (long long)to);
     if (sqlite3_exec(db, buf_text(&sql), NULL, NULL, NULL) != SQLITE_OK) {
-        migrate_failed(db, ret_error);
+        sqlite_schema_migrate_failed(db, ret_error);
         sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
         return -EIO;
     }
