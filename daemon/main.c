@@ -535,7 +535,7 @@ static int main_run_command(const struct options *options)
 
 int main(int argc, char **argv)
 {
-    CLEANUP(options_deinit) struct options options = {0};
+    CLEANUP(main_options_deinit) struct options options = {0};
     CLEANUP(settings_deinit) struct settings settings = {0};
     CLEANUP(listener_deinit) struct listener listener = {.fd = -1, .lock_fd = -1};
     CLEANUP(freep) char *error = NULL, *lock_path = NULL, *demo_path = NULL;

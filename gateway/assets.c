@@ -112,7 +112,7 @@ static void assets_closedirp(DIR **folder)
 
 static int assets_load_folder(int fd, const char *prefix, struct assets *assets)
 {
-    CLEANUP(closedirp) DIR *folder = fdopendir(fd);
+    CLEANUP(assets_closedirp) DIR *folder = fdopendir(fd);
     struct dirent *entry;
 
     if (!folder) {

@@ -398,7 +398,7 @@ static bool main_open_tls(const struct options *options, int *ret_fd)
 
 int main(int argc, char **argv)
 {
-    CLEANUP(options_deinit) struct options options = {0};
+    CLEANUP(main_options_deinit) struct options options = {0};
     CLEANUP(freep) char *error = NULL;
     struct gateway gateway = {.policy = &options.policy, .tls_fd = -1};
     int port, status;

@@ -94,7 +94,7 @@ static const struct token *tokens_find_equal(const struct token_list *list, cons
 
 static int tokens_parse(const char *path, char *text, struct token_list *ret_list, char **ret_error)
 {
-    CLEANUP(list_deinit) struct token_list list = {0};
+    CLEANUP(tokens_list_deinit) struct token_list list = {0};
     char *line;
 
     for (size_t number = 1; (line = strsep(&text, "\n")); number++) {

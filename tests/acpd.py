@@ -438,6 +438,7 @@ class RawConnection:
     def __init__(self, port):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE)
         self.received = b""
+        self.sent = b""
 
     def __enter__(self):
         return self
@@ -450,9 +451,19 @@ class RawConnection:
 
     def send(self, data):
         """Sends as much as is taken: who is refused may be hung up on in the middle."""
+        data = data if isinstance(data, bytes) else data.encode()
+        self.sent += data
         with contextlib.suppress(ConnectionError):
-            self.socket.sendall(data if isinstance(data, bytes) else data.encode())
+            self.socket.sendall(data)
         return self
+
+    def answered(self):
+        """The verb and path of the first request that has not been answered, (None, None) for what is none."""
+        line, _, self.sent = self.sent.partition(b"\r\n\r\n")
+        request = re.match(rb"([A-Z]+) (\S+) HTTP/1\.1\r\n", line + b"\r\n")
+        size = re.search(rb"\r\ncontent-length: *(\d+)", line, re.I)
+        self.sent = self.sent[int(size[1]) if size else 0:]
+        return [part.decode() for part in request.groups()] if request and request[2].isascii() else (None, None)
 
     def more(self):
         try:
@@ -491,8 +502,9 @@ class RawConnection:
             assert self.more(), f"the body ended early: {head!r} {self.received!r}"
         body, self.received = self.received[:size], self.received[size:]
         answer = Answer(int(status), headers, body)
-        if schemas and has_body and answer.status >= 400:
-            schemas.check_answer(None, None, answer.status, answer.headers.get("content-type"), body)
+        verb, path = self.answered()
+        if schemas and has_body and answer.body and (answer.status >= 400 or path and path.startswith("/api/")):
+            schemas.check_answer(verb, path, answer.status, answer.headers.get("content-type"), body)
         return answer
 
     def answers(self):

@@ -4,6 +4,7 @@
 - A file includes, and by way of other headers reaches, only the folders that its own one may know.
 - A private header is included by its own folder alone.
 - Some functions have one caller.
+- A static function carries the stem of its file; the handler of a method has the method's name.
 - No files of C use one another in a circle: by the symbols of their object files, so that a header that several
   share hides nothing.
 
@@ -79,6 +80,11 @@ def check_lines():
                     yield f"{where}: may not include {first}"
                 if header in PRIVATE and folder not in PRIVATE[header].split():
                     yield f"{where}: {header} is private"
+            if path.suffix == ".c" and folder.startswith(BUILT) and \
+                    (match := re.match(r"static (?:__attribute__\(\(\w+\)\) )?[\w *]*?(\w+)\(", line)):
+                is_handler = path.stem.startswith("methods_") and "(struct rpc_call *call)" in line
+                if not is_handler and not f"{match[1]}_".startswith(f"{path.stem}_"):
+                    yield f"{where}: {match[1]}() does not begin with {path.stem}_"
             for functions, callers in CALLERS.items():
                 if folder.startswith("daemon") and not str(path).startswith(tuple(callers.split())) and \
                         re.search(rf"\b({functions})\(", line):

@@ -404,7 +404,7 @@ int engine_history(struct engine *engine, const struct profile *profile,
         .range = range,
         .start = metrics_range_start(range, engine->now.wall),
     };
-    CLEANUP(spans_deinit) struct spans spans = {0};
+    CLEANUP(metrics_spans_deinit) struct spans spans = {0};
     int r;
 
     history.buckets = xcalloc(range->count, sizeof(*history.buckets));
@@ -436,7 +436,7 @@ int engine_capacity(struct engine *engine, const struct profile *profile,
     int64_t now = engine->now.wall, slots = profile->config.max_concurrent_tasks, ran;
     int64_t to = (metrics_number_of_minute(now) + 1) * METRICS_MINUTE,
             from = to - metrics_range_ms(range);
-    CLEANUP(spans_deinit) struct spans spans = {0};
+    CLEANUP(metrics_spans_deinit) struct spans spans = {0};
     struct engine_capacity capacity = {0};
     struct metrics_bucket sum;
     struct metrics m;
@@ -521,7 +521,7 @@ int metrics_recall(struct engine *engine)
 {
     int64_t now = metrics_number_of_minute(engine->now.wall) * METRICS_MINUTE;
     struct recent recent = {.from = now - RECALL_MINUTES * METRICS_MINUTE};
-    CLEANUP(spans_deinit) struct spans spans = {0};
+    CLEANUP(metrics_spans_deinit) struct spans spans = {0};
     int r = metrics_list_spans(engine, recent.from, now, &spans);
 
     metrics_recall_peak(engine);

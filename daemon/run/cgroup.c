@@ -188,8 +188,7 @@ int cgroup_enter_leaf(const struct cgroup *cgroup, int64_t memory, int64_t proce
 int cgroup_leave_leaf(const struct cgroup *cgroup, int64_t processes)
 {
     CLEANUP(freep)
-    char *leaf = cgroup_leaf_path(cgroup),
-         *home = xasprintf("%s/acpd", cgroup->path);
+    char *leaf = cgroup_leaf_path(cgroup), *home = xasprintf("%s/acpd", cgroup->path);
     int r = cgroup_write_text(home, "cgroup.procs", "0");
 
     if (r == 0 && processes)

@@ -141,7 +141,7 @@ bool family_is_stopped(pid_t pid)
 
 int family_children(struct pid_set *ret_children)
 {
-    CLEANUP(closedirp) DIR *dir = NULL;
+    CLEANUP(family_closedirp) DIR *dir = NULL;
     const struct dirent *entry;
     siginfo_t info;
 
@@ -221,7 +221,7 @@ static bool family_proc_is_ours(int proc, pid_t self)
 
 int family_signal(struct family *family, int signal, struct family_scan *ret_scan)
 {
-    CLEANUP(closedirp) DIR *dir = opendir("/proc");
+    CLEANUP(family_closedirp) DIR *dir = opendir("/proc");
     struct walk walk = {.family = family, .signal = signal};
     struct pid_set later = {0};
     const struct dirent *entry;

@@ -152,7 +152,7 @@ static int sqlite_list_begin(struct store *store, const struct task_filter *filt
 static int sqlite_list_merged(struct store *store, const struct task_filter *filter, int64_t before,
                               struct task_list *ret_tasks)
 {
-    CLEANUP(merge_deinit) struct merge merge = {0};
+    CLEANUP(sqlite_list_merge_deinit) struct merge merge = {0};
     struct task_page left = filter->page;
     bool is_full = !left.tasks || !left.bytes;
     struct heap_node *top;

@@ -110,12 +110,12 @@ static void sqlite_recover_take_back(struct recovery *recovery, const char *tabl
 static void sqlite_recover_save_by_id(struct recovery *recovery, size_t t)
 {
     const char *table = tables[t].name, *key = tables[t].key;
-    CLEANUP(finalizep)
+    CLEANUP(sqlite_recover_finalizep)
     sqlite3_stmt *read = sqlite_recover_prepare(
         recovery->from,
         xasprintf("SELECT *, %s FROM \"%s\" NOT INDEXED WHERE \"%s\" > ?1 ORDER BY \"%s\"",
                   sqlite_recover_soundness(recovery, t), table, key, key));
-    CLEANUP(finalizep)
+    CLEANUP(sqlite_recover_finalizep)
     sqlite3_stmt *insert =
         read ? sqlite_recover_prepare_insert(recovery->to, table, sqlite3_column_count(read) - 1)
              : NULL;
@@ -158,7 +158,7 @@ static bool sqlite_recover_save_from_one_end(struct recovery *recovery, size_t t
 {
     CLEANUP(buf_deinit) struct buf keys = {0};
     CLEANUP(freep) char *columns = xstrdup(tables[t].key);
-    CLEANUP(finalizep) sqlite3_stmt *read = NULL, *insert = NULL;
+    CLEANUP(sqlite_recover_finalizep) sqlite3_stmt *read = NULL, *insert = NULL;
     char *place = NULL;
     int rc = SQLITE_ERROR;
 
@@ -180,7 +180,7 @@ static bool sqlite_recover_save_from_one_end(struct recovery *recovery, size_t t
 
 static bool sqlite_recover_has_table(sqlite3 *db, const char *name)
 {
-    CLEANUP(finalizep)
+    CLEANUP(sqlite_recover_finalizep)
     sqlite3_stmt *stmt =
         sqlite_recover_prepare(db, xasprintf("SELECT 1 FROM \"%s\" LIMIT 0", name));
 

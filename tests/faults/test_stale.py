@@ -44,7 +44,7 @@ def test_a_task_for_a_profile_that_has_gone(daemon):
 
 
 def test_a_change_and_a_cancel_that_came_second(daemon):
-    words = "another change of task 1 came first; nothing was changed"
+    words = "task 1 was changed concurrently; nothing was changed"
     with daemon.client() as client:
         before = client.assign("w")
         with conflict(daemon, "change", words):
