@@ -85,22 +85,23 @@ static void main_make_absolute(char **path)
     *path = xasprintf("%s/%s", folder ? folder : ".", relative);
 }
 
+static const struct option main_long_options[] = {
+    {"config", required_argument, NULL, 'c'},
+    {"socket", required_argument, NULL, 's'},
+    {"state-dir", required_argument, NULL, 'd'},
+    {"check", no_argument, NULL, 'k'},
+    {"log-level", required_argument, NULL, 'l'},
+    {"version", no_argument, NULL, 'v'},
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
 static void main_parse_options(int argc, char **argv, struct options *options)
 {
-    static const struct option longs[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"socket", required_argument, NULL, 's'},
-        {"state-dir", required_argument, NULL, 'd'},
-        {"check", no_argument, NULL, 'k'},
-        {"log-level", required_argument, NULL, 'l'},
-        {"version", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
-    };
     enum log_level level = LOG_LEVEL_INFO;
     int c;
 
-    while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "", main_long_options, NULL)) != -1) {
         switch (c) {
         case 'c':
             free(options->config);

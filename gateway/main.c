@@ -75,23 +75,24 @@ static void main_options_deinit(struct options *options)
     http_policy_deinit(&options->policy);
 }
 
+static const struct option main_long_options[] = {
+    {"socket", required_argument, NULL, 's'},
+    {"listen", required_argument, NULL, 'l'},
+    {"dashboard", required_argument, NULL, 'd'},
+    {"token-file", required_argument, NULL, 't'},
+    {"tls-cert", required_argument, NULL, 'c'},
+    {"tls-key", required_argument, NULL, 'k'},
+    {"allow-host", required_argument, NULL, 'a'},
+    {"version", no_argument, NULL, 'v'},
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
 static void main_parse_options(int argc, char **argv, struct options *options)
 {
-    static const struct option longs[] = {
-        {"socket", required_argument, NULL, 's'},
-        {"listen", required_argument, NULL, 'l'},
-        {"dashboard", required_argument, NULL, 'd'},
-        {"token-file", required_argument, NULL, 't'},
-        {"tls-cert", required_argument, NULL, 'c'},
-        {"tls-key", required_argument, NULL, 'k'},
-        {"allow-host", required_argument, NULL, 'a'},
-        {"version", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
-    };
     int c;
 
-    while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "", main_long_options, NULL)) != -1) {
         switch (c) {
         case 's':
             free(options->socket);

@@ -12,7 +12,6 @@ import re
 import signal
 import socket
 import sqlite3
-import struct
 import subprocess
 import time
 
@@ -276,90 +275,6 @@ class Daemon:
             except OSError:
                 pass
         return found
-
-
-CRC32C = [0] * 256
-for i in range(256):
-    entry = i
-    for _ in range(8):
-        entry = entry >> 1 ^ (0x82f63b78 if entry & 1 else 0)
-    CRC32C[i] = entry
-
-
-def crc32c(data):
-    crc = 0xffffffff
-    for byte in data:
-        crc = crc >> 8 ^ CRC32C[(crc ^ byte) & 0xff]
-    return crc ^ 0xffffffff
-
-
-TASK_FIELDS = """id, profile_id, status, priority, place, created_at, started_at, finished_at, run_at, ready_at,
-    queued_at, timeout, max_attempts, attempt, spent, retries, interruptions, error_class, error_message, key,
-    result, routing, body, type, bytes, cooldowns, completed_then, submitted_by, depth,
-    error_tail, lease_token, lease_ms, lease_worker"""
-LEASE_COLUMN = 30  # from here on a column counts only when it is not NULL
-
-
-def seal(database, where="true"):
-    """Gives rows of tasks that a test has changed by itself the sums that acpd would have given them."""
-    for row in database.execute(f"SELECT {TASK_FIELDS} FROM task WHERE {where}").fetchall():
-        data = b""
-        for i, value in enumerate(row):
-            if i >= LEASE_COLUMN:
-                if value is None:
-                    continue
-                data += b"c" + struct.pack("<q", i)
-            if value is None:
-                data += b"n"
-            elif isinstance(value, int):
-                data += b"i" + struct.pack("<q", value)
-            else:
-                data += b"t" + struct.pack("<q", len(value.encode())) + value.encode()
-        database.execute("UPDATE task SET crc = ? WHERE id = ?", [crc32c(data), row[0]])
-
-
-BUCKET_NUMBERS = ["completed", "failed", "cancelled", "retried", "successes", "errors", "duration_sum", "arrived",
-                  "started", "wait_sum", "queue_max"]
-
-
-def metrics_blob(durations="", waits="", **numbers):
-    """A bucket of metrics as acpd stores it (core/metrics_blob.h), without a cost. Histograms are
-    written as metrics_histogram_print() does."""
-    def number(n):
-        return bytes([n]) if n < 0x80 else bytes([n & 0x7f | 0x80]) + number(n >> 7)
-
-    data = b"\1" + b"".join(number(2 * numbers.pop(name, 0)) for name in BUCKET_NUMBERS) + b"\0"
-    assert not numbers, numbers
-    for histogram in durations, waits:
-        bins = [tuple(map(int, part.split(":"))) for part in histogram.split()]
-        data += number(len(bins))
-        for (bin, count), (last, _) in zip(bins, [(-1, 0), *bins]):
-            data += number(bin - last - 1) + number(count)
-    return data + struct.pack("<I", crc32c(data))
-
-
-def assert_counters_are_right(daemon, forgets=False):
-    """Of a stopped daemon: the counters kept beside the tasks are those of a count. `forgets`: it has
-    removed some that had finished, which still count."""
-    columns = "queued, scheduled, blocked, running, completed, failed, cancelled"
-    with contextlib.closing(sqlite3.connect(daemon.state / "acpd.db")) as database:
-        for id, *kept in database.execute(f"SELECT id, {columns} FROM profile"):
-            counted = dict(database.execute(
-                "SELECT status, count(*) FROM task WHERE profile_id = ? GROUP BY status", [id]))
-            compared = 4 if forgets else 7
-            assert kept[:compared] == [counted.get(status, 0) for status in range(1, compared + 1)]
-    assert_bytes_are_right(daemon)
-
-
-def assert_bytes_are_right(daemon):
-    """Of a stopped daemon: what finished tasks weigh is summed up beside them, and the others weigh
-    nothing."""
-    with contextlib.closing(sqlite3.connect(daemon.state / "acpd.db")) as database:
-        assert not database.execute(
-            "SELECT * FROM profile WHERE finished_bytes <> (SELECT ifnull(sum(bytes), 0) FROM task "
-            "WHERE profile_id = profile.id)").fetchall()
-        assert not database.execute(
-            "SELECT id FROM task WHERE (status > 4) <> (bytes > 0)").fetchall()
 
 
 TOKEN = "0123456789abcdef-_.~+/"

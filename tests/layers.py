@@ -3,6 +3,7 @@
 
 - A file includes, and by way of other headers reaches, only the folders that its own one may know.
 - A private header is included by its own folder alone.
+- No file is longer than 600 lines, no function of C longer than 60.
 - Some functions have one caller.
 - A static function carries the stem of its file; the handler of a method has the method's name.
 - No files of C use one another in a circle: by the symbols of their object files, so that a header that several
@@ -51,6 +52,9 @@ CALLERS = {
         "daemon/engine/queue.c daemon/core/ daemon/store/",
 }
 
+FILE_LINES = 600
+FUNCTION_LINES = 60
+
 BUILT = ("common", "daemon", "gateway")
 
 
@@ -89,6 +93,21 @@ def check_lines():
                 if folder.startswith("daemon") and not str(path).startswith(tuple(callers.split())) and \
                         re.search(rf"\b({functions})\(", line):
                     yield f"{where}: only {callers.split()[0]} may call this"
+
+
+def check_sizes():
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.c", "*.h", "*.py", "*.sh", "dev",
+               "dashboard/src", "tests/*.mjs"]
+    names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    for path in [Path(name) for name in names if Path(name).exists()]:
+        lines = path.read_text().splitlines()
+        if len(lines) > FILE_LINES:
+            yield f"{path}: has {len(lines)} lines, more than {FILE_LINES}"
+        begin = 0
+        for number, line in enumerate(lines, 1) if path.suffix == ".c" else ():
+            begin = number if line == "{" else begin
+            if line == "}" and number - begin - 1 > FUNCTION_LINES:
+                yield f"{path}:{begin}: a function has {number - begin - 1} lines, more than {FUNCTION_LINES}"
 
 
 def check_reach(build):
@@ -163,7 +182,7 @@ def check_circles(build):
 
 def main():
     build = Path(sys.argv[1])
-    faults = [*check_lines(), *check_reach(build), *check_circles(build)]
+    faults = [*check_lines(), *check_sizes(), *check_reach(build), *check_circles(build)]
     print("\n".join(faults), end="\n" if faults else "", file=sys.stderr)
     sys.exit(bool(faults))
 

@@ -8,7 +8,8 @@ import random
 import sqlite3
 import time
 
-from acpd import Daemon, metrics_blob
+from acpd import Daemon
+from database import metrics_blob
 
 MINUTE, QUARTER, HOUR = 60_000, 900_000, 3_600_000
 

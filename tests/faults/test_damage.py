@@ -10,7 +10,8 @@ import threading
 
 import pytest
 
-from acpd import (ACPD, RpcError, assert_counters_are_right, profile, seal, shell, wait_until)
+from acpd import ACPD, RpcError, profile, shell, wait_until
+from database import assert_counters_are_right, seal
 
 PAGE = 4096
 

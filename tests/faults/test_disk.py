@@ -17,7 +17,8 @@ import threading
 
 import pytest
 
-from acpd import RpcError, assert_counters_are_right, profile, wait_until
+from acpd import RpcError, profile, wait_until
+from database import assert_counters_are_right
 from preload import preload
 
 NEWEST = 6  # schema

@@ -10,7 +10,8 @@ import select
 import signal
 
 import pytest
-from acpd import RpcError, assert_counters_are_right, profile, shell, wait_until
+from acpd import RpcError, profile, shell, wait_until
+from database import assert_counters_are_right
 
 OUTCOMES = ["unseen", "lost"]  # the commit held, or did not
 UNAVAILABLE = -32004

@@ -12,7 +12,8 @@ import random
 import threading
 import time
 
-from acpd import (DEADLINE, Client, RpcError, assert_bytes_are_right, profile, shell, wait_until)
+from acpd import DEADLINE, Client, RpcError, profile, shell, wait_until
+from database import assert_bytes_are_right
 
 KILLS = int(os.environ.get("ACPD_FAULTS", "50"))
 RETAINED = 1 << 20  # bytes of finished tasks

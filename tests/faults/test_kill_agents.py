@@ -10,7 +10,8 @@ import pathlib
 import random
 import time
 
-from acpd import assert_counters_are_right, wait_until
+from acpd import wait_until
+from database import assert_counters_are_right
 
 KILLS = int(os.environ.get("ACPD_FAULTS", "50"))
 SEED = int(os.environ.get("ACPD_SEED", str(random.randrange(1 << 32))))

@@ -15,7 +15,8 @@ import signal
 import socket
 import time
 
-from acpd import DEADLINE, assert_counters_are_right, wait_until
+from acpd import DEADLINE, wait_until
+from database import assert_counters_are_right
 
 STEPS = 25 * int(os.environ.get("ACPD_FAULTS", "160"))
 SEED = int(os.environ.get("ACPD_SEED", str(random.randrange(1 << 32))))

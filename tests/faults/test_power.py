@@ -15,7 +15,8 @@ import sqlite3
 import struct
 import threading
 
-from acpd import Client, assert_counters_are_right, profile, wait_until
+from acpd import Client, profile, wait_until
+from database import assert_counters_are_right
 from test_disk import disk  # noqa: F401
 
 CUTS = 2 * int(os.environ.get("ACPD_FAULTS", "100"))

@@ -6,7 +6,8 @@ import contextlib
 import signal
 
 import pytest
-from acpd import RpcError, assert_counters_are_right, shell, wait_until
+from acpd import RpcError, shell, wait_until
+from database import assert_counters_are_right
 
 WORKER = {"name": "w", "runner": {"type": "worker", "lease": 3600}}
 CONFLICT = -32002

@@ -5,7 +5,8 @@ import contextlib
 
 import pytest
 
-from acpd import RpcError, metrics_blob, profile
+from acpd import RpcError, profile
+from database import metrics_blob
 from clock import WallClock
 
 MINUTE = 60_000

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from acpd import RpcError, assert_counters_are_right, profile, shell, wait_until
+from acpd import RpcError, profile, shell, wait_until
+from database import assert_counters_are_right
 
 LATER = "2100-01-01T00:00:00Z"
 

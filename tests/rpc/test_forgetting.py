@@ -9,7 +9,8 @@ import signal
 import sqlite3
 import threading
 
-from acpd import profile, seal, wait_until
+from acpd import profile, wait_until
+from database import seal
 
 
 def rows(daemon):

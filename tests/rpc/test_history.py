@@ -6,7 +6,8 @@ import signal
 
 import pytest
 
-from acpd import RpcError, metrics_blob, profile, shell, wait_until
+from acpd import RpcError, profile, shell, wait_until
+from database import metrics_blob
 from clock import WallClock, iso
 
 MINUTE = 60_000

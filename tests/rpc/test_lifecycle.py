@@ -14,8 +14,8 @@ import subprocess
 
 import pytest
 
-from acpd import (ACPD, DEADLINE, Daemon, RpcError, assert_counters_are_right, profile, shell,
-                  wait_until)
+from acpd import ACPD, DEADLINE, Daemon, RpcError, profile, shell, wait_until
+from database import assert_counters_are_right
 
 
 def test_the_second_daemon_on_a_socket_says_so_and_exits(make_daemon, folder):

@@ -3,7 +3,8 @@
 
 import pytest
 
-from acpd import RpcError, assert_counters_are_right, profile
+from acpd import RpcError, profile
+from database import assert_counters_are_right
 
 LATER = "2100-01-01T00:00:00Z"
 

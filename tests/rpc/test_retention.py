@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from acpd import ACPD, DEADLINE, RpcError, assert_bytes_are_right, profile, seal, shell, wait_until
+from acpd import ACPD, DEADLINE, RpcError, profile, shell, wait_until
+from database import assert_bytes_are_right, seal
 
 DAY_MS = 86400000
 

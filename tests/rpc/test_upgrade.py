@@ -7,7 +7,8 @@ import sqlite3
 
 import pytest
 
-from acpd import assert_bytes_are_right, assert_counters_are_right, profile, seal, wait_until
+from acpd import profile, wait_until
+from database import assert_bytes_are_right, assert_counters_are_right, seal
 
 FIXTURES = pathlib.Path(__file__).parents[1] / "fixtures"
 

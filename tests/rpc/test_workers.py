@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from acpd import RpcError, assert_counters_are_right, profile, wait_until
+from acpd import RpcError, profile, wait_until
+from database import assert_counters_are_right
 
 RETRY = {"maxAttempts": 3, "backoff": 0.01, "maxBackoff": 0.02}
 

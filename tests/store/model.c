@@ -147,6 +147,21 @@ static void check_taken(const struct task_list *tasks, int64_t profile, enum tas
     EXPECT((int64_t)tasks->count, (int64_t)limit);
 }
 
+static void add_random(int64_t profile)
+{
+    struct task *task = &model.tasks[model.count++];
+
+    *task = new_task(profile, TASK_NEW, 0);
+    MUST(task_transition(task, (enum task_status)(TASK_QUEUED + random_below(3)), counts_of(task)));
+    task->priority = (enum task_priority)random_below(PRIORITY_COUNT);
+    task->place = model.clock;
+    if (task->status == TASK_QUEUED) {
+        task->ready_at = task->queued_at = model.clock;
+        task->place = task_rank(task, INTERVAL);
+    }
+    MUST(add_task(task));
+}
+
 static void random_verb(void)
 {
     const unsigned waiting = 1u << TASK_QUEUED | 1u << TASK_SCHEDULED | 1u << TASK_BLOCKED;
@@ -162,19 +177,8 @@ static void random_verb(void)
     case 0:
     case 1:
     case 2: /* a new one */
-        if (model.count == TASKS_MAX)
-            break;
-        task = &model.tasks[model.count++];
-        *task = new_task(profile, TASK_NEW, 0);
-        MUST(task_transition(task, (enum task_status)(TASK_QUEUED + random_below(3)),
-                             counts_of(task)));
-        task->priority = (enum task_priority)random_below(PRIORITY_COUNT);
-        task->place = model.clock;
-        if (task->status == TASK_QUEUED) {
-            task->ready_at = task->queued_at = model.clock;
-            task->place = task_rank(task, INTERVAL);
-        }
-        MUST(add_task(task));
+        if (model.count < TASKS_MAX)
+            add_random(profile);
         break;
     case 3:
     case 4: /* claim */

@@ -39,6 +39,36 @@ static const char everything[] =
     "   'capabilities': ['coding', 'x.y_z-0', 'coding', '7'], 'role': 'Rôle', 'name': 'first'},"
     "  " NAMED("second", ", 'color': '#A0b1C2', 'capabilities': []") "]}";
 
+static void check_first(const struct profile_config *profile)
+{
+    ck_assert_str_eq(profile->name, "first");
+    ck_assert_str_eq(profile->role, "Rôle");
+    ck_assert_str_eq(profile->system_prompt, "Be brief.");
+    check_list(profile->capabilities, "coding", "x.y_z-0", "7");
+    ck_assert_int_eq(profile->max_concurrent_tasks, 12);
+    ck_assert_int_eq(profile->min_concurrent_tasks, 11);
+    ck_assert_int_eq(profile->priority, 9);
+    ck_assert_str_eq(profile->color, "#aBc");
+    ck_assert_str_eq(profile->icon, "é");
+    ck_assert_int_eq(profile->queue_limit, 10001);
+    ck_assert_int_eq(profile->overflow, OVERFLOW_EVICT);
+    ck_assert_int_eq(profile->timeout_ms, 3602250);
+    ck_assert_int_eq(profile->max_attempts, 4);
+    ck_assert_int_eq(profile->backoff_ms, 1500);
+    ck_assert_int_eq(profile->max_backoff_ms, 302000);
+    check_list(profile->retry_on, "limit");
+    ck_assert_int_eq(profile->cooldown_min_ms, 5500);
+    ck_assert_int_eq(profile->cooldown_max_ms, 602000);
+    ck_assert_int_eq(profile->limits.memory, 16777217);
+    ck_assert_int_eq(profile->limits.processes, 7);
+    ck_assert_int_eq(profile->limits.cpu_ms, 1500);
+    ck_assert_int_eq(profile->limits.open_files, 33);
+    ck_assert_int_eq(profile->runner.type, RUNNER_COMMAND);
+    check_list(profile->runner.command, "prog", "arg", "");
+    check_list(profile->runner.env, "K=V", "EMPTY=", "TWO=a=b c", "GONE");
+    ck_assert_str_eq(profile->runner.cwd, "/some where");
+}
+
 START_TEST(file_with_everything)
 {
     const struct profile_config *profile;
@@ -79,34 +109,7 @@ START_TEST(file_with_everything)
     ck_assert(!settings.is_demo);
 
     ck_assert_uint_eq(settings.profile_count, 2);
-    profile = &settings.profiles[0];
-    ck_assert_str_eq(profile->name, "first");
-    ck_assert_str_eq(profile->role, "Rôle");
-    ck_assert_str_eq(profile->system_prompt, "Be brief.");
-    check_list(profile->capabilities, "coding", "x.y_z-0", "7");
-    ck_assert_int_eq(profile->max_concurrent_tasks, 12);
-    ck_assert_int_eq(profile->min_concurrent_tasks, 11);
-    ck_assert_int_eq(profile->priority, 9);
-    ck_assert_str_eq(profile->color, "#aBc");
-    ck_assert_str_eq(profile->icon, "é");
-    ck_assert_int_eq(profile->queue_limit, 10001);
-    ck_assert_int_eq(profile->overflow, OVERFLOW_EVICT);
-    ck_assert_int_eq(profile->timeout_ms, 3602250);
-    ck_assert_int_eq(profile->max_attempts, 4);
-    ck_assert_int_eq(profile->backoff_ms, 1500);
-    ck_assert_int_eq(profile->max_backoff_ms, 302000);
-    check_list(profile->retry_on, "limit");
-    ck_assert_int_eq(profile->cooldown_min_ms, 5500);
-    ck_assert_int_eq(profile->cooldown_max_ms, 602000);
-    ck_assert_int_eq(profile->limits.memory, 16777217);
-    ck_assert_int_eq(profile->limits.processes, 7);
-    ck_assert_int_eq(profile->limits.cpu_ms, 1500);
-    ck_assert_int_eq(profile->limits.open_files, 33);
-    ck_assert_int_eq(profile->runner.type, RUNNER_COMMAND);
-    check_list(profile->runner.command, "prog", "arg", "");
-    check_list(profile->runner.env, "K=V", "EMPTY=", "TWO=a=b c", "GONE");
-    ck_assert_str_eq(profile->runner.cwd, "/some where");
-
+    check_first(&settings.profiles[0]);
     profile = &settings.profiles[1];
     ck_assert_str_eq(profile->name, "second");
     ck_assert_str_eq(profile->role, "second");

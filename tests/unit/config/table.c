@@ -346,22 +346,22 @@ START_TEST(types_are_checked)
 }
 END_TEST
 
+static const char *const type_names[] = {
+    [CONFIG_INTEGER] = "integer", [CONFIG_SECONDS] = "seconds",
+    [CONFIG_NUMBER] = "number",   [CONFIG_TEXT] = "text",
+    [CONFIG_NAME] = "name",       [CONFIG_COLOR] = "color",
+    [CONFIG_WORDS] = "words",     [CONFIG_CHOICE] = "choice",
+    [CONFIG_RUNNER] = "object",   [CONFIG_PATH] = "path",
+    [CONFIG_COMMAND] = "array",   [CONFIG_ENV] = "object",
+    [CONFIG_SERVERS] = "array",   [CONFIG_PERMISSIONS] = "policy",
+    [CONFIG_OPTIONS] = "object",  [CONFIG_REUSE] = "boolean or integer",
+    [CONFIG_ROLES] = "object",
+};
+
 /* The table of docs/configuration.md has this row for it. */
 static void print_doc_row(const struct config_row *row, struct buf *out)
 {
-    static const char *const types[] = {
-        [CONFIG_INTEGER] = "integer", [CONFIG_SECONDS] = "seconds",
-        [CONFIG_NUMBER] = "number",   [CONFIG_TEXT] = "text",
-        [CONFIG_NAME] = "name",       [CONFIG_COLOR] = "color",
-        [CONFIG_WORDS] = "words",     [CONFIG_CHOICE] = "choice",
-        [CONFIG_RUNNER] = "object",   [CONFIG_PATH] = "path",
-        [CONFIG_COMMAND] = "array",   [CONFIG_ENV] = "object",
-        [CONFIG_SERVERS] = "array",   [CONFIG_PERMISSIONS] = "policy",
-        [CONFIG_OPTIONS] = "object",  [CONFIG_REUSE] = "boolean or integer",
-        [CONFIG_ROLES] = "object",
-    };
-
-    buf_printf(out, "| `%s` | %s | ", row->key, types[row->type]);
+    buf_printf(out, "| `%s` | %s | ", row->key, type_names[row->type]);
     if (row->is_required)
         buf_add_text(out, "required");
     else if (row->text)

@@ -99,13 +99,6 @@ START_TEST(metrics_add_up)
         .durations = {1000},
         .waits = {2000},
     };
-    static const size_t not_empty[] = {
-        offsetof(struct metrics_bucket, completed), offsetof(struct metrics_bucket, failed),
-        offsetof(struct metrics_bucket, cancelled), offsetof(struct metrics_bucket, retried),
-        offsetof(struct metrics_bucket, successes), offsetof(struct metrics_bucket, errors),
-        offsetof(struct metrics_bucket, started),   offsetof(struct metrics_bucket, arrived),
-        offsetof(struct metrics_bucket, queue_max),
-    };
 
     sum.durations[METRICS_BINS - 1] = 1;
     other.durations[METRICS_BINS - 1] = 2;
@@ -131,6 +124,20 @@ START_TEST(metrics_add_up)
     ck_assert_uint_eq(sum.durations[77], 5);
     ck_assert_uint_eq(sum.durations[METRICS_BINS - 1], 3);
     ck_assert_int_eq(other.completed, 100);
+}
+END_TEST
+
+START_TEST(metrics_bucket_with_one_is_not_empty)
+{
+    static const size_t not_empty[] = {
+        offsetof(struct metrics_bucket, completed), offsetof(struct metrics_bucket, failed),
+        offsetof(struct metrics_bucket, cancelled), offsetof(struct metrics_bucket, retried),
+        offsetof(struct metrics_bucket, successes), offsetof(struct metrics_bucket, errors),
+        offsetof(struct metrics_bucket, started),   offsetof(struct metrics_bucket, arrived),
+        offsetof(struct metrics_bucket, queue_max),
+    };
+
+    ck_assert(metrics_bucket_is_empty(&(struct metrics_bucket){0}));
     for (size_t i = 0; i < ARRAY_SIZE(not_empty); i++) {
         struct metrics_bucket one = {0};
         int64_t value = 1;
@@ -468,6 +475,7 @@ void add_metrics_cases(Suite *suite)
     tcase_add_test(tcase, metrics_hand_computed);
     tcase_add_test(tcase, metrics_without_data);
     tcase_add_test(tcase, metrics_add_up);
+    tcase_add_test(tcase, metrics_bucket_with_one_is_not_empty);
     tcase_add_loop_test(tcase, metrics_percentiles, 0, 6);
     tcase_add_test(tcase, metrics_take_extreme_durations);
     tcase_add_test(tcase, metrics_edges_are_exact);
