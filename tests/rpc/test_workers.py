@@ -7,7 +7,6 @@ import threading
 import time
 
 import pytest
-
 from acpd import RpcError, profile, wait_until
 from database import assert_counters_are_right
 

@@ -29,9 +29,9 @@ from concurrent.futures import ProcessPoolExecutor
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from acpd import (
-    ACPD, Client, Daemon, Gateway, RpcError, # noqa: E402                   open_files, profile, resident_bytes, wait_until)
-from database import assert_counters_are_right
+from acpd import (  # noqa: E402
+    ACPD, Client, Daemon, Gateway, RpcError, open_files, profile, resident_bytes, wait_until)
+from database import assert_counters_are_right  # noqa: E402
 
 SAMPLES = 60
 GROWTH = 4 << 20  # bytes that the trend of a process's memory may gain over the whole time, or
