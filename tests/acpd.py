@@ -377,7 +377,10 @@ class RawConnection:
         line, _, self.sent = self.sent.partition(b"\r\n\r\n")
         request = re.match(rb"([A-Z]+) (\S+) HTTP/1\.1\r\n", line + b"\r\n")
         size = re.search(rb"\r\ncontent-length: *(\d+)", line, re.I)
-        self.sent = self.sent[int(size[1]) if size else 0:]
+        if b"\r\ntransfer-encoding:" in line.lower():
+            self.sent = self.sent.partition(b"0\r\n\r\n")[2]
+        else:
+            self.sent = self.sent[int(size[1]) if size else 0:]
         return [part.decode() for part in request.groups()] if request and request[2].isascii() else (None, None)
 
     def more(self):

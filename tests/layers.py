@@ -4,6 +4,7 @@
 - A file includes, and by way of other headers reaches, only the folders that its own one may know.
 - A private header is included by its own folder alone.
 - No file is longer than 600 lines, no function of C longer than 60.
+- Each verb of the store is used by its conformance tests.
 - Some functions have one caller.
 - A static function carries the stem of its file; the handler of a method has the method's name.
 - No files of C use one another in a circle: by the symbols of their object files, so that a header that several
@@ -110,6 +111,13 @@ def check_sizes():
                 yield f"{path}:{begin}: a function has {number - begin - 1} lines, more than {FUNCTION_LINES}"
 
 
+def check_conformance():
+    tests = "".join(path.read_text() for path in Path("tests/store").glob("*.c") if path.stem != "faulty")
+    for verb in re.findall(r"\b(store_\w+)\(", Path("daemon/store/store.h").read_text()):
+        if f"{verb}(" not in tests and not verb.endswith(("_open", "_close", "_deinit", "_free")):
+            yield f"daemon/store/store.h: no test in tests/store uses {verb}()"
+
+
 def check_reach(build):
     """What a file gets to see by way of other headers."""
     output = subprocess.run(["ninja", "-C", build, "-t", "deps"], capture_output=True, text=True, check=True).stdout
@@ -182,7 +190,7 @@ def check_circles(build):
 
 def main():
     build = Path(sys.argv[1])
-    faults = [*check_lines(), *check_sizes(), *check_reach(build), *check_circles(build)]
+    faults = [*check_lines(), *check_sizes(), *check_conformance(), *check_reach(build), *check_circles(build)]
     print("\n".join(faults), end="\n" if faults else "", file=sys.stderr)
     sys.exit(bool(faults))
 

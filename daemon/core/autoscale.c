@@ -22,8 +22,7 @@ void autoscale_note(struct autoscale *scale, enum error_class class, int64_t sta
         return;
     if (class == ERROR_NONE) {
         limit += 1 / limit;
-    } else if ((class == ERROR_RATE_LIMIT || class == ERROR_UNAVAILABLE) &&
-               started >= scale->cut_at) {
+    } else if (error_class_info(class)->halves_slots && started >= scale->cut_at) {
         limit /= 2;
         scale->cut_at = now;
     }

@@ -2,22 +2,22 @@
 #include "core/error_class.h"
 
 static const struct error_class_info classes[ERROR_CLASS_COUNT + 1] = {
-    /*                     name           retry            spends cools  counts */
-    [ERROR_NONE] = {NULL, RETRY_NEVER, false, false, true},
-    [ERROR_EXIT] = {"exit", RETRY_BACKOFF, true, false, true},
-    [ERROR_SIGNAL] = {"signal", RETRY_BACKOFF, true, false, true},
-    [ERROR_TIMEOUT] = {"timeout", RETRY_BACKOFF, true, false, true},
-    [ERROR_STALL] = {"stall", RETRY_BACKOFF, true, false, true},
-    [ERROR_REFUSAL] = {"refusal", RETRY_IF_CONFIGURED, true, false, true},
-    [ERROR_LIMIT] = {"limit", RETRY_IF_CONFIGURED, true, false, true},
-    [ERROR_AUTH] = {"auth", RETRY_AFTER_COOLDOWN, false, true, false},
-    [ERROR_RATE_LIMIT] = {"rate_limit", RETRY_AFTER_COOLDOWN, false, true, false},
-    [ERROR_UNAVAILABLE] = {"unavailable", RETRY_AFTER_COOLDOWN, false, true, false},
-    [ERROR_INTERRUPTED] = {"interrupted", RETRY_AT_ONCE, false, false, false},
-    [ERROR_LOST_LEASE] = {"lost_lease", RETRY_BACKOFF, true, false, true},
-    [ERROR_CANCELLED] = {"cancelled", RETRY_NEVER, false, false, false},
-    [ERROR_INVALID] = {"invalid", RETRY_NEVER, true, false, false},
-    [ERROR_UNKNOWN] = {"unknown", RETRY_NEVER, true, false, true},
+    /*                     name           retry            spends cools  counts halves */
+    [ERROR_NONE] = {NULL, RETRY_NEVER, false, false, true, false},
+    [ERROR_EXIT] = {"exit", RETRY_BACKOFF, true, false, true, false},
+    [ERROR_SIGNAL] = {"signal", RETRY_BACKOFF, true, false, true, false},
+    [ERROR_TIMEOUT] = {"timeout", RETRY_BACKOFF, true, false, true, false},
+    [ERROR_STALL] = {"stall", RETRY_BACKOFF, true, false, true, false},
+    [ERROR_REFUSAL] = {"refusal", RETRY_IF_CONFIGURED, true, false, true, false},
+    [ERROR_LIMIT] = {"limit", RETRY_IF_CONFIGURED, true, false, true, false},
+    [ERROR_AUTH] = {"auth", RETRY_AFTER_COOLDOWN, false, true, false, false},
+    [ERROR_RATE_LIMIT] = {"rate_limit", RETRY_AFTER_COOLDOWN, false, true, false, true},
+    [ERROR_UNAVAILABLE] = {"unavailable", RETRY_AFTER_COOLDOWN, false, true, false, true},
+    [ERROR_INTERRUPTED] = {"interrupted", RETRY_AT_ONCE, false, false, false, false},
+    [ERROR_LOST_LEASE] = {"lost_lease", RETRY_BACKOFF, true, false, true, false},
+    [ERROR_CANCELLED] = {"cancelled", RETRY_NEVER, false, false, false, false},
+    [ERROR_INVALID] = {"invalid", RETRY_NEVER, true, false, false, false},
+    [ERROR_UNKNOWN] = {"unknown", RETRY_NEVER, true, false, true, false},
 };
 
 const char *const error_class_names[] = {

@@ -35,9 +35,10 @@ enum error_retry {
 struct error_class_info {
     const char *name;
     enum error_retry retry;
-    bool spends_attempt; /* one of the task's maxAttempts */
+    bool spends_attempt; /* one of the task's maxAttempts; if it cools down, see core/retry.h */
     bool cools_down;     /* the profile cools down */
     bool counts;         /* for health and rates */
+    bool halves_slots;   /* of a profile with minConcurrentTasks */
 };
 
 /* NULL-terminated lists of names: all classes, those that a worker may report, and those that

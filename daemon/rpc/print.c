@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Profiles, their states and their metrics as users see them. */
+/* Tasks, profiles, their states and their metrics as users see them. */
 #include "common/json_out.h"
 #include "rpc/method.h"
 

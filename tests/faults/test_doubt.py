@@ -179,6 +179,27 @@ def test_an_end_whose_own_commit_is_in_doubt_is_told_once(make_daemon, outcome):
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES)
+def test_what_the_pass_left_for_the_next_is_done_though_nobody_calls(make_daemon, outcome):
+    """Telling a thousand dependants takes several passes."""
+    daemon = make_faulty(make_daemon)
+    with daemon.client() as client:
+        first = client.assign("w")["id"]
+        for _ in range(2000):
+            client.send_call("assign_task_to_profile", profileName="w", task={"title": "t", "dependsOn": [first]})
+        for _ in range(2000):
+            client.reply()
+        claim = client.claim_task(profiles=["w"], worker="x")
+        with doubt(daemon, outcome) as begun:
+            client.send_call("complete_task", id=first, lease=claim["lease"])
+            begun()
+        if "error" in client.reply():
+            client.complete_task(id=first, lease=claim["lease"])
+        with contextlib.closing(daemon.database()) as database:  # acpd is not asked: that would wake it
+            wait_until(lambda: not database.execute("SELECT count(*) FROM task WHERE status = 3").fetchone()[0],
+                       "no task is blocked", deadline=30)
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
 def test_what_runs_is_stopped_once_its_cancel_is_known(make_daemon, outcome):
     daemon = make_faulty(make_daemon, "exec sleep 600")
     with daemon.client() as client:

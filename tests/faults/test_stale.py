@@ -95,7 +95,8 @@ def test_a_profile_that_was_used_meanwhile_stays(daemon):
     with daemon.client() as client:
         with stale(daemon, "remove_profile"):
             daemon.process.send_signal(signal.SIGHUP)
-            wait_until(lambda: "w" not in str(client.get_profile_states()), "it is no longer configured")
+            wait_until(lambda: all(p["name"] != "w" for p in client.get_profile_states()), "it is not configured")
+            assert client.list_tasks(profile="w")["tasks"] == [], "it is known, since it may have tasks"
         daemon.configure(shell("cat"), WORKER)
         daemon.process.send_signal(signal.SIGHUP)
         wait_until(lambda: any(p["name"] == "w" for p in client.get_profile_states()), "it is back")

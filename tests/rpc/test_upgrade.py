@@ -60,17 +60,17 @@ def test_an_error_class_of_a_later_acpd_is_shown_as_it_stands(make_daemon):
         wait_until(lambda: client.task(waiting)["error"], "it waits for another attempt")
     daemon.stop()
     with contextlib.closing(daemon.database()) as database:
-        database.execute("UPDATE task SET error_class = 'quota'")
-        database.execute("UPDATE attempt SET error_class = 'quota'")
+        database.execute("UPDATE task SET error_class = 'of_tomorrow'")
+        database.execute("UPDATE attempt SET error_class = 'of_tomorrow'")
         seal(database)
         database.commit()
     daemon.start()
     with daemon.client() as client:
-        assert [task["error"]["class"] for task in client.list_tasks()["tasks"]] == ["quota"] * 2
+        assert [task["error"]["class"] for task in client.list_tasks()["tasks"]] == ["of_tomorrow"] * 2
         assert client.task(failed)["status"] == "failed" and client.state("p")["failedTasks"] == 1
         metrics = client.get_profile_metrics(name="p")
         assert (metrics["sampleSize"], metrics["successRate"]) == (1, 0)
-        assert client.update_task(id=waiting, priority="high")["error"]["class"] == "quota"
+        assert client.update_task(id=waiting, priority="high")["error"]["class"] == "of_tomorrow"
         assert client.update_task(id=waiting, runAt=None)["status"] == "queued"
         assert client.finish(waiting)["error"]["class"] == "exit"
         assert client.retry_task(id=failed)["error"] is None

@@ -85,11 +85,11 @@ def test_a_result_may_be_left_out_and_is_bounded(make_daemon):
         assert client.complete_task(**mine)["result"] is None
 
 
-@pytest.mark.parametrize("error_class, status", [
-    (None, "scheduled"), ("exit", "scheduled"), ("rate_limit", "queued"),
-    ("auth", "queued"), ("unavailable", "queued"), ("refusal", "failed"),
-    ("limit", "failed"), ("invalid", "failed"),
-])
+STATUS_AFTER = {None: "scheduled", "exit": "scheduled", "rate_limit": "queued", "auth": "queued",
+                "unavailable": "queued", "refusal": "failed", "limit": "failed", "invalid": "failed"}
+
+
+@pytest.mark.parametrize("error_class, status", STATUS_AFTER.items())
 def test_the_class_of_a_failure_decides_what_follows(make_daemon, error_class, status):
     daemon = make_daemon(worker_profile(retry={"maxAttempts": 3, "backoff": 86400,
                                                "maxBackoff": 86400}))

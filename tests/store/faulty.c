@@ -47,8 +47,18 @@ void faulty_reset(void)
 /* Orders of a file, which are in force while it is there. */
 static void take_order(void)
 {
-    static const char *const commits[] = {"refused", "unseen", "lost"};
-    static const char *const verbs[] = {"add", "change", "cancel", "finish", "remove_profile"};
+    static const char *const commits[] = {
+        [FAULTY_REFUSED] = "refused",
+        [FAULTY_UNSEEN] = "unseen",
+        [FAULTY_LOST] = "lost",
+    };
+    static const char *const verbs[] = {
+        [FAULTY_ADD] = "add",
+        [FAULTY_CHANGE] = "change",
+        [FAULTY_CANCEL] = "cancel",
+        [FAULTY_FINISH] = "finish",
+        [FAULTY_REMOVE_PROFILE] = "remove_profile",
+    };
     const char *path = getenv("FAULTY_ORDER");
     FILE *file = path ? fopen(path, "re") : NULL;
     char word[16] = "";

@@ -48,9 +48,33 @@ START_TEST(attempts_fill_the_window)
 }
 END_TEST
 
+/* What an agent reported after its end is added to the attempt, and to nothing else. */
+START_TEST(late_report_changes_no_task)
+{
+    const int64_t id = add_attempt(alpha, NOW, ERROR_NONE);
+    const struct store_attempt late = {
+        .task_id = id,
+        .number = 1,
+        .usage = "{\"tokens\":7}",
+        .cost = {0.5, "USD"},
+    };
+    struct store_attempt unknown = late;
+    CLEANUP(freep) char *before = NULL;
+
+    MUST(store_commit(store));
+    before = dump();
+    unknown.number = 9;
+    MUST(store_report_attempt(store, &late));
+    MUST(store_report_attempt(store, &unknown));
+    MUST(store_commit(store));
+    check_dump(before, "reported");
+}
+END_TEST
+
 void add_finish_cases(Suite *suite)
 {
     TCase *tcase = add_case(suite, "finish", setup, teardown);
 
+    tcase_add_test(tcase, late_report_changes_no_task);
     tcase_add_test(tcase, attempts_fill_the_window);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Passes. */
+#include <errno.h>
 #include <string.h>
 
 #include "common/alloc.h"
@@ -83,10 +84,47 @@ START_TEST(pass_reads_what_it_wrote)
 }
 END_TEST
 
+/* Space that nothing uses is given back in steps, and takes nothing that is used. */
+START_TEST(space_is_given_back)
+{
+    static char text[1024 * 1024];
+    const struct store_pruning all = {
+        .before = INT64_MAX, .tasks = 99, .attempts = 99, .bytes = INT64_MAX};
+    CLEANUP(task_list_deinit) struct task_list removed = {0};
+    struct task task = new_task(alpha, TASK_COMPLETED, 1);
+    int64_t full;
+    int r;
+
+    memset(text, 'x', sizeof(text) - 1);
+    task.result = text;
+    for (int i = 0; i < 8; i++) {
+        task.body = (char *)(i < 7 ? "\"title\":\"t\"" : "\"title\":\"the newest\"");
+        MUST(add_task(&task));
+    }
+    MUST(store_commit(store));
+    reopen_store();
+    full = store_size(store);
+    ck_assert_int_gt(full, 8 * (int64_t)sizeof(text));
+    EXPECT(store_prune(store, &all, &removed), STORE_STALE);
+    EXPECT((int64_t)removed.count, 7);
+    do {
+        r = store_give_back(store);
+        MUST(store_commit(store));
+    } while (r == 1);
+    MUST(r);
+    reopen_store();
+    ck_assert_int_lt(store_size(store), full - (int64_t)sizeof(text));
+    check_stored(&task);
+    ck_assert_str_eq(store_damage(store), "");
+    ck_assert(!store_is_damage(store, -EIO));
+}
+END_TEST
+
 void add_pass_cases(Suite *suite)
 {
     TCase *tcase = add_case(suite, "pass", setup, teardown);
 
+    tcase_add_test(tcase, space_is_given_back);
     tcase_add_test(tcase, pass_commits_as_one);
     tcase_add_test(tcase, pass_rolls_back);
     tcase_add_test(tcase, pass_reads_what_it_wrote);

@@ -151,6 +151,25 @@ START_TEST(profile_goes_when_nothing_is_left)
 }
 END_TEST
 
+START_TEST(history_is_attempts_and_metrics)
+{
+    const int64_t id = add_empty_profile("empty"), metered = add_empty_profile("metered");
+
+    MUST(store_has_history(store, id));
+    add(id, TASK_QUEUED, 1);
+    MUST(store_has_history(store, id));
+    MUST(store_add_metrics(store, metered, NOW, &(struct metrics_bucket){.completed = 1}));
+    EXPECT(store_has_history(store, metered), 1);
+    add_attempt(id, NOW, ERROR_NONE);
+    EXPECT(store_has_history(store, id), 1);
+    MUST(store_commit(store));
+    reopen_store();
+    EXPECT(store_has_history(store, id), 1);
+    EXPECT(store_has_history(store, metered), 1);
+    MUST(store_has_history(store, 4711));
+}
+END_TEST
+
 void add_profile_cases(Suite *suite)
 {
     TCase *tcase = add_case(suite, "profile", setup, teardown);
@@ -159,4 +178,5 @@ void add_profile_cases(Suite *suite)
     tcase_add_test(tcase, profiles_are_updated);
     tcase_add_test(tcase, counters_follow_a_task);
     tcase_add_test(tcase, profile_goes_when_nothing_is_left);
+    tcase_add_test(tcase, history_is_attempts_and_metrics);
 }

@@ -182,26 +182,25 @@ END_TEST
 
 /* Errors and retries */
 
-/* The table of section 8 of the design. */
 static const struct class_row {
     enum error_class class;
     const char *name;
     enum error_retry retry;
-    bool spends, cools, counts;
+    bool spends, cools, counts, halves;
 } class_rows[] = {
-    {ERROR_EXIT, "exit", RETRY_BACKOFF, true, false, true},
-    {ERROR_SIGNAL, "signal", RETRY_BACKOFF, true, false, true},
-    {ERROR_TIMEOUT, "timeout", RETRY_BACKOFF, true, false, true},
-    {ERROR_STALL, "stall", RETRY_BACKOFF, true, false, true},
-    {ERROR_LOST_LEASE, "lost_lease", RETRY_BACKOFF, true, false, true},
-    {ERROR_REFUSAL, "refusal", RETRY_IF_CONFIGURED, true, false, true},
-    {ERROR_LIMIT, "limit", RETRY_IF_CONFIGURED, true, false, true},
-    {ERROR_INVALID, "invalid", RETRY_NEVER, true, false, false},
-    {ERROR_RATE_LIMIT, "rate_limit", RETRY_AFTER_COOLDOWN, false, true, false},
-    {ERROR_AUTH, "auth", RETRY_AFTER_COOLDOWN, false, true, false},
-    {ERROR_UNAVAILABLE, "unavailable", RETRY_AFTER_COOLDOWN, false, true, false},
-    {ERROR_INTERRUPTED, "interrupted", RETRY_AT_ONCE, false, false, false},
-    {ERROR_CANCELLED, "cancelled", RETRY_NEVER, false, false, false},
+    {ERROR_EXIT, "exit", RETRY_BACKOFF, true, false, true, false},
+    {ERROR_SIGNAL, "signal", RETRY_BACKOFF, true, false, true, false},
+    {ERROR_TIMEOUT, "timeout", RETRY_BACKOFF, true, false, true, false},
+    {ERROR_STALL, "stall", RETRY_BACKOFF, true, false, true, false},
+    {ERROR_LOST_LEASE, "lost_lease", RETRY_BACKOFF, true, false, true, false},
+    {ERROR_REFUSAL, "refusal", RETRY_IF_CONFIGURED, true, false, true, false},
+    {ERROR_LIMIT, "limit", RETRY_IF_CONFIGURED, true, false, true, false},
+    {ERROR_INVALID, "invalid", RETRY_NEVER, true, false, false, false},
+    {ERROR_RATE_LIMIT, "rate_limit", RETRY_AFTER_COOLDOWN, false, true, false, true},
+    {ERROR_AUTH, "auth", RETRY_AFTER_COOLDOWN, false, true, false, false},
+    {ERROR_UNAVAILABLE, "unavailable", RETRY_AFTER_COOLDOWN, false, true, false, true},
+    {ERROR_INTERRUPTED, "interrupted", RETRY_AT_ONCE, false, false, false, false},
+    {ERROR_CANCELLED, "cancelled", RETRY_NEVER, false, false, false, false},
 };
 
 START_TEST(error_classes)
@@ -216,6 +215,7 @@ START_TEST(error_classes)
         ck_assert_msg(info->spends_attempt == row->spends, "%s", row->name);
         ck_assert_msg(info->cools_down == row->cools, "%s", row->name);
         ck_assert_msg(info->counts == row->counts, "%s", row->name);
+        ck_assert_msg(info->halves_slots == row->halves, "%s", row->name);
     }
     for (int i = 0; i < ERROR_CLASS_COUNT; i++) {
         const struct error_class_info *info = error_class_info((enum error_class)i);
@@ -232,8 +232,8 @@ START_TEST(error_classes)
     ck_assert(!strv_contains((char **)error_class_names, "unknown"));
     ck_assert_str_eq(task_error_name(&(struct task){.error_class = ERROR_EXIT}), "exit");
     ck_assert_str_eq(task_error_name(&(struct task){.error_class = ERROR_UNKNOWN,
-                                                    .unknown_class = (char *)"quota"}),
-                     "quota");
+                                                    .unknown_class = (char *)"of_tomorrow"}),
+                     "of_tomorrow");
     ck_assert_ptr_null(task_error_name(&(struct task){0}));
     /* An attempt that completed its task counts too. */
     ck_assert_ptr_null(error_class_info(ERROR_NONE)->name);
