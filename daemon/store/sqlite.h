@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of the SQLite engine share. */
+/* Shared by the files of the SQLite engine. */
 #pragma once
 
 #include <sqlite3.h>
 
 #include "store/store.h"
 
-/* The columns of `task`, in the order of struct task as it is read, and the sum over them. The
- * lease is NULL unless a worker runs the task: its token, its length, and who holds it. */
+/* The columns of `task` in the order in which rows are read, and their checksum. The columns of
+ * the lease (token, length, holder) are NULL unless a worker runs the task. */
 #define TASK_FIELDS   TASK_FIELDS_5 ", lease_token, lease_ms, lease_worker"
 #define TASK_FIELDS_5 /* of schema 5 */                                                            \
     "id, profile_id, status, priority, place, created_at, started_at, finished_at, run_at, "       \
@@ -18,22 +18,23 @@
 #define LEASE_COLUMN     30
 #define TASK_COLUMNS     TASK_FIELDS ", crc"
 
-/* The partial index task_live serves what has not finished, task_profile what does not run (a write
- * less for each claim). SQLite uses them only for queries that repeat their conditions. */
+/* The partial index task_live covers unfinished tasks; task_profile covers tasks that are not
+ * running, which saves a write per claim. SQLite uses them only for queries that repeat their
+ * conditions. */
 #define LIVE    "status <= 4"
 #define AT_REST "status <> 4"
 
-/* Pages that are given back to the system in one pass. */
+/* Pages returned to the system per pass. */
 #define PAGES_PER_STEP 64
 #define STRING_OF(x)   #x
 #define STRING(x)      STRING_OF(x)
 
-/* Whether metrics or attempts of profile ?1 are kept. */
+/* Whether profile ?1 has metrics or attempts. */
 #define HAS_HISTORY                                                                                \
     "(EXISTS (SELECT 1 FROM bucket WHERE profile_id = ?1) OR "                                     \
     "EXISTS (SELECT 1 FROM attempt INDEXED BY attempt_recent WHERE counts AND profile_id = ?1))"
 
-/* Every statement, prepared once when the database is opened. */
+/* All statements; prepared once, when the database is opened. */
 #define STATEMENTS(X)                                                                              \
     X(BEGIN, "BEGIN IMMEDIATE")                                                                    \
     X(COMMIT, "COMMIT")                                                                            \
@@ -120,7 +121,7 @@
     X(LIST_TASKS, "SELECT " TASK_COLUMNS " FROM task WHERE id < ?1 ORDER BY id DESC")              \
     X(LAST_OF_STATUS, "SELECT id FROM task INDEXED BY task_profile WHERE " AT_REST                 \
                       " AND profile_id = ?1 AND status = ?2 AND id < ?3 ORDER BY id DESC LIMIT 1") \
-    X(LAST_RUNNING, /* of as many as there are slots */                                            \
+    X(LAST_RUNNING, /* at most as many as there are slots */                                       \
       "SELECT max(id) FROM task INDEXED BY task_live WHERE " LIVE                                  \
       " AND status = ?2 AND profile_id = ?1 AND id < ?3")                                          \
     X(LIST_PROFILE_IDS, "SELECT id FROM profile")                                                  \
@@ -152,7 +153,7 @@
 enum statement { STATEMENTS(X) STATEMENT_COUNT };
 #undef X
 
-/* What held of every row of `task` that acpd wrote before rows had sums. */
+/* Holds for every row of `task` that acpd wrote before rows had checksums. */
 #define TASK_WAS_SOUND                                                                             \
     "status BETWEEN 1 AND 7 AND priority BETWEEN 0 AND 2 AND typeof(place) = 'integer' AND "       \
     "typeof(body) = 'text' AND is_line(body) AND json_valid('{' || body || '}') AND "              \
@@ -161,13 +162,13 @@ enum statement { STATEMENTS(X) STATEMENT_COUNT };
 
 #define SCHEMA_NEWEST INT64_MAX
 
-/* What the pass under way changes of a profile's row; the commit writes it. */
+/* Changes of the current pass to a profile's row; written by the commit. */
 struct profile_change {
     int64_t profile_id;
     struct task_counts counts; /* added */
     int is_active;             /* -1: unchanged */
     int64_t last_activity;     /* 0: unchanged */
-    int64_t waiting;           /* as the row says, -1: not read yet */
+    int64_t waiting;           /* as stored in the row; -1: not read yet */
 };
 
 struct store {
@@ -178,13 +179,13 @@ struct store {
     uint64_t writes;
     struct profile_change *changes;
     size_t change_count, change_capacity;
-    int has_dependencies; /* within this transaction; -1: to be asked */
-    int64_t next_id;      /* of a task, within this transaction; 0: to be asked */
-    bool log_has_remains; /* of a commit that failed */
+    int has_dependencies; /* in this transaction; -1: unknown */
+    int64_t next_id;      /* of the next task in this transaction; 0: unknown */
+    bool log_has_remains; /* frames of a failed commit */
     bool can_give_back, wants_checkpoint;
     int failure; /* errno of the verb that failed in this transaction, or 0 */
     char error[256];
-    char damage[96]; /* a row that acpd never wrote */
+    char damage[96]; /* the last damaged row found */
 };
 
 /* Databases as files */
@@ -196,66 +197,65 @@ static inline void sqlite_closep(sqlite3 **db)
 }
 
 int sqlite_open_file(const char *path, int flags, sqlite3 **ret_db, char **ret_error);
-/** Makes the database when there is none. -EBADMSG when what is there is the remains of one. */
+/** Creates the database if it does not exist. -EBADMSG: only remains of one exist. */
 int sqlite_make_if_missing(const char *path, char **ret_error);
-/** An empty file beside the path, where a new database can be made; *ret_part is its name, to be
- * freed. */
+/** Creates an empty temporary file next to the path, for a new database; the caller frees its
+ *  name, *ret_part. */
 int sqlite_begin_part(const char *path, char **ret_part, char **ret_error);
-/** Gives it its name, which nobody may have; the part is gone in any case. */
+/** Renames the temporary file; fails if `to` exists. The temporary file is gone in any case. */
 int sqlite_publish_part(const char *part, const char *to, char **ret_error);
-/** The one number that a statement answers. */
+/** The single number that a statement returns. */
 int sqlite_number(sqlite3 *db, const char *sql, int64_t *ret_number);
-/** Reads only: whether the database is whole, as far as that can be told quickly: all of it up to
- * 64 MiB, else whether its end is there. *ret_error says what was found. */
+/** A quick, read-only check for damage: of all pages up to 64 MiB, otherwise for a truncated file.
+ *  *ret_error says what was found. */
 int sqlite_check_damage(sqlite3 *db, const char *path, char **ret_error);
-/** Reads only. 1: a newer acpd, or something else, wrote the database, and *ret_error says so. */
+/** Read-only. 1: the database was written by a newer acpd or by another program; *ret_error says
+ *  which. */
 int sqlite_check_version(sqlite3 *db, char **ret_error);
-/** The schema, brought up to the version `to`, or the newest: SCHEMA_NEWEST. *ret_error as for
- *  store_open(). */
+/** Migrates the schema to version `to` or to SCHEMA_NEWEST. *ret_error as for store_open(). */
 int sqlite_migrate(sqlite3 *db, int64_t to, char **ret_error);
 
-/** The statement, its old bindings gone. */
+/** The statement, reset and without bindings. */
 sqlite3_stmt *sqlite_use(struct store *store, enum statement statement);
-/** Opens the transaction if need be: what is read from then on stays true until the commit. */
+/** Opens the transaction if none is open. Later reads stay valid until the commit. */
 int sqlite_begin(struct store *store);
 /** The same for a statement that writes. */
 int sqlite_use_writing(struct store *store, enum statement statement, sqlite3_stmt **ret_stmt);
-/** 1: a row; 0: done; negative: failed, and noted. Anything but a row resets the statement. */
+/** 1: a row; 0: done; negative: failed, and the failure is recorded. Resets the statement unless
+ *  it returns a row. */
 int sqlite_step(struct store *store, sqlite3_stmt *stmt);
-/** The errno, negative, for a result of SQLite's. */
+/** The negative errno for an SQLite result code. */
 int sqlite_errno(int rc);
-/** Notes the failure of the last call; returns its errno, negative. */
+/** Records the failure of the last SQLite call and returns its negative errno. */
 int sqlite_fail(struct store *store);
-/** Notes that the row of a task holds what acpd never wrote; returns -EBADMSG. The transaction goes
- * on. */
+/** Records that the row of a task is damaged and returns -EBADMSG. The transaction stays usable. */
 int sqlite_fail_damaged(struct store *store, int64_t task_id);
 /** Steps a statement that returns no rows. */
 int sqlite_run(struct store *store, sqlite3_stmt *stmt);
 /** Runs a writing statement whose only parameter is an id. */
 int sqlite_run_for_id(struct store *store, enum statement statement, int64_t id);
-/** The number that a statement returns. 1: there was one. */
+/** The number that a statement returns. 1: found. */
 int sqlite_take_number(struct store *store, sqlite3_stmt *stmt, int64_t *ret_number);
 
-/** Takes the task over. */
+/** Takes ownership of the task. */
 void sqlite_push_task(struct task_list *tasks, struct task *task);
-/** Reads the row that a statement stands at, of TASK_COLUMNS. */
+/** Reads the current row of a statement over TASK_COLUMNS. */
 int sqlite_read_task(struct store *store, sqlite3_stmt *stmt, struct task *ret_task);
-/** The row of a statement that returns at most one. 1: there was one. */
+/** Reads the row of a statement that returns at most one. 1: found. */
 int sqlite_take_task(struct store *store, sqlite3_stmt *stmt, struct task *ret_task);
-/** Binds ?1 to ?34: TASK_COLUMNS. The task gets the sum of the row. `lease` NULL: none. */
+/** Binds ?1 to ?34, TASK_COLUMNS, and sets the task's checksum. `lease` NULL: none. */
 void sqlite_bind_task(sqlite3_stmt *stmt, struct task *task, const struct store_lease *lease);
 
-/** What the pass under way changes of a profile, within its transaction; holds until the next call.
- */
+/** The pending changes of a profile in this transaction; valid until the next call. */
 struct profile_change *sqlite_change_of(struct store *store, int64_t profile_id);
-/** The counters of it. */
+/** Their counters. */
 struct task_counts *sqlite_counts(struct store *store, int64_t profile_id);
-/** Writes what was changed of profiles. */
+/** Writes the pending changes of all profiles. */
 int sqlite_flush_profiles(struct store *store);
 int sqlite_add_attempt(struct store *store, const struct store_attempt *attempt);
 
 void sqlite_bind_text_or_null(sqlite3_stmt *stmt, int index, const char *text);
-/** A copy of the column's text, or NULL. */
+/** A copy of the column's text, or NULL; the caller frees it. */
 char *sqlite_column_copy(sqlite3_stmt *stmt, int column);
-/** NULL: ERROR_NONE; a name that this acpd does not know: ERROR_UNKNOWN. */
+/** NULL: ERROR_NONE; an unknown name: ERROR_UNKNOWN. */
 enum error_class sqlite_class_parse(const char *name);
