@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Statements of SQLite: running them, reading and writing values, and what their failure means. */
+/* SQLite statements: running them, reading and binding values, and translating errors. */
 #include "store/sqlite.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Databases as files: whether one is whole, copies of it, and how a copy takes its place. */
+/* Databases as files: checking, copying and replacing them. */
 #include "store/sqlite_files.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 #include "common/clock.h"
 #include "store/sqlite_row.h"
 
-/* At the start a database up to this size is looked at whole: a tenth of a second. */
+/* At startup, databases up to this size are checked completely, in about 0.1 s. */
 #define QUICK_CHECK_MAX (64 * 1024 * 1024)
 
 /* Returns `r`, or -EIO for an errno that was not set. */
@@ -36,7 +36,7 @@ int sqlite_open_file(const char *path, int flags, sqlite3 **ret_db, char **ret_e
     return 0;
 }
 
-/* Whether all is well by this pragma, which answers "ok" or says what it found. */
+/* Runs a pragma that returns "ok" or describes the damage. */
 static int sqlite_files_check(sqlite3 *db, const char *pragma, char **ret_error)
 {
     sqlite3_stmt *stmt = NULL;
@@ -49,7 +49,7 @@ static int sqlite_files_check(sqlite3 *db, const char *pragma, char **ret_error)
     else
         found = (const char *)sqlite3_column_text(stmt, 0);
     if (!found || strcmp(found, "ok") != 0) {
-        *ret_error = xasprintf("it is damaged: %s", found ? found : "no memory");
+        *ret_error = xasprintf("damaged: %s", found ? found : "no memory");
         r = -EBADMSG;
     }
     sqlite3_finalize(stmt);
@@ -61,27 +61,27 @@ int sqlite_check_damage(sqlite3 *db, const char *path, char **ret_error)
     int64_t pages = 0, page_size = 0;
     struct stat st;
 
-    if (stat(path, &st) < 0) /* not in a file */
+    if (stat(path, &st) < 0) /* not a file */
         return 0;
     if (st.st_size <= QUICK_CHECK_MAX)
         return sqlite_files_check(db, "PRAGMA quick_check(1)", ret_error);
     if (sqlite_number(db, "PRAGMA page_count", &pages) < 0 ||
         sqlite_number(db, "PRAGMA page_size", &page_size) < 0)
         return -EIO;
-    /* What the log holds may not be in the file yet, so it may be shorter than its page count; but
-     * then there is a log. */
+    /* The file may be shorter than its page count while its last pages are only in the log.
+     * Without a log, it is truncated. */
     if (pages * page_size > st.st_size) {
         CLEANUP(freep) char *log = xasprintf("%s-wal", path);
 
         if (stat(log, &st) < 0 || !st.st_size) {
-            *ret_error = xstrdup("it is damaged: its end is missing");
+            *ret_error = xstrdup("damaged: the end of the file is missing");
             return -EBADMSG;
         }
     }
     return 0;
 }
 
-/* What no structure tells. */
+/* Finds damage in rows, which SQLite's own check cannot see. */
 static int sqlite_files_check_rows(sqlite3 *db, char **ret_error)
 {
     int64_t id = 0, version = 0;
@@ -95,7 +95,7 @@ static int sqlite_files_check_rows(sqlite3 *db, char **ret_error)
         return -EIO;
     if (!id)
         return 0;
-    *ret_error = xasprintf("it is damaged: the row of task %lld", (long long)id);
+    *ret_error = xasprintf("damaged: the row of task %lld", (long long)id);
     return -EBADMSG;
 }
 
@@ -106,7 +106,7 @@ static int sqlite_files_describe(sqlite3 *db, char **ret_info)
     if (sqlite_number(db, "SELECT count(*) FROM task", &tasks) < 0 ||
         sqlite_number(db, "PRAGMA user_version", &version) < 0)
         return -EIO;
-    *ret_info = xasprintf("good, schema %lld, %lld task%s", (long long)version, (long long)tasks,
+    *ret_info = xasprintf("ok, schema %lld, %lld task%s", (long long)version, (long long)tasks,
                           PLURAL(tasks));
     return 0;
 }
@@ -129,7 +129,7 @@ static int sqlite_files_verify_open(sqlite3 *db, const char *path, char **ret_in
                                error ? error : sqlite3_errmsg(db));
 }
 
-/* `shown` is what messages name: the file, or what it is a copy of. */
+/* `shown` is the name in messages: the file itself, or the original of a copy. */
 static int sqlite_files_verify_as(const char *path, const char *shown, char **ret_info,
                                   char **ret_error)
 {
@@ -142,7 +142,7 @@ static int sqlite_files_verify_as(const char *path, const char *shown, char **re
     if (sqlite_number(db, "SELECT count(*) FROM sqlite_master", &tables) < 0)
         return sqlite_files_refuse(ret_error, -EBADMSG, shown, sqlite3_errmsg(db));
     if (!tables)
-        return sqlite_files_refuse(ret_error, -ENOTSUP, shown, "it is empty");
+        return sqlite_files_refuse(ret_error, -ENOTSUP, shown, "the file is empty");
     return sqlite_files_verify_open(db, shown, ret_info, ret_error);
 }
 
@@ -151,7 +151,7 @@ int sqlite_files_verify(const char *path, char **ret_info, char **ret_error)
     return sqlite_files_verify_as(path, path, ret_info, ret_error);
 }
 
-/* Copies what is committed, whoever else uses the database: one snapshot, read in one go. */
+/* Copies one committed snapshot; the database may be in use. */
 static int sqlite_files_copy(const char *from, const char *to, char **ret_error)
 {
     CLEANUP(sqlite_closep) sqlite3 *source = NULL, *target = NULL;
@@ -168,14 +168,14 @@ static int sqlite_files_copy(const char *from, const char *to, char **ret_error)
     sqlite3_backup_step(backup, -1);
     if (sqlite3_backup_finish(backup) != SQLITE_OK)
         return sqlite_files_refuse(ret_error, -EIO, to, sqlite3_errmsg(target));
-    /* A copy is one file, without a log beside it. */
+    /* Make the copy a single file without a log. */
     if (sqlite3_exec(target, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL) != SQLITE_OK)
         return sqlite_files_refuse(ret_error, -EIO, to, sqlite3_errmsg(target));
     return 0;
 }
 
-/* The same without what is free in it, and so that what becomes free can be given back, whoever
- * made the database. */
+/* The same without free pages. The copy can return free space to the system, even if the original,
+ * made by an older acpd, cannot. */
 static int sqlite_files_copy_compact(const char *from, const char *to, char **ret_error)
 {
     CLEANUP(sqlite_closep) sqlite3 *source = NULL;
@@ -184,7 +184,7 @@ static int sqlite_files_copy_compact(const char *from, const char *to, char **re
 
     if (r < 0)
         return r;
-    /* It is what the copy will have; of the source, which cannot be changed, it may be refused. */
+    /* This applies to the copy. It may fail for the source, which is read-only. */
     sqlite3_exec(source, "PRAGMA auto_vacuum = INCREMENTAL", NULL, NULL, NULL);
     r = sqlite3_prepare_v2(source, "VACUUM INTO ?1", -1, &stmt, NULL);
     if (r == SQLITE_OK) {
@@ -207,8 +207,6 @@ static int sqlite_files_sync_folder(const char *path)
     return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
-/* An empty file of its own beside where a new database will stand; its name is the caller's to
- * free. */
 int sqlite_begin_part(const char *path, char **ret_part, char **ret_error)
 {
     CLEANUP(freep) char *part = xasprintf("%s.XXXXXX", path);
@@ -221,7 +219,7 @@ int sqlite_begin_part(const char *path, char **ret_part, char **ret_error)
     return 0;
 }
 
-/* link(), not rename(): what has appeared there meanwhile stays. */
+/* link() rather than rename(): never overwrites a file that has appeared meanwhile. */
 int sqlite_publish_part(const char *part, const char *to, char **ret_error)
 {
     int r = link(part, to) < 0 ? -errno : sqlite_files_sync_folder(to);
@@ -230,7 +228,7 @@ int sqlite_publish_part(const char *part, const char *to, char **ret_error)
     return r < 0 ? sqlite_files_refuse(ret_error, r, to, strerror(-r)) : 0;
 }
 
-/* The part, or nothing when something went wrong. */
+/* Removes the temporary file after an error. */
 static int sqlite_files_end_part(const char *part, int r)
 {
     if (r < 0)
@@ -242,9 +240,9 @@ static int sqlite_files_refuse_existing(const char *to, char **ret_error)
 {
     struct stat st;
 
-    return lstat(to, &st) == 0 ? sqlite_files_refuse(ret_error, -EEXIST, to,
-                                                     "is there already, and is not replaced")
-                               : 0;
+    return lstat(to, &st) == 0
+               ? sqlite_files_refuse(ret_error, -EEXIST, to, "already exists; not replaced")
+               : 0;
 }
 
 int sqlite_files_backup(const char *path, const char *to, char **ret_info, char **ret_error)
@@ -269,8 +267,7 @@ int sqlite_files_backup(const char *path, const char *to, char **ret_info, char 
     return r;
 }
 
-/* The counters that are kept beside the tasks are those of a count: a database that was put
- * together again from pieces may have lost some. */
+/* Recounts the counters of the profiles: a recovered database may lack some tasks or profiles. */
 static int sqlite_files_recount(const char *path, char **ret_error)
 {
     static const char sql[] =
@@ -311,8 +308,8 @@ static bool sqlite_files_is_there(const char *path, const char *suffix)
     return access(file, F_OK) == 0;
 }
 
-/* Brings a database into its one file: what its log or its journal holds is in it, and they are
- * gone. False when it is too damaged for that. */
+/* Writes the log or journal of a database back into its file and removes it. False if the database
+ * is too damaged. */
 static bool sqlite_files_settle(const char *path)
 {
     CLEANUP(freep) char *error = NULL;
@@ -334,9 +331,9 @@ static int sqlite_files_set_aside_file(const char *path, const char *aside, cons
     return link(from, to) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-/* What is there keeps its content under a name of its own. There is no moment without a database,
- * in whose place a new one would be begun; and a database that is not damaged is whole at each
- * moment, because it was settled into one file before. */
+/* Keeps the old database under another name. The path never lacks a database, so acpd cannot
+ * create a new one there. An undamaged database is complete at every moment, because it was first
+ * settled into one file. */
 static int sqlite_files_replace(const char *part, const char *path, char **ret_aside)
 {
     static const char *const suffixes[] = {"-wal", "-journal", "-shm"};
@@ -384,13 +381,12 @@ int sqlite_files_restore(const char *path, const char *from, char **ret_info, ch
     if (sqlite_files_end_part(part, r) < 0)
         return r;
     *ret_info = sqlite_files_is_there(aside, "")
-                    ? xasprintf("%s; what was there is %s", info, aside)
+                    ? xasprintf("%s; the previous database is %s", info, aside)
                     : STEAL(info);
     return 0;
 }
 
-/* Made under another name, so that a crash at its birth leaves nothing that looks like a database.
- */
+/* Creates it under another name, so that a crash leaves nothing that looks like a database. */
 static int sqlite_files_make_new(const char *path, char **ret_error)
 {
     CLEANUP(sqlite_closep) sqlite3 *db = NULL;
@@ -416,10 +412,11 @@ int sqlite_make_if_missing(const char *path, char **ret_error)
     if (stat(path, &st) == 0 && st.st_size)
         return 0;
     if (stat(path, &st) == 0)
-        return sqlite_files_refuse(ret_error, -EBADMSG, path, "it is empty");
+        return sqlite_files_refuse(ret_error, -EBADMSG, path, "the file is empty");
     if (errno != ENOENT)
         return sqlite_files_refuse(ret_error, -errno, path, strerror(errno));
     if (stat(log, &st) == 0 && st.st_size)
-        return sqlite_files_refuse(ret_error, -EBADMSG, log, "it is there without its database");
+        return sqlite_files_refuse(ret_error, -EBADMSG, log,
+                                   "write-ahead log without its database");
     return sqlite_files_make_new(path, ret_error);
 }

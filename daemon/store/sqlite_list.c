@@ -2,8 +2,8 @@
 /*
  * Lists of tasks in SQLite.
  *
- * The tasks of one profile in one status stand in an index by their ids. A list of more than those
- * is a merge of such rows, newest first: a seek for each of them, and one for each task.
+ * An index lists the tasks of one profile in one status by id. Longer lists merge several such
+ * series, newest first: one seek per series and one per task.
  */
 #include <errno.h>
 #include <string.h>
@@ -24,7 +24,7 @@ static size_t sqlite_list_texts_of(const struct task *task)
            sqlite_list_length_of(task->error_tail);
 }
 
-/* Takes the task over. Whether the page is full. */
+/* Takes ownership of the task. Returns whether the page is full. */
 static bool sqlite_list_add(struct task_page *left, struct task_list *tasks, struct task *task)
 {
     size_t bytes = sqlite_list_texts_of(task);
@@ -81,9 +81,9 @@ int store_list_queue(struct store *store, int64_t profile_id, const struct task 
     return r;
 }
 
-/* The tasks of one profile in one status, as far as they match. */
+/* The matching tasks of one profile in one status. */
 struct series {
-    struct heap_node node; /* by the greatest id of those that are left */
+    struct heap_node node; /* by the highest remaining id */
     int64_t profile_id;
     enum task_status status;
 };
@@ -100,7 +100,7 @@ static void sqlite_list_merge_deinit(struct merge *merge)
     free(merge->series);
 }
 
-/* Goes on to the greatest id below `before`. */
+/* Advances to the highest id below `before`. */
 static int sqlite_list_advance(struct store *store, struct merge *merge, struct series *series,
                                int64_t before)
 {

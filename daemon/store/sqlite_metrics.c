@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Buckets of metrics, and the spans of time in which acpd ran, in SQLite. */
+/* Metrics buckets and uptime in SQLite. */
 #include <stdio.h>
 
 #include "common/alloc.h"
 #include "core/metrics_blob.h"
 #include "store/sqlite_metrics.h"
 
-#define PRUNE_STEP 500 /* rows: no pass is long because there is much to forget */
+#define PRUNE_STEP 500 /* rows; bounds the time that a pass spends on it */
 
 void sqlite_read_bucket(struct store *store, sqlite3_stmt *stmt, int column, int64_t profile_id,
                         int64_t at, struct metrics_bucket *ret_bucket)
@@ -29,7 +29,7 @@ void sqlite_bind_bucket(sqlite3_stmt *stmt, int index, const struct metrics_buck
     sqlite3_bind_blob(stmt, index, bytes->data, (int)bytes->len, SQLITE_STATIC);
 }
 
-/* metrics_blob(completed, …, waits): the bytes of a bucket whose figures were columns. */
+/* metrics_blob(completed, …, queue_max): the blob of a bucket that was stored as columns. */
 void sqlite_metrics_blob(sqlite3_context *context, int count UNUSED, sqlite3_value **values)
 {
     CLEANUP(buf_deinit) struct buf bytes = {0};
@@ -111,7 +111,7 @@ int store_add_metrics(struct store *store, int64_t profile_id, int64_t at,
                       const struct metrics_bucket *bucket)
 {
     static const int64_t spans[] = {METRICS_MINUTE, METRICS_QUARTER, METRICS_HOUR};
-    /* Before the rows are read: what they are written with is what they then hold. */
+    /* Begin before reading: nobody may change the rows until they are written. */
     int r = sqlite_begin(store);
 
     for (size_t i = 0; i < ARRAY_SIZE(spans) && r == 0; i++)
@@ -175,7 +175,7 @@ static int sqlite_metrics_add_up(struct store *store, int64_t profile_id, int64_
 int store_sum_metrics(struct store *store, int64_t profile_id, int64_t from, int64_t to,
                       struct metrics_bucket *ret_sum)
 {
-    /* Whole hours where the range has them, minutes at both ends: a week is some 200 rows. */
+    /* Whole hours within the range, minutes at both ends: about 200 rows for a week. */
     int64_t first_hour = (from + METRICS_HOUR - 1) / METRICS_HOUR * METRICS_HOUR;
     int64_t last_hour = to / METRICS_HOUR * METRICS_HOUR;
     struct metrics_bucket sum = {0};
@@ -194,7 +194,7 @@ int store_sum_metrics(struct store *store, int64_t profile_id, int64_t from, int
     return 0;
 }
 
-/* Steps a statement that removes no more than PRUNE_STEP rows. 1: it removed as many. */
+/* Runs a statement that removes at most PRUNE_STEP rows. 1: it removed that many. */
 static int sqlite_metrics_prune(struct store *store, sqlite3_stmt *stmt)
 {
     int r;

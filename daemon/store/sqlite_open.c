@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SQLite, the embedded engine: the connection and its one transaction.
+ * The SQLite connection and its single transaction.
  *
- * WAL with synchronous=FULL: a commit is one fsync of the log. One thread, so no mutexes. BEGIN
- * IMMEDIATE takes the write lock at once, so that no later statement of the pass can be refused it.
+ * WAL with synchronous=FULL: a commit is one fsync of the log. There is one thread, so no mutexes.
+ * BEGIN IMMEDIATE takes the write lock at once, so no later statement of the pass can fail to get
+ * it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -13,16 +14,16 @@
 #include "common/alloc.h"
 #include "store/sqlite_row.h"
 
-/* New rows find some room without the file growing. */
+/* Room for new rows without growing the file. */
 #define FREE_PAGES_KEPT 1024
 
-#define WAL_INDEX_REGION 32768 /* bytes that SQLite maps of it at a time */
+#define WAL_INDEX_REGION 32768 /* bytes that SQLite maps at a time */
 
 #define X(name, sql) [STMT_##name] = sql,
 static const char *const statement_texts[STATEMENT_COUNT] = {STATEMENTS(X)};
 #undef X
 
-/* *ret_error may hold the reason already: damage that was found. */
+/* *ret_error may already describe the damage. */
 static int sqlite_open_failed(struct store *store, char **ret_error)
 {
     int r = *ret_error ? -EBADMSG : sqlite_errno(sqlite3_extended_errcode(store->db));
@@ -43,7 +44,7 @@ int store_open(const char *path, struct store **ret_store, char **ret_error)
                                   "PRAGMA journal_mode = WAL;"
                                   "PRAGMA synchronous = FULL;"
                                   "PRAGMA wal_autocheckpoint = 4000;"
-                                  /* After a reader has kept it from being begun anew. */
+                                  /* Truncates a log that readers made grow. */
                                   "PRAGMA journal_size_limit = 33554432;"
                                   "PRAGMA cache_size = -65536;";
     struct store *store = xcalloc(1, sizeof(*store));
@@ -68,11 +69,11 @@ int store_open(const char *path, struct store **ret_store, char **ret_error)
     sqlite3_extended_result_codes(store->db, 1);
     if (sqlite_row_add_functions(store->db) < 0)
         return sqlite_open_failed(store, ret_error);
-    /* Until it is known to be good and ours: what its log holds stays there. */
+    /* Keep the log until the database is known to be undamaged and ours. */
     sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log, NULL);
-    /* Someone may look at the database with the sqlite3 shell; wait a little for their lock. */
+    /* Wait a little for locks, e.g. of an sqlite3 shell. */
     sqlite3_busy_timeout(store->db, 2000);
-    /* Before the journal mode is set, which would change the file. */
+    /* Check before setting the journal mode, which would change the file. */
     r = sqlite_check_version(store->db, ret_error);
     if (r == 0)
         r = sqlite_check_damage(store->db, path, ret_error);
@@ -113,8 +114,7 @@ void store_close(struct store *store)
     free(store);
 }
 
-/* Somebody has removed the file or put another in its place: what is written now nobody would find.
- */
+/* Fails if the file was removed or replaced: writes to it would be lost. */
 static int sqlite_open_check_place(struct store *store)
 {
     int has_moved = 0;
@@ -122,7 +122,7 @@ static int sqlite_open_check_place(struct store *store)
     sqlite3_file_control(store->db, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved);
     if (!has_moved)
         return 0;
-    snprintf(store->error, sizeof(store->error), "%s was removed or replaced under acpd",
+    snprintf(store->error, sizeof(store->error), "%s was removed or replaced while in use",
              store->path);
     return store->failure = -ENOENT;
 }
@@ -146,27 +146,26 @@ int store_commit(struct store *store)
         return r;
     store->in_transaction = false;
     store->error[0] = '\0';
-    /* The file is cut by this, else not before the log is full. */
+    /* This truncates the file now rather than when the log is full. */
     if (store->wants_checkpoint)
         sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     store->wants_checkpoint = false;
     return 0;
 }
 
-/* No commit of SQLite leaves its outcome open. */
+/* The outcome of an SQLite commit is always known. */
 int store_resolve(struct store *store)
 {
     return store->failure;
 }
 
 /*
- * A commit that failed at its sync has written its frames into the log, whole, and whoever recovers
- * the log would take them for committed. So the first of them is overwritten, by a plain write:
- * that is enough for a process that is killed, and as much as a disk that does not sync can be
- * asked for.
+ * A commit whose sync failed has already written all of its frames to the log, and a recovery of
+ * the log would take them for committed. So overwrite the first one with a plain write. That is
+ * enough if the process is killed, and it is the most that a disk which does not sync can do.
  *
- * The log's index has been left as it was by the failed commit: its header says, at byte 16, how
- * many frames are valid (https://www.sqlite.org/walformat.html).
+ * The failed commit did not change the index of the log. Byte 16 of its header holds the number of
+ * valid frames (https://www.sqlite.org/walformat.html).
  */
 static void sqlite_open_spoil_refused_frames(struct store *store)
 {
@@ -189,16 +188,16 @@ static void sqlite_open_spoil_refused_frames(struct store *store)
 
 void store_rollback(struct store *store)
 {
-    /* SQLite has rolled back by itself after the gravest errors; asking again is then refused. */
+    /* After severe errors SQLite has already rolled back, and another ROLLBACK would fail. */
     if (store->in_transaction && !sqlite3_get_autocommit(store->db))
         sqlite3_step(sqlite_use(store, STMT_ROLLBACK));
     sqlite3_reset(store->statements[STMT_ROLLBACK]);
     store->in_transaction = store->wants_checkpoint = false;
     store->change_count = 0;
     store->failure = 0;
-    /* The log may hold the whole of a commit whose sync failed: a crash now would bring back what
-     * was refused. While the disk goes on failing, each rollback tries again; once the log was
-     * emptied, and that was synced, a power cut does not bring it back either. */
+    /* The log may hold all of a commit whose sync failed; a crash now would bring the refused
+     * writes back. Each rollback tries again while the disk keeps failing. Once the log is
+     * truncated and synced, not even a power failure can bring them back. */
     if (!store->log_has_remains)
         return;
     sqlite_open_spoil_refused_frames(store);
@@ -221,7 +220,7 @@ int store_give_back(struct store *store)
         return 0;
     r = sqlite_use_writing(store, STMT_GIVE_BACK, &stmt);
     do
-        r = r < 0 ? r : sqlite_step(store, stmt); /* a row a page */
+        r = r < 0 ? r : sqlite_step(store, stmt); /* one row per page */
     while (r > 0);
     if (r < 0)
         return r;

@@ -10,7 +10,7 @@ void store_profile_deinit(struct store_profile *profile)
     *profile = (struct store_profile){0};
 }
 
-/* The columns of the table `profile` that hold counters, in the order of its definition. */
+/* The counter columns of `profile`, in their order. */
 static const enum task_status counted[] = {
     TASK_QUEUED,    TASK_SCHEDULED, TASK_BLOCKED,   TASK_RUNNING,
     TASK_COMPLETED, TASK_FAILED,    TASK_CANCELLED,
@@ -71,7 +71,7 @@ int store_list_profiles(struct store *store, struct store_profiles *ret_profiles
 {
     size_t capacity = ret_profiles->count;
     sqlite3_stmt *stmt;
-    /* Of a pass that has failed nothing more is written: it is undone anyway. */
+    /* A failed pass writes nothing more, since it is rolled back. */
     int r = store->failure ? 0 : sqlite_flush_profiles(store);
 
     if (r < 0)

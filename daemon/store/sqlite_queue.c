@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Changing tasks in SQLite. The transaction holds the write lock from its first statement on, so
- * what a verb reads in it stays true until the commit: each verb reads, decides and writes.
+ * Changing tasks in SQLite. The transaction holds the write lock from its first statement, so what
+ * a verb reads stays valid until the commit: each verb reads, decides and writes.
  */
 #include <errno.h>
 
@@ -55,7 +55,7 @@ static int sqlite_queue_add_row(struct store *store, struct task *task)
 
     if (r < 0)
         return r;
-    /* The sum covers the id too, so the id has to be known before. */
+    /* The checksum covers the id, so the id has to be known first. */
     if (!store->next_id) {
         r = sqlite_take_number(store, sqlite_use(store, STMT_NEXT_ID), &store->next_id);
         if (r < 0)
@@ -129,7 +129,7 @@ int store_depend(struct store *store, const int64_t *ids, size_t count,
 
 /* Changing */
 
-/* Writes the row if it is as the fence says. `lease`: of the attempt that it begins, or NULL. */
+/* Writes the row if it still matches the fence. `lease`: of the attempt that it starts, or NULL. */
 static int sqlite_queue_save(struct store *store, struct task *task, const struct task_fence *fence,
                              const struct store_lease *lease)
 {
@@ -167,7 +167,7 @@ int store_change(struct store *store, struct task *task, const struct task_fence
     return r == STORE_DONE ? sqlite_queue_save(store, task, fence, NULL) : r;
 }
 
-/* Notes that those who wait for a task have yet to be told. Nothing is written when none does. */
+/* Records that the dependants of a task have to be released; writes nothing if it has none. */
 static int sqlite_queue_add_release(struct store *store, int64_t id, bool *ret_has_dependants)
 {
     int r = 0;
@@ -250,7 +250,7 @@ int store_claim(struct store *store, const struct store_claim *claim, struct tas
             break;
         sqlite_push_task(ret_tasks, &task);
     }
-    /* Those before a damaged row are claimed all the same. */
+    /* Tasks before a damaged row stay claimed. */
     if (r == -EBADMSG && !store->failure && ret_tasks->count)
         return 0;
     return r < 0 ? r : 0;
@@ -293,7 +293,7 @@ int store_shift_retries(struct store *store, int64_t step)
     return sqlite_run(store, stmt);
 }
 
-/* Running tasks from behind the cursor on: those that a worker holds, or the others. */
+/* Running tasks behind the cursor: those that a worker holds, or the others. */
 static sqlite3_stmt *sqlite_queue_use_running(struct store *store,
                                               const struct store_cursor *cursor, bool is_leased,
                                               size_t limit)
@@ -307,7 +307,7 @@ static sqlite3_stmt *sqlite_queue_use_running(struct store *store,
     return stmt;
 }
 
-/* The next of them. 1: there was one; its row is damaged when the task has no id. */
+/* The next of them. 1: found; a task without an id has a damaged row. */
 static int sqlite_queue_step_running(struct store *store, sqlite3_stmt *stmt,
                                      struct store_cursor *cursor, struct task *ret_task)
 {
@@ -457,10 +457,10 @@ void store_dependants_free(struct store_dependant *dependants, size_t count)
 struct dependants {
     struct store_dependant *all;
     size_t count;
-    int budget; /* of rows to be looked at */
+    int budget; /* number of rows to read */
 };
 
-/* A finished task whose dependants have yet to be told, from behind `*ret_after` on. 1: found. */
+/* A finished task whose dependants behind `*ret_after` are not released yet. 1: found. */
 static int sqlite_queue_next_release(struct store *store, int64_t *ret_id, int64_t *ret_after)
 {
     sqlite3_stmt *stmt = sqlite_use(store, STMT_NEXT_RELEASE);
@@ -484,7 +484,7 @@ static int sqlite_queue_next_dependant(struct store *store, int64_t id, int64_t 
     return sqlite_take_task(store, stmt, ret_task);
 }
 
-/* Takes the task over if it waits no longer. */
+/* Adds the task to `dependants` and takes ownership, if it no longer has to wait. */
 static int sqlite_queue_take_dependant(struct store *store, struct task *task,
                                        struct dependants *dependants)
 {
@@ -508,7 +508,7 @@ static bool sqlite_queue_is_taken(const struct dependants *dependants, int64_t i
     return false;
 }
 
-/* Goes through dependants of one task, as many as the budget allows. */
+/* Reads dependants of one task, as far as the budget allows. */
 static int sqlite_queue_take_dependants_of(struct store *store, int64_t id, int64_t after,
                                            struct dependants *dependants)
 {
@@ -517,7 +517,7 @@ static int sqlite_queue_take_dependants_of(struct store *store, int64_t id, int6
         int r = sqlite_queue_next_dependant(store, id, after, &task);
 
         if (r == 0) {
-            dependants->budget--; /* it costs something even when nobody waits any more */
+            dependants->budget--; /* the row costs something even without dependants */
             return sqlite_run_for_id(store, STMT_DROP_RELEASE, id);
         }
         after = task.id;

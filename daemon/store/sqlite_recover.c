@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Saving what can be read of a damaged database.
+ * Saves the readable rows of a damaged database.
  *
- * A table is a tree of pages, and damage is of pages: rows are read in the order of their ids;
- * where that fails, reading goes on behind the last good one, one id further, then two, four and so
- * on, until it meets a page that is whole. A table without ids is read from both ends. Indexes hold
- * nothing of their own and are made anew.
+ * A table is a tree of pages, and damage affects whole pages. Rows are read in the order of their
+ * ids. After an error, reading resumes behind the last good row: one id further, then two, four and
+ * so on, until it reaches an undamaged page. A table without ids is read from both ends. Indexes
+ * are rebuilt.
  */
 #include <errno.h>
 #include <string.h>
@@ -19,9 +19,9 @@
 
 static const struct {
     const char *name;
-    const char *key; /* an id to go on from, or the columns of its order */
+    const char *key; /* the id to resume from, or the sort columns */
     bool has_ids;
-    const char *is_sound; /* of a row; SQLite takes what stands in one as it is */
+    const char *is_sound; /* of a row; SQLite does not check contents */
 } tables[] = {
     {"profile", "id", true,
      "is_word(name) AND is_active IN (0, 1) AND last_activity BETWEEN 0 AND " TIME_MAX},
@@ -34,7 +34,7 @@ static const struct {
     {"uptime", "started_at", true, "1"},
 };
 
-/* Of times in ms, and of ids, which every JSON reader holds exactly. */
+/* Limit of ids and of times in ms: every JSON parser represents them exactly. */
 #define ID_MAX INT64_C(9007199254740991)
 
 struct recovery {
@@ -62,7 +62,7 @@ static sqlite3_stmt *sqlite_recover_prepare(sqlite3 *db, char *sql)
     return stmt;
 }
 
-/* INSERT INTO TABLE VALUES (?, …) for as many columns as the statement reads. */
+/* INSERT INTO table VALUES (?, …) */
 static sqlite3_stmt *sqlite_recover_prepare_insert(sqlite3 *db, const char *table, int columns)
 {
     CLEANUP(buf_deinit) struct buf sql = {0};
@@ -85,11 +85,11 @@ static int sqlite_recover_put_row(sqlite3_stmt *read, sqlite3_stmt *insert)
         sqlite3_bind_value(insert, i + 1, sqlite3_column_value(read, i));
     rc = sqlite3_step(insert);
     sqlite3_reset(insert);
-    /* A column that must not be null, and is: the row is torn. */
+    /* A constraint failed, such as NOT NULL: the row is damaged. */
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-/* Whether the new database cannot be written, which is no fault of the old one's. */
+/* Whether the new database cannot be written, which is not damage of the old one. */
 static bool sqlite_recover_has_failed(const struct recovery *recovery)
 {
     int rc = sqlite3_errcode(recovery->to) & 0xff;
@@ -97,7 +97,8 @@ static bool sqlite_recover_has_failed(const struct recovery *recovery)
     return rc == SQLITE_FULL || rc == SQLITE_IOERR || rc == SQLITE_CANTOPEN;
 }
 
-/* The row that was read last cannot be where its id says: those behind it have smaller ones. */
+/* Removes the row that was read last: the next row has a smaller id, so that of the last one was
+ * wrong. */
 static void sqlite_recover_take_back(struct recovery *recovery, const char *table, const char *key,
                                      int64_t id)
 {
@@ -119,7 +120,7 @@ static void sqlite_recover_save_by_id(struct recovery *recovery, size_t t)
     sqlite3_stmt *insert =
         read ? sqlite_recover_prepare_insert(recovery->to, table, sqlite3_column_count(read) - 1)
              : NULL;
-    int64_t before = 0, after = 0, step = 1; /* ids are counted from 1 */
+    int64_t before = 0, after = 0, step = 1; /* ids start at 1 */
 
     recovery->has_gaps |= !insert;
     while (insert && !sqlite_recover_has_failed(recovery)) {
@@ -134,7 +135,7 @@ static void sqlite_recover_save_by_id(struct recovery *recovery, size_t t)
                 after = before;
                 break;
             }
-            if (id <= after) /* a page that points back */
+            if (id <= after) /* a page points backwards */
                 break;
             before = after;
             after = id;
@@ -201,19 +202,19 @@ static void sqlite_recover_save_table(struct recovery *recovery, size_t t)
 
 static int sqlite_recover_save(struct recovery *recovery, char **ret_error)
 {
-    /* A task whose profile's row is gone keeps its place under a new name. */
+    /* Tasks whose profile row is lost get a profile with a new name. */
     static const char owners[] = "INSERT OR IGNORE INTO profile (id, name) SELECT DISTINCT "
                                  "profile_id, 'recovered-' || profile_id FROM task";
     int64_t version = 0, tasks = 0;
     int r;
 
-    /* Else a file that is shorter than it says is not read at all. */
+    /* Otherwise SQLite refuses to read a truncated file. */
     sqlite3_exec(recovery->from, "PRAGMA writable_schema = ON", NULL, NULL, NULL);
     r = sqlite_number(recovery->from, "PRAGMA user_version", &version);
 
-    /* The first page has the version and where the tables are. */
+    /* The first page holds the version and the locations of the tables. */
     if (r < 0 || version < 1 || !sqlite_recover_has_table(recovery->from, "task")) {
-        *ret_error = xstrdup("its first page is gone, and with it where everything is");
+        *ret_error = xstrdup("the first page, which locates all tables, is unreadable");
         return -EBADMSG;
     }
     recovery->version = version;
@@ -224,7 +225,7 @@ static int sqlite_recover_save(struct recovery *recovery, char **ret_error)
     if (r < 0)
         return r;
     sqlite3_exec(recovery->to, "BEGIN", NULL, NULL, NULL);
-    sqlite3_exec(recovery->from, "BEGIN", NULL, NULL, NULL); /* one moment of it */
+    sqlite3_exec(recovery->from, "BEGIN", NULL, NULL, NULL); /* one snapshot */
     for (size_t t = 0; t < ARRAY_SIZE(tables) && !sqlite_recover_has_failed(recovery); t++)
         sqlite_recover_save_table(recovery, t);
     if (sqlite_recover_has_failed(recovery)) {
@@ -249,7 +250,7 @@ int sqlite_recover(const char *path, const char *to, char **ret_info, char **ret
     int r;
 
     if (lstat(to, &st) == 0) {
-        *ret_error = xasprintf("%s: is there already, and is not replaced", to);
+        *ret_error = xasprintf("%s: already exists; not replaced", to);
         return -EEXIST;
     }
     r = sqlite_open_file(path, SQLITE_OPEN_READONLY, &from_db, ret_error);
@@ -272,7 +273,7 @@ int sqlite_recover(const char *path, const char *to, char **ret_info, char **ret
     }
     r = sqlite_publish_part(part, to, ret_error);
     if (r == 0)
-        *ret_info = xasprintf(
-            "%s%s", info, recovery.has_gaps ? "; some of what was there could not be read" : "");
+        *ret_info = xasprintf("%s%s", info,
+                              recovery.has_gaps ? "; some of the data could not be read" : "");
     return r;
 }

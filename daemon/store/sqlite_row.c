@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whether the row of a task is as acpd wrote it. SQLite finds damage in its own structures; what
- * stands in a row it takes as it is. So each row has a CRC-32C of all its columns, the id included,
- * which is written with it and looked at by every reader: by the statements of the queue, and by
- * --check, recover and restore through the SQL function sqlite_row_task_crc().
+ * Checksums of task rows. SQLite detects damage in its own structures but not in the contents of
+ * rows. So each row carries a CRC-32C of all its columns, including the id. Every reader checks it:
+ * the statements of the queue directly; --check, recover and restore through the SQL function
+ * task_crc().
  *
- * Each column counts with its type: 'i' and eight bytes, little-endian, or 't', its length likewise
- * and its bytes, or 'n' for NULL. A column of the lease counts only when it is not NULL, after 'c'
- * and its number: a row without a lease has the sum that it had before there were these columns.
- * Anything else acpd never writes.
+ * The sum covers the type and value of each column: 'i' and eight bytes, little-endian; 't', the
+ * length in the same form and the bytes; or 'n' for NULL. A column of the lease is included only if
+ * it is not NULL, after 'c' and its number, so that a row without a lease has the same sum as
+ * before those columns existed. acpd never writes other types.
  */
 #include "store/sqlite_row.h"
 
@@ -41,7 +41,7 @@ static uint32_t sqlite_row_add_string(uint32_t crc, const char *text)
     return sqlite_row_add_text(crc, text, text ? strlen(text) : 0);
 }
 
-/* Goes on to a column that is not NULL. */
+/* Begins a column that is not NULL. */
 static uint32_t sqlite_row_begin_column(uint32_t crc, int column)
 {
     return column < LEASE_COLUMN ? crc : sqlite_row_add_number(crc, 'c', column);
@@ -125,7 +125,7 @@ bool sqlite_row_is_sound(sqlite3_stmt *stmt)
            sqlite3_column_int64(stmt, TASK_FIELD_COUNT) == crc;
 }
 
-/* task_crc(column, …): NULL when a column has a type that acpd never writes. */
+/* task_crc(column, …): NULL if a column has a type that acpd never writes. */
 static void sqlite_row_task_crc(sqlite3_context *context, int count, sqlite3_value **values)
 {
     uint32_t crc = 0;
@@ -151,8 +151,8 @@ static void sqlite_row_task_crc(sqlite3_context *context, int count, sqlite3_val
     sqlite3_result_int64(context, crc);
 }
 
-/* is_line(text): whether it is one line of UTF-8, or NULL. What is printed into replies must not
- * end them. */
+/* is_line(text): whether it is a single line of UTF-8, or NULL. Replies are lines, so the text
+ * must not end one. */
 static void sqlite_row_is_line(sqlite3_context *context, int count UNUSED, sqlite3_value **values)
 {
     const char *text = (const char *)sqlite3_value_text(values[0]);
@@ -169,7 +169,7 @@ static void sqlite_row_is_line(sqlite3_context *context, int count UNUSED, sqlit
     sqlite3_result_int(context, i == (text ? len : 0));
 }
 
-/* is_word(text): whether it may be the name of a profile. */
+/* is_word(text): whether it is a valid profile name. */
 static void sqlite_row_is_word(sqlite3_context *context, int count UNUSED, sqlite3_value **values)
 {
     const char *text = (const char *)sqlite3_value_text(values[0]);

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The schema, as a list of migrations. The database's user_version says how many have been applied;
- * a migration that has been released is never changed, only followed by another.
+ * The schema as a list of migrations. The database's user_version is the number of those applied.
+ * A released migration never changes; add another one instead.
  *
- * profile   the counters are kept exact by the same transactions that change the tasks
+ * profile   the transactions that change tasks also update the counters
  * task      times in ms; 0 and NULL mean none; `body` holds the JSON members that never change.
- *           An id is the greatest plus one: whatever removes tasks must leave the newest one, so
- *           that none is used again. (AUTOINCREMENT would promise that by itself and costs a tenth
- *           of all that an assignment takes.)
+ *           A new id is the highest plus one, so removing tasks must always keep the newest one, or
+ *           its id would be reused. (AUTOINCREMENT would guarantee this too, but costs a tenth of
+ *           the time of an assignment.)
  * attempt   finished attempts; a running one is in its task's row
- * bucket    metrics of one profile in one minute, quarter of an hour or hour (span, in ms); of
- *           profile 0, which is all of them together, queue_max alone
+ * bucket    metrics of one profile in a minute, quarter-hour or hour (span, in ms);
+ *           profile 0 stands for all profiles and holds only queue_max
  */
 #include <errno.h>
 
@@ -98,14 +98,14 @@ static const char *const migrations[] = {
     "  worker TEXT NOT NULL"
     ");",
 
-    "ALTER TABLE attempt ADD COLUMN usage TEXT;" /* as an agent reported it, JSON */
+    "ALTER TABLE attempt ADD COLUMN usage TEXT;" /* JSON, as reported by the agent */
     "ALTER TABLE attempt ADD COLUMN cost REAL;"
     "ALTER TABLE attempt ADD COLUMN currency TEXT;"
     "ALTER TABLE bucket ADD COLUMN cost REAL NOT NULL DEFAULT 0;"
     "ALTER TABLE bucket ADD COLUMN currency TEXT NOT NULL DEFAULT '';",
 
     "ALTER TABLE task ADD COLUMN type TEXT;"
-    "ALTER TABLE task ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;" /* once it has finished */
+    "ALTER TABLE task ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;" /* of a finished task */
     "UPDATE task SET type = json_extract('{' || body || '}', '$.type'),"
     "  body = (SELECT substr(rest, 2, length(rest) - 2)"
     "          FROM (SELECT json_remove('{' || body || '}', '$.type') AS rest))"
@@ -120,7 +120,7 @@ static const char *const migrations[] = {
     "ALTER TABLE bucket ADD COLUMN waits TEXT NOT NULL DEFAULT '';" /* as durations */
     "ALTER TABLE bucket ADD COLUMN arrived INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE bucket ADD COLUMN queue_max INTEGER NOT NULL DEFAULT 0;"
-    /* Quarters of the minutes that there are: histograms that stand in a row are read as a sum. */
+    /* Quarter-hours from the existing minutes. Reading concatenated histograms adds them up. */
     "INSERT INTO bucket"
     "  SELECT profile_id, 900000, at - at % 900000, sum(completed), sum(failed), sum(cancelled),"
     "    sum(retried), sum(successes), sum(errors), sum(duration_sum), sum(started), sum(wait_sum),"
@@ -132,7 +132,7 @@ static const char *const migrations[] = {
     "  PRIMARY KEY (depends_on, task_id)"
     ") WITHOUT ROWID;"
     "CREATE INDEX dependency_of ON dependency (task_id);"
-    /* Finished tasks whose dependants have yet to be told, those up to `after` excepted. */
+    /* Finished tasks whose dependants are not released yet, except those up to `after`. */
     "CREATE TABLE release ("
     "  task_id INTEGER PRIMARY KEY,"
     "  after INTEGER NOT NULL"
@@ -148,10 +148,10 @@ static const char *const migrations[] = {
     "ALTER TABLE task ADD COLUMN error_tail TEXT;"
     "ALTER TABLE task ADD COLUMN submitted_by INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE task ADD COLUMN depth INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE task ADD COLUMN crc INTEGER;" /* see sqlite_row.c; none: the row was damaged */
+    "ALTER TABLE task ADD COLUMN crc INTEGER;" /* see sqlite_row.c; NULL: the row was damaged */
     "UPDATE task SET crc = task_crc(" TASK_FIELDS_5 ") WHERE " TASK_WAS_SOUND ";",
 
-    /* A lease is a part of its task's row. A damaged row stays as it is. */
+    /* Moves each lease into its task's row. Damaged rows stay unchanged. */
     "ALTER TABLE task ADD COLUMN lease_token TEXT;"
     "ALTER TABLE task ADD COLUMN lease_ms INTEGER;"
     "ALTER TABLE task ADD COLUMN lease_worker TEXT;"
@@ -163,7 +163,7 @@ static const char *const migrations[] = {
     "DROP TABLE lease;"
     "DROP INDEX task_finished;"
     "CREATE INDEX task_profile ON task (profile_id, status) WHERE status <> 4;" /* see LIVE */
-    /* The minute that is not over, or was the last one with something in it. */
+    /* The current minute, or the last one that was not empty. */
     "ALTER TABLE profile ADD COLUMN minute_at INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE profile ADD COLUMN minute_queue_max INTEGER NOT NULL DEFAULT 0;" /* of all */
     "ALTER TABLE profile ADD COLUMN minute BLOB;" /* see core/metrics_blob.h */
@@ -188,7 +188,7 @@ static int sqlite_schema_read_version(sqlite3 *db, int64_t *ret_version)
 
 static int sqlite_schema_migrate_failed(sqlite3 *db, char **ret_error)
 {
-    *ret_error = xasprintf("cannot bring the database's schema up to date: %s", sqlite3_errmsg(db));
+    *ret_error = xasprintf("cannot migrate the database schema: %s", sqlite3_errmsg(db));
     return -EIO;
 }
 
@@ -205,7 +205,7 @@ int sqlite_check_version(sqlite3 *db, char **ret_error)
                       &ours) < 0)
         return -EIO;
     if (version < 0 || (version == 0 && tables) || (version > 0 && version <= known && ours < 4)) {
-        *ret_error = xasprintf("the database is not one of acpd's (schema %lld, %lld tables "
+        *ret_error = xasprintf("this is not an acpd database (schema %lld, %lld tables "
                                "and indexes); nothing was changed",
                                (long long)version, (long long)tables);
         return 1;
@@ -231,7 +231,7 @@ int sqlite_migrate(sqlite3 *db, int64_t to, char **ret_error)
         return sqlite_schema_migrate_failed(db, ret_error);
     if (version >= to)
         return 0;
-    /* What is free can be given back; it is decided before there is anything. */
+    /* Free space can be returned to the system; this must be set while the database is empty. */
     if (version == 0 &&
         sqlite3_exec(db, "PRAGMA auto_vacuum = INCREMENTAL", NULL, NULL, NULL) != SQLITE_OK)
         return sqlite_schema_migrate_failed(db, ret_error);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Looking at tasks in SQLite. */
+/* Reading tasks in SQLite. */
 #include "common/alloc.h"
 #include "store/sqlite_row.h"
 

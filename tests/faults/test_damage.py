@@ -81,7 +81,7 @@ def test_damage_is_told_at_the_start_and_nothing_is_replaced(filled, damage):
     checked = run_acpd(filled, "--check")
     assert checked.returncode == 1 and "acpd.db" in checked.stderr
     # The way out that a backup is.
-    assert "good, schema" in restore(filled, filled.folder / "good")
+    assert "ok, schema" in restore(filled, filled.folder / "good")
     replaced, = filled.state.glob("acpd.db.replaced-*Z")
     assert replaced.read_bytes() == before
     with filled.start().client() as client:
@@ -330,7 +330,7 @@ def test_an_empty_file_is_no_new_database(filled, leave_log):
         log.unlink()
     before = log.read_bytes() if leave_log else None
     assert filled.spawn().process.wait(60) == 1
-    assert "it is empty" in filled.log.read_text()
+    assert "the file is empty" in filled.log.read_text()
     assert file.stat().st_size == 0 and (not leave_log or log.read_bytes() == before)
 
 

@@ -214,7 +214,7 @@ def test_a_state_directory_that_is_removed_under_acpd(make_daemon):
                 client.assign("p")
         health = client.get_health()
         assert health["status"] == "unhealthy"
-        assert "was removed or replaced under acpd" in health["storage"]["error"]
+        assert "was removed or replaced while in use" in health["storage"]["error"]
     daemon.kill()
     daemon.start()
 

@@ -34,7 +34,7 @@ END_TEST
 START_TEST(open_refuses_an_empty_file)
 {
     write_bytes("", 0);
-    EXPECT(refusal_of_file("it is empty"), -EBADMSG);
+    EXPECT(refusal_of_file("the file is empty"), -EBADMSG);
 }
 END_TEST
 
