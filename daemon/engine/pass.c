@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The steps of a pass, in their order. What a step stages in memory comes true with the commit, or
- * is dropped when the pass fails. Adding a step is adding a row.
+ * The steps of a pass, in order. What a step stages in memory takes effect with the commit, or is
+ * dropped if the pass fails. To add a step, add a row.
  */
 #include <errno.h>
 
@@ -18,7 +18,7 @@
 #define STORE_RETRY_MS 1000
 #define RESOLVE_MS     100
 
-/* A storage that failed shows that it is back by a write that changes nothing. */
+/* After a failure, tests the storage with a write that changes nothing. */
 static int pass_probe_storage(struct engine *engine)
 {
     if (store_has_failed(engine->store))
@@ -58,19 +58,19 @@ static void pass_drop_audit(struct engine *engine)
 }
 
 enum pass_phase {
-    PLAN,   /* before the calls that wait for a task are handled */
+    PLAN,   /* before waiting claims are handled */
     FINISH, /* once all requests have been handled */
 };
 
 static const struct pass_step {
     enum pass_phase phase;
-    int (*run)(struct engine *engine); /* NULL, as are the others: there is nothing to do */
+    int (*run)(struct engine *engine); /* NULL here and below: nothing to do */
     void (*commit)(struct engine *engine);
     void (*rollback)(struct engine *engine);
-    /** The monotonic ms at which it has something to do without any event. */
+    /** When the step is due without any event, monotonic ms. */
     int64_t (*deadline)(const struct engine *engine);
 } steps[] = {
-    {PLAN, overdue_step, NULL, NULL, overdue_deadline}, /* whatever the storage says */
+    {PLAN, overdue_step, NULL, NULL, overdue_deadline}, /* even while the storage fails */
     {PLAN, pass_probe_storage, NULL, pass_await_storage, NULL},
     {PLAN, settle_step, settle_commit, settle_rollback, settle_deadline},
     {PLAN, wake_step, wake_commit, NULL, wake_deadline},
@@ -113,7 +113,7 @@ static void pass_roll_back(struct engine *engine)
             steps[i].rollback(engine);
 }
 
-/* What the pass staged comes true, is dropped, or waits until its outcome is known. */
+/* What the pass staged takes effect, is dropped, or is kept until the outcome is known. */
 static int pass_conclude(struct engine *engine, int r, bool is_writing)
 {
     engine->is_in_doubt = r == STORE_UNKNOWN;
@@ -148,7 +148,7 @@ int engine_resolve(struct engine *engine)
 {
     int r = pass_conclude(engine, store_resolve(engine->store), true);
 
-    engine->has_more_work |= r != ENGINE_UNKNOWN; /* what the open pass has kept back */
+    engine->has_more_work |= r != ENGINE_UNKNOWN; /* postponed by the open pass */
     return r;
 }
 
@@ -161,7 +161,7 @@ int64_t engine_next_deadline(const struct engine *engine)
 {
     int64_t next = INT64_MAX;
 
-    /* While the storage fails, what could not be written is tried again, but not at once. */
+    /* While the storage fails, retry after a delay. */
     if (engine->is_in_doubt || store_error(engine->store)[0])
         return engine->next_probe;
     if (engine->has_more_work)

@@ -9,19 +9,19 @@
 #include "core/retry.h"
 #include "engine/task_log.h"
 
-#define LOGS_WEIGHED 256 /* of the last attempts */
+#define LOGS_WEIGHED 256 /* latest attempts only */
 
-/* The row itself, its place in the indices, its attempts: about. */
+/* An estimate for the row, its index entries and its attempts. */
 #define ROW_BYTES 512
 
-/* A step that the table of transitions does not have is a bug, and nothing of it may be stored. */
+/* A transition that the table does not allow is a bug, and must not reach the database. */
 static void queue_become(struct task *task, enum task_status to, struct task_counts *delta)
 {
     if (task_transition(task, to, delta) < 0)
         abort();
 }
 
-/* Queued, or scheduled when its runAt lies ahead. */
+/* Queues the task, or schedules it if its runAt is in the future. */
 static void queue_admit(const struct engine *engine, struct task *task, struct task_counts *delta)
 {
     if (task->run_at > engine->now.wall) {
@@ -80,7 +80,7 @@ static void queue_tell(struct engine *engine, const struct task *task, enum task
                                  });
 }
 
-/* What follows from a verb that was done. */
+/* The consequences of a successful verb. */
 static void queue_note(struct engine *engine, struct profile *profile, const struct task *task,
                        enum task_status from, const struct task_counts *delta)
 {
@@ -165,7 +165,7 @@ int queue_claim(struct engine *engine, struct profile *profile, size_t limit,
     return r < 0 ? r : 0;
 }
 
-/* The status that follows, and when, for one that is to be tried again. */
+/* The next status and, for a retry, the delay. */
 static enum task_status queue_decide(struct engine *engine, const struct profile *profile,
                                      struct task *task, enum error_class class,
                                      int64_t *ret_delay_ms)
@@ -194,7 +194,7 @@ static void queue_measure(struct profile *profile, enum task_status to, const st
         metrics_bucket_add_attempt(bucket, end->class == ERROR_NONE, end->duration_ms);
 }
 
-/* The texts of a task are const to it: those that change are others' own. */
+/* The texts stay owned by `end`: the task is only written, never freed. */
 static void queue_borrow_texts(struct task *task, const struct queue_end *end)
 {
     task->error_message = (char *)end->message;
@@ -206,7 +206,7 @@ static void queue_borrow_texts(struct task *task, const struct queue_end *end)
 int queue_finish(struct engine *engine, struct profile *profile, const struct task *task,
                  const struct queue_end *end, struct task *ret_after)
 {
-    /* The attempt's number is the fence: nothing else changes a task while it runs. */
+    /* The attempt's number is enough of a fence: nothing else changes a running task. */
     const struct task_fence fence = {
         .profile_id = task->profile_id, .status = TASK_RUNNING, .attempt = task->attempt};
     const struct store_attempt attempt = {
@@ -261,7 +261,7 @@ int queue_update(struct engine *engine, struct profile *profile, struct task *ta
 
     if (to != profile) {
         task_move(task, to->id, &left, &delta);
-        task->cooldowns = 0; /* it has not been tried there */
+        task->cooldowns = 0; /* it has not run there yet */
         fence.limit = to->config.queue_limit;
     }
     if (update->priority >= 0)
@@ -417,10 +417,11 @@ int queue_release(struct engine *engine, int *budget)
 
     if (r >= 0)
         engine->has_releases = r == STORE_DONE;
-    /* One that is no longer as it was is somebody else's, who saw that it has been decided. */
+    /* A stale task has been changed by another step, which saw that its dependencies are decided.
+     */
     for (size_t i = 0; i < count && r >= 0; i++)
         r = queue_release_one(engine, &dependants[i]);
-    *budget -= (int)count + 1; /* it costs something even when nobody waits any more */
+    *budget -= (int)count + 1; /* the step costs something even without dependants */
     store_dependants_free(dependants, count);
     return r < 0 ? r : 0;
 }
