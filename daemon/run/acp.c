@@ -11,7 +11,7 @@
 #include "run/run_log.h"
 
 #define LINE_MAX_BYTES (32 * 1024 * 1024) /* of a message */
-#define UNREAD_MAX     (64 * 1024 * 1024) /* bytes of ours that an agent may leave unread */
+#define UNREAD_MAX     (64 * 1024 * 1024) /* bytes sent that an agent may leave unread */
 
 struct acp {
     struct acp_script script;
@@ -19,10 +19,10 @@ struct acp {
     struct acp_handler handler;
     struct run *run;
     struct event timer;
-    struct buf line; /* the start of a message whose end has not arrived */
+    struct buf line; /* the start of an incomplete message */
     size_t line_scanned;
     bool is_idle;
-    bool is_leaving; /* it was given end of file */
+    bool is_leaving; /* its stdin was closed */
     char *cwd, *mcp_servers, *settings, *auth_method, *prompt;
 };
 
@@ -44,7 +44,7 @@ static void acp_free(struct acp *acp)
     free(acp);
 }
 
-/* After every step: what was said leaves, and the alarm is set anew. */
+/* After every step: sends the output and sets the next alarm. */
 static void acp_settle(struct acp *acp)
 {
     int64_t now = clock_mono_ms(), at;
@@ -71,7 +71,7 @@ static void acp_settle(struct acp *acp)
 
 static void acp_report(struct acp *acp, const struct run_end *run_end);
 
-/* A turn that is over and whose agent stays is told of at once. */
+/* Reports the end of a turn at once if its agent stays. */
 static void acp_report_if_idle(struct acp *acp)
 {
     if (acp->is_idle || acp->turn.state != ACP_OVER || acp->is_leaving)
@@ -120,7 +120,7 @@ static void acp_on_output(struct run *run UNUSED, const char *bytes, size_t len,
     acp_report_if_idle(acp);
 }
 
-/* What the agent writes to stderr shows that it lives. */
+/* Output to stderr is a sign of life. */
 static void acp_on_stderr(struct run *run UNUSED, void *data)
 {
     struct acp *acp = data;
@@ -158,7 +158,7 @@ static void acp_report(struct acp *acp, const struct run_end *run_end)
     acp->handler.on_end(acp, &end, acp->handler.data);
 }
 
-/* A message that the agent's end has cut off from its newline is one all the same. */
+/* A last line without a newline counts as a message. */
 static void acp_take_last_line(struct acp *acp)
 {
     int64_t noise = acp->turn.noise;
@@ -222,7 +222,7 @@ static char *acp_copy(const char *text)
     return text ? xstrdup(text) : NULL;
 }
 
-/* A copy of the script. */
+/* Copies the script. */
 static void acp_prepare(struct acp *acp, const struct acp_spec *spec,
                         const struct acp_handler *handler)
 {

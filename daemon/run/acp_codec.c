@@ -37,7 +37,7 @@ void acp_message_deinit(struct acp_message *message)
     *message = (struct acp_message){0};
 }
 
-/* --- what the agent says ------------------------------------------------------------------------
+/* --- messages from the agent --------------------------------------------------------------------
  */
 
 static void acp_codec_start_answer(struct acp_codec *codec, const char *id)
@@ -172,10 +172,10 @@ void acp_codec_read(struct acp_codec *codec, const char *line, size_t len,
     *ret_message = message;
 }
 
-/* --- what is said to it -------------------------------------------------------------------------
+/* --- messages to the agent ----------------------------------------------------------------------
  */
 
-/* The members of `params` come next. */
+/* The caller prints the members of `params` next. */
 static void acp_codec_start(struct acp_codec *codec, const char *method)
 {
     json_out_object(codec->out, NULL);

@@ -7,8 +7,8 @@
 #include "run/acp_question.h"
 #include "run/acp_transcript.h"
 
-#define LINGER_MS  500  /* for the last words of an agent that stays */
-#define GOODBYE_MS 2000 /* for an agent to leave, or to close its session */
+#define LINGER_MS  500  /* for the last messages of an agent that stays */
+#define GOODBYE_MS 2000 /* for an agent to exit, or to close its session */
 
 static bool acp_end_can_close(const struct acp_turn *turn)
 {
@@ -64,10 +64,10 @@ static bool acp_end_is_copilot(const struct acp_turn *turn)
     return strcasestr(acp_text_or(json_get(turn->agent, "agentInfo"), "name", ""), "copilot");
 }
 
-/* Some agents end their turn as if all were well though their model has failed, and say so in a
- * last message of one paragraph that begins with "Error: ", without reporting usage. Copilot does,
- * and does not tell its messages apart; of others only what speaks of the provider is taken for
- * that. NULL: it is no failure. */
+/* When their model fails, some agents end the turn normally and only say so: in a last message of
+ * one paragraph that begins with "Error: ", without reporting usage. Copilot does, and does not
+ * separate its messages; for other agents, only errors that mention the provider count. NULL: no
+ * failure. */
 static struct json_object *acp_end_hidden_failure(const struct acp_turn *turn, const char *text)
 {
     static const char prefix[] = "Error: ";
@@ -86,7 +86,7 @@ static struct json_object *acp_end_hidden_failure(const struct acp_turn *turn, c
     return NULL;
 }
 
-/* What the end of a turn was worth shows once the agent's last words have come. */
+/* Corrects the verdict of a turn once the agent's last messages have arrived. */
 static void acp_end_judge_end(struct acp_turn *turn)
 {
     CLEANUP(json_putp) struct json_object *failure = NULL;
@@ -121,7 +121,6 @@ void acp_turn_finish(struct acp_turn *turn)
     }
 }
 
-/* Nothing more is heard. */
 void acp_end_now(struct acp_turn *turn, int64_t now)
 {
     acp_end_linger(turn, now);
@@ -132,7 +131,7 @@ void acp_end_now(struct acp_turn *turn, int64_t now)
 void acp_end_tick(struct acp_turn *turn, int64_t now)
 {
     acp_transcript_flush(turn);
-    /* One that was given end of file and has not left is made to; it is heard until it is gone. */
+    /* The agent's stdin was closed but it did not exit: stop it, and read on until it is gone. */
     if (!acp_turn_is_kept(turn)) {
         turn->must_stop = true;
         turn->linger_deadline = INT64_MAX;
@@ -145,7 +144,7 @@ void acp_end_tick(struct acp_turn *turn, int64_t now)
         acp_codec_close_session(&turn->codec, turn->session);
         return;
     }
-    /* It did not close its session, or has turned out not to be kept. */
+    /* It did not close its session, or is not kept after all. */
     turn->must_stop |= turn->state == ACP_CLOSING || !acp_turn_is_kept(turn);
     turn->state = ACP_OVER;
 }

@@ -21,13 +21,13 @@ static void acp_handshake_note_mode(struct acp_turn *turn)
 
     if (!mode || !acp_session_does_not_ask(turn->agent, mode))
         return;
-    words = xasprintf("the session's mode is \"%.100s\", in which agents act without asking; set "
+    words = xasprintf("the session mode is \"%.100s\", in which agents act without asking; set "
                       "runner.mode to change it",
                       mode);
     acp_transcript_note(turn, "acpd", words, NULL, NULL);
 }
 
-/* What comes before the prompt is no part of the result. */
+/* Text sent before the prompt is not part of the result. */
 void acp_handshake_prompt(struct acp_turn *turn, int64_t now)
 {
     acp_transcript_flush(turn);
@@ -41,7 +41,6 @@ void acp_handshake_prompt(struct acp_turn *turn, int64_t now)
     acp_codec_prompt(&turn->codec, turn->session, turn->script->prompt);
 }
 
-/* The session is set to what the script says, one request at a time; then comes the prompt. */
 void acp_handshake_configure(struct acp_turn *turn, int64_t now)
 {
     const char *name, *value, *option;
@@ -109,7 +108,7 @@ void acp_handshake_refuse_setting(struct acp_turn *turn, enum acp_request reques
                   values.len ? buf_text(&values) : "it does not list them"));
 }
 
-/* An MCP server over a transport that the agent does not know, or NULL. */
+/* The transport of an MCP server that the agent does not support, or NULL. */
 static const char *acp_handshake_unsupported_transport(const struct acp_turn *turn)
 {
     CLEANUP(json_putp)

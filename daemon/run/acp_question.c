@@ -48,7 +48,7 @@ const char *acp_question_option(const struct acp_question *question, const char 
     return acp_text_or(acp_question_find_option(question, option), "optionId", NULL);
 }
 
-/* The first option of this kind; *ret_count is how many there are. */
+/* The first option of this kind; *ret_count is the number of them. */
 static const char *acp_question_option_of_kind(const struct acp_question *question,
                                                const char *kind, size_t *ret_count)
 {
@@ -89,7 +89,7 @@ static const char *acp_question_rejecting(const struct acp_question *question)
 /* --- the answer ---------------------------------------------------------------------------------
  */
 
-/* The words for the transcript, and the question as programs see it. */
+/* Adds the question to the transcript, as text and as JSON. */
 static void acp_question_note_question(struct acp_turn *turn, const struct acp_question *question,
                                        const char *option, const char *by)
 {
@@ -122,7 +122,7 @@ static void acp_question_note_rejection(struct acp_turn *turn, const struct acp_
     turn->rejected_id = xstrdup(acp_text_or(question->tool_call, "toolCallId", ""));
 }
 
-/* `is_no`: the answer is meant as a rejection, though no option may be one. */
+/* `is_no`: the answer means a rejection, even if no option is one. */
 static void acp_question_answer(struct acp_turn *turn, const struct acp_question *question,
                                 const char *option, bool is_no, const char *by)
 {
@@ -139,10 +139,10 @@ static void acp_question_answer(struct acp_turn *turn, const struct acp_question
     if (is_rejection)
         acp_question_note_rejection(turn, question);
     else if (option)
-        acp_transcript_forget_rejection(turn); /* it goes on */
+        acp_transcript_forget_rejection(turn); /* it continues */
 }
 
-/* The timers stood still while questions were open. */
+/* Timers were suspended while questions were open. */
 static void acp_question_close_question(struct acp_turn *turn, struct acp_question *question,
                                         int64_t now)
 {

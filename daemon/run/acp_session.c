@@ -93,7 +93,7 @@ bool acp_session_does_not_ask(struct json_object *agent, const char *mode)
 {
     static const struct {
         const char *mode;
-        const char *agent; /* a part of its name, where the word means something else elsewhere */
+        const char *agent; /* part of its name, if other agents use the word differently */
     } modes[] = {
         {"auto", NULL}, /* Claude Code, Qwen Code */
         {"acceptEdits", NULL},

@@ -7,7 +7,7 @@
 #include "common/utf8.h"
 
 #define TOOL_CALLS_MAX 1000
-#define CHUNK_MS       250 /* a piece of a message is noted this soon */
+#define CHUNK_MS       250 /* the delay of a piece of a message */
 
 void acp_transcript_note(struct acp_turn *turn, const char *stream, const char *text,
                          const char *member, struct json_object *json)
@@ -51,8 +51,8 @@ static bool acp_transcript_is_chunk(const char *kind)
            strcmp(kind, "user_message_chunk") == 0;
 }
 
-/* Whether a piece with this id, or NULL, begins another message than the last one: where the agent
- * gives no ids, a tool call or a question ended that. */
+/* Whether a piece with this id (or NULL) begins a new message. Without ids, a tool call or a
+ * question ends the previous one. */
 static bool acp_transcript_begins_message(const struct acp_turn *turn, const char *id)
 {
     if (!id)
@@ -60,7 +60,7 @@ static bool acp_transcript_begins_message(const struct acp_turn *turn, const cha
     return !turn->message_id || strcmp(id, turn->message_id) != 0;
 }
 
-/* A blank piece begins nothing: some agents end a turn with one. */
+/* A blank piece does not begin a message: some agents end a turn with one. */
 static void acp_transcript_follow_message(struct acp_turn *turn, const char *text, size_t len,
                                           const char *id)
 {
@@ -86,7 +86,7 @@ static void acp_transcript_follow_message(struct acp_turn *turn, const char *tex
     tail_add(&turn->text, text, len);
 }
 
-/* Pieces of one message are joined until something else comes, or for a moment. */
+/* Joins pieces of a message until something else arrives or CHUNK_MS pass. */
 static void acp_transcript_take_chunk(struct acp_turn *turn, struct json_object *update,
                                       const char *kind, int64_t now)
 {
@@ -120,7 +120,7 @@ static bool acp_transcript_is_open(struct json_object *tool_call)
     return strcmp(status, "pending") == 0 || strcmp(status, "in_progress") == 0;
 }
 
-/* There are too many: those that have ended go, or all where none has. */
+/* Too many tool calls: drops the ended ones, or all if none has ended. */
 static void acp_transcript_forget_tools(struct acp_turn *turn)
 {
     struct json_object *open = json_object_new_object();
@@ -134,7 +134,6 @@ static void acp_transcript_forget_tools(struct acp_turn *turn)
     turn->open_tool_calls = json_object_object_length(open);
 }
 
-/* What is known of the tool call, with the news of this update in it. */
 struct json_object *acp_transcript_remember(struct acp_turn *turn, struct json_object *update)
 {
     const char *id = acp_text_or(update, "toolCallId", "");
@@ -171,7 +170,7 @@ void acp_transcript_answer_tool(struct acp_turn *turn, const char *id, bool is_a
         acp_transcript_set_status(turn, known, is_allowed ? "in_progress" : "");
 }
 
-/* While a tool call is open the agent has a reason to be silent. */
+/* An open tool call is a reason for the agent to be silent. */
 static void acp_transcript_follow_tool(struct acp_turn *turn, const char *kind,
                                        struct json_object *update)
 {
@@ -205,7 +204,7 @@ static void acp_transcript_describe_plan(struct json_object *update, struct buf 
     }
 }
 
-/* The update in words. */
+/* Describes the update as text. */
 static void acp_transcript_describe(struct acp_turn *turn, const char *kind,
                                     struct json_object *update, struct buf *text)
 {
@@ -230,7 +229,6 @@ static void acp_transcript_describe(struct acp_turn *turn, const char *kind,
     }
 }
 
-/* An update that would fill the transcript, without what makes it large. */
 struct json_object *acp_transcript_abridge(struct json_object *update)
 {
     struct json_object *abridged = json_object_new_object();
@@ -257,8 +255,8 @@ void acp_transcript_cost(struct acp_turn *turn, struct json_object *cost)
     turn->cost = json_object_get(cost);
 }
 
-/* Codex tells of its model's failures beside its updates (codex-acp 2.6), and of the state that
- * they leave its thread in. */
+/* Codex (codex-acp 2.6) reports failures of its model, and the resulting state of its thread, in
+ * the metadata of updates. */
 static void acp_transcript_follow_trouble(struct acp_turn *turn, struct json_object *meta)
 {
     struct json_object *codex = json_get(meta, "codex"), *error = json_get(codex, "error");

@@ -14,7 +14,7 @@
 #include "run/acp_transcript.h"
 
 #define NOISE_MAX    1000
-#define SESSIONS_MAX 16 /* ended ones that are remembered */
+#define SESSIONS_MAX 16 /* ended sessions to remember */
 
 void acp_turn_init(struct acp_turn *turn, const struct acp_script *script,
                    const struct acp_host *host)
@@ -257,7 +257,7 @@ void acp_turn_start(struct acp_turn *turn, int64_t now)
     acp_codec_initialize(&turn->codec);
 }
 
-/* The sessions that have ended, this turn's too; the last few. */
+/* The last ended sessions, including this turn's. */
 static char **acp_turn_end_session(struct acp_turn *turn)
 {
     char **sessions = STEAL(turn->ended_sessions);
@@ -299,7 +299,7 @@ void acp_turn_take(struct acp_turn *turn, const char *line, size_t len, int64_t 
         return;
     acp_codec_read(&turn->codec, line, len, &message);
     if (turn->state == ACP_OVER) {
-        /* Between two turns nothing is heard, but nothing asked goes unanswered. */
+        /* Ignore messages between two turns, but answer questions. */
         if (message.type == ACP_PERMISSION)
             acp_codec_select(&turn->codec, message.id, NULL);
     } else {

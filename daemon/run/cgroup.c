@@ -33,7 +33,7 @@ static void cgroup_read_text(const char *folder, const char *name, char *text, s
     text[n < 0 ? 0 : n] = '\0';
 }
 
-/* Where the second kind is mounted. */
+/* The mount point of cgroup v2. */
 static char *cgroup_find_mount(void)
 {
     FILE *mounts = fopen("/proc/self/mountinfo", "re");
@@ -44,7 +44,7 @@ static char *cgroup_find_mount(void)
         char *type = strstr(line, " - cgroup2 ");
         char root[4096], at[4096];
 
-        /* "36 35 0:30 ROOT MOUNTPOINT options - type …"; a mount of a part of it is of no use. */
+        /* "36 35 0:30 ROOT MOUNTPOINT options - type …"; a mount of a subtree is no use. */
         if (type && sscanf(line, "%*s %*s %*s %4095s %4095s", root, at) == 2 &&
             strcmp(root, "/") == 0)
             mount = xstrdup(at);
@@ -55,7 +55,7 @@ static char *cgroup_find_mount(void)
     return mount;
 }
 
-/* The group of this process below the mount, as "/a/b"; NULL: it is in none. */
+/* The group of this process below the mount, as "/a/b"; NULL: none. */
 static char *cgroup_find_own(void)
 {
     FILE *groups = fopen("/proc/self/cgroup", "re");
@@ -79,7 +79,8 @@ static bool cgroup_has_word(const char *text, const char *word)
     return at && (at == text || at[-1] == ' ') && (!at[len] || strchr(" \n", at[len]));
 }
 
-/* Given to acpd is what acpd may change and is alone in: a login session has others in it. */
+/* acpd may use a group that it may change and is alone in; a login session contains other
+ * processes. */
 void cgroup_find(struct cgroup *ret_cgroup)
 {
     CLEANUP(freep) char *mount = cgroup_find_mount(), *own = cgroup_find_own();
@@ -100,7 +101,7 @@ void cgroup_find(struct cgroup *ret_cgroup)
     ret_cgroup->has_pids = cgroup_has_word(text, "pids");
 }
 
-/* What keepers that were killed have left. */
+/* Removes leaves of killed keepers. */
 static void cgroup_remove_leaves(const struct cgroup *cgroup)
 {
     DIR *dir = opendir(cgroup->path);
@@ -142,7 +143,7 @@ void cgroup_end_leaf(const struct cgroup *cgroup, pid_t keeper)
         return;
     leaf = xasprintf("%s/" LEAF "%d", cgroup->path, (int)keeper);
     cgroup_write_text(leaf, "cgroup.kill", "1");
-    rmdir(leaf); /* if nobody is dying in it any more; else the next start does */
+    rmdir(leaf); /* fails while processes are dying in it; then the next start removes it */
 }
 
 void cgroup_deinit(struct cgroup *cgroup)
@@ -168,16 +169,16 @@ int cgroup_enter_leaf(const struct cgroup *cgroup, int64_t memory, int64_t proce
     CLEANUP(freep) char *leaf = cgroup_leaf_path(cgroup);
     int r;
 
-    rmdir(leaf); /* of a keeper that was killed and had this id */
+    rmdir(leaf); /* left by a killed keeper with this id */
     r = mkdir(leaf, 0755) < 0 ? -errno : 0;
     if (r == 0 && memory && cgroup->has_memory) {
         r = cgroup_set_limit(leaf, "memory.max", memory);
-        cgroup_set_limit(leaf, "memory.swap.max", 0);  /* not there on a system without swap */
-        cgroup_set_limit(leaf, "memory.oom.group", 1); /* all of the family goes, or none */
+        cgroup_set_limit(leaf, "memory.swap.max", 0);  /* missing on systems without swap */
+        cgroup_set_limit(leaf, "memory.oom.group", 1); /* kill the whole family or nothing */
     }
     if (r == 0 && processes)
         r = cgroup_set_limit(leaf, "pids.max",
-                             processes + 1); /* the keeper is one while it starts */
+                             processes + 1); /* the keeper counts while it starts */
     if (r == 0)
         r = cgroup_write_text(leaf, "cgroup.procs", "0");
     if (r < 0)
@@ -201,7 +202,7 @@ void cgroup_kill_leaf(const struct cgroup *cgroup)
     CLEANUP(freep) char *leaf = cgroup_leaf_path(cgroup);
 
     cgroup_write_text(leaf, "cgroup.kill",
-                      "1"); /* since Linux 5.14; else the family is looked for */
+                      "1"); /* since Linux 5.14; without it, the family is found by scanning */
 }
 
 bool cgroup_remove_leaf(const struct cgroup *cgroup)
@@ -210,7 +211,7 @@ bool cgroup_remove_leaf(const struct cgroup *cgroup)
     const char *reached;
     char text[4096];
 
-    /* "oom": its own limit was reached. Kills for want of memory elsewhere are other counts. */
+    /* "oom": this group's own limit was reached. Kills for other reasons are counted elsewhere. */
     cgroup_read_text(leaf, "memory.events", text, sizeof(text));
     reached = strstr(text, "\noom ");
     rmdir(leaf);

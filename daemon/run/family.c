@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Finding a family.
+ * Finds a family.
  *
- * The caller is a child subreaper: a descendant whose parent dies becomes its child, so whoever
- * belongs to the family stays reachable from the caller over parents, whatever sessions and groups
- * it opens. /proc lists processes by ascending id, and a child's id is nearly always above its
- * parent's; one walk therefore meets parents first and can signal each member the moment that it
- * is seen. That short distance between looking and killing is what beats a family that forks
- * while it is being killed. The few members whose id is below their parent's (ids wrapped around)
- * are looked at again at the end of the walk.
+ * The caller is a child subreaper: a descendant whose parent dies becomes its child. So every
+ * member stays reachable from the caller through parents, whatever sessions and process groups it
+ * creates. /proc lists processes by ascending id, and a child's id is nearly always above its
+ * parent's, so one walk meets parents first and can signal each member as soon as it is seen. This
+ * short delay between finding and killing is what beats a family that keeps forking. The few
+ * members whose id is below their parent's (ids wrap around) are visited again at the end of the
+ * walk.
  *
- * A scan is never proof that a family is gone. The keeper's proof is that wait() knows no child.
+ * A scan never proves that a family is gone. The keeper's proof is that wait() finds no child.
  *
- * A folder of /proc, held open, is a handle on one process as a pidfd is, so an id that is reused
- * between looking and signalling cannot bring the signal to a stranger.
+ * An open folder of /proc is a handle on one process, like a pidfd. So if an id is reused before
+ * the signal is sent, the signal cannot reach another process.
  */
 #include "run/family.h"
 
@@ -95,7 +95,7 @@ static void family_closedirp(DIR **dir)
         closedir(*dir);
 }
 
-/* The parent's id; negative when the process is gone or hidden. ret_state may be NULL. */
+/* The parent's id; negative if the process is gone or hidden. ret_state may be NULL. */
 static pid_t family_read_parent(int folder, const char *path, char *ret_state)
 {
     CLEANUP(closep) int fd = openat(folder, path, O_RDONLY | O_CLOEXEC);
@@ -109,7 +109,7 @@ static pid_t family_read_parent(int folder, const char *path, char *ret_state)
     if (n <= 0)
         return n < 0 ? -errno : -ESRCH;
     text[n] = '\0';
-    /* "id (name) state parent ..."; the name may hold anything, parentheses too. */
+    /* "id (name) state parent ..."; the name may contain anything, even parentheses. */
     at = strrchr(text, ')');
     if (!at || strlen(at) < 5)
         return -ESRCH;
@@ -178,7 +178,7 @@ static void family_process_signal(int process, pid_t pid, int signal)
         kill(pid, signal);
 }
 
-/* Returns the parent's id, 0 when there is none any more. */
+/* Returns the parent's id, 0 if the process is gone. */
 static pid_t family_walk_visit(struct walk *walk, pid_t pid)
 {
     CLEANUP(closep) int process = -1;
@@ -211,7 +211,7 @@ static pid_t family_walk_visit(struct walk *walk, pid_t pid)
     return parent;
 }
 
-/* Whether /proc counts processes as this process does, and not as another namespace. */
+/* Whether /proc is of this process's PID namespace. */
 static bool family_proc_is_ours(int proc, pid_t self)
 {
     char text[32] = "";

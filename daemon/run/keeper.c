@@ -2,13 +2,13 @@
 /*
  * The keeper: the process that owns one family.
  *
- * It starts the command, waits for it, and leaves only when wait() knows no child any more. As it
- * is a child subreaper, every descendant that loses its parent becomes its child, so "no child"
- * means "no descendant".
+ * It starts the command, waits for it, and exits only when wait() finds no child. It is a child
+ * subreaper: every descendant that loses its parent becomes its child, so "no child" means "no
+ * descendant".
  *
- * Whatever ends the run (the command's exit, an order, acpd's death, the supervisor's death), the
- * last part is the same: SIGKILL to everyone until nobody is left. Only an order to stop puts a
- * SIGTERM and a grace before it.
+ * Whatever ends the run (the command's exit, an order, acpd's death, the supervisor's death), it
+ * ends in the same way: SIGKILL to all members until none is left. Only an order to stop sends
+ * SIGTERM and allows a grace period first.
  */
 #include "run/keeper.h"
 
@@ -36,10 +36,10 @@ struct keeper {
     struct run_limits limits;
     int control, signals;
     pid_t supervisor;
-    pid_t child; /* the command, 0 when it was reaped */
-    int status;  /* the wait status, once it was */
+    pid_t child; /* the command, 0 once reaped */
+    int status;  /* then its wait status */
     bool orphaned;
-    int64_t deadline; /* of the grace, 0 when nobody asked to stop */
+    int64_t deadline; /* of the grace period, 0 before an order to stop */
     struct family family;
 };
 
@@ -47,7 +47,7 @@ static void keeper_send(const struct keeper *keeper, const struct keeper_message
 {
     size_t len = offsetof(struct keeper_message, text) + strlen(message->text) + 1;
 
-    /* With status 0 the supervisor takes it that acpd knows how the run ended. */
+    /* Exit status 0 tells the supervisor that acpd knows how the run ended. */
     if (wire_send(keeper->control, message, len) < 0)
         _exit(EXIT_FAILURE);
 }
@@ -65,7 +65,7 @@ static __attribute__((noreturn)) void keeper_fail(const struct keeper *keeper, i
 
 struct command {
     struct run_limits limits;
-    char **argv, **env; /* both NULL-terminated */
+    char **argv, **env; /* NULL-terminated */
     const char *cwd;
     int64_t grace_ms;
 };
@@ -81,7 +81,7 @@ static char **keeper_take_strings(char **at, const char *end, uint32_t count)
     return strings;
 }
 
-/* The mapping stays: the environment points into it. */
+/* Keeps the mapping, because the environment points into it. */
 static int keeper_command_load(int fd, struct command *ret_command)
 {
     struct wire_spec spec;
@@ -103,7 +103,7 @@ static int keeper_command_load(int fd, struct command *ret_command)
     return 0;
 }
 
-/* Own session, default signals, and nothing open but the three: all else is O_CLOEXEC. */
+/* Own session, default signals, and only descriptors 0 to 2: all others are O_CLOEXEC. */
 static int keeper_command_spawn(const struct command *command, const int fds[START_FDS],
                                 pid_t *ret_pid)
 {
@@ -141,8 +141,8 @@ static int keeper_set_rlimit(__rlimit_resource_t resource, int64_t soft, int64_t
     return soft && setrlimit(resource, &limit) < 0 ? -errno : 0;
 }
 
-/* The keeper's own from now on, since what it starts inherits them without a gap; it needs little.
- */
+/* Sets the limits of the keeper itself, so that what it starts inherits them from the beginning.
+ * The keeper needs little. */
 static void keeper_limit(const struct keeper *keeper)
 {
     const struct run_limits *limits = &keeper->limits;
@@ -176,7 +176,7 @@ static void keeper_leave_leaf(const struct keeper *keeper)
         log_error("a keeper cannot leave its control group");
 }
 
-/* Whether acpd still holds the other end. */
+/* Whether acpd still has the other end open. */
 static bool keeper_control_is_open(int control)
 {
     struct pollfd poll_control = {.fd = control};
@@ -184,7 +184,7 @@ static bool keeper_control_is_open(int control)
     return poll(&poll_control, 1, 0) == 0;
 }
 
-/* The inherited environment becomes the command's. */
+/* Turns the inherited environment into the command's. */
 static void keeper_set_environment(const char *cwd, char *const *entries)
 {
     CLEANUP(freep) char *own = cwd ? NULL : getcwd(NULL, 0);
@@ -218,7 +218,7 @@ static void keeper_start(struct keeper *keeper, const int fds[START_FDS], int64_
     keeper->limits = command.limits;
     keeper_limit(keeper);
     keeper_enter_leaf(keeper);
-    /* A failure here means that acpd is gone, which the loop notices. */
+    /* If this fails, acpd is gone, which the loop notices. */
     message.value = getpid();
     (void)wire_send(keeper->control, &message, offsetof(struct keeper_message, text) + 1);
     r = keeper_command_spawn(&command, fds, &keeper->child);
@@ -237,13 +237,13 @@ static void keeper_start(struct keeper *keeper, const int fds[START_FDS], int64_
 
 static void keeper_drain_signals(const struct keeper *keeper)
 {
-    struct signalfd_siginfo drained[2]; /* the two that are watched */
+    struct signalfd_siginfo drained[2]; /* for both watched signals */
 
     if (read(keeper->signals, drained, sizeof(drained)) < 0 && errno != EAGAIN && errno != EINTR)
         _exit(EXIT_FAILURE);
 }
 
-/* Reaps what has died. False when no child is left at all. */
+/* Reaps dead children. False if no child is left. */
 static bool keeper_reap(struct keeper *keeper)
 {
     int status;
@@ -259,8 +259,8 @@ static bool keeper_reap(struct keeper *keeper)
     return pid == 0 || errno != ECHILD;
 }
 
-/* Reaps adopted descendants that have died. True when the command has; it is not reaped yet, so
- * that its id stays taken. */
+/* Reaps dead adopted descendants. True if the command is dead; it is not reaped yet, so its id
+ * stays in use. */
 static bool keeper_child_ended(const struct keeper *keeper)
 {
     for (;;) {
@@ -295,7 +295,7 @@ static void keeper_stop(struct keeper *keeper, int64_t grace_ms)
     } while (scan.fresh && ++rounds < 4);
 }
 
-/* When it does not leave, acpd does not read, or is gone. */
+/* If this fails, acpd is not reading or is gone. */
 static void keeper_answer(const struct keeper *keeper)
 {
     const struct keeper_message message = {.word = KEEPER_ALIVE};
@@ -304,7 +304,7 @@ static void keeper_answer(const struct keeper *keeper)
                MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* Takes an order. True when the family is to be killed now. */
+/* Receives an order. True: kill the family now. */
 static bool keeper_obey(struct keeper *keeper, int64_t grace_ms)
 {
     char order;
@@ -320,7 +320,7 @@ static bool keeper_obey(struct keeper *keeper, int64_t grace_ms)
     return false;
 }
 
-/* While the family is being killed there is nothing to obey any more. */
+/* While the family is being killed, orders are only answered. */
 static void keeper_answer_all(const struct keeper *keeper)
 {
     char order;
@@ -329,7 +329,7 @@ static void keeper_answer_all(const struct keeper *keeper)
         keeper_answer(keeper);
 }
 
-/* Waits until the family is to be killed, for whatever reason. */
+/* Waits for a reason to kill the family. */
 static void keeper_watch(struct keeper *keeper, int64_t grace_ms)
 {
     struct pollfd polled[] = {
@@ -356,7 +356,7 @@ static void keeper_watch(struct keeper *keeper, int64_t grace_ms)
     }
 }
 
-/* Waits for deaths, for some milliseconds at the most. False when no child is left. */
+/* Waits for deaths, at most `ms`. False if no child is left. */
 static bool keeper_await_deaths(struct keeper *keeper, int64_t ms)
 {
     struct pollfd polled = {.fd = keeper->signals, .events = POLLIN};
@@ -376,8 +376,8 @@ static void keeper_kill(struct keeper *keeper)
 
     if (keeper->has_leaf)
         cgroup_kill_leaf(keeper->cgroup);
-    /* While the command is not reaped its id cannot be anyone else's, and so its group is the
-     * family's; a group is killed in one step that no fork escapes. */
+    /* Until the command is reaped, its id cannot be reused, so its process group is the family's.
+     * Killing a group is atomic: no fork escapes. */
     if (keeper->child)
         kill(-keeper->child, SIGKILL);
     keeper->family.signalled.count = 0;
@@ -390,8 +390,8 @@ static void keeper_kill(struct keeper *keeper)
             log_error("cannot look for the descendants of a command: %s", strerror(-r));
         if (scan.fresh)
             continue;
-        /* Everyone was signalled already: they are dying, or they cannot be killed (another
-         * user's, or stuck in the kernel) and are waited for. */
+        /* All were signalled before: they are dying, or cannot be killed (another user's, or stuck
+         * in the kernel). Wait for them. */
         if (!keeper_await_deaths(keeper, pause_ms))
             return;
         if (pause_ms < (round < 100 ? 10 : 200))
@@ -408,7 +408,7 @@ void keeper_main(const int fds[START_FDS], pid_t supervisor, const struct cgroup
     sigset_t watched;
 
     prctl(PR_SET_NAME, "acpd-keeper");
-    /* The signal only wakes the loop, which then looks at its parent. */
+    /* The signal only wakes the loop, which then checks its parent. */
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 || prctl(PR_SET_PDEATHSIG, SIGUSR1) < 0)
         keeper_fail(&keeper, errno, "prepare", "the keeper");
     if (getppid() != supervisor)

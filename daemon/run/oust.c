@@ -10,7 +10,7 @@
 
 #include "common/log.h"
 
-#define PLACES ((off_t)1 << 22) /* process ids are below it: PID_MAX_LIMIT */
+#define PLACES ((off_t)1 << 22) /* above all process ids: PID_MAX_LIMIT */
 
 void lock_mark(int lock)
 {
@@ -21,7 +21,7 @@ void lock_mark(int lock)
         log_warning("cannot mark the supervisor's lock: %s", strerror(errno));
 }
 
-/* Some lock of another process in this range; false: there is none. */
+/* Any lock of another process in this range; false: none. */
 static bool oust_find_mark(int lock, off_t from, off_t to, struct flock *ret_mark)
 {
     *ret_mark = (struct flock){
@@ -37,7 +37,7 @@ static bool oust_has_mark(int lock, pid_t pid)
            mark.l_start == pid && mark.l_len == 1;
 }
 
-/* The kernel tells of some lock within a range, not of the first. */
+/* The kernel reports any lock within a range, not the first. */
 static void oust_find_holders(int lock, off_t from, off_t to, struct pid_set *holders)
 {
     struct flock mark;
@@ -52,7 +52,7 @@ static void oust_find_holders(int lock, off_t from, off_t to, struct pid_set *ho
     }
 }
 
-/* Its id cannot become another's between the look and the signal. */
+/* The pidfd makes sure that the signal does not reach another process with the same id. */
 static void oust_kill_holder(int lock, pid_t pid)
 {
     CLEANUP(closep) int process = pidfd_open(pid, 0);
@@ -70,7 +70,7 @@ void oust_holders(struct oust *oust)
     if (holders.count && !oust->is_told)
         log_warning("%zu processes of a previous acpd do not exit; killing them", holders.count);
     oust->is_told = oust->is_told || holders.count;
-    /* A keeper that died before its family would leave it to nobody. */
+    /* Kill keepers only after their families, or nobody would be left to reap those. */
     oust->family.signalled.count = 0;
     for (size_t i = 0; i < holders.count; i++) {
         struct family_scan scan = {0};

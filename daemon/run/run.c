@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A run, as acpd sees it: three descriptors and what arrives on them.
+ * acpd's side of a run: three descriptors and what arrives on them.
  *
- * Whatever ends a run, run_settle notes it and wakes the run's `ending` event. So on_end is always
- * called from the loop's top, and nothing is freed below a caller that still uses it.
+ * Whatever ends a run, run_settle() records it and activates the run's `ending` event. So on_end
+ * is always called directly from the event loop, and nothing is freed while a caller still uses it.
  */
 #include "run/run.h"
 
@@ -20,12 +20,12 @@
 #include "run/stderr_lines.h"
 #include "run/run_impl.h"
 
-/* A callback reads this much at a time and this often, so that a flood does not starve others. */
+/* Bounds what a callback reads, so that a flood of output does not starve others. */
 #define CHUNK  65536
 #define CHUNKS 4
 
-#define ERRORS_TAIL (8 * STDERR_LINES_BYTES) /* of stderr: escape sequences take room, too */
-#define SHOW_MS     250 /* that a line waits for its end before it is shown without */
+#define ERRORS_TAIL (8 * STDERR_LINES_BYTES) /* of stderr, with room for escape sequences */
+#define SHOW_MS     250                      /* before an unfinished line is shown */
 
 static char chunk[CHUNK];
 
@@ -42,12 +42,12 @@ static void run_order(struct run *run, char order)
 {
     if (run->control < 0 || run->has_ended)
         return;
-    /* When it does not arrive the keeper is gone, and the family with it soon; or does not read. */
+    /* If this fails, the keeper is gone, and its family soon will be; or it is not reading. */
     if (send(run->control, &order, sizeof(order), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
         return;
 }
 
-/* Whether the end is near: it was told to, or nobody is left who could write. */
+/* Whether the run should end soon: it was ordered to, or all of its streams are closed. */
 static bool run_is_ending(const struct run *run)
 {
     bool is_mute = true;
@@ -57,8 +57,8 @@ static bool run_is_ending(const struct run *run)
     return run->control >= 0 && !run->has_ended && (run->is_ordered || is_mute);
 }
 
-/* From then on the keeper is asked now and then whether it is there. A command that has its user
- * could have stopped it. */
+/* From then on, pings the keeper regularly: a command runs as the same user and could have stopped
+ * it. */
 static void run_expect(struct run *run)
 {
     if (run_is_ending(run) && !event_pending(&run->watch.tick, EV_TIMEOUT, NULL))
@@ -97,7 +97,7 @@ static void run_on_writable(evutil_socket_t fd, short what UNUSED, void *data)
     if (n > 0)
         buf_consume(&run->unwritten, (size_t)n);
     else if (n < 0 && errno != EAGAIN && errno != EINTR)
-        run_drop_input(run); /* nobody reads it any more */
+        run_drop_input(run); /* nobody reads it */
     if (run->input < 0 || run->unwritten.len)
         return;
     if (run->input_ends)
@@ -176,7 +176,7 @@ static void run_free(struct run *run)
     free(run);
 }
 
-/* Takes what is there, up to `len` bytes, and returns its length: 0 when there is no more. */
+/* Reads up to `len` bytes and returns their number; 0: no more for now. */
 static size_t run_stream_read(struct stream *stream, size_t len)
 {
     ssize_t n = read(stream->fd, chunk, len < CHUNK ? len : CHUNK);
@@ -202,7 +202,7 @@ static size_t run_stream_read(struct stream *stream, size_t len)
     return (size_t)n;
 }
 
-/* Writes the log; what waits for its line's end is shown a little later. */
+/* Writes the log; unfinished lines follow after SHOW_MS. */
 static void run_write_log(struct run *run)
 {
     int64_t left = run_log_show(run->log, SHOW_MS);
@@ -227,13 +227,13 @@ static void run_stream_on_readable(evutil_socket_t fd UNUSED, short what UNUSED,
     while (left-- && run_stream_read(stream, CHUNK)) {
     }
     if (stream->which == RUN_STDOUT && stream->run->is_dialog)
-        run_log_flush(stream->run->log); /* as far as on_output has added to it */
+        run_log_flush(stream->run->log); /* what on_output added */
     else
         run_write_log(stream->run);
 }
 
-/* What the family wrote is in the pipe by now, and this takes no more than that: a process outside
- * the family may have been handed the writing end, and nobody waits for its end of file. */
+/* Reads only what is in the pipe now, which is all that the family wrote. It does not wait for end
+ * of file: a process outside the family may hold the writing end. */
 static void run_stream_drain(struct stream *stream)
 {
     int held = 0;
@@ -260,7 +260,7 @@ static void run_on_ending(evutil_socket_t fd UNUSED, short what UNUSED, void *da
     run->end.output_len = output.len;
     tail_take(&run->errors, &errors);
     if (run->errors.is_cut &&
-        errors.len > STDERR_LINES_BYTES) /* perhaps within an escape sequence */
+        errors.len > STDERR_LINES_BYTES) /* the cut may be within an escape sequence */
         newline = memchr(errors.data, '\n', errors.len - STDERR_LINES_BYTES);
     if (newline)
         buf_consume(&errors, (size_t)(newline - errors.data));
@@ -301,7 +301,7 @@ static void run_take_word(struct run *run, const struct keeper_message *message)
     run->watch.asked = 0;
     switch (message->word) {
     case KEEPER_STARTING:
-        run->supervisor->watch.asked = 0; /* it forks, however slowly */
+        run->supervisor->watch.asked = 0; /* it forks, so it is alive */
         run->keeper = (pid_t)message->value;
         return;
     case KEEPER_STARTED:
@@ -334,8 +334,8 @@ static void run_on_control(evutil_socket_t fd UNUSED, short what UNUSED, void *d
     struct keeper_message message = {0};
     ssize_t n;
 
-    /* A keeper that left an order unread resets the connection. That error comes before the words
-     * that it had sent, and is told once. */
+    /* If a keeper exits without reading an order, the connection is reset. That error is reported
+     * once, before the messages that the keeper sent. */
     while ((n = recv(run->control, &message, sizeof(message) - 1, MSG_DONTWAIT)) > 0 ||
            (n < 0 && errno == ECONNRESET)) {
         if (n < 0)
@@ -345,8 +345,8 @@ static void run_on_control(evutil_socket_t fd UNUSED, short what UNUSED, void *d
     }
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    /* The keeper has left. When it did not say why, it was killed: its family may be alive, and
-     * the supervisor, or its burial, will say when it is not. */
+    /* The keeper is gone. If it did not report an end, it was killed: its family may be alive, and
+     * the supervisor, or its burial, will report when it is gone. */
     run_close_control(run);
     if (!run->has_ended)
         supervisor_expect(run->supervisor);
@@ -417,13 +417,13 @@ static int run_open_stream(struct run *run, enum run_stream which, int *ret_writ
     stream->fd = ends[0];
     event_assign(&stream->readable, run->supervisor->base, stream->fd, EV_READ | EV_PERSIST,
                  run_stream_on_readable, stream);
-    /* Only this end: the command must find its stdout blocking. */
+    /* Only this end: the command's stdout must be blocking. */
     if (fcntl(stream->fd, F_SETFL, O_NONBLOCK) < 0)
         return -errno;
     return event_add(&stream->readable, NULL) < 0 ? -ENOMEM : 0;
 }
 
-/* The command finds its end blocking; ours is not. */
+/* The command's end is blocking, ours is not. */
 static int run_open_dialog(struct run *run)
 {
     int ends[2];

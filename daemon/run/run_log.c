@@ -17,19 +17,18 @@
 #define FLUSH_AT      65536
 #define FOLDER_LEVELS 2
 
-/* A line whose end has not come. Of a bar that is drawn over and over, by CRs, it is the last
- * drawing. */
+/* An unfinished line. Of a progress bar redrawn with CR, only the last state. */
 struct half {
-    struct buf text;   /* what was not written of it */
-    bool is_continued; /* its beginning was */
-    int64_t since;     /* monotonic ms at which `text` was begun */
+    struct buf text;   /* the part not written yet */
+    bool is_continued; /* its beginning was written */
+    int64_t since;     /* when `text` began, monotonic ms */
 };
 
 struct run_log {
     char *path;
-    int fd; /* -1: there is no log, or no more */
+    int fd; /* -1: no log, or abandoned */
     int64_t limit;
-    int64_t written; /* bytes that are in the file for sure */
+    int64_t written; /* bytes known to be in the file */
     bool is_cut;
     char now[CLOCK_ISO_SIZE];
     struct buf out;
@@ -114,7 +113,7 @@ void run_log_flush(struct run_log *log)
         if (n < 0) {
             int error = errno;
 
-            /* No half entry stays behind. */
+            /* Do not leave half an entry. */
             if (ftruncate(log->fd, log->written) < 0)
                 log_debug("cannot truncate the run's log %s: %s", log->path, strerror(errno));
             errno = error;
@@ -185,7 +184,7 @@ void run_log_note(struct run_log *log, const char *stream, const char *text, siz
     run_log_put(log, stream, text, len, member, json);
 }
 
-/* Where to cut so that no character is: at RUN_LOG_LINE or up to three bytes before it. */
+/* Where to cut without splitting a character: at RUN_LOG_LINE or up to three bytes before. */
 static size_t run_log_piece_length(const char *text)
 {
     for (size_t back = 1; back <= 3; back++) {
@@ -198,7 +197,8 @@ static size_t run_log_piece_length(const char *text)
     return RUN_LOG_LINE;
 }
 
-/* Whole pieces of a long line, until no more than `keep` bytes are left; returns how many went. */
+/* Writes whole pieces of a long line until at most `keep` bytes are left; returns the bytes
+ * written. */
 static size_t run_log_pieces(struct run_log *log, enum run_stream stream, const char *text,
                              size_t len, size_t keep)
 {
@@ -222,8 +222,8 @@ static size_t run_log_without_crs(const char *text, size_t len)
     return len;
 }
 
-/* Steps over what is drawn over later: all before the last CR that has something behind it, but for
- * the end of a drawing whose beginning was written. Returns how many bytes went. */
+/* Skips overwritten text: all before the last CR that is followed by text. If the beginning of the
+ * overwritten text is already written, writes its end. Returns the bytes consumed. */
 static size_t run_log_overdraw(struct run_log *log, enum run_stream stream, const char *text,
                                size_t len)
 {
@@ -239,7 +239,7 @@ static size_t run_log_overdraw(struct run_log *log, enum run_stream stream, cons
     return (size_t)(last - text) + 1;
 }
 
-/* A line to its end, without it. */
+/* Writes a complete line; `len` excludes its end. */
 static void run_log_line(struct run_log *log, enum run_stream stream, const char *text, size_t len)
 {
     struct half *half = &log->halves[stream];
@@ -252,8 +252,8 @@ static void run_log_line(struct run_log *log, enum run_stream stream, const char
     half->is_continued = false;
 }
 
-/* Goes on with a line whose end is not there. One byte more than a piece may stay: the CR of a line
- * that is exactly full. */
+/* Adds to an unfinished line. May keep one byte more than a piece: the CR of a line that is
+ * exactly full. */
 static void run_log_grow(struct run_log *log, enum run_stream stream, const char *data, size_t len)
 {
     struct half *half = &log->halves[stream];
@@ -263,7 +263,7 @@ static void run_log_grow(struct run_log *log, enum run_stream stream, const char
         half->since = clock_mono_ms();
     buf_add(text, data, len);
     len = run_log_without_crs(text->data, text->len);
-    text->len = text->len > len ? len + 1 : len; /* several CRs are as good as one */
+    text->len = text->len > len ? len + 1 : len; /* several CRs count as one */
     buf_consume(text, run_log_overdraw(log, stream, text->data, text->len));
     buf_consume(text, run_log_pieces(log, stream, text->data, text->len, RUN_LOG_LINE + 1));
 }
@@ -295,7 +295,7 @@ void run_log_add(struct run_log *log, enum run_stream stream, const char *data, 
     }
 }
 
-/* Without the CRs at the end and the beginning of a character that has not come as a whole. */
+/* The length without CRs at the end and without an incomplete character. */
 static size_t run_log_shown_length(const char *text, size_t len)
 {
     size_t end = run_log_without_crs(text, len);

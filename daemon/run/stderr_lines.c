@@ -27,7 +27,7 @@ static size_t stderr_lines_escape_length(const char *text, size_t len)
     return i < len ? i + 1 : len;
 }
 
-/* Adds what a terminal would show of the line: behind its last carriage return, printable. */
+/* Adds the line as a terminal would show it: printable text after its last carriage return. */
 static void stderr_lines_add_line(struct buf *out, const char *line, size_t len)
 {
     size_t start = out->len;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* acpd's handle on the supervisor process, which is in supervisor_main.c. */
+/* acpd's side of the supervisor process; the other side is supervisor_main.c. */
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 #include "run/run_impl.h"
 #include "run/supervisor_main.h"
 
-/* How soon to try again when the kernel holds as many descriptors in flight as it likes. */
+/* When to retry after the kernel's limit of descriptors in flight was reached. */
 #define RETRY_US 10000
 
 static const struct timeval watch_time = WATCH_TIME;
@@ -28,8 +28,8 @@ static void supervisor_deinit(struct supervisor *supervisor)
     free(supervisor);
 }
 
-/* In the child nothing of acpd's is used but what is passed on. Signals wait, so that none runs a
- * handler of acpd's there. */
+/* The child uses nothing of acpd but what is passed on. Signals are blocked, so that none runs
+ * acpd's handlers in it. */
 static int supervisor_fork(struct supervisor *supervisor)
 {
     CLEANUP(closep) int lock = -1;
@@ -75,7 +75,7 @@ int supervisor_new(const char *lock_path, uint64_t children_nofile, const struct
     umask(supervisor->umask);
     list_init(&supervisor->runs);
     list_init(&supervisor->unsent);
-    /* Whoever started this program may have left it children. */
+    /* The process that executed acpd may have left it children. */
     r = family_children(&supervisor->orphans.spared);
     if (r == 0 && prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         r = -errno;
@@ -108,7 +108,7 @@ static struct run *supervisor_find(const struct supervisor *supervisor, uint64_t
     return NULL;
 }
 
-/* Whether it owes a word: of a start, or of a family whose keeper was killed. */
+/* Whether it has to report something: a start, or the end of a family whose keeper was killed. */
 static bool supervisor_is_due(const struct supervisor *supervisor)
 {
     list_for_each (link, &supervisor->runs) {
@@ -126,7 +126,7 @@ void supervisor_expect(struct supervisor *supervisor)
         event_add(&supervisor->watch.tick, &watch_time);
 }
 
-/* -errno when it does not arrive. */
+/* Returns a negative errno on failure. */
 static int supervisor_tell(const struct supervisor *supervisor, enum command_word word, uint64_t id)
 {
     const struct command_message message = {.id = id, .word = word};
@@ -144,7 +144,7 @@ void supervisor_condemn(struct supervisor *supervisor, struct run *run)
         log_warning("the keeper of \"%s\" does not respond; killing it and its family",
                     run->program);
     run->is_condemned = true;
-    /* When this does not arrive the supervisor does not read, which its watch notices. */
+    /* If this fails, the supervisor is not reading, which its watch notices. */
     (void)supervisor_tell(supervisor, COMMAND_END, run->id);
     supervisor_expect(supervisor);
 }
@@ -163,7 +163,7 @@ static void supervisor_on_watch(evutil_socket_t fd UNUSED, short what UNUSED, vo
         return;
     if (watch_is_over(&supervisor->watch, supervisor->pid)) {
         log_error("the supervisor process does not respond; killing it");
-        kill(supervisor->pid, SIGKILL); /* it is not reaped, so its id is its own */
+        kill(supervisor->pid, SIGKILL); /* not reaped yet, so its id is not reused */
     } else {
         (void)supervisor_tell(supervisor, COMMAND_ASK, 0);
     }
@@ -171,7 +171,7 @@ static void supervisor_on_watch(evutil_socket_t fd UNUSED, short what UNUSED, vo
     supervisor_expect(supervisor);
 }
 
-/* Nobody is left of it, of its keepers and of their families. */
+/* The supervisor, its keepers and their families are gone: starts another one. */
 static void supervisor_succeed(struct supervisor *supervisor)
 {
     int r;
@@ -191,7 +191,7 @@ static void supervisor_succeed(struct supervisor *supervisor)
         supervisor->on_lost(supervisor->data);
 }
 
-/* False when no child is left. */
+/* False if no child is left. */
 static bool supervisor_reap_orphans(struct supervisor *supervisor)
 {
     pid_t pid;
@@ -203,9 +203,9 @@ static bool supervisor_reap_orphans(struct supervisor *supervisor)
     return pid == 0 || errno != ECHILD;
 }
 
-/* What it leaves behind falls to acpd, the next subreaper: keepers, which end their families unless
- * they were stopped, and the families of those that were killed. All of them are killed, and then
- * another supervisor may begin. */
+/* acpd, the next subreaper, inherits what the supervisor leaves: keepers, which end their families
+ * unless they are stopped, and the families of killed keepers. Kills all of them before another
+ * supervisor starts. */
 static void supervisor_on_burial(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
 {
     struct supervisor *supervisor = data;
@@ -279,7 +279,7 @@ static void supervisor_on_message(evutil_socket_t fd, short what UNUSED, void *d
     supervisor_on_death(supervisor);
 }
 
-/* Outcome: 0 sent; -EAGAIN, or -ETOOMANYREFS and its like: later; else: never. */
+/* 0: sent; -EAGAIN, -ETOOMANYREFS and the like: try later; other errors are final. */
 static int supervisor_send_run(int command, const struct run *run)
 {
     union {
@@ -322,7 +322,7 @@ static void supervisor_flush(evutil_socket_t fd UNUSED, short what UNUSED, void 
         }
         list_remove(&run->unsent_link);
         supervisor_close_start_fds(run);
-        if (r < 0 && r != -EPIPE && r != -ECONNRESET) /* else it is dead, which is told next */
+        if (r < 0 && r != -EPIPE && r != -ECONNRESET) /* otherwise it is dead, as is noticed next */
             run->ops->refuse(run, -r);
     }
 }
@@ -363,8 +363,8 @@ bool supervisor_is_above(const struct supervisor *supervisor, pid_t pid, pid_t *
     pid_t self = getpid(), keeper = 0, child = 0, parent;
 
     *ret_keeper = 0;
-    /* Orphans are adopted by their keeper, else by the supervisor or, when it dies, by acpd. Of a
-     * process that has ended nobody knows. */
+    /* Orphans are adopted by their keeper, otherwise by the supervisor or, after its death, by
+     * acpd. The ancestry of a process that has ended is unknown. */
     for (; pid > 1 && pid != self; pid = parent) {
         if (family_parent(pid, &parent) < 0)
             return true;

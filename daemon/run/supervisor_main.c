@@ -2,13 +2,13 @@
 /*
  * The supervisor process.
  *
- * It forks keepers, reaps them, and cleans up after a keeper that was killed: what the keeper kept
- * falls to the supervisor, its nearest subreaper. A child of the supervisor that is not a living
- * keeper is therefore a stray, and is killed with all that is below it.
+ * It forks keepers, reaps them, and cleans up after killed ones: as the nearest subreaper, it
+ * inherits the family of a killed keeper. So a child of the supervisor that is not a live keeper is
+ * a stray, and is killed with all of its descendants.
  *
- * The lock belongs to an open file that the supervisor and all keepers share and acpd does not, so
- * it is held until the last of them has left, and each of them leaves only when it has no children.
- * One that was stopped does not leave: see oust.h.
+ * The lock belongs to an open file that the supervisor and all keepers share, but not acpd. So it
+ * is held until the last of them exits, and each exits only when it has no children. A stopped one
+ * does not exit: see oust.h.
  */
 #include "run/supervisor_main.h"
 
@@ -33,15 +33,15 @@
 
 #define LOCK_RETRY_MS    20
 #define LOCK_PATIENCE_MS 5000
-#define LOOK_MS          5000 /* between looks at acpd, while there are keepers */
+#define LOOK_MS          5000 /* interval of checks of acpd while there are keepers */
 
 struct keeper_entry {
     pid_t pid;
-    uint64_t id; /* of its run */
+    uint64_t id; /* of the run */
 };
 
 struct home {
-    int command; /* -1 when acpd is gone */
+    int command; /* -1: acpd is gone */
     int lock, signals;
     pid_t self, acpd;
     const struct cgroup *cgroup;
@@ -50,7 +50,7 @@ struct home {
     uint64_t *lost; /* runs whose keeper was killed and whose family may still be alive */
     size_t lost_count, lost_capacity;
     int scans;       /* since a keeper was lost */
-    int clean_scans; /* in a row that found no stray */
+    int clean_scans; /* consecutive scans without strays */
     struct family strays;
 };
 
@@ -59,21 +59,22 @@ static void supervisor_main_home_send(const struct home *home, enum supervisor_w
 {
     struct supervisor_message message = {.id = id, .word = word, .error = error};
 
-    /* When this fails acpd is gone, which the loop notices by itself. */
+    /* If this fails, acpd is gone, which the loop notices. */
     if (home->command >= 0)
         (void)wire_send(home->command, &message, sizeof(message));
 }
 
-/* Descriptors above 2 only: 0 and 1 become /dev/null, 2 stays for the log. Signals are blocked
- * rather than ignored; only SIGKILL and SIGSTOP get through, and faults of its own. Commands have
- * the same user: without a dump none may trace this process, or take its descriptors. */
+/* Moves its descriptors above 2: 0 and 1 become /dev/null, 2 stays for the log. Blocks signals
+ * rather than ignoring them; only SIGKILL, SIGSTOP and faults get through. Commands run as the same
+ * user: a process that is not dumpable cannot be traced by them, and its descriptors cannot be
+ * taken. */
 static void supervisor_main_home_furnish(int *command, int *lock, uint64_t children_nofile)
 {
     struct rlimit limit;
     sigset_t blocked;
     int null, first, second;
 
-    /* acpd was started without a stderr, and its number was given away. */
+    /* acpd was started without a stderr, so descriptor 2 is in use. */
     bool was_stderr = *command == STDERR_FILENO || *lock == STDERR_FILENO;
 
     setsid();
@@ -104,8 +105,8 @@ static void supervisor_main_home_furnish(int *command, int *lock, uint64_t child
     }
 }
 
-/* Polls, because acpd may die meanwhile and flock could not be left then. Those of an acpd before
- * see its end and leave; who has not by then cannot, and is made to. */
+/* Polls, because flock() could not be interrupted when acpd dies. Holders left by a previous acpd
+ * notice its end and exit; any that have not by `ousting_at` cannot, and are killed. */
 static void supervisor_main_home_lock(struct home *home, int lock)
 {
     struct pollfd polled = {.fd = home->command};
@@ -126,7 +127,7 @@ static void supervisor_main_home_lock(struct home *home, int lock)
     lock_mark(lock);
 }
 
-/* Outcome: 1, 0 at acpd's end, -EAGAIN when there is no message. */
+/* 1: a message; 0: acpd is gone; -EAGAIN: no message. */
 static int supervisor_main_receive_command(int command, struct command_message *ret_message,
                                            int ret_fds[START_FDS])
 {
@@ -154,7 +155,7 @@ static int supervisor_main_receive_command(int command, struct command_message *
         count = (item->cmsg_len - CMSG_LEN(0)) / sizeof(int);
         memcpy(ret_fds, CMSG_DATA(item), count * sizeof(int));
     }
-    /* Fewer than sent: this process is at its limit. */
+    /* Fewer than were sent: this process has reached its limit. */
     if (count < START_FDS) {
         for (size_t i = 0; i < count; i++)
             close(ret_fds[i]);
@@ -195,12 +196,12 @@ static void supervisor_main_home_leave_acpd(struct home *home)
 {
     close(home->command);
     home->command = -1;
-    /* Keepers see acpd's end by themselves, unless someone has stopped them. */
+    /* Keepers notice acpd's end by themselves, unless they are stopped. */
     for (size_t i = 0; i < home->count; i++)
         kill(home->keepers[i].pid, SIGCONT);
 }
 
-/* Its family falls to this process then. */
+/* This process then inherits its family. */
 static void supervisor_main_home_end_keeper(const struct home *home, uint64_t id)
 {
     for (size_t i = 0; i < home->count; i++)
@@ -226,7 +227,7 @@ static void supervisor_main_home_obey(struct home *home, const struct command_me
 
 static void supervisor_main_home_take_orders(struct home *home)
 {
-    /* Bounded, so that the dead do not wait for ever. */
+    /* Bounded, so that dead children are reaped in time. */
     for (int i = 0; i < 32; i++) {
         struct command_message message;
         int fds[START_FDS];
@@ -265,7 +266,7 @@ static void supervisor_main_home_forget_keeper(struct home *home, pid_t pid, int
     home->keepers[i] = home->keepers[--home->count];
 }
 
-/* False when no child is left. */
+/* False if no child is left. */
 static bool supervisor_main_home_reap(struct home *home)
 {
     struct signalfd_siginfo drained[4];
@@ -279,8 +280,8 @@ static bool supervisor_main_home_reap(struct home *home)
     return pid == 0 || errno != ECHILD;
 }
 
-/* One round of killing strays. They are gone when wait() knows no child, or, since keepers go on
- * living, when two scans in a row found none. */
+/* One round of killing strays. They are gone when wait() finds no child or, as keepers live on,
+ * when two consecutive scans find none. */
 static void supervisor_main_home_kill_strays(struct home *home, bool has_children)
 {
     struct family_scan scan = {0};
@@ -304,15 +305,15 @@ static void supervisor_main_home_kill_strays(struct home *home, bool has_childre
     home->lost_count = 0;
 }
 
-/* What runs has deadlines, which an acpd that was stopped cannot keep. */
+/* Continues a stopped acpd, because running attempts have deadlines. */
 static void supervisor_main_home_wake_acpd(const struct home *home)
 {
     if (getppid() == home->acpd && family_is_stopped(home->acpd))
         kill(home->acpd, SIGCONT);
 }
 
-/* Milliseconds until the next scan. Strays that do not die (another user's, or stuck in the kernel)
- * are looked at less and less. */
+/* Milliseconds until the next scan; longer if strays do not die (another user's, or stuck in the
+ * kernel). */
 static int supervisor_main_home_patience(const struct home *home)
 {
     if (!home->lost_count)

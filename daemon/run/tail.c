@@ -63,7 +63,7 @@ void tail_take(struct tail *tail, struct buf *text)
     if (len)
         buf_add(text, data + plain, len - plain);
     buf_clear(&tail->bytes);
-    /* Replacements are longer than what they replace. */
+    /* Replacement characters are longer than what they replace. */
     if (text->len - start > tail->limit) {
         size_t from = text->len - tail->limit;
 
