@@ -8,14 +8,14 @@
 #include "common/log.h"
 #include "common/notify.h"
 
-/* Rounds that look for more requests before the commit: each makes the group that shares one fsync
- * larger. Measured: it doubles the operations a commit and halves the tail of the latency. */
+/* Extra rounds of reading requests before the commit, so that more of them share an fsync.
+ * Measured: they double the operations per commit and halve the tail latency. */
 #define EXTRA_ROUNDS 4
 
 /* Clients wait this long for a commit whose outcome is unknown. */
 #define DOUBT_MS 5000
 
-/* Events only move bytes, and note which processes have ended. */
+/* Events only move bytes and record which processes have ended. */
 static void loop_take_events(struct loop *loop, bool may_block)
 {
     event_base_loop(loop->base, may_block ? EVLOOP_ONCE : EVLOOP_NONBLOCK);
@@ -23,7 +23,7 @@ static void loop_take_events(struct loop *loop, bool may_block)
     engine_begin(loop->engine);
 }
 
-/* 1. Handle what arrived, and go on while requests still arrive. */
+/* 1. Handle the requests that arrived, and read on while more arrive. */
 static void loop_take_requests(struct loop *loop)
 {
     for (int i = 0; rpc_process(loop->server) && i < EXTRA_ROUNDS; i++)
@@ -60,7 +60,7 @@ static void loop_handle_signals(struct loop *loop)
         char *error = NULL;
         int r = engine_reload(loop->engine, &error);
 
-        /* Failing storage is retried by a later pass; see commit(). */
+        /* Failing storage is retried by a later pass; see loop_conclude(). */
         loop->reload_requested = false;
         loop->is_reloading = r == 0 || !error;
         if (r < 0 && !loop->storage_is_failing)
@@ -85,19 +85,19 @@ static int loop_plan(struct loop *loop)
     return engine_finish_pass(loop->engine);
 }
 
-/* 3. One commit, one fsync, for all that the pass did; or none of it happened; or nobody knows. */
+/* 3. One commit, one fsync, for the whole pass: it held, it failed, or its outcome is unknown. */
 static void loop_conclude(struct loop *loop, int r)
 {
     struct engine_storage storage;
 
     if (r == ENGINE_UNKNOWN) {
         if (!loop->doubt_ends)
-            log_error("the storage does not tell whether the last commit held; acpd waits for it");
+            log_error("the outcome of the last commit is unknown; waiting for the storage");
         loop->doubt_ends = loop->doubt_ends ? loop->doubt_ends : clock_mono_ms() + DOUBT_MS;
         return;
     }
     if (loop->doubt_ends)
-        log_info("the last commit %s", r < 0 ? "did not happen" : "held");
+        log_info("the last commit %s", r < 0 ? "failed" : "succeeded");
     loop->doubt_ends = 0;
     if (r >= 0) {
         if (r > 0 && loop->storage_is_failing)
@@ -121,8 +121,8 @@ static bool loop_is_past_doubt(const struct loop *loop)
     return engine_is_in_doubt(loop->engine) && clock_mono_ms() >= loop->doubt_ends;
 }
 
-/* The last pass stays open until the outcome of its commit is known. Clients are not kept waiting
- * for ever: in the end whoever asked, and whoever asks meanwhile, gets an error. */
+/* Keeps the last pass open until the outcome of its commit is known. Clients do not wait forever:
+ * after DOUBT_MS, all open and new requests get an error. */
 static void loop_resolve(struct loop *loop)
 {
     loop_conclude(loop, engine_resolve(loop->engine));
@@ -147,12 +147,12 @@ void loop_pass(struct loop *loop, bool may_block)
         rpc_release(loop->server);   /* 4. staged replies leave */
         engine_launch(loop->engine); /* 5. start and stop only what is committed */
     }
-    rpc_reap(loop->server); /* 6. bury the dead */
+    rpc_reap(loop->server); /* 6. free closed connections */
     engine_note_busy(loop->engine, clock_mono_us() - loop->woke_us);
 }
 
-/* Whether acpd need not wait for the storage any longer. Ends that it did not take, and the commit
- * that it does not tell of, are found by the next start: as interruptions. */
+/* Whether acpd can exit without waiting for the storage. The next start finds unrecorded ends, and
+ * those of an unknown commit, as interruptions. */
 static bool loop_may_leave(const struct loop *loop)
 {
     if (loop->stop_requested && loop_is_past_doubt(loop))
@@ -163,7 +163,7 @@ static bool loop_may_leave(const struct loop *loop)
 
 static void loop_on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *data UNUSED)
 {
-    /* It only ends the wait. */
+    /* Only ends the wait. */
 }
 
 int loop_run(struct loop *loop)

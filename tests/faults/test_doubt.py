@@ -23,7 +23,7 @@ def doubt(daemon, outcome):
     before = len(daemon.log.read_text())
     daemon.order.write_text(outcome)
     try:
-        yield lambda: wait_until(lambda: "does not tell" in daemon.log.read_text()[before:], "a commit in doubt")
+        yield lambda: wait_until(lambda: "commit is unknown" in daemon.log.read_text()[before:], "a commit in doubt")
     finally:
         daemon.order.unlink(missing_ok=True)
 
