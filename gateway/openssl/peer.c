@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The libssl.so and libcrypto.so that civetweb finds.
+ * Stand-ins for libssl.so and libcrypto.so, for civetweb.
  *
- * civetweb 1.15 takes OpenSSL when it runs: by the names libssl.so and libcrypto.so, which only the
- * packages for developers have; and, as Debian builds it, with the function below, which OpenSSL 3
- * calls by another name. It goes on without having found it, and the first TLS connection would end
- * the gateway. Two libraries by those names are made of this file: they bring OpenSSL with them,
- * and the function.
+ * civetweb 1.15 loads OpenSSL at run time. It asks for libssl.so and libcrypto.so, which only
+ * development packages contain, and, as built by Debian, for the function below, which OpenSSL 3
+ * has renamed. Without that function it continues, and the first TLS connection would crash the
+ * gateway. This file is built as two libraries with those names: they link OpenSSL and provide the
+ * function.
  */
 #include <openssl/ssl.h>
 
