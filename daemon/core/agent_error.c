@@ -9,7 +9,7 @@
 static const struct {
     int64_t status;
     enum error_class class;
-    const char *reason; /* its phrase, which may follow it */
+    const char *reason; /* the phrase that may follow it */
 } statuses[] = {
     {401, ERROR_AUTH, "unauthorized"},
     {402, ERROR_RATE_LIMIT, "payment required"},
@@ -45,7 +45,7 @@ static const struct {
     {"unauthorized", ERROR_AUTH},
 };
 
-/* Too common to decide by themselves, wherever they stand. */
+/* ALONE and ABOUT_LOGIN: phrases too common to decide anywhere in a text. */
 enum where { ANYWHERE, ALONE /* the whole text */, ABOUT_LOGIN };
 
 /* The first match decides. */
@@ -129,8 +129,8 @@ static bool agent_error_is_in_word(char c)
     return isalnum((unsigned char)c) || c == '_' || (unsigned char)c >= 0x80;
 }
 
-/* Whether a word goes on at `at`, in the direction of `step`: a point or a hyphen between two
- * letters is part of it, as in the name of a file. */
+/* Whether a word continues at `at` in the direction of `step`. A dot or hyphen between two letters
+ * is part of the word, as in file names. */
 static bool agent_error_goes_on(const char *at, int step)
 {
     return agent_error_is_in_word(*at) ||
@@ -143,7 +143,7 @@ static bool agent_error_begins_word(const char *text, const char *at)
            !(at - text == 1 ? agent_error_is_in_word(at[-1]) : agent_error_goes_on(at - 1, -1));
 }
 
-/* The phrase as whole words. */
+/* Whether the text contains the phrase as whole words. */
 static bool agent_error_has_phrase(const char *text, const char *phrase)
 {
     size_t len = strlen(phrase);
@@ -166,7 +166,7 @@ static bool agent_error_parts_words(char c)
     return c && strchr(" \t\n:=\"'(),[]{}", c);
 }
 
-/* Whether `text` up to `end` ends with the word, parting characters aside. */
+/* Whether `text` up to `end` ends with the word, ignoring separators. */
 static bool agent_error_ends_with(const char *text, const char *end, const char *word)
 {
     size_t len = strlen(word);
@@ -185,9 +185,9 @@ static bool agent_error_ends_with_any(const char *text, const char *end, const c
     return false;
 }
 
-/* Whether the three digits at `at` are given as a status: after a word that can only mean that, or
- * after an ambiguous word and followed only by their phrase; or at the start of the text, before
- * that phrase or the provider's answer. */
+/* Whether the three digits at `at` are an HTTP status: after a word that can only mean that, after
+ * an ambiguous word and followed only by their phrase, or at the start of the text before that
+ * phrase or the provider's answer. */
 static bool agent_error_is_told_as_status(const char *text, const char *at, const char *reason)
 {
     static const char *const surely[] = {"http",       "http/1.1",  "http/2",

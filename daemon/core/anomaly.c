@@ -4,8 +4,8 @@
 #include <math.h>
 #include <stdio.h>
 
-#define L           4  /* standard deviations: charts are many, and a false alarm is a nuisance */
-#define SAMPLES_MIN 30 /* fewer are no baseline */
+#define L           4  /* standard deviations; wide, because there are many charts */
+#define SAMPLES_MIN 30 /* for a baseline */
 
 const char *const anomaly_metric_names[] = {
     [ANOMALY_DURATION] = "duration",
@@ -17,15 +17,15 @@ const char *const anomaly_metric_names[] = {
 static const struct row {
     const char *subject, *unit;
     double lambda;
-    double memory;       /* samples over which the baseline forgets */
+    double memory;       /* number of samples over which the baseline adapts */
     double variance_min; /* of a sample */
-    double distance_min; /* of a limit from the mean */
+    double distance_min; /* between the mean and a limit */
 } rows[] = {
-    /* Durations spread by factors, so their logarithms are charted: a factor of 1.5 matters. */
+    /* Durations differ by factors, so their logarithms are charted. A factor of 1.5 matters. */
     [ANOMALY_DURATION] = {"attempts take", " s", 0.2, 100, 0, 0.4054651081081644 /* ln 1.5 */},
     /* Two failures in a row are acceptable, three are not. */
     [ANOMALY_FAILURES] = {"the failure rate is", " %", 0.1, 100, 0, 0.2},
-    /* A Poisson process has its mean for variance; see anomaly_variance_of(). */
+    /* The variance of a Poisson process is its mean; see anomaly_variance_of(). */
     [ANOMALY_ARRIVALS] = {"the arrival rate is", " per minute", 0.1, 240, 1, 0},
 };
 

@@ -21,7 +21,7 @@ void cooldown_note(struct cooldown *cooldown, const struct cooldown_end *end, in
     if (end->is_probe)
         cooldown->is_probing = false;
     if (!info->cools_down) {
-        /* Neither of these two says anything about the profile. */
+        /* Cancelled and interrupted attempts say nothing about the profile. */
         if (end->class != ERROR_CANCELLED && end->class != ERROR_INTERRUPTED)
             cooldown_reset(cooldown);
         return;

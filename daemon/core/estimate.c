@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Averages of a few attempts differ by chance. Taken at their word they would make differences
- * between equal profiles, and one that was unlucky once would never be asked again. So:
+ * Averages of few attempts differ by chance. Used as they are, they would make differences between
+ * equal profiles, and a profile that was unlucky once would never get a task again. So:
  *
- * 1. The means are drawn together as far as chance explains how they differ. With s^2 the relative
- *    variance of an attempt, the mean of n attempts has the variance s^2 / n; what the means vary
- *    beyond that, t^2, is how much the profiles really differ. Each mean m_i, as log(m_i / m),
- * keeps the share t^2 / (t^2 + s^2 / n_i) of its distance from the common mean m (empirical Bayes:
- *    Efron and Morris, "Data Analysis Using Stein's Estimator", 1975; t^2 by the moments of
- *    DerSimonian and Laird, "Meta-analysis in clinical trials", 1986).
+ * 1. The means are shrunk towards each other as far as chance explains their differences. With s^2
+ *    the relative variance of an attempt, the mean of n attempts has the variance s^2 / n. What the
+ *    means vary beyond that, t^2, is how much the profiles really differ. Each mean m_i, as
+ *    log(m_i / m), keeps the share t^2 / (t^2 + s^2 / n_i) of its distance from the common mean m
+ *    (empirical Bayes: Efron and Morris, "Data Analysis Using Stein's Estimator", 1975; t^2 by the
+ *    moments of DerSimonian and Laird, "Meta-analysis in clinical trials", 1986).
  *
- * 2. What is not known is hoped for: each profile gets one attempt more that took as long as the
- *    shortest estimate, so that who was never tried, or seldom, is tried again (optimism in the
- *    face of uncertainty, Lai and Robbins, 1985).
+ * 2. Optimism in the face of uncertainty (Lai and Robbins, 1985): each profile gets one extra
+ *    attempt that took as long as the shortest estimate, so that profiles with few or no attempts
+ *    are tried again.
  *
- * What a profile takes for other types says little: guessing an unknown type from their average
- * was clearly worse, and so was guessing from how slow the profile is at what others do too.
+ * A profile's durations for other types say little: guessing an unknown type from their average was
+ * clearly worse, and so was guessing from how slow the profile is at types that others do too.
  */
 #include "core/estimate.h"
 
 #include <math.h>
 
-/* How many attempts the hope is worth. */
+/* The number of optimistic attempts of step 2. */
 #define HOPE 1.0
 
 #define SHORTEST 0.001 /* seconds, so that ratios exist */
@@ -61,7 +61,7 @@ static void estimate_draw_together(struct estimate *const *estimates, size_t cou
         scatter += estimates[i]->scatter;
     }
     if (known < 2 || attempts <= known || scatter <= 0)
-        return; /* nothing to compare with, or no variance to estimate chance from */
+        return; /* nothing to compare with, or no estimate of the variance */
     mean = sum / attempts;
     chance = scatter / (attempts - known);
     for (size_t i = 0; i < count; i++)

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The wait of the task at a place p of a queue is the time by which p tasks will have started. How
- * many start by the time t is a sum over the slots, each of which starts a task when it becomes
- * free at b, and then again and again. The expected number of renewals of a source with the mean
- * duration D tends to u/D - 1/2 after the time u (exactly so for equal durations in the long run,
- * see Cox, "Renewal Theory", 1962), so
+ * The wait of the task at position p of a queue is the time by which p tasks will have started.
+ * The number that start by time t is a sum over the slots. Each slot starts a task when it becomes
+ * free, at time b, and again after every attempt. The expected number of renewals of a source with
+ * mean duration D tends to u/D - 1/2 after time u (for equal durations, exactly so in the long run;
+ * see Cox, "Renewal Theory", 1962). So
  *
  *     N(t) = sum over the slots with b <= t of 1 + max(0, (t - b) / D - 1/2)
  *
  * and the wait is the first t with N(t) >= p - 1/2, which is about the median. For one slot and
- * equal durations that is exactly b, b + D, b + 2D...
+ * equal durations, this is exactly b, b + D, b + 2D...
  *
- * A free slot has b = 0. When a running attempt ends is not known but learnt: the attempts of the
- * window that lasted longer than it has until now are an empirical distribution of what is left
- * (their mean is the mean residual life). So such a slot counts by parts: quantiles of that
- * distribution, each with its share of the slot. It is N's shape that matters when many slots are
- * busy: the first of ten ends long before an average one does.
+ * A free slot has b = 0. The end of a running attempt is estimated: attempts in the window that
+ * lasted longer than it has run so far form an empirical distribution of its remaining time (whose
+ * mean is the mean residual life). Such a slot counts in parts: quantiles of that distribution,
+ * each with an equal share of the slot. The shape of N matters when many slots are busy: the first
+ * of ten attempts ends long before an average one.
  */
 #include "core/forecast.h"
 
@@ -25,7 +25,7 @@
 #include "core/estimate.h"
 #include "core/profile.h"
 
-/* Into how many parts an attempt's remaining time is divided; less when many run. */
+/* Parts into which an attempt's remaining time is divided; fewer if many run. */
 #define PARTS_MAX 8
 #define PARTS_SUM 512
 
@@ -48,7 +48,7 @@ void forecast_end_run(struct profile *profile, struct forecast_run *run)
     profile->forecast.is_current = false;
 }
 
-/* The samples in the order of their types, then durations. */
+/* The samples, sorted by type, then by duration. */
 struct samples {
     struct metrics_sample *array;
     size_t count;
@@ -75,7 +75,7 @@ static struct samples forecast_sort_samples(const struct metrics_window *window)
     return samples;
 }
 
-/* The first of the samples that comes behind all of the type up to this duration. */
+/* The index behind all samples of this type up to this duration. */
 static size_t forecast_first_behind(const struct samples *samples, uint64_t type,
                                     int64_t duration_ms)
 {
@@ -93,10 +93,9 @@ static size_t forecast_first_behind(const struct samples *samples, uint64_t type
     return low;
 }
 
-/* What is left of a run, in seconds: the quantile among those of its type that lasted longer. Of
- * one that outlasts them all, or has no like, nothing is known but that whatever has lasted, lasts:
- * it is taken to last as long again, and an average attempt at least, by the distribution that
- * assumes least, the exponential one. */
+/* The remaining time of a run in seconds: a quantile of the samples of its type that lasted
+ * longer. If there are none, an exponential distribution, which assumes least: its mean is the time
+ * that the run has lasted, at least that of an average attempt. */
 static double forecast_remaining(const struct samples *samples, const struct forecast_run *run,
                                  const struct forecast *forecast, double quantile)
 {
@@ -124,7 +123,7 @@ static int forecast_compare_steps(const void *left, const void *right)
     return (a->at > b->at) - (a->at < b->at);
 }
 
-/* Seconds during which nothing may start. */
+/* Seconds until something may start. */
 static double forecast_cooldown_rest(const struct profile *profile, int64_t now)
 {
     int64_t until = profile_cooldown(profile)->until;
@@ -140,7 +139,7 @@ static int64_t forecast_count_free_slots(const struct profile *profile)
     return profile_free_slots(profile);
 }
 
-/* A source of starts: so many at once, and so many again in every average duration. */
+/* Adds a source of starts: so many at once, and as many again in every average duration. */
 static void forecast_add_source(struct forecast *forecast, double at, double starts, double renewed)
 {
     forecast->steps[forecast->count++] = (struct forecast_step){.at = at, .starts = starts};
@@ -150,7 +149,7 @@ static void forecast_add_source(struct forecast *forecast, double at, double sta
     };
 }
 
-/* A cooldown lets one probe through, and the others when that has ended. */
+/* After a cooldown one probe may start, and others when it has ended. */
 static void forecast_add_free_slots(struct forecast *forecast, const struct profile *profile)
 {
     const struct cooldown *cooldown = profile_cooldown(profile);
@@ -199,8 +198,8 @@ static void forecast_sum_up(struct forecast *forecast)
     }
 }
 
-/* Makes the profile's forecast one of this moment. With a great many runs one more or less makes no
- * difference, but the forecast costs something: it is made once a moment. */
+/* Updates the profile's forecast to the present. A large one is computed only once per millisecond:
+ * a run more or less makes no difference to it, but computing it is expensive. */
 static void forecast_update(struct profile *profile, int64_t now)
 {
     struct forecast *forecast = &profile->forecast, old = *forecast;
@@ -227,7 +226,7 @@ static void forecast_update(struct profile *profile, int64_t now)
     forecast->steps = xrealloc(forecast->steps, 2 * sources * sizeof(*forecast->steps));
     forecast_add_free_slots(forecast, profile);
     forecast_add_runs(forecast, profile);
-    if (!forecast->count) /* no slot; there may be one after the duration of an attempt */
+    if (!forecast->count) /* no slot: assume one after the duration of an attempt */
         forecast_add_source(forecast, forecast->rest + forecast->average, 1, 1);
     forecast_sum_up(forecast);
 }
@@ -254,7 +253,7 @@ double forecast_wait(struct profile *profile, int64_t position, int64_t now)
     }
     if (low == 0)
         return steps[0].at;
-    /* On the straight line before that step, or with it. */
+    /* Interpolate before that step, or take the step itself. */
     at = steps[low - 1].at + (target - steps[low - 1].starts) / steps[low - 1].rate;
     return low < forecast->count ? fmin(at, steps[low].at) : at;
 }

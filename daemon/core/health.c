@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How a profile is, in a word and a reason in plain words. A table of signs is gone through; the
- * gravest state counts, and of several signs of it the first in the table is told.
+ * The health of a profile: a state and a reason in plain words. The worst sign in a table decides;
+ * among equally bad ones, the first gives the reason.
  *
- * The success rate is that of the last 20 attempts and not of all that are remembered: a profile
- * that failed for a while is well again after ten successes, and no longer unhealthy after three in
- * a row. While it is unhealthy it gets one attempt at a time (see profile_slots()); once it
- * has had none for a while it is given the benefit of the doubt.
+ * The success rate is that of the last 20 attempts, not of the whole window: a profile that failed
+ * for a while is healthy again after ten successes, and no longer unhealthy after three in a row.
+ * An unhealthy profile runs one attempt at a time (see profile_slots()). After a while without any,
+ * the router treats it as better.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "core/profile.h"
 
-#define LAST             20  /* attempts that are looked at */
-#define SAMPLE_MIN       5   /* fewer say nothing about a rate */
+#define LAST             20  /* attempts that count */
+#define SAMPLE_MIN       5   /* for a rate */
 #define DEGRADED_BELOW   0.9 /* success rate */
 #define UNHEALTHY_BELOW  0.5
 #define DEGRADED_IN_ROW  3 /* failures */
@@ -35,7 +35,7 @@ const char *profile_health_name(enum profile_health health)
     return profile_health_names[health];
 }
 
-/* A duration in a unit that suits people. */
+/* A duration in a readable unit. */
 static const char *health_words_of(int64_t ms, char text[32])
 {
     double seconds = (double)ms / 1000;

@@ -49,7 +49,7 @@ double metrics_bin_edge(size_t bin)
     return exp2((double)(bin + 1) / BINS_PER_OCTAVE) / 1000;
 }
 
-/* The geometric middle of the bin, in seconds. */
+/* The geometric mean of the bin's bounds, in seconds. */
 static double metrics_bin_seconds(size_t bin)
 {
     return exp2(((double)bin + 0.5) / BINS_PER_OCTAVE) / 1000;

@@ -11,7 +11,7 @@
 
 #define VERSION 1
 
-/* The numbers of a bucket, in their order in the blob. */
+/* The numbers of a bucket, in the order of the blob. */
 static const size_t numbers[] = {
     offsetof(struct metrics_bucket, completed),       offsetof(struct metrics_bucket, failed),
     offsetof(struct metrics_bucket, cancelled),       offsetof(struct metrics_bucket, retried),

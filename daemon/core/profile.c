@@ -64,7 +64,7 @@ int64_t profile_slots(const struct profile *profile)
     return profile->probes_since >= 0 ? 1 : profile_slots_by_config(profile);
 }
 
-/* The runs are in the order in which they started. */
+/* Runs are ordered by start. */
 bool profile_has_probe(const struct profile *profile)
 {
     return !list_is_empty(&profile->running) &&

@@ -5,9 +5,8 @@
 
 #include "common/strv.h"
 
-/* Whether this end costs the task an attempt. One that cools the profile down does not while it
- * may be the profile's fault: an expired login, with which no task succeeds, costs none of them
- * anything. */
+/* Whether this end uses up one of the task's attempts. An error that cools the profile down does
+ * not while it may be the profile's fault, e.g. an expired login with which no task succeeds. */
 static bool retry_spends_attempt(struct task *task, const struct error_class_info *info,
                                  int64_t completed)
 {

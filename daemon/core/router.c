@@ -13,12 +13,12 @@
 #define PRIOR_SUCCESSES 4.0
 #define PRIOR_FAILURES  1.0
 
-/* An attempt's weight halves after so many later ones. */
+/* An attempt's weight halves after this many later ones. */
 #define HISTORY_HALF_LIFE  20.0
 #define HISTORY_WEIGHT_MIN 1e-6
 
-/* A forecast is a median; the mean of waits that vary as agents' attempts do is greater by about so
- * much. */
+/* Forecasts are medians; for waits that vary like agents' attempts, the mean is greater by about
+ * this factor. */
 #define MEAN_OVER_MEDIAN 1.25
 
 /* The exponents of router_rate_load(). */
@@ -28,17 +28,17 @@
 /* The upper bound of the setting `priority`. */
 #define PRIORITY_BEST 10.0
 
-/* What the terms are worked out from: the candidate, the task, and the least that any of those need
- * that come first by health. */
+/* The input of the terms: the candidate, the task, and the shortest times among the candidates
+ * with the best health. */
 struct judgement {
     const struct router_candidate *candidate;
     const struct router_request *request;
     double best_duration, best_time; /* seconds */
 };
 
-/* How specialised: the Jaccard index |W and O| / |W or O| of what is wanted, required or preferred,
- * and what the profile offers (Jaccard, "The distribution of the flora in the alpine zone", 1912).
- * What is required is offered, else the profile would not be a candidate. */
+/* How specialised the profile is: the Jaccard index |W and O| / |W or O| of the capabilities
+ * wanted (required or preferred) and offered (Jaccard, "The distribution of the flora in the alpine
+ * zone", 1912). All required ones are offered, otherwise the profile would not be a candidate. */
 static double router_rate_capability(const struct judgement *j)
 {
     const struct profile *profile = j->candidate->profile;
@@ -66,17 +66,17 @@ static double router_time_of(const struct router_candidate *candidate)
 
 /*
  * How soon the task would be done. For each candidate, W is the expected wait (core/forecast.c), D
- * the duration of an attempt (core/estimate.c) and T = W + D; T* and D* are the least T and D of
+ * the duration of an attempt (core/estimate.c), and T = W + D; T* and D* are the least T and D of
  * all. Then
  *
  *     load = min(1, T* / T)^6 * (D* / T*)^0.1
  *
- * The first factor compares: it is 1 for the one that would be done first and falls steeply, so
- * that a wait that matters outweighs the other terms. The second says how busy even that one is, by
- * its stretch T* over D*: how much longer the task takes than on an idle profile (Bender,
- * Chakrabarti, Muthukrishnan, "Flow and Stretch Metrics", 1998). It falls slowly, since it takes
- * from the differences between all of them; a term such as 1 / (1 + W / 60 s) makes long queues
- * look alike.
+ * The first factor compares candidates: it is 1 for the fastest and falls steeply, so that a
+ * significant wait outweighs the other terms. The second tells how busy even the fastest is, by its
+ * stretch T* / D*: how much longer the task takes than on an idle profile (Bender, Chakrabarti,
+ * Muthukrishnan, "Flow and Stretch Metrics", 1998). It falls slowly, because it reduces the
+ * differences between all candidates; a term such as 1 / (1 + W / 60 s) would make long queues look
+ * alike.
  *
  * The constants were chosen by ./dev bench routing; from 4 to 20 the first exponent makes little
  * difference.
@@ -87,8 +87,8 @@ static double router_rate_load(const struct judgement *j)
            pow(j->best_duration / j->best_time, LOAD_LEVEL);
 }
 
-/* The success rate as the mean of a Beta posterior of the last attempts, the youngest with the
- * weight 1, each older one with a little less. */
+/* The success rate: the mean of a Beta posterior of the latest attempts. The newest has weight 1,
+ * older ones less. */
 static double router_rate_history(const struct judgement *j)
 {
     const struct metrics_window *window = &j->candidate->profile->window;
@@ -186,7 +186,7 @@ static void router_score(struct router_candidate *candidate, const struct judgem
     }
 }
 
-/* Computes W and D of the profiles that fit. */
+/* Computes W and D of the candidates that fit. */
 static void router_measure(struct router_candidate *candidates, size_t count,
                            const struct router_request *request)
 {
@@ -208,8 +208,8 @@ static void router_measure(struct router_candidate *candidates, size_t count,
     estimate_compare(estimates, fit);
 }
 
-/* T* and D* are taken from the profiles with the best health: an idle profile that gets nothing is
- * no reference for the others. */
+/* T* and D* are those of the profiles with the best health: an idle profile that gets no tasks is
+ * no reference. */
 static void router_find_best(struct judgement *judgement, const struct router_candidate *candidates,
                              size_t count)
 {

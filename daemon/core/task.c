@@ -19,8 +19,8 @@ const char *const task_priority_names[] = {
 
 #define TO(status) (1u << (status))
 
-/* From the row's status to any of the set. A step to the same status moves a task between profiles
- * or in time. */
+/* From the row's status to any in the set. A transition to the same status changes the task's
+ * profile or time. */
 static const unsigned transitions[TASK_STATUS_COUNT] = {
     [TASK_NEW] = TO(TASK_QUEUED) | TO(TASK_SCHEDULED) | TO(TASK_BLOCKED),
     [TASK_QUEUED] = TO(TASK_QUEUED) | TO(TASK_SCHEDULED) | TO(TASK_RUNNING) | TO(TASK_CANCELLED),
