@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Adding tasks, their keys, and the limit of a queue. */
+/* Adding tasks; keys; queue limits. */
 #include <errno.h>
 
 #include "common/alloc.h"
@@ -11,7 +11,7 @@ START_TEST(task_is_stored_as_it_is)
 
     MUST(add_task(&task));
     ck_assert_int_gt(task.id, 0);
-    check_stored(&task); /* before the commit too */
+    check_stored(&task); /* also before the commit */
     MUST(store_commit(store));
     check_stored(&task);
     reopen_store();
@@ -108,14 +108,14 @@ START_TEST(key_finds_the_first)
     struct task task = full_task(), other = new_task(beta, TASK_QUEUED, 1);
 
     MUST(add_task(&task));
-    other.key = (char *)"KEY-é"; /* not the same */
+    other.key = (char *)"KEY-é"; /* a different key */
     MUST(add_task(&other));
     MUST(store_commit(store));
     for (int status = TASK_QUEUED; status < TASK_STATUS_COUNT; status++) {
         CLEANUP(task_deinit) struct task found = {0}, other_found = {0};
         enum task_status was = task.status;
 
-        /* As long as the task lives, however it ended, and in the pass that added it. */
+        /* As long as the task exists, whatever its status, and in the pass that added it. */
         task.status = (enum task_status)status;
         EXPECT(save_task(&task, was, task.attempt), 1);
         EXPECT(store_get_task_by_key(store, "key-é", &found), 1);
@@ -136,7 +136,7 @@ START_TEST(key_is_unique)
     struct task task = full_task(), second = new_task(beta, TASK_QUEUED, 1), known = {0};
     CLEANUP(freep) char *before = NULL;
 
-    /* Any number without one. */
+    /* Any number of tasks without a key. */
     for (int i = 0; i < 3; i++)
         add(alpha, TASK_QUEUED, i);
     MUST(add_task(&task));
@@ -154,7 +154,7 @@ START_TEST(key_is_unique)
 }
 END_TEST
 
-/* A key that was given in a pass which failed is free. */
+/* A key used in a failed pass is free. */
 START_TEST(key_is_free_after_rollback)
 {
     struct task task = full_task(), found = {0};

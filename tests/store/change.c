@@ -19,7 +19,7 @@ START_TEST(task_is_saved)
 
     saved.id = task.id;
     saved.profile_id = beta;
-    /* What a task is given at its start is as it was read. */
+    /* What a task gets when it starts is unchanged. */
     saved.created_at = task.created_at;
     saved.timeout_ms = task.timeout_ms;
     saved.max_attempts = task.max_attempts;
@@ -37,7 +37,7 @@ START_TEST(task_is_saved)
     check_stored(&saved);
     check_stored(&other);
 
-    /* Texts can be taken away again. */
+    /* Texts can be removed again. */
     task = saved;
     task.error_class = ERROR_NONE;
     task.error_message = task.error_tail = task.result = NULL;
@@ -46,7 +46,7 @@ START_TEST(task_is_saved)
 }
 END_TEST
 
-/* Each verb that changes a task comes down to this: it holds only for what was looked at. */
+/* All verbs that change a task rest on this: they apply only to the row that was read. */
 START_TEST(task_that_moved_on_is_not_saved)
 {
     struct task tasks[TASK_STATUS_COUNT];
@@ -77,12 +77,12 @@ START_TEST(task_that_moved_on_is_not_saved)
 }
 END_TEST
 
-/* The transitions of a task's life, each told twice: the second one comes too late. */
+/* All transitions of a task, each tried twice: the second one is too late. */
 START_TEST(transitions_happen_once)
 {
     static const struct {
         enum task_status from, to;
-        int attempts; /* that it adds */
+        int attempts; /* number of attempts that it adds */
     } steps[] = {
         {TASK_BLOCKED, TASK_SCHEDULED, 0}, {TASK_SCHEDULED, TASK_QUEUED, 0},
         {TASK_QUEUED, TASK_RUNNING, 1},    {TASK_RUNNING, TASK_SCHEDULED, 0}, /* a retry */
@@ -117,7 +117,7 @@ START_TEST(transitions_happen_once)
 }
 END_TEST
 
-/* An end of an older attempt must not end a younger one. */
+/* The end of an older attempt must not end a newer one. */
 START_TEST(attempt_is_the_fence)
 {
     struct task task = new_task(alpha, TASK_RUNNING, 1), end;
@@ -133,7 +133,7 @@ START_TEST(attempt_is_the_fence)
 }
 END_TEST
 
-/* By the count of writes a call can tell whether it did anything. */
+/* The count of writes tells a call whether it wrote. */
 START_TEST(verb_that_came_too_late_counts_as_no_write)
 {
     struct task task = new_task(alpha, TASK_RUNNING, 1), known = {0};
@@ -162,7 +162,7 @@ START_TEST(verb_that_came_too_late_counts_as_no_write)
 }
 END_TEST
 
-/* A move within the limit of the other profile. */
+/* Moves a task within the limit of the other profile. */
 static int move_within(int64_t id, int64_t limit)
 {
     CLEANUP(task_deinit) struct task task = {0};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Claiming tasks, and waking those that are scheduled. */
+/* Claiming tasks; waking scheduled ones. */
 #include "fixture.h"
 
 START_TEST(claim_order_ages)
@@ -42,11 +42,11 @@ START_TEST(claim_is_per_profile)
     EXPECT(claim(alpha), 0);
     EXPECT(claim(beta), b2);
     EXPECT(claim(beta), 0);
-    EXPECT(claim(alpha + beta), 0); /* a profile that is not there */
+    EXPECT(claim(alpha + beta), 0); /* no such profile */
 }
 END_TEST
 
-/* What a pass that failed had claimed is claimed again, in the same order. */
+/* Tasks claimed in a failed pass are claimed again, in the same order. */
 START_TEST(claim_is_undone)
 {
     const int64_t first = add(alpha, TASK_QUEUED, 1), second = add(alpha, TASK_QUEUED, 2);
@@ -93,7 +93,7 @@ START_TEST(scheduled_by_time)
 }
 END_TEST
 
-/* What met a cooldown is tried again when there is nothing else. */
+/* The task that caused a cooldown is claimed if there is no other. */
 START_TEST(claim_avoids_one)
 {
     const int64_t avoided = add(alpha, TASK_QUEUED, 1), next = add(alpha, TASK_QUEUED, 2);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What tasks wait for. */
+/* Dependencies. */
 #include "fixture.h"
 
 START_TEST(dependencies_decide)
@@ -23,7 +23,7 @@ START_TEST(dependencies_decide)
 
     int64_t ids[ARRAY_SIZE(expected)];
 
-    /* What failed decides, whatever else there is; once is enough. */
+    /* One failed dependency decides, whatever the others are. */
     for (size_t count = 0; count <= ARRAY_SIZE(on); count++) {
         ids[count] = add_depending(alpha, TASK_BLOCKED, on, count);
         check_unmet(ids[count], expected[count].id, expected[count].status);
@@ -71,7 +71,7 @@ static void finish(int64_t id, enum task_status status, bool has_dependants)
     ck_assert_int_eq(got, has_dependants);
 }
 
-/* Takes dependants and releases those that came; expects these. */
+/* Takes dependants, checks them and releases them. */
 static void take(int limit, int outcome, const int64_t *expected, size_t count)
 {
     struct store_dependant *dependants = NULL;
@@ -98,7 +98,7 @@ START_TEST(dependants_are_told_one_after_the_other)
 
     take(9, STORE_STALE, NULL, 0);
     a = add_depending(alpha, TASK_BLOCKED, &first, 1);
-    add_depending(beta, TASK_QUEUED, &first, 1); /* not blocked: it is not told */
+    add_depending(beta, TASK_QUEUED, &first, 1); /* not blocked: not taken */
     c = add_depending(beta, TASK_BLOCKED, &first, 1);
     d = add_depending(beta, TASK_BLOCKED, (int64_t[]){first, other}, 2);
     finish(lone, TASK_COMPLETED, false);
@@ -107,8 +107,8 @@ START_TEST(dependants_are_told_one_after_the_other)
     take(1, STORE_DONE, &a, 1);
     MUST(store_commit(store));
     reopen_store();
-    take(1, STORE_DONE, &c, 1);    /* it goes on where it had come to */
-    take(9, STORE_STALE, NULL, 0); /* d waits for another */
+    take(1, STORE_DONE, &c, 1);    /* continues where it stopped */
+    take(9, STORE_STALE, NULL, 0); /* d waits for another task */
     finish(other, TASK_COMPLETED, true);
     take(9, STORE_STALE, &d, 1);
     take(9, STORE_STALE, NULL, 0);
@@ -125,7 +125,7 @@ START_TEST(dependants_of_what_failed_are_told_why)
     finish(bad, TASK_FAILED, true);
     finish(good, TASK_COMPLETED, true);
     EXPECT(store_take_dependants(store, 100, &dependants, &count), STORE_STALE);
-    EXPECT((int64_t)count, 1); /* once, though it was told twice */
+    EXPECT((int64_t)count, 1); /* once, though both of its dependencies finished */
     EXPECT(dependants[0].task.id, both);
     EXPECT(dependants[0].depends_on, bad);
     EXPECT(dependants[0].status, TASK_FAILED);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A store in words: all that its interface lets one read. */
+/* A description of a store: all that its interface can read. */
 #include <string.h>
 
 #include "common/alloc.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Passes whose commit fails, and verbs that come too late, by order. */
+/* Ordered faults: failing commits and stale verbs. */
 #include <errno.h>
 
 #include "common/alloc.h"
@@ -12,7 +12,7 @@ static void setup_faulty(void)
     setup_two();
 }
 
-/* What was ordered has happened. */
+/* Every ordered fault has occurred. */
 static void teardown_faulty(void)
 {
     ck_assert(!faulty_is_waiting());
@@ -44,7 +44,7 @@ START_TEST(commit_that_failed_holds_nothing)
     MUST(store_add_metrics(store, alpha, NOW, &one));
     EXPECT(store_commit(store), -EIO);
 
-    /* The pass can only be rolled back; reads go on. */
+    /* The pass can only be rolled back; reads still work. */
     ck_assert(store_has_failed(store));
     ck_assert(store_is_writing(store));
     ck_assert_str_ne(store_error(store), "");
@@ -62,7 +62,7 @@ START_TEST(commit_that_failed_holds_nothing)
     check_dump(before, "rolled back");
     check_counters(NULL);
 
-    /* The same once more: its key and its id are free. */
+    /* Try again: the key and the id are free. */
     ck_assert_str_ne(store_error(store), "");
     MUST(add_task(&again));
     EXPECT(again.id, task.id);
@@ -90,12 +90,12 @@ START_TEST(claim_of_a_failed_pass_is_anybodys)
     EXPECT(claim(alpha), second);
     MUST(store_commit(store));
     EXPECT(store_get_task(store, first, &task), 1);
-    EXPECT(task.attempt, 1); /* the one that was undone has used no number */
+    EXPECT(task.attempt, 1); /* the undone attempt has used no number */
     check_counters(NULL);
 }
 END_TEST
 
-/* An end that was undone can be told again: by whoever comes first. */
+/* An undone end can be reported again, by the other handle too. */
 START_TEST(end_of_a_failed_pass_can_be_told_again)
 {
     const int64_t on = add(alpha, TASK_QUEUED, 1);
@@ -129,7 +129,7 @@ START_TEST(end_of_a_failed_pass_can_be_told_again)
 }
 END_TEST
 
-/* The outcome of a commit is unknown, until it is asked for once more than may be. */
+/* The outcome of a commit stays unknown while the store is silent. */
 static void commit_unseen(enum faulty_commit how)
 {
     const struct metrics_bucket one = {.completed = 1};
@@ -159,7 +159,7 @@ static void commit_unseen(enum faulty_commit how)
     ck_assert(!store_has_failed(store));
 }
 
-/* All of the pass is there, or nothing. */
+/* The whole pass is committed, or nothing. */
 START_TEST(outcome_of_an_unseen_commit_is_told_later)
 {
     const enum faulty_commit how = (enum faulty_commit)_i;
@@ -168,7 +168,7 @@ START_TEST(outcome_of_an_unseen_commit_is_told_later)
     int64_t id;
 
     MUST(store_commit(store));
-    EXPECT(store_resolve(store), 0); /* of a commit that held */
+    EXPECT(store_resolve(store), 0); /* after a successful commit */
     before = dump();
     id = add(alpha, TASK_QUEUED, 0);
     MUST(store_add_metrics(store, alpha, NOW, &one));
@@ -182,7 +182,7 @@ START_TEST(outcome_of_an_unseen_commit_is_told_later)
 }
 END_TEST
 
-/* Who claims it again gets it only if it was not claimed. */
+/* A second claim succeeds only if the first was not committed. */
 START_TEST(claim_of_an_unseen_commit_holds_or_is_anybodys)
 {
     const enum faulty_commit how = (enum faulty_commit)_i;
@@ -202,7 +202,7 @@ START_TEST(claim_of_an_unseen_commit_holds_or_is_anybodys)
 }
 END_TEST
 
-/* The fence tells: an end that held cannot be told again. */
+/* The fence prevents reporting a committed end again. */
 START_TEST(end_of_an_unseen_commit_is_told_once)
 {
     const enum faulty_commit how = (enum faulty_commit)_i;
@@ -224,12 +224,12 @@ START_TEST(end_of_an_unseen_commit_is_told_once)
 }
 END_TEST
 
-/* Only the one that was ordered, and a commit of nothing is none. */
+/* Only the ordered commit fails; an empty one does not count. */
 START_TEST(orders_are_counted)
 {
     faulty_order_commit(FAULTY_REFUSED, 3);
     for (int i = 1; i <= 4; i++) {
-        MUST(store_commit(store)); /* of nothing */
+        MUST(store_commit(store)); /* empty */
         add(alpha, TASK_QUEUED, i);
         EXPECT(store_commit(store), i == 3 ? -EIO : 0);
         store_rollback(store);
@@ -239,7 +239,7 @@ START_TEST(orders_are_counted)
 }
 END_TEST
 
-/* A handle that fails is no other's business. */
+/* A failure affects one handle only. */
 START_TEST(failure_is_the_handles_own)
 {
     add(alpha, TASK_QUEUED, 1);
@@ -256,7 +256,7 @@ START_TEST(failure_is_the_handles_own)
 }
 END_TEST
 
-/* A verb that came too late has written nothing; the rest of the pass holds. */
+/* A stale verb writes nothing; the rest of the pass is committed. */
 START_TEST(ordered_staleness_writes_nothing)
 {
     static const enum task_status from[] = {
@@ -295,7 +295,7 @@ START_TEST(ordered_staleness_writes_nothing)
         task_deinit(&before);
         if (verb == FAULTY_CHANGE)
             continue;
-        /* As it was, for the next one; an attempt of its own. */
+        /* Restores the state for the next verb, with a new attempt. */
         task_deinit(&task);
         EXPECT(store_get_task(store, id, &task), 1);
         fence = task_fence(&task);

@@ -9,17 +9,17 @@
 #define REFUSAL (-EIO)
 
 static struct {
-    int commit;                   /* how many more commits until one fails; 0: none does */
-    enum faulty_commit how;       /* it does */
-    bool is_silent;               /* about the outcome of one that is unknown */
-    int stale[FAULTY_VERB_COUNT]; /* how many more calls of each verb until one is */
-    /* The handle whose pass has failed, the one whose last commit did, and the one that does not
-     * know what became of it. */
+    int commit;                   /* commits until one fails; 0: none */
+    enum faulty_commit how;       /* how it fails */
+    bool is_silent;               /* does not report unknown outcomes */
+    int stale[FAULTY_VERB_COUNT]; /* calls of each verb until one is stale */
+    /* The handle whose pass has failed, the one whose last commit has failed, and the one whose
+     * commit has an unknown outcome. */
     const struct store *failed, *complaining, *doubtful;
-    enum faulty_commit doubt; /* what became of it */
+    enum faulty_commit doubt; /* that outcome */
 } faulty;
 
-/* Whether this call is the one that was ordered. */
+/* Whether this call is the ordered one. */
 static bool is_due(int *count)
 {
     return *count > 0 && --*count == 0;
@@ -44,7 +44,7 @@ void faulty_reset(void)
         faulty.stale[i] = 0;
 }
 
-/* Orders of a file, which are in force while it is there. */
+/* Reads orders from a file; they hold while it exists. */
 static void take_order(void)
 {
     static const char *const commits[] = {
@@ -93,13 +93,13 @@ bool faulty_is_waiting(void)
     return waits;
 }
 
-/* Whether it takes no writes. */
+/* Whether it rejects writes. */
 static bool is_stuck(const struct store *store)
 {
     return store == faulty.failed || store == faulty.doubtful;
 }
 
-/* The verbs that write: once the commit has failed they fail, too. */
+/* The writing verbs; they fail once the commit has failed. */
 #define WRITERS(X)                                                                                 \
     X(store_give_back, (struct store * store), (store))                                            \
     X(store_ensure_profile,                                                                        \
@@ -141,7 +141,7 @@ static bool is_stuck(const struct store *store)
       (store, started_at, seen_at))                                                                \
     X(store_prune_uptime, (struct store * store, int64_t before), (store, before))
 
-/* And those among them whose condition can be ordered not to hold. */
+/* Those among them that can be made stale. */
 #define FENCED(X)                                                                                  \
     X(FAULTY_ADD, store_add,                                                                       \
       (struct store * store, const struct store_addition *addition, struct task *ret_known),       \
@@ -194,7 +194,7 @@ const char *__wrap_store_error(const struct store *store);
 void __real_store_close(struct store *store);
 void __wrap_store_close(struct store *store);
 
-/* A pass that was refused stays open until it is rolled back, as after a disk that was full. */
+/* A refused pass stays open until it is rolled back, as after a full disk. */
 int __wrap_store_commit(struct store *store)
 {
     int r;
@@ -254,7 +254,7 @@ const char *__wrap_store_error(const struct store *store)
     return store == faulty.complaining ? "it was ordered to fail" : __real_store_error(store);
 }
 
-/* Another one may come to stand where it was. */
+/* Another handle may get the same address. */
 void __wrap_store_close(struct store *store)
 {
     __real_store_close(store);

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A store that fails on order. It stands before a real one: the program is linked with --wrap for
- * each verb that writes (meson.build has the list), and what nobody has ordered goes through.
+ * A store that fails on order. It wraps a real one: the program is linked with --wrap for each
+ * writing verb (the list is in meson.build). Without an order, calls pass through.
  *
- * A daemon takes its orders from the file that FAULTY_ORDER in its environment names: while the
- * file is there, its word says how commits end, and the outcome of one that is unknown stays so; or
- * it names a verb, which is stale.
+ * A daemon takes orders from the file named by FAULTY_ORDER in its environment. While the file
+ * exists, its word says how commits end, and unknown outcomes stay unknown; or it names a verb,
+ * which is then stale.
  */
 #pragma once
 
 #include "store/store.h"
 
-/* How a commit may end otherwise than asked for. */
+/* How an ordered commit ends. */
 enum faulty_commit {
-    FAULTY_REFUSED, /* nothing of the pass was committed, and the caller is told so */
-    FAULTY_UNSEEN,  /* it was committed, and the caller is told that this is unknown */
-    FAULTY_LOST,    /* nothing of it was committed, and the caller is told the same */
+    FAULTY_REFUSED, /* nothing is committed, and the caller knows */
+    FAULTY_UNSEEN,  /* it is committed, but reported as unknown */
+    FAULTY_LOST,    /* nothing is committed, but reported as unknown */
 };
 
-/* The verbs that find out whether their condition holds. */
+/* The verbs that check a condition. */
 enum faulty_verb {
     FAULTY_ADD,
     FAULTY_CHANGE,
@@ -28,13 +28,13 @@ enum faulty_verb {
     FAULTY_VERB_COUNT,
 };
 
-/** The n-th commit from now on, of those that have something to commit, ends like this. */
+/** The nth non-empty commit from now ends like this. */
 void faulty_order_commit(enum faulty_commit how, int nth);
-/** Whether store_resolve() goes on not to know. */
+/** Whether store_resolve() keeps returning STORE_UNKNOWN. */
 void faulty_stay_silent(bool is_silent);
-/** The n-th call of this verb from now on finds its condition broken. */
+/** The nth call of this verb from now is stale. */
 void faulty_order_stale(enum faulty_verb verb, int nth);
-/** Whether an order has yet to be carried out. */
+/** Whether an order is pending. */
 bool faulty_is_waiting(void);
-/** Takes back all orders. */
+/** Cancels all orders. */
 void faulty_reset(void);

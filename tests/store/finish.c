@@ -14,7 +14,7 @@ static void check_window(int64_t profile_id, size_t capacity, const char *expect
     for (size_t i = 0; i < window.count; i++) {
         const struct metrics_sample *sample = &window.samples[i];
 
-        /* Letters in the order of time; the duration says which it is. */
+        /* Letters in order of time; the duration identifies the attempt. */
         if ((sample->success ? 'S' : 'F') != expected[i])
             ck_abort_msg("number %zu of %s", i, expected);
         if (i && sample->duration_ms <= sample[-1].duration_ms)
@@ -30,7 +30,7 @@ START_TEST(attempts_fill_the_window)
         ERROR_NONE, ERROR_INTERRUPTED, ERROR_CANCELLED,  ERROR_LOST_LEASE};
 
     check_window(alpha, 5, "");
-    /* In another order than that of time. */
+    /* Not in order of time. */
     for (size_t i = 0; i < ARRAY_SIZE(classes); i++) {
         size_t k = i * 5 % ARRAY_SIZE(classes);
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Looking at the queue, and lists of tasks. */
+/* Reading the queue and lists of tasks. */
 #include <string.h>
 
 #include "fixture.h"
 
-/* A queue with every status in it, and its order. */
+/* Adds tasks of every status; returns their order in the queue. */
 static void add_queue(int64_t *expected)
 {
-    /* The order of adding, and where each one of alpha's stands. */
+    /* In the order of adding, with the position of each of alpha's. */
     static const struct {
         enum task_status status;
         int64_t place;
@@ -73,7 +73,7 @@ START_TEST(queue_is_listed_in_pages)
         }
         check_ids(&all, expected, QUEUE);
     }
-    /* From behind each one. */
+    /* Starting behind each one. */
     for (size_t i = 0; i < QUEUE; i++) {
         CLEANUP(task_deinit) struct task after = {0};
         struct ids ids = {0};
@@ -102,7 +102,7 @@ END_TEST
 
 START_TEST(queue_positions)
 {
-    /* How many of the same status come before each in add_queue(). */
+    /* The number of tasks of the same status before each in add_queue(). */
     static const int64_t before[QUEUE] = {0, 1, 2, 3, 4, 0, 1, 2, 0, 1, 2};
     int64_t expected[QUEUE];
 
@@ -137,7 +137,7 @@ START_TEST(queue_oldest)
     EXPECT(at, NOW);
     EXPECT(store_oldest_queued(store, alpha, 3, &at), 1);
     EXPECT(at, NOW);
-    /* Only the first so many are looked at. */
+    /* Reads only as many rows as the limit. */
     EXPECT(store_oldest_queued(store, alpha, 2, &at), 1);
     EXPECT(at, NOW + 3);
     EXPECT(store_oldest_queued(store, alpha, 1, &at), 1);
@@ -152,7 +152,7 @@ START_TEST(queue_clock)
 
     MUST(store_last_clock(store, &at));
     EXPECT(at, 0);
-    add(alpha, TASK_SCHEDULED, NOW + 1000000); /* not yet ready: of the wall's clock */
+    add(alpha, TASK_SCHEDULED, NOW + 1000000); /* not ready yet: its time is of the wall clock */
     MUST(store_last_clock(store, &at));
     EXPECT(at, 0);
     task.ready_at = NOW + 1;
@@ -161,7 +161,7 @@ START_TEST(queue_clock)
     add_ranked(beta, PRIORITY_LOW, NOW + 3);
     MUST(store_last_clock(store, &at));
     EXPECT(at, NOW + 7);
-    task.ready_at = NOW + 9; /* whatever became of it since */
+    task.ready_at = NOW + 9; /* whatever its status is now */
     task.queued_at = NOW + 8;
     task.status = TASK_COMPLETED;
     EXPECT(save_task(&task, TASK_QUEUED, 0), 1);
@@ -178,7 +178,7 @@ START_TEST(last_queued_and_statuses)
     EXPECT(store_last_queued(store, alpha, &task), 0);
     add(alpha, TASK_QUEUED, 5);
     add(alpha, TASK_QUEUED, 7);
-    last = add(alpha, TASK_QUEUED, 7); /* of equals the newest */
+    last = add(alpha, TASK_QUEUED, 7); /* the newest of equals */
     add(alpha, TASK_QUEUED, 6);
     add(alpha, TASK_SCHEDULED, 99);
     add(beta, TASK_QUEUED, 99);
@@ -221,7 +221,7 @@ START_TEST(tasks_are_listed)
                         expected.ids[expected.count++] = tasks[i].id;
                 EXPECT(list_tasks(&filter, &ids), STORE_STALE);
                 check_ids(&ids, expected.ids, expected.count);
-                /* A page that is full. */
+                /* A full page. */
                 if (expected.count < 2)
                     continue;
                 ids = (struct ids){.limit = 2};
@@ -233,7 +233,7 @@ START_TEST(tasks_are_listed)
 }
 END_TEST
 
-/* Few matches among many: they are found at once, whatever lies between them. */
+/* Few matches among many tasks are found without reading those between them. */
 START_TEST(tasks_are_listed_with_bounded_work)
 {
     const int64_t first = add(beta, TASK_QUEUED, 1);
@@ -261,7 +261,7 @@ START_TEST(tasks_are_listed_with_bounded_work)
 }
 END_TEST
 
-/* A page ends with the task whose texts fill it. */
+/* A page ends with the task whose text fills it. */
 START_TEST(pages_are_bounded_by_bytes)
 {
     struct task_filter filters[] = {{0}, {.profile_id = alpha}};

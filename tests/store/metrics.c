@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Metrics, and the times in which acpd ran. */
+/* Metrics and uptime. */
 #include <string.h>
 
 #include "common/alloc.h"
@@ -83,7 +83,7 @@ START_TEST(metrics_know_the_minute)
     static struct metrics_bucket minutes[MINUTES];
     const struct metrics_bucket one = {.completed = 1};
 
-    /* The first and the last moment of minute 61, and its neighbours. */
+    /* The first and last moment of minute 61, and the adjacent minutes. */
     MUST(store_add_metrics(store, alpha, origin + 61 * MINUTE - 1, &one));
     MUST(store_add_metrics(store, alpha, origin + 61 * MINUTE, &one));
     MUST(store_add_metrics(store, alpha, origin + 62 * MINUTE - 1, &one));
@@ -109,7 +109,7 @@ struct completions {
     int64_t all, first;
 };
 
-/* Of this span there are so many buckets, each with so many completed tasks. */
+/* Checks the number of buckets of this span and the completed tasks in each. */
 static struct completions check_buckets(int64_t profile_id, int64_t span, int64_t rows,
                                         int64_t each)
 {
@@ -124,7 +124,7 @@ static struct completions check_buckets(int64_t profile_id, int64_t span, int64_
     return got;
 }
 
-/* A day is read by the quarter of an hour, a week by the hour. */
+/* A day is read in quarter-hours, a week in hours. */
 START_TEST(metrics_have_quarters_and_hours)
 {
     const struct metrics_bucket one = {.completed = 1};
@@ -151,7 +151,7 @@ START_TEST(metrics_are_pruned)
         if (i >= 150)
             minutes[i] = one;
     }
-    /* In the middle of an hour: what is younger is still whole. */
+    /* In the middle of an hour: newer buckets stay complete. */
     MUST(store_prune_metrics(store, alpha, MINUTE, origin + 150 * MINUTE));
     MUST(store_prune_metrics(store, alpha, HOUR, origin + 150 * MINUTE));
     MUST(store_commit(store));
@@ -165,7 +165,7 @@ START_TEST(metrics_are_pruned)
 }
 END_TEST
 
-/* What the queue adds, and what attempts add, stand in one row. */
+/* Figures of the queue and of attempts share a row. */
 START_TEST(metrics_of_the_queue_leave_the_rest_alone)
 {
     struct metrics_bucket attempts = {.completed = 1, .queue_max = 4, .cost = {0.5, "USD"}};
@@ -200,7 +200,7 @@ START_TEST(metrics_of_the_queue_leave_the_rest_alone)
 }
 END_TEST
 
-/* The minute that is not over stands in the profile's row, as the pass says. */
+/* The current minute is stored in the profile's row, within the pass. */
 START_TEST(a_minute_is_kept)
 {
     struct metrics_minute minute = {.at = NOW - NOW % MINUTE, .queue_max = 7};
@@ -265,13 +265,13 @@ START_TEST(uptime_is_a_row_a_span)
     MUST(store_put_uptime(store, 100, 150));
     MUST(store_put_uptime(store, 200, 200));
     MUST(store_put_uptime(store, 200, 260));
-    MUST(store_put_uptime(store, 200, 240)); /* it was seen longer before */
+    MUST(store_put_uptime(store, 200, 240)); /* an earlier call saw more */
     check_spans(0, 1000, "100-150 200-260 500-500 ");
     check_spans(150, 200, "100-150 ");
     check_spans(151, 201, "200-260 ");
     check_spans(261, 500, "");
     check_spans(500, 501, "500-500 ");
-    /* What still ran then stays, whenever it began. */
+    /* Spans that lasted until then stay, whenever they began. */
     MUST(store_put_uptime(store, 50, 900));
     EXPECT(store_prune_uptime(store, 260), 0);
     check_spans(0, 1000, "50-900 200-260 500-500 ");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The long run: verbs at random, against a model in memory. */
+/* A long run of random verbs, compared with a model in memory. */
 #include <errno.h>
 
 #include "fixture.h"
@@ -29,7 +29,7 @@ static struct task_counts *counts_of(const struct task *task)
     return &model.counts[profile_index(task->profile_id)];
 }
 
-/* A task in one of the statuses (a set of bits), or NULL. */
+/* A random task in one of the statuses (a bit set), or NULL. */
 static struct task *pick(unsigned statuses)
 {
     size_t start = model.count ? random_below(model.count) : 0;
@@ -47,7 +47,7 @@ static int by_queue(const void *a, const void *b)
 {
     const struct task *x = *(const struct task *const *)a, *y = *(const struct task *const *)b;
 
-    /* queued, scheduled, blocked have growing numbers */
+    /* queued, scheduled and blocked have ascending numbers */
     if (x->status != y->status)
         return x->status < y->status ? -1 : 1;
     if (x->place != y->place)
@@ -55,7 +55,7 @@ static int by_queue(const void *a, const void *b)
     return x->id < y->id ? -1 : 1;
 }
 
-/* The waiting tasks of the profile in their order. */
+/* The waiting tasks of the profile, in order. */
 static size_t model_queue(int64_t profile_id, struct task **ret_tasks)
 {
     size_t n = 0;
@@ -101,7 +101,7 @@ static void step_task(struct task *task, enum task_status to)
     }
 }
 
-/* And in the store, by the verb for it; a late second try changes nothing. */
+/* The same in the store, by the verb for it. A second, late try changes nothing. */
 static void change_task(struct task *task, enum task_status to)
 {
     struct task_fence fence = task_fence(task);
@@ -129,7 +129,7 @@ static void change_task(struct task *task, enum task_status to)
     }
 }
 
-/* Takes tasks as the model says: these verbs choose them themselves. */
+/* Checks tasks that a verb chose against the model. */
 static void check_taken(const struct task_list *tasks, int64_t profile, enum task_status from,
                         enum task_status to, size_t limit)
 {
@@ -176,7 +176,7 @@ static void random_verb(void)
     switch (random_below(9)) {
     case 0:
     case 1:
-    case 2: /* a new one */
+    case 2: /* add a task */
         if (model.count < TASKS_MAX)
             add_random(profile);
         break;
@@ -200,12 +200,12 @@ static void random_verb(void)
         task = model_first(profile, TASK_SCHEDULED);
         EXPECT(next, task ? task->place : INT64_MAX);
         break;
-    case 7: /* cancel, or a second life */
+    case 7: /* cancel or retry */
         task = pick(waiting | 1u << TASK_FAILED | 1u << TASK_CANCELLED);
         if (task)
             change_task(task, task_status_is_finished(task->status) ? TASK_QUEUED : TASK_CANCELLED);
         break;
-    case 8: /* to another profile */
+    case 8: /* move to another profile */
         task = pick(waiting);
         if (!task)
             break;
@@ -283,7 +283,7 @@ static void run_long(uint64_t seed, int passes)
             check_model();
         }
     }
-    ck_assert_uint_gt(model.count, TASKS_MAX / 2); /* it did something */
+    ck_assert_uint_gt(model.count, TASKS_MAX / 2); /* it added tasks */
 }
 
 START_TEST(counters_follow_a_long_run)
@@ -292,7 +292,7 @@ START_TEST(counters_follow_a_long_run)
 }
 END_TEST
 
-/* Two handles, a pass each by turns, are as one. */
+/* Two handles that take turns behave like one. */
 START_TEST(counters_follow_two_by_turns)
 {
     run_long((uint64_t)_i + 11, 250);

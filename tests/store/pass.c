@@ -6,7 +6,7 @@
 #include "common/alloc.h"
 #include "fixture.h"
 
-/* Some of everything. */
+/* Writes some of everything. */
 static void write_everything(void)
 {
     const struct metrics_bucket one = {.completed = 1};
@@ -59,7 +59,7 @@ START_TEST(pass_rolls_back)
         check_dump(before, "rolled back");
         EXPECT(store_first_queued(store, alpha, 0, &task), 0);
         EXPECT(count_abandoned(), 0);
-        MUST(store_commit(store)); /* of nothing */
+        MUST(store_commit(store)); /* empty */
         check_dump(before, "committed afterwards");
     }
     write_everything();

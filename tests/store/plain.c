@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* An engine as it is: no fault can be ordered. */
+/* An unmodified engine: faults cannot be ordered. */
 #include "fixture.h"
 
 void add_fault_cases(Suite *suite UNUSED)

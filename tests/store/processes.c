@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Two processes at once on one store. What they did is told in memory that they share, after the
- * commit that made it true; how the two took turns is for the machine to say. */
+/* Two processes use one store at once. Each records its actions in shared memory after the commit.
+ * How they interleave is up to the scheduler. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdatomic.h>
@@ -16,14 +16,14 @@
 
 static struct shared {
     atomic_int started, refused;
-    /* By the task's id: */
+    /* By task id: */
     atomic_int claims[TASKS_MAX], ends[TASKS_MAX], stale[TASKS_MAX], told[TASKS_MAX];
     atomic_int removed[TASKS_MAX], retried[TASKS_MAX];
     atomic_llong keys[RACERS][ROUNDS];
     atomic_int added;
 } * shared;
 
-/* What a pass notes once it has been committed. */
+/* What a pass records after its commit. */
 struct racer {
     int number;
     int round;
@@ -45,8 +45,8 @@ static atomic_int *of_task(atomic_int *counters, int64_t id)
     return &counters[id];
 }
 
-/* Passes until the body says that it is done, or ROUNDS. One that was refused the store comes
- * again, with whatever it reads then. */
+/* Runs passes until the body is done, at most ROUNDS. If the store is busy, the pass starts again
+ * with new reads. */
 static void race_on(struct racer *racer, int (*pass)(struct racer *racer))
 {
     while (racer->round < ROUNDS && !racer->is_done) {
@@ -87,12 +87,12 @@ static pid_t start(int number, int (*pass)(struct racer *racer))
     _exit(0);
 }
 
-/* Runs both; afterwards there is a handle again. */
+/* Runs both, then opens a handle again. */
 static void race(int (*first)(struct racer *racer), int (*second)(struct racer *racer))
 {
     pid_t pids[RACERS];
 
-    close_handle(&store); /* none may cross a fork */
+    close_handle(&store); /* not usable after a fork */
     pids[0] = start(0, first);
     pids[1] = start(1, second);
     for (size_t i = 0; i < RACERS; i++) {
@@ -127,7 +127,7 @@ static int sum(const atomic_int *counters)
     return total;
 }
 
-/* Ids of new tasks: they start at 1. */
+/* Adds tasks with ids from 1. */
 static void add_many(int count, enum task_status status, int64_t attempt)
 {
     for (int i = 0; i < count; i++) {
@@ -168,14 +168,14 @@ START_TEST(every_task_is_claimed_once)
         EXPECT(task.attempt, 1);
         ck_assert_int_le(atomic_load(&shared->claims[id]), 1);
     }
-    ck_assert_int_ge(sum(shared->claims), ROUNDS); /* the two did most of it */
+    ck_assert_int_ge(sum(shared->claims), ROUNDS); /* the two have claimed most of them */
     check_counters(NULL);
 }
 END_TEST
 
 /* Ends of attempts */
 
-/* Reads a task outside of the pass, as somebody who has it in memory since long ago. */
+/* Reads a task outside the pass, as if it had been in memory for long. */
 static int end_one(struct racer *racer)
 {
     CLEANUP(task_deinit) struct task task = {0};
@@ -216,7 +216,7 @@ END_TEST
 
 /* Cancels against claims */
 
-/* Cancels what it has seen at the head of a queue. */
+/* Cancels the task that it has read at the head of a queue. */
 static int cancel_first(struct racer *racer)
 {
     CLEANUP(task_deinit) struct task task = {0};
@@ -254,7 +254,7 @@ END_TEST
 
 /* Changes */
 
-/* Adds one to what it has read. */
+/* Adds one to the value that it has read. */
 static int add_one(struct racer *racer)
 {
     CLEANUP(task_deinit) struct task task = {0};
@@ -346,13 +346,13 @@ static int add_or_claim(struct racer *racer)
 START_TEST(no_more_wait_than_may)
 {
     race(add_or_claim, add_or_claim);
-    ck_assert_int_gt(atomic_load(&shared->stale[1]), 0); /* it was full now and then */
+    ck_assert_int_gt(atomic_load(&shared->stale[1]), 0); /* it was full at times */
     EXPECT(count_tasks(0, TASK_NEW), atomic_load(&shared->added));
     check_counters(NULL);
 }
 END_TEST
 
-/* Removing against second lives */
+/* Removing against retrying */
 
 static int remove_some(struct racer *racer)
 {
@@ -408,7 +408,7 @@ START_TEST(what_is_removed_is_not_retried)
         ck_assert_int_le(was_removed + was_retried, 1);
         EXPECT(store_get_task(store, id, &task), !was_removed);
         if (was_removed)
-            removed[id % 2].by_status[TASK_FAILED]++; /* the first of them is beta's */
+            removed[id % 2].by_status[TASK_FAILED]++; /* the first one is beta's */
         else
             EXPECT(task.status, was_retried ? TASK_QUEUED : TASK_FAILED);
     }

@@ -64,7 +64,7 @@ START_TEST(profiles_are_updated)
 
     expected.last_activity = NOW + 1;
     MUST(store_update_profile(store, alpha, -1, NOW + 1));
-    check_profile("alpha", &expected); /* paused as before */
+    check_profile("alpha", &expected); /* still paused */
     expected.is_active = true;
     MUST(store_update_profile(store, alpha, 1, 0));
     EXPECT(claim(alpha) > 0, true);
@@ -79,7 +79,7 @@ START_TEST(profiles_are_updated)
 }
 END_TEST
 
-/* A task that goes to another profile is counted there, and so is what a finished one weighs. */
+/* A moved task is counted by its new profile, as is the weight of a finished one. */
 START_TEST(counters_follow_a_task)
 {
     struct store_profile from = {.id = alpha, .is_active = true},
@@ -114,7 +114,7 @@ START_TEST(counters_follow_a_task)
 }
 END_TEST
 
-/* The id of a profile of which nothing is left. */
+/* The id of a profile without any data. */
 static int64_t add_empty_profile(const char *name)
 {
     struct store_profile profile;

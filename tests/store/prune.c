@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Removing tasks that have finished. */
+/* Removing finished tasks. */
 #include "fixture.h"
 
 static void prune(const struct store_pruning *pruning, int outcome, const int64_t *expected,
@@ -13,7 +13,7 @@ static void prune(const struct store_pruning *pruning, int outcome, const int64_
         EXPECT(removed.tasks[i].id, expected[i]);
 }
 
-/* How many attempts of the profile are kept. */
+/* The number of stored attempts of the profile. */
 static int64_t count_attempts(int64_t profile_id)
 {
     CLEANUP(metrics_window_deinit) struct metrics_window window = {0};
@@ -36,13 +36,13 @@ START_TEST(oldest_finished_goes_first)
     ids[3] = add_depending(alpha, TASK_QUEUED, ids, 3);
     ids[4] = add_attempt(alpha, NOW - 9, ERROR_EXIT);
     EXPECT(count_attempts(alpha), 4);
-    /* The newest, though it finished first, stays: its id must not be used again. */
+    /* The newest stays, although it finished first: its id must not be reused. */
     prune(&pruning, STORE_DONE, &ids[1], 1);
     MUST(store_commit(store));
     EXPECT(store_get_task(store, ids[1], &task), 0);
     EXPECT(count_attempts(alpha), 3);
     prune(&pruning, STORE_DONE, &ids[2], 1);
-    /* Nothing of them is left in what others depend on. */
+    /* The dependencies of others on them are gone. */
     check_unmet(ids[3], ids[0], TASK_FAILED);
     pruning.tasks = 9;
     prune(&pruning, STORE_STALE, &ids[0], 1);
@@ -96,7 +96,7 @@ START_TEST(pruning_keeps_its_bounds)
     prune(&pruning, STORE_DONE, ids + 3, 1);
     MUST(store_ensure_profile(store, "alpha", &row));
     EXPECT(row.counts.finished_bytes, 200);
-    EXPECT(row.counts.by_status[TASK_COMPLETED], 6); /* it has completed so many */
+    EXPECT(row.counts.by_status[TASK_COMPLETED], 6); /* completed so far, removed ones included */
     store_profile_deinit(&row);
 }
 END_TEST

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Two handles on one store, by turns: what one has read, the other has changed since. */
+/* Two handles on one store take turns: one has read what the other changes. */
 #include "common/alloc.h"
 #include "fixture.h"
 
@@ -11,7 +11,7 @@ static struct task read_task(int64_t id)
     return task;
 }
 
-/* The pass of one handle ends, and it is the other's turn. */
+/* Commits the pass of one handle and switches to the other. */
 static void pass_on(void)
 {
     MUST(store_commit(store));
@@ -46,7 +46,7 @@ static int queue_again(struct task *task)
     return store_change(store, task, &fence);
 }
 
-/* A pass that was too late leaves nothing behind. */
+/* A late pass changes nothing. */
 static void check_nothing_came_of_it(const char *before)
 {
     MUST(store_commit(store));
@@ -103,7 +103,7 @@ START_TEST(one_task_is_claimed_by_one)
 }
 END_TEST
 
-/* Who has read the running task ends it, unless the other has: whatever the two say of it. */
+/* Only the first of two ends of an attempt holds, whatever the second reports. */
 START_TEST(one_end_holds)
 {
     static const enum task_status ends[] = {TASK_COMPLETED, TASK_FAILED, TASK_CANCELLED,
@@ -130,7 +130,7 @@ START_TEST(one_end_holds)
 }
 END_TEST
 
-/* It was interrupted and runs again meanwhile: the end of the attempt before is none of this one.
+/* The task was interrupted and runs again: the end of the previous attempt does not end this one.
  */
 START_TEST(an_end_is_for_its_attempt)
 {
@@ -208,7 +208,7 @@ START_TEST(the_second_change_is_stale)
     turn();
     mine = read_task(id);
     EXPECT(change_priority(&mine, PRIORITY_HIGH), STORE_DONE);
-    EXPECT(change_priority(&mine, PRIORITY_LOW), STORE_DONE); /* it has seen its own */
+    EXPECT(change_priority(&mine, PRIORITY_LOW), STORE_DONE); /* it knows its own change */
     MUST(store_commit(store));
     before = describe(store);
     turn();
@@ -222,7 +222,7 @@ START_TEST(the_second_change_is_stale)
 }
 END_TEST
 
-/* One moved it to another profile: neither profile counts it twice, or not at all. */
+/* After a move to another profile, the task is counted exactly once. */
 START_TEST(a_move_is_seen)
 {
     CLEANUP(task_deinit) struct task mine = {0}, theirs = {0};
@@ -245,7 +245,7 @@ START_TEST(a_move_is_seen)
 }
 END_TEST
 
-/* The clock was set: who has read a retry's time has read an old one. */
+/* The clock was set: the due time of a retry that was read is outdated. */
 START_TEST(a_shift_is_seen)
 {
     const int64_t retry = add(alpha, TASK_SCHEDULED, NOW + 500);
@@ -381,7 +381,7 @@ START_TEST(what_was_retried_is_not_removed)
 }
 END_TEST
 
-/* Ids go up, whoever gives them; one that a failed pass gave is free. */
+/* Ids ascend across handles; one assigned by a failed pass is free. */
 START_TEST(ids_are_given_once)
 {
     int64_t last = add(alpha, TASK_QUEUED, 1);
@@ -415,7 +415,7 @@ START_TEST(one_tells_a_dependant)
     EXPECT(finish_task(&task, TASK_COMPLETED, ERROR_NONE, NOW, &has_dependants), STORE_DONE);
     ck_assert(has_dependants);
     pass_on();
-    /* Taken in a pass that failed: it is taken again. */
+    /* Taken in a failed pass: taken again. */
     EXPECT(store_take_dependants(store, 9, &mine, &count), STORE_STALE);
     EXPECT((int64_t)count, 1);
     store_dependants_free(mine, count);
@@ -436,7 +436,7 @@ START_TEST(one_tells_a_dependant)
 }
 END_TEST
 
-/* It failed, and who waits for it has yet to hear of that: without it they would wait for ever. */
+/* A failed task whose dependants are not released yet must stay, or they would wait forever. */
 START_TEST(what_others_have_yet_to_hear_of_stays)
 {
     const int64_t on = add(alpha, TASK_QUEUED, 1);
@@ -446,7 +446,7 @@ START_TEST(what_others_have_yet_to_hear_of_stays)
     bool has_dependants = false;
     size_t count = 0;
 
-    add_attempt(alpha, NOW + 9, ERROR_EXIT); /* younger: what stays holds up nothing else */
+    add_attempt(alpha, NOW + 9, ERROR_EXIT); /* newer: the task that stays does not block others */
     add(alpha, TASK_QUEUED, 1);
     EXPECT(claim(alpha), on);
     task = read_task(on);
@@ -463,7 +463,7 @@ START_TEST(what_others_have_yet_to_hear_of_stays)
     EXPECT(cancel_task(&dependants[0].task), STORE_DONE);
     store_dependants_free(dependants, count);
     pass_on();
-    ck_assert_uint_eq(prune_all(), 2); /* now it goes, and so does who waited */
+    ck_assert_uint_eq(prune_all(), 2); /* now it is removed, and so is its dependant */
     MUST(store_commit(store));
 }
 END_TEST
@@ -480,7 +480,7 @@ static void claim_for_worker(int64_t profile_id, const char *token, int64_t leng
     EXPECT((int64_t)tasks.count, 1);
 }
 
-/* Of the one task that a worker holds; 0: none does. */
+/* Checks the only leased task; 0: none. */
 static void check_lease(int64_t id, const char *token, int64_t length_ms)
 {
     struct store_leased *leased = NULL;
@@ -514,14 +514,14 @@ START_TEST(a_lease_is_seen)
     check_lease(0, NULL, 0);
     EXPECT(claim(alpha), id);
     pass_on();
-    EXPECT(count_abandoned(), 1); /* the lease was the attempt's before */
+    EXPECT(count_abandoned(), 1); /* the lease was of the previous attempt */
     check_lease(0, NULL, 0);
     MUST(store_commit(store));
     check_counters(NULL);
 }
 END_TEST
 
-/* Whoever comes first decides whether it is there. */
+/* The first one decides whether the profile exists. */
 START_TEST(profile_is_removed_or_gets_a_task)
 {
     struct store_profile profile;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* SQLite: a place is a file in a folder of its own. */
+/* SQLite: a place is a file in its own folder. */
 #include "engine.h"
 
 #include <stdio.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What all tests of the store share, whatever they know of its engine: expectations, tasks to put
- * there, and lists of what came out. */
+/* Shared by all tests of the store: expectations, helpers that add tasks, and lists of results. */
 #pragma once
 
 #include <check.h>
@@ -15,15 +14,15 @@
 #define INTERVAL HOUR /* of aging */
 #define IDS_MAX  1024
 
-extern struct store *store; /* what all helpers use */
+extern struct store *store; /* used by all helpers */
 extern int64_t alpha, beta; /* profiles */
 
 void expect(int64_t got, int64_t expected, const char *what);
-/* Check writes every assertion to a file; these do not. */
+/* Check writes every assertion to a file; these macros do not. */
 #define EXPECT(call, value) expect((call), (value), #call)
 #define MUST(call)          EXPECT(call, 0)
 
-/** The id of the profile, which is added if need be. */
+/** The id of the profile, which is created if missing. */
 int64_t ensure(const char *name);
 
 /* Tasks */
@@ -62,19 +61,19 @@ int64_t ensure(const char *name);
     X(error_tail)
 
 void check_task(const struct task *got, const struct task *expected);
-/** What the store has under the task's id is this task. */
+/** Checks that the store has exactly this task. */
 void check_stored(const struct task *expected);
-/** Texts in the tasks of these tests are constants: they are never freed. */
+/** The texts of tasks in these tests are constants and never freed. */
 struct task new_task(int64_t profile_id, enum task_status status, int64_t place);
 /** -EEXIST: its key is known. */
 int add_task(struct task *task);
-/** Writes the task if it has this status and this attempt, as store_change() does. */
+/** Writes the task by store_change() if it has this status and attempt. */
 int save_task(struct task *task, enum task_status was_status, int64_t was_attempt);
 int64_t add(int64_t profile_id, enum task_status status, int64_t place);
 struct task full_task(void);
 /** Claims one task; 0: nothing is queued. */
 int64_t claim(int64_t profile_id);
-/** How many tasks are running and no worker's. */
+/** The number of running tasks that no worker holds. */
 int64_t count_abandoned(void);
 
 /* Lists */
@@ -86,8 +85,8 @@ struct ids {
     size_t count, limit; /* 0: none */
 };
 
-/** Adds the ids of what store_list_tasks() and store_list_queue() return, within the limit; returns
- *  what they do. */
+/** Add the ids that store_list_tasks() and store_list_queue() return, within the limit; the
+ *  results are theirs. */
 int list_tasks(const struct task_filter *filter, struct ids *ids);
 int list_queue(int64_t profile_id, const struct task *after, struct ids *ids);
 
@@ -97,7 +96,7 @@ struct listed {
 };
 
 void listed_deinit(struct listed *listed);
-/** The buckets of this span, to be freed by CLEANUP(listed_deinit). */
+/** The buckets of this span; free them with CLEANUP(listed_deinit). */
 struct listed list_buckets(int64_t profile_id, int64_t span, int64_t from, int64_t to);
 
 /** Adds a case to the suite. */
