@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tests of the common room share. */
+/* Shared by the tests of common/. */
 #pragma once
 
 #include <check.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tests of the configuration share. */
+/* Shared by the tests of the configuration. */
 #pragma once
 
 #include <check.h>
@@ -9,7 +9,7 @@
 
 #define DEMO_PATH "/opt/acpd/demo agent"
 
-/* A profile's object with what it cannot be without, and more members. */
+/* A profile's object: the required members, and more. */
 #define NAMED(name, members)                                                                       \
     "{'name': '" name "', 'runner': {'type': 'command', 'command': ['/bin/true']}" members "}"
 #define PROFILE(members) "{'profiles': [" NAMED("a", members) "]}"
@@ -20,13 +20,13 @@ extern char *file;
 extern struct settings settings;
 
 void write_bytes(const char *text, size_t len);
-/** The settings of the file that is there; NULL: of none. */
+/** Loads the settings of a file; NULL: the defaults. */
 void load_file(const char *path);
-/** The settings of this text; ' stands for ". */
+/** Loads the settings of this text; ' stands for ". */
 const struct settings *load(const char *text);
-/** Expects that `path` is refused with nothing given back; returns the message. */
+/** Expects that loading `path` fails and returns nothing but the message. */
 char *refusal_of(const char *path);
-/** Expects that the text is refused; returns what the message says behind the file's name. */
+/** Expects that the text is rejected; returns the message without the file's name. */
 char *refuse(const char *text);
 
 struct refusal {
@@ -37,12 +37,12 @@ void check_refusals(const struct refusal *rows, size_t count);
 void check_strv(char *const *strv, const char *const *expected);
 #define check_list(strv, ...) check_strv(strv, (const char *const[]){__VA_ARGS__, NULL})
 
-/* The values of the design, not of the table. */
+/* Checks the defaults against the documented values, not the table. */
 void check_default_settings(void);
 void check_default_limits(const struct profile_config *profile);
 void check_demo_profiles(void);
 
-/** Of those for the file, and those for its profiles and runners. */
+/** The tables of the file, its profiles and runners. */
 extern const struct config_row *const tables[3];
 
 #define for_each_row(row, is_profile)                                                              \

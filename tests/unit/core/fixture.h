@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tests of the core share. */
+/* Shared by the tests of core/. */
 #pragma once
 
 #include <check.h>

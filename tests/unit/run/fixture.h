@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tests of runs share: a supervisor, a loop and a folder, and runs that are waited for. */
+/* Shared by the tests of runs: a supervisor, an event loop and a folder, and runs to wait for. */
 #pragma once
 
 #include <check.h>
@@ -19,7 +19,7 @@
         __VA_ARGS__, NULL                                                                          \
     }
 #define SH(script) ARGV("sh", "-c", (script))
-/* A grandchild in its own session whose parent is gone; its id is in $T/pid. */
+/* A grandchild in its own session whose parent has exited; its id is in $T/pid. */
 #define STRAY                                                                                      \
     "setsid sh -c 'setsid sleep 1000 & echo $! > $T/new; mv $T/new $T/pid' & "                     \
     "until test -s $T/pid; do sleep 0.01; done; "
@@ -28,14 +28,14 @@ extern struct event_base *base;
 extern struct supervisor *supervisor;
 extern char folder[64];
 extern char env_t[80];
-extern char flee_word[80]; /* makes this binary a family that flees; names the test's folder */
+extern char flee_word[80]; /* makes this binary a fleeing family; names the test's folder */
 extern int files_before;
 extern bool was_lost;
 
 struct result {
-    bool in_start; /* run_start has not returned yet */
-    int ended;     /* how often on_end was called */
-    pid_t stray;   /* looked at in on_end */
+    bool in_start; /* within run_start() */
+    int ended;     /* number of calls of on_end */
+    pid_t stray;   /* checked in on_end */
     bool stray_was_alive;
     enum run_outcome outcome;
     int code;
@@ -47,7 +47,7 @@ int count_files(void);
 const char *in_folder(const char *name);
 pid_t read_pid(const char *name);
 pid_t parent_of(pid_t pid);
-/** How many processes have this parent, or, when it is 0, flee. */
+/** The number of processes with this parent, or, if 0, of fleeing ones. */
 int count_processes(pid_t parent);
 bool is_alive(pid_t pid);
 void on_tick(evutil_socket_t fd UNUSED, short what UNUSED, void *data UNUSED);
@@ -63,7 +63,7 @@ struct run *start(const struct run_spec *spec, struct result *result);
 void finish(struct result *result);
 struct result run_spec(const struct run_spec *spec);
 struct result run_argv(const char *const *argv);
-/** The log without its times, which are checked on the way. */
+/** The log without its times, which are checked. */
 char *read_log(const char *path);
 
 /* Runs the loop until the condition holds. */
@@ -93,7 +93,7 @@ char *read_log(const char *path);
     } while (0)
 #define assert_output(result, text) ck_assert_str_eq(buf_text(&(result).output), text)
 
-/* The tests of each file, of runs with a supervisor; `without`: they make it themselves. */
+/* The tests of each file, with a supervisor; `without`: they create it themselves. */
 
 void add_command_tests(TCase *tcase);
 void add_log_tests(TCase *tcase);

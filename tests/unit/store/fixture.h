@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tests of the store that are about SQLite share (tests/store has the interface): a store
- * in a folder of its own, its file as another program sees it, tasks to put there, and lists of
- * what came out. */
+/* Shared by the SQLite tests of the store (tests/store tests the interface): a store in its own
+ * folder, and its file as another program sees it. */
 #pragma once
 
 #include "common/buf.h"
@@ -10,7 +9,7 @@
 
 #define NOBODY 65534
 
-/* The store, in a folder of its own */
+/* The store, in its own folder */
 
 extern char folder[32];
 extern char *path;
@@ -29,13 +28,13 @@ void run_sql(const char *sql);
 char *ask(const char *sql);
 int64_t ask_number(const char *sql);
 void check_answer(const char *sql, const char *expected);
-/** All that has been committed. */
+/** All that is committed. */
 char *dump(void);
 void check_dump(const char *expected, const char *when);
 char *read_bytes(const char *name, size_t *ret_len);
 void write_bytes(const char *bytes, size_t len);
 int64_t size_of(const char *suffix);
-/** Expects that the file is refused and left as it is; returns the errno. */
+/** Expects that the file is rejected and unchanged; returns the errno. */
 int refusal_of_file(const char *part_of_message);
 
 void add_attempt(int64_t task_id, int64_t number, int64_t profile_id, int64_t finished_at,
