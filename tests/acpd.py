@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A real daemon, a real gateway and their clients, for the tests: everything goes through the
-sockets."""
+"""A real daemon, a real gateway and their clients, for the tests. Everything goes through sockets."""
 
 import concurrent.futures
 import contextlib
@@ -17,10 +16,10 @@ import time
 
 BUILD = pathlib.Path(os.environ.get("ACPD_BUILD", pathlib.Path(__file__).parents[1] / "build"))
 ACPD = BUILD / "daemon" / "acpd"
-FAULTY_ACPD = BUILD / "tests" / "store" / "acpd-faulty"  # its commits end as they are ordered to
+FAULTY_ACPD = BUILD / "tests" / "store" / "acpd-faulty"  # its commits fail on order
 GATEWAY = BUILD / "gateway" / "acp-gateway"
-schemas = None  # what replies are compared with: a schema.Schemas, of pytest's
-DEADLINE = 60  # seconds that a condition may take; generous, so that only a fault exceeds it
+schemas = None  # a schema.Schemas that checks replies; set under pytest
+DEADLINE = 60  # seconds; generous, so that only a fault exceeds it
 
 
 def wait_until(condition, what="the condition", deadline=DEADLINE):
@@ -36,7 +35,7 @@ def wait_until(condition, what="the condition", deadline=DEADLINE):
 
 
 def resident_bytes(pid):
-    """What a process has in memory."""
+    """The resident memory of a process."""
     with open(f"/proc/{pid}/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
@@ -46,7 +45,7 @@ def open_files(pid):
 
 
 def in_threads(count, work):
-    """Calls work(0), work(1), … each in a thread of its own; what one raises is raised."""
+    """Calls work(0), work(1), … each in its own thread; an exception of one is raised."""
     with concurrent.futures.ThreadPoolExecutor(count) as pool:
         list(pool.map(work, range(count)))
 
@@ -60,7 +59,7 @@ class RpcError(Exception):
 
 
 class Client:
-    """One connection. Methods of the daemon are called as methods of the client."""
+    """One connection. Methods of the daemon are methods of the client."""
 
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -92,7 +91,7 @@ class Client:
         return self.last_id
 
     def line(self):
-        """The next line, or None when the daemon has closed the connection."""
+        """The next line, or None if the daemon has closed the connection."""
         while b"\n" not in self.received:
             data = self.socket.recv(1 << 20)
             if not data:
@@ -157,7 +156,7 @@ class Client:
                 return tasks
 
     def entries(self, id, **params):
-        """The whole of a log, page after page."""
+        """All entries of a log, read page by page."""
         found, after = [], 0
         while True:
             page = self.call("get_task_log", id=id, after=after, **params)
@@ -233,12 +232,12 @@ class Daemon:
         return Client(self.socket)
 
     def kill(self):
-        """As a power cut would: no warning."""
+        """SIGKILL: no warning, as in a power failure."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(DEADLINE)
 
     def stop(self):
-        """Asks it to end, waits, and returns its exit status."""
+        """Sends SIGTERM, waits, and returns the exit status."""
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(DEADLINE) if self.process else None
@@ -249,7 +248,7 @@ class Daemon:
 
     @property
     def order(self):
-        """The file that says how the commits of a faulty acpd end; see tests/store/faulty.h."""
+        """The file with the orders for a faulty acpd; see tests/store/faulty.h."""
         return self.folder / "order"
 
     def start_faulty(self):
@@ -258,12 +257,12 @@ class Daemon:
         return self.start()
 
     def database(self):
-        """What it has written; to be closed, as by contextlib.closing()."""
+        """A connection to its database; the caller closes it, e.g. with contextlib.closing()."""
         return sqlite3.connect(self.state / "acpd.db")
 
     def processes(self, **variables):
-        """Process ids of its children, of all or of those with these variables too: by environment,
-        which is inherited and which zombies have none of."""
+        """Process ids of its descendants, found by their environment; optionally only those that also have
+        these variables. Zombies have no environment."""
         wanted = {f"ACPD_SOCKET={self.socket}".encode()}
         wanted |= {f"{name}={value}".encode() for name, value in variables.items()}
         found = []
@@ -281,7 +280,7 @@ TOKEN = "0123456789abcdef-_.~+/"
 
 
 def token_file(folder, content=TOKEN + "\n"):
-    """A file of tokens that is its owner's alone."""
+    """A token file that only its owner can read."""
     path = folder / "token"
     path.touch(mode=0o600)
     path.write_text(content)
@@ -298,7 +297,7 @@ SECURITY_HEADERS = {
 
 
 class Answer:
-    """An HTTP answer. Whatever it is about, it must be what every answer of the gateway is."""
+    """An HTTP answer; checks what must hold for every answer of the gateway."""
 
     def __init__(self, status, headers, body=b""):
         self.status = status
@@ -327,7 +326,7 @@ class Answer:
         return json.loads(self.body)
 
     def error(self, status, code=None):
-        """The body of an error, which must have this status and say in words what is wrong."""
+        """The body of an error; checks its status and that it has a message."""
         assert self.status == status, self
         body = self.json
         assert len(body["error"]) > 5 and isinstance(body["code"], int), self
@@ -338,7 +337,7 @@ class Answer:
 
 @contextlib.contextmanager
 def stopped(daemon):
-    """What comes meanwhile it meets in one pass."""
+    """Stops the daemon, which handles all requests of that time in one pass."""
     daemon.process.send_signal(signal.SIGSTOP)
     wait_until(lambda: pathlib.Path(f"/proc/{daemon.process.pid}/stat").read_text().rsplit(")")[1].split()[0] == "T")
     try:
@@ -348,7 +347,7 @@ def stopped(daemon):
 
 
 class RawConnection:
-    """A connection to a gateway for what no decent client would send."""
+    """A connection to a gateway for arbitrary bytes."""
 
     def __init__(self, port):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE)
@@ -365,7 +364,7 @@ class RawConnection:
         self.socket.close()
 
     def send(self, data):
-        """Sends as much as is taken: who is refused may be hung up on in the middle."""
+        """Sends as much as possible: the gateway may close the connection of a rejected client midway."""
         data = data if isinstance(data, bytes) else data.encode()
         self.sent += data
         with contextlib.suppress(ConnectionError):
@@ -373,7 +372,7 @@ class RawConnection:
         return self
 
     def answered(self):
-        """The verb and path of the first request that has not been answered, (None, None) for what is none."""
+        """The verb and path of the first unanswered request; (None, None) if it is not a request."""
         line, _, self.sent = self.sent.partition(b"\r\n\r\n")
         request = re.match(rb"([A-Z]+) (\S+) HTTP/1\.1\r\n", line + b"\r\n")
         size = re.search(rb"\r\ncontent-length: *(\d+)", line, re.I)
@@ -392,7 +391,7 @@ class RawConnection:
         return bool(data)
 
     def is_closed(self):
-        """Whether the gateway has closed the connection; what it said before is read."""
+        """Whether the gateway has closed the connection; reads what it sent before."""
         self.socket.settimeout(0.01)
         try:
             while self.more():
@@ -404,7 +403,7 @@ class RawConnection:
             self.socket.settimeout(DEADLINE)
 
     def answer(self, has_body=True):
-        """The next answer, or None when the connection was closed before one."""
+        """The next answer, or None if the connection was closed first."""
         while b"\r\n\r\n" not in self.received:
             if not self.more():
                 assert not self.received, f"half an answer: {self.received!r}"
@@ -426,23 +425,23 @@ class RawConnection:
         return answer
 
     def answers(self):
-        """Every answer until the gateway closes the connection."""
+        """All answers until the gateway closes the connection."""
         return list(iter(self.answer, None))
 
 
 class Gateway:
-    """acp-gateway for a daemon, or for any socket. Requests go over one kept connection."""
+    """acp-gateway for a daemon or any socket. Requests share one persistent connection."""
 
     def __init__(self, folder, socket, *arguments, port=0, listen=None, tls=None):
         self.listen = listen
-        self.tls = tls  # the client's ssl.SSLContext, for a gateway that speaks HTTPS
+        self.tls = tls  # the client's ssl.SSLContext, for an HTTPS gateway
         self.log = pathlib.Path(folder) / "gateway.log"
         self.socket = socket
         self.options = [str(argument) for argument in arguments]
         self.port = port
         self.process = None
         self.connection = None
-        self.is_before_acpd = True  # and not before something that says what it likes
+        self.is_before_acpd = True  # rather than before something that answers anything
 
     def arguments(self):
         listen = f"127.0.0.1:{self.port}" if self.listen is None else self.listen
@@ -457,7 +456,7 @@ class Gateway:
         return self
 
     def new_log(self):
-        """What it has said since it was started last."""
+        """Its log since the last start."""
         return self.log.read_bytes()[self.log_start:].decode(errors="replace")
 
     def ready_port(self):
@@ -466,7 +465,7 @@ class Gateway:
         return match and int(match[1])
 
     def start(self, **options):
-        """The port is kept when it is started again."""
+        """A restarted gateway keeps its port."""
         self.spawn(**options)
         self.port = wait_until(self.ready_port, "acp-gateway is ready")
         return self
@@ -485,7 +484,7 @@ class Gateway:
         self.process.wait(DEADLINE)
 
     def stop(self):
-        """Asks it to end, waits, and returns its exit status."""
+        """Sends SIGTERM, waits, and returns the exit status."""
         self.disconnect()
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -495,7 +494,7 @@ class Gateway:
         return RawConnection(self.port)
 
     def crowd(self, stack, count):
-        """Connections without a request: every second one has begun with one."""
+        """Opens connections without a request; every second one has sent part of one."""
         for i in range(count):
             silent = stack.enter_context(self.raw())
             if i % 2:
@@ -513,8 +512,8 @@ class Gateway:
         self.connection = None
 
     def request(self, verb, path, body=None, headers=None, connection=None):
-        """One request; a body that is no bytes or text is sent as JSON. Headers whose value is
-        None are left out."""
+        """One request. A body that is neither bytes nor str is sent as JSON; headers with the value None are
+        omitted."""
         fresh = connection is None and self.connection is None
         if fresh:
             self.connection = self.connect()

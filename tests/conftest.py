@@ -17,7 +17,7 @@ acpd.schemas = Schemas(acpd.BUILD / "api")
 
 @pytest.fixture
 def folder():
-    """A folder with a short name: socket paths are bounded to 107 bytes."""
+    """A folder with a short name: socket paths have at most 107 bytes."""
     path = tempfile.mkdtemp(prefix="acpd-", dir="/tmp")
     yield pathlib.Path(path)
     shutil.rmtree(path, ignore_errors=True)
@@ -26,7 +26,7 @@ def folder():
 @pytest.fixture
 def make_daemon(folder):
     """Starts daemons with the given profiles and settings; each is stopped and checked at the end:
-    it must exit cleanly, report no sanitizer's finding and leave no process behind."""
+    it must exit cleanly, without sanitizer errors or processes left behind."""
     daemons = []
 
     def make(*profiles, start=True, config=None, **settings):
@@ -52,7 +52,7 @@ def make_daemon(folder):
 
 @pytest.fixture
 def daemon(make_daemon):
-    """A daemon whose one profile "p" runs nothing until it is activated."""
+    """A daemon with one profile "p", which is paused."""
     from acpd import profile
 
     daemon = make_daemon(profile("p"))
@@ -69,8 +69,8 @@ def client(daemon):
 
 @pytest.fixture
 def make_gateway(folder):
-    """Starts gateways for a daemon or for the path of a socket; each is stopped and checked at the
-    end: it must exit cleanly and report no sanitizer's finding."""
+    """Starts gateways for a daemon or for the path of a socket; each is stopped and checked at the end:
+    it must exit cleanly, without sanitizer errors."""
     gateways = []
 
     def make(daemon, *arguments, start=True, **options):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The database as acpd writes it, for tests that look into it or change it behind acpd's back."""
+"""acpd's database format, for tests that read or change the database directly."""
 
 import contextlib
 import sqlite3
@@ -24,11 +24,11 @@ TASK_FIELDS = """id, profile_id, status, priority, place, created_at, started_at
     queued_at, timeout, max_attempts, attempt, spent, retries, interruptions, error_class, error_message, key,
     result, routing, body, type, bytes, cooldowns, completed_then, submitted_by, depth,
     error_tail, lease_token, lease_ms, lease_worker"""
-LEASE_COLUMN = 30  # from here on a column counts only when it is not NULL
+LEASE_COLUMN = 30  # from here on, only columns that are not NULL are included
 
 
 def seal(database, where="true"):
-    """Gives rows of tasks that a test has changed by itself the sums that acpd would have given them."""
+    """Recomputes the checksums of task rows that a test has changed."""
     for row in database.execute(f"SELECT {TASK_FIELDS} FROM task WHERE {where}").fetchall():
         data = b""
         for i, value in enumerate(row):
@@ -50,8 +50,8 @@ BUCKET_NUMBERS = ["completed", "failed", "cancelled", "retried", "successes", "e
 
 
 def metrics_blob(durations="", waits="", **numbers):
-    """A bucket of metrics as acpd stores it (core/metrics_blob.h), without a cost. Histograms are
-    written as metrics_histogram_print() does."""
+    """A metrics bucket as acpd stores it (core/metrics_blob.h), without a cost. Histograms are written as by
+    metrics_histogram_print()."""
     def number(n):
         return bytes([n]) if n < 0x80 else bytes([n & 0x7f | 0x80]) + number(n >> 7)
 
@@ -66,8 +66,8 @@ def metrics_blob(durations="", waits="", **numbers):
 
 
 def assert_counters_are_right(daemon, forgets=False):
-    """Of a stopped daemon: the counters kept beside the tasks are those of a count. `forgets`: it has
-    removed some that had finished, which still count."""
+    """Checks the counters of a stopped daemon's database by counting tasks. `forgets`: some finished tasks have been
+    removed, which still count."""
     columns = "queued, scheduled, blocked, running, completed, failed, cancelled"
     with contextlib.closing(sqlite3.connect(daemon.state / "acpd.db")) as database:
         for id, *kept in database.execute(f"SELECT id, {columns} FROM profile"):
@@ -79,8 +79,7 @@ def assert_counters_are_right(daemon, forgets=False):
 
 
 def assert_bytes_are_right(daemon):
-    """Of a stopped daemon: what finished tasks weigh is summed up beside them, and the others weigh
-    nothing."""
+    """Checks the weights in a stopped daemon's database: the sum for finished tasks; no weight for others."""
     with contextlib.closing(sqlite3.connect(daemon.state / "acpd.db")) as database:
         assert not database.execute(
             "SELECT * FROM profile WHERE finished_bytes <> (SELECT ifnull(sum(bytes), 0) FROM task "

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Fails when the modules reach past one another; docs/architecture.md has the picture.
+"""Checks the structure of the code; see docs/architecture.md.
 
-- A file includes, and by way of other headers reaches, only the folders that its own one may know.
-- A private header is included by its own folder alone.
-- No file is longer than 600 lines, no function of C longer than 60.
-- Each verb of the store is used by its conformance tests.
-- Some functions have one caller.
-- A static function carries the stem of its file; the handler of a method has the method's name.
-- No files of C use one another in a circle: by the symbols of their object files, so that a header that several
-  share hides nothing.
+- A file includes, directly or through other headers, only from the folders that its own folder may use.
+- A private header is included only within its folder.
+- No file has more than 600 lines, no C function more than 60.
+- The conformance tests use each verb of the store.
+- Some functions have only one caller.
+- The name of a static function begins with the stem of its file; that of a handler is its method's.
+- C files do not use each other in a circle. This is checked by the symbols of object files, since
+  headers may be shared.
 
     layers.py BUILD
 """

@@ -2,9 +2,9 @@
 """
 mutate.py TREE BUILD COUNT [SEED]
 
-How much the tests notice: changes one line of acpd or of its gateway at a time, in a tree and a build of its own,
-and runs the tests until one fails. Lines that the last commits changed come first, then others at random.
-A test that fails without the change, too, notices nothing and is left out from then on.
+Mutation testing: changes one line of acpd or acp-gateway at a time, in a separate tree and build, and runs the tests
+until one fails. Lines changed by the latest commits come first, then random ones. A test that also fails without the
+change is not used again.
 """
 
 import difflib

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What stands as code in the pages of the documentation, for the tests that run it."""
+"""The code blocks of the documentation, for tests that run them."""
 
 import os
 import pathlib

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Libraries that are put between a program and its world."""
+"""LD_PRELOAD libraries for programs under test."""
 
 import os
 import pathlib

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What acpd says that its replies look like, and whether a reply does: nothing is missing, and nothing is there
-that is not declared."""
+"""Compares replies with acpd's own schemas: nothing may be missing or undeclared."""
 
 import functools
 import json

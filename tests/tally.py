@@ -3,8 +3,8 @@
 tally.py REPORT... -- [WHAT]...
 
 Adds up JUnit reports and ends with the line "N passed, N failed, N skipped". WHAT names steps that
-failed as a whole: each counts as a failure unless the reports have one of their own, and a report
-that is missing or broken is a failure too.
+failed as a whole: each counts as a failure unless the reports contain one. A missing or invalid report
+is a failure, too.
 """
 
 import sys
