@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What an agent's error means is read, not guessed: its class, why in words, what to do."""
+"""Classifying agents' errors: the class, the reason in words, and what to do."""
 
 import json
 

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A turn is heard to its end, and only its own: what an agent says late, early, of other sessions,
-and while it is silent for a reason."""
+"""Turns with agents: late and early messages, other sessions, and justified silence."""
 
 import contextlib
 import json

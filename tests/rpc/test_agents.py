@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The ACP runner against an agent that does what its script says (tests/agents/hostile.py)."""
+"""The ACP runner with a scripted agent (tests/agents/hostile.py)."""
 
 import json
 import os

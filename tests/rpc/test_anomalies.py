@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is unlike the usual."""
+"""Anomalies."""
 
 import pytest
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How many slots a profile needs."""
+"""Capacity: the number of slots that a profile needs."""
 
 import contextlib
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Children that mean harm, or are many: what they cost, and that nothing of them stays."""
+"""Hostile or numerous child processes: their cost, and that none is left."""
 
 import os
 

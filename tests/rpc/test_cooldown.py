@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A profile that cannot work for now is left alone, and tried again one attempt at a time."""
+"""Cooldowns: a profile that cannot work pauses, then is probed with one attempt at a time."""
 
 import pytest
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The system's seven points of coverage, end to end on the built-in profiles, through socat."""
+"""The seven points of the requirements, end to end with the built-in profiles, through socat."""
 
 import json
 import subprocess

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Tasks that wait for others."""
+"""Dependencies between tasks."""
 
 import json
 

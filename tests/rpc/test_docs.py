@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the documents say holds, and what they tell people to type works as it stands in the page."""
+"""The documentation: its statements hold, and its commands work as printed."""
 
 import contextlib
 import json

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Who may do what, and the log of what was done."""
+"""Permissions of callers, and the audit log."""
 
 import contextlib
 import grp

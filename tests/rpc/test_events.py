@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""subscribe: what happens, as it is committed."""
+"""subscribe: events, sent after their commit."""
 
 import json
 import socket

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A pass has a bound, whatever is asked for in it; what is left goes on in the next one."""
+"""Passes are bounded, whatever is requested; the rest follows in the next pass."""
 
 import json
 import select

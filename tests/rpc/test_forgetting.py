@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Profiles that are no longer configured: one that was never used is forgotten with the reload, another
-once nothing of it is left."""
+"""Profiles that are no longer configured: unused ones are removed by the reload, others once all of their data
+is gone."""
 
 import contextlib
 import json

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Health: a state and a reason in plain words, and what follows from it."""
+"""Health: a state, a reason in plain words, and the consequences."""
 
 import datetime
 import fcntl

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The past: what is kept of each minute, and what is said of the times when acpd was away."""
+"""History: the figures of each minute, and the times when acpd did not run."""
 
 import contextlib
 import signal

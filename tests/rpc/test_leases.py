@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How long a lease holds: to its end, and not less."""
+"""Leases last until their end, never less."""
 
 import datetime
 import time

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Start, stop, reload, and what a crash leaves behind."""
+"""Start, stop, reload, and recovery from crashes."""
 
 import fcntl
 import json

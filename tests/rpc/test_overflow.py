@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a full queue does with another task."""
+"""New tasks for a full queue."""
 
 import pytest
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Clients by the hundred and by the thousand that mean harm, or die: what they cost, and whom."""
+"""Hundreds and thousands of hostile or dying clients: what they cost, and whom."""
 
 import contextlib
 import socket

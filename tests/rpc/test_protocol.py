@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""JSON-RPC 2.0 over lines, as the specification has it, and the bounds of the socket."""
+"""JSON-RPC 2.0 over lines, as specified, and the limits of the socket."""
 
 import json
 import os

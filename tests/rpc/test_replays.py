@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What real agents were seen to say, said again by tests/agents/replay.py: each attempt ends with
-the class, the message and the result that it should."""
+"""Recorded sessions of real agents, replayed by tests/agents/replay.py: the class, message and result of each
+attempt."""
 
 import pathlib
 import sys

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Finished tasks go once they are older, or more, than is to be kept."""
+"""Retention: removing old and excess finished tasks."""
 
 import contextlib
 import sqlite3

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command runner: what a program is given, how its end is read, and that it ends."""
+"""The command runner: the input of a program, the meaning of its exit, and that it always ends."""
 
 import json
 import os

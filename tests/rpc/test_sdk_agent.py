@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The ACP runner against the example agent of the protocol's own SDK (tests/agents/package.json)."""
+"""The ACP runner with the example agent of the protocol's SDK (tests/agents/package.json)."""
 
 import pathlib
 

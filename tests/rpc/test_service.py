@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""acpd as a service: a socket that the service manager listens on, and its watchdog."""
+"""acpd as a service: socket activation and the watchdog."""
 
 import contextlib
 import os

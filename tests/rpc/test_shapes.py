@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The shapes of results: what is declared is what comes, and what the documents say."""
+"""The shapes of results match their declarations and the documentation."""
 
 import json
 import re

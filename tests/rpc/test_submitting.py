@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Processes of attempts as clients: they may read and submit, and handle what descends from their own
-task."""
+"""Processes of attempts as clients: they may read, submit tasks, and manage descendants of their own task."""
 
 import json
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The task methods: what can be asked of a task, and what is refused."""
+"""The task methods, and what they reject."""
 
 import pytest
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Databases that an earlier acpd wrote: tests/fixtures has one of each schema."""
+"""Databases of earlier acpds; tests/fixtures has one of each schema."""
 
 import contextlib
 import pathlib
