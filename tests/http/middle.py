@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What stands between a gateway and its daemon, so that a test can be unkind to both."""
+"""A man in the middle between a gateway and its daemon, for tests of misbehaviour of both."""
 
 import json
 import socket

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Bodies that take their time, and bodies that take memory."""
+"""Slow bodies and large bodies."""
 
 import collections
 import concurrent.futures

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Clients of many kinds: those that keep a connection, send ahead, come at once, curl, Node.js and pages."""
+"""Clients of many kinds: persistent connections, pipelining, concurrency, curl, Node.js and web pages."""
 
 import concurrent.futures
 import json

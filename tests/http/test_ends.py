@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Both ends may go away at any moment: the daemon behind the gateway, and the gateway itself."""
+"""Both the daemon and the gateway may end at any time."""
 
 import concurrent.futures
 import contextlib

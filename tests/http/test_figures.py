@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The figures for Prometheus."""
+"""The metrics for Prometheus."""
 
 import itertools
 import json

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the gateway refuses: foreign pages, smuggled requests, and clients that mean harm."""
+"""What the gateway rejects: foreign pages, smuggled requests, hostile clients."""
 
 import contextlib
 import os

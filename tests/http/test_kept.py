@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Connections that are kept for another request: for how long, and what they give way to."""
+"""Idle persistent connections: how long they last, and when they are closed for others."""
 
 import contextlib
 import time

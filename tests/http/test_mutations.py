@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Requests with something wrong in them, by the thousand, through the real civetweb. What the fuzz
-target `http` starts from, and changes as it does, but without its eyes."""
+"""Thousands of malformed requests through the real civetweb. Seeds and mutations are those of the fuzz target
+`http`, but without coverage feedback."""
 
 import contextlib
 import pathlib

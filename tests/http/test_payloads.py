@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is sent in bodies: what is refused, and what comes back as it was sent."""
+"""Contents of bodies: what is rejected, and what is returned unchanged."""
 
 import pytest
 

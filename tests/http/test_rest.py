@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""REST: what the socket says, said in HTTP."""
+"""REST: the socket's methods over HTTP."""
 
 import json
 import re

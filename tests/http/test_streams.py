@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Events for browsers: GET /api/events, as the HTML Standard's section 9.2 has it."""
+"""Events for browsers: GET /api/events, by section 9.2 of the HTML Standard."""
 
 import http.client
 import json

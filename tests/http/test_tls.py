@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""HTTPS: with which files, which versions, and that nothing else is spoken there."""
+"""HTTPS: its files, its versions, and that no plain HTTP is served."""
 
 import contextlib
 import shutil

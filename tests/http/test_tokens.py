@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Bearer tokens: who has them, what each may do, and what comes of guessing."""
+"""Bearer tokens: their files, their rights, and guessing."""
 
 import concurrent.futures
 import http.client
