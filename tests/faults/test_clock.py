@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A wall clock that is set, forwards and back, while work is under way."""
+"""Setting the wall clock forwards and back while acpd works."""
 
 import pytest
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Databases that are damaged, and the ways out: backup, restore, sqlite3's .recover."""
+"""Damaged databases, and the remedies: backup, restore, recover."""
 
 import contextlib
 import os

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """
-A disk that fails at any call: what was acknowledged is there, what was refused is not, reads go on, and
-service resumes by itself.
+A disk that fails at any call: acknowledged changes are kept, rejected ones are not, reads still work, and service
+resumes by itself.
 
-ACPD_FAULTS=N sets how many spells of failure each kind has (./dev faults N); ACPD_SEED=S repeats a run.
+ACPD_FAULTS=N sets the number of failures of each kind (./dev faults N); ACPD_SEED=S repeats a run.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-Commits whose outcome the storage cannot tell, as when the connection to a server is lost in mid-commit:
-nothing is answered, started or stopped until it is known, and then what happened is what is told.
+Commits with an unknown outcome, as when the connection to a server is lost in mid-commit: acpd answers, starts and
+stops nothing until it is known, and then reports what happened.
 """
 
 import contextlib

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is born in a pass that fails dies with it, whatever has become of it by then."""
+"""Whatever a failed pass created is gone with it, whatever its state was."""
 
 import contextlib
 import select

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Children that have acpd's own user, and stop, kill or trace what guards them."""
+"""Children that run as acpd's user and stop, kill or trace their guards."""
 
 import contextlib
 import ctypes

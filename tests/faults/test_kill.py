@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
-kill -9 at random moments, under load, against a checker that knows every acknowledged operation.
+kill -9 at random moments under load; a checker knows every acknowledged operation.
 
-ACPD_FAULTS=N sets how often the daemon is killed (./dev faults N); ACPD_SEED=S repeats a run.
+ACPD_FAULTS=N sets the number of kills (./dev faults N); ACPD_SEED=S repeats a run.
 """
 
 import contextlib

@@ -2,7 +2,7 @@
 """
 kill -9 on acpd while agents work: no task is lost, none is owned twice, no process is left.
 
-ACPD_FAULTS=N sets how often the daemon is killed; ACPD_SEED=S repeats a run.
+ACPD_FAULTS=N sets the number of kills; ACPD_SEED=S repeats a run.
 """
 
 import os

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What an attempt may use: `limits`. Address spaces are bounded without sanitizers only, which reserve
-terabytes, so those tests run the build of clang that ./dev test makes beside."""
+"""The resource limits of attempts (`limits`). Sanitizers reserve terabytes of address space, so tests that limit it
+run the clang build without sanitizers that ./dev test makes."""
 
 import json
 import os

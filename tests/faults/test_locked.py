@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A database that another program has locked: passes fail, and nothing but their writes with them."""
+"""A database locked by another program: passes fail, but only their writes are affected."""
 
 import contextlib
 import json

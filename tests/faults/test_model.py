@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """
-A hostile client that knows what must be true: every method that changes tasks, pipelined and in batches
-over several connections that die with replies unread, while commits fail at random moments, or the storage does
-not tell whether they did, for longer than clients are kept waiting.
+A hostile client with a model of the correct state: all methods that change tasks, pipelined and in batches, over
+several connections that die with unread replies, while commits fail at random or their outcome stays unknown for
+longer than clients wait.
 
-ACPD_FAULTS=N (./dev faults N) takes 25 N steps; ACPD_SEED=S repeats a run.
+ACPD_FAULTS=N (./dev faults N) runs 25 N steps; ACPD_SEED=S repeats a run.
 """
 
 import json

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-Power cuts: what acpd wrote to its database and its log is recorded, and disks are made of a beginning of
-it, on which what had not been synced is there, missing or torn, each sector for itself.
+Power failures: acpd's writes to its database and its log are recorded, and disks are built from a prefix of them, on
+which each unsynced sector is present, missing or torn.
 
 ACPD_FAULTS=N (./dev faults N) makes 2 N disks; ACPD_SEED=S repeats a run.
 """

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Verbs of the store that come too late, since something else changed the task first: nothing is changed, and
-whoever asked is told."""
+"""Stale store verbs: if a task has changed meanwhile, nothing is written, and the caller gets an error."""
 
 import contextlib
 import signal

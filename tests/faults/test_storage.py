@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A disk that is full: what was acknowledged stays, reads go on, and service resumes by itself."""
+"""A full disk: acknowledged changes are kept, reads still work, and service resumes by itself."""
 
 import contextlib
 import json

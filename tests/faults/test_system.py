@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A system that gives acpd less than it asks for: processes, descriptors, memory, a place for its state."""
+"""A system with too few resources: processes, descriptors, memory, a folder for the state."""
 
 import contextlib
 import os
