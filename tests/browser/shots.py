@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Takes a screenshot of every view and state of the page: ./dev shots. They go into build-shots."""
+"""./dev shots: takes screenshots of every view and state of the page, in build-shots."""
 
 import os
 import pathlib

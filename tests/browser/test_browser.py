@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The dashboard in Debian's Chromium, and the API's document under a real validator. What is done in
-the page stands in scenarios.mjs; what happens around it, here."""
+"""The dashboard in Debian's Chromium, and the API document in a real validator. scenarios.mjs acts in the page; this
+file sets up the rest."""
 
 import http.server
 import json

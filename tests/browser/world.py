@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A busy system for screenshots: real programs that run for some seconds, and a past of two weeks that
-is written into the database, since nobody waits for one."""
+"""A busy system for screenshots: real programs that run for some seconds, and two weeks of history written directly
+into the database."""
 
 import contextlib
 import math
