@@ -37,7 +37,7 @@ function page(): { title: string; body: preact.ComponentChildren } {
   }
 }
 
-/** On navigation the title changes, the focus goes to the heading, and the page starts at its top. */
+/** On navigation: sets the title, focuses the heading and scrolls to the top. */
 function useArrival(title: string): void {
   const here = path.value;
   const before = useRef(here);

@@ -1,5 +1,5 @@
-// acpd's REST API, typed. The shapes are acpd's own: `schema` is made from its OpenAPI document when the page is
-// built; docs/protocol.md says what each member means.
+// acpd's REST API, typed. `schema` is generated from acpd's OpenAPI document at build time; docs/protocol.md
+// documents the members.
 import type { components, operations } from './schema';
 
 type Schemas = components['schemas'];
@@ -31,7 +31,7 @@ export type Term = keyof Schemas['RoutingTerms'];
 export type NewTask = Body<'submit_task'>['task'];
 export type TaskChange = Body<'update_task'>;
 
-/** An error as the gateway words it. status 0: the gateway could not be reached. */
+/** An error from the gateway. status 0: the gateway is not reachable. */
 export class ApiError extends Error {
   readonly status: number;
   readonly field: string | null;
@@ -44,7 +44,7 @@ export class ApiError extends Error {
     this.reason = data?.reason ?? null;
   }
 
-  /** Nothing was done, and it may work again soon. */
+  /** A temporary failure: nothing was changed. */
   get isAway(): boolean {
     return this.status === 0 || this.status === 503;
   }
@@ -62,7 +62,7 @@ export function authorization(): Record<string, string> {
   return value ? { Authorization: `Bearer ${value}` } : {};
 }
 
-const READ_MS = 20_000; // what takes longer is asked again
+const READ_MS = 20_000; // timeout of a read, which is then retried
 
 async function call<Name extends keyof operations>(
   verb: string, path: string, body?: Body<Name>,
@@ -94,7 +94,7 @@ const name = encodeURIComponent;
 
 type Query<Name extends keyof operations> = NonNullable<operations[Name]['parameters']['query']>;
 
-/** null is as good as left out. */
+/** null means omitted. */
 export type TaskFilter = { [Name in keyof Query<'list_tasks'>]: Query<'list_tasks'>[Name] | null };
 
 export const api = {

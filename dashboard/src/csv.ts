@@ -1,10 +1,10 @@
-// Tables to take away (RFC 4180).
+// CSV export (RFC 4180).
 
 export type Cell = string | number | null;
 
 const quote = (cell: Cell): string => {
   const text = cell === null ? '' : String(cell);
-  // A spreadsheet takes a leading =, +, - or @ of a text for a formula.
+  // Spreadsheets interpret texts that begin with =, +, - or @ as formulas.
   const safe = typeof cell === 'string' && /^[=+\-@]/.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 };

@@ -1,4 +1,4 @@
-// Server-Sent Events over fetch(): unlike EventSource it can carry a token, and says what went wrong.
+// Server-Sent Events over fetch(), which, unlike EventSource, can send a token and reports errors.
 import { authorization } from './api';
 
 export interface ServerEvent {
@@ -7,7 +7,7 @@ export interface ServerEvent {
   data: string;
 }
 
-/** Takes text as it comes and calls back with each event (HTML Standard, section 9.2.6). */
+/** Parses chunks of text and calls back with each event (HTML Standard, section 9.2.6). */
 export function eventParser(take: (event: ServerEvent) => void): (text: string) => void {
   let rest = '';
   let id = '';

@@ -1,4 +1,4 @@
-// Arithmetic on the buckets of a history.
+// Arithmetic on buckets of a history.
 import type { Figures, ProfileView } from './api';
 
 export interface Counts {
@@ -9,7 +9,7 @@ export interface Counts {
 const sum = (buckets: Figures[], key: 'completed' | 'failed'): number =>
   buckets.reduce((total, bucket) => total + bucket[key], 0);
 
-/** Neighbouring buckets added up to at most `groups` groups; null where acpd ran in none of them. */
+/** Adds adjacent buckets up to at most `groups` groups; null if acpd ran in none of a group. */
 export function merge(buckets: (Figures | null)[], groups: number): (Counts | null)[] {
   const size = Math.max(1, Math.ceil(buckets.length / groups));
   const merged: (Counts | null)[] = [];
@@ -20,7 +20,7 @@ export function merge(buckets: (Figures | null)[], groups: number): (Counts | nu
   return merged;
 }
 
-/** Several profiles' buckets as one: counts add up; null where none is known. */
+/** Adds up the buckets of several profiles; null if none is known. */
 export function addUp(histories: (Figures | null)[][]): (Figures | null)[] {
   const longest = Math.max(0, ...histories.map((buckets) => buckets.length));
   return Array.from({ length: longest }, (_, i) => {
@@ -36,7 +36,7 @@ export function successOf(counts: Counts): number | null {
   return all ? (100 * counts.completed) / all : null;
 }
 
-/** How much more, in percent of what was before; null when there is no previous data. */
+/** The change in percent; null without previous data. */
 export function change(value: number | null, before: number | null): number | null {
   if (value === null || before === null || before === 0) return null;
   return (100 * (value - before)) / before;

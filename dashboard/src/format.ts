@@ -1,4 +1,4 @@
-// Figures and times as people read them. Durations are in seconds, as everywhere in acpd.
+// Figures and times for people. Durations are in seconds, as everywhere in acpd.
 
 export const NONE = '–';
 
@@ -14,7 +14,7 @@ export function duration(seconds: number | null): string {
   return `${Math.floor(s / 86400)}d ${Math.floor((s % 86400) / 3600)}h`;
 }
 
-/** How long ago, or how far ahead, a moment (in ms) is. */
+/** A time (in ms) relative to now. */
 export function relative(ms: number, now: number): string {
   const s = Math.round((now - ms) / 1000);
   if (s < -1) return `in ${span(-s)}`;
@@ -28,11 +28,11 @@ function span(s: number): string {
   return `${Math.floor(s / 86400)}d`;
 }
 
-/** A share, given in percent: "98.1%"; whole numbers without a fraction. */
+/** A share, given in percent: "98.1%"; no fraction for whole numbers. */
 export function percent(value: number | null): string {
   if (value === null) return NONE;
   const rounded = Math.round(value * 10) / 10;
-  // Almost all is not all, and almost none is not none.
+  // Never rounds to 0 % or 100 %.
   if (rounded === 100 && value < 100) return '99.9%';
   if (rounded === 0 && value > 0) return '0.1%';
   return Number.isInteger(rounded) ? `${rounded}%` : `${rounded.toFixed(1)}%`;
@@ -57,19 +57,19 @@ export function plural(n: number, one: string, many = `${one}s`): string {
   return `${count(n)} ${n === 1 ? one : many}`;
 }
 
-/** In the viewer's zone, to the second: "2026-11-22 14:32:10". */
+/** In the viewer's time zone, to the second: "2026-11-22 14:32:10". */
 export function exact(ms: number): string {
   const d = new Date(ms);
   return `${d.getFullYear()}-${pad(d.getMonth() + 1)}-${pad(d.getDate())} ${clock(ms)}:${pad(d.getSeconds())}`;
 }
 
-/** "14:32", in the viewer's zone. */
+/** "14:32", in the viewer's time zone. */
 export function clock(ms: number): string {
   const d = new Date(ms);
   return `${pad(d.getHours())}:${pad(d.getMinutes())}`;
 }
 
-/** "22 Nov", in the viewer's zone. */
+/** "22 Nov", in the viewer's time zone. */
 export function day(ms: number): string {
   return new Date(ms).toLocaleDateString('en-GB', { day: 'numeric', month: 'short' });
 }

@@ -1,4 +1,4 @@
-// The keyboard, for everything that a pointer does often.
+// Keyboard shortcuts for all frequent actions.
 import { toggleUpdates } from './live';
 import { go, path, selected } from './router';
 import { assigning, isHelpOpen, profiles, rowButton, select, setActive, undo } from './store';
@@ -21,7 +21,7 @@ const isTyping = (target: HTMLElement): boolean =>
   target.isContentEditable || /^(TEXTAREA|SELECT)$/.test(target.tagName) ||
   (target.tagName === 'INPUT' && (target as HTMLInputElement).type !== 'radio');
 
-/** Along the rows that are shown. */
+/** Moves along the visible rows. */
 function move(step: number): void {
   const names = [...document.querySelectorAll<HTMLElement>('tr[data-profile]')].map((row) => row.dataset.profile!);
   const at = names.indexOf(selected.value ?? '') + step;

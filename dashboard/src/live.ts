@@ -1,5 +1,4 @@
-// Keeps the store up to date: every updateInterval, and at once when the daemon tells of an event,
-// while somebody looks at the page.
+// Refreshes the store every updateInterval and after events from the daemon, while the page is visible.
 import { effect } from '@preact/signals';
 import { api, ApiError } from './api';
 import { readEvents } from './events';
@@ -8,14 +7,14 @@ import {
   updatedAt, wrote,
 } from './store';
 
-const SOON_MS = 200; // events come in swarms: what they are about is read once
+const SOON_MS = 200; // events come in bursts, which share one refresh
 const HISTORY_MS = 15_000;
 const RETRY_MS = 2_000;
 const RUNNING_MAX = 100;
 
 let refreshing: Promise<void> | null = null;
-let asked = Infinity; // ms until another round, asked for while one is under way
-let dueAt = Infinity; // when the next round begins
+let asked = Infinity; // ms until the next refresh, if requested during one
+let dueAt = Infinity; // when the next refresh begins
 let timer: ReturnType<typeof setTimeout> | undefined;
 let wroteTimer: ReturnType<typeof setTimeout> | undefined;
 let historiesAt = 0;
@@ -23,14 +22,14 @@ let stream: AbortController | null = null;
 let lastEvent = '';
 
 const interval = (): number => 1000 * (health.value?.updateInterval ?? 5);
-/** What cannot be reached is tried even while paused. */
+/** While the daemon is away, it is retried even if updates are paused. */
 const isWatched = (): boolean => document.visibilityState === 'visible' && (!isPaused.value || failure.value !== null);
 
 async function loadHistories(): Promise<void> {
   const names = profiles.value!.map((view) => view.profile.name);
   const known = (error: ApiError): null => {
     if (error.status !== 404) throw error;
-    return null; // it was removed a moment ago
+    return null; // it was just removed
   };
   const loaded = await Promise.all(names.map((name) => api.history('1h', name).catch(known)));
   histories.value = Object.fromEntries(names.flatMap((name, i) => (loaded[i] ? [[name, loaded[i]]] : [])));
@@ -56,7 +55,7 @@ async function load(): Promise<void> {
   }
 }
 
-/** Reads everything again; whoever asks while that is under way gets another round. */
+/** Reads everything again; a call during a refresh starts another one. */
 function refresh(): void {
   if (refreshing) {
     asked = 0;
@@ -80,10 +79,10 @@ function plan(ms: number): void {
 
 function soon(): void {
   if (refreshing) asked = Math.min(asked, SOON_MS);
-  else if (dueAt - Date.now() > SOON_MS) plan(SOON_MS); // one that comes sooner stays: events never put it off
+  else if (dueAt - Date.now() > SOON_MS) plan(SOON_MS); // never postpones a refresh
 }
 
-/** A log grew: that is for whoever shows it, and changes nothing else. */
+/** A log has grown, which matters only where a log is shown. */
 function noteLog(): void {
   wroteTimer ??= setTimeout(() => {
     wroteTimer = undefined;
@@ -101,7 +100,7 @@ async function follow(controller: AbortController): Promise<void> {
         else soon();
       }, controller.signal);
     } catch {
-      // The next round says whether anything is wrong.
+      // The next refresh reports errors.
     }
     if (controller.signal.aborted) return;
     soon();
@@ -130,13 +129,13 @@ export function startLive(): void {
   });
 }
 
-/** After a token was given, or when the user does not want to wait. */
+/** Retries now: after a token was entered, or on the user's request. */
 export function reconnect(): void {
   isPaused.value = false;
   watch();
 }
 
-/** Pauses or resumes; what cannot be reached is tried at once. */
+/** Pauses or resumes updates; while the daemon is away, retries now. */
 export function toggleUpdates(): void {
   if (connection.value === 'reconnecting') reconnect();
   else isPaused.value = !isPaused.value;

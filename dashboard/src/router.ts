@@ -1,4 +1,4 @@
-// Addresses. The whole state of a view that is worth a link stands in its address.
+// Addresses. The address holds all state of a view that is worth a link.
 import { computed, signal } from '@preact/signals';
 import type { Range, Status } from './api';
 
@@ -25,7 +25,7 @@ export const selected = param('profile');
 const statusParam = param('status');
 export const statusFilter = computed(() => statusParam.value as Status | null);
 
-/** Goes to an address; `replace` leaves no step in the history. */
+/** Goes to an address; `replace` adds no history entry. */
 export function go(address: string, options: { replace?: boolean } = {}): void {
   const target = new URL(address, globalThis.location.href);
   if (target.href === location.value.href) return;
@@ -34,7 +34,7 @@ export function go(address: string, options: { replace?: boolean } = {}): void {
   location.value = target;
 }
 
-/** The present address with these parameters; null takes one away. */
+/** The current address with these parameters; null removes one. */
 export function withParams(changes: Record<string, string | null>): string {
   const target = new URL(location.value);
   for (const [name, value] of Object.entries(changes)) {
@@ -47,7 +47,7 @@ export function withParams(changes: Record<string, string | null>): string {
 export function startRouter(): void {
   addEventListener('popstate', () => (location.value = read()));
   addEventListener('click', (event) => {
-    // A plain click on a link of this page; whatever else it is belongs to the browser.
+    // Handles plain clicks on links of this page; leaves others to the browser.
     if (event.defaultPrevented || event.button !== 0) return;
     if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     const link = (event.target as Element).closest?.('a[href^="/"]:not([target]):not([download])');

@@ -1,4 +1,4 @@
-// What the page knows, as signals: what several parts of it show, and what a user does to it.
+// The state shared by several parts of the page, as signals, and the user's actions.
 import { computed, signal } from '@preact/signals';
 import { api, ApiError, type Health, type History, type Permission, type ProfileView, type Task } from './api';
 import { go, selected, withParams } from './router';
@@ -9,7 +9,7 @@ export type Connection = 'live' | 'paused' | 'reconnecting';
 /** null: not known yet. */
 export const profiles = signal<ProfileView[] | null>(null);
 export const running = signal<Task[]>([]);
-export const histories = signal<Record<string, History>>({}); // of the last hour, by profile
+export const histories = signal<Record<string, History>>({}); // last hour, by profile
 export const health = signal<Health | null>(null);
 export const permissions = signal<Permission[] | null>(null);
 
@@ -17,13 +17,12 @@ export const isPaused = signal(false);
 export const failure = signal<ApiError | null>(null); // of the last refresh
 export const updatedAt = signal(0); // ms
 export const now = signal(Date.now());
-/** Counts up whenever something may have changed: whoever shows more than this page's common
- *  knowledge loads it again. */
+/** Incremented whenever something may have changed; views with data of their own then reload it. */
 export const pulse = signal(0);
-/** Counts up when some log has grown. */
+/** Incremented when a log has grown. */
 export const wrote = signal(0);
 
-/** 429 is said of reads to whom too many wrong tokens came from. */
+/** Reads get 429 after too many wrong tokens from the client. */
 export const needsToken = computed(() => [401, 429].includes(failure.value?.status ?? 0));
 export const isAway = computed(() => failure.value !== null && !needsToken.value);
 export const connection = computed<Connection>(() =>
@@ -36,7 +35,7 @@ export const roleOf = (name: string): string =>
 export const colorOf = (name: string): string =>
   profiles.value?.find((view) => view.profile.name === name)?.profile.color ?? 'var(--fg-4)';
 
-/* Parts of the page that open over it */
+/* Overlays */
 export const assigning = signal<string | null>(null); // a profile's name, '' for the best match
 export const isHelpOpen = signal(false);
 export const filter = signal('');
@@ -56,7 +55,7 @@ export function undo(): void {
   offered();
 }
 
-/** Does something for the user; says so when it cannot be done. */
+/** Does something for the user; shows a message if it fails. */
 export async function attempt(work: () => Promise<unknown>): Promise<boolean> {
   try {
     await work();
@@ -69,12 +68,12 @@ export async function attempt(work: () => Promise<unknown>): Promise<boolean> {
   }
 }
 
-/** Something was changed: look again, even while updates are paused. */
+/** Refreshes after a change, even while updates are paused. */
 let look = (): void => {};
 export const onPoke = (callback: () => void): void => void (look = callback);
 export const poke = (): void => look();
 
-/** What the user has switched and the daemon has not answered yet: what is read meanwhile is older. */
+/** Switches that the daemon has not acknowledged yet; data read meanwhile is older. */
 const wanted = new Map<string, boolean>();
 
 export function asWanted(view: ProfileView): ProfileView {
@@ -98,7 +97,7 @@ async function switchTo(name: string, isActive: boolean): Promise<boolean> {
   return worked;
 }
 
-/** Enables or disables a profile at once, and lets the user take it back. */
+/** Enables or disables a profile at once; the user can undo it. */
 export async function setActive(view: ProfileView, isActive: boolean): Promise<void> {
   const { name, role } = view.profile;
   const { currentTasks, queueSize } = view.state;
@@ -111,11 +110,11 @@ export async function setActive(view: ProfileView, isActive: boolean): Promise<v
   };
 }
 
-/** What opens a profile's panel, where the page shows it. */
+/** The button that opens a profile's panel, if shown. */
 export const rowButton = (name: string): HTMLElement | null =>
   document.querySelector(`[data-profile="${CSS.escape(name)}"] button`);
 
-/** Opens a profile's panel, or closes it: "back" leaves the panel, however many were looked at. */
+/** Opens or closes a profile's panel. "Back" closes it, no matter how many were opened. */
 export function select(name: string | null): void {
   go(withParams({ profile: name }), { replace: selected.value !== null });
 }

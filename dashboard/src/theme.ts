@@ -1,4 +1,4 @@
-// Light, dark, or as the system says: kept for the next visit.
+// Light, dark or the system's theme; remembered.
 import { computed, effect, signal } from '@preact/signals';
 
 export type Theme = 'system' | 'light' | 'dark';

@@ -1,4 +1,4 @@
-// Data that one view shows: loaded when its key changes, and again with every pulse of the store.
+// Data of one view: loaded when its key changes, and again with every pulse of the store.
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ApiError } from './api';
 import { pulse } from './store';
@@ -8,13 +8,13 @@ export interface Live<T> {
   error: ApiError | null;
 }
 
-/** Of figures over an hour or more. */
+/** For figures over an hour or more. */
 export const FIGURES_MS = 15_000;
 
 const newRounds = (key: string) => ({ key, isLoading: false, isDue: false, at: -Infinity });
 
-/** `key` says what is loaded: another key drops the data. Keeps showing the old data while it loads.
- *  What is loaded for long, or seldom changes, need not follow every pulse: `everyMs`. */
+/** `key` identifies the data: a new key drops the old data. Otherwise the old data is shown while
+ *  new data loads. `everyMs` limits reloads of data that is slow to load or seldom changes. */
 export function useLive<T>(key: string, load: () => Promise<T>, everyMs = 0): Live<T> {
   const [live, setLive] = useState<Live<T> & { key: string }>({ key, data: null, error: null });
   const loader = useRef(load);
@@ -34,14 +34,14 @@ export function useLive<T>(key: string, load: () => Promise<T>, everyMs = 0): Li
       } catch (error) {
         const said = error instanceof ApiError ? error : new ApiError(0, String(error));
         mine.at = -Infinity;
-        // What is away comes back: its data stays.
+        // Keep the data while the daemon is away.
         if (isCurrent())
           setLive((old) => ({ key, data: said.isAway && old.key === key ? old.data : null, error: said }));
       }
       mine.isLoading = false;
       if (mine.isDue && isCurrent()) await round();
     };
-    // A pulse while it loads asks for another round: it never cuts one short.
+    // A pulse during a load starts another one afterwards.
     if (mine.isLoading) mine.isDue = everyMs === 0;
     else if (Date.now() - mine.at >= everyMs) void round();
   }, [key, beat]);

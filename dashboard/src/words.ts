@@ -1,4 +1,4 @@
-// What statuses, reasons and classes of error mean, in plain words.
+// Plain words for statuses, reasons and error classes.
 import type { ErrorClass, Priority, Range, Reason, Status, Term } from './api';
 
 export const statusWords: Record<Status, string> = {
@@ -40,7 +40,7 @@ const classWords: Record<ErrorClass, string> = {
   invalid: 'The task is invalid',
 };
 
-/** The same for any class, as one that a later acpd has written. */
+/** The same for any class, including those of a newer acpd. */
 export const classWord = (name: string) => (classWords as Record<string, string>)[name] ?? name;
 
 export const termWords: Record<Term, string> = {

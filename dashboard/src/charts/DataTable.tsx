@@ -8,7 +8,7 @@ interface Props {
   format: (value: number) => string;
 }
 
-/** The chart's figures for screen readers; spans without any are left out. */
+/** The chart's figures for screen readers; omits spans without any. */
 export function DataTable({ caption, times, series, format }: Props) {
   const rows = times.map((time, i) => ({ time, values: series.map((one) => one.values[i] ?? null) }))
     .filter((row) => row.values.some((value) => value));

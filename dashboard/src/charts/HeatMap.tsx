@@ -23,7 +23,7 @@ function look(cell: Counts | null): { tone: string; words: string } {
   return { tone, words: `${percent(rate)}, ${cell.failed} of ${cell.completed + cell.failed} failed` };
 }
 
-/** The success rate of each row over time, a cell a span. */
+/** The success rate of each row over time, one cell per span. */
 export function HeatMap({ label, rows, times }: { label: string; rows: Row[]; times: number[] }) {
   return (
     <>

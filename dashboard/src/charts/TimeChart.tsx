@@ -9,7 +9,7 @@ import { Tip } from './Tip';
 export interface Series {
   label: string;
   color: string; // any CSS colour
-  values: (number | null)[]; // null: nothing is known of that moment
+  values: (number | null)[]; // null: unknown
 }
 
 interface Props {
@@ -18,14 +18,14 @@ interface Props {
   isKnown: boolean[]; // whether acpd ran in the bucket
   series: Series[];
   format: (value: number) => string;
-  isStacked?: boolean; // bars on each other, the first one at the bottom
+  isStacked?: boolean; // stacked bars, the first one at the bottom
   hasDays?: boolean; // the range is longer than a day
   height: number;
 }
 
 const FONT = '11px "Inter Variable", system-ui, sans-serif';
 
-/** Sums from the bottom up, so that a bar's top is the sum of those below it. */
+/** Cumulative sums: the tops of stacked bars. */
 function stack(series: Series[]): (number | null)[][] {
   const tops: (number | null)[][] = [];
   for (const { values } of series)
@@ -33,7 +33,7 @@ function stack(series: Series[]): (number | null)[][] {
   return tops;
 }
 
-/** Shades the spans in which acpd did not run: that is something else than nought. */
+/** Shades the spans in which acpd did not run, to tell them from zero. */
 function gaps(times: number[], isKnown: boolean[], color: string): uPlot.Plugin {
   const half = ((times[1] ?? 0) - (times[0] ?? 0)) / 2000;
   return {
@@ -91,13 +91,13 @@ function options(props: Props, element: HTMLElement, onCursor: (index: number | 
 const dataOf = ({ times, series, isStacked }: Props): uPlot.AlignedData =>
   [times.map((ms) => ms / 1000), ...(isStacked ? stack(series).reverse() : series.map((one) => one.values))] as uPlot.AlignedData;
 
-/** A chart over time. Pointer and arrow keys read it, and a table stands behind it. */
+/** A chart over time, readable by pointer and arrow keys, with a table for screen readers. */
 export function TimeChart(props: Props) {
   const { label, times, series, height } = props;
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const [at, setAt] = useState<number | null>(null);
-  // A new plot when its look changes; new figures only go into it.
+  // A changed look needs a new plot; new figures do not.
   const look = JSON.stringify([isDark.value, height, times.length, times[0], props.isKnown, series.map((s) => [s.label, s.color])]);
 
   useEffect(() => {

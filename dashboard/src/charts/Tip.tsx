@@ -14,7 +14,7 @@ interface Props {
 const AXIS = 50;
 const WIDTH = 190;
 
-/** What the cursor is on. */
+/** The tooltip at the cursor. */
 export function Tip({ index, left, width, times, isKnown, series, format }: Props) {
   const time = times[index];
   if (time === undefined || left < 0) return null;

@@ -1,6 +1,6 @@
-// Colours as a canvas needs them: tokens, and what light-dark() and color-mix() make of them.
+// Computed colours for canvases: resolves tokens, light-dark() and color-mix().
 
-/** The computed colour of any CSS colour, within the element's theme. */
+/** The computed value of any CSS colour in the element's theme. */
 export function resolveColor(element: Element, color: string): string {
   const probe = document.createElement('i');
   probe.style.color = color;

@@ -3,7 +3,7 @@ import { failure } from '../store';
 import { reconnect } from '../live';
 import { Icon, type IconName } from './Icon';
 
-/** Where there is nothing to show: what that means, and what to do. */
+/** Shown instead of an empty list: what that means, and what to do. */
 export function Blank(props: { icon: IconName; title: string; isBad?: boolean; children: ComponentChildren }) {
   return (
     <div class={`card blank ${props.isBad ? 'is-bad' : ''}`} role={props.isBad ? 'alert' : undefined}>
@@ -14,7 +14,7 @@ export function Blank(props: { icon: IconName; title: string; isBad?: boolean; c
   );
 }
 
-/** Nothing has been loaded yet, and it cannot be. */
+/** Nothing could be loaded so far. */
 export function AwayCard() {
   return (
     <Blank icon="plug" title="The daemon is not answering" isBad>

@@ -8,7 +8,7 @@ interface Props {
   children: ComponentChildren;
 }
 
-/** A modal dialog: the browser's own keeps the focus in it and gives it back. */
+/** A native modal dialog: the browser keeps the focus inside and restores it afterwards. */
 export function Dialog({ isOpen, titleId, onClose, children }: Props) {
   const ref = useRef<HTMLDialogElement>(null);
   useLayoutEffect(() => {

@@ -1,6 +1,6 @@
 import type { ComponentChildren } from 'preact';
 
-/** A page's heading, which takes the focus on arrival, and its tools. */
+/** A page's heading, focused on navigation, and its tools. */
 export function PageHead({ title, children }: { title: ComponentChildren; children?: ComponentChildren }) {
   return (
     <div class="page-head">

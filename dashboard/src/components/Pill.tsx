@@ -18,7 +18,7 @@ export function HealthPill({ health, reason }: { health: HealthState; reason?: s
   );
 }
 
-/** What a profile does at this moment. */
+/** What a profile is doing. */
 export function ActivityPill({ view }: { view: ProfileView }) {
   const { isActive, currentTasks } = view.state;
   if (!isActive && currentTasks)

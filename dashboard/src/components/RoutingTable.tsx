@@ -3,7 +3,7 @@ import { colorOf, roleOf } from '../store';
 import { termWords } from '../words';
 import { Bar, Swatch } from './marks';
 
-/** Who was judged, with the terms behind each score. */
+/** The candidates, with the terms of each score. */
 export function RoutingTable({ candidates, best }: { candidates: Candidate[]; best: string | null }) {
   const terms = Object.keys(candidates.find((c) => !c.rejected)?.terms ?? {}) as Term[];
   return (

@@ -5,7 +5,7 @@ interface Props<T extends string> {
   onChange: (value: T) => void;
 }
 
-/** One of a few, all of them in sight. */
+/** A choice of a few visible options. */
 export function Segmented<T extends string>({ label, value, options, onChange }: Props<T>) {
   const name = label.replaceAll(' ', '-').toLowerCase();
   return (

@@ -9,7 +9,7 @@ interface Props {
   bars?: number;
 }
 
-/** Bars of counts, not a line. A span in which acpd did not run is a gap, not nought. */
+/** Counts as bars. Spans in which acpd did not run are gaps, not zeros. */
 export function Spark({ buckets, label, width = 132, height = 26, bars = 30 }: Props) {
   const groups = merge(buckets, bars);
   const most = Math.max(1, ...groups.map((g) => (g ? g.completed + g.failed : 0)));
@@ -22,7 +22,7 @@ export function Spark({ buckets, label, width = 132, height = 26, bars = 30 }: P
       {groups.map((group, i) => {
         const x = i * step;
         if (!group) {
-          // One shape for a whole gap: side by side their edges would show.
+          // One rectangle per gap: edges of adjacent ones would show.
           if (i > 0 && groups[i - 1] === null) return null;
           const end = groups.findIndex((g, k) => k > i && g !== null);
           return <rect key={i} class="gap" x={x} y={2} width={(end < 0 ? groups.length : end) * step - x} height={room} />;

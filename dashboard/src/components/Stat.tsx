@@ -1,6 +1,6 @@
 import type { ComponentChildren } from 'preact';
 
-/** One figure of a strip: what it is, the value, and what stands beside it. */
+/** One figure of a strip: label, value and note. */
 export function Stat(props: { name: string; value: ComponentChildren; children?: ComponentChildren }) {
   return (
     <div class="stat">

@@ -7,7 +7,7 @@ const SHOWN_MS = 8000;
 export function Toasts() {
   const shown = toast.value;
   const close = () => (toast.value = null);
-  const [isHeld, setHeld] = useState(false); // by a pointer or the focus
+  const [isHeld, setHeld] = useState(false); // by pointer or focus
   useEffect(() => {
     if (!shown || isHeld) return;
     const timer = setTimeout(() => toast.peek() === shown && close(), SHOWN_MS);

@@ -3,14 +3,14 @@ import { token } from '../api';
 import { reconnect } from '../live';
 import { Blank } from './Blank';
 
-/** The gateway asks for a token. It is kept for this tab only. */
+/** Asks for the gateway's token, which is kept for this tab only. */
 export function TokenCard() {
   const [value, setValue] = useState('');
   const [isWrong, setWrong] = useState(false);
   const submit = (event: Event) => {
     event.preventDefault();
     token.set(value.trim());
-    setWrong(true); // for as long as this card stays
+    setWrong(true); // while this card is shown
     reconnect();
   };
   return (

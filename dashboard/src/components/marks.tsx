@@ -1,4 +1,4 @@
-// Small marks that stand beside a name or a figure.
+// Small marks next to a name or a figure.
 import type { Priority } from '../api';
 import { exact, parse, plural, relative } from '../format';
 import { now } from '../store';
@@ -25,13 +25,13 @@ export function Slots({ used, slots }: { used: number; slots: number }) {
   );
 }
 
-/** A share as a bar; the figure stands beside it. */
+/** A share as a bar; the figure is next to it. */
 export function Bar({ share, tone = '' }: { share: number; tone?: 'ok' | 'warn' | 'bad' | '' }) {
   const width = Math.max(0, Math.min(100, 100 * share));
   return <span class="bar" aria-hidden="true"><i class={tone} style={{ width: `${width}%` }} /></span>;
 }
 
-/** A time as distance from now, the exact one on hover. */
+/** A relative time; the exact one on hover. */
 export function When({ at, none = 'never' }: { at: string | null; none?: string }) {
   if (!at) return <span class="muted">{none}</span>;
   return <time dateTime={at} title={exact(parse(at))}>{relative(parse(at), now.value)}</time>;

@@ -15,7 +15,7 @@ import { SuccessMap } from './SuccessMap';
 import { Tiles } from './Tiles';
 import { WaitChart } from './WaitChart';
 
-/** What all of the page is about: the whole and each profile, over one range. */
+/** The data of the page: the total and each profile, over one range. */
 export interface Analytics {
   range: Range;
   whole: History;
@@ -30,7 +30,7 @@ async function load(range: Range): Promise<Analytics> {
   return { range, whole: whole!, parts: views.map((view, i) => ({ view, history: histories[i]! })) };
 }
 
-/** When each bucket begins, in ms, those that acpd did not run in included. */
+/** The start of each bucket in ms, including those in which acpd did not run. */
 export function timesOf({ buckets, bucketSeconds }: History): number[] {
   const known = buckets.findIndex((bucket) => bucket !== null);
   const start = known < 0 ? Date.now() - bucketSeconds * 1000 * buckets.length

@@ -2,7 +2,7 @@ import { Icon } from '../../components/Icon';
 import { needsAttention } from '../../figures';
 import { health, profiles, roleOf } from '../../store';
 
-/** What is not well, and what is unusual, in plain words. */
+/** Health problems and anomalies, in plain words. */
 export function Attention() {
   const views = (profiles.value ?? []).filter(needsAttention);
   const notes = Object.entries(health.value?.profiles ?? {}).flatMap(([name, { anomalies }]) =>

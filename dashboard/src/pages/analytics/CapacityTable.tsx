@@ -29,7 +29,7 @@ function Row({ capacity }: { capacity: Capacity }) {
   );
 }
 
-/** How many slots the work that arrives needs: M/M/c, by Erlang's formula. */
+/** The slots needed for the arriving work: M/M/c, by Erlang's formula. */
 export function CapacityTable({ range }: { range: Range }) {
   const { data } = useLive(`capacity ${range}`, () => api.capacity(range), FIGURES_MS);
   if (!data?.length) return null;

@@ -7,7 +7,7 @@ import type { Analytics } from './AnalyticsPage';
 
 const HOURS = { '1h': 1, '24h': 24, '7d': 168 };
 
-/** Against the same range one period earlier. */
+/** Compared with the previous period. */
 function Delta({ value, before, better }: { value: number | null; before: number | null; better: 'up' | 'down' }) {
   const percentage = change(value, before);
   if (percentage === null) return <span class="delta muted">no previous data</span>;

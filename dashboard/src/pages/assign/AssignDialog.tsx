@@ -20,7 +20,7 @@ interface Draft {
 
 const empty: Draft = { title: '', description: '', type: '', priority: 'medium', capabilities: '', runAt: '', profile: '' };
 
-/** The draft as acpd takes it: what was left empty is left out. */
+/** The draft as acpd expects it, without empty fields. */
 export function taskOf(draft: Draft): NewTask {
   const capabilities = draft.capabilities.split(/[\s,]+/).filter(Boolean);
   return {
@@ -33,7 +33,7 @@ export function taskOf(draft: Draft): NewTask {
   };
 }
 
-/** The field of the form that an error is about, by the name that the daemon gives it. */
+/** The form field for an error, by the daemon's name of the parameter. */
 const fieldOf = (error: ApiError | null): string | null => error?.field?.replace(/^task\./, '').replace(/\[.*/, '') ?? null;
 
 function ProfileChoice({ draft, set }: { draft: Draft; set: (change: Partial<Draft>) => void }) {

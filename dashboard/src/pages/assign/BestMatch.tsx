@@ -12,7 +12,7 @@ interface Answer {
   error?: string;
 }
 
-/** Where the task would go now, and why: asked while it is typed. */
+/** Where the task would go now, and why; updated while the user types. */
 export function BestMatch({ task }: { task: NewTask }) {
   const [answer, setAnswer] = useState<Answer | null>(null);
   const { title: _title, description: _description, ...asked } = task;

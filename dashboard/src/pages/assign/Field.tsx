@@ -15,7 +15,7 @@ interface Props {
   children: (control: Control) => ComponentChildren;
 }
 
-/** A labelled control; what the daemon found wrong with it stands below. */
+/** A labelled control, with the daemon's error below. */
 export function Field({ name, label, isOptional, fault, children }: Props) {
   const id = `field-${name}`;
   const control: Control = { id, name };

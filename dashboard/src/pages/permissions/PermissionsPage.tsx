@@ -10,7 +10,7 @@ const SETTLE_MS = 700;
 
 const rejects = (kind: string): boolean => kind.startsWith('reject');
 
-/** What the agent wants to do, as it says it: nothing of it is certain. */
+/** What the agent wants to do, in its own words, which may be untrue. */
 function ToolCall({ call }: { call: Permission['toolCall'] }) {
   const { title, kind, locations } = call;
   const raw = call.rawInput === undefined ? null
@@ -58,8 +58,8 @@ export function Question({ question }: { question: Permission }) {
   );
 }
 
-/** The questions; one that is gone leaves when no pointer can be meant for it, so that the second
- *  click of two does not answer the next. */
+/** The questions. A closed one stays visible for a moment, so that a double click does not answer
+ *  the next one. */
 function useSettled(questions: Permission[] | null): Permission[] | null {
   const [shown, setShown] = useState(questions);
   const latest = useRef(questions);
@@ -76,7 +76,7 @@ function useSettled(questions: Permission[] | null): Permission[] | null {
   return shown;
 }
 
-/** What agents ask before they may go on. */
+/** The agents' open questions. */
 export function PermissionsPage() {
   const questions = useSettled(permissions.value);
   return (

@@ -72,7 +72,7 @@ function Facts({ view }: { view: ProfileView }) {
   return <dl class="facts">{facts.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>;
 }
 
-/** A panel that lies over the page takes the focus; it goes back to the row that opened it. */
+/** A panel that overlays the page takes the focus and returns it to the row that opened it. */
 function useFocus(name: string) {
   const panel = useRef<HTMLElement>(null);
   useEffect(() => {
@@ -85,7 +85,7 @@ function useFocus(name: string) {
   return panel;
 }
 
-/** What happens in one profile, and what can be done about it. */
+/** One profile: what is happening, and the possible actions. */
 export function ProfilePanel({ view }: { view: ProfileView }) {
   const { profile, state } = view;
   const { data: queue } = useLive(`queue ${profile.name}`, () => api.queue(profile.name, QUEUE));

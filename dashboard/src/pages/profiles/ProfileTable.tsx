@@ -67,7 +67,7 @@ function Row({ view }: { view: ProfileView }) {
   const isSelected = selected.value === profile.name;
   const history = histories.value[profile.name];
   const toggle = () => select(isSelected ? null : profile.name);
-  // A click anywhere on the row opens it; what has a meaning of its own keeps that.
+  // A click anywhere on the row opens it, except on controls.
   const onRow = (event: MouseEvent) => {
     if (!(event.target as Element).closest('button')) toggle();
   };

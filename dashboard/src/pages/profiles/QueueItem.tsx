@@ -5,7 +5,7 @@ import { exact, parse, relative } from '../../format';
 import { attempt, isAway, now, profiles, roleOf, toast } from '../../store';
 import { priorityWords, reasonWords } from '../../words';
 
-/** When it is likely to start, or what is known of that. */
+/** The expected start, or what is known of it. */
 function Eta({ task }: { task: Task }) {
   const eta = task.pending?.eta;
   if (!eta) return null;
@@ -52,7 +52,7 @@ function Controls({ task }: { task: Task }) {
   );
 }
 
-/** A task that waits: why, for how long, and what can be done about it. */
+/** A waiting task: why it waits, for how long, and the possible actions. */
 export function QueueItem({ task }: { task: Task }) {
   const [isOpen, setOpen] = useState(false);
   const { pending } = task;

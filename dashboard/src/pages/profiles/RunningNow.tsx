@@ -4,7 +4,7 @@ import { duration, parse } from '../../format';
 import { now, profiles, running } from '../../store';
 
 const SHOWN = 8;
-const OVER = 1.5; // times the average: worth a colour
+const OVER = 1.5; // times the average duration; highlighted beyond
 
 interface Run {
   task: Task;

@@ -4,14 +4,14 @@ import { clock, exact, parse, plural } from '../../format';
 import { pulse, wrote } from '../../store';
 import { joined, plain } from './log';
 
-const KEPT = 5000; // entries in the page; a long log's beginning gives way
+const KEPT = 5000; // entries shown; the beginning of a longer log is dropped
 
 interface Log {
   attempt: number;
   entries: LogEntry[];
   next: number;
   isCut: boolean;
-  isRead: boolean; // to its end, once at least
+  isRead: boolean; // to its end, at least once
   dropped: number;
 }
 
@@ -23,7 +23,7 @@ function append(log: Log, page: LogPage): Log {
   return { ...log, entries: entries.slice(extra), next: page.next, isCut: page.truncated, dropped: log.dropped + extra };
 }
 
-/** The log of one attempt, read on as it grows. */
+/** The log of one attempt, followed as it grows. */
 function useLog(id: number, attempt: number): Log {
   const [log, setLog] = useState(emptyLog(attempt));
   const reader = useRef({ log, isReading: false });
@@ -35,7 +35,7 @@ function useLog(id: number, attempt: number): Log {
     const read = async () => {
       for (;;) {
         const page = await api.log(id, attempt, mine.log.next);
-        if (reader.current !== mine) return; // another attempt is looked at now
+        if (reader.current !== mine) return; // another attempt was chosen
         mine.log = { ...append(mine.log, page), isRead: mine.log.isRead || !page.entries.length };
         setLog(mine.log);
         if (!page.entries.length) return;
@@ -43,13 +43,13 @@ function useLog(id: number, attempt: number): Log {
     };
     if (!attempt || mine.isReading) return;
     mine.isReading = true;
-    // What fails now is read with the next pulse.
+    // The next pulse retries.
     read().catch(() => {}).finally(() => (mine.isReading = false));
   }, [id, attempt, beat]);
   return log.attempt === attempt ? log : reader.current.log;
 }
 
-/** An update of another session than the task's is marked as such. */
+/** Marks updates of sessions other than the task's. */
 const streamWords = ({ stream, update }: LogEntry) =>
   stream === 'other-session' ? 'other session'
     : typeof update?.sessionUpdate === 'string' ? update.sessionUpdate.replace(/_chunk$/, '').replaceAll('_', ' ')
@@ -76,7 +76,7 @@ export function TaskLog({ task }: { task: Task }) {
   useEffect(() => {
     if (follows && box.current) box.current.scrollTop = box.current.scrollHeight;
   }, [log, follows]);
-  // Whoever scrolls up wants to read; at the end again, the log is followed again.
+  // Stops following when the user scrolls up, resumes at the end.
   const onScroll = () => {
     const { scrollTop, scrollHeight, clientHeight } = box.current!;
     setFollows(scrollHeight - scrollTop - clientHeight < 24);

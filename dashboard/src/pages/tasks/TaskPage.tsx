@@ -44,7 +44,7 @@ function Waiting({ task }: { task: Task }) {
   );
 }
 
-/** What counts in the last lines of stderr is mostly the last one. */
+/** Of the last lines of stderr, the last one usually matters most. */
 function Tail({ text }: { text: string }) {
   const box = useRef<HTMLPreElement>(null);
   return (
@@ -95,7 +95,7 @@ function Facts({ task }: { task: Task }) {
   return <dl class="facts task-facts">{facts.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>;
 }
 
-/** An agent's answer is text; a program's, whatever it printed. */
+/** The result of an agent is text; that of a program, whatever it printed. */
 function Result({ value }: { value: unknown }) {
   if (value === null || value === undefined) return null;
   const object = typeof value === 'object' ? (value as Record<string, unknown>) : {};

@@ -14,9 +14,9 @@ import { reasonWords, statusWords } from '../../words';
 import { extended, refreshed, type TaskList } from './list';
 
 const PAGE = 50;
-const REFRESH_MAX = 1000; // as many as the daemon lists at once
+const REFRESH_MAX = 1000; // the daemon's maximum
 
-/** The tasks that fit, kept up to date. */
+/** The matching tasks, kept up to date. */
 function useTasks(profile: string | null, status: Status | null) {
   const key = `tasks ${profile} ${status}`;
   const [list, setList] = useState<{ key: string; list: TaskList } | null>(null);

@@ -1,13 +1,13 @@
 import type { LogEntry } from '../../api';
 
-const LINE = 65536; // characters that are joined; a line without end stays several entries
+const LINE = 65536; // characters of a joined line; longer ones stay several entries
 
-/** What a terminal would show of the text: without escape sequences (ECMA-48). */
+/** The text without escape sequences (ECMA-48). */
 export const plain = (text: string) =>
   text.replace(/\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-Z\\`-~])?/g, '');
 
-/** Adds a page of a log to what is shown of it: an entry that goes on with its stream's last line is joined
- *  to it. Neither argument changes. */
+/** Appends a page of a log. Joins an entry that continues its stream's last line with that line.
+ *  Changes neither argument. */
 export function joined(shown: LogEntry[], page: LogEntry[]): LogEntry[] {
   const entries = [...shown];
   for (const entry of page) {
