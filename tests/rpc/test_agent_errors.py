@@ -14,7 +14,7 @@ def error_of(client, id):
 
 
 def tell(client, id):
-    """The error of an attempt, whatever becomes of its task; it is not tried again."""
+    """The error of a single attempt, without retries."""
     error = error_of(client, id)
     client.update_profile_status(name="p", isActive=False)
     if client.task(id)["status"] not in ("failed", "cancelled"):
@@ -24,7 +24,7 @@ def tell(client, id):
 
 @pytest.fixture
 def error(make_daemon):
-    """The error of a task whose agent answers with this one."""
+    """The error of a task whose agent answers with this error."""
     def error(code, message, data=None, script=None, **settings):
         script = script or f"error(prompt['id'], {code!r}, {message!r}, data={data!r})"
         daemon = make_daemon(agent(script, **settings), killGrace=1)
@@ -35,7 +35,7 @@ def error(make_daemon):
 
 
 @pytest.mark.parametrize("code, message, data, error_class", [
-    # The task's own, whatever numbers and words are in it.
+    # Errors of the task itself, whatever numbers and words they contain.
     (-32603, "cannot parse notes.md, line 1429", None, "exit"),
     (-32603, "notes.md:429: unexpected token", None, "exit"),
     (-32603, "disk quota exceeded", None, "exit"),
@@ -56,7 +56,7 @@ def error(make_daemon):
     (-32603, "no such file: login.ts", None, "exit"),
     (-32603, "x", {"path": ["status", 429]}, "exit"),
     (-32603, "x", {"tool": {"status": "completed"}, "line": 429}, "exit"),
-    # A provider's limits.
+    # Providers' limits.
     (-32000, "You've hit your usage limit", None, "rate_limit"),
     (-32603, "API Error: 429 slow down", None, "rate_limit"),
     (-32603, "Request failed with status code 429", None, "rate_limit"),
@@ -73,7 +73,7 @@ def error(make_daemon):
     (-32603, '429 {"error": {"message": "slow"}}', None, "rate_limit"),
     (-32603, "You've hit your limit · resets 3pm", None, "rate_limit"),
     (429, "x", None, "rate_limit"),
-    # One that cannot work now.
+    # Temporary unavailability.
     (-32603, "x", {"type": "overloaded_error"}, "unavailable"),
     (-32603, "x", {"httpStatusCode": 503}, "unavailable"),
     (-32603, "503 Service Unavailable", None, "unavailable"),
@@ -86,7 +86,7 @@ def error(make_daemon):
     (-32000, "please sign in first", None, "auth"),
     (401, "x", None, "auth"),
     (403, "x", None, "auth"),
-    # What is structured counts before what is said.
+    # Structured data takes precedence over text.
     (-32603, "rate limit", {"status": 401}, "auth"),
 ])
 def test_the_class_of_an_error(error, code, message, data, error_class):
@@ -160,7 +160,7 @@ def test_copilot_tells_of_any_failure_in_words(error, script):
 
 
 @pytest.mark.parametrize("script", [
-    CODEX % (429, "active") + "\n",                                   # it got over it
+    CODEX % (429, "active") + "\n",                                   # the agent recovered
     "say('Error: is what the log says.'); end(usage={'totalTokens': 9})",
     "say('Error: line one\\n\\nand this is what it means'); end()",
     "say('The answer. Error: none'); end()",
@@ -269,7 +269,7 @@ def test_an_error_has_the_stderr_lines_of_stderr(make_daemon):
         id = client.assign("p")["id"]
         tail = client.finish(id)["error"]["tail"]
         assert tail == "\n".join(f"line {n}" for n in range(11, 31))
-        # What a later attempt says takes its place; one that is asked for anew has none.
+        # A later attempt replaces the error; a retried task has none.
         assert "error" in client.retry_task(id=id) and client.finish(id)["error"]["tail"] == tail
         tail = client.finish(client.assign("q")["id"])["error"]["tail"]
         assert tail.endswith("xxx\n€") and len(tail.encode()) <= 4096
@@ -316,15 +316,15 @@ def test_the_result_counts_permissions(run):  # noqa: F811
 
 
 @pytest.mark.parametrize("script, text", [
-    # The agent tells its messages apart: a tool's progress does not cut one.
+    # The agent separates its messages by ids: progress of a tool does not split one.
     ("say('one ', messageId='a'); note('tool_call', toolCallId='t', title='T')\n"
      "say('two', messageId='a')", "one two"),
     ("say('one', messageId='a'); say('two', messageId='b')", "two"),
-    # It does not: only what begins a tool call parts them.
+    # Without ids, only the start of a tool call separates them.
     ("note('tool_call', toolCallId='t', title='T'); say('one ')\n"
      "note('tool_call_update', toolCallId='t', status='in_progress'); say('two')", "one two"),
     ("say('one'); note('tool_call', toolCallId='t', title='T'); say('two')", "two"),
-    # An empty or blank last piece takes nothing away.
+    # An empty or blank last piece removes nothing.
     ("say('one'); note('tool_call', toolCallId='t', title='T'); say('')", "one"),
     ("say('one', messageId='a'); say('\\n', messageId='b')", "one"),
 ])
@@ -340,7 +340,7 @@ def test_a_last_line_needs_no_newline(run):  # noqa: F811
 
 
 def test_an_agent_is_heard_until_it_is_gone(run):  # noqa: F811
-    """One that does not leave by itself may have something to say when it is told to."""
+    """An agent that does not exit by itself may still send something when it is stopped."""
     client, task = run("import signal\n"
                        "def leave(*_): say('last words'); sys.exit(0)\n"
                        "signal.signal(signal.SIGTERM, leave); end(); sleep_for_ever()")

@@ -27,7 +27,7 @@ def test_an_open_tool_call_is_no_stall(run, script):  # noqa: F811
     (TOOL % "pending" + "note('tool_call_update', toolCallId='t', status='completed')\n", "stall"),
     (TOOL % "pending" + "note('tool_call_update', toolCallId='t', status='failed')\n", "stall"),
     (TOOL % "completed", "stall"),
-    (TOOL % "pending" + "ask(toolCallId='t'); read()\n", "stall"),  # rejected, and never told of again
+    (TOOL % "pending" + "ask(toolCallId='t'); read()\n", "stall"),  # rejected, and never mentioned again
     (TOOL % "pending", "timeout"),
 ])
 def test_the_clocks_that_go_on(run, script, error_class):  # noqa: F811
@@ -122,7 +122,7 @@ def test_how_many_turns_a_process_serves(make_daemon, folder, environment, reuse
     assert processes.count(processes[0]) == turns
     sent = [json.loads(line) for line in record.read_text().splitlines()]
     closed = [message["params"]["sessionId"] for message in sent if message["method"] == "session/close"]
-    if environment:  # each but the last of a process, which ends with it
+    if environment:  # except the last one of a process, which ends with it
         assert closed[:2] == ["s", "s2"] and len(closed) >= turns - 1
     else:
         assert not closed
@@ -165,7 +165,7 @@ def test_a_question_can_be_withdrawn(make_daemon):
         id = client.assign("p")["id"]
         wait_until(client.list_permissions)
         wait_until(lambda: not client.list_permissions())
-        wait_until(lambda: client.task(id)["error"])  # the clocks go on
+        wait_until(lambda: client.task(id)["error"])  # the clocks continue
         assert client.task(id)["error"]["class"] == "stall"
         assert '{"outcome": {"outcome": "cancelled"}}' in client.log(id)
         answered, = [entry for entry in entries(client, id)
@@ -298,7 +298,7 @@ def test_a_number_that_is_too_large_spoils_no_message(run):  # noqa: F811
 
 
 def read_log(client, id):
-    """The whole log, page by page, as a user would who follows it."""
+    """The whole log, read page by page, as by a user who follows it."""
     after, found = 0, []
     while True:
         page = client.get_task_log(id=id, after=after)

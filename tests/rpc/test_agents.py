@@ -16,7 +16,7 @@ HOSTILE = str(pathlib.Path(__file__).parents[1] / "agents" / "hostile.py")
 
 
 def agent(script, name="p", env=None, runner=None, **settings):
-    """A profile whose agent runs the script; attempts are not repeated."""
+    """A profile whose agent runs the script, without retries."""
     settings.setdefault("retry", {"maxAttempts": 1, "backoff": 0.01, "maxBackoff": 0.01})
     return {"name": name, **settings,
             "runner": {"type": "acp", "command": ["/usr/bin/python3", HOSTILE],
@@ -105,11 +105,11 @@ def test_one_process_serves_many_tasks_when_told(make_daemon):
         os.kill(second, signal.SIGKILL)
         wait_until(lambda: not daemon.processes())
         assert run() != second
-    # The fixture sees that no idle agent outlives acpd.
+    # The fixture checks that no idle agent outlives acpd.
 
 
 def test_an_idle_agent_that_dies_as_it_is_asked_again_costs_the_task_nothing(make_daemon):
-    """It had not been given the work: another is, though the task has one attempt only."""
+    """It had not received the work, so another one gets it, even if the task has only one attempt."""
     daemon = make_daemon(agent("say(str(os.getpid())); end(); read(); sys.exit(3)",
                                runner={"reuse": True}))
     with daemon.client() as client:
@@ -356,7 +356,7 @@ def test_an_open_question_stops_the_clocks(make_daemon):
         id = client.assign("p")["id"]
         question, = wait_until(client.list_permissions)
         start = question["askedAt"]
-        # Longer than both timers: get_task is asked until the daemon's own clock says so.
+        # Longer than both timers: polls get_task until the daemon's own clock says so.
         wait_until(lambda: client.get_profile_state(name="p") and elapsed(client, start) > 1.5)
         client.answer_permission(id=question["id"], optionId="no")
         assert client.finish(id)["status"] == "completed"
@@ -377,7 +377,7 @@ def test_the_deadline_of_a_question_rejects(run):
 @pytest.mark.parametrize("script", [
     "say('x'); sleep_for_ever()",                                      # never ends its turn
     "say('x'); m = read(); assert m['method'] == 'session/cancel'; end('cancelled')",
-    "say('x'); m = read(); ask(); a = read(); say(str(a)); end('end_turn')",  # asks after it
+    "say('x'); m = read(); ask(); a = read(); say(str(a)); end('end_turn')",  # asks after the cancel
     "say('x'); read(); end('end_turn')",                               # a late answer
     "say('x'); sys.stdin.close(); time.sleep(1000)",
 ])
@@ -434,7 +434,7 @@ def test_a_large_update_is_abridged(run):
 
 
 def test_processes_of_an_attempt_may_submit_but_not_rule(make_daemon, folder):
-    """An agent that shares our user cannot allow itself what it asked for."""
+    """An agent that runs as our user cannot grant its own requests."""
     out = folder / "out"
     call = ('python3 -c \'import sys; sys.path.insert(0, "%s"); from acpd import *\n'
             'c = Client("%s")\n'

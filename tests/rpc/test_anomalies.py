@@ -49,7 +49,7 @@ def test_arrivals_are_told_and_a_restart_knows_what_is_usual(make_daemon, folder
             for _ in range(arrivals):
                 client.assign("p")
             clock.advance(60)
-            client.get_health()  # its pass notes that the minute is over
+            client.get_health()  # its pass notices the end of the minute
         note, = anomalies(client)
         assert (note["metric"], note["direction"]) == ("arrivalRate", "high")
         assert note["value"] == pytest.approx(1 + 14 * (1 - 0.9 ** 5))
@@ -62,7 +62,7 @@ def test_arrivals_are_told_and_a_restart_knows_what_is_usual(make_daemon, folder
     daemon.restart()
     with daemon.client() as client:
         assert anomalies(client) == [note]
-        # What came before the restart counts for its minute.
+        # Arrivals before the restart count for their minute.
         for arrivals in (14, 15):
             for _ in range(arrivals):
                 client.assign("p")
@@ -76,7 +76,7 @@ def test_arrivals_are_told_and_a_restart_knows_what_is_usual(make_daemon, folder
     clock.advance(1800)
     daemon.start()
     with daemon.client() as client:
-        # Half an hour away is no half an hour without arrivals.
+        # Half an hour without acpd is not half an hour without arrivals.
         note, = anomalies(client)
         assert note["value"] == pytest.approx(1 + 14 * (1 - 0.9 ** 8))
         assert note["usual"] == pytest.approx((40 * 1 + 8 * 15) / 48)

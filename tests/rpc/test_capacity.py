@@ -17,7 +17,7 @@ UNKNOWN = {"averageTaskDuration": None, "utilization": None, "predictedWait": No
 
 @pytest.fixture
 def make(make_daemon, folder):
-    """A daemon with a past of 30 minutes: 50 arrivals and 10 retries for "p", 60 attempts of 30 s
+    """A daemon with 30 minutes of history: 50 arrivals and 10 retries for "p", 60 attempts of 30 s
     each, so 1 Erlang."""
     clock = WallClock(folder, NOW)
 
@@ -34,7 +34,7 @@ def make(make_daemon, folder):
         with contextlib.closing(daemon.database()) as database:
             database.execute("UPDATE bucket SET data = ? WHERE profile_id = (SELECT id FROM profile "
                              "WHERE name = 'p')", [metrics_blob(**figures)])
-            # Two spans that overlap, as after a clock that was set back.
+            # Two overlapping spans, as after setting the clock back.
             database.execute("DELETE FROM uptime")
             database.executemany("INSERT INTO uptime VALUES (?, ?)", [
                 (NOW - 30 * MINUTE, NOW - 12 * MINUTE), (NOW - 20 * MINUTE, NOW)])

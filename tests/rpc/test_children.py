@@ -20,7 +20,7 @@ def parents():
 
 
 def descendants(pid):
-    """Of a process, zombies included: {pid: state}."""
+    """Descendants of a process, including zombies: {pid: state}."""
     all, found = parents(), {}
     queue = [pid]
     while queue:

@@ -12,7 +12,7 @@ def starts(folder):
 
 
 def failing(folder, **settings):
-    """Fails with EX_TEMPFAIL until the file `ok` is there."""
+    """Fails with EX_TEMPFAIL until the file `ok` exists."""
     return shell(f"echo x >> {folder}/starts; test -e {folder}/ok || exit 75",
                  retry={"maxAttempts": 1, "backoff": 0.01, "maxBackoff": 0.01}, **settings)
 
@@ -32,7 +32,7 @@ def test_nothing_is_started_while_it_lasts_and_tasks_say_why(make_daemon, folder
             "cooling down for 1000 s after unavailable: exited with status 75")
         assert client.get_health()["status"] == "degraded"
         assert starts(folder) <= 2, "no more than the slots allowed before it began"
-        # The task's only attempt is not spent; whoever lets the profile go on makes it probe.
+        # The task's only attempt is not spent; resuming the profile makes it probe.
         (folder / "ok").touch()
         client.update_profile_status(name="p", isActive=False)
         client.update_profile_status(name="p", isActive=True)
@@ -42,7 +42,7 @@ def test_nothing_is_started_while_it_lasts_and_tasks_say_why(make_daemon, folder
 
 
 def test_one_probe_at_a_time_until_one_succeeds(make_daemon, folder):
-    """While a probe runs no other attempt does, however many slots are free."""
+    """While a probe runs, no other attempt does, regardless of free slots."""
     daemon = make_daemon(shell(
         f"mkdir {folder}/running || touch {folder}/two; sleep 0.05; rmdir {folder}/running;"
         f" test -e {folder}/ok || exit 75; sleep 0.2",
@@ -102,7 +102,7 @@ def test_one_task_that_always_fails_does_not_stop_the_others(make_daemon, folder
         good = [client.assign("p", "good")["id"] for _ in range(5)]
         for id in good:
             assert client.finish(id)["status"] == "completed"
-        # While nobody else has succeeded since it failed three times, it may be the profile's fault.
+        # As no other task has succeeded since it failed three times, it may be the profile's fault.
         wait_until(lambda: client.task(bad)["attempt"] > 12)
         assert client.task(bad)["status"] in ("queued", "running")
         assert client.finish(client.assign("p", "good")["id"])["status"] == "completed"
@@ -111,7 +111,7 @@ def test_one_task_that_always_fails_does_not_stop_the_others(make_daemon, folder
 
 
 def test_what_met_a_cooldown_comes_behind_what_has_not_been_tried(make_daemon, folder):
-    """Whatever its priority; two that fail do not keep the others waiting by turns, either."""
+    """Regardless of priority. Two failing tasks cannot alternate and keep the others waiting, either."""
     daemon = make_daemon(poison(folder, cooldown={"min": 0.05, "max": 0.05},
                                 maxConcurrentTasks=1))
     with daemon.client() as client:
@@ -126,7 +126,7 @@ def test_what_met_a_cooldown_comes_behind_what_has_not_been_tried(make_daemon, f
 
 
 def test_a_probe_takes_another_task_than_the_one_that_failed_last(make_daemon):
-    """Though the one that failed is first in the queue: a worker says which it was given."""
+    """Even if the failed one is first in the queue: a worker reports which one it got."""
     daemon = make_daemon({"name": "p", "runner": {"type": "worker"},
                           "cooldown": {"min": 0.01, "max": 0.01}})
     with daemon.client() as client:

@@ -10,7 +10,7 @@ from acpd import DEADLINE, wait_until
 
 
 class Socat:
-    """What a person at a shell does: one line in, one line out."""
+    """A person at a shell: one line in, one line out."""
 
     def __init__(self, daemon):
         self.address = f"UNIX-CONNECT:{daemon.socket}"

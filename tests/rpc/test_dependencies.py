@@ -13,7 +13,7 @@ LATER = "2100-01-01T00:00:00Z"
 
 @pytest.fixture
 def work(make_daemon):
-    """A profile whose tasks end as their title says, when it is let go."""
+    """A profile whose tasks end as their titles say, once it is resumed."""
     daemon = make_daemon(shell("grep -q '\"title\":\"fail' && exit 64; exit 0", maxConcurrentTasks=4),
                          profile("other"))
     with daemon.client() as client:
@@ -69,7 +69,7 @@ def test_one_that_has_failed_already_cancels_at_once(work):
     task = work.assign("p", dependsOn=[bad])
     assert task["status"] == "cancelled" and str(bad) in task["error"]["message"]
     assert task["finishedAt"] and task["pending"] is None
-    # Not even when another one is still to come.
+    # Not even if another one is still open.
     later = work.assign("p", runAt=LATER)["id"]
     for ids in ([later, bad], [bad, later]):
         assert work.assign("p", dependsOn=ids)["status"] == "cancelled"
@@ -162,7 +162,7 @@ def test_a_retried_task_that_is_blocked_again_has_its_place_by_its_id(work):
 
 
 def chain(client, length, first):
-    """Tasks each of which depends on the one before: sent in one go."""
+    """Tasks that each depend on the previous one, sent at once."""
     ids = range(first + 1, first + length)
     lines = [json.dumps({"jsonrpc": "2.0", "id": id, "method": "assign_task_to_profile",
                          "params": {"name": "p", "task": {"title": f"t{id}", "dependsOn": [id - 1]}}})
@@ -210,7 +210,7 @@ def test_thousands_of_dependants_and_a_kill_in_between(make_daemon, end):
             client.complete_task(id=1, lease=claim["lease"])
         else:
             client.cancel_task(id=1)
-    daemon.kill()  # some have been told, some have not
+    daemon.kill()  # some are released, some are not
     daemon.start()
     status = "queued" if end == "completed" else "cancelled"
     with daemon.client() as client:
@@ -237,7 +237,7 @@ def test_a_dependency_over_profiles_that_are_gone(make_daemon):
 
 
 def test_a_chain_through_workers_is_served_at_once(make_daemon):
-    """A waiting worker gets the dependant in the pass in which what it waited for ends."""
+    """A waiting worker gets the dependant in the pass in which its dependency ends."""
     daemon = make_daemon({"name": "p", "runner": {"type": "worker"}})
     with daemon.client() as one, daemon.client() as two:
         first = one.assign("p")["id"]

@@ -36,7 +36,7 @@ NOT_TYPED = {
 
 
 def test_every_block_of_every_page_is_tried():
-    """Whether by a test that asks for it, by being a configuration, or with a reason why it is not."""
+    """By a test that uses it, as a configuration, or else there is a reason why not."""
     sources = "".join(file.read_text() for file in (ROOT / "tests").glob("*/test_*.py"))
     known = {*re.findall(r'block\("([^"]+)",\s+"([^"]+)"\)', sources), *NOT_TYPED}
     used = set()
@@ -136,7 +136,7 @@ def test_the_line_of_the_protocol_works(make_daemon, folder, shell):
 
 
 class Curl:
-    """curl takes its options from a file: where the port of the page leads to, and to say what failed."""
+    """curl with options from a file: connects the page's port to the test's, and reports failures."""
 
     def __init__(self, folder, gateway):
         self.folder = folder
@@ -158,9 +158,9 @@ def test_every_curl_line_of_the_rest_document_works(make_daemon, make_gateway, f
              block("docs/rest.md", "id=$(curl -s http://127.0.0.1:8080/api/tasks "),
              block("docs/rest.md", "curl 'http://127.0.0.1:8080/api/metrics/history")]
     stream = block("docs/rest.md", "curl -N --max-time 2")
-    for _ in range(2):  # who pastes them a second time finds them to work as well
+    for _ in range(2):  # they also work when pasted a second time
         curl.type_in(shell, "".join(parts))
-    curl.type_in(shell, stream, ends=(28,))  # a stream goes on until its time is over
+    curl.type_in(shell, stream, ends=(28,))  # a stream lasts until its timeout
     with daemon.client() as client:
         assert all(state["isActive"] for state in client.get_profile_states())
         ids = [task["id"] for task in client.list_tasks()["tasks"]]
@@ -186,7 +186,7 @@ def test_the_rest_document_lists_every_route(make_daemon, make_gateway):
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_the_lines_about_tls_begin_a_gateway(daemon, folder, shell):
-    """On an address that this machine has."""
+    """On an address of this machine."""
     (folder / "acpd.sock").symlink_to(daemon.socket)
     token(folder / "tokens")
     text = block("docs/rest.md", "openssl req").replace("192.168.1.2:8443", "127.0.0.1:0")
@@ -202,7 +202,7 @@ def token(path):
 
 @contextlib.contextmanager
 def begun(shell, text, folder, **environment):
-    """What goes on until it is ended; gives its log."""
+    """Runs a command until the end of the block; yields its log."""
     log = folder / "log"
     path = f"{BUILD / 'gateway'}:{os.environ['PATH']}"
     with open(log, "wb") as file:
@@ -307,7 +307,7 @@ def test_the_log_names_the_agents_that_no_profile_runs(make_daemon, folder):
 @contextlib.contextmanager
 def worker(folder, daemon, text, *command):
     (folder / "worker").write_text(text)
-    # Out of acpd's family: what a test leaves running is found by ACPD_SOCKET.
+    # Not in acpd's family: processes that a test leaves are found by ACPD_SOCKET.
     process = subprocess.Popen([command[0], str(folder / "worker"), *command[1:]], cwd=folder,
                                start_new_session=True,
                                env={**os.environ, "ACPD_SOCKET": str(daemon.socket)})
@@ -338,7 +338,7 @@ def test_the_worker_in_shell_works(of_workers, folder, shell):
         for title in ["", *TITLES]:
             task = client.finish(client.assign("translator", title + "good morning")["id"])
             assert task["status"] == "completed", task
-            # jq writes capitals of ASCII only, and a line's end.
+            # jq only uppercases ASCII, and adds a newline.
             assert task["result"] == re.sub("[a-z]", lambda c: c[0].upper(), task["title"])
     assert not (folder / "x").exists()
 
@@ -367,7 +367,7 @@ def test_the_worker_in_python_works_and_says_what_failed(of_workers, folder):
 
 
 def test_the_worker_in_python_outlives_a_task_that_was_taken_away(of_workers, folder):
-    """Here its work takes until a file is there."""
+    """Here its work takes until a file exists."""
     text = block("docs/workers.md", "#!/usr/bin/env python3")
     waiting = text.replace("    return {", "    while not os.path.exists(\"go\"): done.wait(0.01)\n    return {")
     assert waiting != text
@@ -380,7 +380,7 @@ def test_the_worker_in_python_outlives_a_task_that_was_taken_away(of_workers, fo
 
 
 def test_every_promise_has_its_tests():
-    """Each is named in the table, and what the table names is there."""
+    """Each is listed in the table, and every listed test exists."""
     text = (ROOT / "docs" / "guarantees.md").read_text()
     promises = re.findall(r"^- ([A-Z][0-9])\. ", text, re.MULTILINE)
     rows = [line for line in text.splitlines() if line.startswith("| ") and "`tests/" in line]

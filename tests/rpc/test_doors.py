@@ -22,7 +22,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can call as
 
 @contextlib.contextmanager
 def another_user():
-    """The kernel tells acpd who one is when one connects."""
+    """The kernel identifies the user when the connection is made."""
     os.setegid(NOBODY.pw_gid)
     os.seteuid(NOBODY.pw_uid)
     try:
@@ -58,7 +58,7 @@ def test_without_a_group_the_socket_is_its_owners_alone(make_daemon):
     assert stat.S_IMODE(os.stat(daemon.socket).st_mode) == 0o600
     with pytest.raises(PermissionError):
         connect_as_another(daemon)
-    os.chmod(daemon.socket, 0o666)  # who gets past the file's mode is refused by uid
+    os.chmod(daemon.socket, 0o666)  # clients that pass the file's mode are rejected by uid
     with connect_as_another(daemon) as stranger:
         assert hangs_up(stranger)
 
@@ -83,7 +83,7 @@ def test_a_reader_may_read_and_nothing_else(make_daemon, name):
         assert reader.task(id)["id"] == id and reader.get_health()["status"] == "healthy"
         assert reader.subscribe()["seq"] >= 0
         assert reader.get_best_profile_for_task(task={"title": "t"})["bestProfile"]
-        # Every method that is not for readers, whatever the parameters.
+        # All methods that are not for readers, regardless of parameters.
         writing = [name for name, role in roles.items() if role == "operate"]
         assert {"assign_task_to_profile", "submit_task", "update_task", "cancel_task", "retry_task",
                 "update_profile_status", "reload_config", "answer_permission", "claim_task",
@@ -101,7 +101,7 @@ def test_with_roles_who_has_none_is_refused(make_daemon):
     with connect_as_another(daemon) as stranger:
         assert hangs_up(stranger)
     with daemon.client() as owner:
-        owner.assign("p")  # root always operates
+        owner.assign("p")  # root is always an operator
 
 
 @needs_root
@@ -127,7 +127,7 @@ def test_a_role_that_is_taken_away_reaches_those_who_wait_and_follow(make_daemon
         owner.reload_config()
         owner.assign("w")
         assert waiter.reply()["error"]["code"] == -32005
-        while follower.reply()["params"]["type"] != "task":  # who may read may follow
+        while follower.reply()["params"]["type"] != "task":  # readers may subscribe
             pass
         daemon.configure(worker_profile(), socketGroup=GROUP, roles={"nobody": "none"})
         owner.reload_config()
@@ -150,7 +150,7 @@ def test_senseless_roles_are_refused(make_daemon, roles, words):
 
 
 def test_no_call_can_name_a_program(daemon, client):
-    """Commands come from the configuration alone."""
+    """Commands come only from the configuration."""
     def names(value):
         if isinstance(value, dict):
             for name, member in value.items():
@@ -222,7 +222,7 @@ def test_every_write_is_written_down(make_daemon):
 
 
 def test_what_others_were_given_meanwhile_is_not_written_down_as_ones_own(make_daemon):
-    """A claim that finds nothing has written nothing, though it made way for another that waited."""
+    """A claim that finds nothing writes nothing, even if another, waiting one is served before it."""
     daemon = make_daemon(worker_profile())
     with daemon.client() as client, daemon.client() as waiter:
         waiter.send_call("claim_task", profiles=["w"], worker="x", wait=60)
@@ -243,7 +243,7 @@ def test_reads_and_refusals_are_not(make_daemon):
     with daemon.client() as client:
         client.update_profile_status(name="p", isActive=False)
         client.assign("p", key="k")
-        client.assign("p", key="k")  # nothing new
+        client.assign("p", key="k")  # adds nothing
         for _ in range(2):
             assert code_of(client.assign, "p") == -32003
         assert code_of(client.cancel_task, id=99) == -32001
@@ -263,7 +263,7 @@ def test_an_acknowledged_write_is_in_the_log_when_acpd_is_killed(make_daemon):
         daemon.kill()
     assert set(ids) <= {line.get("task") for line in audited(daemon)}
     with open(daemon.state / "audit.log", "a") as log:
-        log.write('{"at":"2026-')  # what a power cut may leave
+        log.write('{"at":"2026-')  # as a power failure may leave it
     daemon.start()
     with daemon.client() as client:
         client.assign("p")

@@ -15,7 +15,7 @@ def follow(client, **params):
 
 
 def events(client, until, types=("task",)):
-    """Events of these types until one fulfils the condition, checking that seq only grows."""
+    """Events of these types until one meets the condition; checks that seq ascends."""
     seen, last = [], -1
     while True:
         message = client.reply()
@@ -162,7 +162,7 @@ def test_a_follower_may_go_on_calling_and_half_close(world):
 
 
 def test_nothing_is_told_before_its_commit(world):
-    """Whatever an event says, a read that follows it says too."""
+    """A read after an event shows what the event reported."""
     with world.client() as client, world.client() as follower, world.client() as reader:
         follow(follower)
         for _ in range(20):

@@ -80,11 +80,11 @@ def test_a_claim_in_a_batch_whose_client_leaves_is_given_back(make_daemon):
 
 
 def test_who_waits_first_is_served_first(make_daemon):
-    """A claim that is sent together with the task that it could take comes behind one that waits."""
+    """A claim sent together with a task comes after one that was already waiting."""
     daemon = make_daemon({"name": "w", **WORKER})
     with daemon.client() as first, daemon.client() as client:
         first.send_call("claim_task", profiles=["w"], worker="first", wait=60)
-        first.get_health()  # its answer shows that the claim was read
+        first.get_health()  # its reply shows that the claim was read
         client.send(json.dumps(call(1, "assign_task_to_profile", name="w", task={"title": "t"})) + "\n"
                     + json.dumps(call(2, "claim_task", profiles=["w"], worker="second")) + "\n")
         assigned, claimed = client.reply(), client.reply()
@@ -112,7 +112,7 @@ def test_claims_share_a_pass_whoever_waits_for_other_profiles(make_daemon):
     daemon = make_daemon({"name": "w", **WORKER, "maxConcurrentTasks": 1000}, {"name": "v", **WORKER})
     with daemon.client() as waiting, daemon.client() as client:
         waiting.send_call("claim_task", profiles=["v"], worker="x", wait=60)
-        waiting.get_health()  # its answer shows that the claim was read
+        waiting.get_health()  # its reply shows that the claim was read
         fill(client, "w", 100)
         before = client.get_health()["loop"]["commits"]
         for _ in range(100):

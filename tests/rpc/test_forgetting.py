@@ -98,7 +98,7 @@ def test_forgetting_falls_with_a_pass_that_fails(make_daemon):
 
 
 def test_names_that_go_and_come_back_within_a_pass(make_daemon):
-    """Reloads that share a pass while the file changes: the last one that was read holds."""
+    """Several reloads in one pass while the file changes: the last one read applies."""
     daemon = make_daemon(profile("kept"))
     both = [{"profiles": [profile("kept")]}, {"profiles": [profile("kept"), profile("fickle")]}]
     files = [daemon.folder / f"config-{i}.json" for i in range(2)]

@@ -25,14 +25,14 @@ def test_an_attempt_that_is_stuck(make_daemon):
         hanging = client.assign("p", title="hang")["id"]
         for _ in range(9):
             client.finish(client.assign("p")["id"])
-        assert client.state("p")["health"] == "healthy"  # too few to know what is usual
+        assert client.state("p")["health"] == "healthy"  # too few for a baseline
         client.finish(client.assign("p")["id"])
         wait_health(client, "p", "degraded", "an attempt has been running for", "95 % end within")
         health = client.get_health()
         assert health["status"] == "degraded"
         assert health["reasons"] == [f"profile p: {client.state('p')['healthReason']}"]
         client.cancel_task(id=hanging)
-        wait_health(client, "p", "healthy")  # with its end, and not with the next look
+        wait_health(client, "p", "healthy")  # with its end, not only at the next check
         assert client.get_health()["status"] == "healthy"
 
 
@@ -43,7 +43,7 @@ def test_a_task_that_waits_for_too_long(make_daemon):
         assert client.state("p")["health"] == "healthy"
         client.assign("p")
         wait_health(client, "p", "degraded", "a task has been waiting for")
-        client.update_profile_status(name="p", isActive=False)  # as its owner wants it
+        client.update_profile_status(name="p", isActive=False)  # the owner's choice
         wait_health(client, "p", "healthy")
 
 
@@ -81,7 +81,7 @@ def test_workers_that_do_not_come(make_daemon):
 
 
 def test_only_workers_are_missed(make_daemon):
-    """Tasks of commands may wait beside free slots, too: here for the family of an acpd before."""
+    """Tasks of commands may wait despite free slots, too: here for the family of a previous acpd."""
     daemon = make_daemon(profile("p"), {"name": "w", "runner": {"type": "worker"}}, start=False, **OFTEN)
     daemon.state.mkdir(mode=0o700)
     with open(daemon.state / "supervisor.lock", "w") as lock:
@@ -90,7 +90,7 @@ def test_only_workers_are_missed(make_daemon):
         with daemon.client() as client:
             id = client.assign("p")["id"]
             client.assign("w")
-            for _ in range(2):  # each time acpd has looked at both of them
+            for _ in range(2):  # each time acpd has checked both
                 wait_health(client, "w", "degraded", "no worker")
                 client.claim_task(profiles=["w"], worker="x")
                 client.assign("w")
@@ -102,7 +102,7 @@ def test_only_workers_are_missed(make_daemon):
 
 
 def test_nothing_is_missed_of_a_profile_that_is_no_longer_configured(make_daemon):
-    """Its owner took it out; what it was to run is nobody's business any more."""
+    """Its owner removed it, so its program no longer matters."""
     daemon = make_daemon(profile("p"), profile("gone", ["no-such-program"]), **OFTEN)
     with daemon.client() as client:
         client.update_profile_status(name="gone", isActive=False)
@@ -137,7 +137,7 @@ def test_an_unhealthy_profile_gets_one_probe_at_a_time(make_daemon, folder):
         assert client.get_profiles_with_states()[0]["profile"]["slots"] == 1
         for id in hanging:
             client.cancel_task(id=id)
-        # Three successes in a row, one after the other, and it is trusted again.
+        # After three successes in a row, it is no longer unhealthy.
         for _ in range(2):
             assert client.finish(client.assign("p")["id"])["status"] == "completed"
             assert client.state("p")["health"] == "unhealthy"

@@ -29,7 +29,7 @@ def clock(folder):
 
 @pytest.fixture
 def make(make_daemon, clock):
-    """Starts a daemon that lives by the test's clock."""
+    """Starts a daemon that uses the test's clock."""
     def make(*profiles, **settings):
         daemon = make_daemon(*profiles, start=False, **settings)
         daemon.environment.update(clock.environment)
@@ -38,7 +38,7 @@ def make(make_daemon, clock):
 
 
 def settle(client):
-    """A reply comes after the pass that noted the time."""
+    """A reply follows the pass that noticed the time."""
     client.get_health()
 
 
@@ -69,7 +69,7 @@ def test_a_range_is_a_row_of_equal_buckets_that_ends_now(make, range):
 
 
 def test_the_figures_of_a_bucket_are_right(make, clock):
-    """Durations are measured, so they are written by hand; the rest is done for real."""
+    """Durations are measured, so they are written directly; the rest is real."""
     daemon = make(shell("exit $(sed 's/.*\"input\":\\([0-9]*\\).*/\\1/')", maxConcurrentTasks=1,
                         retry={"maxAttempts": 2, "backoff": 0.01}))
     with daemon.client() as client:
@@ -174,7 +174,7 @@ def test_a_restart_in_the_middle_of_a_bucket_adds_up(make, clock):
 
 
 def test_what_was_counted_survives_a_kill(make, clock):
-    """Of a minute that is over and of one that is not: each attempt once, and queues as they were."""
+    """Figures of a past and of the current minute: each attempt once, and the queues as they were."""
     daemon = make(shell("exit $(sed 's/.*\"input\":\\([0-9]*\\).*/\\1/')", maxConcurrentTasks=1,
                         retry={"maxAttempts": 1}), profile("q"))
 
@@ -234,7 +234,7 @@ def test_a_quiet_minute_shows_the_queue_that_stands(make, clock):
 
 
 def test_the_longest_queue_of_all_is_no_sum_of_the_longest(make, clock):
-    """3 wait for a, then for b: together they were never more than 3."""
+    """3 wait for a, later 3 for b: in total never more than 3."""
     with make(profile("a"), profile("b")).client() as client:
         paused(client, "a", "b")
         ids = [client.assign("a")["id"] for _ in range(3)]
@@ -291,7 +291,7 @@ def test_a_wall_clock_that_is_set_leaves_durations_and_gaps_right(make, clock, f
         bucket = last(client, name="p")
         assert bucket["completed"] == 1 and 0 < bucket["averageTaskDuration"] < 3600
         hours = client.get_metrics_history(range="7d")["buckets"]
-        # The hour between was not lived through, on whichever side of the step it is.
+        # acpd did not run in the hour between, on either side of the step.
         if step > 0:
             assert hours[-2] is None and hours[-3]["arrived"] == 1
         assert hours[-1]["completed"] == 1
@@ -327,8 +327,8 @@ def test_an_unknown_profile_and_an_unknown_range_are_refused(client):
 
 
 def fill_year(database):
-    """An hour, a quarter and a minute have one completed task each, for a year, and for every day
-    there is a span of running from noon to midnight."""
+    """A year in which each hour, quarter-hour and minute has one completed task, with uptime from noon to
+    midnight every day."""
     data = metrics_blob("43:1", completed=1, successes=1, duration_sum=2000, started=1, wait_sum=5)
     database.executescript(f"""
         BEGIN;
@@ -350,7 +350,7 @@ def test_a_year_is_read_right_and_forgotten_in_time(make):
     with daemon.client() as client:
         for span, (_, count) in RANGES.items():
             answer = client.get_metrics_history(range=span, name="p")
-            # The present bucket is empty, and all before it have one.
+            # The current bucket is empty, all before it have one.
             assert [b["completed"] for b in answer["buckets"]] == [1] * (count - 1) + [0]
             assert (answer["total"]["completed"], answer["previous"]["completed"]) == (count - 1, count)
             assert answer["total"]["averageTaskDuration"] == 2
@@ -365,7 +365,7 @@ def test_a_year_is_read_right_and_forgotten_in_time(make):
                                              "GROUP BY span")), \
                     database.execute("SELECT count(*) FROM uptime").fetchone()[0]
 
-        # What begins within the time that is kept, 8 or 15 days: of two profiles.
+        # Buckets that begin within the retention of 8 or 15 days, for two profiles.
         days = 24 * HOUR
         kept = {span: 2 * sum(NOW - keep <= (NOW // span - 1 - i) * span for i in range(20000))
                 for span, keep in ((MINUTE, 8 * days), (QUARTER, 8 * days), (HOUR, 15 * days))}

@@ -9,7 +9,7 @@ import pytest
 from acpd import wait_until
 
 LEASE = 1.5
-TICK = 0.003  # times are told in milliseconds, each rounded down
+TICK = 0.003  # times are in milliseconds, each rounded down
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def claim(client, **params):
 
 
 def hold():
-    """The longer a lease has been held, the plainer it is that all of it begins anew."""
+    """The longer a lease has been held, the clearer it is that it starts over."""
     until = time.monotonic() + LEASE / 3
     wait_until(lambda: time.monotonic() > until)
 
@@ -34,7 +34,7 @@ def seconds(text):
 
 
 def lost(client, mine):
-    """The task at the end of its lease, which nobody but acpd looks for."""
+    """The task after its lease has expired, which only acpd watches."""
     task = client.finish(mine["id"])
     assert task["error"]["class"] == "lost_lease"
     return task

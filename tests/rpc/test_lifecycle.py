@@ -41,7 +41,7 @@ def test_the_second_daemon_on_a_state_directory_says_so_and_exits(make_daemon, f
 
 
 def test_a_lock_that_outlives_acpd_by_a_moment_is_waited_for(make_daemon):
-    """A process that acpd has just forked has copies of its descriptors until it closes them."""
+    """A process just forked by acpd holds copies of its descriptors until it closes them."""
     daemon = make_daemon(profile())
     daemon.stop()
     with open(daemon.state / "acpd.lock") as held:
@@ -97,7 +97,7 @@ def test_a_state_directory_of_another_user_is_refused(make_daemon):
 
 
 def test_a_new_state_directory_is_synced_into_its_parents(make_daemon):
-    """Else a power cut takes it, with all that was acknowledged."""
+    """Otherwise a power failure could remove it, with all acknowledged changes."""
     daemon = make_daemon(profile(), start=False)
     state, trace = daemon.folder / "a" / "b" / "state", daemon.folder / "trace"
     with subprocess.Popen(
@@ -181,7 +181,7 @@ def test_a_crash_queues_what_ran_again_and_leaves_no_child(make_daemon, folder):
 
 
 def test_old_and_new_children_never_overlap(make_daemon, folder):
-    # The child holds a lock file as long as it lives; a second one at the same time would note it.
+    # The child holds a lock file while it lives; a second one at the same time would report it.
     script = (f"mkdir {folder}/held 2>/dev/null || echo overlap >> {folder}/overlap; "
               f"trap '' TERM; echo $ACPD_ATTEMPT >> {folder}/starts; sleep 1000")
     daemon = make_daemon(shell(script))
@@ -191,7 +191,7 @@ def test_old_and_new_children_never_overlap(make_daemon, folder):
         wait_until(lambda: (folder / "starts").exists()
                    and len((folder / "starts").read_text().split()) == crash)
         daemon.kill()
-        # The child must be gone before the next start; only then may its lock be taken away.
+        # The child must be gone before the next start; only then may its lock be removed.
         wait_until(lambda: not daemon.processes())
         (folder / "held").rmdir()
         daemon.start()
@@ -359,7 +359,7 @@ def test_readiness_is_told_to_systemd(make_daemon, folder):
 
 
 def test_the_counters_are_those_of_the_tasks(make_daemon):
-    """What get_profile_state says is kept beside the tasks; it must never differ from a count."""
+    """The counters of get_profile_state must always equal a count of the tasks."""
     daemon = make_daemon(shell("exit $((ACPD_TASK_ID % 3))", maxConcurrentTasks=4,
                                retry={"maxAttempts": 2, "backoff": 0.01}))
     with daemon.client() as client:

@@ -61,9 +61,9 @@ def test_evict_makes_room_at_the_end(evicting):
 def test_evict_takes_only_what_comes_after(evicting):
     for _ in range(3):
         evicting.assign("a", priority="medium")
-    refused(evicting, "a", priority="medium")  # the newest of equals is the last itself
+    refused(evicting, "a", priority="medium")  # the newest of equals is the last one itself
     refused(evicting, "a", priority="low")
-    refused(evicting, "a", priority="high", runAt=LATER)  # not in the order of the queued at all
+    refused(evicting, "a", priority="high", runAt=LATER)  # not among the queued ones at all
     later = evicting.assign("b", runAt=LATER)["id"]
     refused(evicting, "a", priority="high", dependsOn=[later])
     assert evicting.assign("a", title="new", priority="high")["status"] == "queued"

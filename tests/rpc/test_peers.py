@@ -15,7 +15,7 @@ WORKER = {"name": "w", "maxConcurrentTasks": 1000, "runner": {"type": "worker"}}
 
 @pytest.fixture
 def crowd():
-    """Makes connections to a daemon; they are closed at the end."""
+    """Opens connections to a daemon; they are closed at the end."""
     with contextlib.ExitStack() as stack:
         yield lambda daemon, count: [stack.enter_context(daemon.client()) for _ in range(count)]
 
@@ -63,7 +63,7 @@ def test_a_connection_that_ends_in_mid_reply_harms_no_one(daemon, client):
     for size in range(200):
         with daemon.client() as rude:
             rude.send(DISCOVER * 30)
-            rude.socket.recv(1 + size * 10)  # what is left unread makes the end a reset
+            rude.socket.recv(1 + size * 10)  # unread data turns the close into a reset
     assert_files_are_given_back(daemon, before)
     assert client.get_health()
 
@@ -109,7 +109,7 @@ def test_claims_dropped_by_the_thousand_take_nothing_with_them(make_daemon, crow
         dying = crowd(daemon, 50)
         send_claims(dying, 100)
         for waiting in dying:
-            waiting.get_health()  # its claims have been heard
+            waiting.get_health()  # its claims have been read
         hang_up(dying)
         ids = [client.assign("w")["id"] for _ in range(100)]
         claimed = [client.claim_task(profiles=["w"], worker="lives")["task"] for _ in ids]
@@ -119,7 +119,7 @@ def test_claims_dropped_by_the_thousand_take_nothing_with_them(make_daemon, crow
 
 
 def test_what_was_claimed_by_those_who_died_is_done_by_others(make_daemon, crowd):
-    """Who dies as it is granted a task may have heard of it or not: it comes back in any case."""
+    """A worker that dies while it gets a task may have received it or not; the task is queued again in any case."""
     daemon = make_daemon({**WORKER, "runner": {"type": "worker", "lease": 0.5},
                           "retry": {"maxAttempts": 100, "backoff": 0.01, "maxBackoff": 0.01}})
     count = 500

@@ -196,7 +196,7 @@ def test_socat_is_a_client(daemon):
 
 def test_a_client_that_never_reads_costs_bounded_memory_and_no_one_else(make_daemon):
     daemon = make_daemon(profile(), outputLimit=1 << 20)
-    # Requests are taken until the daemon no longer reads from this connection.
+    # Sends requests until the daemon stops reading from this connection.
     with daemon.client() as deaf, daemon.client() as other:
         deaf.socket.settimeout(1)
         before = resident_bytes(daemon.process.pid)
@@ -208,7 +208,7 @@ def test_a_client_that_never_reads_costs_bounded_memory_and_no_one_else(make_dae
                 sent += len(line)
         assert resident_bytes(daemon.process.pid) - before < 64 << 20
         assert other.get_health()
-        # Once it reads, it gets what it asked for.
+        # Once the client reads, it gets its replies.
         deaf.socket.settimeout(60)
         for _ in range(100):
             assert deaf.reply()["id"] == 1
@@ -225,7 +225,7 @@ def test_a_client_that_vanishes_in_mid_line_or_before_its_reply_harms_no_one(dae
 
 
 def test_discover_lists_every_method_and_each_refuses_what_it_does_not_know(client):
-    """Every one: tests/rpc/test_shapes.py compares the list with docs/protocol.md."""
+    """tests/rpc/test_shapes.py compares the list with docs/protocol.md."""
     document = client.call("rpc.discover")
     assert document["openrpc"] == "1.2.6"
     methods = {m["name"]: m for m in document["methods"]}
@@ -359,7 +359,7 @@ def test_a_refusal_names_the_field_and_the_limit(make_daemon, method, params, fi
         assert error.value.data == {"field": field, "reason": reason}
 
 
-GREATEST = 2**53 - 1  # the greatest integer that every reader of JSON holds exactly
+GREATEST = 2**53 - 1  # the greatest integer that every JSON parser represents exactly
 EXAMPLES = {"name": "p", "lease": "1-1", "error": {"message": "m"}}
 
 
@@ -370,7 +370,7 @@ def test_the_greatest_id_is_taken_and_one_more_is_refused_by_its_name(daemon, cl
         given = {p["name"]: EXAMPLES.get(p["name"], 1) for p in method["params"] if p["required"]}
         for name in [name for name, schema in params.items() if schema.get("maximum") == GREATEST]:
             def refusal(value):
-                with daemon.client() as own:  # one that subscribes gets more than replies
+                with daemon.client() as own:  # a subscriber gets more than replies
                     try:
                         own.call(method["name"], **{**given, name: value})
                     except RpcError as error:
@@ -380,7 +380,7 @@ def test_the_greatest_id_is_taken_and_one_more_is_refused_by_its_name(daemon, cl
             tried.add((method["name"], name))
             code, data = refusal(GREATEST)
             if (method["name"], name) == ("get_task_log", "after"):
-                continue  # there is no log to go on with
+                continue  # there is no log to continue
             assert code in (None, -32001, -32002), "there is none; but there might be"
             for value in (GREATEST + 1, 2**63 - 1, -1):
                 code, data = refusal(value)
@@ -393,7 +393,7 @@ def test_the_greatest_id_is_taken_and_one_more_is_refused_by_its_name(daemon, cl
 
 
 def test_what_may_be_empty_is_known_from_the_document(client):
-    """`minLength` stands where an empty string is refused, and nowhere else."""
+    """`minLength` is declared exactly where an empty string is rejected."""
     examples = {"string": "x", "integer": 1, "boolean": True, "array": ["p"], "task": {"title": "t"},
                 "error": {"message": "m"}}
     may_be_empty, tried = set(), 0

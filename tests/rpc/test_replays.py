@@ -15,7 +15,7 @@ REPLAYS = AGENTS / "replays"
 
 @pytest.fixture
 def replay(make_daemon):
-    """Runs a task with an agent that replays, and returns the task once its attempt is over."""
+    """Runs a task with a replaying agent; returns the task after its attempt."""
 
     def replay(name, **runner):
         command = [sys.executable, str(AGENTS / "replay.py"), str(REPLAYS / f"{name}.json")]
@@ -35,7 +35,7 @@ def replay(make_daemon):
     return replay
 
 
-# The class, and what the message says.
+# The class and the message.
 FAILURES = {
     "claude-limit": ("rate_limit", "429"),
     "codex-limit": ("rate_limit", "429 Too Many Requests"),
@@ -61,7 +61,7 @@ def test_a_failure_has_the_class_and_the_reason_that_the_agent_gives(replay, nam
         assert part in error["message"]
 
 
-# The names and the descriptions of the ways to log in.
+# The names and descriptions of the login methods.
 STRANGERS = {
     "auggie-stranger": ("Please run `auggie login` from your terminal",),
     "cline-stranger": ("Sign in with Cline", "Sign in with ChatGPT Subscription"),
@@ -81,7 +81,7 @@ def test_who_is_not_logged_in_is_told_how_to(replay, name):
         assert part in error["message"]
 
 
-# What the rejected question is called, at its end.
+# The end of the rejected question's title.
 REFUSALS = {"codex-rejected": "echo hello > out.txt", "opencode-rejected": "/out.txt",
             "qwen-rejected": "Writing to out.txt"}
 
@@ -107,8 +107,8 @@ def test_a_rejected_permission_and_a_text_completes_and_is_counted(replay, name)
     assert task["result"]["permissions"] == {"allowed": 0, "rejected": 1, "lapsed": 0}
 
 
-# The whole text of the result: what is said after the answer to the prompt is part of it, what is
-# said before the prompt, or as another message, is not.
+# The whole text of the result: text after the answer to the prompt is part of it; text before the prompt, or
+# in another message, is not.
 TEXTS = {"codex-prompt": "PONG 1", "codex-hiccup": "PONG 1", "gemini-prompt": "PONG 1",
          "late-chunks": "abc DEF"}
 

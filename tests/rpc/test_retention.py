@@ -14,7 +14,7 @@ DAY_MS = 86400000
 
 
 def sql(daemon, statement, *parameters):
-    """On a stopped daemon's database."""
+    """Runs SQL on the database of a stopped daemon."""
     with contextlib.closing(sqlite3.connect(daemon.state / "acpd.db")) as database:
         rows = database.execute(statement, parameters).fetchall()
         if statement.startswith("UPDATE task"):
@@ -36,7 +36,7 @@ def is_gone(client, id):
 
 
 def is_over(client, id):
-    """It has completed, and may be gone since."""
+    """It has completed, and may have been removed since."""
     try:
         return client.task(id)["status"] == "completed"
     except RpcError as error:
@@ -68,7 +68,7 @@ def test_old_tasks_go_with_all_that_is_theirs(make_daemon):
             client.get_task_log(id=first)
         assert error.value.code == -32001
         assert logs(daemon) == sorted(f"{id}-{n}.jsonl" for id in kept for n in (1, 2))
-        # What the profile did stays known; the key is free again; no id is used twice.
+        # The profile's history remains; the key is free again; no id is reused.
         after = client.state("p")
         assert after["failedTasks"] == before["failedTasks"] == 3
         assert after["averageProcessingTime"] == before["averageProcessingTime"]
@@ -206,7 +206,7 @@ MIB = 1 << 20
 
 
 def fill(client, count, size):
-    """So many cancelled tasks of the paused profile "p", and one that waits."""
+    """Adds cancelled tasks to the paused profile "p", and a waiting one."""
     client.update_profile_status(name="p", isActive=False)
     for _ in range(count):
         client.cancel_task(id=client.assign("p", input="x" * size)["id"])
@@ -222,7 +222,7 @@ def free_bytes(daemon):
 
 
 def test_the_database_shrinks_while_acpd_runs(make_daemon):
-    """A little at a time, when the tasks are gone; some room is left for new ones."""
+    """In small steps after the tasks are removed; some free space is kept for new ones."""
     daemon = make_daemon(profile(), taskRetention={"days": 1})
     with daemon.client() as client:
         fill(client, 60, MIB // 2)

@@ -101,7 +101,7 @@ def test_what_is_preferred_decides_between_those_that_fit(make_daemon):
         assert capability(prefers=["python", "sql"]) == {"crab": 1 / 4, "snake": 2 / 3}
         assert best(client, type="coding", prefers=["python"])["bestProfile"]["name"] == "snake"
         assert best(client, type="coding", prefers=["rust"])["bestProfile"]["name"] == "crab"
-        # What is required already is not wanted twice.
+        # A capability that is both required and preferred counts once.
         assert capability(prefers=["coding", "rust"]) == {"crab": 1, "snake": 1 / 3}
         task = client.submit_task(task={"title": "t", "type": "coding", "prefers": ["python"]})["task"]
         assert task["profile"] == "snake"
@@ -120,7 +120,7 @@ def test_what_is_avoided_is_rejected(make_daemon):
         with pytest.raises(RpcError) as error:
             client.submit_task(task={"title": "t", "avoid": ["a", "b"]})
         assert error.value.code == -32001 and "avoids" in error.value.message
-        # Whoever names the profile means it.
+        # A named profile is used in any case.
         assert client.assign("a", avoid=["a"])["profile"] == "a"
         with pytest.raises(RpcError) as error:
             best(client, avoid=["A"])
@@ -231,7 +231,7 @@ def test_failures_cost_a_profile_its_rank_and_its_health(make_daemon):
 
 
 def test_a_choice_among_the_unhealthy_says_so(make_daemon, folder):
-    """In the reason, and in that of the task that is submitted; whoever fits and is healthy comes first."""
+    """In the reason, also in that of the submitted task; healthy profiles come first."""
     daemon = make_daemon(profile("a", [f"{folder}/none"], capabilities=["x", "y"]),
                          profile("b", [f"{folder}/none"], capabilities=["x"]),
                          profile("c", capabilities=["z"], priority=0), healthCheckInterval=1)

@@ -12,7 +12,7 @@ from acpd import profile, shell, wait_until
 
 @pytest.fixture
 def run(make_daemon):
-    """Runs one task of a profile to its end, without retries unless told."""
+    """Runs one task of a profile to its end, without retries by default."""
     def run(made, daemon=None, **task):
         daemon = make_daemon(made)
         client = daemon.client()
@@ -45,7 +45,7 @@ def test_the_program_gets_the_task_as_one_line_and_its_environment(run, folder):
 
 
 def environment_of(make_daemon, folder, runner, **variables):
-    """What a program finds, as bytes say it: shells set PWD themselves."""
+    """The environment of a program, read as bytes, because shells set PWD."""
     daemon = make_daemon(profile(command=["/usr/bin/python3", "-c", "import json, os, sys\n"
                                           "print(json.dumps(dict(os.environ)))"], runner=runner), start=False)
     daemon.environment.update(variables)
@@ -71,7 +71,7 @@ def test_a_variable_can_be_taken_away(make_daemon, folder):
 
 
 def test_a_path_that_was_taken_away_is_not_searched(make_daemon, folder):
-    """Neither by the health nor at the start; the system's own folders are."""
+    """Neither by the health check nor at the start; the system's own folders are."""
     (folder / "tool").write_text("#!/bin/sh\n")
     (folder / "tool").chmod(0o755)
     daemon = make_daemon(profile("with", ["tool"]), profile("without", ["tool"], runner={"env": {"PATH": None}}),
@@ -116,7 +116,7 @@ def test_the_result_is_the_last_line_if_an_object_else_the_output(run, script, r
 
 
 def test_the_result_may_be_longer_than_the_output_that_is_kept(run):
-    """Up to inputLimit, 1 MiB, to the byte."""
+    """Exactly up to inputLimit, 1 MiB."""
     size = (1 << 20) - len('{"log":""}')
     script = f"""printf '{{"log":"'; head -c {size} /dev/zero | tr '\\0' v; printf '"}}\\n'"""
     client, task = run(shell(script))
@@ -298,7 +298,7 @@ def test_the_log_has_every_line_with_its_stream_and_time(make_daemon):
 
 
 def test_what_has_no_line_end_is_seen_while_the_program_runs(make_daemon, folder):
-    """A prompt, and the rest of its line; entries that go on with a line say so."""
+    """A prompt, then the rest of its line; entries that continue a line are marked."""
     script = (f"printf 'Password: '; until [ -e {folder}/go ]; do sleep 0.01; done; "
               "printf 'caf\\303' >&2; sleep 0.4; printf '\\251\\n' >&2; echo ok")
     daemon = make_daemon(shell(script))
@@ -316,7 +316,7 @@ def test_what_has_no_line_end_is_seen_while_the_program_runs(make_daemon, folder
 
 @pytest.mark.parametrize("drawing", [r"\r%d%%", r"%d%%\r"], ids=["before", "behind"])
 def test_a_bar_that_is_drawn_over_is_seen_and_does_not_flood_the_log(make_daemon, folder, drawing):
-    """It is drawn a thousand times and more, and the last time before it waits."""
+    """It is redrawn more than a thousand times, the last time before a pause."""
     script = (f"i=0; while [ $i -lt 1500 ]; do i=$((i + 1)); printf '{drawing}' $i; sleep 0.001; done; "
               f"until [ -e {folder}/go ]; do sleep 0.01; done; printf 'done\\n'")
     daemon = make_daemon(shell(script))
@@ -385,7 +385,7 @@ def test_a_flood_of_output_starves_no_one(make_daemon):
 
 
 def test_never_more_than_the_slots_and_all_of_them(make_daemon, folder):
-    # Each attempt notes how many run beside it.
+    # Each attempt records how many run at the same time.
     script = (f"mkdir {folder}/run.$ACPD_TASK_ID; ls -d {folder}/run.* | wc -l >> {folder}/seen; "
               f"sleep 0.05; rmdir {folder}/run.$ACPD_TASK_ID")
     daemon = make_daemon(shell(script, maxConcurrentTasks=5))

@@ -18,7 +18,7 @@ VARIABLES = "NOTIFY_SOCKET|WATCHDOG_USEC|WATCHDOG_PID|LISTEN_FDS|LISTEN_PID|LIST
 
 @pytest.fixture
 def listening(folder):
-    """A socket that clients can connect to whether acpd is there or not."""
+    """A socket that clients can connect to whether or not acpd runs."""
     with contextlib.closing(socket.socket(socket.AF_UNIX)) as listener:
         listener.bind(str(folder / "passed.sock"))
         os.chmod(folder / "passed.sock", 0o600)
@@ -27,7 +27,7 @@ def listening(folder):
 
 
 def pass_to(daemon, *sockets, pid="$$", count=None):
-    """Starts acpd as a service manager does: sockets from descriptor 3 on, told in the environment."""
+    """Starts acpd as a service manager does: sockets from descriptor 3 on, announced in the environment."""
     moves = " ".join(f"{3 + i}<&{20 + i}" for i in range(len(sockets)))
     script = (f'LISTEN_PID={pid} LISTEN_FDS={count or len(sockets)} LISTEN_FDNAMES=acpd.socket '
               f'exec "$@" {moves}')
@@ -45,7 +45,7 @@ def test_a_passed_socket_is_served_and_outlives_acpd(make_daemon, folder, listen
     path = folder / "passed.sock"
     daemon = make_daemon(profile("p"), start=False)
     for _ in range(3):
-        with Client(path) as early:  # while nobody is there
+        with Client(path) as early:  # before acpd runs
             early.send(b'{"jsonrpc":"2.0","id":1,"method":"get_profile_states"}\n')
             pass_to(daemon, listening)
             assert b'"name":"p"' in early.line()
@@ -69,7 +69,7 @@ def test_systemds_own_tool_starts_it_by_a_connection(make_daemon, folder):
         try:
             return Client(path)
         except (FileNotFoundError, ConnectionRefusedError):
-            return None  # its file is there before it listens
+            return None  # its file exists before it listens
 
     with wait_until(connection) as client:
         assert client.get_health()["status"] == "healthy"
@@ -155,7 +155,7 @@ def test_the_watchdog_hears_of_the_loop(make_daemon, folder, notifications):
     for _ in range(5):
         assert notifications.recv(100) == b"WATCHDOG=1"
     daemon.process.send_signal(signal.SIGSTOP)
-    notifications.settimeout(2)  # ten times what the watchdog would wait
+    notifications.settimeout(2)  # ten times the watchdog's interval
     with pytest.raises(TimeoutError):
         for _ in range(20):
             notifications.recv(100)

@@ -11,7 +11,7 @@ from pages import ROOT
 
 
 def test_the_documents_of_the_build_are_what_the_daemon_says(make_daemon, make_gateway):
-    """So that the replies of all tests can be compared with them."""
+    """So the replies in all tests can be compared with them."""
     daemon = make_daemon()
     with daemon.client() as client:
         assert client.call("rpc.discover") == acpd.schemas.openrpc
@@ -54,11 +54,11 @@ PROTOCOL = (ROOT / "docs/protocol.md").read_text()
 HEADINGS = set(re.findall("^#+ ([A-Za-z]+)$", PROTOCOL, re.M))
 
 
-INLINE = 6  # members at most of what is shown without a table of its own
+INLINE = 6  # maximum members of a shape without a table of its own
 
 
 def words_of(schema):
-    """A type in words."""
+    """A type as text."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         if name in HEADINGS:

@@ -28,13 +28,13 @@ def code(method, **params):
 
 
 def python(script, name="p", **settings):
-    """A profile whose program is this Python, with a client of the daemon that runs it."""
+    """A profile that runs this Python code, with a client of its daemon."""
     settings.setdefault("retry", {"maxAttempts": 1})
     return profile(name, [sys.executable, "-c", PRELUDE + script], **settings)
 
 
 def tell(client, **task):
-    """What the program of a task prints."""
+    """The output of a task's program."""
     done = client.finish(client.assign("p", **task)["id"])
     assert done["status"] == "completed", (done["error"], client.log(done["id"]))
     return done["result"]
@@ -99,7 +99,7 @@ def test_the_default_depth_is_eight(make_daemon):
 
 
 def test_a_child_handles_what_descends_from_its_task_and_nothing_else(make_daemon):
-    """Its own by another's process, too; not its parent, its siblings, those of other people, itself."""
+    """Also from another process; but not its parent, siblings, other people's tasks or itself."""
     daemon = make_daemon(
         python("""
 ids = task["input"] or {}
@@ -137,7 +137,7 @@ print(json.dumps({
 
 
 def test_connections_that_a_child_leaves_behind_are_its_own(make_daemon, folder):
-    """They wait while acpd is busy, and their process ends before anybody looks at them."""
+    """They wait while acpd is busy, and their process ends before acpd accepts them."""
     daemon = make_daemon(profile("q"), python(f"""
 import socket
 open("{folder}/up", "w").close()
@@ -172,7 +172,7 @@ os.rename("{folder}/up", "{folder}/sent")
 
 
 def test_whose_process_has_ended_may_still_submit(make_daemon, folder):
-    """Somebody who does not wait for the answer; nothing else that needs to be known of him."""
+    """A client that does not wait for the reply. It may do nothing else."""
     daemon = make_daemon(profile("q"))
     with daemon.client() as client:
         daemon.process.send_signal(signal.SIGSTOP)

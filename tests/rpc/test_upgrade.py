@@ -15,7 +15,7 @@ FIXTURES = pathlib.Path(__file__).parents[1] / "fixtures"
 
 @pytest.mark.parametrize("schema", sorted(p.stem for p in FIXTURES.glob("schema-*.sql")))
 def test_an_older_database_is_taken_over(make_daemon, schema):
-    has_leases = schema != "schema-1"  # what ran then was acpd's child, and is queued again
+    has_leases = schema != "schema-1"  # what ran then was acpd's child and is queued again
     daemon = make_daemon(profile("coder"), {"name": "w", "runner": {"type": "worker"}},
                          start=False, taskRetention={"days": 36500})
     daemon.state.mkdir(mode=0o700)
@@ -39,7 +39,7 @@ def test_an_older_database_is_taken_over(make_daemon, schema):
         assert (state["completedTasks"], state["failedTasks"], state["queueSize"]) == (1, 1, 3)
         assert not state["isActive"] and 0 < state["averageProcessingTime"] < 0.1
         assert client.state("w")["currentTasks"] == has_leases, "the worker's lease holds"
-        # It goes on from there.
+        # It works on from there.
         assert client.assign("coder", dependsOn=[1])["id"] == 8
         client.update_profile_status(name="coder", isActive=True)
         for id in (5, 6, 8):
@@ -51,7 +51,7 @@ def test_an_older_database_is_taken_over(make_daemon, schema):
 
 
 def test_an_error_class_of_a_later_acpd_is_shown_as_it_stands(make_daemon):
-    """And is kept when the row is written again."""
+    """And is kept when the row is rewritten."""
     daemon = make_daemon(profile("p", ["false"], retry={"maxAttempts": 1}),
                          profile("slow", ["false"], retry={"maxAttempts": 2, "backoff": 3600, "maxBackoff": 3600}))
     with daemon.client() as client:

@@ -23,7 +23,7 @@ def claim(client, *profiles, **params):
 
 
 def claim_soon(client, *profiles, **params):
-    """A claim that is given a task within a test's patience."""
+    """A claim that must get a task within the test's deadline."""
     return wait_until(lambda: (c := claim(client, *profiles, wait=10, **params))["task"] and c,
                       "a claim")
 
@@ -254,7 +254,7 @@ def test_a_claim_that_does_not_wait_takes_nothing_from_those_that_do(daemon, cli
     with daemon.client() as waiter:
         send_claim(waiter)
         waiter.get_health()
-        # In one pass: one task for the one who waits, one for the poller behind it.
+        # In one pass: one task for the waiting claim, one for the poll after it.
         client.send("".join(
             json.dumps({"jsonrpc": "2.0", "id": i, "method": method, "params": params}) + "\n"
             for i, (method, params) in enumerate([
@@ -342,7 +342,7 @@ def test_the_first_of_all_the_queues_is_claimed(make_daemon):
     with daemon.client() as client:
         tasks = [("a", "low"), ("b", "medium"), ("a", "high"), ("b", "low"), ("b", "high"),
                  ("a", "medium")]
-        # In one batch, so in one moment: among equals the first that was assigned comes first.
+        # In one batch, so at the same time: among equals, the first one assigned comes first.
         client.send(json.dumps([
             {"jsonrpc": "2.0", "id": i, "method": "assign_task_to_profile",
              "params": {"name": name, "task": {"title": f"{name} {priority}", "priority": priority}}}
@@ -470,8 +470,8 @@ def test_a_claim_whose_reply_cannot_be_sent_is_taken_back(make_daemon):
             for _ in ids:
                 worker.send_call("claim_task", profiles=["w"], worker="dies")
             wait_until(lambda: client.state("w")["currentTasks"] == 10, "all are claimed")
-        # What was too much for the socket's buffer never left; it comes back without an attempt
-        # being spent.
+        # What exceeded the socket's buffer was never sent; it is queued again without
+        # spending an attempt.
         wait_until(lambda: client.state("w")["queueSize"] >= 9, "they are queued again")
         task = client.task(ids[-1])
         assert task["status"] == "queued" and task["error"]["class"] == "interrupted"
@@ -582,7 +582,7 @@ def test_a_workers_profile_says_so(client):
 
 
 def test_a_claim_is_answered_beside_the_batch_that_made_its_task(make_daemon):
-    """On one connection, in whose batch a claim without a wait asks the waiting ones first."""
+    """On one connection; a claim without a wait in its batch is served after waiting ones."""
     daemon = make_daemon({"name": "w", "runner": {"type": "worker"}, "maxConcurrentTasks": 5})
     with daemon.client() as client:
         client.send_call("claim_task", profiles=["w"], worker="one", wait=60)
