@@ -6,7 +6,7 @@ from acpd import profile, shell
 
 @pytest.fixture
 def world(make_daemon):
-    """Task 1 is completed, 2 has failed, 3 to 7 wait for the profile "p", which is paused."""
+    """Task 1 is completed, 2 failed, 3 to 7 wait for the paused profile "p"."""
     daemon = make_daemon(profile("p", queueLimit=6, capabilities=["coding"]),
                          shell("echo hello; echo there >&2", "done"),
                          shell("exit 64", "fail"))

@@ -7,8 +7,8 @@ import threading
 
 
 class Middle:
-    """Listens in the daemon's place and writes down what is called. `decide(call, forward)` returns
-    the line to answer with, or None to hang up; `forward()` is what the daemon answers."""
+    """Listens in place of the daemon and records the calls. `decide(call, forward)` returns the reply, or
+    None to close the connection; `forward()` returns the daemon's reply."""
 
     def __init__(self, path, daemon, decide):
         self.socket = path

@@ -13,7 +13,7 @@ SCRIPT = "console.log('é');\n" * 1000
 
 @pytest.fixture
 def dashboard(folder):
-    """A folder with all there can be in one."""
+    """A folder with every kind of file."""
     base = folder / "pages"
     (base / "assets").mkdir(parents=True)
     (base / "index.html").write_text("<!doctype html><title>mine</title>")
@@ -64,7 +64,7 @@ def test_all_that_a_page_names_is_there_and_its_own(gateway, path):
             assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
         if link.endswith(".css"):
             assert answer.headers["content-type"] == "text/css; charset=utf-8"
-    # The policy forbids them, so they would not work.
+    # The policy forbids them.
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\son\w+=|\sstyle=", page)
 
 

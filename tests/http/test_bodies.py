@@ -25,8 +25,8 @@ DRIPS = {
 
 
 def drip(gateway, request, framing, start, drop):
-    """Sends a little now and then, faster than the gateway gives silence up. The answers that came
-    before the gateway ended it."""
+    """Sends a little at a time, often enough not to be timed out as silent. Returns the answers before the gateway
+    closed the connection."""
     with gateway.raw() as raw:
         raw.send(f"{request} HTTP/1.1\r\nHost: {gateway.host}\r\n{framing}"
                  f"Content-Type: application/json\r\n\r\n{start}")
@@ -58,20 +58,19 @@ def test_a_body_that_drips_is_ended(gateway, client):
 
 
 def queues(gateway, raw):
-    """Of a connection's two ends, ours and the gateway's: the bytes that wait there to be sent, and to be read.
-    None is one that has been closed."""
+    """For both ends of a connection, ours and the gateway's: the bytes to be sent and to be read; None if closed."""
     ours, its = f":{raw.socket.getsockname()[1]:04X}", f":{gateway.port:04X}"
     found = {}
     with open("/proc/net/tcp") as table:
         for line in table:
             _, local, remote, state, sizes, *_ = line.split()
-            if state in ("01", "08"):  # established; closed by the other end alone
+            if state in ("01", "08"):  # established; closed by the other end only
                 found[local[8:], remote[8:]] = [int(size, 16) for size in sizes.split(":")]
     return found.get((ours, its)), found.get((its, ours))
 
 
 def test_the_bodies_in_flight_have_a_bound(gateway):
-    size, rest = (16 << 20), 1 << 16  # the rest, as much as is read at once, keeps each of them in flight
+    size, rest = (16 << 20), 1 << 16  # the rest, as much as is read at once, keeps each in flight
 
     def put(raw):
         raw.send(f"PUT /api/profiles/p/status HTTP/1.1\r\nHost: {gateway.host}\r\n"
@@ -82,8 +81,7 @@ def test_the_bodies_in_flight_have_a_bound(gateway):
         return gateway.put("/api/profiles/p/status", " " * 400000 + ON)
 
     def are_read(raws):
-        """Nothing of them is left on the way, seen first where they come from and then where they go; or
-        one was given up."""
+        """No bytes are left in transit, checked at the sender first, then at the receiver; or one was closed."""
         return all(queues(gateway, raw)[0] in (None, [0, 0]) for raw in raws) and \
             all(queues(gateway, raw)[1] in (None, [0, 0]) for raw in raws)
 
@@ -97,20 +95,20 @@ def test_the_bodies_in_flight_have_a_bound(gateway):
                 with contextlib.suppress(OSError):
                     raw.socket.shutdown(socket.SHUT_RDWR)
             wait_until(lambda: not any(queues(gateway, raw)[1] for raw in large), "they are given up")
-        return answer if answer.status != 200 else None  # their time was over, on a machine that is busy
+        return answer if answer.status != 200 else None  # timed out on a busy machine
 
     answer = wait_until(refused, "there is no memory for one more", 2 * DEADLINE)
     assert "large bodies" in answer.error(503, -32004)["error"]
     assert answer.headers["retry-after"] == "1" and answer.headers["connection"] == "close"
     assert one_more().status == 200, "the memory was given back"
-    for _ in range(10):  # and is, whatever becomes of a body
+    for _ in range(10):  # and stays served, whatever happens to bodies
         gateway.put("/api/profiles/p/status", " " * (12 << 20)).error(400)
         gateway.put("/api/profiles/p/status", "x" * (12 << 20)).error(400)
     assert one_more().status == 200
 
 
 def timers(gateway):
-    """Those of the gateway's process that exist, set or not."""
+    """The timers of the gateway's process, armed or not."""
     try:
         with open(f"/proc/{gateway.process.pid}/timers") as file:
             return sum(line.startswith("ID:") for line in file)
@@ -119,7 +117,7 @@ def timers(gateway):
 
 
 def test_no_timer_stays_behind(make_gateway, daemon, folder):
-    """A user may have only so many of them, and without one no body is waited for."""
+    """Their number per user is limited, and without one, no body is waited for."""
     gateway = make_gateway(daemon, "--token-file", token_file(folder))
     own = f"Authorization: Bearer {TOKEN}\r\n"
     requests = [("POST /api/tasks", "", 401), ("POST /api/nothing", "", 404), ("DELETE /api/tasks", "", 405),
@@ -141,8 +139,8 @@ def test_no_timer_stays_behind(make_gateway, daemon, folder):
 
 
 class Drips(threading.Thread):
-    """Connections that announce a large body and send a byte of it now and then; one that is hung up on comes
-    back. `answers` has the statuses that they were told."""
+    """Connections that announce a large body and send a byte of it at times. A closed one reconnects. `answers` holds
+    the statuses that they got."""
 
     def __init__(self, gateway, count, request="POST /api/tasks", headers=""):
         super().__init__()
@@ -167,7 +165,7 @@ class Drips(threading.Thread):
         return connection
 
     def drip(self, connection):
-        """Whether the connection lives on."""
+        """Whether the connection is still open."""
         try:
             connection.send(b" ")
             received = connection.recv(1000)
@@ -194,7 +192,7 @@ class Drips(threading.Thread):
 
 
 def assert_served(gateway, ask):
-    """Whoever comes anew is answered, time after time."""
+    """New connections are answered, again and again."""
     for _ in range(5):
         connection = gateway.connect()
         connection.timeout = 20
@@ -236,7 +234,7 @@ REFUSED = {
 @pytest.mark.parametrize("size", [100, 100000, 3000000])
 @pytest.mark.parametrize("request_line", REFUSED)
 def test_who_sends_all_of_a_body_that_is_refused_is_told_why(make_gateway, daemon, folder, request_line, size):
-    """However the bytes meet: a reset must not take the answer away."""
+    """Regardless of timing: a reset must not discard the answer."""
     gateway = make_gateway(daemon, "--token-file", token_file(folder))
     for _ in range(20):
         with gateway.raw() as raw:
@@ -245,7 +243,7 @@ def test_who_sends_all_of_a_body_that_is_refused_is_told_why(make_gateway, daemo
             raw.socket.sendall(b" " * size)
             answer = raw.answer()
             assert answer.status == REFUSED[request_line]
-            # Kept only where the next request is sure to be found.
+            # Kept open only if the start of the next request is certain.
             if answer.headers.get("connection") == "close":
                 assert raw.answers() == []
             else:

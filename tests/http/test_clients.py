@@ -14,7 +14,7 @@ def test_hundreds_of_requests_on_one_connection(gateway, client):
         assert gateway.post("/api/profiles/p/assign-task", {"task": {"title": str(i)}},
                             connection=connection).status == 201
         assert gateway.get(f"/api/tasks/{i + 1}", connection=connection).json["title"] == str(i)
-        if i % 10 == 0:  # errors do not end it either
+        if i % 10 == 0:  # errors do not close it either
             assert gateway.get("/api/tasks/0x", connection=connection).status == 400
             assert gateway.get("/nothing", connection=connection).status == 404
             assert gateway.post("/api/tasks", "<a/>", headers={"Content-Type": "text/xml"},
@@ -117,7 +117,7 @@ def test_nodes_fetch_is_a_client(world, make_gateway):
 
 
 def test_the_three_uses_of_a_page(world, make_gateway):
-    """As the page's own plain fetch() sends them: with its Origin and text/plain, or nothing."""
+    """As a plain fetch() of the page sends them: with its Origin, and text/plain or no body."""
     gateway = make_gateway(world)
     own = {"Origin": gateway.url, "Sec-Fetch-Site": "same-origin",
            "Content-Type": "text/plain;charset=UTF-8"}

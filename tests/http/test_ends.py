@@ -16,7 +16,7 @@ import pytest
 from acpd import in_threads, profile, shell, wait_until
 from middle import Middle
 
-# Seconds, with room for a machine that is busy.
+# Seconds, generous for busy machines.
 AT_ONCE = 5
 SECONDS_AFTER_RETURN = 10
 SECONDS_TO_STOP = 6
@@ -36,7 +36,7 @@ def paused(daemon):
 
 
 def titles(daemon):
-    """Of every task, as a client of the socket sees them."""
+    """The titles of all tasks, as seen through the socket."""
     with daemon.client() as client:
         return [task["title"] for task in client.all_tasks().values()]
 
@@ -83,7 +83,7 @@ def test_while_the_daemon_is_away_503_at_once_and_then_back(daemon, make_gateway
 
 
 def sockets(pid):
-    """Of the Unix kind, by the links of its descriptors."""
+    """The number of Unix sockets, by the links of its descriptors."""
     with open("/proc/net/unix") as table:
         inodes = {line.split()[6] for line in table.readlines()[1:]}
     links = []
@@ -93,11 +93,11 @@ def sockets(pid):
     return len([link for link in links if re.fullmatch(r"socket:\[(\d+)\]", link) and link[8:-1] in inodes])
 
 
-RESTARTS = 40  # more than the gateway has connections to the daemon
+RESTARTS = 40  # more than the gateway's connections to the daemon
 
 
 def test_a_gateway_outlives_many_daemons(daemon, make_gateway):
-    """A connection that ended with its daemon leaves its place to another one, whoever notices it."""
+    """A connection that ended with its daemon is replaced, whoever notices."""
     gateway = make_gateway(daemon)
     assert gateway.get("/api/tasks?limit=1").status == 200
     for i in range(RESTARTS):
@@ -159,7 +159,7 @@ def test_many_clients_meet_a_daemon_that_is_away(daemon, make_gateway):
 
 
 class Writer(threading.Thread):
-    """Assigns one task after the other, each with a title of its own, and never the same again."""
+    """Assigns one task after another, each with a unique title."""
 
     def __init__(self, gateway, number):
         super().__init__(daemon=True)
@@ -220,7 +220,7 @@ def test_a_daemon_killed_in_the_middle_of_writes_repeats_and_loses_none(make_dae
 
 
 def test_a_daemon_that_hangs_up_on_a_call(daemon, make_gateway, make_middle):
-    """504 for a write, which may have been done; a read may be asked for again."""
+    """504 for a write, which may have been done; a read can be retried."""
     middle = make_middle(daemon, lambda call, forward:
                          forward() if call["method"] == "rpc.discover" else None)
     gateway = make_gateway(middle)
@@ -255,7 +255,7 @@ def test_a_write_whose_answer_was_lost_is_not_repeated(daemon, make_gateway, mak
 
 
 def test_a_connection_that_ended_unused_is_replaced(daemon, make_gateway, make_middle):
-    """Nothing was sent on it: the next call, a write too, just goes on a new one."""
+    """Nothing was sent on it, so the next call, even a write, uses a new one."""
     middle = make_middle(daemon, lambda call, forward: forward())
     gateway = make_gateway(middle)
     for i in range(10):
@@ -269,7 +269,7 @@ def test_a_connection_that_ended_unused_is_replaced(daemon, make_gateway, make_m
 
 
 def test_a_daemon_that_stands_still_holds_up_no_page_and_no_one_for_ever(daemon, make_gateway):
-    """Its reads end as 503, its writes as 504; all at the same time, not one after the other."""
+    """Reads end with 503, writes with 504; all at the same time, not one after another."""
     gateway = make_gateway(daemon)
     assert gateway.get("/api/tasks?limit=1").status == 200
     os.kill(daemon.process.pid, signal.SIGSTOP)
@@ -281,7 +281,7 @@ def test_a_daemon_that_stands_still_holds_up_no_page_and_no_one_for_ever(daemon,
             finally:
                 connection.close()
 
-        for _ in range(2):  # the second time nothing of the daemon is known any more
+        for _ in range(2):  # the second time, nothing is known of the daemon
             began = time.monotonic()
             with concurrent.futures.ThreadPoolExecutor(8) as pool:
                 answers = [pool.submit(ask, request) for request in
@@ -367,7 +367,7 @@ def test_sigterm_finishes_what_is_in_flight(daemon, make_gateway, make_middle):
         if call["method"] == "assign_task_to_profile":
             seen.set()
             assert signalled.wait(60)
-            time.sleep(0.3)  # so that the gateway is in the middle of ending
+            time.sleep(0.3)  # the gateway is now shutting down
         return forward()
 
     gateway = make_gateway(make_middle(daemon, hold))
@@ -384,7 +384,7 @@ def test_sigterm_finishes_what_is_in_flight(daemon, make_gateway, make_middle):
 
 
 def test_sigterm_under_load_breaks_off_no_answer(make_daemon, make_gateway):
-    """What was accepted is answered whole; nothing that was not answered is in doubt for the rest."""
+    """Accepted requests get complete answers; at most one per client stays without one."""
     daemon = paused(make_daemon(profile("p", queueLimit=10**6)))
     gateway = make_gateway(daemon)
 
@@ -398,7 +398,7 @@ def test_sigterm_under_load_breaks_off_no_answer(make_daemon, make_gateway):
                     answer = gateway.post("/api/profiles/p/assign-task", TASK,
                                           connection=connection)
                     assert answer.status in (201, 503), answer
-                    if answer.status == 503:  # it came when the gateway was ending
+                    if answer.status == 503:  # it arrived during the shutdown
                         break
                     self.done += 1
             except (OSError, http.client.BadStatusLine):

@@ -17,8 +17,8 @@ SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z]+="[^"\\]*",?)*)\})? (-?[0-9.e+-]+)
 
 
 def read(gateway):
-    """{(name, label="value", ...): number}; every line must be a sample of a family that was
-    announced before it, and no sample may come twice."""
+    """{(name, label="value", ...): number}; every line must be a sample of a family declared before it; no
+    sample may occur twice."""
     figures, family, kind = {}, None, None
     for line in gateway.get("/metrics").body.decode().splitlines():
         if line.startswith("#"):
@@ -42,7 +42,7 @@ def of(figures, name, profile, label=None):
 
 @pytest.fixture
 def world(make_daemon):
-    """p: two completed, one failed after two attempts, one cancelled, three that wait."""
+    """p: two tasks completed, one failed after two attempts, one cancelled, three waiting."""
     daemon = make_daemon(
         shell("exit $(sed 's/.*\"input\":\\([0-9]*\\).*/\\1/')", maxConcurrentTasks=1,
               retry={"maxAttempts": 2, "backoff": 0.01}),
@@ -152,7 +152,7 @@ def test_counters_begin_at_the_start_and_hold_what_is_committed(world, make_gate
     assert of(read(gateway), "acpd_tasks_arrived_total", "p") == 1
 
 
-# What the documents have for Prometheus and Grafana.
+# The files for Prometheus and Grafana in the documentation.
 
 
 def board():
@@ -160,7 +160,7 @@ def board():
 
 
 def expressions():
-    """Of the rules and of the board, where its variables stand for anything."""
+    """The expressions of the rules and of the dashboard, with wildcards for its variables."""
     rules = (MONITORING / "alerts.yml").read_text()
     found = [" ".join(block.split()) for block in re.findall(r"expr: \|\n((?: {10}.*\n)+)", rules)]
     found += re.findall(r"expr: ([^|\n]+)\n", rules)
@@ -178,7 +178,7 @@ def test_promtool_takes_the_configuration_and_the_rules(promtool, folder):
     (folder / "acpd-token").write_text("x" * 48)
     run = promtool("check", "config", folder / "prometheus.yml")
     assert run.returncode == 0 and "7 rules found" in run.stdout, run.stdout + run.stderr
-    # The lines about HTTPS are a comment that may be taken in.
+    # The lines for HTTPS are commented out.
     (folder / "acpd-cert.pem").touch()
     (folder / "prometheus.yml").write_text(re.sub(r"^    # (?=(scheme|tls_config|  ca_file))", "    ", text,
                                                   flags=re.M))
@@ -248,7 +248,7 @@ def test_the_panels_of_the_board_have_a_place_each():
      None),
 ])
 def test_the_alerts_come_when_they_should(promtool, folder, alert, series, minutes, labels):
-    """labels None: it does not come."""
+    """labels None: no alert."""
     severity = "critical" if alert in ("AcpdDown", "AcpdStorageFails") else "warning"
     expected = [] if labels is None else [{"exp_labels": {"instance": "a", "severity": severity, **labels}}]
     (folder / "alerts.yml").write_text(re.sub(r"^ +annotations:\n +summary: .*\n", "",

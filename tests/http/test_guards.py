@@ -17,7 +17,7 @@ ON = '{"isActive": true}'
 
 
 def status_request(gateway, headers="", body=ON, host=None):
-    """The write that a test of this file tries to smuggle in."""
+    """The write that tests of this file try to smuggle in."""
     return (f"PUT /api/profiles/p/status HTTP/1.1\r\nHost: {host or gateway.host}\r\n"
             f"Content-Type: application/json\r\n{headers}\r\n{body}")
 
@@ -44,7 +44,7 @@ def assert_unharmed(gateway, files=60):
     assert threads_and_files(gateway)[0] < 700
 
 
-# Whose requests are taken.
+# Accepted origins and hosts.
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example",
@@ -130,7 +130,7 @@ def test_the_own_page_may_write(gateway, client, headers):
 def test_another_content_type_changes_nothing(gateway, client, content_type):
     for headers in ({}, {"Sec-Fetch-Site": "none"}, {"Origin": gateway.url}):
         if headers.get("Origin") and content_type in ("text/plain", None):
-            continue  # the own page's; see above
+            continue  # of our own page; see above
         answer = gateway.put("/api/profiles/p/status", ON,
                              headers={**headers, "Content-Type": content_type})
         assert "application/json" in answer.error(415)["error"], headers
@@ -185,7 +185,7 @@ def test_the_last_of_an_option_given_twice_counts(daemon, make_gateway, folder):
         assert gateway.stop() == 0
 
 
-# How a request is framed.
+# Framing of requests.
 
 
 FRAMINGS = [
@@ -218,7 +218,7 @@ FRAMINGS = [
 
 @pytest.mark.parametrize("framing", FRAMINGS, ids=lambda f: repr(f[:60]))
 def test_a_body_whose_end_is_in_doubt_is_refused(gateway, client, framing):
-    """One refusal, and the end of the connection: what follows is no second request."""
+    """One error, then the connection is closed: what follows is not taken as a second request."""
     hidden = status_request(gateway, f"Content-Length: {len(ON)}\r\n")
     for body in (hidden, "0\r\n\r\n" + hidden, f"{len(hidden):x}\r\n{hidden}\r\n0\r\n\r\n" + hidden):
         request = (f"POST /api/tasks/1/cancel HTTP/1.1\r\nHost: {gateway.host}\r\n"
@@ -256,7 +256,7 @@ def test_malformed_chunks_are_refused(gateway, client, chunks):
     ("Transfer-Encoding: Chunked\r\n", "1\r\n{\r\n01\r\n}\r\n0\r\n\r\n"),
 ])
 def test_an_error_leaves_the_connection_in_step(gateway, framing, body):
-    """Whether the refused request's body was looked at or not."""
+    """Whether or not the body of the rejected request was read."""
     framing = framing.replace("{n}", str(len(body)))
     refused = [("POST /api/nothing", "application/json"), ("DELETE /api/tasks", "application/json"),
                ("POST /api/tasks", "text/html"), ("POST /api/tasks", "application/json"),
@@ -271,7 +271,7 @@ def test_an_error_leaves_the_connection_in_step(gateway, framing, body):
             assert raw.answer().json == {"tasks": [], "next": None}, line
 
 
-# What is asked for.
+# Paths and methods.
 
 
 @pytest.mark.parametrize("target, statuses", [
@@ -327,7 +327,7 @@ def test_other_verbs_are_refused(gateway, verb):
         assert answer.status in (400, 405, 431, 501), answer
 
 
-# Bounds.
+# Limits.
 
 
 @pytest.mark.parametrize("request_of", [
@@ -387,7 +387,7 @@ def test_a_body_of_just_the_bound_is_read(gateway):
     assert gateway.put("/api/profiles/p/status", body).status == 200
 
 
-# Clients that take their time, or none.
+# Slow and hasty clients.
 
 
 def test_five_hundred_silent_connections_keep_no_one_out(gateway):
@@ -423,7 +423,7 @@ def test_ten_thousand_connections_leak_nothing(make_daemon, make_gateway, monkey
 
 
 def ends(raw, deadline=DEADLINE):
-    """Whether the gateway ends the connection."""
+    """Whether the gateway closes the connection."""
     raw.socket.settimeout(deadline)
     while raw.more():
         pass
@@ -440,7 +440,7 @@ def test_a_silent_connection_is_ended(gateway, start):
 
 @pytest.mark.parametrize("what", ["request line", "header", "headers"])
 def test_a_slow_drip_is_ended(gateway, what):
-    """A byte now and then must not hold a thread for ever."""
+    """A byte at a time must not hold a thread forever."""
     drips = {"request line": "a", "header": "a", "headers": "X: y\r\n"}
     starts = {"request line": "GET /", "header": "GET / HTTP/1.1\r\nX: ",
               "headers": "GET / HTTP/1.1\r\n"}
@@ -540,7 +540,7 @@ def test_random_bytes_from_many_at_once(gateway):
     assert_unharmed(gateway)
 
 
-# What every answer carries is checked by acpd.Answer, wherever one is received. Here, each kind.
+# acpd.Answer checks the headers of every answer; here is one of each kind.
 
 
 def test_every_kind_of_answer_carries_the_headers(daemon, gateway, client):

@@ -40,7 +40,7 @@ def test_what_is_refused_with_a_close_promises_nothing(gateway):
 
 
 def test_an_idle_connection_is_kept_for_as_long_as_was_said(gateway):
-    """And a little longer, so that it is the client who closes; no other test waits for so long."""
+    """And a little longer, so that the client closes it; no other test waits that long."""
     with gateway.raw() as asked, gateway.raw() as forgotten:
         for raw in (asked, forgotten):
             raw.send(request(gateway))
@@ -81,7 +81,7 @@ def test_idle_connections_give_way_to_newcomers_the_oldest_first(gateway):
 
 
 def test_connections_that_become_idle_at_once_give_way_as_well(gateway):
-    """As many as there are threads, and some that wait for one."""
+    """As many as there are threads, and some more."""
     gateway.disconnect()
     with contextlib.ExitStack() as stack:
         many = [stack.enter_context(gateway.raw()) for _ in range(700)]

@@ -11,7 +11,7 @@ import threading
 from acpd import wait_until
 
 SEEDS = pathlib.Path(__file__).parents[1] / "fuzz" / "seeds" / "http"
-# A stream has no end, and the answers to these are not framed by themselves.
+# A stream does not end, and the answers to the others cannot be framed without their requests.
 LEFT_OUT = {"events", "head", "expect"}
 
 
@@ -41,7 +41,7 @@ def disturb(gateway, seed, failures):
         try:
             with gateway.raw() as raw:
                 raw.send(request)
-                with contextlib.suppress(OSError):  # it may have hung up
+                with contextlib.suppress(OSError):  # it may have closed the connection
                     raw.socket.shutdown(socket.SHUT_WR)
                 raw.answers()  # each is checked
         except Exception as error:

@@ -23,7 +23,7 @@ def test_white_space_alone_or_around_a_body(gateway, client):
     assert client.state("p")["isActive"] is True
 
 
-# As json-c prints it: what is sent so must come back so.
+# Formatted as by json-c, so it must be returned unchanged.
 NESTED = ('{"deep":' + "[" * 40 + '{"a":{}}' + "]" * 40 + ',"numbers":[0,-1,0.10,1e-7,2.50E+3,'
           '9223372036854775807,-9223372036854775808,18446744073709551615,1.0,'
           '3.141592653589793238],"text":"é漢😀\\u0000\\"\\\\\\n\\u001f</script>","":null,'
@@ -58,7 +58,7 @@ def test_a_mebibyte_of_input_both_ways(gateway, client):
 
 @pytest.mark.parametrize("mebibytes", [5, 9, 15])
 def test_more_than_the_daemon_takes_is_refused_for_its_size(gateway, client, mebibytes):
-    """Between the gateway's bound and the daemon's: the answer is not that it may have been done."""
+    """Between the limits of gateway and daemon: the answer must not be "may have been done"."""
     body = {"task": {"title": "t", "input": "x" * (mebibytes << 20)}}
     for _ in range(3):
         answer = gateway.post("/api/profiles/p/assign-task", body)

@@ -10,7 +10,7 @@ import pytest
 from acpd import profile
 from middle import Middle
 
-# What two calls in a row may tell differently.
+# Members that may differ between two consecutive calls.
 VOLATILE = {"oldestQueuedAge", "loop", "storage", "eta", "arrivalRate", "utilization",
             "predictedWait"}
 
@@ -64,7 +64,7 @@ def test_every_read_answers_what_the_socket_says(world, make_gateway):
             assert answer.status == 200, (path, answer)
             assert answer.headers["cache-control"] == "no-store"
             assert settled(answer.json) == settled(client.call(method, **params)), path
-        # To the byte, where nothing moves.
+        # Byte for byte if nothing changes.
         client.send_call("get_task", id=1)
         assert gateway.get("/api/tasks/1").body in client.line()
 
@@ -134,7 +134,7 @@ WRITES = [("PUT", "/api/profiles/{name}/status"), ("POST", "/api/profiles/{name}
 
 
 def test_no_route_is_missing_here(gateway):
-    """So that who adds a row to the table adds one to these tests."""
+    """A new row of the table needs one in these tests."""
     document = gateway.get("/api/openapi.json").json
     assert document["openapi"].startswith("3.1")
     routes = {(verb.upper(), path) for path, item in document["paths"].items() for verb in item}
@@ -231,7 +231,7 @@ def test_a_bad_parameter_is_named(gateway, client, verb, path, body, field):
 
 
 def test_text_in_a_query_stays_text(make_daemon, make_gateway):
-    """A number, true or null where a name is asked for is a name."""
+    """A number, true or null is a name where a name is expected."""
     daemon = make_daemon(profile("123"), profile("true"), profile("null"))
     gateway = make_gateway(daemon)
     for name in ("123", "true", "null"):

@@ -30,7 +30,7 @@ class Stream:
         self.connection.close()
 
     def blocks(self):
-        """Each block of fields. Heartbeats come however long one waits, so time is kept here."""
+        """Yields blocks of fields. As heartbeats never stop, this has its own deadline."""
         fields, end = {}, time.monotonic() + DEADLINE
         while True:
             assert time.monotonic() < end, "it did not come"
@@ -46,7 +46,7 @@ class Stream:
             fields[name] = value.removeprefix(" ")
 
     def until(self, type, **members):
-        """The next event of the type whose data has these members."""
+        """The next event of this type whose data has these members."""
         for event in self.blocks():
             if event.get("event") == type:
                 event["data"] = json.loads(event["data"])
@@ -77,8 +77,8 @@ def test_events_come_as_they_are_committed(quick, make_gateway):
 
 
 def test_a_stream_begins_when_its_subscription_does(quick, make_gateway):
-    """Who was answered is told of everything that follows; so a daemon that is slow to subscribe the
-    gateway makes the first stream wait."""
+    """A client with an answer gets all later events, so a daemon that subscribes the gateway slowly delays the first
+    stream."""
     gateway = make_gateway(quick)
     resumed = threading.Event()
 
@@ -109,7 +109,7 @@ def test_who_comes_back_is_told_what_was_missed(quick, make_gateway):
         with Stream(gateway, Last_Event_ID=last) as again:
             event = again.until("task")
             assert (event["data"]["id"], event["data"]["status"]) == (2, "queued"), "no more, no less"
-        # Over a restart of the gateway, too: the daemon holds what the gateway's ring does not.
+        # Across a restart of the gateway, too: the daemon has the events that the gateway's ring lacks.
         gateway.stop()
         client.finish(client.assign("p")["id"])
         gateway.start()
@@ -140,7 +140,7 @@ def test_a_daemon_that_goes_away_and_comes_back(quick, make_gateway):
         stream.until("down")
         quick.start()
         stream.until("up")
-        stream.until("gap")  # another acpd does not hold what this one told
+        stream.until("gap")  # another acpd does not have this one's events
         with quick.client() as client:
             client.assign("p")
         stream.until("task", id=2, status="completed")
@@ -177,7 +177,7 @@ def test_streams_share_one_subscription_and_are_bounded(quick, make_gateway):
         with Stream(gateway) as stream:
             return stream.answer.status == 200
 
-    # Who leaves is noticed with the next event.
+    # A disconnect is noticed with the next event.
     with quick.client() as client:
         wait_until(lambda: client.assign("p") and is_free(), "there is room again")
 

@@ -25,7 +25,7 @@ class Authority:
         self.config.write_text("[req]\ndistinguished_name = dn\n[dn]\n")
 
     def issue(self, name, issuer=None, is_ca=False):
-        """The paths of a certificate, by itself or by an issuer's, and of its key."""
+        """The paths of a certificate, self-signed or by an issuer, and its key."""
         cert, key = self.folder / f"{name}.pem", self.folder / f"{name}.key"
         by = ["-CA", issuer[0], "-CAkey", issuer[1]] if issuer else []
         subprocess.run(
@@ -104,7 +104,7 @@ def test_a_large_body_comes_by_https_too(secure):
 
 
 def test_idle_connections_give_way_to_those_that_are_silent_in_the_handshake(secure):
-    """And these keep no one out."""
+    """And those keep no one out."""
     secure.disconnect()
     with contextlib.ExitStack() as stack:
         kept = [stack.enter_context(contextlib.closing(secure.connect())) for _ in range(300)]
@@ -138,7 +138,7 @@ def test_plain_http_is_not_spoken_there(secure):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_tls_is_1_2_or_newer(secure, pair, version, is_taken):
     secure.tls = trusting(pair[0])
-    secure.tls.set_ciphers("ALL:@SECLEVEL=0")  # this client would take anything
+    secure.tls.set_ciphers("ALL:@SECLEVEL=0")  # this client accepts anything
     secure.tls.minimum_version = secure.tls.maximum_version = version
     if is_taken:
         assert secure.is_answering()
@@ -161,7 +161,7 @@ def test_the_file_may_hold_a_chain(daemon, make_gateway, authority):
 
 
 def bad_files(authority, folder):
-    """Names of cases, with the files and what must be said of them."""
+    """Cases: their files and the expected messages."""
     good = authority.issue("good")
     other = authority.issue("other")
     nothing, garbage, hollow = folder / "nothing.pem", folder / "garbage.pem", folder / "hollow.pem"
@@ -184,7 +184,7 @@ def bad_files(authority, folder):
 
 
 def refusal(gateway):
-    """What it says when it does not start."""
+    """Its message when it does not start."""
     gateway.spawn()
     assert gateway.process.wait(DEADLINE) == 1
     return gateway.new_log()
@@ -209,7 +209,7 @@ def test_without_openssl_it_says_what_to_install(daemon, make_gateway, pair, fol
     assert make_gateway(daemon, *page).is_answering(), "HTTP needs none of it"
 
 
-# Clients that mean harm.
+# Hostile clients.
 
 
 def test_broken_handshakes_harm_nobody(secure, pair):
@@ -218,10 +218,10 @@ def test_broken_handshakes_harm_nobody(secure, pair):
         for _ in range(20):
             with secure.raw() as raw:
                 raw.send(garbage)
-    for _ in range(20):  # whoever trusts nobody hangs up in the middle
+    for _ in range(20):  # a client that trusts nobody aborts the handshake
         with pytest.raises(ssl.SSLError), secure.raw() as raw:
             ssl.create_default_context().wrap_socket(raw.socket, server_hostname="127.0.0.1")
-    for _ in range(20):  # a whole handshake, and no good bye
+    for _ in range(20):  # a whole handshake, then no close_notify
         with secure.raw() as raw:
             trusting(pair[0]).wrap_socket(raw.socket, server_hostname="127.0.0.1").detach()
     assert secure.is_answering()

@@ -47,7 +47,7 @@ def test_with_the_token_all_is_as_ever(guarded, client):
         assert guarded.put("/api/profiles/p/status", ON,
                            headers={"Authorization": given}).status == 200
     assert client.state("p")["isActive"] is True
-    # It is no pass for a foreign page.
+    # A token does not admit foreign pages.
     guarded.put("/api/profiles/p/status", ON, headers={
         "Authorization": "Bearer " + TOKEN, "Origin": "http://evil.example"}).error(403)
 
@@ -108,7 +108,7 @@ def test_a_token_file_that_others_may_open_is_refused(daemon, make_gateway, fold
     gateway = make_gateway(daemon, "--token-file", path, start=False).spawn()
     assert gateway.process.wait(DEADLINE) == 1
     assert f"{path} is open to every user" in gateway.new_log()
-    path.chmod(0o640)  # a group is somebody's decision
+    path.chmod(0o640)  # access for a group is a deliberate choice
     assert gateway.start().get("/api/health", headers=bearer(TOKEN)).status == 200
 
 
@@ -192,12 +192,12 @@ def test_without_tokens_the_signal_changes_nothing(gateway):
         assert gateway.get("/api/health").status == 200
 
 
-# What a token that may only read can do.
+# Read-only tokens.
 
 
 @pytest.fixture
 def spied(daemon, make_gateway, folder):
-    """A gateway with tokens whose calls are written down."""
+    """A gateway with tokens whose calls are recorded."""
     middle = Middle(folder / "middle.sock", daemon, lambda call, forward: forward())
     path = token_file(folder, f"{TOKEN}\n{OTHER} monitor read\n")
     yield make_gateway(middle, "--token-file", path), middle
@@ -219,7 +219,7 @@ def test_a_reader_reads_everything_and_writes_nothing(spied, client):
     refused = set()
     for verb, path, method in operations(gateway):
         if path == "/api/events":
-            continue  # it goes on for ever; it is a GET like the others
+            continue  # endless; it is a GET like the others
         del middle.calls[:]
         status = gateway.request(verb, path, {} if verb != "GET" else None,
                                  headers=bearer(OTHER)).status
@@ -231,7 +231,7 @@ def test_a_reader_reads_everything_and_writes_nothing(spied, client):
                        "update_task", "cancel_task", "retry_task", "answer_permission"}
 
 
-# Who did it.
+# The actor of a call.
 
 
 def test_the_daemon_is_told_whose_token_it_was(spied):
@@ -254,7 +254,7 @@ def test_without_tokens_there_is_nobody_to_tell_of(daemon, make_gateway, folder)
 
 
 def guess(gateway, token, address="127.0.0.1"):
-    """The answer to one request from an address of its own."""
+    """The answer to one request from a given address."""
     connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=DEADLINE,
                                             source_address=(address, 0))
     try:
