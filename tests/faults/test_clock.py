@@ -47,11 +47,11 @@ def test_what_runs_is_not_timed_out_and_what_failed_is_tried_again(make, clock, 
                     retry={"maxAttempts": 3, "backoff": 0.01, "maxBackoff": 0.02})).client() as client:
         id = client.wait_status(client.assign("p")["id"], "running")["id"]
         clock.advance(jump)
-        client.get_health()  # a pass with the new time
+        client.get_health()  # a pass at the new time
         (folder / "go").touch()
 
         def has_completed():
-            clock.advance(0.1)  # a retry waits for the clock, which stands still here
+            clock.advance(0.1)  # a retry waits for the clock, which does not run here
             return client.task(id)["status"] == "completed"
 
         wait_until(has_completed)
@@ -103,14 +103,14 @@ def test_a_restart_after_a_jump_goes_on(make_daemon, make, clock, jump):
 
 
 def passes(client, count):
-    """As many passes at least: each has one call of its own."""
+    """At least as many passes: each handles one call."""
     for _ in range(count):
         client.get_health()
 
 
 @pytest.mark.parametrize("jump", [-DAY, -400 * DAY])
 def test_a_long_backoff_is_no_shorter_after_many_passes_with_a_clock_that_was_set_back(make, clock, jump):
-    """Its moment moves with the clock once, and not again with each pass that sees it."""
+    """Its due time moves with the clock once, not again in each pass."""
     wait = 86400
     with make(shell("exit 1", retry={"maxAttempts": 2, "backoff": wait, "maxBackoff": wait})).client() as client:
         id = client.wait_status(client.assign("p")["id"], "scheduled")["id"]
@@ -125,7 +125,7 @@ def test_a_long_backoff_is_no_shorter_after_many_passes_with_a_clock_that_was_se
 
 @pytest.mark.parametrize("away", [1000, 0, -1000])
 def test_an_attempt_whose_lease_outlives_acpd_takes_from_its_beginning_to_its_end(make, clock, away):
-    """As far as the wall clock tells, which may have been set back meanwhile."""
+    """By the wall clock, which may have been set back meanwhile."""
     daemon = make(WORKER)
     with daemon.client() as client:
         id = client.assign("w")["id"]

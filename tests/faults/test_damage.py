@@ -29,7 +29,7 @@ def restore(daemon, file):
 
 @pytest.fixture
 def filled(make_daemon):
-    """A stopped daemon with some hundred tasks."""
+    """A stopped daemon with hundreds of tasks."""
     daemon = make_daemon(profile("p"), profile("q"))
     with daemon.client() as client:
         client.update_profile_status(name="q", isActive=False)
@@ -50,7 +50,7 @@ def tear(file, offset, data=b"\0" * PAGE):
 
 
 def pages_of(file, name):
-    """Where the pages of a table or an index are, its root first."""
+    """The offsets of the pages of a table or index, root first."""
     with contextlib.closing(sqlite3.connect(file)) as database:
         root, = database.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", [name]).fetchone()
     return (root - 1) * PAGE
@@ -80,7 +80,7 @@ def test_damage_is_told_at_the_start_and_nothing_is_replaced(filled, damage):
     assert file.read_bytes() == before
     checked = run_acpd(filled, "--check")
     assert checked.returncode == 1 and "acpd.db" in checked.stderr
-    # The way out that a backup is.
+    # Backups.
     assert "ok, schema" in restore(filled, filled.folder / "good")
     replaced, = filled.state.glob("acpd.db.replaced-*Z")
     assert replaced.read_bytes() == before
@@ -100,7 +100,7 @@ def test_what_can_be_saved_without_a_backup(filled, damage):
     restore(filled, saved)
     with filled.start().client() as client:
         there = client.list_tasks(limit=1000)["tasks"]
-        # A leaf holds some of these tasks, an inner page the way to many.
+        # A leaf holds some of these tasks, an inner page leads to many.
         assert len(there) >= {"an index is torn": 200, "a page in the middle is zeros": 150}.get(damage, 1)
         for task in there:
             assert client.task(task["id"])["title"] == task["title"]
@@ -132,7 +132,7 @@ def test_without_its_first_page_nothing_can_be_saved(filled, damage):
 
 
 def test_random_damage_is_never_taken_for_a_new_database(filled):
-    """Whatever is torn, acpd says so, or goes on with every task it can list; it never begins anew."""
+    """acpd reports the damage or runs with every task that it can list; it never creates a new database."""
     file = filled.state / "acpd.db"
     good = file.read_bytes()
     chance = random.Random(int(os.environ.get("ACPD_SEED", "7")))
@@ -157,8 +157,8 @@ def test_random_damage_is_never_taken_for_a_new_database(filled):
             assert "acpd restore" in filled.log.read_text()
         else:
             with filled.client() as client:
-                # SQLite has no checksums: a word that is torn within a row comes out as it is, but
-                # every reply is one line of UTF-8.
+                # SQLite has no checksums, so damaged bytes within a row are read as they are, but
+            # every reply is one line of UTF-8.
                 client.send_call("list_tasks", limit=1000)
                 line = client.line().decode()
                 assert "damaged" in line or "malformed" in line or line.count('"createdAt":') == 200
@@ -167,14 +167,14 @@ def test_random_damage_is_never_taken_for_a_new_database(filled):
 
 
 def change_row(daemon, change, where="id = 1"):
-    """Of a stopped daemon; as a bit that turns in the file would, without the row's sum."""
+    """Changes a row of a stopped daemon without updating its checksum, as a flipped bit would."""
     with contextlib.closing(sqlite3.connect(daemon.state / "acpd.db")) as database:
         assert database.execute(f"UPDATE task SET {change} WHERE {where}").rowcount == 1
         database.commit()
 
 
 def every_list_answers(client):
-    """All of what clients can ask for, each with one line of JSON."""
+    """All read methods answer with one line of JSON."""
     ids = list(client.all_tasks())
     for status in ("scheduled", "blocked", "queued", "running", "completed", "failed", "cancelled"):
         client.list_tasks(status=status, limit=1000)
@@ -194,7 +194,7 @@ DAMAGED = int(os.environ.get("ACPD_FAULTS", "40"))
 
 
 def test_after_a_recovery_of_random_damage_acpd_starts_and_every_list_answers(filled):
-    """ACPD_FAULTS databases: pages, runs of bytes and single bits, in one place or several."""
+    """ACPD_FAULTS databases: damaged pages, byte ranges and single bits, in one or several places."""
     file, saved = filled.state / "acpd.db", filled.folder / "saved"
     good = file.read_bytes()
     seed = int(os.environ.get("ACPD_SEED", random.randrange(1 << 32)))
@@ -213,7 +213,7 @@ def test_after_a_recovery_of_random_damage_acpd_starts_and_every_list_answers(fi
             (filled.folder / name if name == "saved" else filled.state / name).unlink(missing_ok=True)
         file.write_bytes(torn)
         run = run_acpd(filled, "recover", saved)
-        if run.returncode != 0:  # its first page is gone
+        if run.returncode != 0:  # the first page is damaged
             assert "acpd.db" in run.stderr
             continue
         recovered += 1
@@ -240,7 +240,7 @@ def test_a_row_that_acpd_never_wrote_is_told(filled, change):
                 call()
             assert error.value.code == -32004
         assert client.task(2)["id"] == 2
-        # The others go on, and health says what is wrong.
+        # Other profiles continue, and health reports the damage.
         assert client.finish(client.assign("p")["id"])["status"] == "completed"
         assert any("the row of task 1 is damaged" in reason for reason in client.get_health()["reasons"])
     checked = run_acpd(filled, "--check")
@@ -261,7 +261,7 @@ def test_a_damaged_row_at_the_head_of_a_queue_stops_that_profile_alone(filled):
 
 @pytest.fixture
 def interrupted(make_daemon):
-    """A daemon that was killed while two tasks ran, a third waits, and a fourth is done."""
+    """A daemon killed while two tasks run, a third waits and a fourth is done."""
     daemon = make_daemon(shell("sleep 1000", maxConcurrentTasks=2), profile("q"))
     with daemon.client() as client:
         for i in range(3):
@@ -289,7 +289,7 @@ def test_a_damaged_row_of_what_ran_keeps_nothing_from_starting(interrupted, fold
         for task in (2, 3):
             client.cancel_task(id=task)
     interrupted.stop()
-    # What can be saved is all but this row, and starts.
+    # All but this row can be recovered, and acpd starts with it.
     run = run_acpd(interrupted, "recover", folder / "saved")
     assert run.returncode == 0 and "could not be read" in run.stdout
     restore(interrupted, folder / "saved")
@@ -299,7 +299,7 @@ def test_a_damaged_row_of_what_ran_keeps_nothing_from_starting(interrupted, fold
 
 
 def test_a_damaged_row_does_not_stop_retention(filled):
-    """Though it is the oldest."""
+    """Even if it is the oldest."""
     change_row(filled, "body = body || ' '", "finished_at = (SELECT min(finished_at) FROM task "
                "WHERE status > 4) AND id = 2")
     with contextlib.closing(sqlite3.connect(filled.state / "acpd.db")) as database:
@@ -357,7 +357,7 @@ def test_the_log_of_a_damaged_database_is_left_alone(filled):
 
 
 def test_a_row_whose_id_is_wrong_costs_no_other(filled, folder):
-    """Found by its bytes: a cell of a table's leaf has the id of its row as a varint of two bytes here."""
+    """Found by its bytes: a cell of a table leaf stores the row's id, here as a varint of two bytes."""
     file = filled.state / "acpd.db"
     with contextlib.closing(sqlite3.connect(file)) as database:
         database.execute("UPDATE task SET body = '\"title\":\"needle\"' WHERE id = 150")
@@ -377,7 +377,7 @@ def test_a_row_whose_id_is_wrong_costs_no_other(filled, folder):
 
 
 def killed_at(daemon, call, number, *arguments):
-    """Runs acpd and kills it at its number-th call of this name."""
+    """Runs acpd and kills it at its nth call of this function."""
     return subprocess.run(["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e",
                            f"inject={call}:signal=KILL:error=EIO:when={number}", ACPD, "--state-dir",
                            str(daemon.state), *map(str, arguments)], capture_output=True, text=True,
@@ -385,7 +385,7 @@ def killed_at(daemon, call, number, *arguments):
 
 
 def test_a_restore_that_is_killed_loses_nothing(filled, folder):
-    """At whichever step: what is there is what was there, all of it, or what was to be restored."""
+    """At every step, the database is either completely the old one or the restored one."""
     assert run_acpd(filled, "backup", folder / "good").returncode == 0
     with filled.start().client() as client:
         client.assign("q", "after the backup")
@@ -393,7 +393,7 @@ def test_a_restore_that_is_killed_loses_nothing(filled, folder):
     for call in ("rename", "link", "unlink", "fdatasync", "fsync"):
         for number in range(1, 9):
             if filled.process.poll() is None:
-                filled.kill()  # its log stays behind
+                filled.kill()  # leaves its log
             killed = killed_at(filled, call, number, "restore", folder / "good")
             if killed.returncode == 0:
                 break
@@ -425,8 +425,8 @@ def test_a_journal_beside_the_old_database_does_not_spoil_the_new_one(filled, fo
 
 @pytest.mark.parametrize("leaves", ["before the next start", "after it", "after a kill"])
 def test_a_restore_beside_someone_who_reads_mixes_nothing(filled, folder, leaves):
-    """Whoever has the old database open keeps its log from being taken in: it goes aside with its database, and
-    what the reader does as it leaves harms neither that one nor the new one."""
+    """A reader keeps the log of the old database from being written back. The log moves aside with its database, and
+    the reader's exit harms neither that one nor the new one."""
     assert run_acpd(filled, "backup", folder / "good").returncode == 0
     with filled.start().client() as client:
         client.assign("q", "after the backup")
@@ -465,7 +465,7 @@ def test_a_restore_beside_someone_who_reads_mixes_nothing(filled, folder, leaves
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can restore what is another user's")
 def test_a_restore_is_its_owners_to_do(filled, folder):
-    """Else acpd could not write what was restored."""
+    """Otherwise acpd could not write the restored database."""
     assert run_acpd(filled, "backup", folder / "good").returncode == 0
     os.chown(filled.state, 65534, 65534)
     run = run_acpd(filled, "restore", folder / "good")
@@ -474,7 +474,7 @@ def test_a_restore_is_its_owners_to_do(filled, folder):
 
 
 def test_a_backup_under_load_is_one_moment(make_daemon, folder):
-    """Every task that was acknowledged before it began is in it; its counters are those of its rows."""
+    """It contains every task acknowledged before it began; its counters match its rows."""
     daemon = make_daemon(profile("p", maxConcurrentTasks=4, queueLimit=10**6),
                          shell("true", "q", maxConcurrentTasks=4, queueLimit=10**6))
     ended, acknowledged = threading.Event(), []

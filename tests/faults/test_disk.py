@@ -61,7 +61,7 @@ def disk(folder):
 
 
 class Caller(threading.Thread):
-    """Takes one step after the other on one connection, which a failing disk does not end."""
+    """Takes one step after another on one connection, which survives failures of the disk."""
 
     def __init__(self, daemon):
         super().__init__(daemon=True)
@@ -78,7 +78,7 @@ class Caller(threading.Thread):
 
 
 class Client(Caller):
-    """Assigns, cancels and retries, and remembers what it was told."""
+    """Assigns, cancels and retries tasks, and records the replies."""
 
     def __init__(self, daemon, number):
         super().__init__(daemon)
@@ -139,7 +139,7 @@ class Worker(Caller):
 
 
 def unless_it_falls(read):
-    """What the read says; None when it came behind a write that failed, and fell with it."""
+    """The result of a read; None if it followed a failed write in its pass and failed with it."""
     try:
         return read()
     except RpcError as error:
@@ -181,7 +181,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_refused_is_kept(make_daemon, d
             endless = chance.random() < 0.5
             disk.fail(*KINDS[kind], after=chance.randrange(30),
                       times=-1 if endless else chance.choice([1, 2, 7]))
-            # Reading is rare: a checkpoint, a page that is not in memory.
+            # Reads are rare: checkpoints, pages that are not cached.
             calls = sum(c.calls for c in clients)
             wait_until(lambda: disk.injected > injected or sum(c.calls for c in clients) > calls + 200)
             if endless and not KINDS[kind][0] & READ:
@@ -217,7 +217,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_refused_is_kept(make_daemon, d
 
 @pytest.mark.parametrize("schema", ["schema-1", "schema-3"])
 def test_an_upgrade_that_fails_changes_nothing(make_daemon, disk, schema):
-    """Whichever of its writes does: the next start with a healthy disk finds the database as it was."""
+    """Whichever write fails, the next start with a working disk finds the database unchanged."""
     daemon = make_daemon(profile("coder"), {"name": "w", "runner": {"type": "worker"}}, start=False,
                          taskRetention={"days": 36500})
     daemon.environment = disk.environment
@@ -234,7 +234,7 @@ def test_an_upgrade_that_fails_changes_nothing(make_daemon, disk, schema):
             wait_until(lambda: daemon.process.poll() is not None or daemon.socket.exists())
         disk.heal()
         if daemon.process.poll() is None:
-            daemon.kill()  # the upgrade was over by then
+            daemon.kill()  # the upgrade had finished
             break
         failures += 1
         assert daemon.process.returncode == 1
@@ -251,8 +251,7 @@ def test_an_upgrade_that_fails_changes_nothing(make_daemon, disk, schema):
 
 @pytest.mark.parametrize("before", [0, 1, 50])
 def test_what_was_refused_for_want_of_a_sync_is_not_there_after_a_kill(make_daemon, disk, before):
-    """Its frames stand in the log, whole: the disk takes writes and syncs none. `before`: commits that
-    held."""
+    """Its frames are complete in the log: the disk accepts writes but fails to sync. `before`: good commits."""
     daemon = make_daemon(profile("p", queueLimit=10**6), start=False)
     daemon.environment = disk.environment
     daemon.start()

@@ -13,13 +13,13 @@ import pytest
 from acpd import RpcError, profile, shell, wait_until
 from database import assert_counters_are_right
 
-OUTCOMES = ["unseen", "lost"]  # the commit held, or did not
+OUTCOMES = ["unseen", "lost"]  # the commit succeeded, or failed
 UNAVAILABLE = -32004
 
 
 @contextlib.contextmanager
 def doubt(daemon, outcome):
-    """The next commit ends like this, and nobody knows before the end."""
+    """The next commit ends like this; its outcome is unknown until the end of the block."""
     before = len(daemon.log.read_text())
     daemon.order.write_text(outcome)
     try:
@@ -49,7 +49,7 @@ def answers(client):
 
 
 def started(daemon):
-    """The tasks that programs were started for, one a start."""
+    """The tasks whose programs were started, one entry per start."""
     path = daemon.folder / "started"
     return path.read_text().split() if path.exists() else []
 
@@ -80,7 +80,7 @@ def test_a_task_is_acknowledged_and_run_once_its_commit_is_known(make_daemon, ou
             error = client.reply()["error"]
             assert error["code"] == UNAVAILABLE and "nothing was changed" in error["message"]
             assert not is_there(client, "k")
-            task = client.assign("p", key="k")  # neither its key nor its id is taken
+            task = client.assign("p", key="k")  # neither its key nor its id is in use
             assert task["id"] == 1
             client.finish(task["id"])
         assert started(daemon) == ["1"]
@@ -98,7 +98,7 @@ def test_whoever_waits_too_long_is_told_that_it_is_unknown(make_daemon, outcome)
             begun()
             error = client.reply()["error"]
             assert error["code"] == UNAVAILABLE and "may or may not" in error["message"]
-            # Others are not kept waiting, with whatever they ask.
+            # Other clients, whatever they request, do not wait.
             for method, params in [("get_health", {}), ("list_tasks", {}), ("cancel_task", {"id": 1})]:
                 with pytest.raises(RpcError, match="not done: the storage does not answer"):
                     other.call(method, **params)
@@ -136,7 +136,7 @@ def test_a_claim_that_nobody_was_told_of_is_given_back(make_daemon, outcome):
 
 @pytest.mark.parametrize("outcome", OUTCOMES)
 def test_an_end_in_doubt_is_told_once(make_daemon, outcome):
-    """Of a worker's task, and of a program that ends while another commit is in doubt."""
+    """The end of a worker's task, and of a program that ends while another commit is in doubt."""
     daemon = make_faulty(make_daemon, 'while [ ! -e "$(dirname "$ACPD_SOCKET")/go" ]; do sleep 0.01; done')
     with daemon.client() as client:
         running = client.assign("p")["id"]
@@ -170,7 +170,7 @@ def test_an_end_whose_own_commit_is_in_doubt_is_told_once(make_daemon, outcome):
         id = client.assign("p")["id"]
         client.update_profile_status(name="p", isActive=True)
         with doubt(daemon, outcome) as begun:
-            begun()  # of the claim or of the end, as it happens
+            begun()  # of the claim or of the end, depending on timing
         assert client.finish(id)["attempt"] == 1
         assert started(daemon) == [str(id)]
         assert client.state("p")["completedTasks"] == 1
@@ -235,7 +235,7 @@ def test_a_reload_in_doubt_comes_into_force_in_the_end(make_daemon, outcome):
 @pytest.mark.parametrize("outcome", OUTCOMES)
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
 def test_the_next_start_finds_out(make_daemon, outcome, end):
-    """Nobody waits for ever for a storage that does not answer; what runs is ended."""
+    """acpd does not wait forever for unresponsive storage; running programs are ended."""
     daemon = make_faulty(make_daemon, "exec sleep 600")
     with daemon.client() as client:
         runs = client.assign("p")["id"]

@@ -10,7 +10,7 @@ from acpd import RpcError, stopped, wait_until
 
 @contextlib.contextmanager
 def database_away(daemon):
-    """Reads and writes go on; it is the commit that fails."""
+    """Reads and writes succeed; commits fail."""
     path = daemon.state / "acpd.db"
     aside = daemon.folder / "aside.db"
     path.rename(aside)
@@ -21,7 +21,7 @@ def database_away(daemon):
 
 
 def storage(client):
-    """A question in the pass that fails falls with it."""
+    """A request in the failed pass fails with it."""
     try:
         return client.get_health()["storage"]["status"]
     except RpcError as error:
@@ -30,7 +30,7 @@ def storage(client):
 
 
 def reset(client, *calls):
-    """Sends calls and hangs up with a reply unread, so that acpd is told ECONNRESET."""
+    """Sends calls and closes the connection with an unread reply, so that acpd gets ECONNRESET."""
     client.send_call("get_profile_states")
     assert select.select([client.socket], [], [], 60)[0]
 
@@ -70,7 +70,7 @@ def test_a_claim_whose_worker_dies_in_a_pass_that_fails_is_no_claim(make_daemon)
 
 
 def test_a_claim_whose_worker_dies_in_its_pass_is_given_back(make_daemon):
-    """The same without a failure: it was an attempt, and its end is written."""
+    """The same without a failure: the attempt counts, and its end is written."""
     daemon = make_daemon(worker_profile())
     with daemon.client() as client:
         id = client.assign("w")["id"]
@@ -88,7 +88,7 @@ def fail_retry_and_claim(client, id, held):
 
 
 def test_a_retry_in_the_pass_of_the_failure_before_it(make_daemon):
-    """The attempt that fails has no processes to be waited for."""
+    """The failing attempt has no processes to wait for."""
     daemon = make_daemon(worker_profile(retry={"maxAttempts": 1}))
     with daemon.client() as client:
         id = client.assign("w")["id"]
@@ -105,7 +105,7 @@ def test_a_retry_in_the_pass_of_the_failure_before_it(make_daemon):
 
 
 def test_a_retry_and_its_claim_fall_with_their_pass(make_daemon):
-    """Two attempts of one task in a pass that fails: the old one holds its lease as before."""
+    """Two attempts of one task in a failed pass: the old one still holds its lease."""
     daemon = make_daemon(worker_profile(retry={"maxAttempts": 1}))
     with daemon.client() as client:
         id = client.assign("w")["id"]

@@ -16,7 +16,7 @@ from acpd import DEADLINE, profile, shell, stopped, wait_until
 NOBODY = pwd.getpwnam("nobody")
 ONCE = {"maxAttempts": 1}
 
-# A child says when it begins and ends; no two of one slot may be alive at once.
+# Children record their start and end; no two of one slot may be alive at the same time.
 STOP = "kill -STOP $PPID; "
 SUPERVISOR = "$(cut -d ' ' -f 4 /proc/$PPID/stat)"
 
@@ -40,7 +40,7 @@ def is_alive(pid):
 
 
 def below(pid):
-    """Ids of a process' children."""
+    """The ids of a process's children."""
     found = []
     for entry in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError):
@@ -79,7 +79,7 @@ def test_a_child_that_stops_its_keeper_ends_all_the_same(make_daemon, script):
 
 @pytest.mark.parametrize("end", ["exit 0", "exec >&- 2>&-; sleep 1000"])
 def test_a_keeper_that_cannot_tell_of_the_end_is_missed(make_daemon, folder, end):
-    """Long before the timeout: nobody is left who could write."""
+    """Long before the timeout, because no process is left that could write."""
     daemon = make_daemon(shell(f"if mkdir {folder}/first; then {STOP} {end}; fi"))
     with daemon.client() as client:
         task = client.finish(client.assign("p")["id"])
@@ -126,7 +126,7 @@ def test_a_stopped_supervisor_is_replaced(make_daemon, folder, when):
 @pytest.mark.parametrize("whom", ["supervisor", "keeper", "both"])
 @pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGKILL])
 def test_the_next_acpd_ends_what_the_last_one_left(make_daemon, folder, whom, how):
-    """Those who stand still hold the lock; they are killed after what is below them."""
+    """Stopped processes hold the lock; they are killed after their descendants."""
     daemon = make_daemon(shell(LONE.format(folder=folder) + "setsid sleep 1000 & sleep 1000", timeout=5,
                                maxConcurrentTasks=1), profile("q", ["true"]))
     with daemon.client() as client:
@@ -137,7 +137,7 @@ def test_the_next_acpd_ends_what_the_last_one_left(make_daemon, folder, whom, ho
                   "both": [supervisor_of(daemon), *keepers_of(daemon)]}[whom]
     for pid in guards:
         os.kill(pid, how)
-    if how == signal.SIGKILL:  # one at once with acpd would leave the family to nobody
+    if how == signal.SIGKILL:  # killed together with acpd, it would leave the family to nobody
         wait_until(lambda: not any(state(pid) for pid in old), "its family is gone")
     daemon.kill()
     daemon.start()
@@ -154,13 +154,13 @@ def test_a_keeper_and_the_supervisor_killed_at_once(make_daemon, folder, first):
                                "sleep 1000", maxConcurrentTasks=1))
     with daemon.client() as client:
         id = client.assign("p")["id"]
-        for attempt in range(1, 9):  # a task that is interrupted ten times fails
+        for attempt in range(1, 9):  # a task interrupted ten times fails
             wait_until((folder / str(attempt)).exists, f"attempt {attempt}")
             old = daemon.processes(ACPD_ATTEMPT=attempt)
             [keeper], supervisor = keepers_of(daemon), supervisor_of(daemon)
-            with stopped(daemon):  # it would begin another one between the two
+            with stopped(daemon):  # it would start another one between the two
                 for pid in (keeper, supervisor) if first == "keeper" else (supervisor, keeper):
-                    with contextlib.suppress(ProcessLookupError):  # the second may have gone with the first
+                    with contextlib.suppress(ProcessLookupError):  # the second may have ended with the first
                         os.kill(pid, signal.SIGKILL)
                 wait_until(lambda: not any(is_alive(pid) for pid in (keeper, supervisor)), "both are dead")
             wait_until((folder / str(attempt + 1)).exists, "it runs again")
@@ -168,8 +168,8 @@ def test_a_keeper_and_the_supervisor_killed_at_once(make_daemon, folder, first):
     assert not (folder / "overlap").exists()
 
 
-# Two chains of processes, each of which lives for a moment: it begins the next one, in a session of its own. They
-# end with the test's folder, so that a fault costs the test and not the machine.
+# Two chains of short-lived processes: each starts the next one in a new session. They end with the test's folder,
+# so that a fault affects only the test, not the machine.
 FLEE = """
 import os, sys, time
 for _ in range(2):
@@ -187,7 +187,7 @@ while os.path.exists(sys.argv[1]):
 
 @pytest.mark.parametrize("first", ["keeper", "acpd", "neither"])
 def test_a_family_that_flees_is_gone_before_the_next_acpd_begins(make_daemon, folder, first):
-    """Though its keeper was killed together with acpd, so that nobody was told of it in time."""
+    """Even if its keeper was killed together with acpd, so that its loss was not reported in time."""
     daemon = make_daemon(profile("p", ["/usr/bin/python3", "-c", FLEE, str(folder)], retry=ONCE), profile("q"))
     for _ in range(5):
         with daemon.client() as client:
@@ -198,10 +198,10 @@ def test_a_family_that_flees_is_gone_before_the_next_acpd_begins(make_daemon, fo
             client.update_profile_status(name="p", isActive=False)
             supervisor = supervisor_of(daemon)
         handles = [os.pidfd_open(pid) for pid in (keeper, daemon.process.pid, supervisor)]
-        if first == "neither":  # the supervisor is told of both in one moment
+        if first == "neither":  # the supervisor notices both at once
             signal.pidfd_send_signal(handles[2], signal.SIGSTOP)
         for handle in handles[:2] if first != "acpd" else handles[1::-1]:
-            with contextlib.suppress(ProcessLookupError):  # the second may have gone with the first
+            with contextlib.suppress(ProcessLookupError):  # the second may have ended with the first
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
         daemon.process.wait(DEADLINE)
         wait_until(lambda: not is_alive(keeper))
@@ -220,7 +220,7 @@ def test_a_family_that_flees_is_gone_before_the_next_acpd_begins(make_daemon, fo
 
 
 def test_children_may_not_trace_their_guards(make_daemon, folder):
-    """Nor take a descriptor of theirs: both ask for the same right."""
+    """Nor take their descriptors: both need the same permission."""
     libc = ctypes.CDLL(None, use_errno=True)
     daemon = make_daemon(profile("p", ["sleep", "1000"]), start=False)
     options = {}
@@ -243,7 +243,7 @@ def test_children_may_not_trace_their_guards(make_daemon, folder):
                     os.setresgid(*[NOBODY.pw_gid] * 3)
                     os.setresuid(*[NOBODY.pw_uid] * 3)
                 for pid in guards:
-                    os.kill(pid, 0)  # it has the same user
+                    os.kill(pid, 0)  # same user
                     for descriptor in range(10):
                         handle = os.pidfd_open(pid)
                         assert libc.syscall(438, handle, descriptor, 0) < 0 and ctypes.get_errno() == 1
@@ -275,7 +275,7 @@ def test_signals_that_can_be_ignored_are(make_daemon, folder):
 
 
 def test_an_acpd_that_a_child_has_stopped_goes_on(make_daemon, folder):
-    """Else nothing that runs would ever be told that its time is over."""
+    """Otherwise the timeouts of running attempts would never take effect."""
     stop = f"kill -STOP $(cut -d ' ' -f 4 /proc/{SUPERVISOR}/stat); sleep 1000"
     daemon = make_daemon(shell(stop, timeout=1, retry=ONCE))
     with daemon.client() as client:
@@ -284,8 +284,7 @@ def test_an_acpd_that_a_child_has_stopped_goes_on(make_daemon, folder):
 
 
 def test_nothing_is_asked_while_nothing_is_due(make_daemon, folder):
-    """The watch costs nothing: a keeper sleeps while its command goes on, and all of them do when nothing
-    runs."""
+    """The watch costs nothing: keepers sleep while their commands run, and all guards sleep if nothing runs."""
     daemon = make_daemon(shell(f"touch {folder}/up; sleep 1000"), profile("q"))
 
     def turns(pid):
@@ -293,7 +292,7 @@ def test_nothing_is_asked_while_nothing_is_due(make_daemon, folder):
         return next(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
 
     def sleeps(pid, looks=0):
-        """Whether it woke up no more often in a while; what was under way before may have to end first."""
+        """Whether the process stops waking up; earlier activity may have to end first."""
         before, end = turns(pid), time.monotonic() + 6
         wait_until(lambda: time.monotonic() > end)
         return turns(pid) - before <= looks

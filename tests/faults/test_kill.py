@@ -21,7 +21,7 @@ SEED = int(os.environ.get("ACPD_SEED", str(random.randrange(1 << 32))))
 
 
 class Worker(threading.Thread):
-    """A client that assigns, cancels and retries, and writes down what was acknowledged."""
+    """A client that assigns, cancels and retries tasks, and records what was acknowledged."""
 
     def __init__(self, daemon, number, seed):
         super().__init__(daemon=True)
@@ -31,7 +31,7 @@ class Worker(threading.Thread):
         self.keys = {}       # id -> key, of every acknowledged task
         self.steady = set()  # ids of tasks that nothing but cancel_task can end
         self.cancelled = set()
-        self.unsure = set()  # a change was sent whose answer is not known
+        self.unsure = set()  # a change was sent whose reply is unknown
         self.ended = False
         self.counter = 0
 
@@ -64,14 +64,14 @@ class Worker(threading.Thread):
                              "dependsOn": depends_on}}))
         for method, params in calls:
             client.send_call(method, **params)
-        # Once every call of the round was answered, what a change did is known; what an earlier
+        # Once every call of the round is answered, the effect of a change is known. What an earlier
         # round left unknown stays so until a change succeeds.
         done = {}
         for method, params in calls:
             reply = client.reply()
             assert reply is not None
             if method == "assign_task_to_profile" and "error" in reply:
-                assert reply["error"]["code"] == -32602, reply  # what it depends on has been removed
+                assert reply["error"]["code"] == -32602, reply  # its dependency has been removed
             elif method == "assign_task_to_profile":
                 id = reply["result"]["task"]["id"]
                 self.keys[id] = params["task"]["key"]
@@ -87,7 +87,7 @@ class Worker(threading.Thread):
 
 
 class Claimer(threading.Thread):
-    """A worker: it claims and completes, and writes down what it was given and what was acknowledged."""
+    """A worker that claims and completes tasks, and records its claims and what was acknowledged."""
 
     def __init__(self, daemon):
         super().__init__(daemon=True)
@@ -97,7 +97,7 @@ class Claimer(threading.Thread):
         self.ended = False
 
     def call(self, method, **params):
-        """Until it is answered; None when the answer is an error."""
+        """Repeats the call until it is answered; None for an error."""
         while not self.ended:
             try:
                 with self.acpd.client() as client:
@@ -122,7 +122,7 @@ class Claimer(threading.Thread):
 
 
 def assert_dependencies_hold(tasks):
-    """Of all tasks by id, once nothing moves any more."""
+    """Checks all tasks by id, once nothing changes any more."""
     for task in tasks.values():
         statuses = {tasks[id]["status"] for id in task["dependsOn"] if id in tasks}
         if task["status"] == "blocked":
@@ -133,7 +133,7 @@ def assert_dependencies_hold(tasks):
 
 
 def assert_acknowledged(worker, tasks):
-    """What may be missing has finished, and retention has removed it."""
+    """Only finished tasks may be missing, removed by retention."""
     for id, key in worker.keys.items():
         if id in tasks:
             assert tasks[id]["key"] == key
@@ -153,8 +153,8 @@ def assert_claimed_once(claimers, tasks):
 
 
 def assert_every_task_is_accounted_for(daemon, tasks):
-    """Of a stopped daemon: ids leave no gaps, so every task that there ever was waits, or is counted among
-    those that finished. Retention has removed no more of these than its bound asks for."""
+    """Of a stopped daemon: ids have no gaps, so every task ever added is waiting or counted as finished. Retention has
+    removed no more than its limit requires."""
     newest = max(tasks)
     with contextlib.closing(daemon.database()) as database:
         waiting, finished = database.execute(
@@ -169,7 +169,7 @@ def assert_every_task_is_accounted_for(daemon, tasks):
 
 
 def test_kill_9_loses_nothing_acknowledged_and_leaves_nothing_behind(make_daemon):
-    """Assignments, dependencies, claims, completions, cancellations, retries and retention at once."""
+    """Assignments, dependencies, claims, completions, cancellations, retries and retention at the same time."""
     print(f"ACPD_SEED={SEED} ACPD_FAULTS={KILLS}")
     chance = random.Random(SEED)
     daemon = make_daemon(
@@ -204,7 +204,7 @@ def test_kill_9_loses_nothing_acknowledged_and_leaves_nothing_behind(make_daemon
         acknowledged = sum(len(worker.keys) for worker in workers)
         assert acknowledged > KILLS
         assert client.state("held")["isActive"] is False
-        # What can end does.
+        # Lets everything end that can.
         wait_until(lambda: {t["status"] for name in ("quick", "w") for t in client.get_profile_task_queue(
             name=name, limit=1)} <= {"blocked"}, "the queues drain", 300)
         wait_until(lambda: client.state("quick")["currentTasks"] == 0, "the last ones end")

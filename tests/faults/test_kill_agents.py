@@ -17,8 +17,8 @@ KILLS = int(os.environ.get("ACPD_FAULTS", "50"))
 SEED = int(os.environ.get("ACPD_SEED", str(random.randrange(1 << 32))))
 HOSTILE = str(pathlib.Path(__file__).parents[1] / "agents" / "hostile.py")
 
-# Whoever works on a task holds its lock; another that comes meanwhile says so. What the agent starts
-# outlives its turn and leaves its session.
+# An agent that works on a task holds its lock; a second one would report it. Its children outlive its turn
+# and leave its session.
 SCRIPT = """
 import fcntl, random, subprocess
 task = os.environ["ACPD_TASK_ID"]
@@ -55,7 +55,7 @@ def test_kill_9_while_agents_work(make_daemon, folder):
     with daemon.client() as client:
         for id in ids:
             task = client.finish(id)
-            # Ten interruptions in a row are taken to be the task's own fault.
+            # Ten interruptions in a row count as the task's own fault.
             assert task["status"] == "completed" or task["error"]["class"] == "interrupted", task
     assert not (locks / "twice").exists(), "a task was owned twice"
     daemon.stop()

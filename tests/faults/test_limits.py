@@ -27,7 +27,7 @@ def plain(monkeypatch):
 
 @pytest.fixture
 def group(plain):
-    """A control group of its own, as a service manager gives one."""
+    """A control group, as provided by a service manager."""
     path = pathlib.Path(UNIFIED[0] if UNIFIED else "/nonexistent") / f"acpd-test-{os.getpid()}"
     try:
         path.mkdir()
@@ -134,7 +134,7 @@ def test_a_worker_has_no_limits(plain):
 
 
 def test_each_attempt_has_a_leaf_of_the_group(group, make_daemon, folder):
-    """Which is killed as a whole, and gone afterwards."""
+    """The leaf is killed as a whole, then removed."""
     script = f"cut -d: -f3 /proc/self/cgroup | tail -1; setsid sleep 1000 & touch {folder}/up; wait"
     daemon = make_daemon(shell(script, maxConcurrentTasks=2), start=False)
     daemon.start(**in_group(group))

@@ -31,7 +31,7 @@ def test_replies_under_way_survive_a_pass_that_fails(daemon):
     with daemon.client() as client, daemon.client() as other:
         id = client.assign("p", input="y" * 400000)["id"]
         client.send_call("get_task", id=id)
-        # What the kernel does not take waits in acpd; one reply more is staged behind it.
+        # Replies that do not fit into the kernel's buffer wait in acpd; another one is staged behind them.
         other.get_health()
         with locked(daemon):
             client.send_call("get_task", id=id)
@@ -119,7 +119,7 @@ def test_who_is_refused_a_subscription_follows_nothing(daemon):
               "params": {"name": "p", "task": {"title": "t"}}}, {"jsonrpc": "2.0", "id": 2, "method": "subscribe"}]
 
     def refused_subscriber():
-        """A slow machine may handle the two in passes of their own, of which the second does not fail."""
+        """On a slow machine the two may be handled in separate passes, and the second one succeeds."""
         client = daemon.client()
         client.send(json.dumps(batch) + "\n")
         assigned, subscribed = client.reply()
@@ -143,7 +143,7 @@ def test_who_is_refused_a_subscription_follows_nothing(daemon):
 
 def test_a_subscriber_who_has_said_all_is_let_go_when_his_subscription_falls(daemon):
     def refused_at_the_end():
-        """Both in one pass; a slow machine may do otherwise."""
+        """Both in one pass, except on a slow machine."""
         client = daemon.client()
         with stopped(daemon):
             client.send_call("assign_task_to_profile", name="p", task={"title": "t"})
@@ -197,7 +197,7 @@ def test_a_lease_that_ends_while_the_storage_fails_is_lost_afterwards(make_daemo
             with pytest.raises(RpcError) as error:
                 client.complete_task(id=id, lease=mine["lease"])
             assert error.value.code == -32002
-            # A pass that fails ends no wait early, and tells of nothing that it did.
+            # A failed pass ends no wait early and reports nothing that it did.
             number = waiter.send_call("claim_task", profiles=["w"], worker="y", wait=0.2)
             reply = waiter.reply()
             assert reply["id"] == number

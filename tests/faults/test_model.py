@@ -21,15 +21,14 @@ from database import assert_counters_are_right
 STEPS = 25 * int(os.environ.get("ACPD_FAULTS", "160"))
 SEED = int(os.environ.get("ACPD_SEED", str(random.randrange(1 << 32))))
 SLOTS = 3
-LEASE = 2  # seconds; what a dead client was told, and nobody reads, is held as long
-DOUBT = 6  # seconds; acpd keeps clients waiting for 5
+LEASE = 2  # seconds; a lease in an unread reply to a dead client lasts as long
+DOUBT = 6  # seconds; clients wait for 5
 DOUBTS_MAX = max(3, STEPS // 1000)
 UNAVAILABLE, CONFLICT, NOT_FOUND = -32004, -32002, -32001
 
 
 class Lease:
-    """What a worker was told that it holds, until then for sure. `ends`: calls under way, or never
-    answered, that may have ended it."""
+    """A lease of a worker; certain until its end. `ends`: open or unanswered calls that may have ended it."""
 
     def __init__(self, token, attempt, until):
         self.token, self.attempt, self.until, self.ends = token, attempt, until, 0
@@ -42,7 +41,7 @@ class Task:
     def __init__(self, key):
         self.key = key
         self.lease = None
-        self.attempts = set()  # that somebody was given
+        self.attempts = set()  # that were given to clients
         self.cancels = 0       # calls that may have cancelled it, or may yet
         self.retries = 0
 
@@ -65,7 +64,7 @@ class Connection:
         self.waiting += [calls] if is_batch else [[call] for call in calls]
 
     def replies(self, timeout):
-        """(call, reply) of all that has come. A claim that waits may be answered late."""
+        """(call, reply) of all replies received. A waiting claim may be answered late."""
         if select.select([self.socket], [], [], timeout)[0]:
             try:
                 data = self.socket.recv(1 << 20)
@@ -88,18 +87,18 @@ class Connection:
 class Model:
     def __init__(self, daemon, chance):
         self.acpd, self.chance = daemon, chance
-        self.tasks = {}       # by id, those that are known to be there
-        self.refused = set()  # keys of what was not done
+        self.tasks = {}       # by id, those known to exist
+        self.refused = set()  # keys of rejected assignments
         self.ids = 0
         self.connections = []
         self.is_away = False
-        self.doubt_ends = 0  # when the storage may tell what became of a commit; 0: it does at once
+        self.doubt_ends = 0  # when the storage may report the outcome of a commit; 0: at once
         self.long_doubts = 0
         self.failures = self.unknown = 0
         self.sent_at = {}  # by call
-        self.asked_at = 0  # of the call whose reply is taken
+        self.asked_at = 0  # of the call whose reply is being handled
 
-    # What is asked.
+    # Calls.
 
     def next_id(self):
         self.ids += 1
@@ -137,7 +136,7 @@ class Model:
         return id, method, params
 
     def note_sent(self, call):
-        """From now on it may have happened."""
+        """From now on, the call may have taken effect."""
         id, method, params = call
         self.sent_at[id] = time.monotonic()
         task = self.tasks.get(params.get("id"))
@@ -148,7 +147,7 @@ class Model:
         if method == "retry_task":
             task.retries += 1
 
-    # What is heard.
+    # Replies.
 
     def surely_held(self):
         return [task for task in self.tasks.values()
@@ -162,7 +161,7 @@ class Model:
             self.failures += 1
             if "may or may not" in error["message"]:
                 self.unknown += 1
-                return  # as if it had never been answered
+                return  # as if there had been no reply
         getattr(self, "take_" + method, lambda *_: None)(params, reply.get("result"), error)
 
     def take_assign_task_to_profile(self, params, result, error):
@@ -181,12 +180,12 @@ class Model:
         if not result["task"]:
             return
         id, attempt = result["task"]["id"], result["task"]["attempt"]
-        # One that was assigned by a call whose answer is not read yet, or never will be.
+        # Assigned by a call whose reply is not read yet, or never will be.
         task = self.tasks.setdefault(id, Task(result["task"]["key"]))
         assert attempt not in task.attempts, f"attempt {attempt} of task {id} was given to two"
         task.attempts.add(attempt)
         if task.lease and task.lease.attempt > attempt:
-            return  # told late: another has come since
+            return  # a late reply: there is a newer claim
         assert not task.lease or not task.lease.is_sure() or task.cancels, f"task {id} has two owners"
         task.lease = Lease(result["lease"], attempt, self.asked_at + LEASE)
         assert len(self.surely_held()) <= SLOTS, "more tasks run than may"
@@ -203,7 +202,7 @@ class Model:
             return
         if error:
             assert error["code"] == CONFLICT, error
-            # Another call has ended it, one that may have; or it was cancelled.
+            # Ended by another call that may have ended it, or cancelled.
             if lease:
                 lease.ends -= 1
                 assert not lease.is_sure() or task.cancels, f"{params} was refused"
@@ -225,18 +224,18 @@ class Model:
         if error:
             assert error["code"] in (UNAVAILABLE, CONFLICT), error
             task.cancels -= 1
-        # Else it stays so that its lease may have ended, until it is claimed anew.
+        # Otherwise its lease may have ended, until it is claimed again.
 
     def take_retry_task(self, params, result, error):
         assert not error or error["code"] in (UNAVAILABLE, CONFLICT), error
 
-    # What is done.
+    # Steps.
 
     def connect(self):
         self.connections.append(Connection(self.acpd.socket))
 
     def drop(self, connection):
-        """With replies unread, and perhaps half a line sent: what was asked may have happened."""
+        """With unread replies and perhaps half a line sent: open calls may have taken effect."""
         if self.chance.random() < 0.3:
             connection.socket.setblocking(True)
             connection.socket.sendall(b'{"jsonrpc":"2.0","id":1,"method":"claim_task","params":{"prof')
@@ -274,7 +273,7 @@ class Model:
             self.toggle_storage()
         if self.chance.random() < (0.4 if self.doubt_ends else 0.06):
             self.toggle_doubt()
-        is_stopped = self.chance.random() < 0.3  # what is sent meanwhile falls into one pass
+        is_stopped = self.chance.random() < 0.3  # calls sent meanwhile share a pass
         if is_stopped:
             self.acpd.process.send_signal(signal.SIGSTOP)
         try:
@@ -300,7 +299,7 @@ class Model:
         self.acpd.order.unlink(missing_ok=True)
 
     def settle(self):
-        """Everything works again, and all that is asked is answered."""
+        """Ends all faults and waits for all replies."""
         self.mend()
         wait_until(lambda: self.read(0.01) or not any(c.waiting for c in self.connections),
                    "every call is answered", DEADLINE)
@@ -349,7 +348,7 @@ def test_one_owner_whatever_dies_and_fails(make_daemon):
                 assert client.complete_task(id=id, lease=task.lease.token)["attempt"] == task.lease.attempt
         wait_until(lambda: not client.list_tasks(status="running")["tasks"], "the others run out")
         assert client.state("w")["currentTasks"] == 0
-        # Successes end what all the failures led to, a cooldown and one attempt at a time; then all slots are there.
+        # Successes end the consequences of the failures: the cooldown, and one attempt at a time.
         wait_until(lambda: complete_one(client)["health"] == "healthy", "it is healthy again")
         for _ in range(SLOTS):
             client.assign("w", priority="high")

@@ -27,7 +27,7 @@ ENTRY = struct.Struct("<cchiq")
 
 
 class Told:
-    """What clients were told, and how long the record was by then."""
+    """Acknowledged changes, each with the length of the record at that time."""
 
     def __init__(self, daemon, record):
         self.acpd, self.record = daemon, record
@@ -89,7 +89,7 @@ def apply(image, operation, place, data):
 
 
 def tear(image, operation, place, data, chance):
-    """One operation that was not synced: whole, not at all, or some of its sectors."""
+    """An unsynced operation: whole, missing, or some of its sectors."""
     fate = chance.random()
     if fate < 0.4:
         return
@@ -126,7 +126,7 @@ def disks(base, operations, cuts, chance):
 
 
 def check(folder, files, told, length):
-    """The database as SQLite finds it on this disk."""
+    """Checks the database as SQLite finds it on this disk."""
     path = folder / "acpd.db"
     for leftover in folder.glob("acpd.db*"):
         leftover.unlink()
@@ -158,7 +158,7 @@ def test_power_cuts_lose_nothing_acknowledged(make_daemon, disk, folder):  # noq
     threads = [threading.Thread(target=told.work, args=[number]) for number in range(2)]
     for thread in threads:
         thread.start()
-    # Long enough for the log to be taken over into the database, and begun again.
+    # Long enough for the log to be written back into the database and restarted.
     wait_until(lambda: told.fault or record.stat().st_size > 40 << 20)
     told.ended = True
     for thread in threads:
@@ -177,7 +177,7 @@ def test_power_cuts_lose_nothing_acknowledged(make_daemon, disk, folder):  # noq
     for length, files in disks(base, operations, cuts, chance):
         found = check(image, files, told, length)
         tried += 1
-        if tried % 50 == 0:  # and as acpd finds it
+        if tried % 50 == 0:  # also by acpd itself
             shutil.rmtree(daemon.state)
             daemon.state.mkdir(mode=0o700)
             (daemon.state / "acpd.db").write_bytes(files["d"])

@@ -61,7 +61,7 @@ def test_a_change_and_a_cancel_that_came_second(daemon):
 
 
 def test_an_eviction_that_came_second(daemon):
-    """The task has made room by itself."""
+    """The task has already made room."""
     daemon.configure({**WORKER, "queueLimit": 1, "overflow": "evict"})
     daemon.restart()
     with daemon.client() as client:
@@ -77,7 +77,7 @@ def test_an_end_of_a_task_that_was_taken_away(daemon):
         claim = client.claim_task(profiles=["w"], worker="x")
         with conflict(daemon, "finish", "no longer"):
             client.complete_task(id=1, lease=claim["lease"])
-        # What a program did for it is nothing to the task, and its slot is free.
+        # The program's result does not affect the task, and its slot is free.
         with stale(daemon, "finish"):
             program = client.assign("p")["id"]
             wait_until(lambda: client.log(program), "it has run")
@@ -85,7 +85,7 @@ def test_an_end_of_a_task_that_was_taken_away(daemon):
             assert client.task(program)["status"] == "running"
         assert client.finish(client.assign("p")["id"])["attempt"] == 1
     daemon.restart()
-    with daemon.client() as client:  # nobody runs it: it was interrupted
+    with daemon.client() as client:  # it does not run: it was interrupted
         assert client.finish(program)["attempt"] == 2
 
 

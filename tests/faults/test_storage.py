@@ -32,7 +32,7 @@ def assign(client, **task):
 
 
 def stuff(path, leave):
-    """Grows the file until the disk has only this many bytes left."""
+    """Fills the disk with this file, except for this many bytes."""
     space = os.statvfs(path.parent)
     rest = space.f_bavail * space.f_bsize - leave
     with open(path, "ab", buffering=0) as file:
@@ -57,7 +57,7 @@ def test_a_full_disk(make_daemon, small_disk, folder):
             assert len(acknowledged) < 1000
         assert acknowledged, "there was some room"
         stuff(stuffing, leave=0)
-        # Pipelined with a failing write: what was read before it stands, what came after falls.
+        # Pipelined with a failing write: earlier reads succeed, later ones fail.
         client.send_call("get_profile_state", name="p")
         client.send_call("assign_task_to_profile", profileName="p",
                          task={"title": "t", "input": "x" * 500000})
@@ -70,11 +70,11 @@ def test_a_full_disk(make_daemon, small_disk, folder):
         assert [client.task(id)["status"] for id in acknowledged] == ["queued"] * len(acknowledged)
         small = 0
         while assign(client):
-            small += 1  # in what is left of the log's last pages
+            small += 1  # in the rest of the log's last pages
         health = client.get_health()
         assert health["status"] == "unhealthy" and health["storage"]["status"] == "failing"
         assert "full" in health["storage"]["error"]
-        # A child's end is no request: it must not get lost either.
+        # The end of a child is not a request, but must not get lost either.
         (folder / "go").touch()
         stuffing.unlink()
         wait_until(lambda: client.get_health()["storage"]["status"] == "ok", "it works again")
@@ -89,7 +89,7 @@ def test_a_full_disk(make_daemon, small_disk, folder):
 
 
 def test_a_log_on_a_full_disk_has_whole_lines_only(make_daemon, small_disk, folder):
-    """Of the entry for which there was no room nothing stays; the work goes on without its log."""
+    """An entry that does not fit leaves nothing behind; the attempt continues without its log."""
     script = (f"for i in $(seq 200); do echo before $i; done; until [ -e {folder}/go ]; do sleep 0.02; done; "
               "i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); echo a line of the log, number $i; done; echo done >&2")
     daemon = make_daemon(shell(script, "p"), start=False)
@@ -99,7 +99,7 @@ def test_a_log_on_a_full_disk_has_whole_lines_only(make_daemon, small_disk, fold
         id = client.assign("p")["id"]
         wait_until(lambda: client.log(id)[-1:] == ["before 200"], "the log begins")
         stuffing = small_disk / "stuffing"
-        # A page that is there has room for a part of what comes next, which ends nowhere in particular.
+        # The last page has room for a part of the next output, cut at an arbitrary position.
         stuff(stuffing, leave=20000)
         (folder / "go").touch()
         wait_until(lambda: "cannot write the run's log" in daemon.log.read_text())
@@ -133,7 +133,7 @@ def test_workers_on_a_full_disk(make_daemon, small_disk):
         claims = [claim(client)]
         stuff(stuffing, leave=0)
         while (claimed := claim(client)) is not None:
-            claims.append(claimed)  # in what is left of the log's last pages
+            claims.append(claimed)  # in the rest of the log's last pages
         assert [c["task"]["id"] for c in claims] == ids[:len(claims)] and len(claims) < len(ids)
         with pytest.raises(RpcError):
             client.complete_task(id=ids[0], lease=claims[0]["lease"], result="x" * 500000)

@@ -50,7 +50,7 @@ def as_nobody(folder, **limits):
 
 @needs_root
 def test_when_no_process_can_be_had_tasks_wait(plain, make_daemon, folder):  # noqa: F811
-    """fork() fails, for acpd's own processes or for a command's: neither loses or spends anything."""
+    """fork() fails for acpd's own processes or for a command's: no task is lost and no attempt spent."""
     daemon = make_daemon(
         shell(f"until [ -e {folder}/go ]; do sleep 0.02; done", "holder", maxConcurrentTasks=30),
         profile("p", retry=ONCE, cooldown={"min": 0.05, "max": 0.1}), start=False)
@@ -81,7 +81,7 @@ def test_a_program_that_is_gone_and_comes_back(make_daemon, folder):
 
 
 def test_families_of_thousands_end_too(make_daemon):
-    """A /proc full of children: all of them are found."""
+    """All of the children in a full /proc are found."""
     script = "for i in $(seq 400); do setsid sleep 1000 & done; echo up; wait"
     daemon = make_daemon(shell(script, maxConcurrentTasks=5), killGrace=0)
     with daemon.client() as client:
@@ -100,7 +100,7 @@ def test_families_of_thousands_end_too(make_daemon):
 
 
 def test_out_of_descriptors(make_daemon):
-    """Newcomers wait, who is there is served, what cannot be started is tried again."""
+    """New connections wait, existing ones are served, and failed starts are retried."""
     daemon = make_daemon(profile("p", retry=ONCE, cooldown={"min": 0.05, "max": 0.1}), start=False)
     daemon.start(**limited(NOFILE=64))
     with contextlib.ExitStack() as stack, daemon.client() as client:
@@ -129,9 +129,9 @@ def test_out_of_memory_is_a_crash_that_loses_nothing(plain, make_daemon):  # noq
         client.update_profile_status(name="p", isActive=False)
         for i in range(100):
             acknowledged.append(client.assign("p", str(i), input="x" * 900000)["id"])
-        for _ in range(1000):  # replies that nobody reads wait in memory
+        for _ in range(1000):  # unread replies wait in memory
             client.send_call("list_tasks", limit=1000)
-    with contextlib.closing(client.socket):  # one that is gone would cost nothing
+    with contextlib.closing(client.socket):  # a closed one would cost nothing
         wait_until(lambda: daemon.process.poll() is not None, "it is out of memory")
     assert "memory" in daemon.log.read_text()
     assert len(acknowledged) == 100
@@ -141,7 +141,7 @@ def test_out_of_memory_is_a_crash_that_loses_nothing(plain, make_daemon):  # noq
             assert client.task(id)["title"] == str(i)
 
 
-# A place for the state.
+# The state directory.
 
 
 @needs_root
@@ -164,7 +164,7 @@ def as_nobody_but_state(daemon):
 
 @needs_root
 def test_a_database_of_another_owner(make_daemon):
-    """It can be read and not written: refused, and left as it was."""
+    """Readable but not writable: rejected and left unchanged."""
     daemon = make_daemon(profile())
     daemon.stop()
     options = as_nobody(daemon.folder)
@@ -204,7 +204,7 @@ def test_a_missing_state_directory_is_made(make_daemon):
 
 
 def test_a_state_directory_that_is_removed_under_acpd(make_daemon):
-    """What would be acknowledged now nobody could find again, so it is refused."""
+    """Changes could not be found again, so they are rejected."""
     daemon = make_daemon(profile())
     with daemon.client() as client:
         client.finish(client.assign("p")["id"])
