@@ -15,7 +15,7 @@ sys.path.insert(0, str(HERE.parent))
 from acpd import Daemon, Gateway  # noqa: E402
 from world import make_world  # noqa: E402
 
-WARM_SECONDS = 20  # until some tasks have ended and averages are known
+WARM_SECONDS = 20  # time for some tasks to end, so that averages are known
 
 
 def shoot(out, url, *names, **variables):

@@ -18,8 +18,8 @@ LATER = "2100-01-01T00:00:00Z"
 
 
 def play(name, url, *extra, **actions):
-    """Plays a scenario. An action that it asks for, `is on`, is done by the function is_on. When that
-    returns a function, it is waited for until that is true; anything else is told to the scenario."""
+    """Plays a scenario. The function is_on performs its action `is on`. If that returns a function, waits until the
+    function returns a true value; otherwise passes the result to the scenario."""
     process = subprocess.Popen(["node", "scenarios.mjs", name, url, *extra], cwd=HERE, text=True,
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE)
@@ -81,7 +81,7 @@ def test_a_page_of_another_origin_can_change_nothing(demo, make_gateway):
         other = f"http://127.0.0.1:{stranger.server_port}"
         seen = play("strangers", make_gateway(demo).url, other)
         stranger.shutdown()
-    # The browser asks first and is refused, or hides the answer; the request itself did nothing.
+    # The browser's preflight is rejected, or it hides the answer; the request itself did nothing.
     assert seen == {"json": "blocked", "simple": "blocked"}
     with demo.client() as client:
         assert client.list_tasks()["tasks"] == []
@@ -112,7 +112,7 @@ def test_assign_by_hand(demo, make_gateway):
         task = client.task(1)
         assert (task["title"], task["type"], task["priority"]) == (
             "From the <b>page</b>", "coding", "high")
-        # What was typed is a time in the viewer's zone.
+        # The typed time is in the viewer's time zone.
         assert (task["status"], task["runAt"]) == ("scheduled", "2099-12-31T23:00:00.000Z")
 
 

@@ -52,7 +52,7 @@ def configuration():
 
 
 def bins(values):
-    """A histogram as metrics_histogram_print() writes it."""
+    """A histogram in the format of metrics_histogram_print()."""
     counts = {}
     for ms in values:
         bin = max(0, math.ceil(4 * math.log2(ms)) - 1) if ms > 1 else 0
@@ -61,7 +61,7 @@ def bins(values):
 
 
 def figures(chance, hours, rate, seconds, failing):
-    """What one span of a profile's past holds: the figures of a bucket."""
+    """The figures of one bucket of a profile's history."""
     n = int(chance.gauss(rate * hours, math.sqrt(rate * hours + 1)) + 0.5)
     n = max(0, n)
     failed = sum(chance.random() < failing for _ in range(n))
@@ -74,7 +74,7 @@ def figures(chance, hours, rate, seconds, failing):
 
 
 def write_past(daemon, chance):
-    """Two weeks, with a night in which acpd was off."""
+    """Two weeks of history, with a night in which acpd did not run."""
     now = int(time.time() * 1000)
     night = (now - 9 * HOUR, now - 7 * HOUR)
     with contextlib.closing(sqlite3.connect(daemon.state / "acpd.db")) as database:
@@ -107,7 +107,7 @@ def assign_work(client, chance, rounds=3):
 
 
 def make_world(folder, seed=1):
-    """A daemon in the middle of its day; the caller stops it."""
+    """A busy daemon; the caller stops it."""
     chance = random.Random(seed)
     daemon = Daemon(folder, configuration())
     daemon.start()
