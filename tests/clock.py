@@ -7,13 +7,13 @@ from preload import preload
 
 
 def iso(ms):
-    """As acpd prints it."""
+    """The time as acpd prints it."""
     time = datetime.datetime.fromtimestamp(ms / 1000, datetime.timezone.utc)
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class WallClock:
-    """Stands still where it is set. The monotonic clock, which measures, goes on as ever."""
+    """A stopped clock that can be set. The monotonic clock, which measures durations, runs normally."""
 
     def __init__(self, folder, ms):
         self.file = folder / "wall_clock"

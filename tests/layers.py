@@ -40,7 +40,7 @@ ALLOWED = {
 MODULES = ("common", "core", "config", "store", "run", "engine", "rpc", "gateway")
 LIBRARIES = ("json-c", "event2", "sqlite3.h", "civetweb.h", "check.h", "openssl")
 
-# Headers that a folder keeps to itself; the fuzzers hold a whole daemon in their hands.
+# Private headers of folders; the fuzzers may use those of the daemon.
 PRIVATE = {
     "engine/state.h": "daemon/engine tests/fuzz",
     "rpc/connection.h": "daemon/rpc tests/fuzz",
@@ -74,7 +74,7 @@ def sources():
 
 
 def check_lines():
-    """What can be seen in a line: includes, private headers, callers."""
+    """Checks single lines: includes, private headers, callers."""
     for path in sources():
         folder = str(path.parent)
         for number, line in enumerate(path.read_text().splitlines(), 1):
@@ -119,7 +119,7 @@ def check_conformance():
 
 
 def check_reach(build):
-    """What a file gets to see by way of other headers."""
+    """Checks what a file includes through other headers."""
     output = subprocess.run(["ninja", "-C", build, "-t", "deps"], capture_output=True, text=True, check=True).stdout
     seen = set()
     for entry in output.split("\n\n"):
@@ -136,7 +136,7 @@ def check_reach(build):
 
 
 def read_uses(build):
-    """{file: {file that it uses: a symbol of it}}"""
+    """{file: {file that it uses: one symbol}}"""
     defined, wanted = {}, {}
     for folder in BUILT:
         for path in sorted((build / folder).rglob("*.o")):
@@ -157,7 +157,7 @@ def read_uses(build):
 
 
 def find_circle(uses):
-    """The files of one circle in its order, or none."""
+    """The files of one circle in order, or none."""
     done = set()
 
     def walk(name, path):

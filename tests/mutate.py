@@ -19,7 +19,7 @@ import sys
 import time
 
 LAST_COMMITS = 5
-PATIENCE = 2 * 3600  # seconds for one run of the tests; a change may make any of them wait for its deadline
+PATIENCE = 2 * 3600  # seconds for one run of the tests; a change may make each of them wait for its deadline
 ROOMS = ("common", "daemon", "gateway")
 ENDLESS = "a run that did not end"
 WHOLE = ("tests/rpc", "tests/http", "tests/faults")
@@ -45,7 +45,7 @@ NEAR = {
     "gateway": (["gateway"], ["http"]),
 }
 
-# Dropped, these change nothing that a test could see.
+# Removing these changes nothing that a test could see.
 IDLE = re.compile(r"\s*(log_\w+|free|assert|\w*_deinit|\w*_free|static_assert|pthread_\w*destroy)\(")
 
 SWAPS = {
@@ -56,7 +56,7 @@ SWAPS = {
 
 
 def bare(text):
-    """The program without comments, strings and characters, each as long as before."""
+    """The program with comments, strings and characters blanked out, at the same length."""
     def keep_lines(match):
         return re.sub(r"[^\n]", " ", match[0])
 
@@ -68,7 +68,7 @@ def is_balanced(text):
 
 
 def changes_of(line, code):
-    """Every line that this one can be made into; `code` is the same line, bare."""
+    """All mutations of this line; `code` is the same line, bare."""
     found = []
     if not code.strip() or re.match(r"\s*#(?!define)", code):
         return found
@@ -91,7 +91,7 @@ def git(tree, *arguments):
 
 
 def young_lines(tree):
-    """Files and numbers of the lines that the last commits of the code changed."""
+    """Files and numbers of the lines changed by the latest commits of the code."""
     commits = git(tree, "rev-list", "-n", str(LAST_COMMITS + 1), "HEAD", "--", *ROOMS).split()
     found, file = set(), None
     for line in git(tree, "diff", "-U0", commits[-1], "HEAD", "--", *ROOMS).splitlines():
@@ -128,7 +128,7 @@ class Tests:
         self.programs = [name for name in listed if " " not in name]
 
     def run(self, command):
-        """The exit status, or None when it took too long, and what it said."""
+        """The exit status, or None after a timeout, and the output."""
         environment = {**os.environ, "ACPD_BUILD": str(self.build), "CK_TAP_LOG_FILE_NAME": "-"}
         process = subprocess.Popen([str(part) for part in command], cwd=self.tree, env=environment, text=True,
                                    errors="replace", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -184,7 +184,7 @@ class Tests:
             self.pytest("-n", self.jobs, *[part for part in WHOLE if part not in near], *others)
 
     def is_sound(self, failure):
-        """Whether it was the change that made it fail: of the tree as it was."""
+        """Whether the test passes in the unchanged tree."""
         kind, what, _ = failure
         if failure not in self.sound and what != ENDLESS:
             if (self.units([what]) if kind == "unit" else self.pytest(what)) is not None:
@@ -200,7 +200,7 @@ def show(file, number, line, changed):
 
 
 def try_change(tests, file, number, line, changed):
-    """What became of it: "not built", "not noticed", or by what it was noticed."""
+    """The result: "not built", "not noticed", or what noticed it."""
     path = tests.tree / file
     text = path.read_text()
     lines = text.split("\n")

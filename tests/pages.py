@@ -22,15 +22,15 @@ def blocks(page):
 
 
 def block(page, beginning):
-    """The one block of the page that begins so. A page's test knows by the calls of this function,
-    with literals, which blocks are tried."""
+    """The only block of the page with this beginning. Calls of this function with literals tell a test which blocks
+    are covered."""
     text, = [text for _, text in blocks(page) if text.startswith(beginning)]
     return text
 
 
 def type_in(shell, text, folder, ends=(0,), **environment):
-    """Hands the text to a shell as somebody who pastes it does, but stops at the first failure. What was
-    built is on PATH, and before it what the folder's `bin` has."""
+    """Runs the text in a shell as if pasted, but stops at the first failure. PATH starts with the folder's `bin` and
+    the programs built."""
     path = os.pathsep.join([str(folder / "bin"), str(BUILD / "daemon"), str(BUILD / "gateway"),
                             os.environ["PATH"]])
     run = subprocess.run([shell, "-eu"], input=text, cwd=folder, capture_output=True, text=True,
@@ -40,7 +40,7 @@ def type_in(shell, text, folder, ends=(0,), **environment):
 
 
 def stub(folder, name, script):
-    """A program that stands in for one of that name."""
+    """A program that replaces the one of that name."""
     (folder / "bin").mkdir(exist_ok=True)
     (folder / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
     (folder / "bin" / name).chmod(0o755)

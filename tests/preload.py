@@ -14,7 +14,7 @@ def preload(folder, name, *libraries):
     library = folder / f"{name}.so"
     subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-o", library, source, *libraries],
                    check=True)
-    # A sanitizer's runtime wants to be first.
+    # A sanitizer's runtime must come first.
     linked = subprocess.run(["ldd", ACPD], capture_output=True, text=True, check=True).stdout
     first = [line.split()[2] for line in linked.splitlines() if "libasan" in line]
     return {"LD_PRELOAD": ":".join([*first, str(library)])}

@@ -9,7 +9,7 @@ import fastjsonschema
 
 
 def closed(schema):
-    """The same, but without members that it does not name: clients let them pass, tests do not."""
+    """The schema without undeclared members: clients accept them, tests do not."""
     if isinstance(schema, list):
         return [closed(part) for part in schema]
     if not isinstance(schema, dict):
@@ -21,14 +21,14 @@ def closed(schema):
 
 
 class Calls:
-    """What a connection has called, so that it is known what its replies are to."""
+    """The calls of a connection, which identify the methods of its replies."""
 
     def __init__(self, schemas):
         self.schemas = schemas
-        self.methods = {}  # by id; None where an id was used for two
+        self.methods = {}  # by id; None if two calls used the id
 
     def note(self, data):
-        """As far as what is sent is whole lines of good calls."""
+        """Notes calls, if the data consists of whole lines of valid ones."""
         for line in data.splitlines():
             try:
                 calls = json.loads(line)
@@ -47,7 +47,7 @@ class Calls:
 
 
 class Schemas:
-    """Of the documents that the build has made."""
+    """The schemas in the documents of the build."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -78,7 +78,7 @@ class Schemas:
         return Calls(self)
 
     def check(self, document, name, schema, value):
-        """Raises with the path to what is not as declared."""
+        """Raises an error with the path to a mismatch."""
         key = id(document), name
         if key not in self.validators:
             whole = closed({**schema, "components": document["components"]})
@@ -92,7 +92,7 @@ class Schemas:
         self.check(document, name, {"$ref": f"#/components/schemas/{name}"}, value)
 
     def check_message(self, message, method=None):
-        """What came over the socket, in reply to this method if that is known."""
+        """Checks a message of the socket, a reply to this method if known."""
         if "error" in message:
             self.check_named(self.openrpc, "Error", message["error"])
         elif message.get("method") == "event":
@@ -101,7 +101,7 @@ class Schemas:
             self.check(self.openrpc, method, self.results[method], message["result"])
 
     def check_answer(self, verb, path, status, type, body):
-        """What came over HTTP."""
+        """Checks an HTTP answer."""
         if status >= 400:
             if type == "application/json":
                 self.check_named(self.openapi, "Error", json.loads(body))
