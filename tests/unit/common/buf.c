@@ -115,7 +115,7 @@ START_TEST(buf_numbers_read_back)
         double value;
 
         memcpy(&value, &bits, sizeof(value));
-        if (i % 2) /* a figure such as people make */
+        if (i % 2) /* a number as people write it */
             value = (double)(int64_t)(bits >> (14 + i % 50)) / 1e6;
         if (!isfinite(value))
             continue;
@@ -158,7 +158,7 @@ static size_t check_utf8(const unsigned char *s, size_t len)
 
     for (size_t n = 1; n <= len && !expected; n++)
         expected = decode(s, n) >= 0 ? n : 0;
-    if (width != expected) /* Not an assertion each: Check writes every one to a file. */
+    if (width != expected) /* Not an assertion: Check writes each one to a file. */
         ck_abort_msg("%02x %02x.. of %zu: %zu, not %zu", s[0], len > 1 ? s[1] : 0, len, width,
                      expected);
     return width;

@@ -22,7 +22,7 @@ START_TEST(clock_formats_known_times)
         {1795357930125, "2026-11-22T14:32:10.125Z"},
         {951782400000, "2000-02-29T00:00:00.000Z"},  /* a leap year, by 400 */
         {1709251199999, "2024-02-29T23:59:59.999Z"}, /* by 4 */
-        {4107542399999, "2100-02-28T23:59:59.999Z"}, /* none, by 100 */
+        {4107542399999, "2100-02-28T23:59:59.999Z"}, /* not a leap year, by 100 */
         {4107542400000, "2100-03-01T00:00:00.000Z"},
         {-2203891200001, "1900-02-28T23:59:59.999Z"},
         {-2203891200000, "1900-03-01T00:00:00.000Z"},
@@ -43,7 +43,7 @@ START_TEST(clock_formats_known_times)
 }
 END_TEST
 
-/* What libc makes of it. */
+/* Compares with libc. */
 static void check_time(int64_t at)
 {
     char text[CLOCK_ISO_SIZE], expected[64];
@@ -64,7 +64,8 @@ static void check_time(int64_t at)
 
 START_TEST(clock_round_trips)
 {
-    /* Each day of 1896 to 2104, which has leap years of all kinds, at its first and last moment. */
+    /* The first and last moment of each day from 1896 to 2104, which include all kinds of leap
+     * years. */
     for (int64_t day = -27028; day < 49309; day++) {
         check_time(day * 86400000);
         check_time(day * 86400000 + 86399999);

@@ -80,7 +80,7 @@ START_TEST(json_reads)
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
         reads(rows[i].text, strlen(rows[i].text), rows[i].compact);
-    /* A number at the end of the bytes ends there, whatever lies behind them. */
+    /* A number ends with the given bytes, whatever follows them. */
     reads("123", 2, "12");
     reads("[1]]", 3, "[1]");
     reads("1e999", 1, "1");
@@ -253,7 +253,7 @@ END_TEST
 
 START_TEST(json_forgets_what_was_wrong)
 {
-    /* Texts that leave the parser in every state; each must leave nothing for the next text. */
+    /* Texts that leave the parser in all states; none may affect the next text. */
     static const char *const bad[] = {
         "{\"a\":[1,{\"b\":\"\\ud83d",
         "{\"a\":[1,{\"b\":\"\\ud83d\\",

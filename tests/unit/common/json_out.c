@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* JSON that is written. */
+/* Writing JSON. */
 #include <math.h>
 #include <math.h>
 #include <string.h>
@@ -82,7 +82,7 @@ START_TEST(json_out_nests)
 }
 END_TEST
 
-/* What ends with the signs after which no comma is due. */
+/* Values that end with characters after which no comma is due. */
 START_TEST(json_out_knows_values_from_signs)
 {
     static const char *const texts[] = {"{", "[", ":", ",", "\n", "a,", "{[:"};
@@ -132,7 +132,7 @@ START_TEST(json_out_takes_raw_pieces)
 }
 END_TEST
 
-/* Members without an object around them, and several values, a line each. */
+/* Members without an enclosing object, and several values, one per line. */
 START_TEST(json_out_begins_anywhere)
 {
     CLEANUP(buf_deinit) struct buf out = {0};
@@ -223,7 +223,7 @@ START_TEST(json_out_replaces_bad_utf8)
         {"\xff", REPLACEMENT},
         {"a\x80z", "a" REPLACEMENT "z"},
         {"\xc3", REPLACEMENT},                                 /* truncated */
-        {"\xc3(", REPLACEMENT "("},                            /* and what follows stays */
+        {"\xc3(", REPLACEMENT "("},                            /* what follows stays */
         {"\xe2\x82", REPLACEMENT REPLACEMENT},                 /* truncated at the end */
         {"\xe2\x82\"", REPLACEMENT REPLACEMENT "\""},          /* cannot swallow a quote */
         {"\xf0\x9f\x98", REPLACEMENT REPLACEMENT REPLACEMENT}, /* truncated */

@@ -10,7 +10,7 @@
 
 #define HEAP_NODES 300
 
-/* The nodes that are in, with the keys that they should have. */
+/* The nodes in the heap, with their expected keys. */
 struct heap_model {
     struct heap_node nodes[HEAP_NODES];
     int64_t keys[HEAP_NODES];
@@ -29,7 +29,7 @@ static void heap_compare(const struct heap *heap, const struct heap_model *model
                                            heap->nodes[node->place - 1] == node
                                      : node->place == 0;
 
-        /* Not an assertion each: Check writes every one to a file. */
+        /* Not an assertion: Check writes each one to a file. */
         if (!right)
             ck_abort_msg("node %zu of key %" PRId64 " stands at %zu", i, node->key, node->place);
         if (model->is_in[i] && model->keys[i] < least)
@@ -60,13 +60,13 @@ START_TEST(heap_follows_a_model)
             model.is_in[i] = true;
             model.keys[i] = key;
         } else {
-            heap_remove(&heap, &model.nodes[i]); /* harmless when it is in no heap */
+            heap_remove(&heap, &model.nodes[i]); /* harmless if it is in no heap */
             model.count -= model.is_in[i];
             model.is_in[i] = false;
         }
         heap_compare(&heap, &model);
     }
-    /* What is left comes out in order. */
+    /* The rest comes out in order. */
     for (int64_t last = INT64_MIN; model.count; model.count--) {
         struct heap_node *top = heap_top(&heap);
 

@@ -55,7 +55,7 @@ START_TEST(path_makes_folders)
     ck_assert(is_folder(deep));
     ck_assert_int_eq(stat(deep, &st), 0);
     ck_assert_uint_eq(st.st_mode & 07777, 0700);
-    /* What is there stays as it is. */
+    /* Existing folders stay unchanged. */
     ck_assert_int_eq(chmod(deep, 0750), 0);
     ck_assert_int_eq(path_make_folder(deep, 0700), 0);
     ck_assert_int_eq(stat(deep, &st), 0);
@@ -113,7 +113,7 @@ START_TEST(path_defaults)
     expect_path(path_default_socket, "/run/user/7/acpd.sock");
     expect_path(path_default_state, "/s/acpd");
     expect_path(path_default_config, "/c/acpd/config.json");
-    setenv("XDG_RUNTIME_DIR", "relative", 1); /* to be ignored, says the specification */
+    setenv("XDG_RUNTIME_DIR", "relative", 1); /* must be ignored, by the specification */
     unsetenv("XDG_STATE_HOME");
     setenv("XDG_CONFIG_HOME", "", 1);
     expect_path(path_default_socket, nobody);
@@ -162,7 +162,7 @@ START_TEST(log_levels)
 }
 END_TEST
 
-/* What the log writes to standard error meanwhile, terminated. */
+/* Captures what the log writes to stderr, NUL-terminated. */
 static void log_capture(const char *message, char *ret_text, size_t size)
 {
     int saved = dup(STDERR_FILENO), ends[2];

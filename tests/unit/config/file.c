@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The file as a whole, and failures after much of it has been read. */
+/* The file as a whole, and late failures. */
 #include <errno.h>
 #include <string.h>
 
@@ -12,7 +12,7 @@
 
 /* The file */
 
-/* No value is a default, and no two numbers are the same. */
+/* No value is a default, and all numbers differ. */
 static const char everything[] =
     "{'store': {'type': 'sqlite'},"
     " 'metricsRetention': 101, 'healthCheckInterval': 61.5, 'updateInterval': 6,"
@@ -195,7 +195,7 @@ START_TEST(file_with_syntax_errors)
         {"{'updateInterval': 5\n\n 'batchLimit': 1}", 3},
         {"{'updateInterval': 5,\n 'batchLimit' 1}", 2},
         {"{'updateInterval':\n\n\n ]", 4},
-        {"{\n 'updateInterval': 5\n", 2}, /* it ends there, white space aside */
+        {"{\n 'updateInterval': 5\n", 2}, /* it ends there, except for white space */
         {"{\n 'updateInterval': 5,\n}\n", 3},
         {"{\r\n 'updateInterval': 05\r\n}", 2},
         {"{\n // what it says\n}", 2},
@@ -257,7 +257,7 @@ END_TEST
 
 /* Failures */
 
-/* A failure after much has been read gives all of it back, and the next file starts afresh. */
+/* A late failure frees all that was read, and the next file starts from scratch. */
 START_TEST(failure_leaves_nothing_behind)
 {
     static const char bad_end[] =

@@ -36,7 +36,7 @@ void write_bytes(const char *text, size_t len)
     ck_assert_int_eq(fclose(out), 0);
 }
 
-/* Text with ' for ", as the tables below have it. */
+/* Writes text with ' for ", as in the tables below. */
 static void write_quoted(const char *text)
 {
     CLEANUP(freep) char *copy = xstrdup(text);
@@ -179,10 +179,10 @@ void check_demo_profiles(void)
         ck_assert_ptr_null(profile->runner.env);
         ck_assert_ptr_null(profile->runner.cwd);
     }
-    /* The page tells them apart by it. */
+    /* The page distinguishes them by colour. */
     ck_assert_str_ne(settings.profiles[0].color, settings.profiles[1].color);
     ck_assert_str_ne(settings.profiles[1].color, settings.profiles[2].color);
-    /* The ones that the design gives with every value. */
+    /* Documented with every value. */
     ck_assert_int_eq(settings.profiles[2].max_concurrent_tasks, 2);
     ck_assert_int_eq(settings.profiles[2].priority, 3);
     ck_assert_str_eq(settings.profiles[2].color, "#10b981");

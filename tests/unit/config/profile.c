@@ -36,7 +36,7 @@ START_TEST(keys_that_are_unknown)
 }
 END_TEST
 
-/* The dots are of the messages and the docs; in the file there are objects. */
+/* Dots are only for messages and docs; the file has objects. */
 START_TEST(keys_with_dots)
 {
     static const struct refusal rows[] = {
@@ -77,7 +77,7 @@ START_TEST(choices)
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         CLEANUP(freep) char *message = refuse(rows[i][0]);
 
-        /* There may be more choices by now. */
+        /* More choices may have been added. */
         ck_assert_msg(strncmp(message, rows[i][1], strlen(rows[i][1])) == 0, "%s", message);
     }
 }
@@ -147,7 +147,7 @@ START_TEST(keys_that_are_there_twice)
 
         ck_assert_str_eq(message, rows[i].message);
     }
-    /* One name in several objects is none. */
+    /* A name in another object is not a duplicate. */
     load("{'profiles': [" NAMED("a", ", 'role': 'name'") ", " NAMED("b", ", 'role': 'role'") "]}");
     ck_assert_uint_eq(settings.profile_count, 2);
 }
@@ -240,7 +240,7 @@ START_TEST(profile_backoffs)
     message = refuse(PROFILE(", 'retry': {'maxBackoff': 4.999, 'backoff': 5}"));
     ck_assert_str_eq(message, " profiles[0].retry.maxBackoff: must not be less than retry.backoff");
     free(message);
-    /* Against a default too. */
+    /* Compared with defaults, too. */
     message = refuse(PROFILE(", 'retry': {'maxBackoff': 0.5}"));
     ck_assert_str_eq(message, " profiles[0].retry.maxBackoff: must not be less than retry.backoff");
 }
@@ -305,7 +305,7 @@ START_TEST(profile_runners)
 }
 END_TEST
 
-/* What looks right only up to its first NUL is not right. */
+/* A value that is valid only up to its first NUL is invalid. */
 START_TEST(profile_runner_type_with_nul)
 {
     CLEANUP(freep)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Defaults, bounds and types: what holds of each row of the table. */
+/* Defaults, bounds and types of each row of the table. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,7 +17,7 @@ static bool is_number(const struct config_row *row)
     return row->type == CONFIG_INTEGER || row->type == CONFIG_SECONDS || row->type == CONFIG_NUMBER;
 }
 
-/* A document in which the key has this value. Keys that have to agree with it are there too. */
+/* A document in which the key has this value, with the keys that must match it. */
 static char *document(const struct config_row *row, bool is_profile, const char *value)
 {
     CLEANUP(freep) char *outer = xstrdup(row->key);
@@ -65,7 +65,7 @@ static double value_of(const struct config_row *row, const void *base)
     return (double)integer / (row->type == CONFIG_SECONDS ? 1000 : 1);
 }
 
-/* What is there without a file */
+/* The defaults without a file */
 
 START_TEST(defaults_without_a_file)
 {
@@ -96,7 +96,7 @@ START_TEST(defaults_of_a_profile)
     ck_assert_uint_eq(settings.profile_count, 1);
     profile = &settings.profiles[0];
     ck_assert_str_eq(profile->name, "a");
-    ck_assert_str_eq(profile->role, "a"); /* its name unless told */
+    ck_assert_str_eq(profile->role, "a"); /* default: its name */
     ck_assert_uint_eq(strv_length(profile->capabilities), 0);
     ck_assert_int_eq(profile->max_concurrent_tasks, 2);
     ck_assert_int_eq(profile->priority, 3);
@@ -195,7 +195,7 @@ START_TEST(bounds_of_numbers)
             continue;
         check_number_is_read(row, is_profile, row->min);
         check_number_is_read(row, is_profile, row->max);
-        if (is_integer && strncmp(row->key, "limits.", 7) != 0) /* small ones are refused */
+        if (is_integer && strncmp(row->key, "limits.", 7) != 0) /* small ones are rejected */
             check_number_is_read(row, is_profile, row->min + 1);
         check_number_is_refused(row, is_profile,
                                 is_integer ? row->min - 1 : nextafter(row->min, -INFINITY));
@@ -213,7 +213,7 @@ START_TEST(bounds_of_the_design)
 {
     static const struct {
         const char *key;
-        double min, max; /* -1: not said */
+        double min, max; /* -1: not given */
     } rows[] = {
         {"queueLimit", -1, 1e8},
         {"maxConcurrentTasks", -1, 1e6},
@@ -307,7 +307,7 @@ START_TEST(seconds_become_milliseconds)
 }
 END_TEST
 
-/* Values, and the types of keys for which each is right; by any other key it is refused. */
+/* Values, and the types of keys that accept them; all other keys reject them. */
 static const struct {
     const char *value;
     const char *right_for; /* letters */
@@ -358,7 +358,7 @@ static const char *const type_names[] = {
     [CONFIG_ROLES] = "object",
 };
 
-/* The table of docs/configuration.md has this row for it. */
+/* Prints the row of this key in the table of docs/configuration.md. */
 static void print_doc_row(const struct config_row *row, struct buf *out)
 {
     buf_printf(out, "| `%s` | %s | ", row->key, type_names[row->type]);

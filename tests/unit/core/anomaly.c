@@ -60,7 +60,7 @@ START_TEST(capacity_at_its_limits)
     ck_assert(isinf(capacity_wait(3, 5, 3)));
     ck_assert(isinf(capacity_wait(3.5, 5, 3)));
     ck_assert_double_gt(capacity_wait(2.999999, 5, 3), 1e6);
-    /* A million slots: nothing overflows, and heavy traffic is as the normal approximation says. */
+    /* A million slots: nothing overflows, and heavy traffic matches the normal approximation. */
     wait = capacity_wait(999000, 60, CAPACITY_SLOTS_MAX);
     ck_assert_double_eq_tol(wait, 0.22330339 * 60 / 1000, 1e-7);
     ck_assert_double_eq(capacity_wait(1, 60, CAPACITY_SLOTS_MAX), 0);
@@ -109,7 +109,7 @@ static bool is_unusual(const struct anomaly_charts *charts, enum anomaly_metric 
 /* Thirty attempts of 1 s, then k of 2 s. In units of ln 2 above ln 1000: z = 1 - 0.8^k, the mean is
  * p = k / (30 + k), the limit lies 4/3 sqrt(p (1 - p)) above it, but at least ln 1.5 / ln 2 =
  * 0.585. The first k at which z is beyond is 7: 0.7903 > 0.1892 + 0.585; the last is 15: 0.9648 >
- * 0.3333 + 0.6285, and 0.9719 < 0.3478 + 0.6350. By then it is the usual. */
+ * 0.3333 + 0.6285, and 0.9719 < 0.3478 + 0.6350. By then, it is the new normal. */
 START_TEST(anomaly_hand_computed)
 {
     struct anomaly_charts charts = {0};
@@ -155,7 +155,7 @@ START_TEST(anomaly_of_failures_hand_computed)
     ck_assert_double_eq_tol(anomaly.limit, 22.9701, 1e-12);
     ck_assert_str_eq(anomaly.text, "the failure rate is 27.1 % lately, usually 2.97 %: above the "
                                    "limit of 23.0 %");
-    /* And back: what mostly failed and now succeeds is unusual too. */
+    /* And back: successes after mostly failures are unusual, too. */
     for (int i = 0; i < 400; i++)
         anomaly_add_attempt(&charts, false, 1000);
     ck_assert(!is_unusual(&charts, ANOMALY_FAILURES));
@@ -236,7 +236,7 @@ static const struct {
     {ANOMALY_ARRIVALS, 1, 6},     {ANOMALY_ARRIVALS, 10, 2.5}, {ANOMALY_ARRIVALS, 10, 0.1},
 };
 
-/* Of all moments at which nothing is unusual, less than one in a thousand says otherwise. */
+/* Less than one in a thousand normal moments raises a false alarm. */
 START_TEST(anomaly_seldom_cries_wolf)
 {
     const int runs = 20, length = 1000;

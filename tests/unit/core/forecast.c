@@ -22,7 +22,7 @@ static struct estimate estimate_from(const char *type, const int64_t *seconds, s
                            &(struct metrics_sample){.type = metrics_type(type),
                                                     .success = true,
                                                     .duration_ms = 1000 * seconds[i]});
-    /* Neither what fails nor what is of another type says anything. */
+    /* Failures and other types do not count. */
     metrics_window_add(&profile->window, &(struct metrics_sample){.type = metrics_type(type)});
     metrics_window_add(&profile->window, &(struct metrics_sample){.success = true});
     estimate_init(&estimate, &profile->window, metrics_type(type));
@@ -39,7 +39,7 @@ START_TEST(estimate_of_one_profile)
     ck_assert_double_eq_tol(known.scatter, 0.08, EXACT); /* 0.2^2 twice */
     estimate_compare(both, 2);
     ck_assert_double_eq_tol(known.seconds, 10, EXACT * 10);
-    ck_assert_double_eq_tol(unknown.seconds, 10, EXACT * 10); /* hoped for */
+    ck_assert_double_eq_tol(unknown.seconds, 10, EXACT * 10); /* optimistic */
     unknown = (struct estimate){0};
     estimate_compare(both + 1, 1);
     ck_assert_double_eq(unknown.seconds, 60);
@@ -74,7 +74,7 @@ START_TEST(estimates_differ_by_chance)
 }
 END_TEST
 
-/* An attempt that began so many seconds ago, of a forecast for the moment 100 s. */
+/* Adds an attempt that began this many seconds before the forecast's time, 100 s. */
 #define NOW 100000
 
 static void begin_run(struct profile *profile, struct forecast_run *run, const char *type,
@@ -102,7 +102,7 @@ START_TEST(forecast_free_slots)
 {
     CLEANUP(profile_freep) struct profile *profile = make_profile("p", "");
 
-    /* Two slots, a minute each as nobody knows better. Between 30 s and 90 s both are expected to
+    /* Two slots, a minute each, as nothing is known. Between 30 s and 90 s both are expected to
      * start their next one: 2 + 2 (t / 60 - 1/2) = 3 - 1/2. */
     waits(profile, 1, 0);
     waits(profile, 2, 0);
@@ -127,7 +127,7 @@ START_TEST(forecast_of_equal_durations)
     begin_run(profile, &runs[1], "x", 9);
     waits(profile, 1, 1);
     waits(profile, 2, 6);
-    /* And as time goes by. */
+    /* And as time passes. */
     ck_assert_double_eq_tol(forecast_wait(profile, 2, NOW + 500), 5.5, 1e-6);
     waits(profile, 2, 6);
     forecast_end_run(profile, &runs[0]);
@@ -155,8 +155,8 @@ START_TEST(forecast_of_what_is_left)
     begin_run(profile, &run, "x", 0);
     waits(profile, 1, 20);
     forecast_end_run(profile, &run);
-    /* One that outlasts all, or has no like, is expected to last as long again, and an average one,
-     * 100 s, at least. The fourth of eight parts makes one half: the quantile 7/16. */
+    /* A run that outlasts all samples, or has none, is expected to last as long again, at least
+     * the average of 100 s. The fourth of eight parts makes one half: the quantile 7/16. */
     begin_run(profile, &run, "x", 41);
     waits(profile, 1, -100 * log(9.0 / 16));
     ck_assert_double_gt(forecast_wait(profile, 1, NOW + 200000), 120);
@@ -173,7 +173,7 @@ START_TEST(forecast_of_many_slots)
     struct forecast_run *runs = xcalloc(1000, sizeof(*runs));
     double before = 0;
 
-    /* The first of ten ends before an average one does. */
+    /* The first of ten ends before an average one. */
     for (int64_t seconds = 1; seconds <= 100; seconds++)
         add_seconds(profile, "x", seconds);
     profile->config.max_concurrent_tasks = 10;
@@ -210,10 +210,10 @@ START_TEST(forecast_without_workers)
     profile->config.runner.type = RUNNER_WORKER;
     add_seconds(profile, "x", 10);
     waits(profile, 1, 0);
-    profile->counts.by_status[TASK_QUEUED] = 1; /* and nobody claims it */
+    profile->counts.by_status[TASK_QUEUED] = 1; /* and no worker claims it */
     waits(profile, 1, 10);
     waits(profile, 2, 20);
-    begin_run(profile, &run, "x", 7); /* the only worker that is known */
+    begin_run(profile, &run, "x", 7); /* the only known worker */
     waits(profile, 1, 3);
     forecast_end_run(profile, &run);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Metrics, and the window of the last attempts. */
+/* Metrics and the window of attempts. */
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -55,7 +55,7 @@ START_TEST(metrics_without_data)
     ck_assert_double_eq(m.average_wait, 0);
     ck_assert_int_eq(m.sample_size, 0);
 
-    /* Cancelled and repeated ones are no sample either. */
+    /* Cancelled and retried ones are not samples either. */
     bucket.cancelled = 4;
     bucket.retried = 4;
     metrics_from_bucket(&bucket, 3600000, &m);
@@ -195,7 +195,7 @@ START_TEST(metrics_percentiles)
             metrics_bucket_add_attempt(&bucket, random_below(2), sample[i]);
         }
         qsort(sample, (size_t)n, sizeof(*sample), compare_durations);
-        /* The nearest rank: the smallest that is not less than that share of the sample. */
+        /* Nearest rank: the smallest value that is not less than that share of the sample. */
         p50 = sample[(n * 50 + 99) / 100 - 1];
         p95 = sample[(n * 95 + 99) / 100 - 1];
         metrics_from_bucket(&bucket, 60000, &m);
@@ -230,7 +230,7 @@ START_TEST(metrics_take_extreme_durations)
 }
 END_TEST
 
-/* What takes as long as an edge says is counted below it, what takes longer is not. */
+/* A duration equal to an edge is counted below it, a longer one is not. */
 START_TEST(metrics_edges_are_exact)
 {
     for (size_t edge = 7; edge < METRICS_BINS - 1; edge += 8) {

@@ -59,14 +59,14 @@ START_TEST(router_rejects)
     ck_assert(c.is_rejected && c.is_full);
     ck_assert_str_eq(c.reason, "its queue is full");
 
-    /* Avoided, whatever it is capable of. */
+    /* Avoided, whatever its capabilities. */
     ck_assert_uint_eq(judge(profile, &(struct router_request){.avoid = avoided}, &c), 0);
     ck_assert(c.is_rejected && !c.is_full);
     ck_assert_str_eq(c.reason, "the task avoids it");
     ck_assert_uint_eq(judge(profile, &(struct router_request){.avoid = avoided + 1}, &c), 0);
     ck_assert(c.is_full);
 
-    /* Full is said only when nothing else stands against it. */
+    /* "Full" is reported only if there is no other reason. */
     ck_assert_uint_eq(judge(profile, &two, &c), 0);
     ck_assert(!c.is_full);
     profile->is_active = false;
@@ -107,7 +107,7 @@ START_TEST(router_term_capability)
     capability_is("dev", "coding testing debugging documentation", skills, 0.75);
     capability_is("dev", "coding testing", NULL, 0);
     capability_is("dev", "", NULL, 0);
-    capability_is("dev", "", own, 1);            /* its name is all that it offers */
+    capability_is("dev", "", own, 1);            /* it offers only its name */
     capability_is("dev", "a b c", own, 0.25);    /* one more than it lists */
     capability_is("dev", "coding", both, 1);     /* 2 of 2 */
     capability_is("dev", "dev coding", both, 1); /* not counted twice */
@@ -128,7 +128,7 @@ START_TEST(router_term_capability_of_what_is_preferred)
     ck_assert_double_eq_tol(c.terms[TERM_CAPABILITY], 2.0 / 3, EXACT);
     judge(profile, &(struct router_request){.prefers = some}, &c);
     ck_assert_double_eq_tol(c.terms[TERM_CAPABILITY], 1.0 / 3, EXACT);
-    /* Its name counts as offered once someone wants it. */
+    /* Its name counts as offered if it is wanted. */
     judge(profile, &(struct router_request){.capabilities = coding, .prefers = own}, &c);
     ck_assert_double_eq_tol(c.terms[TERM_CAPABILITY], 2.0 / 3, EXACT);
     judge(profile, &(struct router_request){.prefers = some + 1}, &c);
@@ -178,7 +178,7 @@ START_TEST(router_term_load)
     const double stretch = 1 - 1.25 * log(13.0 / 16); /* the mean, not the median */
     double before, lone;
 
-    /* Without history, idle: as good as can be, with others or alone. */
+    /* Without history, idle: the best load, among others or alone. */
     ck_assert_double_eq(load_among(both, 2, NULL, idle), 1);
     ck_assert_double_eq(load_among(both, 2, NULL, busy), 1);
     ck_assert_double_eq(load_among(&busy, 1, NULL, busy), 1);
@@ -190,7 +190,7 @@ START_TEST(router_term_load)
     ck_assert_double_eq_tol(load_among(both, 2, NULL, busy), pow(stretch, -6), EXACT);
     ck_assert_double_eq_tol(load_among(&busy, 1, NULL, busy), pow(stretch, -0.1), EXACT);
 
-    /* What waits for a moment or for others is not in the way; what is queued is. */
+    /* Scheduled and blocked tasks do not count; queued ones do. */
     before = lone = load_among(&busy, 1, NULL, busy);
     busy->counts.by_status[TASK_SCHEDULED] = busy->counts.by_status[TASK_BLOCKED] = 4;
     ck_assert_double_eq(load_among(&busy, 1, NULL, busy), before);
@@ -222,7 +222,7 @@ START_TEST(router_term_load_by_type)
     ck_assert_double_eq_tol(load_among(both, 2, "x", b), 0.004096, EXACT);
     ck_assert_double_eq_tol(load_among(both, 2, "y", a), 0.004096, EXACT);
     ck_assert_double_eq(load_among(both, 2, "y", b), 1);
-    /* Nobody knows: nobody is better. */
+    /* Nothing is known, so none is better. */
     ck_assert_double_eq(load_among(both, 2, "z", a), 1);
     ck_assert_double_eq(load_among(both, 2, "z", b), 1);
 }
@@ -237,7 +237,7 @@ START_TEST(router_term_load_ignores_how_fast_one_fails)
     add_typed(steady, "x", true, 10000);
     add_typed(failing, "x", false, 1);
     ck_assert_double_eq(load_among(both, 2, "x", steady), 1);
-    ck_assert_double_eq(load_among(both, 2, "x", failing), 1); /* it is hoped to need 10 s too */
+    ck_assert_double_eq(load_among(both, 2, "x", failing), 1); /* optimistically 10 s, too */
     add_typed(failing, "x", true, 40000);
     ck_assert_double_eq_tol(load_among(both, 2, "x", failing), 0.004096, EXACT);
 }
@@ -251,7 +251,7 @@ START_TEST(router_term_load_measures_by_the_healthy)
     const double stretch = 1 - 1.25 * log(9.0 / 16); /* the mean, not the median */
     struct forecast_run run;
 
-    /* The idle one is no yardstick as long as there is a healthy one. */
+    /* The idle profile is no reference while there is a healthy one. */
     busy->config.max_concurrent_tasks = 1;
     begin_runs(busy, &run, 1);
     sick->health = HEALTH_UNHEALTHY;
@@ -295,7 +295,7 @@ START_TEST(router_term_history)
         add_sample(&profile->window, true, 10);
     judge(profile, &none, &c);
     ck_assert_double_eq_tol(c.terms[TERM_HISTORY], 0.9256630647838534, 1e-12);
-    /* The same attempts the other way round. */
+    /* The same attempts in reverse order. */
     metrics_window_resize(&profile->window, 20);
     add_sample(&profile->window, false, 10);
     judge(profile, &none, &c);
@@ -354,7 +354,7 @@ END_TEST
 
 START_TEST(router_orders)
 {
-    /* By name: what each one is. The better score comes from the priority alone. */
+    /* Names describe the profiles. Scores differ only by priority. */
     static const struct {
         const char *name, *capabilities;
         int64_t priority;
@@ -382,7 +382,7 @@ START_TEST(router_orders)
         profiles[i]->health = field[i].health;
         profiles[i]->is_active = field[i].is_active;
     }
-    /* In whatever order they come. */
+    /* In any order. */
     chance = 9;
     for (int round = 0; round < 50; round++) {
         for (size_t i = FIELD - 1; i > 0; i--) {

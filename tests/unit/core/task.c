@@ -75,7 +75,7 @@ START_TEST(task_moves)
     task.status = TASK_SCHEDULED;
     task_move(&task, 4, &to, &from);
     ck_assert_int_eq(from.by_status[TASK_SCHEDULED], 3);
-    ck_assert_int_eq(to.by_status[TASK_SCHEDULED], -1); /* a difference that is staged */
+    ck_assert_int_eq(to.by_status[TASK_SCHEDULED], -1); /* a staged difference */
 }
 END_TEST
 
@@ -281,7 +281,7 @@ START_TEST(retry_bounds_attempts)
 
     ck_assert_int_eq(retry_decide(&task, ERROR_EXIT, &patient, 0, 0, &delay), TASK_SCHEDULED);
     ck_assert_int_eq(retry_decide(&task, ERROR_TIMEOUT, &patient, 0, 0, &delay), TASK_SCHEDULED);
-    /* Those that spend none may come as often as they like. */
+    /* Errors that spend no attempt may occur any number of times. */
     for (int i = 0; i < 1000; i++)
         ck_assert_int_eq(retry_decide(&task, ERROR_RATE_LIMIT, &patient, 0, 0, &delay),
                          TASK_QUEUED);
@@ -309,18 +309,18 @@ START_TEST(retry_spends_what_only_this_task_meets)
     struct task task = {0};
     int64_t delay;
 
-    /* However often, while nobody succeeds. */
+    /* Any number of times, while no other task succeeds. */
     for (int i = 0; i < 20; i++)
         ck_assert_int_eq(retry_decide(&task, ERROR_UNAVAILABLE, &config, 7, 0, &delay),
                          TASK_QUEUED);
     ck_assert_int_eq(task.spent, 0);
-    /* Once another has: like any other end. */
+    /* Once another task has succeeded: like any other error. */
     ck_assert_int_eq(retry_decide(&task, ERROR_RATE_LIMIT, &config, 8, 0, &delay), TASK_QUEUED);
     ck_assert_int_eq(task.spent, 1);
     ck_assert_int_eq(retry_decide(&task, ERROR_AUTH, &config, 8, 0, &delay), TASK_FAILED);
     ck_assert_int_eq(task.spent, 2);
 
-    /* What succeeded before the third says nothing. */
+    /* Successes before the third error do not count. */
     task = (struct task){0};
     for (int i = 0; i < 3; i++)
         ck_assert_int_eq(retry_decide(&task, ERROR_UNAVAILABLE, &config, i, 0, &delay),
@@ -390,7 +390,7 @@ START_TEST(retry_bounds_interruptions)
     ck_assert_int_eq(task.retries, 0);
     ck_assert_int_eq(delay, -1);
 
-    /* Another end in between starts the row anew. */
+    /* Another end in between restarts the count. */
     task = (struct task){.interruptions = 9};
     ck_assert_int_eq(retry_decide(&task, ERROR_AUTH, &patient, 0, 0.5, &delay), TASK_QUEUED);
     ck_assert_int_eq(task.interruptions, 0);

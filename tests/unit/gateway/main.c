@@ -60,7 +60,7 @@ START_TEST(guesses_of_all_have_a_bound)
 }
 END_TEST
 
-/* Nobody is forgotten sooner than the one that began before. */
+/* The oldest address is forgotten first. */
 START_TEST(guesses_keep_the_newest_addresses)
 {
     char address[16];
@@ -68,7 +68,7 @@ START_TEST(guesses_keep_the_newest_addresses)
 
     for (int i = 0; i < 10; i++)
         ck_assert_int_eq(guess("first", now), 0);
-    for (int i = 0; i < 255; i++, now += MINUTE / 80) { /* below the bound of all */
+    for (int i = 0; i < 255; i++, now += MINUTE / 80) { /* below the overall limit */
         snprintf(address, sizeof(address), "10.0.0.%d", i);
         ck_assert_int_eq(guess(address, now), 0);
     }
@@ -80,7 +80,7 @@ START_TEST(guesses_keep_the_newest_addresses)
 }
 END_TEST
 
-/* A path that the row's pattern matches, its variables being what no literal is. */
+/* A path that matches the row's pattern, with values of variables that equal no literal. */
 static void print_path(const char *pattern, char path[128])
 {
     size_t len = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How a command is started, and how it ends. */
+/* Starting commands, and their ends. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>

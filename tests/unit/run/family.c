@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How families and supervisors end, and many runs at once. */
+/* Ends of families and supervisors, and many concurrent runs. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -20,7 +20,7 @@ START_TEST(stops)
     spec.grace_ms = DEADLINE_MS * 2;
     run = start(&spec, &a);
     ck_assert_int_eq(run_pid(run), 0);
-    run_stop(run); /* before it is up: the order waits */
+    run_stop(run); /* before the start: the order waits */
     finish(&a);
     assert_end(a, RUN_SIGNALED, SIGTERM);
 
@@ -202,7 +202,7 @@ START_TEST(survives_a_killed_supervisor)
         run = start(&spec, &a);
         wait_until(access(in_folder("up"), F_OK) == 0 && run_pid(run));
         keeper = parent_of(run_pid(run));
-        if (i % 2) /* what it kept falls to this process then */
+        if (i % 2) /* this process then inherits its family */
             ck_assert_int_eq(kill(keeper, i == 1 ? SIGKILL : SIGSTOP), 0);
         ck_assert_int_eq(kill(parent_of(keeper), SIGKILL), 0);
         finish(&a);
@@ -297,7 +297,7 @@ START_TEST(leaves_while_it_waits_for_the_lock)
     struct supervisor *next = new_supervisor();
 
     supervisor_free(next);
-    /* It is our child; the fixture's supervisor lives on. */
+    /* It is our child; the fixture's supervisor stays. */
     ck_assert_int_gt(waitpid(-1, NULL, 0), 0);
     ck_assert(!was_lost);
 }
@@ -386,7 +386,7 @@ START_TEST(runs_a_crowd)
     ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
     limit.rlim_cur = limit.rlim_max;
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
-    /* So the socket to it fills up, and the last starts wait on this side. */
+    /* The socket to it fills up, and the last starts wait on this side. */
     kill(supervisor_pid(), SIGSTOP);
     ck_assert_int_eq(mkfifo(in_folder("go"), 0600), 0);
     go = open(in_folder("go"), O_RDWR | O_CLOEXEC);
@@ -417,7 +417,7 @@ START_TEST(runs_a_crowd)
 }
 END_TEST
 
-/* Two slots that are refilled from on_end, as the daemon does it. */
+/* Two slots, refilled from on_end, as in the daemon. */
 static struct {
     int left, running;
 } mill;

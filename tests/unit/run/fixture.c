@@ -15,7 +15,7 @@ struct event_base *base;
 struct supervisor *supervisor;
 char folder[64];
 char env_t[80];
-char flee_word[80]; /* makes this binary a family that flees; names the test's folder */
+char flee_word[80]; /* makes this binary a fleeing family; names the test's folder */
 int files_before;
 bool was_lost;
 
@@ -147,7 +147,7 @@ void teardown_folder(void)
     pid_t pid;
 
     event_base_free(base);
-    /* Supervisors are our children and leave last. */
+    /* Supervisors are our children and exit last. */
     while (waitpid(-1, &status, 0) > 0)
         ck_assert(status == 0 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL));
     pid = fork();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a command writes: its log and its result. */
+/* The output of commands: log and result. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -29,7 +29,7 @@ END_TEST
 
 #define MORE(stream, text) "\"stream\":\"" stream "\",\"text\":\"" text "\",\"continues\":true}\n"
 
-/* Each piece is added; "" shows what waits. */
+/* Adds each piece; "" shows unfinished lines. */
 static void logs_pieces(const char *const *pieces, const char *expected)
 {
     struct run_log *log = run_log_new(in_folder("log"), 1 << 20);
@@ -54,7 +54,7 @@ START_TEST(shows_lines_without_their_end)
     logs_pieces(PIECES("whole", "", "\r\n", "\n"), LINE("stdout", "whole") LINE("stdout", ""));
     logs_pieces(PIECES("whole\r", "", "\n", "x\r\n\r\r\n"),
                 LINE("stdout", "whole") LINE("stdout", "x") LINE("stdout", ""));
-    /* No character is cut, and what is none is not waited for at the end. */
+    /* Characters are never cut, and an incomplete one at the end is not waited for. */
     logs_pieces(PIECES("a\xe2", "", "\x82", "", "\xac\xf0\x9f", "", "z\xc3", "", "\n"),
                 LINE("stdout", "a") MORE("stdout", "\xe2\x82\xac")
                     MORE("stdout", "\xef\xbf\xbd\xef\xbf\xbdz") MORE("stdout", "\xef\xbf\xbd"));
@@ -68,7 +68,7 @@ START_TEST(shows_the_last_of_what_is_drawn_over)
                 LINE("stdout", "2%") LINE("stdout", "4%") LINE("stdout", "6%"));
     logs_pieces(PIECES("\r1%", "", "\r2%\r3%", "", "\r4%\n"),
                 LINE("stdout", "1%") LINE("stdout", "3%") LINE("stdout", "4%"));
-    /* One that was shown in the middle is told to its end. */
+    /* A state that was shown partially is written to its end. */
     logs_pieces(PIECES("1%\r2", "", "% of 9\r3% of 9\r4% of 9\r\n"),
                 LINE("stdout", "2") MORE("stdout", "% of 9") LINE("stdout", "4% of 9"));
     logs_pieces(PIECES("1%", "", "\r", "\r", "\n", "x"), LINE("stdout", "1%") LINE("stdout", "x"));

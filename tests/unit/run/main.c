@@ -6,7 +6,7 @@
 
 #include "fixture.h"
 
-/* A family that never stands still: each generation leaves its parent's session and dies. */
+/* A family that never rests: each generation leaves its parent's session, forks and dies. */
 static void flee(void)
 {
     int64_t end = clock_mono_ms() + DEADLINE_MS / 2;
@@ -30,7 +30,7 @@ int main(int argc, char **argv)
 
     if (argc > 1 && strncmp(argv[1], "flee", 4) == 0)
         flee();
-    /* What a child must not inherit. */
+    /* Children must not inherit these. */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
     sigemptyset(&blocked);
@@ -51,7 +51,7 @@ int main(int argc, char **argv)
     suite_add_tcase(suite, with);
     suite_add_tcase(suite, without);
     runner = srunner_create(suite);
-    /* One process for all: what one test leaves behind, the next one meets. */
+    /* One process for all tests, so leftovers of one affect the next. */
     srunner_set_fork_status(runner, CK_NOFORK);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);

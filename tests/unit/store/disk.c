@@ -11,7 +11,7 @@
 
 /* Crashes */
 
-/* Runs the function in a process that is killed after it, the store as it was. */
+/* Runs the function in a process that is then killed without closing the store. */
 static void crash_after(void (*function)(void))
 {
     int status;
@@ -29,13 +29,13 @@ static void crash_after(void (*function)(void))
     }
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
     ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "status %d", status);
-    ck_assert_int_ge(size_of("-wal"), 0); /* nobody tidied up */
+    ck_assert_int_ge(size_of("-wal"), 0); /* not cleaned up */
     open_store();
 }
 
 static struct task crash_tasks[6];
 
-/* Three tasks run, and more is under way that is not committed. */
+/* Starts three tasks, then makes uncommitted changes. */
 static void work_and_die(void)
 {
     bool ok = true;
@@ -73,7 +73,7 @@ START_TEST(crash_leaves_what_was_committed)
     EXPECT(list_tasks(&(struct task_filter){0}, &ids), STORE_STALE);
     EXPECT((int64_t)ids.count, ARRAY_SIZE(crash_tasks));
     first = ids.ids[ids.count - 1];
-    /* Each that ran is found once, whatever profile it is of, and queued again. */
+    /* Each running task of any profile is found once and queued again. */
     for (unsigned found = 0; found != 7;) {
         CLEANUP(task_list_deinit) struct task_list tasks = {0};
         struct store_attempt end = {.error_class = ERROR_INTERRUPTED};
@@ -103,7 +103,7 @@ START_TEST(crash_leaves_what_was_committed)
     MUST(store_commit(store));
     EXPECT(ask_number("SELECT count(*) FROM task WHERE status = 1"), 6);
     check_answer("PRAGMA integrity_check", "ok\n");
-    /* The next one gets a number of its own. */
+    /* The next task gets a new id. */
     ck_assert_int_eq(add(alpha, TASK_QUEUED, 1), first + 6);
 }
 END_TEST
@@ -134,7 +134,7 @@ static void limit_files(rlim_t bytes)
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
-/* Adds three large tasks in one pass; the first thing that fails, or 0. */
+/* Adds three large tasks in one pass; returns the first error, or 0. */
 static int add_three(size_t len)
 {
     int64_t id;
@@ -147,7 +147,7 @@ static int add_three(size_t len)
 
 START_TEST(full_disk_fails_the_pass)
 {
-    /* How much of the pass still finds room: none, a part of a page's record, some pages. */
+    /* Free bytes: for nothing, for a part of a page's record, for some pages. */
     static const int64_t rooms[] = {0, 1, 100, 4119, 4120, 5000, 50000, 100000};
     CLEANUP(freep) char *before = NULL;
     int64_t kept = add(alpha, TASK_QUEUED, 1);
@@ -233,7 +233,7 @@ static sqlite3_vfs *real_vfs, failing_vfs;
 static const sqlite3_io_methods *real_log, *real_database;
 static sqlite3_io_methods failing_log, failing_database;
 static int budget = -1; /* writes and syncs until the disk fails; -1: it does not */
-static int disk_error;  /* what it fails with */
+static int disk_error;  /* the resulting error */
 static int log_syncs;
 static bool log_is_dirty; /* written since its last sync */
 
@@ -310,7 +310,7 @@ static void teardown_failing(void)
     sqlite3_vfs_unregister(&failing_vfs);
 }
 
-/* An acknowledged write is on disk, and a pass costs one sync however much it writes. */
+/* An acknowledged write is on disk, and a pass costs one sync, however much it writes. */
 START_TEST(commit_is_one_sync)
 {
     for (int i = 1; i <= 20; i++) {
@@ -322,13 +322,13 @@ START_TEST(commit_is_one_sync)
         MUST(store_commit(store));
         ck_assert(!log_is_dirty);
         EXPECT(log_syncs - before, 1);
-        /* Reading, and a commit of nothing, cost none. */
+        /* Reading and empty commits cost none. */
         before = log_syncs;
         MUST(store_commit(store));
         store_size(store);
         EXPECT(log_syncs, before);
     }
-    /* With checkpoints between, too. */
+    /* Also with checkpoints in between. */
     for (int i = 0; i < 60; i++) {
         MUST(add_three(30000));
         if (log_is_dirty)
@@ -364,7 +364,7 @@ START_TEST(disk_that_fails_at_any_moment)
             EXPECT(store_commit(store), r);
             ck_assert(store_has_failed(store));
             store_rollback(store);
-            /* It still fails, and says so again. */
+            /* It still fails and reports it again. */
             if (moment % 3 == 0) {
                 EXPECT(add_three(1000), r);
                 store_rollback(store);
@@ -415,7 +415,7 @@ static void fail_and_die(void)
     raise(SIGKILL);
 }
 
-/* What was refused does not come back from the log. */
+/* Refused writes do not come back from the log. */
 START_TEST(pass_that_failed_is_gone_after_a_crash)
 {
     disk_error = SQLITE_IOERR_FSYNC;

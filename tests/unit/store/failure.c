@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Passes that fail, and what a store takes on disk. */
+/* Failing passes, and the size of a store. */
 #include <errno.h>
 #include <string.h>
 
@@ -25,7 +25,7 @@ START_TEST(pass_that_failed_can_only_be_rolled_back)
     MUST(add_task(&task));
     MUST(store_commit(store));
     before = dump();
-    add(alpha, TASK_QUEUED, 1); /* what came before the failure goes too */
+    add(alpha, TASK_QUEUED, 1); /* earlier writes are dropped too */
     ck_assert(!store_has_failed(store));
     add_attempt(7, 2, alpha, NOW, ERROR_EXIT);
     r = sqlite_add_attempt(store, &(struct store_attempt){.task_id = 7, .number = 2});
@@ -45,21 +45,21 @@ START_TEST(pass_that_failed_can_only_be_rolled_back)
     EXPECT(store_prune_metrics(store, alpha, MINUTE, NOW), r);
     EXPECT(store_commit(store), r);
     EXPECT(store_commit(store), r);
-    EXPECT(store_get_task(store, task.id, &got), 1); /* reads go on */
+    EXPECT(store_get_task(store, task.id, &got), 1); /* reads still work */
     task_deinit(&got);
     MUST(store_list_profiles(store, &profiles));
     store_rollback(store);
     ck_assert(!store_has_failed(store));
     ck_assert(!store_is_writing(store));
     check_dump(before, "rolled back");
-    ck_assert_str_ne(store_error(store), ""); /* said until a commit works */
+    ck_assert_str_ne(store_error(store), ""); /* kept until a commit succeeds */
     add(alpha, TASK_QUEUED, 1);
     MUST(store_commit(store));
     ck_assert_str_eq(store_error(store), "");
 }
 END_TEST
 
-/* Someone else holds the write lock for longer than acpd waits. */
+/* Another process holds the write lock longer than acpd waits. */
 START_TEST(pass_that_finds_the_database_locked)
 {
     struct task task = new_task(alpha, TASK_QUEUED, 1), got = {0};
@@ -93,7 +93,7 @@ START_TEST(size_is_that_of_the_files)
     task.body = body;
     MUST(add_task(&task));
     MUST(store_commit(store));
-    ck_assert_int_ge(store_size(store), before + 100000); /* in the log as yet */
+    ck_assert_int_ge(store_size(store), before + 100000); /* still in the log */
     EXPECT(store_size(store), size_of("") + size_of("-wal"));
 }
 END_TEST

@@ -77,7 +77,7 @@ void run_sql(const char *sql)
     sqlite3_close(db);
 }
 
-/* Every row of the statement, a line each. */
+/* All rows of the statement, one per line. */
 static void print_rows(sqlite3 *db, const char *sql, struct buf *out)
 {
     sqlite3_stmt *stmt;

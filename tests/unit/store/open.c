@@ -22,7 +22,7 @@ START_TEST(open_makes_a_database)
     ck_assert_int_gt(ask_number("PRAGMA user_version"), 0);
     reopen_store();
     ck_assert_ptr_null(error);
-    /* Nothing of it is left open: the log is written back and gone. */
+    /* A close writes the log back and removes it. */
     close_store();
     ck_assert_int_eq(size_of("-wal"), -1);
     ck_assert_int_eq(size_of("-shm"), -1);
@@ -30,7 +30,7 @@ START_TEST(open_makes_a_database)
 }
 END_TEST
 
-/* They are what is left of one. */
+/* An empty file is the remains of a database. */
 START_TEST(open_refuses_an_empty_file)
 {
     write_bytes("", 0);
@@ -38,7 +38,7 @@ START_TEST(open_refuses_an_empty_file)
 }
 END_TEST
 
-/* The third schema, and some of a life under it. */
+/* The third schema, with some data. */
 static const char third_schema[] =
     "CREATE TABLE profile (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, "
     "is_active INTEGER NOT NULL DEFAULT 1, queued INTEGER NOT NULL DEFAULT 0, scheduled "
@@ -76,7 +76,7 @@ static const char third_schema[] =
 
 static const char third_life[] =
     "INSERT INTO profile (id, name, completed) VALUES (1, 'alpha', 3);"
-    /* Three minutes, two of them in one quarter of an hour. */
+    /* Three minutes, two of them in one quarter-hour. */
     "INSERT INTO bucket VALUES (1, 60000, 1795356000000, 1, 0, 0, 0, 1, 0, 1000, 1, 5, '39:1', 0.5,"
     "  'USD');"
     "INSERT INTO bucket VALUES (1, 60000, 1795356060000, 2, 1, 0, 0, 2, 1, 9000, 3, 7, '39:2 53:1',"
@@ -175,7 +175,7 @@ START_TEST(open_refuses_a_damaged_database)
     close_store();
     bytes = read_bytes(path, &len);
     ck_assert_uint_gt(len, 8192);
-    /* The header is whole, the schema is not. */
+    /* The header is intact, the schema is not. */
     memset(bytes + 100, 0xee, 4096 - 100);
     write_bytes(bytes, len);
     ck_assert_int_lt(store_open(path, &opened, &error), 0);
@@ -184,7 +184,7 @@ START_TEST(open_refuses_a_damaged_database)
 }
 END_TEST
 
-/* Another program's tables stand in the way: nothing of the schema is left there. */
+/* Tables of another program: no part of the schema is added. */
 START_TEST(open_refuses_a_foreign_database)
 {
     static const char *const versions[] = {"PRAGMA user_version = 0", "PRAGMA user_version = 1"};
@@ -233,7 +233,7 @@ START_TEST(open_without_a_place)
 }
 END_TEST
 
-/* As somebody who may not write there; root may write everywhere. */
+/* Becomes a user without write permission; root may write everywhere. */
 static void drop_rights(void)
 {
     ck_assert_int_eq(chmod(folder, 0555), 0);
@@ -256,7 +256,7 @@ START_TEST(open_in_a_folder_that_cannot_be_written)
     check_open_fails();
     regain_rights();
     ck_assert_int_eq(size_of(""), -1);
-    /* The same with a database there. */
+    /* The same with an existing database. */
     open_store();
     ensure("alpha");
     MUST(store_commit(store));

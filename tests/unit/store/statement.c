@@ -26,7 +26,7 @@ START_TEST(attempts_are_kept)
     check_answer("SELECT task_id, number, profile_id, started_at, finished_at, duration, "
                  "error_class, error_message, counts FROM attempt ORDER BY 1, 2",
                  expected);
-    /* A number is never used again. */
+    /* Attempt numbers are never reused. */
     ck_assert_int_lt(sqlite_add_attempt(store, &(struct store_attempt){.task_id = 7, .number = 2}),
                      0);
 }
@@ -84,7 +84,7 @@ START_TEST(plans_use_the_indexes)
 }
 END_TEST
 
-/* No statement sorts, or reads a table from end to end, but where it is short by itself. */
+/* No statement sorts or scans a table, unless the table is short. */
 START_TEST(plans_sort_nothing)
 {
     for (int i = 0; i < STATEMENT_COUNT; i++) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a year costs. */
+/* The cost of a year of data. */
 #include <errno.h>
 #include <string.h>
 
@@ -15,8 +15,8 @@ static int64_t count_buckets(int64_t span, int64_t from)
     return (int64_t)listed.count;
 }
 
-/* How many instructions of SQLite's machine ran since the last call: some twenty for each row that
- * is looked at, and the same on every machine. */
+/* The number of SQLite VM instructions since the last call: about twenty per row read, the same on
+ * all machines. */
 static int64_t take_steps(void)
 {
     int64_t steps = 0;
@@ -36,8 +36,8 @@ static void check_steps(const char *what, int64_t most)
 
 #define YEAR_TASKS "200000"
 
-/* 200,000 finished tasks, an attempt each, a bucket for every hour, and minutes and quarters for as
- * long as they are kept; a start a day. */
+/* 200,000 finished tasks with an attempt each, all hourly buckets, minutes and quarter-hours
+ * within their retention, and one start per day. */
 static void fill_year(void)
 {
     CLEANUP(freep)
@@ -67,7 +67,7 @@ static void fill_year(void)
     run_sql(sql);
 }
 
-/* What is read at a start and for the pages takes as many steps after a year as after a week. */
+/* Reads at startup and for pages cost the same after a year as after a week. */
 START_TEST(a_year_costs_no_more_than_a_week)
 {
     CLEANUP(metrics_window_deinit) struct metrics_window window = {0};
