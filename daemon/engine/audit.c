@@ -15,8 +15,8 @@
 #define TEXT_MAX    128           /* bytes of a value */
 #define PENDING_MAX (1024 * 1024) /* bytes buffered while the file cannot be written */
 
-/* What somebody handed in to be worked on, or said of a failure, which may be secret and is kept
- * with the task; and the tokens of leases. */
+/* The contents of tasks and messages of failures, which may be secret and are stored with the
+ * task; and the tokens of leases. */
 static const char *const left_out[] = {"description", "input", "result", "lease", "message", NULL};
 
 void audit_init(struct audit *audit, const char *path)

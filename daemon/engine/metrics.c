@@ -300,7 +300,7 @@ static int metrics_list_spans(struct engine *engine, int64_t from, int64_t to, s
     const struct engine_uptime *up = &engine->uptime;
     int r;
 
-    /* Of the present span the store knows what was seen of it last. */
+    /* The store only has the last recorded time of the current span. */
     if (up->started_at && up->seen_at < from)
         from = up->seen_at;
     r = store_list_uptime(engine->store, from, to, &spans->spans, &spans->count);
@@ -504,7 +504,7 @@ static int metrics_recall_profile(struct engine *engine, struct profile *profile
     return 0;
 }
 
-/* The longest that all queues were together, as far as it is of the last minute that they know. */
+/* Restores the maximum total length of all queues in the last recorded minute. */
 static void metrics_recall_peak(struct engine *engine)
 {
     for (size_t i = 0; i < engine->profile_count; i++) {

@@ -23,8 +23,8 @@ static int recover_interrupt(struct engine *engine, const struct task *task)
     return r < 0 ? r : r == 0;
 }
 
-/* What the store says is running was running under an acpd that is dead. A row that is damaged, or
- * whose profile is gone, is left alone. */
+/* Tasks that are running in the store ran under a previous acpd. Rows that are damaged, or whose
+ * profile is gone, are left alone. */
 static int recover_interrupt_all(struct engine *engine)
 {
     struct store_cursor cursor = {0};

@@ -95,7 +95,7 @@ int retention_step(struct engine *engine)
 {
     int r = retention_remove_some(engine);
 
-    /* What has become free goes when nothing more does, and so in as few moves as can be. */
+    /* Space is returned only when no more tasks are removed, so that few pages move. */
     if (r == 0 && engine->has_spare_room) {
         engine->has_spare_room = false;
         r = store_give_back(engine->store);

@@ -35,7 +35,7 @@ static void runner_acp_add_block(struct buf *prompt, const char *text, size_t le
     json_out_end_object(prompt);
 }
 
-/* The blocks of the prompt: what the profile is told before each task, and the task. */
+/* The blocks of the prompt: the profile's instructions and the task. */
 static char *runner_acp_make_prompt(const struct attempt *attempt, struct json_object *task)
 {
     const char *system_prompt = attempt->profile->config.system_prompt;

@@ -107,7 +107,7 @@ int engine_claim(struct engine *engine, struct profile *const *profiles, size_t 
     return 0;
 }
 
-/* The attempt that the token stands for, or NULL. */
+/* The attempt of this token, or NULL. */
 static struct attempt *runner_lease_find_held(const struct engine *engine, int64_t id,
                                               const char *token)
 {
@@ -194,7 +194,7 @@ static void runner_lease_adopt(struct engine *engine, struct store_leased *lease
         return;
     attempt = attempt_new(engine, profile, &leased->task, &runner_lease);
     attempt->state = ATTEMPT_RUNNING;
-    /* Only durations are told from this; what the wall clock did meanwhile expires nothing. */
+    /* Used only for durations: changes of the wall clock expire nothing. */
     if (attempt->task.started_at < engine->now.wall)
         attempt->started_mono -= engine->now.wall - attempt->task.started_at;
     attempt->slot.started = attempt->started_mono;

@@ -198,7 +198,8 @@ void settle_rollback(struct engine *engine)
         }
         if (attempt->stop_is_staged) {
             attempt->stop_is_staged = false;
-            /* Whoever asked was told that it failed; a timeout, and a stop of acpd, still hold. */
+            /* The caller was told that the cancel failed; a timeout or a stop of acpd still
+             * applies. */
             if (attempt->stop == ERROR_CANCELLED)
                 attempt_resume(attempt);
             else

@@ -219,8 +219,8 @@ static enum reason tasks_reason_of(const struct engine *engine, const struct pro
     return REASON_SLOTS;
 }
 
-/* When a task at this place starts, or 0: a scheduled one when it is due, a queued one when its
- * turn is expected, which needs some attempt to go by and somebody who runs it. */
+/* When a task at this place starts, or 0: a scheduled one when it is due, a queued one at its
+ * expected turn, which requires past attempts and something that runs it. */
 static int64_t tasks_eta_of(const struct engine *engine, struct profile *profile,
                             const struct task *task, int64_t position)
 {
