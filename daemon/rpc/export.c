@@ -10,8 +10,8 @@
 
 #include "rpc/method.h"
 
-/* Edges that are told of a histogram: every eighth, a factor of four apart, from 4 ms to 50 days.
- * The last bin holds whatever is longer, so its edge is none. */
+/* Edges exported of a histogram: every eighth, a factor of four apart, from 4 ms to 50 days. The
+ * last bin holds all longer durations and has no edge. */
 #define EDGE_STEP 8
 
 /* Profile names are words: nothing in them needs to be escaped. */
@@ -29,7 +29,7 @@ static void export_print_sample(struct buf *text, const char *name, const struct
     buf_add_char(text, '\n');
 }
 
-/* What is counted of a profile: a member of its total. */
+/* The counters of a profile: members of its total. */
 #define OF(member) offsetof(struct metrics_bucket, member)
 
 static const struct counter {

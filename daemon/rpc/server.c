@@ -11,8 +11,8 @@
 
 #define ACCEPTS_AT_ONCE 64
 
-/* Time of handlers in a pass: enough to share a commit, little enough that whoever comes next does
- * not wait long; and of one connection's turn in it. */
+/* Time of handlers in a pass: enough to share a commit, little enough to keep others from waiting
+ * long; and of one connection's turn in it. */
 #define PASS_US 10000
 #define TURN_US 500
 

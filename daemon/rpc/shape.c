@@ -21,7 +21,7 @@ static void shape_print_reference(const struct shape *shape, struct buf *out)
     json_out_printf(out, "$ref", "#/components/schemas/%s", shape->name);
 }
 
-/* What stands for the shape where it is used, without the braces. */
+/* The schema that refers to the shape, without the braces. */
 static void shape_print_use(const struct shape *shape, bool is_nullable, struct buf *out)
 {
     if (!shape->name) {

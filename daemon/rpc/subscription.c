@@ -2,7 +2,7 @@
 /*
  * Followers of events. A subscription is a cursor into the ring of events: a connection gets what
  * lies ahead of it while its output has room, so that a slow reader costs nothing but its place.
- * When the ring has overtaken the cursor it has lost events, is told so, and is closed.
+ * If the ring overtakes the cursor, events are lost: the client is notified and disconnected.
  */
 #include <stdlib.h>
 #include <string.h>
