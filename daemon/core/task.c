@@ -138,9 +138,9 @@ void task_enqueue(struct task *task, int64_t now, int64_t aging_interval_ms)
     if (!task->ready_at)
         task->ready_at = now;
     task->queued_at = now;
-    task->place = task_rank(task, aging_interval_ms);
-    if (error_class_info(task->error_class)->cools_down && task->place < now)
-        task->place = now;
+    task->sort_key = task_rank(task, aging_interval_ms);
+    if (error_class_info(task->error_class)->cools_down && task->sort_key < now)
+        task->sort_key = now;
 }
 
 void task_move(struct task *task, int64_t profile_id, struct task_counts *from,

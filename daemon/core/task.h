@@ -44,7 +44,7 @@ struct task {
     enum task_priority priority;
     /* The sort key among tasks of the same profile and status, smallest first: the rank of a queued
      * task, the due time of a scheduled one; 0 for blocked ones, which are sorted by id. */
-    int64_t place;
+    int64_t sort_key;
 
     int64_t created_at, started_at, finished_at;
     int64_t run_at;    /* as asked for */

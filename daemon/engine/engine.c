@@ -26,8 +26,8 @@ struct engine *engine_new(struct store *store, struct settings *settings, const 
     roster_init(&engine->roster);
     list_init(&engine->attempts);
     list_init(&engine->idle_agents);
-    if (getrandom(engine->chance, sizeof(engine->chance), 0) < 0)
-        engine->chance[0] = (unsigned short)clock_mono_us();
+    if (getrandom(engine->rng, sizeof(engine->rng), 0) < 0)
+        engine->rng[0] = (unsigned short)clock_mono_us();
     return engine;
 }
 

@@ -26,7 +26,7 @@ static void queue_admit(const struct engine *engine, struct task *task, struct t
 {
     if (task->run_at > engine->now.wall) {
         queue_become(task, TASK_SCHEDULED, delta);
-        task->place = task->run_at;
+        task->sort_key = task->run_at;
     } else {
         queue_become(task, TASK_QUEUED, delta);
         task_enqueue(task, engine->now.queue, engine->settings.aging_interval_ms);
@@ -36,7 +36,7 @@ static void queue_admit(const struct engine *engine, struct task *task, struct t
 static void queue_block(struct task *task, struct task_counts *delta)
 {
     queue_become(task, TASK_BLOCKED, delta);
-    task->place = 0;
+    task->sort_key = 0;
 }
 
 static int64_t queue_length_of(const char *text)
@@ -86,7 +86,7 @@ static void queue_note(struct engine *engine, struct profile *profile, const str
 {
     task_counts_add(profile_stage_counts(profile), delta);
     if (task->status == TASK_SCHEDULED)
-        roster_wake_by(&engine->roster, profile, task->place);
+        roster_wake_by(&engine->roster, profile, task->sort_key);
     queue_tell(engine, task, from);
 }
 
@@ -174,7 +174,7 @@ static enum task_status queue_decide(struct engine *engine, const struct profile
         return TASK_CANCELLED;
     if (class != ERROR_NONE)
         return retry_decide(task, class, &profile->config, profile_count(profile, TASK_COMPLETED),
-                            erand48(engine->chance), ret_delay_ms);
+                            erand48(engine->rng), ret_delay_ms);
     task->interruptions = 0;
     return TASK_COMPLETED;
 }
@@ -232,12 +232,12 @@ int queue_finish(struct engine *engine, struct profile *profile, const struct ta
     to = queue_decide(engine, profile, &after, end->class, &delay_ms);
     queue_become(&after, to, &delta);
     after.error_class = end->class;
-    after.place = after.id;
+    after.sort_key = after.id;
     queue_borrow_texts(&after, end);
     if (to == TASK_QUEUED)
         task_enqueue(&after, engine->now.queue, engine->settings.aging_interval_ms);
     else if (to == TASK_SCHEDULED)
-        after.place = engine->now.wall + delay_ms;
+        after.sort_key = engine->now.wall + delay_ms;
     else
         after.finished_at = engine->now.wall;
     queue_weigh(engine, &after, &delta);
@@ -271,7 +271,7 @@ int queue_update(struct engine *engine, struct profile *profile, struct task *ta
     if (update->has_run_at && fence.status != TASK_BLOCKED)
         queue_admit(engine, task, &delta);
     else if (fence.status == TASK_QUEUED)
-        task->place = task_rank(task, engine->settings.aging_interval_ms);
+        task->sort_key = task_rank(task, engine->settings.aging_interval_ms);
     r = store_change(engine->store, task, &fence);
     if (r != STORE_DONE)
         return queue_outcome_of(r);
@@ -316,7 +316,7 @@ int queue_cancel(struct engine *engine, struct profile *profile, struct task *ta
     int r;
 
     queue_become(task, TASK_CANCELLED, &delta);
-    task->place = task->id;
+    task->sort_key = task->id;
     task->finished_at = engine->now.wall;
     task->error_class = ERROR_CANCELLED;
     free(task->error_message);

@@ -9,7 +9,7 @@ static bool room_comes_before(const struct engine *engine, const struct engine_a
     struct task ready = {.ready_at = engine->now.queue, .priority = task->priority};
 
     return task->run_at <= engine->now.wall && !admission->is_blocked &&
-           task_rank(&ready, engine->settings.aging_interval_ms) < last->place;
+           task_rank(&ready, engine->settings.aging_interval_ms) < last->sort_key;
 }
 
 int room_find(struct engine *engine, const struct profile *profile,

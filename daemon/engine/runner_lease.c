@@ -17,7 +17,7 @@
 /* Whether `a` comes first in the order of a queue. */
 static bool runner_lease_is_before(const struct task *a, const struct task *b)
 {
-    return a->place != b->place ? a->place < b->place : a->id < b->id;
+    return a->sort_key != b->sort_key ? a->sort_key < b->sort_key : a->id < b->id;
 }
 
 static char *runner_lease_make_token(void)

@@ -46,7 +46,7 @@ struct engine {
     struct list idle_agents; /* struct idle_agent: kept for another attempt */
     struct heap deadlines;
     struct json_reader *reader;
-    unsigned short chance[3]; /* erand48 */
+    unsigned short rng[3]; /* erand48 */
 
     engine_reload_fn reload;
 

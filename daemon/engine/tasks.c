@@ -207,7 +207,7 @@ static enum reason tasks_reason_of(const struct engine *engine, const struct pro
     if (task->status == TASK_BLOCKED)
         return REASON_DEPENDENCY;
     if (task->status == TASK_SCHEDULED)
-        return task->place == task->run_at ? REASON_SCHEDULED : REASON_BACKOFF;
+        return task->sort_key == task->run_at ? REASON_SCHEDULED : REASON_BACKOFF;
     if (profile->is_removed || !profile_is_active(profile))
         return REASON_PAUSED;
     if (cooldown_blocks(profile_cooldown(profile), engine->now.mono))
@@ -227,7 +227,7 @@ static int64_t tasks_eta_of(const struct engine *engine, struct profile *profile
     int64_t now = engine->now.wall, cooldown_left;
 
     if (task->status == TASK_SCHEDULED)
-        return task->place > now ? task->place : now;
+        return task->sort_key > now ? task->sort_key : now;
     if (task->status != TASK_QUEUED || position <= 0 || profile->is_removed ||
         !profile_is_active(profile) || tasks_lacks_worker(engine, profile))
         return 0;

@@ -21,7 +21,7 @@ struct rpc_call *call_new(struct connection *connection, struct batch *batch, ch
     call->before = "";
     call->after = batch ? "" : "\n";
     list_init(&call->link);
-    list_init(&call->falling);
+    list_init(&call->uncommitted);
     list_init(&call->sibling);
     if (!batch)
         return call;
@@ -34,7 +34,7 @@ struct rpc_call *call_new(struct connection *connection, struct batch *batch, ch
 void call_free(struct rpc_call *call)
 {
     list_remove(&call->link);
-    list_remove(&call->falling);
+    list_remove(&call->uncommitted);
     list_remove(&call->sibling);
     json_object_put(call->params);
     buf_deinit(&call->result);
@@ -71,7 +71,7 @@ void call_end(struct rpc_call *call)
         call->size = call_size_of(call);
         connection->staged += call->size;
         if (engine_is_writing(call->engine))
-            list_append(&connection->server->falling, &call->falling);
+            list_append(&connection->server->uncommitted, &call->uncommitted);
         if (!batch)
             list_append(&connection->ended, &call->link);
     }
@@ -108,7 +108,7 @@ void call_fail(struct rpc_call *call)
                   ? "the storage does not answer: this may or may not have been done"
                   : "the storage fails; nothing was changed");
     buf_deinit(&call->result);
-    list_remove(&call->falling);
+    list_remove(&call->uncommitted);
 }
 
 void call_drop(struct rpc_call *call)

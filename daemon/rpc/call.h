@@ -53,10 +53,10 @@ struct rpc_call {
 
     /* The rest is call.c's. */
     struct connection *connection;
-    struct batch *batch; /* whose line the reply is part of, or NULL */
-    struct list link;    /* server.waiting, connection.ended or connection.unheard */
-    struct list sibling; /* batch.calls */
-    struct list falling; /* server.falling: ended after the first write of the pass */
+    struct batch *batch;     /* whose line the reply is part of, or NULL */
+    struct list link;        /* server.waiting, connection.ended or connection.unheard */
+    struct list sibling;     /* batch.calls */
+    struct list uncommitted; /* server.uncommitted: ended after the first write of the pass */
     struct buf result;
     size_t size; /* of its reply, about, as counted in connection.staged */
     bool is_delayed;

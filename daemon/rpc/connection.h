@@ -52,8 +52,8 @@ struct rpc_server {
     struct heap ready; /* connections, least used time first */
     int64_t clock_us;  /* used time of the last one served: new connections start there */
     struct list subscribers;
-    struct list waiting; /* struct rpc_call: delayed, the oldest first */
-    struct list falling; /* struct rpc_call: ended after the first write of the pass */
+    struct list waiting;     /* struct rpc_call: delayed, the oldest first */
+    struct list uncommitted; /* struct rpc_call: ended after the first write of the pass */
     size_t connection_count;
     bool is_accepting, has_stopped;
     struct json_reader *reader;

@@ -98,7 +98,7 @@ struct rpc_server *rpc_server_new(struct event_base *base, struct engine *engine
     list_init(&server->dirty);
     list_init(&server->dead);
     list_init(&server->waiting);
-    list_init(&server->falling);
+    list_init(&server->uncommitted);
     list_init(&server->subscribers);
     server->acceptable =
         event_new(base, server->listener.fd, EV_READ | EV_PERSIST, server_on_acceptable, server);
@@ -219,8 +219,8 @@ int64_t rpc_next_deadline(const struct rpc_server *server)
 
 void rpc_fail(struct rpc_server *server)
 {
-    list_for_each_safe (link, &server->falling)
-        call_fail(list_entry(link, struct rpc_call, falling));
+    list_for_each_safe (link, &server->uncommitted)
+        call_fail(list_entry(link, struct rpc_call, uncommitted));
     list_for_each_safe (at, &server->waiting) {
         struct rpc_call *call = list_entry(at, struct rpc_call, link);
 
@@ -234,7 +234,7 @@ void rpc_fail(struct rpc_server *server)
 
 void rpc_release(struct rpc_server *server)
 {
-    list_for_each_safe (at, &server->falling)
+    list_for_each_safe (at, &server->uncommitted)
         list_remove(at);
     list_for_each_safe (link, &server->dirty) {
         struct connection *connection = list_entry(link, struct connection, dirty);

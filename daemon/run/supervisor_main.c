@@ -314,7 +314,7 @@ static void supervisor_main_home_wake_acpd(const struct home *home)
 
 /* Milliseconds until the next scan; longer if strays do not die (another user's, or stuck in the
  * kernel). */
-static int supervisor_main_home_patience(const struct home *home)
+static int supervisor_main_poll_timeout(const struct home *home)
 {
     if (!home->lost_count)
         return home->count && home->command >= 0 ? LOOK_MS : -1;
@@ -345,7 +345,7 @@ void supervisor_main(int command, int lock, uint64_t children_nofile, const stru
             {.fd = home.signals, .events = POLLIN},
         };
 
-        if (poll(polled, ARRAY_SIZE(polled), supervisor_main_home_patience(&home)) == 0 &&
+        if (poll(polled, ARRAY_SIZE(polled), supervisor_main_poll_timeout(&home)) == 0 &&
             home.count)
             supervisor_main_home_wake_acpd(&home);
         if (polled[0].revents)

@@ -74,7 +74,7 @@ int store_list_queue(struct store *store, int64_t profile_id, const struct task 
         stmt = sqlite_use(store, STMT_LIST_STATUS);
         sqlite3_bind_int(stmt, 1, (int)sections[i]);
         sqlite3_bind_int64(stmt, 2, profile_id);
-        sqlite3_bind_int64(stmt, 3, starts_here ? after->place : INT64_MIN);
+        sqlite3_bind_int64(stmt, 3, starts_here ? after->sort_key : INT64_MIN);
         sqlite3_bind_int64(stmt, 4, starts_here ? after->id : 0);
         r = sqlite_list_rows(store, stmt, &left, ret_tasks);
     }

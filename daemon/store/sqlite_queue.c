@@ -244,7 +244,7 @@ int store_claim(struct store *store, const struct store_claim *claim, struct tas
         task.status = TASK_RUNNING;
         task.attempt++;
         task.started_at = claim->now;
-        task.place = task.id;
+        task.sort_key = task.id;
         r = sqlite_queue_save(store, &task, &fence, claim->lease);
         if (r != STORE_DONE)
             break;
@@ -268,8 +268,8 @@ int store_wake(struct store *store, const struct store_waking *waking, struct ta
         r = sqlite_queue_next_of_status(store, TASK_SCHEDULED, waking->profile_id, 0, &task);
         if (r < 0)
             break;
-        *ret_next = r ? task.place : INT64_MAX;
-        if (!r || task.place > waking->now || ret_tasks->count == waking->limit)
+        *ret_next = r ? task.sort_key : INT64_MAX;
+        if (!r || task.sort_key > waking->now || ret_tasks->count == waking->limit)
             break;
         fence = task_fence(&task);
         task.status = TASK_QUEUED;
@@ -301,7 +301,7 @@ static sqlite3_stmt *sqlite_queue_use_running(struct store *store,
     sqlite3_stmt *stmt = sqlite_use(store, STMT_LIST_RUNNING_BY);
 
     sqlite3_bind_int64(stmt, 1, cursor->profile_id);
-    sqlite3_bind_int64(stmt, 2, cursor->place);
+    sqlite3_bind_int64(stmt, 2, cursor->sort_key);
     sqlite3_bind_int(stmt, 3, is_leased);
     sqlite3_bind_int64(stmt, 4, (int64_t)limit);
     return stmt;
@@ -316,7 +316,7 @@ static int sqlite_queue_step_running(struct store *store, sqlite3_stmt *stmt,
     if (r <= 0)
         return r;
     cursor->profile_id = sqlite3_column_int64(stmt, 1);
-    cursor->place = sqlite3_column_int64(stmt, 4);
+    cursor->sort_key = sqlite3_column_int64(stmt, 4);
     if (sqlite_read_task(store, stmt, ret_task) < 0)
         *ret_task = (struct task){0};
     return 1;

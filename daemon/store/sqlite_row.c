@@ -67,7 +67,7 @@ int64_t sqlite_row_crc(const struct task *task, const struct store_lease *lease)
         task->profile_id,
         task->status,
         (int64_t)task->priority,
-        task->place,
+        task->sort_key,
         task->created_at,
         task->started_at,
         task->finished_at,

@@ -21,7 +21,7 @@ int sqlite_read_task(struct store *store, sqlite3_stmt *stmt, struct task *ret_t
         .profile_id = sqlite3_column_int64(stmt, 1),
         .status = (enum task_status)sqlite3_column_int(stmt, 2),
         .priority = (enum task_priority)sqlite3_column_int(stmt, 3),
-        .place = sqlite3_column_int64(stmt, 4),
+        .sort_key = sqlite3_column_int64(stmt, 4),
         .created_at = sqlite3_column_int64(stmt, 5),
         .started_at = sqlite3_column_int64(stmt, 6),
         .finished_at = sqlite3_column_int64(stmt, 7),
@@ -61,7 +61,7 @@ void sqlite_bind_task(sqlite3_stmt *stmt, struct task *task, const struct store_
     sqlite3_bind_int64(stmt, 2, task->profile_id);
     sqlite3_bind_int(stmt, 3, (int)task->status);
     sqlite3_bind_int(stmt, 4, (int)task->priority);
-    sqlite3_bind_int64(stmt, 5, task->place);
+    sqlite3_bind_int64(stmt, 5, task->sort_key);
     sqlite3_bind_int64(stmt, 6, task->created_at);
     sqlite3_bind_int64(stmt, 7, task->started_at);
     sqlite3_bind_int64(stmt, 8, task->finished_at);
@@ -138,7 +138,7 @@ int store_count_before(struct store *store, const struct task *task, int64_t lim
 
     sqlite3_bind_int(stmt, 1, (int)task->status);
     sqlite3_bind_int64(stmt, 2, task->profile_id);
-    sqlite3_bind_int64(stmt, 3, task->place);
+    sqlite3_bind_int64(stmt, 3, task->sort_key);
     sqlite3_bind_int64(stmt, 4, task->id);
     sqlite3_bind_int64(stmt, 5, limit);
     r = sqlite_take_number(store, stmt, ret_count);

@@ -177,7 +177,7 @@ MUST_CHECK int store_finish(struct store *store, struct task *task, const struct
 MUST_CHECK int store_report_attempt(struct store *store, const struct store_attempt *attempt);
 /* The position of a listing; zeros: the start. */
 struct store_cursor {
-    int64_t profile_id, place;
+    int64_t profile_id, sort_key;
 };
 
 /** The next running tasks that no worker holds; the caller has to end their attempts. Reads up to

@@ -48,7 +48,7 @@ START_TEST(task_with_the_most)
 #undef X
     task.id = 0;
     task.profile_id = alpha;
-    task.place = INT64_MIN;
+    task.sort_key = INT64_MIN;
     MUST(add_task(&task));
     MUST(store_commit(store));
     reopen_store();

@@ -103,11 +103,11 @@ START_TEST(transitions_happen_once)
 
         MUST(task_transition(&task, steps[i].to, &counts));
         task.attempt += steps[i].attempts;
-        task.place = (int64_t)i;
+        task.sort_key = (int64_t)i;
         EXPECT(save_task(&task, steps[i].from, was), 1);
         check_stored(&task);
         late = task;
-        late.place = 1000;
+        late.sort_key = 1000;
         EXPECT(save_task(&late, steps[i].from, was), 0);
         check_stored(&task);
         if (i % 2)

@@ -82,7 +82,7 @@ START_TEST(scheduled_by_time)
     EXPECT(next, NOW + 3000); /* due, but beyond the limit */
     EXPECT(first_two.tasks[0].status, TASK_QUEUED);
     EXPECT(first_two.tasks[0].ready_at, NOW + 5000);
-    EXPECT(first_two.tasks[0].place, task_rank(&first_two.tasks[0], INTERVAL));
+    EXPECT(first_two.tasks[0].sort_key, task_rank(&first_two.tasks[0], INTERVAL));
     check_stored(&first_two.tasks[0]);
     check_stored(&first_two.tasks[1]);
     EXPECT(wake(alpha, 9, NOW + 5000, &rest, &next), 1);

@@ -83,7 +83,7 @@ int64_t add_ranked(int64_t profile_id, enum task_priority priority, int64_t read
 
     task.priority = priority;
     task.ready_at = task.queued_at = ready_at;
-    task.place = task_rank(&task, INTERVAL);
+    task.sort_key = task_rank(&task, INTERVAL);
     MUST(add_task(&task));
     return task.id;
 }
@@ -123,7 +123,7 @@ int finish_task(struct task *task, enum task_status to, enum error_class class, 
 
     task->status = to;
     task->error_class = class;
-    task->place = task->id;
+    task->sort_key = task->id;
     if (task_status_is_finished(to))
         task->finished_at = at;
     return store_finish(store, task, &fence, &attempt, ret_has_dependants);

@@ -10,7 +10,7 @@ static void add_queue(int64_t *expected)
     /* In the order of adding, with the position of each of alpha's. */
     static const struct {
         enum task_status status;
-        int64_t place;
+        int64_t sort_key;
         size_t at;
     } rows[] = {
         {TASK_BLOCKED, 3, 10},       {TASK_SCHEDULED, NOW + 9, 7}, {TASK_QUEUED, NOW, 2},
@@ -20,8 +20,8 @@ static void add_queue(int64_t *expected)
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        add(beta, rows[i].status, rows[i].place);
-        expected[rows[i].at] = add(alpha, rows[i].status, rows[i].place);
+        add(beta, rows[i].status, rows[i].sort_key);
+        expected[rows[i].at] = add(alpha, rows[i].status, rows[i].sort_key);
         add(alpha, (enum task_status)(TASK_RUNNING + i % 4), NOW);
     }
 }

@@ -50,8 +50,8 @@ static int by_queue(const void *a, const void *b)
     /* queued, scheduled and blocked have ascending numbers */
     if (x->status != y->status)
         return x->status < y->status ? -1 : 1;
-    if (x->place != y->place)
-        return x->place < y->place ? -1 : 1;
+    if (x->sort_key != y->sort_key)
+        return x->sort_key < y->sort_key ? -1 : 1;
     return x->id < y->id ? -1 : 1;
 }
 
@@ -85,13 +85,13 @@ static void step_task(struct task *task, enum task_status to)
     enum task_status was = task->status;
 
     MUST(task_transition(task, to, counts_of(task)));
-    task->place = task->id;
+    task->sort_key = task->id;
     if (to == TASK_QUEUED) {
         if (task_status_is_finished(was))
             task->ready_at = 0;
         task_enqueue(task, model.clock, INTERVAL);
     } else if (to == TASK_SCHEDULED) {
-        task->place = model.clock + (int64_t)random_below(1000);
+        task->sort_key = model.clock + (int64_t)random_below(1000);
     } else if (to == TASK_RUNNING) {
         task->attempt++;
         task->started_at = model.clock;
@@ -136,7 +136,7 @@ static void check_taken(const struct task_list *tasks, int64_t profile, enum tas
     for (size_t i = 0; i < limit; i++) {
         struct task *task = model_first(profile, from);
 
-        if (!task || (from == TASK_SCHEDULED && task->place > model.clock)) {
+        if (!task || (from == TASK_SCHEDULED && task->sort_key > model.clock)) {
             EXPECT((int64_t)tasks->count, (int64_t)i);
             return;
         }
@@ -154,10 +154,10 @@ static void add_random(int64_t profile)
     *task = new_task(profile, TASK_NEW, 0);
     MUST(task_transition(task, (enum task_status)(TASK_QUEUED + random_below(3)), counts_of(task)));
     task->priority = (enum task_priority)random_below(PRIORITY_COUNT);
-    task->place = model.clock;
+    task->sort_key = model.clock;
     if (task->status == TASK_QUEUED) {
         task->ready_at = task->queued_at = model.clock;
-        task->place = task_rank(task, INTERVAL);
+        task->sort_key = task_rank(task, INTERVAL);
     }
     MUST(add_task(task));
 }
@@ -198,7 +198,7 @@ static void random_verb(void)
         wake(profile, limit, model.clock, &tasks, &next);
         check_taken(&tasks, profile, TASK_SCHEDULED, TASK_QUEUED, limit);
         task = model_first(profile, TASK_SCHEDULED);
-        EXPECT(next, task ? task->place : INT64_MAX);
+        EXPECT(next, task ? task->sort_key : INT64_MAX);
         break;
     case 7: /* cancel or retry */
         task = pick(waiting | 1u << TASK_FAILED | 1u << TASK_CANCELLED);

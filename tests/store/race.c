@@ -25,7 +25,7 @@ static int cancel_task(struct task *task)
 
     task->status = TASK_CANCELLED;
     task->finished_at = NOW;
-    task->place = task->id;
+    task->sort_key = task->id;
     return store_cancel(store, task, &fence, &has_dependants);
 }
 

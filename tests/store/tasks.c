@@ -55,13 +55,13 @@ void check_stored(const struct task *expected)
     check_task(&got, expected);
 }
 
-struct task new_task(int64_t profile_id, enum task_status status, int64_t place)
+struct task new_task(int64_t profile_id, enum task_status status, int64_t sort_key)
 {
     return (struct task){
         .profile_id = profile_id,
         .status = status,
         .priority = PRIORITY_MEDIUM,
-        .place = place,
+        .sort_key = sort_key,
         .created_at = NOW,
         .body = (char *)"\"title\":\"t\"",
     };
@@ -83,9 +83,9 @@ int save_task(struct task *task, enum task_status was_status, int64_t was_attemp
     return store_change(store, task, &fence);
 }
 
-int64_t add(int64_t profile_id, enum task_status status, int64_t place)
+int64_t add(int64_t profile_id, enum task_status status, int64_t sort_key)
 {
-    struct task task = new_task(profile_id, status, place);
+    struct task task = new_task(profile_id, status, sort_key);
 
     MUST(add_task(&task));
     return task.id;
@@ -97,7 +97,7 @@ struct task full_task(void)
         .profile_id = alpha,
         .status = TASK_FAILED,
         .priority = PRIORITY_HIGH,
-        .place = -3,
+        .sort_key = -3,
         .created_at = NOW + 4,
         .started_at = NOW + 5,
         .finished_at = NOW + 6,

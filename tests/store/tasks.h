@@ -32,7 +32,7 @@ int64_t ensure(const char *name);
     X(profile_id)                                                                                  \
     X(status)                                                                                      \
     X(priority)                                                                                    \
-    X(place)                                                                                       \
+    X(sort_key)                                                                                    \
     X(created_at)                                                                                  \
     X(started_at)                                                                                  \
     X(finished_at)                                                                                 \
@@ -64,12 +64,12 @@ void check_task(const struct task *got, const struct task *expected);
 /** Checks that the store has exactly this task. */
 void check_stored(const struct task *expected);
 /** The texts of tasks in these tests are constants and never freed. */
-struct task new_task(int64_t profile_id, enum task_status status, int64_t place);
+struct task new_task(int64_t profile_id, enum task_status status, int64_t sort_key);
 /** -EEXIST: its key is known. */
 int add_task(struct task *task);
 /** Writes the task by store_change() if it has this status and attempt. */
 int save_task(struct task *task, enum task_status was_status, int64_t was_attempt);
-int64_t add(int64_t profile_id, enum task_status status, int64_t place);
+int64_t add(int64_t profile_id, enum task_status status, int64_t sort_key);
 struct task full_task(void);
 /** Claims one task; 0: nothing is queued. */
 int64_t claim(int64_t profile_id);

@@ -93,7 +93,7 @@ START_TEST(crash_leaves_what_was_committed)
         found |= bit;
         EXPECT(task->attempt, 1);
         MUST(task_transition(task, TASK_QUEUED, &counts));
-        task->place = task->id;
+        task->sort_key = task->id;
         end.task_id = task->id;
         end.number = 1;
         EXPECT(store_finish(store, task, &fence, &end, &has_dependants), STORE_DONE);
