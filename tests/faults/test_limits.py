@@ -99,9 +99,9 @@ def check(*profiles, **options):
 
 
 @pytest.mark.parametrize("limits, words", [
-    ({"processes": 10}, "limits.processes: cannot be kept here: it needs a control group"),
-    ({"openFiles": 1000000}, "limits.openFiles: cannot be kept here: it is above the hard limit"),
-    ({"cpuTime": 3600}, "limits.cpuTime: cannot be kept here: it is above the hard limit"),
+    ({"processes": 10}, "limits.processes: cannot be enforced here: it needs a control group"),
+    ({"openFiles": 1000000}, "limits.openFiles: cannot be enforced here: it is above the hard limit"),
+    ({"cpuTime": 3600}, "limits.cpuTime: cannot be enforced here: it is above the hard limit"),
     ({"openFiles": 5}, "limits.openFiles: must be 0 or at least 32"),
     ({"memory": 1000}, "limits.memory: must be 0 or at least 16777216"),
     ({"memory": -1}, "limits.memory: must be an integer"),
