@@ -178,5 +178,8 @@ int loop_run(struct loop *loop)
         loop_feed_watchdog(loop);
     }
     event_free(loop->timer);
+    if (engine_is_in_doubt(loop->engine))
+        log_error("stopping while the outcome of the last commit is unknown; what runs is killed, "
+                  "and the next start finds out");
     return loop->storage_is_failing || engine_is_in_doubt(loop->engine) ? -EIO : 0;
 }

@@ -45,7 +45,7 @@ static const struct shape_member profile_members[] = {
     {"maxConcurrentTasks", &shape_integer, "limit of concurrent attempts, as configured"},
     {"minConcurrentTasks", &shape_integer, "lower bound when autoscaling; 0 if it does not scale"},
     {"slots", &shape_integer, "limit of concurrent attempts right now"},
-    {"priority", &shape_integer, "weight in routing, 1 to 10"},
+    {"priority", &shape_integer, "weight in routing, 0 to 10"},
     {"color", &shape_string, "`#rgb` or `#rrggbb`"},
     {"icon", &shape_string, "an emoji or a short text"},
     {"queueLimit", &shape_integer, "limit of waiting tasks"},

@@ -245,6 +245,7 @@ def test_the_next_start_finds_out(make_daemon, outcome, end):
             begun()
             daemon.process.send_signal(end)
             assert daemon.process.wait(60) != 0
+            assert (end == signal.SIGKILL) == ("stopping while the outcome" not in daemon.log.read_text())
         wait_until(lambda: not daemon.processes(), "no process is left")
     daemon.start()
     with daemon.client() as client:
