@@ -91,14 +91,14 @@ static void loop_conclude(struct loop *loop, int r)
     struct engine_storage storage;
 
     if (r == ENGINE_UNKNOWN) {
-        if (!loop->doubt_ends)
+        if (!loop->answers_due)
             log_error("the outcome of the last commit is unknown; waiting for the storage");
-        loop->doubt_ends = loop->doubt_ends ? loop->doubt_ends : clock_mono_ms() + DOUBT_MS;
+        loop->answers_due = loop->answers_due ? loop->answers_due : clock_mono_ms() + DOUBT_MS;
         return;
     }
-    if (loop->doubt_ends)
+    if (loop->answers_due)
         log_info("the last commit %s", r < 0 ? "failed" : "succeeded");
-    loop->doubt_ends = 0;
+    loop->answers_due = 0;
     if (r >= 0) {
         if (r > 0 && loop->storage_is_failing)
             log_info("the storage is working again");
@@ -116,9 +116,10 @@ static void loop_conclude(struct loop *loop, int r)
     rpc_fail(loop->server);
 }
 
-static bool loop_is_past_doubt(const struct loop *loop)
+/* Whether the outcome has been unknown for so long that clients get errors. */
+static bool loop_owes_answers(const struct loop *loop)
 {
-    return engine_is_in_doubt(loop->engine) && clock_mono_ms() >= loop->doubt_ends;
+    return engine_is_in_doubt(loop->engine) && clock_mono_ms() >= loop->answers_due;
 }
 
 /* Keeps the last pass open until the outcome of its commit is known. Clients do not wait forever:
@@ -126,7 +127,7 @@ static bool loop_is_past_doubt(const struct loop *loop)
 static void loop_resolve(struct loop *loop)
 {
     loop_conclude(loop, engine_resolve(loop->engine));
-    if (!loop_is_past_doubt(loop))
+    if (!loop_owes_answers(loop))
         return;
     rpc_fail(loop->server);
     rpc_process(loop->server);
@@ -155,7 +156,7 @@ void loop_pass(struct loop *loop, bool may_block)
  * those of an unknown commit, as interruptions. */
 static bool loop_may_leave(const struct loop *loop)
 {
-    if (loop->stop_requested && loop_is_past_doubt(loop))
+    if (loop->stop_requested && loop_owes_answers(loop))
         return true;
     return engine_is_stopping(loop->engine) && loop->storage_is_failing &&
            !engine_has_runs(loop->engine);

@@ -19,7 +19,8 @@ struct loop {
     bool stop_requested, reload_requested;
     bool is_reloading; /* by the current pass, after a signal */
     bool storage_is_failing;
-    int64_t doubt_ends; /* until when clients wait for a commit's outcome, monotonic ms; 0: known */
+    int64_t
+        answers_due; /* when clients stop waiting for a commit's outcome, monotonic ms; 0: known */
     int exit_status;
 };
 

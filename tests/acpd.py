@@ -371,7 +371,7 @@ class RawConnection:
             self.socket.sendall(data)
         return self
 
-    def answered(self):
+    def take_request(self):
         """The verb and path of the first unanswered request; (None, None) if it is not a request."""
         line, _, self.sent = self.sent.partition(b"\r\n\r\n")
         request = re.match(rb"([A-Z]+) (\S+) HTTP/1\.1\r\n", line + b"\r\n")
@@ -419,7 +419,7 @@ class RawConnection:
             assert self.more(), f"the body ended early: {head!r} {self.received!r}"
         body, self.received = self.received[:size], self.received[size:]
         answer = Answer(int(status), headers, body)
-        verb, path = self.answered()
+        verb, path = self.take_request()
         if schemas and has_body and answer.body and (answer.status >= 400 or path and path.startswith("/api/")):
             schemas.check_answer(verb, path, answer.status, answer.headers.get("content-type"), body)
         return answer

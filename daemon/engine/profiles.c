@@ -46,6 +46,7 @@ static int profiles_is_spent(struct engine *engine, const struct profile *profil
         profile->counts.finished_bytes + profile->staged.counts.finished_bytes > 0 ||
         metrics_minute_of(profile)->at || !metrics_bucket_is_empty(&profile->staged.bucket))
         return 0;
+    /* Removing it checks this too, but in a transaction, which most profiles need not open. */
     r = store_has_history(engine->store, profile->id);
     return r < 0 ? r : !r;
 }

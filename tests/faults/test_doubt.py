@@ -15,6 +15,7 @@ from database import assert_counters_are_right
 
 OUTCOMES = ["unseen", "lost"]  # the commit succeeded, or failed
 UNAVAILABLE = -32004
+WAIT_FOR_GO = 'while [ ! -e "$(dirname "$ACPD_SOCKET")/go" ]; do sleep 0.01; done'
 
 
 @contextlib.contextmanager
@@ -54,13 +55,10 @@ def started(daemon):
     return path.read_text().split() if path.exists() else []
 
 
-def noting(daemon, script="true", **settings):
-    return shell(f'echo $ACPD_TASK_ID >> "{daemon.folder}/started"; {script}', **settings)
-
-
-def make_faulty(make_daemon, script="true", **settings):
+def make_faulty(make_daemon, script="true"):
     daemon = make_daemon(start=False)
-    daemon.configure(noting(daemon, script, **settings), {"name": "w", "runner": {"type": "worker", "lease": 3600}})
+    daemon.configure(shell(f'echo $ACPD_TASK_ID >> "{daemon.folder}/started"; {script}'),
+                     {"name": "w", "runner": {"type": "worker", "lease": 3600}})
     return daemon.start_faulty()
 
 
@@ -137,7 +135,7 @@ def test_a_claim_that_nobody_was_told_of_is_given_back(make_daemon, outcome):
 @pytest.mark.parametrize("outcome", OUTCOMES)
 def test_an_end_in_doubt_is_told_once(make_daemon, outcome):
     """The end of a worker's task, and of a program that ends while another commit is in doubt."""
-    daemon = make_faulty(make_daemon, 'while [ ! -e "$(dirname "$ACPD_SOCKET")/go" ]; do sleep 0.01; done')
+    daemon = make_faulty(make_daemon, WAIT_FOR_GO)
     with daemon.client() as client:
         running = client.assign("p")["id"]
         client.wait_status(running, "running")
@@ -164,13 +162,13 @@ def test_an_end_in_doubt_is_told_once(make_daemon, outcome):
 
 @pytest.mark.parametrize("outcome", OUTCOMES)
 def test_an_end_whose_own_commit_is_in_doubt_is_told_once(make_daemon, outcome):
-    daemon = make_faulty(make_daemon, "read task; exit 0")
+    daemon = make_faulty(make_daemon, WAIT_FOR_GO)
     with daemon.client() as client:
-        client.update_profile_status(name="p", isActive=False)
         id = client.assign("p")["id"]
-        client.update_profile_status(name="p", isActive=True)
+        wait_until(lambda: started(daemon), "it runs")
         with doubt(daemon, outcome) as begun:
-            begun()  # of the claim or of the end, depending on timing
+            (daemon.folder / "go").touch()
+            begun()
         assert client.finish(id)["attempt"] == 1
         assert started(daemon) == [str(id)]
         assert client.state("p")["completedTasks"] == 1
