@@ -127,6 +127,7 @@ void connection_free(struct connection *connection)
 {
     subscription_end(connection);
     connection_drop_calls(connection);
+    json_object_put(connection->request);
     stream_deinit(&connection->stream);
     connection_rest(connection);
     list_remove(&connection->link);

@@ -20,7 +20,7 @@ struct subscription {
 struct connection {
     struct list link;       /* server.connections, or server.dead */
     struct list spent;      /* server.spent: it has used its share of the pass */
-    struct heap_node ready; /* server.ready, by served_us, while it has requests to handle */
+    struct heap_node ready; /* server.ready, while it has requests to handle: see turn.c */
     int64_t served_us;      /* time used, on the server's fairness clock */
     struct list dirty;      /* server.dirty, while there is something to print or to close */
     struct rpc_server *server;
@@ -30,13 +30,18 @@ struct connection {
     uint64_t pass;        /* the last pass that handled its requests */
     size_t pass_requests; /* how many then */
 
-    struct batch *batch; /* the current batch, over several passes if necessary */
-    size_t waiting;      /* calls that are delayed */
-    struct list ended;   /* struct rpc_call, printed with the commit, in this order */
-    size_t staged;       /* approximate size of the replies of ended calls */
+    struct batch *batch;             /* the current batch, over several passes if necessary */
+    struct json_object *request;     /* the next request, read ahead: has_request */
+    const struct rpc_method *method; /* its method, or NULL */
+    int64_t *expected_us;            /* how long its calls take, in server.expected_us, or NULL */
+    int64_t long_us;                 /* the same while the request waits, if it exceeds a turn */
+    size_t waiting;                  /* calls that are delayed */
+    struct list ended;               /* struct rpc_call, printed with the commit, in this order */
+    size_t staged;                   /* approximate size of the replies of ended calls */
     struct list unheard; /* struct rpc_call: printed but not sent, with something to hand over */
     struct subscription subscription;
 
+    bool has_request;
     bool is_blocked;   /* by a call that ends in this pass, to keep the order of replies */
     bool is_throttled; /* not read from until the client has read its replies */
     bool is_closing;   /* close after its replies have been sent */
@@ -49,7 +54,7 @@ struct rpc_server {
     struct event *acceptable, *accept_again;
     struct listener listener;
     struct list connections, spent, dirty, dead;
-    struct heap ready; /* connections, least used time first */
+    struct heap ready; /* connections with requests to handle */
     int64_t clock_us;  /* used time of the last one served: new connections start there */
     struct list subscribers;
     struct list waiting;     /* struct rpc_call: delayed, the oldest first */
@@ -57,8 +62,11 @@ struct rpc_server {
     size_t connection_count;
     bool is_accepting, has_stopped;
     struct json_reader *reader;
-    uint64_t pass;   /* the last one that handled requests, */
-    int64_t pass_us; /* and for how long */
+    uint64_t pass;        /* the last one that handled requests, */
+    int64_t pass_us;      /* and for how long */
+    bool has_held;        /* a long call waits for the next pass, */
+    bool may_exceed;      /* which it may exceed */
+    int64_t *expected_us; /* by rpc_method_number(): how long calls take */
 };
 
 /** Subscribes to the events after `after`; -1: from now on. `profiles` are ids; NULL: all. */
@@ -97,9 +105,12 @@ bool dispatch_admit(const struct rpc_server *server, struct rpc_call *call);
 /** Runs the handler of a call with checked parameters, ends or delays the call, and adds its writes
  *  to the audit log. */
 void dispatch_run(struct rpc_call *call);
-/** Handles the message of one line: a request, or the start of a batch. */
+/** Reads the message of one line: the connection's next request, or a batch of them. Anything else
+ *  is answered. */
 void dispatch_line(struct connection *connection, const char *line, size_t len);
-/** Handles the next request of the connection's batch. */
+/** Reads the next request of the connection's batch. */
 void dispatch_batch(struct connection *connection);
+/** Handles the connection's next request. */
+void dispatch_request(struct connection *connection);
 /** Answers a line that is not a request. */
 void dispatch_refuse(struct connection *connection, enum rpc_code code, const char *message);

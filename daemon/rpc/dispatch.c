@@ -146,9 +146,8 @@ static bool dispatch_prepare(struct rpc_call *call, struct json_object *request)
 {
     const struct rpc_server *server = call->connection->server;
     struct json_object *params = json_get(request, "params");
-    const char *name = json_get_string(request, "method");
 
-    call->method = rpc_method_find(name);
+    call->method = call->connection->method;
     if (params && !json_object_is_type(params, json_type_object) &&
         !json_object_is_type(params, json_type_array))
         rpc_error(call, RPC_INVALID_REQUEST,
@@ -157,7 +156,8 @@ static bool dispatch_prepare(struct rpc_call *call, struct json_object *request)
         rpc_error(call, RPC_INVALID_REQUEST,
                   "invalid request: actor must be a word of the form " WORD_PATTERN);
     else if (!call->method)
-        rpc_error(call, RPC_METHOD_NOT_FOUND, "method \"%s\" not found", name);
+        rpc_error(call, RPC_METHOD_NOT_FOUND, "method \"%s\" not found",
+                  json_get_string(request, "method"));
     else if (engine_is_in_doubt(call->engine))
         rpc_error(call, RPC_UNAVAILABLE, "not done: the storage does not answer");
     else if (call->batch && call->id && connection_is_congested(call->connection))
@@ -199,13 +199,38 @@ static void dispatch_handle_request(struct connection *connection, struct batch 
         call_end(call);
 }
 
+static void dispatch_read_ahead(struct connection *connection, struct json_object *request)
+{
+    struct json_object *name = json_get(request, "method");
+
+    connection->has_request = true;
+    connection->request = request;
+    connection->method = json_object_is_type(name, json_type_string)
+                             ? rpc_method_find(json_object_get_string(name))
+                             : NULL;
+    if (connection->method)
+        connection->expected_us =
+            &connection->server->expected_us[rpc_method_number(connection->method)];
+}
+
 void dispatch_batch(struct connection *connection)
 {
+    const struct batch *batch = connection->batch;
+
+    dispatch_read_ahead(connection,
+                        json_object_get(json_object_array_get_idx(batch->requests, batch->next)));
+}
+
+void dispatch_request(struct connection *connection)
+{
+    CLEANUP(json_putp) struct json_object *request = connection->request;
     struct batch *batch = connection->batch;
 
-    dispatch_handle_request(connection, batch,
-                            json_object_array_get_idx(batch->requests, batch->next++));
-    if (batch->next < json_object_array_length(batch->requests))
+    connection->has_request = false;
+    connection->request = NULL;
+    connection->expected_us = NULL;
+    dispatch_handle_request(connection, batch, request);
+    if (!batch || ++batch->next < json_object_array_length(batch->requests))
         return;
     connection->batch = NULL; /* its last call finishes it, if it has not ended yet */
     if (batch_finish(batch, connection))
@@ -242,6 +267,7 @@ void dispatch_line(struct connection *connection, const char *line, size_t len)
     } else if (json_object_is_type(message, json_type_array)) {
         dispatch_begin_batch(connection, message);
     } else {
-        dispatch_handle_request(connection, NULL, message);
+        dispatch_read_ahead(connection, message);
+        message = NULL;
     }
 }

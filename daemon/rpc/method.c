@@ -30,6 +30,22 @@ const struct rpc_method *rpc_method_find(const char *name)
     return NULL;
 }
 
+size_t rpc_method_number(const struct rpc_method *method)
+{
+    size_t before = 0;
+
+    for (size_t i = 0; rpc_method_tables[i]; i++)
+        for (const struct rpc_method *m = rpc_method_tables[i]; m->name; m++, before++)
+            if (m == method)
+                return before;
+    return before;
+}
+
+size_t rpc_method_count(void)
+{
+    return rpc_method_number(NULL);
+}
+
 static void method_print_method(const struct rpc_method *method, const struct settings *settings,
                                 struct buf *out)
 {

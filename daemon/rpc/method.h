@@ -38,6 +38,10 @@ extern const struct rpc_method *const rpc_method_tables[];
 /** NULL: unknown name. */
 const struct rpc_method *rpc_method_find(const char *name);
 
+/** How many there are, and the number of one of them, from 0. */
+size_t rpc_method_count(void);
+size_t rpc_method_number(const struct rpc_method *method);
+
 /** Prints every method, its parameters and its result as an OpenRPC document. */
 void rpc_print_document(const struct settings *settings, struct buf *out);
 

@@ -11,6 +11,9 @@ void connection_touch(struct connection *connection)
         list_append(&connection->server->dirty, &connection->dirty);
 }
 
+/* Start-time fair queueing (Goyal, Vin and Cheng, 1996): the connection that has used least time is
+ * next, and one that was idle starts a little before the clock: it does not wait, and has not saved
+ * up much. */
 void connection_wake(struct connection *connection)
 {
     struct rpc_server *server = connection->server;
@@ -19,7 +22,7 @@ void connection_wake(struct connection *connection)
         return;
     if (connection->served_us < server->clock_us - CREDIT_US)
         connection->served_us = server->clock_us - CREDIT_US;
-    heap_set(&server->ready, &connection->ready, connection->served_us);
+    heap_set(&server->ready, &connection->ready, connection->served_us + connection->long_us);
 }
 
 void connection_rest(struct connection *connection)

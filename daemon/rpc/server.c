@@ -93,6 +93,7 @@ struct rpc_server *rpc_server_new(struct event_base *base, struct engine *engine
     server->listener = *listener;
     *listener = (struct listener){.fd = -1, .lock_fd = -1};
     server->reader = json_reader_new();
+    server->expected_us = xcalloc(rpc_method_count(), sizeof(*server->expected_us));
     list_init(&server->connections);
     list_init(&server->spent);
     list_init(&server->dirty);
@@ -130,23 +131,36 @@ void rpc_server_free(struct rpc_server *server)
     heap_deinit(&server->ready);
     listener_deinit(&server->listener);
     json_reader_free(server->reader);
+    free(server->expected_us);
     free(server);
 }
 
-/* Those that used up their share of the last pass. */
+/* Those that used up their share of the last pass continue. */
 static void server_begin_pass(struct rpc_server *server)
 {
     server->pass = engine_pass(server->engine);
     server->pass_us = 0;
+    server->may_exceed = server->has_held;
+    server->has_held = false;
     list_for_each_safe (link, &server->spent) {
         list_remove(link);
         connection_wake(list_entry(link, struct connection, spent));
     }
 }
 
-/* Start-time fair queueing (Goyal, Vin and Cheng, 1996): the connection that has taken least time
- * is next, and one that was idle starts a little before the clock: it does not wait, and has not
- * saved up much. */
+/* A call that would exceed the pass waits for the next one, so that the replies of those before it
+ * need not wait for it; but only once. */
+static bool server_must_hold(struct rpc_server *server, const struct connection *connection)
+{
+    bool exceeds = connection->long_us && server->pass_us + connection->long_us > PASS_US;
+
+    if (exceeds && server->pass_us && !server->may_exceed)
+        server->has_held = true;
+    else if (exceeds)
+        server->may_exceed = false;
+    return server->has_held;
+}
+
 size_t rpc_process(struct rpc_server *server)
 {
     int64_t began = clock_mono_us();
@@ -156,11 +170,14 @@ size_t rpc_process(struct rpc_server *server)
     if (server->pass != engine_pass(server->engine))
         server_begin_pass(server);
     while (server->pass_us <= PASS_US && (top = heap_top(&server->ready))) {
+        struct connection *connection = CONTAINER_OF(top, struct connection, ready);
         int64_t now;
 
-        if (server->clock_us < top->key)
-            server->clock_us = top->key;
-        handled += turn_take(CONTAINER_OF(top, struct connection, ready), TURN_US);
+        if (server_must_hold(server, connection))
+            break;
+        if (server->clock_us < connection->served_us)
+            server->clock_us = connection->served_us;
+        handled += turn_take(connection, TURN_US);
         now = clock_mono_us();
         server->pass_us += now - began;
         began = now;

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A connection's turn in a pass: its next requests, for a while. */
+/* A connection's turn in a pass: its next requests, for a while.
+ *
+ * The connections wait in the order of the time they have used. One whose next request is expected
+ * to take longer than a turn waits as if it had used that time already: whoever asks for little is
+ * answered before it, even among those who have not used any yet.
+ */
 #include <stdio.h>
 
 #include "common/clock.h"
@@ -16,14 +21,16 @@ static void turn_refuse_line(struct connection *connection)
     stream_drop_input(&connection->stream);
 }
 
-/* Handles the next request, of a batch or of a line. False: there is none yet. */
-static bool turn_handle_next(struct connection *connection)
+/* Reads the next request ahead, of a batch or of a line. False: there is none yet. */
+static bool turn_read_next(struct connection *connection)
 {
     size_t limit = (size_t)engine_settings(connection->server->engine)->line_limit;
     struct stream *stream = &connection->stream;
     const char *line;
     size_t len;
 
+    if (connection->has_request)
+        return true;
     if (connection->batch) {
         dispatch_batch(connection);
         return true;
@@ -44,13 +51,37 @@ static bool turn_handle_next(struct connection *connection)
     return true;
 }
 
+/* Whether the next request may be handled in this turn, rather than wait in its place. */
+static bool turn_may_handle(struct connection *connection, int64_t share_us)
+{
+    if (connection->long_us || !connection->expected_us || *connection->expected_us <= share_us)
+        return true;
+    connection->long_us = *connection->expected_us;
+    return false;
+}
+
+/* Handles the next request, and learns how long calls of its method take: the first counts at once,
+ * later ones little by little, for each may have been interrupted. */
+static void turn_handle_next(struct connection *connection)
+{
+    int64_t *expected_us = connection->expected_us;
+    int64_t began = clock_mono_us(), took;
+
+    connection->long_us = 0;
+    dispatch_request(connection);
+    took = clock_mono_us() - began;
+    if (expected_us)
+        *expected_us += *expected_us ? (took - *expected_us) / 8 : took;
+}
+
 /* Closes it once everything has been answered, when the client says no more. */
 static void turn_close_at_end(struct connection *connection)
 {
     const struct stream *stream = &connection->stream;
 
-    if (!connection->is_closing && (!stream->at_eof || connection->waiting || connection->batch ||
-                                    subscription_is_active(connection) || stream_unhandled(stream)))
+    if (!connection->is_closing &&
+        (!stream->at_eof || connection->waiting || connection->batch || connection->has_request ||
+         subscription_is_active(connection) || stream_unhandled(stream)))
         return;
     connection->is_closing = true;
     connection_rest(connection);
@@ -85,17 +116,21 @@ size_t turn_take(struct connection *connection, int64_t share_us)
         connection->pass_requests = 0;
     connection->pass = engine_pass(server->engine);
     while (now - began <= share_us && turn_has_turn(connection)) {
-        if (!turn_handle_next(connection)) {
+        if (!turn_read_next(connection)) {
             connection_rest(connection);
             break;
         }
+        if (!turn_may_handle(connection, share_us))
+            break;
+        if (connection->has_request)
+            turn_handle_next(connection);
         connection->pass_requests++;
         handled++;
         now = clock_mono_us();
     }
     connection->served_us += now - began + (int64_t)handled;
     if (connection->ready.place)
-        heap_set(&server->ready, &connection->ready, connection->served_us);
+        heap_set(&server->ready, &connection->ready, connection->served_us + connection->long_us);
     turn_close_at_end(connection);
     stream_tidy(&connection->stream);
     connection_update_reading(connection);

@@ -2,6 +2,7 @@
 // A page in Debian's Chromium, for scenarios and screenshots.
 import assert from 'node:assert/strict';
 import { createInterface } from 'node:readline';
+import { isDeepStrictEqual } from 'node:util';
 import axe from 'axe-core';
 import { chromium } from 'playwright-core';
 
@@ -31,6 +32,21 @@ export async function withPage(options, use) {
     await browser.close();
   }
 }
+
+/** Asks until the answer is the expected one: what a page shows follows an event a little later. */
+export async function eventually(ask, expected) {
+  const end = Date.now() + 60_000;
+  for (;;) {
+    const answer = await ask();
+    if (isDeepStrictEqual(answer, expected)) return;
+    if (Date.now() > end) assert.deepEqual(answer, expected);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** The keyboard's focus comes to this element. */
+export const isFocused = (locator) =>
+  eventually(() => locator.evaluate((element) => element === document.activeElement), true);
 
 /** axe finds nothing to complain of on what is shown now. */
 export async function assertAccessible(page, where) {

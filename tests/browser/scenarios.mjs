@@ -3,7 +3,7 @@
 // node scenarios.mjs NAME URL [EXTRA]: exits 0 when it held; see test_browser.py.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { assertAccessible, narrow, outside, withPage } from './page.mjs';
+import { assertAccessible, eventually, isFocused, narrow, outside, withPage } from './page.mjs';
 
 const live = (page) => page.getByRole('status').filter({ hasText: 'Live' }).waitFor();
 const row = (page, name) => page.getByRole('region', { name: 'Profiles' }).getByRole('row', { name });
@@ -68,9 +68,9 @@ const scenarios = {
   async switches(page, url) {
     await page.goto(url);
     await live(page);
-    assert.equal(new URL(page.url()).pathname, '/profiles');
-    assert.equal(await page.title(), 'Profiles · acpd');
-    assert.equal(await page.getByRole('switch').count(), 3);
+    await eventually(() => new URL(page.url()).pathname, '/profiles');
+    await eventually(() => page.title(), 'Profiles · acpd');
+    await eventually(() => page.getByRole('switch').count(), 3);
     await page.getByText('These are demo profiles.').waitFor();
 
     const toggle = page.getByRole('switch', { name: 'Refinement Specialist is active' });
@@ -84,7 +84,7 @@ const scenarios = {
     await page.getByRole('button', { name: 'Refinement Specialist' }).click();
     await page.getByRole('complementary').getByRole('button', { name: 'Disable' }).click();
     await outside('is off');
-    assert.equal(await page.getByRole('switch').count(), 3);
+    await eventually(() => page.getByRole('switch').count(), 3);
     // What another client changes is seen without a click.
     await outside('turn on');
     await row(page, /Refinement Specialist.*Idle/).waitFor();
@@ -100,7 +100,7 @@ const scenarios = {
     await dialog.getByLabel('Title').fill('From the <b>page</b>');
     await dialog.getByRole('button', { name: 'Assign task' }).click();
     await dialog.getByText(/Type must be a word/).waitFor();
-    assert.equal(await dialog.getByLabel('Type').getAttribute('aria-invalid'), 'true');
+    await eventually(() => dialog.getByLabel('Type').getAttribute('aria-invalid'), 'true');
     await dialog.getByLabel('Type').fill('coding');
     await dialog.getByLabel('Priority').selectOption('high');
     await dialog.getByLabel('Not before').fill('2100-01-01T00:00');
@@ -177,7 +177,7 @@ const scenarios = {
     await outside('write');
     await log.getByText('line 200', { exact: true }).waitFor();
     const rest = () => log.evaluate((box) => box.scrollHeight - box.scrollTop - box.clientHeight);
-    assert.ok(await rest() < 24, 'the end is in sight');
+    await eventually(async () => await rest() < 24, true); // the end is in sight
     await assertAccessible(page, 'a running task');
     // Whoever reads is left alone.
     await log.evaluate((box) => (box.scrollTop = 0));
@@ -195,7 +195,7 @@ const scenarios = {
     await openProfiles(page, url);
     await outside('kill acpd');
     await page.getByText('Connection lost.').waitFor();
-    assert.ok(await page.getByRole('switch').first().isDisabled());
+    await eventually(() => page.getByRole('switch').first().isDisabled(), true);
     await assertAccessible(page, 'a page without a daemon');
     await page.goto(`${url}/profiles`);
     await page.getByRole('heading', { name: 'The daemon is not answering' }).waitFor();
@@ -218,7 +218,7 @@ const scenarios = {
     await page.goto(`${url}/tasks`);
     const tasks = page.getByRole('region', { name: 'Tasks' }).getByRole('row');
     await page.getByText('#3000').waitFor();
-    assert.equal(await tasks.count(), 51);
+    await eventually(() => tasks.count(), 51);
     for (let shown = 101; shown <= 251; shown += 50) {
       await page.getByRole('button', { name: 'Older tasks' }).click();
       await page.waitForFunction((n) => document.querySelectorAll('.tasks tr').length === n, shown);
@@ -229,8 +229,8 @@ const scenarios = {
     await assertAccessible(page, 'a long list');
     await page.getByLabel('Status').selectOption('cancelled');
     await page.getByText('#7', { exact: true }).waitFor();
-    assert.equal(await tasks.count(), 2);
-    assert.equal(new URL(page.url()).search, '?status=cancelled');
+    await eventually(() => tasks.count(), 2);
+    await eventually(() => new URL(page.url()).search, '?status=cancelled');
     await page.getByRole('link', { name: 'task 7' }).click();
     await page.getByRole('heading', { name: '#7 task 7' }).waitFor();
     await page.goBack();
@@ -277,13 +277,13 @@ const scenarios = {
     await page.keyboard.press('Escape');
     await page.keyboard.press('j');
     await page.keyboard.press('j');
-    assert.equal(new URL(page.url()).searchParams.get('profile'), 'refinement');
+    await eventually(() => new URL(page.url()).searchParams.get('profile'), 'refinement');
     await page.keyboard.press('e');
     await outside('is off');
     await page.keyboard.press('a');
     const dialog = page.getByRole('dialog', { name: 'Assign task' });
-    assert.ok(await dialog.getByRole('radio', { name: /Refinement/ }).isChecked());
-    assert.ok(await dialog.getByLabel('Title').evaluate((input) => input === document.activeElement));
+    await eventually(() => dialog.getByRole('radio', { name: /Refinement/ }).isChecked(), true);
+    await isFocused(dialog.getByLabel('Title'));
     await page.keyboard.type('Typed');
     await page.keyboard.press('Enter');
     await page.getByText('#1 assigned to Refinement Specialist').waitFor();
@@ -294,15 +294,15 @@ const scenarios = {
     await row(page, /Product Manager/).waitFor({ state: 'detached' });
     await page.keyboard.press('Tab');
     await page.keyboard.press('j');
-    assert.equal(new URL(page.url()).searchParams.get('profile'), 'development'); // the first that is shown
+    await eventually(() => new URL(page.url()).searchParams.get('profile'), 'development'); // the first that is shown
     await page.keyboard.press('Escape');
     await page.keyboard.press('p');
     await page.getByRole('status').filter({ hasText: 'Paused' }).waitFor();
     await page.keyboard.press('p');
     await page.keyboard.press('3');
     await page.getByRole('heading', { name: 'Tasks' }).waitFor();
-    assert.equal(await page.title(), 'Tasks · acpd');
-    assert.ok(await page.getByRole('heading', { level: 1 }).evaluate((h1) => h1 === document.activeElement));
+    await eventually(() => page.title(), 'Tasks · acpd');
+    await isFocused(page.getByRole('heading', { level: 1 }));
     await page.goBack();
     await page.getByRole('heading', { name: 'Profiles' }).waitFor();
   },
@@ -329,7 +329,7 @@ const scenarios = {
     for (const range of ['24h', '7d']) {
       await page.getByRole('radio', { name: range }).check({ force: true });
       await page.getByRole('figure', { name: /Finished tasks.*: 3 completed, 1 failed/ }).waitFor();
-      assert.equal(new URL(page.url()).searchParams.get('range'), range);
+      await eventually(() => new URL(page.url()).searchParams.get('range'), range);
     }
     // In its first hours nothing is known of the days before: a gap, and not nought.
     await page.getByRole('cell', { name: /no data/ }).first().waitFor({ state: 'attached' });
@@ -352,9 +352,9 @@ const scenarios = {
     const dark = await color();
     await page.goto(`${url}/profiles`);
     await page.getByRole('button', { name: /Theme/ }).click();
-    assert.notEqual(await color(), dark);
+    await eventually(async () => await color() !== dark, true);
     await page.reload();
-    assert.notEqual(await color(), dark, 'the choice is kept');
+    await eventually(async () => await color() !== dark, true); // the choice is kept
   },
 
   // A gateway with a token asks for it, and everything works with it.
@@ -383,7 +383,7 @@ const scenarios = {
     const toggle = page.getByRole('switch', { name: 'Refinement Specialist is active' });
     await toggle.click();
     await page.getByText('the token "screen" may only read').waitFor();
-    assert.equal(await toggle.getAttribute('aria-checked'), 'true');
+    await eventually(() => toggle.getAttribute('aria-checked'), 'true');
     complaints.length = 0; // the browser notes each 401 and 403
   },
 

@@ -115,6 +115,18 @@ def test_whoever_waits_too_long_is_told_that_it_is_unknown(make_daemon, outcome)
         assert started(daemon) == ["1"]
 
 
+def test_any_number_of_calls_is_answered_in_doubt(make_daemon):
+    daemon = make_faulty(make_daemon)
+    with daemon.client() as client, daemon.client() as other:
+        with doubt(daemon, "unseen") as begun:
+            assign(client, "p")
+            begun()
+            client.reply()
+            for _ in range(1000):
+                other.send_call("get_task", id=1)
+            assert {other.reply()["error"]["code"] for _ in range(1000)} == {UNAVAILABLE}
+
+
 @pytest.mark.parametrize("outcome", OUTCOMES)
 def test_a_claim_that_nobody_was_told_of_is_given_back(make_daemon, outcome):
     daemon = make_faulty(make_daemon)

@@ -4,7 +4,7 @@
 import json
 import select
 
-from acpd import wait_until
+from acpd import stopped, wait_until
 
 TASKS = 4000
 WORKER = {"runner": {"type": "worker"}, "maxConcurrentTasks": 1}
@@ -132,3 +132,45 @@ def test_events_follow_the_reply_that_announces_them(make_daemon):
         replies = client.reply()
         assert [reply["id"] for reply in replies] == ["s", *range(20)]
         assert [client.reply()["params"]["type"] for _ in range(20)].count("task") == 20
+
+
+def route(client, count=1):
+    client.send("".join(json.dumps(call(i, "get_best_profile_for_task", task={"title": "t"})) + "\n"
+                        for i in range(count)))
+
+
+def make_with_many_profiles(make_daemon):
+    """One in which routing takes longer than a pass should, and which knows it."""
+    daemon = make_daemon(*({"name": f"p{i}", **WORKER} for i in range(8000)))
+    with daemon.client() as client:
+        route(client)
+        client.reply()
+    return daemon
+
+
+def test_who_asks_for_little_is_answered_before_newcomers_who_ask_for_much(make_daemon):
+    daemon = make_with_many_profiles(make_daemon)
+    greedy = [daemon.client() for _ in range(30)]
+    with daemon.client() as client:
+        with stopped(daemon):
+            for other in greedy:
+                route(other, 2)
+            client.send_call("get_health")
+        client.reply()
+        answered = [other for other in greedy if select.select([other.socket], [], [], 0)[0]]
+        assert len(answered) < 5
+        for other in greedy:
+            assert [other.reply()["id"] for _ in range(2)] == [0, 1]
+            other.close()
+
+
+def test_a_reply_does_not_wait_for_a_long_call_after_it(make_daemon):
+    daemon = make_with_many_profiles(make_daemon)
+    with daemon.client() as client, daemon.client() as other:
+        with stopped(daemon):
+            route(other)
+            other.send_call("get_health")
+            client.send_call("get_health")
+        passes = client.reply()["result"]["loop"]["passes"]
+        assert "result" in other.reply()
+        assert other.reply()["result"]["loop"]["passes"] > passes + 1, "routing took a pass of its own"
