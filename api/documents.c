@@ -44,15 +44,13 @@ int main(int argc, char **argv)
     CLEANUP(buf_deinit) struct buf openrpc = {0}, openapi = {0};
     CLEANUP(json_putp) struct json_object *document = NULL;
     CLEANUP(freep) char *error = NULL;
-    struct json_reader *reader = json_reader_new();
     const char *reason;
     size_t offset;
 
     if (argc != 3 || config_load(NULL, "acpd-demo", &settings, &error) < 0)
         return EXIT_FAILURE;
     rpc_print_document(&settings, &openrpc);
-    json_reader_parse(reader, openrpc.data, openrpc.len, &document, &reason, &offset);
-    json_reader_free(reader);
+    json_parse(openrpc.data, openrpc.len, &document, &reason, &offset);
     openapi_print(document, &openapi);
     buf_add_char(&openrpc, '\n');
     return write_file(argv[1], &openrpc) && write_file(argv[2], &openapi) ? EXIT_SUCCESS

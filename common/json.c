@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Reads JSON into json-c's values. json-c's own tokener lets pass what RFC 8259 does not, and some
+ * of it would be printed again: strings in single quotes or with bare control characters, bytes
+ * that are not UTF-8, numbers such as "1.", NaN, integers that it cuts down to 64 bits, and keys
+ * that it cuts at U+0000. It also takes twice the time.
+ */
 #include "common/json.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -9,33 +16,30 @@
 #include "common/buf.h"
 #include "common/utf8.h"
 
-struct json_reader {
-    struct json_tokener *tokener; /* NULL until needed */
+/* A text that is being read. */
+struct reading {
+    const char *text;
+    size_t len, at;
+    size_t depth;
+    bool is_lenient;    /* integers may exceed 64 bits */
+    bool is_building;   /* otherwise the text is only checked */
+    struct buf scratch; /* a string without its escapes, or a number */
+    const char *reason; /* what is wrong at `at` */
 };
 
-static struct json_tokener *json_new_tokener(void)
-{
-    struct json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
+static bool json_read_value(struct reading *in, struct json_object **ret_value);
 
-    if (!tokener)
-        abort();
-    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8 |
-                                        JSON_TOKENER_ALLOW_TRAILING_CHARS);
-    return tokener;
+static bool json_fail(struct reading *in, size_t at, const char *reason)
+{
+    in->at = at;
+    in->reason = reason;
+    return false;
 }
 
-struct json_reader *json_reader_new(void)
+static bool json_fail_unexpected(struct reading *in, size_t at)
 {
-    return xcalloc(1, sizeof(struct json_reader));
-}
-
-void json_reader_free(struct json_reader *reader)
-{
-    if (!reader)
-        return;
-    if (reader->tokener)
-        json_tokener_free(reader->tokener);
-    free(reader);
+    return json_fail(in, at < in->len ? at : in->len,
+                     at < in->len ? "unexpected character" : "the text ends before the value does");
 }
 
 static bool json_is_space(char c)
@@ -43,264 +47,442 @@ static bool json_is_space(char c)
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-static size_t json_skip_digits(const char *text, size_t len, size_t at)
+static void json_skip_space(struct reading *in)
 {
-    while (at < len && text[at] >= '0' && text[at] <= '9')
+    while (in->at < in->len && json_is_space(in->text[in->at]))
+        in->at++;
+}
+
+/* Whether this character is next; skips it. */
+static bool json_take(struct reading *in, char c)
+{
+    if (in->at == in->len || in->text[in->at] != c)
+        return false;
+    in->at++;
+    return true;
+}
+
+static size_t json_skip_digits(const struct reading *in, size_t at)
+{
+    while (at < in->len && in->text[at] >= '0' && in->text[at] <= '9')
         at++;
     return at;
 }
 
-/* Whether the number, an integer or not, keeps its value: 64 bits or a finite double. */
-static bool json_is_in_range(const char *text, size_t len, bool is_integer)
+/* Where the number at in->at ends, or 0 if it is none. */
+static size_t json_find_number_end(const struct reading *in, bool *ret_is_integer)
 {
-    CLEANUP(freep) char *number = xstrndup(text, len);
+    size_t first = in->at + (in->text[in->at] == '-'), start;
+    size_t end = json_skip_digits(in, first);
+
+    *ret_is_integer = true;
+    if (end == first || (in->text[first] == '0' && end - first > 1))
+        return 0;
+    if (end < in->len && in->text[end] == '.') {
+        *ret_is_integer = false;
+        start = end + 1;
+        end = json_skip_digits(in, start);
+        if (end == start)
+            return 0;
+    }
+    if (end < in->len && (in->text[end] == 'e' || in->text[end] == 'E')) {
+        *ret_is_integer = false;
+        start = end + 1;
+        if (start < in->len && (in->text[start] == '+' || in->text[start] == '-'))
+            start++;
+        end = json_skip_digits(in, start);
+        if (end == start)
+            return 0;
+    }
+    return end;
+}
+
+/* Sets errno to ERANGE if it does not fit. */
+static struct json_object *json_make_integer(const char *text)
+{
+    uint64_t value;
 
     errno = 0;
-    if (!is_integer)
-        return isfinite(strtod(number, NULL));
-    if (number[0] == '-')
-        strtoll(number, NULL, 10);
-    else
-        strtoull(number, NULL, 10);
-    return errno != ERANGE;
+    if (text[0] == '-')
+        return json_object_new_int64(strtoll(text, NULL, 10));
+    value = strtoull(text, NULL, 10);
+    return value <= INT64_MAX ? json_object_new_int64((int64_t)value)
+                              : json_object_new_uint64(value);
 }
 
-/* How to treat integers over 64 bits: as errors, or hidden from json-c. */
-enum integers { INTEGERS_OF_64_BITS, INTEGERS_OF_ANY_SIZE };
-
-/* Skips the number at *at. Returns NULL, or the error. */
-static const char *json_check_number(const char *text, size_t len, enum integers integers,
-                                     size_t *at)
+/* Keeps the digits as they were written. */
+static struct json_object *json_make_double(const char *text)
 {
-    static const char malformed[] = "number expected";
-    size_t first = *at + (text[*at] == '-'), end = json_skip_digits(text, len, first), start;
-    bool is_integer = true, is_suspect = end - first > 18;
+    double value = strtod(text, NULL);
 
-    if (end == first || (text[first] == '0' && end - first > 1))
-        return malformed;
-    if (end < len && text[end] == '.') {
-        start = end + 1;
-        end = json_skip_digits(text, len, start);
-        if (end == start)
-            return malformed;
-        is_integer = false;
-    }
-    if (end < len && (text[end] == 'e' || text[end] == 'E')) {
-        start = end + 1;
-        if (start < len && (text[start] == '+' || text[start] == '-'))
-            start++;
-        end = json_skip_digits(text, len, start);
-        if (end == start)
-            return malformed;
-        is_integer = false;
-        is_suspect = true;
-    }
-    if (is_suspect &&
-        !json_is_in_range(text + *at, end - *at, is_integer && integers == INTEGERS_OF_64_BITS))
-        return "a number is out of range";
-    *at = end;
-    return NULL;
+    errno = isfinite(value) ? 0 : ERANGE;
+    return json_object_new_double_s(value, text);
 }
 
-/* Whether the string that ends here names a member. */
-static bool json_is_key(const char *text, size_t len, size_t end)
-{
-    while (end < len && json_is_space(text[end]))
-        end++;
-    return end < len && text[end] == ':';
-}
-
-/*
- * json-c lets pass what RFC 8259 does not, and some of it would be printed again: strings in single
- * quotes or with bare control characters, bytes that are not UTF-8, numbers such as "1.", NaN, and
- * integers that it cuts down to 64 bits; keys it cuts at U+0000. So the text is looked at once
- * before; whether the tokens make a value is for json-c to say. NULL, or what is wrong at *at.
- */
-static const char *json_check_tokens(const char *text, size_t len, enum integers integers,
-                                     size_t *at)
-{
-    bool in_string = false, has_nul = false;
-
-    while (*at < len) {
-        unsigned char c = (unsigned char)text[*at];
-        size_t width = utf8_width(text + *at, len - *at);
-
-        if (!width)
-            return "invalid utf-8 string";
-        if (in_string) {
-            if (c < 0x20)
-                return "a control character in a string";
-            if (c == '\\' && len - *at > 5 && memcmp(text + *at + 1, "u0000", 5) == 0)
-                has_nul = true;
-            if (c == '\\' && *at + 1 < len && (text[*at + 1] == '"' || text[*at + 1] == '\\'))
-                width = 2;
-            in_string = c != '"';
-            if (!in_string && has_nul && json_is_key(text, len, *at + 1))
-                return "U+0000 in a key";
-        } else if (c == '-' || (c >= '0' && c <= '9')) {
-            const char *reason = json_check_number(text, len, integers, at);
-
-            if (reason)
-                return reason;
-            continue;
-        } else if ((c < 0x20 && !json_is_space((char)c)) || c == '\'' || c == 'N' || c == 'I') {
-            return "unexpected character";
-        } else {
-            in_string = c == '"';
-            has_nul = false;
-        }
-        *at += width;
-    }
-    return NULL;
-}
-
-/* Whether tokens that were checked make one value. */
-static int json_parse_checked(struct json_reader *reader, const char *text, size_t len,
-                              struct json_object **ret_value, const char **ret_reason,
-                              size_t *ret_offset)
+static bool json_read_number(struct reading *in, struct json_object **ret_value)
 {
     CLEANUP(json_putp) struct json_object *value = NULL;
-    enum json_tokener_error error;
-    const char *reason;
-    size_t end;
+    bool is_integer;
+    size_t end = json_find_number_end(in, &is_integer);
 
-    if (!reader->tokener)
-        reader->tokener = json_new_tokener();
-    json_tokener_reset(reader->tokener);
-    value = json_tokener_parse_ex(reader->tokener, text, (int)len);
-    error = json_tokener_get_error(reader->tokener);
-    end = json_tokener_get_parse_end(reader->tokener);
-    if (error == json_tokener_continue && !value && len) {
-        /* A number or literal at the very end is only complete once something follows it. */
-        value = json_tokener_parse_ex(reader->tokener, " ", 1);
-        error = json_tokener_get_error(reader->tokener);
-        end = len;
-    }
-    if (error == json_tokener_success && end == len) {
+    if (!end)
+        return json_fail(in, in->at, "number expected");
+    buf_clear(&in->scratch);
+    buf_add(&in->scratch, in->text + in->at, end - in->at);
+    value = is_integer ? json_make_integer(buf_text(&in->scratch))
+                       : json_make_double(buf_text(&in->scratch));
+    if (errno == ERANGE && !(is_integer && in->is_lenient))
+        return json_fail(in, in->at, "a number is out of range");
+    in->at = end;
+    if (in->is_building)
         *ret_value = STEAL(value);
-        return 0;
+    return true;
+}
+
+/* The UTF-16 code unit of the escape at `at`, or -1. */
+static int json_code_unit(const struct reading *in, size_t at)
+{
+    int unit = 0;
+
+    if (in->len - at < 6 || in->text[at] != '\\' || in->text[at + 1] != 'u')
+        return -1;
+    for (size_t i = at + 2; i < at + 6; i++) {
+        if (!isxdigit((unsigned char)in->text[i]))
+            return -1;
+        unit = unit * 16 + (in->text[i] <= '9' ? in->text[i] - '0' : (in->text[i] | 32) - 'a' + 10);
     }
-    /* A reset leaves half of a surrogate pair behind, for the next text to find. */
-    json_tokener_free(STEAL(reader->tokener));
-    if (error == json_tokener_success)
-        reason = "there is something after the value";
-    else if (error == json_tokener_continue)
-        reason = len ? "the text ends before the value does" : "there is no value";
-    else
-        reason = json_tokener_error_desc(error);
-    *ret_reason = reason;
-    *ret_offset = end;
-    return -EINVAL;
+    return unit;
 }
 
-static int json_check(const char *text, size_t *len, enum integers integers,
-                      const char **ret_reason, size_t *ret_offset)
+static bool json_is_high_surrogate(int unit)
 {
-    const char *reason;
-    size_t end = 0;
+    return unit >= 0xd800 && unit < 0xdc00;
+}
 
-    while (*len && json_is_space(text[*len - 1]))
-        --*len;
-    if (*len > INT32_MAX - 1) {
-        *ret_reason = "it is too long";
-        *ret_offset = INT32_MAX;
-        return -E2BIG;
+static bool json_is_low_surrogate(int unit)
+{
+    return unit >= 0xdc00 && unit < 0xe000;
+}
+
+static void json_add_utf8(struct buf *out, int c)
+{
+    if (c < 0x80) {
+        buf_add_char(out, (char)c);
+        return;
     }
-    reason = json_check_tokens(text, *len, integers, &end);
-    if (!reason)
+    if (c >= 0x10000)
+        buf_add_char(out, (char)(0xf0 | c >> 18));
+    if (c >= 0x800)
+        buf_add_char(out, (char)(c >= 0x10000 ? 0x80 | (c >> 12 & 0x3f) : 0xe0 | c >> 12));
+    buf_add_char(out, (char)(c >= 0x800 ? 0x80 | (c >> 6 & 0x3f) : 0xc0 | c >> 6));
+    buf_add_char(out, (char)(0x80 | (c & 0x3f)));
+}
+
+/* Adds the character of the escape \u at `at`, U+FFFD for half a pair; returns its length, or 0. */
+static size_t json_add_code_point(struct reading *in, size_t at)
+{
+    int unit = json_code_unit(in, at), low;
+    size_t width = 6;
+
+    if (unit < 0)
         return 0;
-    *ret_reason = reason;
-    *ret_offset = end;
-    return -EINVAL;
+    if (json_is_high_surrogate(unit)) {
+        low = json_code_unit(in, at + 6);
+        if (json_is_low_surrogate(low)) {
+            unit = 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
+            width = 12;
+        }
+    }
+    if (width == 6 && (json_is_high_surrogate(unit) || json_is_low_surrogate(unit)))
+        unit = 0xfffd;
+    json_add_utf8(&in->scratch, unit);
+    return width;
 }
 
-int json_reader_parse(struct json_reader *reader, const char *text, size_t len,
-                      struct json_object **ret_value, const char **ret_reason, size_t *ret_offset)
+/* What is wrong with the escape \u at `at`. */
+static bool json_fail_escape(struct reading *in, size_t at)
 {
-    int r = json_check(text, &len, INTEGERS_OF_64_BITS, ret_reason, ret_offset);
+    size_t end = at + 2;
 
-    return r < 0 ? r : json_parse_checked(reader, text, len, ret_value, ret_reason, ret_offset);
+    while (end < in->len && end < at + 6 && isxdigit((unsigned char)in->text[end]))
+        end++;
+    return json_fail_unexpected(in, end);
 }
 
-int json_reader_parse_leniently(struct json_reader *reader, const char *text, size_t len,
-                                struct json_object **ret_value, const char **ret_reason,
-                                size_t *ret_offset)
+/* Adds the character of the escape at *at, and skips it. */
+static bool json_read_escape(struct reading *in, size_t *at)
 {
-    int r = json_check(text, &len, INTEGERS_OF_ANY_SIZE, ret_reason, ret_offset);
+    static const char escapes[] = "\"\"\\\\//b\bf\fn\nr\rt\t";
+    char c = *at + 1 < in->len ? in->text[*at + 1] : 0;
+    size_t width = 2;
 
-    return r < 0 ? r : json_parse_checked(reader, text, len, ret_value, ret_reason, ret_offset);
+    if (c == 'u') {
+        width = json_add_code_point(in, *at);
+        if (!width)
+            return json_fail_escape(in, *at);
+        *at += width;
+        return true;
+    }
+    for (size_t i = 0; escapes[i]; i += 2) {
+        if (escapes[i] == c) {
+            buf_add_char(&in->scratch, escapes[i + 1]);
+            *at += width;
+            return true;
+        }
+    }
+    return json_fail_unexpected(in, *at + 1);
 }
 
-/* json-c cuts integers to 64 bits; of a longer one it is shown the beginning. */
-static void json_hide_integers(char *text, size_t len)
+/* The string after the quote at in->at: part of the text, or in->scratch if it has escapes. */
+static bool json_read_characters(struct reading *in, const char **ret_string, size_t *ret_len)
 {
-    for (size_t at = 0, end; at < len; at = end) {
-        if (text[at] == '"') {
-            for (end = at + 1; end < len && text[end] != '"'; end++)
-                end += text[end] == '\\';
-            end++;
+    size_t at = in->at + 1, start = at;
+    bool has_escapes = false;
+
+    buf_clear(&in->scratch);
+    while (at < in->len && in->text[at] != '"') {
+        unsigned char c = (unsigned char)in->text[at];
+        size_t width = c < 0x80 ? 1 : utf8_width(in->text + at, in->len - at);
+
+        if (!width)
+            return json_fail(in, at, "invalid utf-8 string");
+        if (c < 0x20)
+            return json_fail(in, at, "a control character in a string");
+        if (c != '\\') {
+            at += width;
             continue;
         }
-        end = json_skip_digits(text, len, at);
-        if (end - at > 18 && (end == len || !strchr(".eE", text[end])))
-            memset(text + at + 18, ' ', end - at - 18);
-        end += end == at;
+        has_escapes = true;
+        buf_add(&in->scratch, in->text + start, at - start);
+        if (!json_read_escape(in, &at))
+            return false;
+        start = at;
+    }
+    if (at == in->len)
+        return json_fail_unexpected(in, at);
+    if (has_escapes)
+        buf_add(&in->scratch, in->text + start, at - start);
+    *ret_string = has_escapes ? in->scratch.data : in->text + start;
+    *ret_len = has_escapes ? in->scratch.len : at - start;
+    in->at = at + 1;
+    return true;
+}
+
+static bool json_read_string(struct reading *in, struct json_object **ret_value)
+{
+    const char *string;
+    size_t len;
+
+    if (!json_read_characters(in, &string, &len))
+        return false;
+    if (in->is_building)
+        *ret_value = json_object_new_string_len(string, (int)len);
+    return true;
+}
+
+/* The name of a member and its colon; the caller frees it. */
+static bool json_read_name(struct reading *in, char **ret_name)
+{
+    size_t start = in->at, len;
+    const char *string;
+
+    if (start == in->len || in->text[start] != '"')
+        return json_fail_unexpected(in, start);
+    if (!json_read_characters(in, &string, &len))
+        return false;
+    if (memchr(string, 0, len))
+        return json_fail(in, start, "U+0000 in a key");
+    *ret_name = xstrndup(string, len);
+    json_skip_space(in);
+    return json_take(in, ':') || json_fail_unexpected(in, in->at);
+}
+
+static bool json_read_member(struct reading *in, struct json_object *object)
+{
+    CLEANUP(freep) char *name = NULL;
+    struct json_object *value = NULL;
+
+    if (!json_read_name(in, &name) || !json_read_value(in, &value))
+        return false;
+    if (object)
+        json_object_object_add(object, name, value);
+    return true;
+}
+
+static bool json_read_element(struct reading *in, struct json_object *array)
+{
+    struct json_object *value = NULL;
+
+    if (!json_read_value(in, &value))
+        return false;
+    if (array)
+        json_object_array_add(array, value);
+    return true;
+}
+
+/* The rest of an object or an array, after its opening bracket. */
+static bool json_read_items(struct reading *in, char end,
+                            bool (*read)(struct reading *in, struct json_object *container),
+                            struct json_object *container)
+{
+    json_skip_space(in);
+    if (json_take(in, end))
+        return true;
+    for (;;) {
+        json_skip_space(in);
+        if (!read(in, container))
+            return false;
+        json_skip_space(in);
+        if (json_take(in, end))
+            return true;
+        if (!json_take(in, ','))
+            return json_fail_unexpected(in, in->at);
     }
 }
 
-/* The UTF-16 code unit of the escape at the beginning of the text, 0 if it is not part of a pair.
- */
-static unsigned json_surrogate(const char *text, size_t len)
+static bool json_read_container(struct reading *in, struct json_object **ret_value)
 {
-    char digits[5] = {0};
-    unsigned unit;
+    CLEANUP(json_putp) struct json_object *container = NULL;
+    bool is_object = in->text[in->at] == '{', is_good;
 
-    if (len < 6 || text[0] != '\\' || text[1] != 'u')
+    if (in->depth == JSON_DEPTH_MAX)
+        return json_fail(in, in->at, "nested too deeply");
+    in->depth++;
+    in->at++;
+    if (in->is_building)
+        container = is_object ? json_object_new_object() : json_object_new_array();
+    is_good = is_object ? json_read_items(in, '}', json_read_member, container)
+                        : json_read_items(in, ']', json_read_element, container);
+    in->depth--;
+    if (is_good)
+        *ret_value = STEAL(container);
+    return is_good;
+}
+
+static bool json_read_literal(struct reading *in, const char *literal)
+{
+    for (; *literal; literal++)
+        if (!json_take(in, *literal))
+            return json_fail_unexpected(in, in->at);
+    return true;
+}
+
+static bool json_read_bool(struct reading *in, bool value, struct json_object **ret_value)
+{
+    if (!json_read_literal(in, value ? "true" : "false"))
+        return false;
+    if (in->is_building)
+        *ret_value = json_object_new_boolean(value);
+    return true;
+}
+
+/* *ret_value stays as it is for null, and if nothing is built. */
+static bool json_read_value(struct reading *in, struct json_object **ret_value)
+{
+    json_skip_space(in);
+    switch (in->at < in->len ? in->text[in->at] : 0) {
+    case '{':
+    case '[':
+        return json_read_container(in, ret_value);
+    case '"':
+        return json_read_string(in, ret_value);
+    case 't':
+        return json_read_bool(in, true, ret_value);
+    case 'f':
+        return json_read_bool(in, false, ret_value);
+    case 'n':
+        return json_read_literal(in, "null");
+    case '-':
+    case '0' ... '9':
+        return json_read_number(in, ret_value);
+    default:
+        return json_fail_unexpected(in, in->at);
+    }
+}
+
+static bool json_expect_end(struct reading *in)
+{
+    json_skip_space(in);
+    return in->at == in->len || json_fail(in, in->at, "there is something after the value");
+}
+
+/* Reads the only value of the text. */
+static int json_read(struct reading *in, struct json_object **ret_value, const char **ret_reason,
+                     size_t *ret_offset)
+{
+    struct json_object *value = NULL;
+    bool is_good;
+
+    while (in->len && json_is_space(in->text[in->len - 1]))
+        in->len--;
+    if (in->len > INT32_MAX - 1)
+        is_good = json_fail(in, INT32_MAX, "it is too long");
+    else if (!in->len)
+        is_good = json_fail(in, 0, "there is no value");
+    else
+        is_good = json_read_value(in, &value) && json_expect_end(in);
+    buf_deinit(&in->scratch);
+    if (is_good) {
+        *ret_value = value;
         return 0;
-    memcpy(digits, text + 2, 4);
-    unit = (unsigned)strtoul(digits, NULL, 16);
-    return unit >= 0xd800 && unit < 0xe000 ? unit : 0;
+    }
+    json_object_put(value);
+    *ret_reason = in->reason;
+    *ret_offset = in->at;
+    return -EINVAL;
+}
+
+int json_parse(const char *text, size_t len, struct json_object **ret_value,
+               const char **ret_reason, size_t *ret_offset)
+{
+    struct reading in = {.text = text, .len = len, .is_building = true};
+
+    return json_read(&in, ret_value, ret_reason, ret_offset);
+}
+
+int json_parse_leniently(const char *text, size_t len, struct json_object **ret_value,
+                         const char **ret_reason, size_t *ret_offset)
+{
+    struct reading in = {.text = text, .len = len, .is_lenient = true, .is_building = true};
+
+    return json_read(&in, ret_value, ret_reason, ret_offset);
 }
 
 /* Copies a string, except lone surrogates, which many parsers reject. Returns its length. */
-static size_t json_add_string(struct buf *out, const char *text, size_t len)
+static size_t json_copy_string(struct buf *out, const struct reading *in, size_t start)
 {
-    size_t at = 1, width;
+    size_t at = start + 1, width;
 
     buf_add_char(out, '"');
-    for (; text[at] != '"'; at += width) {
-        unsigned unit = json_surrogate(text + at, len - at);
+    for (; in->text[at] != '"'; at += width) {
+        int unit = json_code_unit(in, at);
+        bool is_high = json_is_high_surrogate(unit);
 
-        width = unit ? 6 : text[at] == '\\' ? 2 : 1;
-        if (unit && unit < 0xdc00 && json_surrogate(text + at + 6, len - at - 6) >= 0xdc00)
+        width = unit >= 0 ? 6 : in->text[at] == '\\' ? 2 : 1;
+        if (is_high && json_is_low_surrogate(json_code_unit(in, at + 6)))
             width = 12;
-        if (unit && width == 6)
+        if (width == 6 && (is_high || json_is_low_surrogate(unit)))
             buf_add_text(out, "\\ufffd");
         else
-            buf_add(out, text + at, width);
+            buf_add(out, in->text + at, width);
     }
     buf_add_char(out, '"');
-    return at + 1;
+    return at + 1 - start;
 }
 
-int json_reader_compact(struct json_reader *reader, const char *text, size_t len, char **ret_text,
-                        const char **ret_reason, size_t *ret_offset)
+int json_compact_text(const char *text, size_t len, char **ret_text, const char **ret_reason,
+                      size_t *ret_offset)
 {
-    CLEANUP(json_putp) struct json_object *value = NULL;
-    CLEANUP(freep) char *shown = NULL;
+    struct reading in = {.text = text, .len = len, .is_lenient = true};
+    struct json_object *none;
     struct buf out = {0};
-    int r = json_check(text, &len, INTEGERS_OF_ANY_SIZE, ret_reason, ret_offset);
+    int r = json_read(&in, &none, ret_reason, ret_offset);
 
     if (r < 0)
         return r;
-    shown = xstrndup(text, len);
-    json_hide_integers(shown, len);
-    r = json_parse_checked(reader, shown, len, &value, ret_reason, ret_offset);
-    if (r < 0)
-        return r;
-    for (size_t at = 0; at < len;) {
+    for (size_t at = 0; at < in.len;) {
         if (text[at] == '"') {
-            at += json_add_string(&out, text + at, len - at);
+            at += json_copy_string(&out, &in, at);
             continue;
         }
         if (!json_is_space(text[at]))
@@ -311,51 +493,43 @@ int json_reader_compact(struct json_reader *reader, const char *text, size_t len
     return 0;
 }
 
-/* The string at *at, whose quotes and escapes are sound; *at is behind it then. */
-static struct json_object *json_take_string(const char *text, size_t *at)
-{
-    CLEANUP(freep) char *literal = NULL;
-    size_t end = *at + 1;
-
-    while (text[end] != '"')
-        end += text[end] == '\\' ? 2 : 1;
-    end++;
-    literal = xstrndup(text + *at, end - *at);
-    *at = end;
-    return json_tokener_parse(literal);
-}
-
 char *json_find_twin(const char *text, size_t len, size_t *ret_offset)
 {
     /* Of each object that is open, or array. */
     struct json_object *members[JSON_DEPTH_MAX + 1] = {0};
+    struct reading in = {.text = text, .len = len};
     CLEANUP(freep) char *twin = NULL;
-    size_t depth = 0, at = 0;
+    size_t depth = 0;
 
-    while (at < len && !twin) {
-        size_t start = at;
+    while (in.at < len && !twin) {
+        char c = text[in.at];
 
-        if (text[at] == '"') {
-            CLEANUP(json_putp) struct json_object *string = json_take_string(text, &at);
-            const char *key = json_object_get_string(string);
+        if (c == '"') {
+            CLEANUP(freep) char *key = NULL;
+            size_t start = in.at, key_len;
+            const char *string;
 
-            if (!depth || !json_is_key(text, len, at))
+            json_read_characters(&in, &string, &key_len); /* has been read before */
+            key = xstrndup(string, key_len);
+            json_skip_space(&in);
+            if (!json_take(&in, ':') || !depth) /* it is a value */
                 continue;
             *ret_offset = start;
             if (json_object_object_get_ex(members[depth - 1], key, NULL))
-                twin = xstrdup(key);
+                twin = STEAL(key);
             else
                 json_object_object_add(members[depth - 1], key, NULL);
             continue;
         }
-        if (text[at] == '{' || text[at] == '[')
+        if (c == '{' || c == '[')
             members[depth++] = json_object_new_object();
-        else if (depth && (text[at] == '}' || text[at] == ']'))
+        else if (depth && (c == '}' || c == ']'))
             json_object_put(members[--depth]);
-        at++;
+        in.at++;
     }
     while (depth)
         json_object_put(members[--depth]);
+    buf_deinit(&in.scratch);
     return STEAL(twin);
 }
 

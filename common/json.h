@@ -22,31 +22,24 @@ enum rpc_code {
     RPC_FORBIDDEN = -32005,
 };
 
-struct json_reader;
-
-/** A reusable parser: creating one per message would double the cost of parsing. */
-struct json_reader *json_reader_new(void);
-void json_reader_free(struct json_reader *reader);
 /** Parses exactly one value, optionally surrounded by white space. UTF-8 and numbers are checked:
  *  NaN, Infinity, integers over 64 bits and numbers that do not fit a double are rejected. The
  *  caller puts *ret_value (NULL means null). On -EINVAL *ret_reason is the error and *ret_offset
  *  its position. */
-int json_reader_parse(struct json_reader *reader, const char *text, size_t len,
-                      struct json_object **ret_value, const char **ret_reason, size_t *ret_offset);
+int json_parse(const char *text, size_t len, struct json_object **ret_value,
+               const char **ret_reason, size_t *ret_offset);
 
-/** Returns the compact text of one value; the caller frees it. It is checked as by
- * json_reader_parse(), but integers may have any size, and numbers, escapes and members are kept as
- * written. */
-int json_reader_compact(struct json_reader *reader, const char *text, size_t len, char **ret_text,
-                        const char **ret_reason, size_t *ret_offset);
+/** json_parse() for text from other programs: an integer over 64 bits becomes the nearest one that
+ *  fits. */
+int json_parse_leniently(const char *text, size_t len, struct json_object **ret_value,
+                         const char **ret_reason, size_t *ret_offset);
 
-/** json_reader_parse() for text from other programs: an integer over 64 bits becomes the nearest
- *  one that fits. */
-int json_reader_parse_leniently(struct json_reader *reader, const char *text, size_t len,
-                                struct json_object **ret_value, const char **ret_reason,
-                                size_t *ret_offset);
+/** Returns the compact text of one value; the caller frees it. It is checked as by json_parse(),
+ *  but integers may have any size, and numbers, escapes and members are kept as written. */
+int json_compact_text(const char *text, size_t len, char **ret_text, const char **ret_reason,
+                      size_t *ret_offset);
 
-/** Returns the name of the first duplicate member in a text accepted by json_reader_parse(), and
+/** Returns the name of the first duplicate member in a text accepted by json_parse(), and
  * its position; NULL if there is none. The caller frees the name. */
 char *json_find_twin(const char *text, size_t len, size_t *ret_offset);
 

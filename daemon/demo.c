@@ -36,7 +36,6 @@ static struct {
 } turn;
 
 static struct buf in, out;
-static struct json_reader *reader;
 
 static void demo_send(void)
 {
@@ -270,7 +269,7 @@ static void demo_take(const char *line, size_t len)
     struct json_object *params;
     size_t offset;
 
-    if (json_reader_parse(reader, line, len, &message, &reason, &offset) < 0 ||
+    if (json_parse(line, len, &message, &reason, &offset) < 0 ||
         !json_object_is_type(message, json_type_object)) {
         fprintf(stderr, "acpd-demo: not a message: %.*s\n", (int)(len < 100 ? len : 100), line);
         return;
@@ -313,7 +312,6 @@ int main(void)
 {
     int64_t next = clock_mono_ms() + STEP_MS;
 
-    reader = json_reader_new();
     for (;;) {
         struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
         int64_t wait = next - clock_mono_ms();

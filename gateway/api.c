@@ -58,12 +58,10 @@ static int api_reply_refused(struct mg_connection *connection, struct json_objec
 static int api_reply_text(struct mg_connection *connection, const struct upstream_reply *reply)
 {
     CLEANUP(json_putp) struct json_object *text = NULL;
-    struct json_reader *reader = json_reader_new();
     const char *reason;
     size_t offset;
 
-    json_reader_parse(reader, reply->result, reply->result_len, &text, &reason, &offset);
-    json_reader_free(reader);
+    json_parse(reply->result, reply->result_len, &text, &reason, &offset);
     return http_reply(connection, 200, "text/plain; version=0.0.4; charset=utf-8",
                       "Cache-Control: no-store\r\n", json_object_get_string(text),
                       (size_t)json_object_get_string_len(text));
@@ -104,7 +102,6 @@ static bool api_take_body(struct mg_connection *connection, const struct token_h
     CLEANUP(buf_deinit) struct buf body = {0};
     CLEANUP(json_putp) struct json_object *value = NULL;
     CLEANUP(freep) char *message = NULL;
-    struct json_reader *reader;
     const char *reason = NULL;
     size_t offset = 0;
     int r;
@@ -114,9 +111,7 @@ static bool api_take_body(struct mg_connection *connection, const struct token_h
     *ret_held = body.len;
     if (!body.len)
         return true;
-    reader = json_reader_new();
-    r = json_reader_parse(reader, body.data, body.len, &value, &reason, &offset);
-    json_reader_free(reader);
+    r = json_parse(body.data, body.len, &value, &reason, &offset);
     if (r < 0) {
         http_error(connection, 400, RPC_PARSE_ERROR, NULL, NULL,
                    "the body is not valid JSON; at byte %zu: %s", offset, reason);

@@ -73,8 +73,7 @@ static void events_set_up(struct events *events, bool is_up)
 }
 
 /* Handles an event notification; false: another line, e.g. an error. */
-static bool events_take_line(struct events *events, struct json_reader *json, const char *line,
-                             size_t len)
+static bool events_take_line(struct events *events, const char *line, size_t len)
 {
     CLEANUP(json_putp) struct json_object *message = NULL;
     struct json_object *params;
@@ -82,7 +81,7 @@ static bool events_take_line(struct events *events, struct json_reader *json, co
     size_t offset;
     int64_t seq;
 
-    if (json_reader_parse(json, line, len, &message, &reason, &offset) < 0 ||
+    if (json_parse(line, len, &message, &reason, &offset) < 0 ||
         !json_object_is_type(message, json_type_object))
         return false;
     if (json_get(message, "result")) { /* the subscription stands */
@@ -107,7 +106,6 @@ static bool events_take_line(struct events *events, struct json_reader *json, co
 static void events_follow(struct events *events, int fd)
 {
     CLEANUP(buf_deinit) struct buf input = {0};
-    struct json_reader *json = json_reader_new();
     bool is_good = true;
 
     while (is_good && !events->is_stopping && input.len < LINE_MAX) {
@@ -126,11 +124,10 @@ static void events_follow(struct events *events, int fd)
         while (is_good && (end = memchr(input.data, '\n', input.len))) {
             size_t len = (size_t)(end - input.data);
 
-            is_good = events_take_line(events, json, input.data, len);
+            is_good = events_take_line(events, input.data, len);
             buf_consume(&input, len + 1);
         }
     }
-    json_reader_free(json);
 }
 
 static bool events_subscribe(struct events *events, int fd)

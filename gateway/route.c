@@ -242,15 +242,12 @@ static struct json_object *route_typed(struct json_object *schema, const char *t
 {
     const char *type = json_get_string(schema, "type");
     struct json_object *value = NULL;
-    struct json_reader *reader;
     const char *reason;
     size_t offset;
 
     if (!type || strcmp(type, "string") == 0)
         return NULL;
-    reader = json_reader_new();
-    json_reader_parse(reader, text, strlen(text), &value, &reason, &offset);
-    json_reader_free(reader);
+    json_parse(text, strlen(text), &value, &reason, &offset);
     return value;
 }
 

@@ -188,7 +188,6 @@ static int upstream_understand(struct upstream_reply *reply)
 {
     static const char prefix[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":";
     CLEANUP(json_putp) struct json_object *message = NULL;
-    struct json_reader *reader;
     const char *reason;
     size_t offset;
 
@@ -198,9 +197,7 @@ static int upstream_understand(struct upstream_reply *reply)
         reply->result_len = reply->line.len - sizeof(prefix);
         return 0;
     }
-    reader = json_reader_new();
-    json_reader_parse(reader, reply->line.data, reply->line.len, &message, &reason, &offset);
-    json_reader_free(reader);
+    json_parse(reply->line.data, reply->line.len, &message, &reason, &offset);
     if (!json_object_is_type(json_get(message, "error"), json_type_object))
         return UPSTREAM_LOST;
     reply->error = json_object_get(json_get(message, "error"));
@@ -285,15 +282,12 @@ bool upstream_discover(struct upstream *upstream,
     /* Without the lock: a stalled daemon must not block other callers. */
     if (!is_known) {
         struct json_object *document = NULL;
-        struct json_reader *reader;
         const char *reason;
         size_t offset;
 
         if (upstream_call(upstream, "rpc.discover", NULL, NULL, &reply) != 0)
             return false;
-        reader = json_reader_new();
-        json_reader_parse(reader, reply.result, reply.result_len, &document, &reason, &offset);
-        json_reader_free(reader);
+        json_parse(reply.result, reply.result_len, &document, &reason, &offset);
         pthread_mutex_lock(&upstream->document_lock);
         json_object_put(upstream->document);
         upstream->document = document;

@@ -217,12 +217,10 @@ static int config_parse(const char *path, const struct buf *text, struct json_ob
 {
     CLEANUP(json_putp) struct json_object *root = NULL;
     CLEANUP(freep) char *twin = NULL;
-    struct json_reader *reader = json_reader_new();
     const char *reason;
     size_t offset;
-    int r = json_reader_parse(reader, text->data, text->len, &root, &reason, &offset);
+    int r = json_parse(text->data, text->len, &root, &reason, &offset);
 
-    json_reader_free(reader);
     if (r < 0) {
         *ret_error = xasprintf("%s:%zu: %s", path, config_line_of(text, offset), reason);
         return -EINVAL;

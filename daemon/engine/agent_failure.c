@@ -23,7 +23,6 @@
 #define RETRY_MAX_S        31536e3 /* a year */
 
 struct reading {
-    struct json_reader *reader;
     bool is_about_login;
     enum error_class by_structure, by_words;
     double retry_after_s;
@@ -140,8 +139,7 @@ static void agent_failure_read_text(struct reading *reading, const char *key,
 
     /* A provider's answer, alone or after a few words. */
     if (start < 100 && start < len &&
-        json_reader_parse(reading->reader, text + start, len - start, &inner, &reason, &offset) ==
-            0)
+        json_parse(text + start, len - start, &inner, &reason, &offset) == 0)
         agent_failure_read_value(reading, key, true, inner, depth + 1);
     if (inner && !start)
         return;
@@ -209,13 +207,12 @@ static bool agent_failure_is_of_the_model(enum acp_request request)
     return request == ACP_NEW_SESSION || request == ACP_PROMPT || request == ACP_REQUEST_COUNT;
 }
 
-void agent_failure_read(struct json_reader *reader, enum acp_request request,
-                        struct json_object *error, struct agent_failure *ret_failure)
+void agent_failure_read(enum acp_request request, struct json_object *error,
+                        struct agent_failure *ret_failure)
 {
     bool is_about_login = json_object_get_int64(json_get(error, "code")) == CODE_AUTH_REQUIRED;
     CLEANUP(freep) char *message = xstrdup(acp_text_or(error, "message", ""));
     struct reading reading = {
-        .reader = reader,
         .is_about_login = is_about_login,
         .message = message,
         .detail_rank = INT32_MAX,

@@ -14,8 +14,8 @@ struct agent_failure {
 
 /** Reads an error that answered `request`, or that the agent reported otherwise
  *  (ACP_REQUEST_COUNT). The caller frees `words`. */
-void agent_failure_read(struct json_reader *reader, enum acp_request request,
-                        struct json_object *error, struct agent_failure *ret_failure);
+void agent_failure_read(enum acp_request request, struct json_object *error,
+                        struct agent_failure *ret_failure);
 /** Prints how to log in: the agent's `authMethods`, from its start or the error, and what it wrote
  * to stderr about it. `auth_method`: the one already tried, or NULL. */
 void agent_failure_print_login(struct json_object *agent, struct json_object *error,

@@ -21,7 +21,6 @@ struct engine *engine_new(struct store *store, struct settings *settings, const 
     engine->socket_path = xstrdup(socket_path);
     engine->log_folder = xasprintf("%s/logs", state_dir);
     audit_init(&engine->audit, audit_path);
-    engine->reader = json_reader_new();
     engine->has_releases = engine->has_spare_room = true;
     roster_init(&engine->roster);
     list_init(&engine->attempts);
@@ -46,7 +45,6 @@ void engine_free(struct engine *engine)
     heap_deinit(&engine->deadlines);
     event_log_deinit(&engine->events);
     audit_deinit(&engine->audit);
-    json_reader_free(engine->reader);
     settings_deinit(&engine->settings);
     free(engine->socket_path);
     free(engine->log_folder);

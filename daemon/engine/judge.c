@@ -34,8 +34,7 @@ static char *judge_object_of(struct attempt *attempt, const struct run_end *end,
         return NULL;
     if (end->line_is_over)
         *ret_why = xasprintf("over %lld bytes", (long long)attempt->engine->settings.input_limit);
-    else if (json_reader_compact(attempt->engine->reader, line + start, len - start, &text, &reason,
-                                 &offset) < 0)
+    else if (json_compact_text(line + start, len - start, &text, &reason, &offset) < 0)
         *ret_why = xasprintf("not valid JSON at byte %zu: %s", start + offset, reason);
     else
         return text;

@@ -180,7 +180,7 @@ static void runner_acp_judge_failure(struct attempt *attempt, const struct acp_e
     CLEANUP(buf_deinit) struct buf message = {0};
     struct agent_failure failure;
 
-    agent_failure_read(attempt->engine->reader, end->failed_request, end->failure, &failure);
+    agent_failure_read(end->failed_request, end->failure, &failure);
     attempt->class = failure.class;
     attempt->retry_after_ms = failure.retry_after_ms;
     if (failure.class == ERROR_AUTH) {
@@ -303,12 +303,11 @@ static void runner_acp_on_agent_end(struct acp *acp, const struct acp_end *end, 
 }
 
 static enum acp_trouble runner_acp_read_error(enum acp_request request, struct json_object *error,
-                                              void *data)
+                                              void *data UNUSED)
 {
-    const struct attempt *attempt = data;
     struct agent_failure failure;
 
-    agent_failure_read(attempt->engine->reader, request, error, &failure);
+    agent_failure_read(request, error, &failure);
     free(failure.words);
     if (failure.class == ERROR_AUTH)
         return ACP_NO_LOGIN;
@@ -369,8 +368,7 @@ static void runner_acp_launch(struct attempt *attempt, const struct run_spec *ru
     const char *reason;
     size_t offset;
 
-    json_reader_parse(attempt->engine->reader, attempt->input.data, attempt->input.len, &task,
-                      &reason, &offset);
+    json_parse(attempt->input.data, attempt->input.len, &task, &reason, &offset);
     prompt = runner_acp_make_prompt(attempt, task);
     settings = runner_acp_make_settings(runner, task);
 

@@ -45,7 +45,6 @@ struct engine {
     struct list attempts;    /* struct attempt: claimed, running, or ended and not yet settled */
     struct list idle_agents; /* struct idle_agent: kept for another attempt */
     struct heap deadlines;
-    struct json_reader *reader;
     unsigned short rng[3]; /* erand48 */
 
     engine_reload_fn reload;

@@ -8,9 +8,40 @@
 #include "common/json_out.h"
 #include "rpc/connection.h"
 
+/* Calls that have been freed are used again, with the memory of their results: those of a pass end
+ * together, which malloc() is slow with. */
+#define SPARE_CALLS  256
+#define SPARE_RESULT 4096 /* bytes */
+
+static struct rpc_call *call_take_spare(struct rpc_server *server)
+{
+    struct rpc_call *call;
+
+    if (list_is_empty(&server->spare_calls))
+        return xcalloc(1, sizeof(*call));
+    call = list_entry(server->spare_calls.next, struct rpc_call, link);
+    list_remove(&call->link);
+    server->spare_count--;
+    *call = (struct rpc_call){.result = call->result};
+    buf_clear(&call->result);
+    return call;
+}
+
+void call_free_spare(struct rpc_server *server)
+{
+    list_for_each_safe (link, &server->spare_calls) {
+        struct rpc_call *call = list_entry(link, struct rpc_call, link);
+
+        list_remove(link);
+        buf_deinit(&call->result);
+        free(call);
+    }
+    server->spare_count = 0;
+}
+
 struct rpc_call *call_new(struct connection *connection, struct batch *batch, char *id)
 {
-    struct rpc_call *call = xcalloc(1, sizeof(*call));
+    struct rpc_call *call = call_take_spare(connection->server);
 
     call->engine = connection->server->engine;
     call->peer = &connection->peer;
@@ -33,17 +64,25 @@ struct rpc_call *call_new(struct connection *connection, struct batch *batch, ch
 
 void call_free(struct rpc_call *call)
 {
+    struct rpc_server *server = call->connection->server;
+
     list_remove(&call->link);
     list_remove(&call->uncommitted);
     list_remove(&call->sibling);
     json_object_put(call->params);
-    buf_deinit(&call->result);
     free(call->claimed_token);
     free(call->message);
     free(call->data);
     free(call->actor);
     free(call->id);
-    free(call);
+    if (call->result.capacity > SPARE_RESULT || server->spare_count == SPARE_CALLS)
+        buf_deinit(&call->result);
+    if (server->spare_count == SPARE_CALLS) {
+        free(call);
+        return;
+    }
+    list_append(&server->spare_calls, &call->link);
+    server->spare_count++;
 }
 
 static size_t call_size_of(const struct rpc_call *call)

@@ -19,6 +19,7 @@
 struct batch;
 struct connection;
 struct rpc_method;
+struct rpc_server;
 
 /* The caller, as reported by the kernel. */
 struct rpc_peer {
@@ -78,6 +79,8 @@ struct batch {
 /** `id` is taken over. */
 struct rpc_call *call_new(struct connection *connection, struct batch *batch, char *id);
 void call_free(struct rpc_call *call);
+/** Frees those that were kept to be used again. */
+void call_free_spare(struct rpc_server *server);
 
 /** The call has its result or error, which is printed with the commit of the pass. */
 void call_end(struct rpc_call *call);

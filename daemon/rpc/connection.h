@@ -57,11 +57,12 @@ struct rpc_server {
     struct heap ready; /* connections with requests to handle */
     int64_t clock_us;  /* used time of the last one served: new connections start there */
     struct list subscribers;
+    struct list spare_calls; /* struct rpc_call: to be used again */
+    size_t spare_count;
     struct list waiting;     /* struct rpc_call: delayed, the oldest first */
     struct list uncommitted; /* struct rpc_call: ended after the first write of the pass */
     size_t connection_count;
     bool is_accepting, has_stopped;
-    struct json_reader *reader;
     uint64_t pass;        /* the last one that handled requests, */
     int64_t pass_us;      /* and for how long */
     bool has_held;        /* a long call waits for the next pass, */

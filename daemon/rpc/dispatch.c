@@ -259,7 +259,7 @@ void dispatch_line(struct connection *connection, const char *line, size_t len)
     const char *reason;
     size_t offset;
 
-    if (json_reader_parse(connection->server->reader, line, len, &message, &reason, &offset) < 0) {
+    if (json_parse(line, len, &message, &reason, &offset) < 0) {
         char text[160];
 
         snprintf(text, sizeof(text), "parse error at byte %zu: %s", offset, reason);

@@ -92,13 +92,13 @@ struct rpc_server *rpc_server_new(struct event_base *base, struct engine *engine
     server->engine = engine;
     server->listener = *listener;
     *listener = (struct listener){.fd = -1, .lock_fd = -1};
-    server->reader = json_reader_new();
     server->expected_us = xcalloc(rpc_method_count(), sizeof(*server->expected_us));
     list_init(&server->connections);
     list_init(&server->spent);
     list_init(&server->dirty);
     list_init(&server->dead);
     list_init(&server->waiting);
+    list_init(&server->spare_calls);
     list_init(&server->uncommitted);
     list_init(&server->subscribers);
     server->acceptable =
@@ -128,9 +128,9 @@ void rpc_server_free(struct rpc_server *server)
         connection_free(list_entry(link, struct connection, link));
     event_free(server->acceptable);
     event_free(server->accept_again);
+    call_free_spare(server);
     heap_deinit(&server->ready);
     listener_deinit(&server->listener);
-    json_reader_free(server->reader);
     free(server->expected_us);
     free(server);
 }

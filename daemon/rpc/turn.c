@@ -44,7 +44,7 @@ static bool turn_read_next(struct connection *connection)
         turn_refuse_line(connection);
         return true;
     }
-    /* json_reader_parse() takes a CR before the LF for white space; an empty line is none. */
+    /* json_parse() takes a CR before the LF for white space; an empty line is none. */
     if (len && !(len == 1 && line[0] == '\r'))
         dispatch_line(connection, line, len);
     stream_take_line(stream);

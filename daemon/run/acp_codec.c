@@ -21,12 +21,11 @@ const char *acp_request_name(enum acp_request request)
 
 void acp_codec_init(struct acp_codec *codec, struct buf *out)
 {
-    *codec = (struct acp_codec){.reader = json_reader_new(), .out = out};
+    *codec = (struct acp_codec){.out = out};
 }
 
 void acp_codec_deinit(struct acp_codec *codec)
 {
-    json_reader_free(codec->reader);
     *codec = (struct acp_codec){0};
 }
 
@@ -153,7 +152,7 @@ void acp_codec_read(struct acp_codec *codec, const char *line, size_t len,
     size_t offset;
 
     *ret_message = message;
-    if (json_reader_parse_leniently(codec->reader, line, len, &message.whole, &reason, &offset) < 0)
+    if (json_parse_leniently(line, len, &message.whole, &reason, &offset) < 0)
         return;
     method = json_get(message.whole, "method");
     if (json_object_is_type(message.whole, json_type_object) &&

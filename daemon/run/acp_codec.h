@@ -47,7 +47,6 @@ struct acp_message {
 };
 
 struct acp_codec {
-    struct json_reader *reader;
     struct buf *out; /* output for the agent */
     int64_t last_id;
     bool is_waiting; /* request `last_id` is open */

@@ -3,14 +3,11 @@
 
 struct json_object *fuzz_parse(const char *text, size_t len, bool *ret_is_json)
 {
-    static struct json_reader *reader;
     struct json_object *value = NULL;
     const char *reason;
     size_t offset;
 
-    if (!reader)
-        reader = json_reader_new();
-    *ret_is_json = json_reader_parse(reader, text, len, &value, &reason, &offset) == 0;
+    *ret_is_json = json_parse(text, len, &value, &reason, &offset) == 0;
     return value;
 }
 

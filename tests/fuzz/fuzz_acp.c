@@ -120,15 +120,12 @@ static void answer_all(struct acp_turn *turn, int64_t now)
 /* Read as the codec does: an id may have any size. */
 static bool is_request(const char *line, size_t len)
 {
-    static struct json_reader *reader;
     CLEANUP(json_putp) struct json_object *message = NULL;
     struct json_object *version;
     const char *reason;
     size_t offset;
 
-    if (!reader)
-        reader = json_reader_new();
-    json_reader_parse_leniently(reader, line, len, &message, &reason, &offset);
+    json_parse_leniently(line, len, &message, &reason, &offset);
     version = json_get(message, "jsonrpc");
 
     return json_object_is_type(version, json_type_string) &&
