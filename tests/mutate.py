@@ -41,7 +41,8 @@ NEAR = {
                            "rpc/test_history.py", "rpc/test_events.py", "rpc/test_cooldown.py", "faults/test_doubt.py",
                            "faults/test_stale.py"]),
     "daemon/rpc": ([], ["rpc/test_protocol.py", "rpc/test_tasks.py", "rpc/test_workers.py", "rpc/test_events.py",
-                        "rpc/test_doors.py", "rpc/test_peers.py", "rpc/test_coverage.py", "rpc/test_shapes.py"]),
+                        "rpc/test_doors.py", "rpc/test_peers.py", "rpc/test_coverage.py", "rpc/test_shapes.py",
+                        "rpc/test_fairness.py"]),
     "gateway": (["gateway"], ["http"]),
 }
 
