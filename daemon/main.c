@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <getopt.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,48 +16,13 @@
 #include "config/config.h"
 #include "config/known_agents.h"
 #include "loop.h"
+#include "options.h"
 #include "run/cgroup.h"
 #include "run/run.h"
 #include "store/sqlite_files.h"
 #include "store/store.h"
 
 enum { EXIT_CONFIG = 78, EXIT_IN_USE = 75 }; /* sysexits.h */
-
-static const char usage[] =
-    "Usage: acpd [OPTION]... [COMMAND]\n"
-    "Distributes work to profiles of AI agents and programs, and loses none of it.\n"
-    "\n"
-    "  --config FILE     the configuration (default: ~/.config/acpd/config.json, for root\n"
-    "                    /etc/acpd/config.json; without a file, three profiles run the demo\n"
-    "                    agent)\n"
-    "  --socket PATH     where to listen (default: $XDG_RUNTIME_DIR/acpd.sock,\n"
-    "                    for root /run/acpd/acpd.sock); a socket passed by systemd takes\n"
-    "                    precedence\n"
-    "  --state-dir DIR   the database and the logs (default: ~/.local/state/acpd,\n"
-    "                    for root /var/lib/acpd)\n"
-    "  --check           check the configuration and the database, and exit\n"
-    "  --log-level L     error, warning, info (default) or debug\n"
-    "  --version         print the version and exit\n"
-    "  --help            print this and exit\n"
-    "\n"
-    "Commands:\n"
-    "  backup FILE       copy the database to a new file; acpd may be running\n"
-    "  recover FILE      save what is readable of a damaged database to a new file\n"
-    "  restore FILE      replace the database with a copy of a backup; acpd must not be\n"
-    "                    running; the old database is kept as acpd.db.replaced-TIME\n";
-
-struct options {
-    char *config, *socket, *state_dir;
-    bool config_is_default, socket_is_default, check;
-    const char *command, *file; /* NULL: none, run the daemon */
-};
-
-static void main_options_deinit(struct options *options)
-{
-    free(options->config);
-    free(options->socket);
-    free(options->state_dir);
-}
 
 /* Opens closed standard streams, so that no other descriptor takes their place. */
 static void main_occupy_standard_streams(void)
@@ -77,91 +42,6 @@ static struct {
     const char *demo_path;
     struct cgroup cgroup;
 } source;
-
-static void main_make_absolute(char **path)
-{
-    CLEANUP(freep) char *folder = getcwd(NULL, 0), *relative = *path;
-
-    *path = xasprintf("%s/%s", folder ? folder : ".", relative);
-}
-
-static const struct option main_long_options[] = {
-    {"config", required_argument, NULL, 'c'},
-    {"socket", required_argument, NULL, 's'},
-    {"state-dir", required_argument, NULL, 'd'},
-    {"check", no_argument, NULL, 'k'},
-    {"log-level", required_argument, NULL, 'l'},
-    {"version", no_argument, NULL, 'v'},
-    {"help", no_argument, NULL, 'h'},
-    {0},
-};
-
-static void main_parse_options(int argc, char **argv, struct options *options)
-{
-    enum log_level level = LOG_LEVEL_INFO;
-    int c;
-
-    while ((c = getopt_long(argc, argv, "", main_long_options, NULL)) != -1) {
-        switch (c) {
-        case 'c':
-            free(options->config);
-            options->config = xstrdup(optarg);
-            break;
-        case 's':
-            free(options->socket);
-            options->socket = xstrdup(optarg);
-            break;
-        case 'd':
-            free(options->state_dir);
-            options->state_dir = xstrdup(optarg);
-            break;
-        case 'k':
-            options->check = true;
-            break;
-        case 'l':
-            if (log_level_parse(optarg, &level) < 0) {
-                fprintf(stderr, "acpd: --log-level must be error, warning, info or debug\n");
-                exit(EXIT_FAILURE);
-            }
-            break;
-        case 'v':
-            puts("acpd " ACPD_VERSION);
-            exit(EXIT_SUCCESS);
-        case 'h':
-            fputs(usage, stdout);
-            exit(EXIT_SUCCESS);
-        default:
-            fputs("Try 'acpd --help'.\n", stderr);
-            exit(EXIT_FAILURE);
-        }
-    }
-    options->command = optind < argc ? argv[optind++] : NULL;
-    options->file = optind < argc ? argv[optind++] : NULL;
-    if (optind < argc) {
-        fprintf(stderr, "acpd: unexpected argument '%s'\n", argv[optind]);
-        exit(EXIT_FAILURE);
-    }
-    log_setup("acpd", level);
-    options->socket_is_default = !options->socket;
-    if (!options->socket)
-        options->socket = path_default_socket();
-    else if (options->socket[0] != '/')
-        main_make_absolute(
-            &options->socket); /* passed to children, which may run in another folder */
-    if (!options->state_dir)
-        options->state_dir = path_default_state();
-    options->config_is_default = !options->config;
-    if (!options->config)
-        options->config = path_default_config();
-}
-
-/* The configuration file; NULL: the built-in configuration, if the default file does not exist. */
-static const char *main_config_path(const struct options *options)
-{
-    if (options->config_is_default && access(options->config, F_OK) < 0 && errno == ENOENT)
-        return NULL;
-    return options->config;
-}
 
 /* The socket passed by a service manager, if any; it takes precedence. */
 static int main_adopt_socket(struct options *options, struct listener *ret_listener,
@@ -200,15 +80,21 @@ static bool main_prepare_folder(const struct options *options)
     return true;
 }
 
-/* Loads the configuration and checks that its limits can be enforced here. */
+/* Loads the configuration and checks that its group is known and its limits can be enforced here.
+ */
 static int main_load_settings(struct settings *settings, char **ret_error)
 {
-    const char *path = main_config_path(source.options);
+    const char *path = options_config_path(source.options);
     CLEANUP(freep) char *error = NULL;
     int r = config_load(path, source.demo_path, settings, ret_error);
 
     if (r < 0)
         return r;
+    if (settings->socket_group && !getgrnam(settings->socket_group)) {
+        *ret_error =
+            xasprintf("%s: socketGroup: unknown group \"%s\"", path, settings->socket_group);
+        return -ESRCH;
+    }
     r = engine_check_limits(settings, &source.cgroup, &error);
     if (r < 0)
         *ret_error = xasprintf("%s: %s", path, error);
@@ -453,7 +339,7 @@ static int main_check(const struct options *options, const struct settings *sett
     CLEANUP(freep) char *database = main_database_path(options), *info = NULL, *error = NULL;
 
     printf("%s: valid, %zu profile%s\n",
-           main_config_path(options) ? options->config : "built-in defaults",
+           options_config_path(options) ? options->config : "built-in defaults",
            settings->profile_count, PLURAL(settings->profile_count));
     main_tell_agents(settings, main_say_on_stdout);
     main_tell_missing(settings, true);
@@ -536,7 +422,7 @@ static int main_run_command(const struct options *options)
 
 int main(int argc, char **argv)
 {
-    CLEANUP(main_options_deinit) struct options options = {0};
+    CLEANUP(options_deinit) struct options options = {0};
     CLEANUP(settings_deinit) struct settings settings = {0};
     CLEANUP(listener_deinit) struct listener listener = {.fd = -1, .lock_fd = -1};
     CLEANUP(freep) char *error = NULL, *lock_path = NULL, *demo_path = NULL;
@@ -545,7 +431,7 @@ int main(int argc, char **argv)
 
     notify_setup();
     main_occupy_standard_streams();
-    main_parse_options(argc, argv, &options);
+    options_parse(argc, argv, &options);
     if (options.command)
         return main_run_command(&options);
     demo_path = path_find_own("acpd-demo", ACPD_LIBEXECDIR "/acpd-demo");

@@ -444,7 +444,7 @@ static int value_set_runner(const struct config_place *place, const struct confi
             if (strcmp(at->key, name) == 0 && value_has_row(at, runner->type))
                 found = at;
         if (!found)
-            return config_refuse(place->error, place->prefix, "runner", "unknown key \"%s\"", name);
+            return config_refuse(inner.error, inner.prefix, name, "unknown key");
         r = config_set_value(&inner, found, member);
         if (r < 0)
             return r;

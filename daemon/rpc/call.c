@@ -142,10 +142,13 @@ void call_fail(struct rpc_call *call)
     }
     call->has_subscribed = false;
     free(STEAL(call->data));
-    rpc_error(call, RPC_UNAVAILABLE,
-              engine_is_in_doubt(call->engine)
-                  ? "the storage does not answer: this may or may not have been done"
-                  : "the storage fails; nothing was changed");
+    if (!engine_is_in_doubt(call->engine))
+        rpc_error(call, RPC_UNAVAILABLE, "the storage fails; nothing was changed");
+    else if (!call->method || call->method->is_reading)
+        rpc_error(call, RPC_UNAVAILABLE, "not done: the storage does not answer");
+    else
+        rpc_error(call, RPC_UNAVAILABLE,
+                  "the storage does not answer: this may or may not have been done");
     buf_deinit(&call->result);
     list_remove(&call->uncommitted);
 }

@@ -350,7 +350,7 @@ static enum rpc_outcome submit_task(struct rpc_call *call)
         for (size_t i = 0; i < count; i++)
             if (candidates[i].is_full)
                 return rpc_error_queue_full(call, candidates[i].profile);
-        return rpc_error(call, RPC_NOT_FOUND, "no profile fits the task: %s%s%s",
+        return rpc_error(call, RPC_NOT_FOUND, "no profile fits the task (%s%s%s)",
                          count ? candidates[0].profile->config.name : "none is configured",
                          count ? ": " : "", count ? candidates[0].reason : "");
     }

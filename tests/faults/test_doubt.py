@@ -10,7 +10,7 @@ import select
 import signal
 
 import pytest
-from acpd import RpcError, profile, shell, wait_until
+from acpd import RpcError, profile, shell, stopped, wait_until
 from database import assert_counters_are_right
 
 OUTCOMES = ["unseen", "lost"]  # the commit succeeded, or failed
@@ -92,10 +92,16 @@ def test_whoever_waits_too_long_is_told_that_it_is_unknown(make_daemon, outcome)
     daemon = make_faulty(make_daemon)
     with daemon.client() as client, daemon.client() as other:
         with doubt(daemon, outcome) as begun:
-            assign(client, "p", key="k")
+            with stopped(daemon):  # so that all three are in one pass
+                assign(client, "p", key="k")
+                client.send_call("list_tasks")
+                client.send_call("nope")
             begun()
             error = client.reply()["error"]
             assert error["code"] == UNAVAILABLE and "may or may not" in error["message"]
+            for _ in "list_tasks", "nope":
+                error = client.reply()["error"]
+                assert error["code"] == UNAVAILABLE and "not done" in error["message"]
             # Other clients, whatever they request, do not wait.
             for method, params in [("get_health", {}), ("list_tasks", {}), ("cancel_task", {"id": 1})]:
                 with pytest.raises(RpcError, match="not done: the storage does not answer"):

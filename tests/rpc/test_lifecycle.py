@@ -307,6 +307,9 @@ def test_the_command_line(folder):
         assert option in usage
     assert run_acpd("--nonsense").returncode == 1
     assert "unexpected argument" in run_acpd("surplus").stderr
+    assert "--check and a command exclude each other" in run_acpd("--check", "backup", folder / "x").stderr
+    for option in ("--config", "--socket", "--state-dir"):
+        assert f"{option} must not be empty" in run_acpd(option + "=").stderr
     good, bad = folder / "good.json", folder / "bad.json"
     good.write_text(json.dumps({"profiles": [profile()]}))
     bad.write_text(json.dumps({"profiles": [profile(queueLimit=0)]}))
@@ -400,8 +403,10 @@ def test_a_file_in_the_sockets_place_is_left_alone(make_daemon):
 def test_a_group_that_is_none_is_named(make_daemon):
     daemon = make_daemon(profile("p"), start=False, socketGroup="no-such-group")
     daemon.spawn()
-    assert daemon.process.wait(DEADLINE) != 0
+    assert daemon.process.wait(DEADLINE) == os.EX_CONFIG
     assert 'socketGroup: unknown group "no-such-group"' in daemon.log.read_text()
+    check = subprocess.run([ACPD, "--config", daemon.config, "--check"], capture_output=True, text=True)
+    assert check.returncode == os.EX_CONFIG and "unknown group" in check.stderr
 
 
 def test_children_have_their_users_umask(make_daemon):

@@ -29,7 +29,7 @@ START_TEST(keys_that_are_unknown)
         {"{'profiles': [" NAMED("a", "") ", " NAMED("b", ", 'x': 1") "]}",
          "profiles[1].x: unknown key"},
         {RUNNER("'type': 'command', 'command': ['a'], 'shell': true"),
-         "profiles[0].runner: unknown key \"shell\""},
+         "profiles[0].runner.shell: unknown key"},
     };
 
     check_refusals(rows, ARRAY_SIZE(rows));
