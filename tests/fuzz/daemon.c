@@ -24,10 +24,10 @@ static char *socket_path;
 static struct loop loop;
 static struct store *store;
 static size_t reloads;
-static bool commits_fail; /* they are told to, */
-static bool has_failed;   /* and one did; nothing has been written since */
+static bool commits_fail; /* see daemon_set_failing() */
+static bool has_failed;   /* a commit was made to fail, and nothing has been written since */
 
-/* Instead of common/log.c's: nobody reads it, and failing commits are told often. */
+/* Replaces common/log.c's: nobody reads the log, and failing commits would fill it. */
 void log_write(enum log_level level UNUSED, const char *format UNUSED, ...)
 {
 }
@@ -68,7 +68,7 @@ static int on_commit(void *data UNUSED)
     return commits_fail;
 }
 
-/* As main.c does it. */
+/* As in main.c. */
 static void start(void)
 {
     struct settings empty = {0};
@@ -99,7 +99,7 @@ static void stop(void)
     event_base_free(loop.base);
 }
 
-/* The counters beside the tasks are those of a count. */
+/* The counters must match the tasks in the store. */
 static void check_counters(void)
 {
     for (size_t i = 0; i < loop.engine->profile_count; i++) {

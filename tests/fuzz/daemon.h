@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A daemon within the process, for the targets that talk to it: the real loop, engine and socket,
- * over a store in memory. It has no supervisor, so it plans and launches nothing; workers' profiles
- * need none.
+ * A daemon within the process, for the targets that talk to one: the real loop, engine and socket,
+ * over a store in memory. It has no supervisor, so it plans and launches nothing; profiles of
+ * workers need none.
  *
- * It lives on between inputs, and is renewed every DAEMON_INPUTS: what a finding depends on is
- * rarely older than its own input, and a daemon costs as much as many of them.
+ * It is kept between inputs and replaced after DAEMON_INPUTS of them: findings rarely depend on
+ * earlier inputs, and starting a daemon takes as long as many inputs.
  */
 #pragma once
 
@@ -14,17 +14,17 @@
 
 #define DAEMON_INPUTS 500
 
-/** Before each input: a new daemon when it is time for one. True: it is new. */
+/** Call before each input. Returns true if it started a new daemon. */
 bool daemon_prepare(void);
 const struct settings *daemon_settings(void);
-/** From now on commits fail, as on a full disk; or no longer. */
+/** Makes commits fail, as on a full disk, or succeed again. */
 void daemon_set_failing(bool is_failing);
-/** One pass without waiting; returns whether lines are left for the next. */
+/** Runs one pass without waiting; returns true if work is left for the next. */
 bool daemon_pass(void);
-/** Of those that are open at both ends, after the passes that this takes. */
+/** Runs passes until all connections are gone, at most 10; returns how many are left. */
 size_t daemon_connections(void);
 
-/** A connection to its socket, that does not block. */
+/** Opens a non-blocking connection to its socket. */
 int daemon_connect(void);
-/** Adds what has arrived to *received; false: the daemon has closed the connection. */
+/** Appends what has arrived to *received; returns false if the daemon closed the connection. */
 bool daemon_receive(int fd, struct buf *received);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the fuzz targets share. A target is told bytes, and keeps promises whatever they are. */
+/* Shared by the fuzz targets. A target gets arbitrary bytes and must keep its promises. */
 #pragma once
 
 #include <stdio.h>
@@ -7,7 +7,7 @@
 #include "common/json.h"
 #include "common/macros.h"
 
-/* Like assert(), in every build, and with a way to say what was at hand. */
+/* Like assert(), but in every build and with an optional message. */
 #define PROMISE(condition, ...)                                                                    \
     do {                                                                                           \
         if (condition)                                                                             \
@@ -18,11 +18,11 @@
         abort();                                                                                   \
     } while (0)
 
-/* libFuzzer's two calls. */
+/* Called by libFuzzer. */
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/** The value; *ret_is_json false: it is none. */
+/** Parses a JSON value, NULL for null; *ret_is_json is false if the text is not valid JSON. */
 struct json_object *fuzz_parse(const char *text, size_t len, bool *ret_is_json);
-/** What was said must be JSON as RFC 8259 has it; NULL stands for null. */
+/** The text must be valid JSON (RFC 8259). Returns NULL for null. */
 struct json_object *fuzz_must_parse(const char *text, size_t len);

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A turn with an agent: its lines and the moments at which they come, and what acpd's owner does.
+ * A turn with an agent: its lines, when they come, and what the user does.
  *
  * An input is what the agent writes, line by line. Lines that begin with a control character are
  * moves instead:
  *
- *   0x01 N      N ms pass: a digit is an exponent of ten
+ *   0x01 N      10^N ms pass; N is a digit
  *   0x02        the open questions are answered with their first option
  *   0x03        the turn is cancelled
  *
- * The first byte chooses what the profile asks for: bits for model, mode, authMethod, another turn
- * of an agent, one that is kept, and an MCP server over HTTP.
+ * The bits of the first byte stand for: a model, a mode, an authMethod, a further turn of an agent,
+ * `reuse`, and an MCP server over HTTP.
  */
 #include <string.h>
 
@@ -22,11 +22,11 @@ enum { WAIT = 0x01, ANSWER = 0x02, CANCEL = 0x03 };
 enum { HAS_MODEL = 1, HAS_MODE = 2, HAS_AUTH = 4, RESUMES = 8, IS_KEPT = 16, HAS_SERVER = 32 };
 
 struct host {
-    size_t asked;    /* requests of the agent */
-    size_t answered; /* of those that had been left open */
+    size_t asked;    /* requests from the agent */
+    size_t answered; /* of those, the ones that had been left open */
 };
 
-/* What acpd has said to the agent so far. */
+/* What acpd has sent to the agent so far. */
 struct spoken {
     size_t requests, answers;
 };
@@ -96,13 +96,13 @@ static void hear(struct acp_turn *turn, struct spoken *spoken)
         json_object_put(message);
         buf_consume(&turn->out, (size_t)(newline - turn->out.data) + 1);
     }
-    PROMISE(spoken->requests <= before + 1, "it asks again before it was answered");
+    PROMISE(spoken->requests <= before + 1, "a request before the previous one was answered");
 }
 
 static void tick(struct acp_turn *turn, int64_t now)
 {
     acp_turn_tick(turn, now);
-    PROMISE(acp_turn_deadline(turn) > now, "nothing was done about a deadline: acpd would spin");
+    PROMISE(acp_turn_deadline(turn) > now, "a deadline was not handled: acpd would spin");
 }
 
 static void answer_all(struct acp_turn *turn, int64_t now)
@@ -117,7 +117,7 @@ static void answer_all(struct acp_turn *turn, int64_t now)
     }
 }
 
-/* Read as the codec does: an id may have any size. */
+/* Parses as the codec does: an id may have any size. */
 static bool is_request(const char *line, size_t len)
 {
     CLEANUP(json_putp) struct json_object *message = NULL;
@@ -163,7 +163,7 @@ static void play_line(struct acp_turn *turn, struct host *host, const char *line
     }
 }
 
-/* Whatever the agent does or leaves undone, its turn ends, by itself or with the agent. */
+/* Whatever the agent does or fails to do, its turn ends, by itself or with the agent. */
 static void wait_for_end(struct acp_turn *turn, struct spoken *spoken, int64_t now)
 {
     for (int i = 0; turn->state != ACP_OVER; i++) {
@@ -172,7 +172,7 @@ static void wait_for_end(struct acp_turn *turn, struct spoken *spoken, int64_t n
             continue;
         }
         PROMISE(i < 200, "the turn does not end");
-        PROMISE(acp_turn_deadline(turn) != INT64_MAX, "it would wait for ever");
+        PROMISE(acp_turn_deadline(turn) != INT64_MAX, "no deadline: it would wait forever");
         if (acp_turn_deadline(turn) > now)
             now = acp_turn_deadline(turn);
         tick(turn, now);

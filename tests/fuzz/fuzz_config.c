@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The configuration: a text that loads is within the bounds of its table; one that does not is
- * refused in words and changes nothing. */
+/* The configuration: if a text loads, its settings are within the bounds of the table; if not,
+ * there is an error message and nothing changes. */
 #include <string.h>
 #include <sys/mman.h>
 
@@ -136,7 +136,7 @@ static void check_profile(const struct settings *settings, size_t index)
         PROMISE(strcmp(settings->profiles[i].name, profile->name) != 0);
 }
 
-/* A file that is none on disk. */
+/* A file in memory. */
 static int make_file(const uint8_t *data, size_t size)
 {
     int fd = memfd_create("config", MFD_CLOEXEC);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The gateway between civetweb and the daemon: guards, routes, bodies and answers, with stand-ins
- * for both sides. test_requests.py has the real ones.
+ * for both sides. test_requests.py uses the real ones.
  *
- * An input is a request as it comes over the wire, behind one byte that chooses: bits for a token
- * that is asked for, and for how the daemon answers.
+ * An input is one byte, then a request as it comes over the wire. The bits of the byte choose
+ * whether a token is required, and how the daemon answers.
  */
 #include <ctype.h>
 #include <stdarg.h>
@@ -77,8 +77,8 @@ const char *mg_get_header(const struct mg_connection *connection, const char *na
     return NULL;
 }
 
-/* Takes a header at *at apart as civetweb does: NULs take the place of what ends name and value.
- * False: it would refuse the request. */
+/* Parses a header at *at as civetweb does: NULs replace what ends the name and the value. Returns
+ * false if civetweb would refuse the request. */
 static bool read_header(char **at, struct mg_header *header)
 {
     char *c = *at;
@@ -152,7 +152,7 @@ static bool read_request_line(char *line, struct mg_request_info *info)
     return is_verb(line) && strncmp(version, "HTTP/1.", 7) == 0;
 }
 
-/* False: civetweb would not have passed it on. */
+/* Returns false if civetweb would refuse the request. */
 static bool read_request(char *text, struct mg_connection *connection)
 {
     struct mg_request_info *info = &connection->info;
@@ -182,7 +182,7 @@ static size_t calls;
 static const struct mg_request_info *current;
 static const struct http_policy *policy;
 
-/* What rpc.discover says. */
+/* The result of rpc.discover. */
 static struct json_object *document(void)
 {
     static struct json_object *document;
@@ -218,7 +218,7 @@ static bool is_known_host(const char *host)
     return false;
 }
 
-/* What a page of another site, or a client without the token, can send never comes this far. */
+/* Requests of another site's page, or of a client without the token, never get this far. */
 static void check_guards(bool is_write)
 {
     int hosts, origins, lengths, encodings, count;
@@ -290,7 +290,7 @@ static void add_escaped(struct buf *out, const char *text)
         buf_printf(out, "%%%02X", (unsigned char)*text);
 }
 
-/* The pattern, with what the path said for its variables, is that path again. */
+/* The pattern, with the variables of the path filled in, must be parsed as the same path. */
 static void check_path(const char *verb, const char *path)
 {
     CLEANUP(json_putp) struct json_object *params = json_object_new_object();
@@ -322,7 +322,7 @@ static void check_path(const char *verb, const char *path)
     PROMISE(same == route && json_object_equal(params, again), "%s", buf_text(&rebuilt));
 }
 
-/* A query says the same when everything in it is escaped. */
+/* A query must mean the same with everything in it escaped. */
 static void check_query(const char *query)
 {
     CLEANUP(json_putp) struct json_object *params = json_object_new_object();
@@ -349,8 +349,8 @@ static void check_query(const char *query)
 /* --- answers -------------------------------------------------------------------------------------
  */
 
-/* Lines of "Name: value" up to an empty one; returns where the body starts. *ret_length -1: it is
- * not said. */
+/* Checks lines of "Name: value" up to an empty one; returns where the body starts. *ret_length is
+ * -1 without a Content-Length. */
 static const char *check_head(const char *at, long *ret_length, bool *ret_is_json)
 {
     bool is_guarded = false;
@@ -394,7 +394,7 @@ static void check_answer(struct mg_connection *connection)
     PROMISE(calls < 2 && (!calls || status != 403 || outcome == UPSTREAM_REFUSED));
 }
 
-/* As main.c does it. */
+/* As in main.c. */
 static void handle(struct mg_connection *connection)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
@@ -406,7 +406,7 @@ static void handle(struct mg_connection *connection)
     check_answer(connection);
 }
 
-/* One, which may do everything. */
+/* A single token, which permits everything. */
 static struct tokens *known_tokens(void)
 {
     static struct tokens *tokens;

@@ -2,15 +2,15 @@
 /*
  * The parameters of every method, through the real socket, dispatcher and handlers, into the store.
  *
- * An input is a list of calls, one a line, in a form that is hard to break, so that mutations reach
- * the handlers and not only the parser:
+ * An input is a list of calls, one per line, in a form that is hard to break, so that mutations
+ * reach the handlers and not only the parser:
  *
  *   assign_task_to_profile name=work task.title=x task.runAt="2030-01-01T00:00:00Z"
  *   update_task ["$id", "high"]
  *
- * In a line that begins with "!" the commit of the call fails. A first word that is no method
- * stands for some method. A value that is no JSON stands for itself as a string. $id is the last
- * task that a reply named, $lease the last token.
+ * If a line begins with "!", its commit fails. An unknown method stands for some known one. A value
+ * that is not valid JSON is taken as a string. $id is the last task in a reply, $lease the last
+ * token.
  */
 #include <string.h>
 #include <sys/socket.h>
@@ -57,7 +57,7 @@ static struct json_object *value_of(const char *text, size_t len)
     return is_json ? value : json_object_new_string_len(text, (int)len);
 }
 
-/* The object that the name's dots lead to. */
+/* Follows the dots in *name, creating objects; *name becomes its last part. */
 static struct json_object *descend(struct json_object *object, char **name)
 {
     char *dot;
@@ -165,7 +165,7 @@ static void take_result(struct json_object *result)
         snprintf(last_lease, sizeof(last_lease), "%s", json_get_string(result, "lease"));
 }
 
-/* Events come in between, once a call has asked for them. */
+/* Skips events, which follow once a call has subscribed. */
 static struct json_object *next_reply(const struct buf *received)
 {
     const char *at = received->data, *newline;
@@ -197,7 +197,7 @@ static struct json_object *call(const struct buf *request)
         PROMISE(passes < 10, "no reply to %.*s", (int)request->len, request->data);
         daemon_pass();
         if (!daemon_receive(fd, &received)) {
-            /* A follower of events that lost some of them. */
+            /* It followed events and lost some. */
             close(fd);
             fd = daemon_connect();
             return NULL;
@@ -207,7 +207,7 @@ static struct json_object *call(const struct buf *request)
     return reply;
 }
 
-/* Whether it reaches the dispatcher: it is neither too long nor too deep. */
+/* Whether the dispatcher gets it: it is neither too long nor too deep. */
 static bool is_taken(const struct buf *request)
 {
     bool is_json;
@@ -216,7 +216,7 @@ static bool is_taken(const struct buf *request)
     return is_json && request->len <= (size_t)daemon_settings()->line_limit;
 }
 
-/* What is no UTF-8 would be refused by the parser, which is the socket target's to try. */
+/* Replaces invalid UTF-8: the parser would refuse it, which the socket target tests. */
 static void play_call(char *line, size_t len, bool is_failing)
 {
     const char *space = memchr(line, ' ', len);
@@ -232,7 +232,7 @@ static void play_call(char *line, size_t len, bool is_failing)
     }
     width += space != NULL;
     params = params_of(line + width, len - width);
-    /* In a batch, where no claim waits. */
+    /* In a batch, because claims do not wait there. */
     buf_printf(&request,
                "[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":", method->name);
     buf_add_text(&request, json_compact(params));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The socket: what two clients send, byte for byte, against what they must get back.
+ * The socket: two clients send arbitrary bytes and must get the right replies.
  *
  * An input is what the clients send. Some control characters are moves instead:
  *
@@ -8,7 +8,7 @@
  *   0x1d (GS)   the other client's turn
  *   0x04 (EOT)  this client closes its writing half
  *   0x18 (CAN)  this client vanishes
- *   0x15 (NAK)  commits fail from now on, or no longer
+ *   0x15 (NAK)  commits start to fail, or to succeed again
  */
 #include <string.h>
 #include <sys/socket.h>
@@ -23,19 +23,19 @@ struct client {
     int fd;
     struct buf sent, received;
     bool has_half_closed, has_vanished;
-    bool is_open; /* as the daemon sees it */
+    bool is_open; /* the daemon has not closed it */
 };
 
-/* Replies that must come, in this order but for those of claims, which may wait. */
+/* The expected replies, in order, except that those to claims may come later. */
 struct expected {
-    struct json_object *ids; /* an array; of a batch, an array within it */
+    struct json_object *ids; /* an array; for a batch, a nested array */
     bool may_wait[4096];
     size_t count;
-    bool is_refused; /* after the last one the connection is closed */
-    bool may_stay;   /* open: there is a subscription */
+    bool is_refused; /* the daemon closes the connection after the last one */
+    bool may_stay;   /* open after a half-close: it has subscribed */
 };
 
-/* --- what must come ------------------------------------------------------------------------------
+/* --- expected replies ----------------------------------------------------------------------------
  */
 
 static const char *text_of(struct json_object *value)
@@ -43,7 +43,7 @@ static const char *text_of(struct json_object *value)
     return json_object_is_type(value, json_type_string) ? json_object_get_string(value) : "";
 }
 
-/* The id that a request's reply carries. False: it is a notification. */
+/* The id for the reply to a request. Returns false if it is a notification. */
 static bool id_of(struct json_object *request, struct json_object **ret_id)
 {
     struct json_object *id = NULL;
@@ -125,7 +125,7 @@ static void expect_replies(const struct client *client, struct expected *expecte
     }
 }
 
-/* --- what came -----------------------------------------------------------------------------------
+/* --- actual replies ------------------------------------------------------------------------------
  */
 
 static void check_reply(struct json_object *reply, struct json_object *id)
@@ -162,7 +162,7 @@ static bool is_for(struct json_object *reply, struct json_object *ids)
             (json_object_object_get_ex(reply, "id", &id) && json_object_equal(id, ids)));
 }
 
-/* Which of the expected ones this is: the first that may not wait, else a claim before it. */
+/* Which expected reply this is: the first that may not wait, or a claim before it. */
 static size_t find_expected(const struct expected *expected, struct json_object *reply)
 {
     size_t next = 0;
@@ -206,13 +206,13 @@ static void check_client(const struct client *client)
 
         if (!newline && client->has_vanished)
             break;
-        PROMISE(newline, "half a line");
+        PROMISE(newline, "incomplete line");
         reply = fuzz_must_parse(at, (size_t)(newline - at));
         if (!expected.may_stay || !is_event(reply))
             check_line(&expected, reply);
         next = start + (size_t)(newline - at) + 1;
     }
-    /* A follower that has lost events is told so, and closed. */
+    /* A follower that has lost events is notified and disconnected. */
     if (!client->has_vanished && (client->is_open || !expected.may_stay)) {
         for (size_t i = 0; i < expected.count; i++)
             PROMISE(expected.may_wait[i], "no reply to %s",
@@ -257,7 +257,7 @@ static void send_bytes(struct client *client, const uint8_t *data, size_t len)
 {
     if (client->has_half_closed || client->has_vanished || !len)
         return;
-    /* A connection that was refused takes no more. */
+    /* This fails once the daemon has closed the connection. */
     if (send(client->fd, data, len, MSG_NOSIGNAL) == (ssize_t)len)
         buf_add(&client->sent, data, len);
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Each fuzz target for some seconds: its seeds, and what follows from them. `./dev fuzz` goes on."""
+"""Runs each fuzz target for a few seconds, from its seeds. `./dev fuzz` runs them for longer."""
 
 import os
 import pathlib
@@ -15,7 +15,7 @@ FUZZ = pathlib.Path(os.environ.get("ACPD_FUZZ", HERE.parents[1] / "build-fuzz"))
 TARGETS = sorted(folder.name for folder in (HERE / "seeds").iterdir())
 
 
-@pytest.mark.skipif(not FUZZ.is_dir(), reason="no fuzz targets were built: ./dev fuzz")
+@pytest.mark.skipif(not FUZZ.is_dir(), reason="the fuzz targets are not built: run ./dev fuzz")
 @pytest.mark.parametrize("target", TARGETS)
 def test_no_input_breaks_a_promise(target, folder):
     run = subprocess.run([HERE / "run", FUZZ, target, folder / "corpus", "-seed=1", "-runs=20000",
