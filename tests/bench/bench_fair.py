@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""How long a client waits while 64 others ask for as much as they can.
+"""How long a client waits while 64 others send as many requests as they can.
 
-A daemon with many tasks and profiles; each load is 64 connections that keep one kind of call
-pipelined, as a batch or as lines. A further client measures the round trip of get_task.
+The daemon has many tasks and profiles. Each load is 64 connections that pipeline one kind of call,
+in batches or line by line. One more client measures the round trip of get_task.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from pathlib import Path
 TASKS = 60_000
 PROFILES = 10_000
 CONNECTIONS = 64
-PRESSES = 2  # processes that have them
+PRESSES = 2  # processes that share the connections
 AHEAD = 1000  # requests in flight on each connection
 GOAL_MS = 100
 
@@ -66,7 +66,7 @@ class Client:
 
 
 class Greedy:
-    """Sends its load again and again, and reads whatever comes."""
+    """Sends its load again and again, and discards the replies."""
 
     def __init__(self, path, load):
         self.socket = socket.socket(socket.AF_UNIX)
@@ -84,7 +84,7 @@ class Greedy:
 
 
 def press(path, load, end):
-    """Keeps the connections busy until then."""
+    """Keeps the connections busy until `end`."""
     greedy = [Greedy(path, load) for _ in range(CONNECTIONS // PRESSES)]
     while time.monotonic() < end:
         sockets = [one.socket for one in greedy]
@@ -122,7 +122,7 @@ def fill(client):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", required=True, type=Path)
-    parser.add_argument("--seconds", type=float, default=5, help="for each load")
+    parser.add_argument("--seconds", type=float, default=5, help="per load")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="acpd-fair-"))
     worker = {"runner": {"type": "worker"}, "queueLimit": 100_000_000}
@@ -136,7 +136,7 @@ def main():
         while not path.exists():
             time.sleep(0.05)
         fill(Client(path))
-        print(f"{CONNECTIONS} connections, {AHEAD} requests ahead on each, {TASKS} tasks, {PROFILES} profiles\n")
+        print(f"{CONNECTIONS} connections, {AHEAD} requests in flight on each, {TASKS} tasks, {PROFILES} profiles\n")
         print("| load | calls | median ms | p99 ms | max ms |\n|---|---:|---:|---:|---:|")
         worst = 0
         for name, load in LOADS.items():
@@ -144,7 +144,7 @@ def main():
             worst = max(worst, waits[-1])
             print(f"| {name} | {len(waits)} | {waits[len(waits) // 2]:.1f} | "
                   f"{waits[int(0.99 * (len(waits) - 1))]:.1f} | {waits[-1]:.1f} |", flush=True)
-        print(f"\ngoal: nobody waits {GOAL_MS} ms: {'met' if worst < GOAL_MS else 'missed'}")
+        print(f"\ngoal: every wait below {GOAL_MS} ms: {'met' if worst < GOAL_MS else 'missed'}")
     finally:
         daemon.kill()
         daemon.wait()

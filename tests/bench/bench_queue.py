@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Durable puts per second: acpd against beanstalkd and Redis lists, on this machine.
 
-Every measurement starts its server fresh on an empty folder, all on one disk, each told to flush
-every write before it acknowledges it. The servers take turns within a round, so that a slow minute
-of the machine hits all of them, and ratios are taken within a round.
+Every measurement starts a fresh server on an empty folder, always on the same disk, and has it
+flush every write before acknowledging it. The servers take turns within a round, so a slow minute
+of the machine hits all of them; ratios are taken within a round.
 """
 
 import argparse
@@ -42,11 +42,11 @@ ACPD_CONFIG = {
 
 
 class BenchError(Exception):
-    """The benchmark cannot go on; the text says why."""
+    """The benchmark cannot continue; the text says why."""
 
 
 def ask(path: Path, request: str, pattern: str) -> re.Match[str]:
-    """Sends the request on a connection of its own; the match of the pattern in the answer."""
+    """Sends the request on a new connection; returns the match of the pattern in the answer."""
     answer = ""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(ANSWER_SECONDS)
@@ -63,7 +63,7 @@ def ask(path: Path, request: str, pattern: str) -> re.Match[str]:
     return match
 
 
-# What is different about each server: how it is started, when it is ready, how many jobs it holds.
+# How the servers differ: starting them, knowing when they are ready, counting their jobs.
 
 
 @dataclass
@@ -97,7 +97,7 @@ def all_peers(build: Path) -> list[Peer]:
             program=str(build / "daemon" / "acpd"),
             version=["--version"],
             command=acpd_command,
-            # Paused: the queue only grows, and no task is run.
+            # Paused, so the queue only grows and no task runs.
             prepare=acpd_call(
                 "update_profile_status", {"name": "bench", "isActive": False}, r'"success": ?true'
             ),
@@ -131,7 +131,7 @@ def all_peers(build: Path) -> list[Peer]:
 
 
 class Server:
-    """A server on an empty folder, ready to answer; stopped, and its folder gone, at the end."""
+    """A server on an empty folder, ready to answer. On exit it is stopped and its folder removed."""
 
     def __init__(self, peer: Peer, base: Path):
         self.peer = peer
@@ -166,7 +166,7 @@ class Server:
                 return
             except OSError as error:
                 if self.process.poll() is not None:
-                    raise BenchError(self.failure("ended at its start")) from error
+                    raise BenchError(self.failure("exited during startup")) from error
                 if time.monotonic() > deadline:
                     raise BenchError(self.failure(f"does not answer: {error}")) from error
             time.sleep(0.01)
@@ -177,7 +177,7 @@ class Server:
             try:
                 self.process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
-                print(f"{self.peer.name} does not stop; killed", file=sys.stderr)
+                print(f"{self.peer.name} did not stop; killing it", file=sys.stderr)
                 self.process.kill()
                 self.process.wait()
         shutil.rmtree(self.folder)
@@ -187,15 +187,15 @@ class Server:
         return "\n  ".join([f"{self.peer.name} {what}", *log[-10:]])
 
     def check_held(self, acknowledged: int) -> None:
-        """What was acknowledged must be there; what was under way at the end may be."""
+        """Acknowledged jobs must be there; those in flight at the end may be."""
         held = int(self.peer.count(self.socket)[1])
         if held < acknowledged:
-            raise BenchError(self.failure(f"acknowledged {acknowledged} jobs and holds {held}"))
+            raise BenchError(self.failure(f"acknowledged {acknowledged} jobs but holds {held}"))
 
 
 @dataclass
 class Result:
-    """One measurement; times in microseconds, cpu the client's share of one core."""
+    """One measurement: times in microseconds; cpu is the client's share of one core."""
 
     rate: float
     p50: float
@@ -205,7 +205,7 @@ class Result:
 
 
 def run_client(client: Path, peer: str, *arguments: object) -> Result:
-    # Nobody pays for what the measurement before left to be written.
+    # Flush what the previous measurement left unwritten.
     os.sync()
     command = [str(client), "--peer", peer, "--json", *map(str, arguments)]
     run = subprocess.run(command, capture_output=True, text=True)
@@ -303,7 +303,7 @@ def table(options: argparse.Namespace, peers: list[Peer], results: Results) -> s
 
 
 def file_system(folder: Path) -> tuple[str, str]:
-    """The file system's type and device, of the longest mount point above the folder."""
+    """Type and device of the folder's file system, by the longest mount point above it."""
     found, kind, device = Path("/"), "unknown", "unknown"
     for line in Path("/proc/self/mounts").read_text().splitlines():
         source, point, type_name = line.split()[:3]
@@ -339,7 +339,7 @@ def installed(peers: list[Peer], wanted: list[str]) -> list[Peer]:
         if shutil.which(peer.program):
             found.append(peer)
         else:
-            print(f"{peer.name}: {peer.program} is not installed; left out", file=sys.stderr)
+            print(f"{peer.name}: {peer.program} is not installed; skipping it", file=sys.stderr)
     return found
 
 
@@ -367,7 +367,7 @@ def parse_arguments() -> argparse.Namespace:
         wanted = text.split(",")
         for name in wanted:
             if name not in names:
-                raise argparse.ArgumentTypeError(f"no peer {name!r}; there are {','.join(names)}")
+                raise argparse.ArgumentTypeError(f"unknown peer {name!r}; choose from {','.join(names)}")
         return wanted
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -377,7 +377,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--connections", type=connection_counts, default=[1, 64])
     parser.add_argument("--payload", type=above_zero(int), default=200, help="bytes per job")
     parser.add_argument("--peers", type=peer_names, default=names)
-    parser.add_argument("--dir", type=Path, help="where the data goes; default: the build folder")
+    parser.add_argument("--dir", type=Path, help="folder for the data; default: the build folder")
     return parser.parse_args()
 
 
@@ -385,7 +385,7 @@ def bench(options: argparse.Namespace) -> None:
     build = options.build.resolve()
     options.client = build / "tests" / "bench" / "queue-client"
     if not options.client.exists():
-        raise BenchError(f"{options.client} is missing: meson setup -Dbench=true")
+        raise BenchError(f"{options.client} is missing: run meson setup -Dbench=true")
     peers = installed(all_peers(build), options.peers)
     if not peers:
         raise BenchError("nothing to measure")
@@ -398,7 +398,7 @@ def bench(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="q", dir=home) as name:
         base = Path(name)
         if len(str(base)) + len("/tmpXXXXXXXX/s") > SOCKET_PATH_MAX:
-            raise BenchError(f"{base} is too long a path for sockets; use --dir")
+            raise BenchError(f"{base} is too long for a socket path; use --dir")
         results = run_rounds(options, peers, base)
         print(table(options, peers, results), end="\n\n")
         print(

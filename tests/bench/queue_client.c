@@ -3,12 +3,12 @@
  * Measures acknowledged durable puts per second into acpd, beanstalkd or a Redis list.
  *
  * A closed loop: each connection sends one request, waits for its acknowledgement, checks it, and
- * sends the next. One thread and one buffer copy a request, so that the client costs little beside
- * the server. `cpu` in the result is the share of one core that the client used: near 1.0 it is the
- * client that was measured. `acknowledged` counts the warm-up too, to compare with what the server
- * says it holds.
+ * sends the next. One thread and one buffer copy per request keep the client cheap compared with
+ * the server. `cpu` in the result is the share of one core that the client used; near 1.0, the
+ * client was the bottleneck. `acknowledged` includes the warm-up, so it can be compared with the
+ * number of jobs that the server reports.
  *
- * `--peer disk` measures what the disk itself does: append 4 KiB, fdatasync, again.
+ * `--peer disk` measures the disk itself: append 4 KiB, fdatasync, repeat.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -31,7 +31,7 @@
 #include "common/macros.h"
 
 #define WARMUP_US        500000
-#define SILENCE_MS       10000 /* a server that says nothing for so long has failed */
+#define SILENCE_MS       10000 /* a server that is silent for this long has failed */
 #define READ_SIZE        16384
 #define EVENTS           256
 #define DISK_BLOCK       4096
@@ -48,9 +48,9 @@ struct options {
     bool json;
 };
 
-/* The time span that counts, and the latencies of the operations that ended in it. */
+/* The measured time span, and the latencies of the operations that ended in it. */
 struct sample {
-    int64_t begin_us, end_us; /* begin: the warm-up is over */
+    int64_t begin_us, end_us; /* begin: after the warm-up */
     uint32_t *latencies;
     size_t count, capacity;
     uint64_t acknowledged; /* warm-up included */
@@ -61,7 +61,7 @@ struct peer {
     const char *name;
     void (*add_request)(struct buf *buf, uint64_t id, const struct buf *payload);
     bool (*is_acknowledgement)(const char *line, size_t len);
-    bool fixed; /* every request is the same bytes, printed once */
+    bool fixed; /* all requests are identical, and printed once */
 };
 
 struct conn {
@@ -74,7 +74,7 @@ struct conn {
 struct run {
     const struct options *options;
     const struct peer *peer;
-    struct buf payload, request; /* request: for a peer with fixed ones */
+    struct buf payload, request; /* request: the next one */
     struct conn *conns;
     int epoll;
     uint64_t last_id;
@@ -140,7 +140,7 @@ static void sample_print(struct sample *sample, bool json)
     uint32_t p50, p99;
 
     if (!sample->count)
-        fail("nothing was acknowledged while counting");
+        fail("nothing was acknowledged in the measured time");
     qsort(sample->latencies, sample->count, sizeof(*sample->latencies), compare_latencies);
     p50 = sample->latencies[PERCENT(50, sample->count)];
     p99 = sample->latencies[PERCENT(99, sample->count)];
@@ -164,7 +164,7 @@ static void acpd_add_request(struct buf *buf, uint64_t id, const struct buf *pay
     buf_add_text(buf, "\"}}}\n");
 }
 
-/* Finds `"key":` and tells whether the text after it begins with `value`. */
+/* Finds `"key":` and returns whether the text after it begins with `value`. */
 static bool json_has(const char *line, size_t len, const char *key, const char *value,
                      bool *ret_has_key)
 {
@@ -248,7 +248,7 @@ static int connect_unix(const char *path)
     int fd;
 
     if (strlen(path) >= sizeof(address.sun_path))
-        fail("%s: too long for a socket", path);
+        fail("%s: too long for a socket path", path);
     strcpy(address.sun_path, path);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
@@ -293,7 +293,7 @@ static void conn_open(struct run *run, struct conn *conn)
     conn_watch(run, conn, EPOLL_CTL_ADD, false);
 }
 
-/* Sends the bytes, and keeps in conn->out what the socket does not take now. */
+/* Sends the bytes; keeps in conn->out what the socket does not take now. */
 static void conn_send(struct run *run, struct conn *conn, const char *data, size_t len)
 {
     ssize_t sent = send(conn->fd, data, len, MSG_NOSIGNAL);
@@ -326,7 +326,7 @@ static void conn_request(struct run *run, struct conn *conn, int64_t now_us)
     conn_send(run, conn, run->request.data, run->request.len);
 }
 
-/* Reads what there is. A whole line must be the acknowledgement, and nothing may follow it. */
+/* Reads what has arrived. A whole line must be the acknowledgement; nothing may follow it. */
 static void conn_read(struct run *run, struct conn *conn)
 {
     ssize_t got = recv(conn->fd, buf_reserve(&conn->in, READ_SIZE), READ_SIZE, 0);
@@ -489,7 +489,7 @@ static struct options parse_options(int argc, char **argv)
             options.json = true;
             break;
         default:
-            exit(EXIT_FAILURE); /* getopt has said why */
+            exit(EXIT_FAILURE); /* getopt has printed why */
         }
     }
     if (optind < argc)
@@ -516,7 +516,7 @@ int main(int argc, char **argv)
     } else {
         run.peer = peer_find(options.peer);
         if (!options.socket == !options.port)
-            fail("--socket or --port, one of them");
+            fail("give either --socket or --port");
         run_queue(&run);
     }
     sample_print(&run.sample, options.json);

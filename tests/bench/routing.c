@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Routing, simulated by discrete events: tasks arrive, a policy sends each to a profile, profiles
- * run them in slots, fail, retry and cool down. A task that failed is submitted again at once,
- * until it succeeds. Router, forecast, retry, health and cooldown are acpd's own. In a seed every
- * policy meets the same arrivals, and a task takes the same time at a profile whoever sends it
- * there (common random numbers).
+ * run them in slots, fail, retry and cool down. A failed task is submitted again at once, until it
+ * succeeds. Router, forecast, retry, health and cooldown are acpd's own. With the same seed, every
+ * policy gets the same arrivals, and a task takes the same time at a profile whichever policy sends
+ * it there (common random numbers).
  *
  *     routing [--seeds N] [--tasks N] [--spread SIGMA] [--load-weight W]
  */
@@ -81,7 +81,7 @@ static struct mean mean_of(const double *values, size_t count)
     return mean;
 }
 
-/* How far what was told at admission is from the true start. */
+/* Error of the wait that was predicted at admission. */
 struct accuracy {
     double absolute, relative;
 };
@@ -173,7 +173,7 @@ static void simulate(const struct scenario *scenario, bool is_warm, size_t seeds
     }
 }
 
-/* Whether acpd is within a tenth of the oracle, and quicker than the other three. */
+/* Whether acpd is within a tenth of the oracle, and quicker than the three simpler policies. */
 static const char *verdict(const struct results *results, size_t seeds)
 {
     double acpd = mean_of(results->ratio[ACPD], seeds).value;
@@ -221,19 +221,18 @@ static void print_eta(const struct scenario *scenario, const struct results *res
 static void print_parameters(size_t seeds, size_t tasks)
 {
     printf(
-        "%zu seeds of %zu tasks a scenario, all of them counted. Windows of %d attempts: empty at\n"
-        "the start, and full for the last column. Weights %g, %g, %g, %g.\n"
-        "Sizes log-normal (sigma %g) around the mean of their type; a task takes its size over\n"
-        "the profile's speed at its type. An attempt fails with probability %g, after %g of its\n"
-        "time; then acpd's retries: 3 attempts, backoff from 1 s to 300 s with full jitter. A "
-        "task\n"
-        "that failed is submitted again. Cooldown from 5 s to 600 s.\n\n",
+        "%zu seeds of %zu tasks per scenario, all of them counted. Windows of %d attempts: empty\n"
+        "at the start, and full for the last column. Weights %g, %g, %g, %g.\n"
+        "Sizes log-normal (sigma %g) around the mean of their type; a task takes its size divided\n"
+        "by the profile's speed for its type. An attempt fails with probability %g, after %g of\n"
+        "its time; then acpd's retries: 3 attempts, backoff from 1 s to 300 s with full jitter.\n"
+        "A failed task is submitted again. Cooldown from 5 s to 600 s.\n\n",
         seeds, tasks, RETENTION, weights.capability, weights.load, weights.history,
         weights.priority, spread, FAIL_CHANCE, FAIL_AFTER);
     for (int t = 0; t < TYPES; t++)
         printf("%s %s (%g s, %g %%)", t ? "," : "Types:", types[t].name, types[t].mean,
                100 * types[t].share);
-    printf(".\n\n| scenario | load | arrivals | profiles: slots, priority; speed at each type |\n"
+    printf(".\n\n| scenario | load | arrivals | profiles: slots, priority; speed for each type |\n"
            "|---|---:|---|---|\n");
     for (size_t i = 0; i < SCENARIOS; i++) {
         const struct scenario *s = &scenarios[i];

@@ -10,8 +10,8 @@
 
 #define RETENTION   100  /* metricsRetention: acpd's default */
 #define FAIL_CHANCE 0.02 /* of an attempt at any profile */
-#define FAIL_AFTER  0.3  /* of the time that it would have taken */
-#define LIMIT_MS    2000 /* an attempt that meets a rate limit ends after this */
+#define FAIL_AFTER  0.3  /* of the time that it would have taken otherwise */
+#define LIMIT_MS    2000 /* duration of an attempt that hits a rate limit */
 
 extern double spread; /* sigma of the log-normal sizes of the tasks of a type */
 extern struct routing_weights weights;
@@ -25,7 +25,7 @@ extern const struct work_type {
     double mean, share;
 } types[TYPES];
 
-/* Profiles: a speed of 0 is a capability that it lacks. */
+/* Profiles. A speed of 0 means that the profile lacks the capability. */
 #define PROFILES_MAX 8
 
 struct worker {
@@ -39,10 +39,10 @@ struct scenario {
     const struct worker *workers;
     double load;            /* of the capacity: slots times speed, over the types by their share */
     int burst;              /* tasks that arrive together */
-    double peak;            /* for the first third of the tasks: the load instead */
-    const char *sick;       /* this profile, from a quarter to a half of the time: */
-    double sick_chance;     /* of an attempt to fail, */
-    enum error_class class; /* so */
+    double peak;            /* load during the first third of the tasks, if above 0 */
+    const char *sick;       /* profile that is sick from a quarter to a half of the time */
+    double sick_chance;     /* probability that its attempts fail then, */
+    enum error_class class; /* and their error class */
 };
 
 #define SCENARIOS 11
@@ -53,7 +53,7 @@ enum policy { ACPD, RANDOM, ROUND_ROBIN, LEAST_LOADED, INFORMED, ORACLE, POLICIE
 
 extern const char *const policy_names[POLICIES];
 
-/* What a number of the seed stands for. */
+/* What a random number is used for. */
 enum stream { SEED_GAP, SEED_TYPE, SEED_WORK, SEED_FAIL, SEED_RETRY, SEED_CHOICE, SEED_PAST };
 
 enum event_type { EVENT_ARRIVAL, EVENT_END, EVENT_WAKE, EVENT_COOLED };
@@ -64,8 +64,8 @@ struct event {
 };
 
 struct job {
-    struct event event; /* what happens to it next */
-    struct list link;   /* in a queue, in the order in which they run */
+    struct event event; /* its next event */
+    struct list link;   /* in a queue, in the order of execution */
     struct forecast_run run;
     struct task task;
     int type;
@@ -74,7 +74,7 @@ struct job {
     int64_t arrived, started, ends;
     enum error_class class; /* how the attempt ends */
     bool is_probe;
-    double told, told_before; /* the wait, in seconds: by the forecast, and by counting */
+    double told, told_before; /* predicted wait in seconds: by the forecast, by counting */
 };
 
 struct place {
@@ -102,15 +102,14 @@ struct world {
 
 /* The world (routing_world.c) */
 
-/** Uniform in (0, 1): splitmix64 of what it is for, so that it does not depend on who asked before.
- */
+/** Uniform in (0, 1): splitmix64 of its use, so it does not depend on earlier calls. */
 double uniform(uint64_t seed, enum stream stream, int64_t a, int64_t b);
 int64_t duration_of(const struct job *job, const struct place *place);
 void make_places(struct world *world);
 void make_jobs(struct world *world);
 void world_deinit(struct world *world);
 
-/* What happens in it (routing_run.c) */
+/* Its events (routing_run.c) */
 
-/** Until every job has been done. */
+/** Runs until every job is done. */
 void run(struct world *world);

@@ -55,7 +55,7 @@ static struct place *choose_in_turn(struct world *world, const struct job *job)
     return place;
 }
 
-/* The least of running and waiting ones for each slot; among equals by lot. */
+/* Running and waiting tasks per slot; ties are broken at random. */
 static double load_of(const struct world *world, const struct job *job, const struct place *place)
 {
     double work =
@@ -65,7 +65,7 @@ static double load_of(const struct world *world, const struct job *job, const st
            1e-6 * uniform(world->seed, SEED_CHOICE, job->task.id, place->number);
 }
 
-/* What the policy knows of a duration: all, or its mean. */
+/* The duration as far as the policy knows it: exactly, or the mean. */
 static int64_t known_duration(const struct world *world, const struct job *job,
                               const struct place *place)
 {
@@ -74,7 +74,7 @@ static int64_t known_duration(const struct world *world, const struct job *job,
     return (int64_t)(1000 * types[job->type].mean / place->worker->speed[job->type]);
 }
 
-/* When a running attempt ends: so, or by the mean residual life of a log-normal distribution. */
+/* When a running attempt ends: exactly, or by the mean residual life of a log-normal variable. */
 static int64_t known_end(const struct world *world, const struct job *job)
 {
     double sigma = fmax(spread, 1e-3), elapsed, mean, z;
@@ -90,13 +90,13 @@ static int64_t known_end(const struct world *world, const struct job *job)
 
 #define SLOTS_MAX 64
 
-/* When each slot of a place is free. */
+/* When each slot of a place becomes free. */
 struct slots {
     int64_t free_at[SLOTS_MAX];
     size_t count;
 };
 
-/* Runs a job on the slot that is free first, and not before `due`; returns when it ends. */
+/* Runs a job on the first free slot, not before `due`; returns when it ends. */
 static int64_t serve(struct slots *slots, int64_t due, int64_t duration)
 {
     int64_t *first = slots->free_at;
@@ -108,7 +108,7 @@ static int64_t serve(struct slots *slots, int64_t due, int64_t duration)
     return *first;
 }
 
-/* The end of the job at the place, as far as the policy knows, if nothing fails. Those that wait
+/* When the job would end at the place, as far as the policy knows, if nothing fails. Jobs that wait
  * for a retry are older and come first. */
 static double end_at(const struct world *world, const struct job *job, const struct place *place)
 {
@@ -175,7 +175,7 @@ static struct place *choose(struct world *world, const struct job *job)
     abort();
 }
 
-/* --- what happens ---------------------------------------------------------------------------- */
+/* --- events ---------------------------------------------------------------------------------- */
 
 static bool is_before(const struct job *a, const struct job *b)
 {
@@ -240,7 +240,7 @@ static void fill_slots(struct world *world, struct place *place)
         heap_set(&world->events, &place->cooled.node, profile->cooldown.until);
 }
 
-/* What counting alone would tell: as many average durations as stand in its way. */
+/* The wait as predicted by counting: the tasks ahead times the average duration, per slot. */
 static double count_wait(const struct profile *profile, int64_t position)
 {
     int64_t ahead = position - profile_free_slots(profile);
@@ -297,7 +297,7 @@ static void end(struct world *world, struct job *job)
                   },
                   profile->config.cooldown_min_ms, profile->config.cooldown_max_ms);
     profile_update_health(profile, &limits, world->now);
-    if (to == TASK_QUEUED) { /* it met a cooldown: behind the others */
+    if (to == TASK_QUEUED) { /* it ran into a cooldown: behind the others */
         job->task.ready_at = world->now + 1;
         enqueue(world, job);
         return;

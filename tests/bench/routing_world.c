@@ -16,7 +16,7 @@ const struct work_type types[TYPES] = {
     {"analysis", 120, 0.1},
 };
 
-/* Generalists that do everything, beside those that are quicker at the one or two that they do. */
+/* Generalists, and profiles that are quicker at the one or two types that they do. */
 static const struct worker team[] = {
     {"coder", 2, 3, {2, 1, 0, 0}},
     {"tester", 1, 3, {0, 2, 1, 0}},
@@ -27,7 +27,7 @@ static const struct worker team[] = {
     {NULL},
 };
 
-/* One capability each, at two and a half times the speed, and two that have them all. */
+/* Specialists in one type, two and a half times as fast, and two generalists. */
 static const struct worker specialists[] = {
     {"coder", 2, 3, {2.5, 0, 0, 0}},
     {"tester", 1, 3, {0, 2.5, 0, 0}},
@@ -38,7 +38,7 @@ static const struct worker specialists[] = {
     {NULL},
 };
 
-/* The same agent behind profiles of different size. */
+/* The same agent behind profiles of different sizes. */
 static const struct worker sizes[] = {
     {"one", 1, 3, {1, 1, 1, 1}},
     {"two", 2, 3, {1, 1, 1, 1}},
@@ -56,7 +56,7 @@ static const struct worker speeds[] = {
     {NULL},
 };
 
-/* The team, with priorities that someone chose by taste. */
+/* The team, with arbitrary priorities. */
 static const struct worker tastes[] = {
     {"coder", 2, 2, {2, 1, 0, 0}},
     {"tester", 1, 5, {0, 2, 1, 0}},
@@ -85,7 +85,7 @@ const char *const policy_names[POLICIES] = {
     "acpd", "random", "round robin", "least loaded", "means known", "oracle",
 };
 
-/* --- what is random ------------------------------------------------------------------------- */
+/* --- random numbers ------------------------------------------------------------------------- */
 
 double uniform(uint64_t seed, enum stream stream, int64_t a, int64_t b)
 {
@@ -129,7 +129,7 @@ static double mean_work(void)
     return sum;
 }
 
-/* Seconds of work that the workers do in a second. */
+/* Seconds of work that the workers do per second. */
 static double capacity_of(const struct worker *workers)
 {
     double sum = 0;
@@ -155,7 +155,7 @@ int64_t duration_of(const struct job *job, const struct place *place)
     return 1 + (int64_t)(1000 * job->work / place->worker->speed[job->type]);
 }
 
-/* Attempts before the beginning: of each type that the profile does, by their share. */
+/* Adds attempts before the start: of the types that the profile does, by their share. */
 static void fill_window(const struct world *world, struct place *place)
 {
     for (int64_t i = 0; i < 3 * RETENTION; i++) {
