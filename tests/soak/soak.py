@@ -3,13 +3,13 @@
 """
 soak.py MINUTES [--mechanics]
 
-acpd and acp-gateway under a mixed load for a long time: everything that clients, workers, pages and
-profiles do, all at once. Nothing may grow, nothing may be left. ACPD_BUILD is the build that is
-tested; --mechanics leaves out what depends on timings, for builds with sanitizers.
+Runs acpd and acp-gateway under a mixed load for a long time: everything that clients, workers, pages
+and profiles do, all at once. Nothing may grow, nothing may be left over. ACPD_BUILD is the build to
+test; --mechanics skips the checks that depend on timing, for builds with sanitizers.
 
-First the load runs for a while, so that caches and pools are filled; then it rests, and what is open
-is counted. Then it runs for the MINUTES, and samples are taken. At the end it rests again: as much is
-open as before.
+First the load runs for a while to fill caches and pools, then it pauses, and open files and threads
+are counted. Then it runs for MINUTES while samples are taken. At the end it pauses again, and the
+counts must be as before.
 """
 
 import argparse
@@ -34,16 +34,16 @@ from acpd import (  # noqa: E402
 from database import assert_counters_are_right  # noqa: E402
 
 SAMPLES = 60
-GROWTH = 4 << 20  # bytes that the trend of a process's memory may gain over the whole time, or
-GROWTH_SHARE = 0.1  # as much of what it has, if that is more
-TAIL_FACTOR = 3  # how much slower the last third's p99 may be than the first's, and
-TAIL_SECONDS = 0.05  # what it may be in any case
+GROWTH = 4 << 20  # bytes by which the trend of a process's memory may rise in total, or
+GROWTH_SHARE = 0.1  # this share of its memory, if that is more
+TAIL_FACTOR = 3  # how much slower the last third's p99 may be than the first's
+TAIL_SECONDS = 0.05  # a p99 that is always accepted
 GATEWAY_THREADS = 600
-# What glibc keeps for each of them fills up over many thousand requests, and is no leak.
+# glibc's caches for these threads fill up over many thousand requests, which is not a leak.
 NO_THREAD_CACHES = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=0"}
-PACE = 0.005  # seconds between what one client does
+PACE = 0.005  # seconds between the actions of a client
 DEMO = str(ACPD.parent / "acpd-demo")
-EXPECTED = {-32001, -32002, -32003}  # gone already, not in this status, full
+EXPECTED = {-32001, -32002, -32003}  # not found, conflict, queue full
 EXPECTED_HTTP = {200, 201, 404, 409, 429}
 PATHS = ["/metrics", "/api/health", "/api/profiles/with-states?range=24h", "/api/tasks?limit=20",
          "/api/metrics/history?range=1h", "/api/profiles/true/queue", "/api/openapi.json"]
@@ -67,7 +67,7 @@ NAMES = [made["name"] for made in profiles(1)]
 
 
 class Load:
-    """What goes on while it runs: one thread for each of `roles`. What one raises is a failure."""
+    """The load: one thread per role. An exception in a role is a failure."""
 
     def __init__(self, daemon, gateway):
         self.daemon, self.gateway = daemon, gateway
@@ -104,7 +104,7 @@ class Load:
         return not self.stopped.wait(PACE)
 
     def tries(self, client, what, method, **params):
-        """A call that may come too late, or be too much."""
+        """Makes a call that may come too late, or exceed a limit."""
         try:
             result = client.call(method, **params)
             self.count(what)
@@ -151,7 +151,7 @@ class Load:
     def end_claim(self, client, chance, **mine):
         fate = chance.random()
         if fate < 0.1:
-            return  # the lease ends
+            return  # let the lease expire
         if fate < 0.3:
             self.tries(client, "extensions", "extend_lease", **mine)
         if fate < 0.5:
@@ -183,7 +183,7 @@ class Load:
                 client.subscribe(**chance.choice([{}, {}, {"after": 0}]))
                 for _ in range(chance.randrange(200)):
                     if not client.line():
-                        break  # it was too slow
+                        break  # disconnected for being too slow
                     self.count("events")
 
     def stream(self, chance):
@@ -215,7 +215,7 @@ class Load:
 
 
 def probe(path, seconds):
-    """How long a call takes, again and again. In a process of its own, which the load slows less."""
+    """Measures calls again and again. Runs in its own process, which the load slows less."""
     latencies, end = [], time.monotonic() + seconds
     with Client(path) as client:
         while (began := time.monotonic()) < end:
@@ -226,7 +226,7 @@ def probe(path, seconds):
 
 
 def wake_every_thread(gateway):
-    """What a thread needs when it is first asked for something is no growth: each is asked here."""
+    """Makes every thread serve each path once: what it allocates then does not count as growth."""
     with contextlib.ExitStack() as stack:
         for _ in range(GATEWAY_THREADS):
             connection = stack.enter_context(contextlib.closing(gateway.connect()))
@@ -235,7 +235,7 @@ def wake_every_thread(gateway):
 
 
 class Watched:
-    """A process, and the samples that were taken of it."""
+    """A process and its samples."""
 
     def __init__(self, name, pid):
         self.name, self.pid = name, pid
@@ -252,7 +252,7 @@ class Watched:
         self.threads.append(threads)
 
     def growth(self):
-        """What the linear trend of its memory gains from the first sample to the last."""
+        """The rise of the linear trend of its memory, from the first sample to the last."""
         slope = statistics.linear_regression(range(len(self.memory)), self.memory).slope
         return slope * (len(self.memory) - 1)
 
@@ -265,7 +265,7 @@ def children(pid):
 
 
 def rest(daemon, processes, slack):
-    """Lets everything end that is under way; at most so many more files are open than last time."""
+    """Waits until all work has ended; at most `slack` more files may be open than last time."""
     with daemon.client() as client:
         def is_idle():
             for task in client.list_tasks(status="running")["tasks"]:
@@ -296,7 +296,7 @@ def wake(daemon):
 
 
 def run(daemon, gateway, load, seconds):
-    """Returns the processes with their samples, and what calls took."""
+    """Returns the processes with their samples, and the latencies of calls."""
     pid = daemon.process.pid
     [supervisor] = wait_until(lambda: children(pid), "the supervisor is there")
     processes = [Watched("acpd", pid), Watched("supervisor", supervisor),
@@ -324,7 +324,7 @@ def p99(values):
 
 
 def judge(processes, latencies):
-    """What has grown: the table on stdout, and the findings."""
+    """Prints a table of the samples; returns what has grown."""
     found = []
     print(f"{'':12} {'MiB first':>9} {'last':>6} {'trend':>6} {'bound':>6}  files     threads")
     for process in processes:
@@ -334,17 +334,17 @@ def judge(processes, latencies):
               f"{min(process.files):3}-{max(process.files):<5} "
               f"{min(process.threads):3}-{max(process.threads)}")
         if growth > allowed:
-            found.append(f"the memory of {process.name} grows")
+            found.append(f"the memory of {process.name} grew")
     third = len(latencies) // 3
     tails = [p99(latencies[i * third:(i + 1) * third]) for i in range(3)]
     print("p99 of a call, by thirds: " + ", ".join(f"{tail * 1000:.1f} ms" for tail in tails))
     if tails[2] > max(TAIL_FACTOR * tails[0], TAIL_SECONDS):
-        found.append("calls become slower")
+        found.append("calls became slower")
     return found
 
 
 def end(daemon, gateway):
-    """Stops both; returns what is wrong with what they leave."""
+    """Stops both programs; returns what is wrong with their exit or with what they left."""
     found = []
     for name, program in ("acp-gateway", gateway), ("acpd", daemon):
         status = program.stop()
@@ -352,17 +352,17 @@ def end(daemon, gateway):
         if status != 0 or "Sanitizer" in log or "runtime error" in log:
             found.append(f"{name} ended with {status}:\n{log[-4000:]}")
     if daemon.processes():
-        found.append("processes are left")
+        found.append("processes are left over")
     with contextlib.closing(daemon.database()) as database:
         [[integrity]] = database.execute("PRAGMA integrity_check")
     if integrity != "ok":
-        found.append(f"the database: {integrity}")
+        found.append(f"integrity of the database: {integrity}")
     assert_counters_are_right(daemon, forgets=True)
     return found
 
 
 def soak(folder, seconds, with_timings=True):
-    """Returns what was found: nothing, if all is well."""
+    """Returns the findings: none, if all is well."""
     (folder / "page").mkdir()
     (folder / "page" / "index.html").write_text("<!doctype html><title>soak</title>")
     daemon = Daemon(folder)
@@ -385,7 +385,7 @@ def soak(folder, seconds, with_timings=True):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("minutes", type=float)
-    parser.add_argument("--mechanics", action="store_true", help="nothing that depends on timings")
+    parser.add_argument("--mechanics", action="store_true", help="skip the checks that depend on timing")
     arguments = parser.parse_args()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="acpd-", dir="/tmp"))
     try:
@@ -394,7 +394,7 @@ def main():
         shutil.rmtree(folder, ignore_errors=True)
     for what in found:
         print(f"failed: {what}")
-    print("failed" if found else "all is as it was")
+    print("failed" if found else "passed")
     return 1 if found else 0
 
 

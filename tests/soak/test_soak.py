@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""That the soak test works, and finds nothing in a moment that it would find in an hour. What depends
-on timings is left to `./dev soak`."""
+"""Runs the soak test for some seconds, to see that it works. Checks that depend on timing are left
+to `./dev soak`."""
 
 from soak import soak
 
