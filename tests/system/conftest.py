@@ -8,7 +8,7 @@ from acpd import BUILD
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory):
-    """The prefix of an installation, somewhere else than where it was configured to be."""
+    """The prefix of an installation, in another place than the one it was configured for."""
     root = tmp_path_factory.mktemp("installed")
     subprocess.run(["meson", "install", "-C", BUILD, "--no-rebuild", "--destdir", root],
                    check=True, capture_output=True, timeout=120)

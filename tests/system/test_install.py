@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What `meson install` puts where, and that it works there."""
+"""What `meson install` puts where, and whether it works there."""
 
 import subprocess
 
@@ -34,7 +34,7 @@ def test_everything_is_found_where_it_was_installed(installed, make_daemon, make
 
 
 def test_openssl_is_found_where_it_was_installed(installed, folder):
-    """The certificate is looked at after OpenSSL was found."""
+    """The gateway reads the certificate only after it has found OpenSSL."""
     run = subprocess.run([installed / "bin/acp-gateway", "--tls-cert", folder / "none", "--tls-key",
                           folder / "none"], capture_output=True, text=True, timeout=DEADLINE)
     assert f"cannot read {folder}/none" in run.stderr

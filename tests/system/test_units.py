@@ -12,10 +12,10 @@ import pytest
 from acpd import DEADLINE
 
 needs_analyze = pytest.mark.skipif(not shutil.which("systemd-analyze"),
-                                   reason="there is no systemd-analyze")
+                                   reason="systemd-analyze is not installed")
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("systemd-sysusers") or not shutil.which("systemd-tmpfiles"),
-    reason="makes users and their files, by systemd's tools")
+    reason="needs root and systemd's tools, to create users and files")
 
 
 def run(*command, **options):
@@ -25,7 +25,7 @@ def run(*command, **options):
 
 @pytest.fixture(params=["system", "user"])
 def units(request, installed, tmp_path):
-    """A folder with the units of a kind, which name the programs where they are here."""
+    """A folder with the units of one kind, changed to the paths of this installation."""
     for unit in (installed / "lib/systemd" / request.param).iterdir():
         text = re.sub("/usr/local/", f"{installed}/", unit.read_text())
         (tmp_path / unit.name).write_text(text)
@@ -77,4 +77,4 @@ def test_users_and_files_are_made(installed, tmp_path):
     assert run(installed / "bin/acpd", "--config", config, "--check").returncode == 0
     config.write_text('{"agingInterval": 7}')
     run("systemd-tmpfiles", f"--root={tmp_path}", "--create", installed / "lib/tmpfiles.d/acpd.conf")
-    assert "7" in config.read_text(), "what is there stays"
+    assert "7" in config.read_text(), "an existing file was overwritten"
