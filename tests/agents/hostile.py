@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: MIT
 """
 An agent that does what its script says, however wrong. The script is Python in ACPD_TEST_SCRIPT and
-runs once `prompt` has arrived, or instead of the handshake when it begins with "# raw". It has:
+runs when `prompt` has arrived, or instead of the handshake if it begins with "# raw". It can use:
 
-  call(method, params, id)   sends a request, without waiting
+  call(method, params, id)   sends a request, without waiting for the answer
   note(update)               sends a session/update
-  answer(id, result)         answers a request of acpd's
-  error(id, code, message)
-  raw(bytes)                 writes to stdout whatever it is
+  answer(id, result)         answers a request from acpd
+  error(id, code, message)   answers it with an error
+  raw(bytes)                 writes arbitrary bytes to stdout
   read()                     the next message, or None at the end of input
   prompt                     the request session/prompt
   end(reason)                ends the turn
@@ -54,7 +54,7 @@ def ask(id=0, kind="edit", options=None, session=None, **tool_call):
 
 
 def note(sessionUpdate, session=None, **update):
-    """`session`: another one than the turn's."""
+    """`session`: if not the session of the turn."""
     session = session or prompt["params"]["sessionId"]
     send(method="session/update",
          params={"sessionId": session, "update": {"sessionUpdate": sessionUpdate, **update}})

@@ -1,24 +1,24 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """
-replay.py FILE: an agent that says what a real one was seen to say. FILE is JSON:
+replay.py FILE: an agent that repeats what a real one said. FILE is JSON:
 
   {"agent": "codex-acp 2.6.0", "about": "…",
    "on": {"session/prompt": [STEP, …], …}}
 
 Each time acpd calls a method, its steps are done. A step is an object with one of these:
 
-  result    answers the call with it; `error` with an error
-  update    sends a session/update with it; `of`, if there, is another session than the current one
-  notify    sends the notification, an object {method, params}
-  ask       sends the request, an object {method, params}, and waits for its answer
+  result    answers the call with this result; `error`: with this error
+  update    sends this session/update; `of` names its session, if not the current one
+  notify    sends this notification, an object {method, params}
+  ask       sends this request, an object {method, params}, and waits for its answer
   pause     seconds of silence
-  stderr    a line for stderr; `line` one for stdout, whatever it is
-  exit      leaves with this status
-  call      what `result` or `error` beside it answer, if it is not the last call: "session/prompt"
+  stderr    writes this line to stderr; `line`: to stdout, valid or not
+  exit      exits with this status
+  call      which call `result` or `error` answers, if not the last one: "session/prompt"
 
-"$session" in any text stands for the session, "$cwd" for its folder. What has no steps is answered
-with {}; at the end of its input the agent leaves.
+"$session" in any text stands for the session, "$cwd" for its folder. Methods without steps are
+answered with {}; at the end of its input the agent exits.
 """
 
 import json
@@ -66,7 +66,7 @@ def answer(method, step):
 
 
 def ask(request):
-    """Waits for the answer; what acpd calls meanwhile is heard."""
+    """Sends a request and waits for the answer; serves acpd's calls meanwhile."""
     global count
     count += 1
     id = f"question-{count}"

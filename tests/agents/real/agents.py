@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
 The agents that ./dev agents tries: what npm installs, how each is started, and how it is pointed at
-a model at another address. In texts, {url} is the model's address, {model} its name, {home} the
-agent's home and {bin} the folder with its programs.
+another model. In texts, {url} is the model's address, {model} its name, {home} the agent's home and
+{bin} the folder with its programs.
 """
 
 import dataclasses
@@ -12,15 +12,15 @@ import json
 @dataclasses.dataclass
 class Agent:
     name: str
-    packages: dict  # by name, with the version; the first one is the agent
+    packages: dict  # versions by name; the first one is the agent
     command: list
     env: dict = dataclasses.field(default_factory=dict)
-    files: dict = dataclasses.field(default_factory=dict)  # in its home; objects become JSON
-    login_env: dict = dataclasses.field(default_factory=dict)  # these make it logged in
+    files: dict = dataclasses.field(default_factory=dict)  # in its home; objects are written as JSON
+    login_env: dict = dataclasses.field(default_factory=dict)  # with these it is logged in
     login_files: dict = dataclasses.field(default_factory=dict)
     runner: dict = dataclasses.field(default_factory=dict)
-    limit_timeout: int = 60  # seconds that it may repeat requests that are answered with a 429
-    # By case: the words for how it may end where it cannot end as it should, and why.
+    limit_timeout: int = 60  # seconds for which it may retry after a 429
+    # Known deviations by case: the outcomes to accept, and why.
     known: dict = dataclasses.field(default_factory=dict)
 
     @property
@@ -146,7 +146,7 @@ AGENTS = [
 
 
 def filled(value, names):
-    """A text, or the texts of an object, with {names} in place."""
+    """A text, or an object as JSON, with {names} filled in."""
     text = value if isinstance(value, str) else json.dumps(value, indent=2)
     for name, word in names.items():
         text = text.replace("{" + name + "}", word)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """
-distil.py TRANSCRIPT: makes a replay (see ../replay.py) of what an agent was seen to say, to
-stdout. Names of sessions and folders are taken out, and what is long and says little is cut; what
-is left is to be read, and its `about` to be written.
+distil.py TRANSCRIPT: prints a replay (see ../replay.py) of what an agent said. Names of sessions
+and folders are replaced, and long parts of little interest are cut. Read the result, and write its
+`about`.
 """
 
 import json
@@ -17,13 +17,13 @@ DULL = {"available_commands_update", "config_option_update"}
 DULL_MEMBERS = {"availableModels", "quota", "description", "updatedAt", "turnId"}
 LIST_MAX = 6
 TEXT_MAX = 400
-PAUSE_MIN = 5  # seconds of silence that mean something
-PAUSE = 2  # seconds that stand for them
-LATE = 0.1  # seconds between the end of a turn and what is said after it
+PAUSE_MIN = 5  # seconds of silence that are kept, as a pause
+PAUSE = 2  # seconds of such a pause
+LATE = 0.1  # seconds from the end of a turn to a message after it
 
 
 def shortened(value, member=None):
-    """A value, of the member of an object if it is."""
+    """The value without its dull parts; `member` is its name in an object."""
     if isinstance(value, str):
         return value[:TEXT_MAX]
     if isinstance(value, list):
@@ -35,7 +35,7 @@ def shortened(value, member=None):
 
 
 def anonymous(entries):
-    """The entries without the names of their session and folders."""
+    """The entries with the names of session and folders replaced."""
     text = "\n".join(json.dumps(entry) for entry in entries).replace(str(BUILD), "/opt")
     for cwd in set(re.findall(r'\\"cwd\\":\\"(/tmp/acpd-agents-[^/]+/[a-z]+)\\"', text)):
         text = text.replace(cwd, "$cwd").replace(cwd.rsplit("/", 1)[0], "/base")
@@ -57,7 +57,7 @@ def step_of(message):
 
 
 def steps(entries):
-    """(method, step) of all that the agent said, by what it was called for last."""
+    """Yields (method, step) for all that the agent said; `method` was called last."""
     method, methods, last, is_over = None, {}, 0, False
     for entry in entries:
         if entry["from"] not in ("client", "agent") or not entry["line"]:
@@ -87,7 +87,7 @@ def steps(entries):
 
 
 def text_of(replay):
-    """With a line for each step."""
+    """The replay as JSON, with one line per step."""
     def line(value):
         return json.dumps(value, ensure_ascii=False)
 

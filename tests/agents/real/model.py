@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
 """
-A language model that does what the prompt says: an HTTP server on the loopback interface with the
-interfaces that agents know (OpenAI's chat completions and responses, Anthropic's messages, Gemini's
-generateContent), streaming and not. The last `scene:WORD` of a user decides:
+A language model that follows a script: an HTTP server on the loopback interface with the APIs that
+agents use (OpenAI's chat completions and responses, Anthropic's messages, Gemini's generateContent),
+streaming or not. The last `scene:WORD` of a user decides:
 
   say     answers "PONG 2" to the second scene of a conversation
   write   calls a tool that writes out.txt, then answers "DONE"
-  build   calls a shell command that is silent for 40 seconds, then answers "DONE", or what became
-          of the command if it did not end well
-  wait    does not answer
+  build   calls a shell command that is silent for 40 seconds, then answers "DONE", or the output of
+          the command if it did not end well
+  wait    never answers
   limit   429
   hiccup  429 to the first request, then as `say`
   login   401
@@ -26,10 +26,10 @@ FILE = "out.txt"
 TEXT = "hello\n"
 SILENCE = 40  # seconds
 WRITE = f"echo hello > {FILE}"
-# Not `sleep`, which some agents take out of commands; and what it prints is not part of the command.
+# Not `sleep`, which some agents remove from commands. The command does not contain its output.
 BUILD = f"python3 -c 'import time; time.sleep({SILENCE})'; printf bu%s ilt"
 
-# How agents name their tools, and what they want to be told: the first that is offered is called.
+# The tools of agents, and their arguments. The first one that is offered is called.
 WRITERS = {
     "Write": lambda path: {"file_path": path, "content": TEXT},
     "write_file": lambda path: {"file_path": path, "content": TEXT},
@@ -62,14 +62,14 @@ def words(text):
 
 
 def text_of(content):
-    """Of what may be a text or an array of blocks."""
+    """The text of a text or of an array of blocks."""
     if isinstance(content, list):
         return " ".join(block.get("text") or "" for block in content if isinstance(block, dict))
     return content or ""
 
 
 class Answer:
-    """What the model says: a text, or a call of a tool."""
+    """The answer of the model: a text, or a tool call."""
 
     def __init__(self, text=None, tool=None, arguments=None):
         self.text = text
@@ -325,7 +325,7 @@ ERRORS = {"limit": 429, "hiccup": 429, "login": 401}
 
 
 def scene_of(items):
-    """The last scene, how many there were, and what tools have answered since the last, or None."""
+    """The last scene, the number of scenes, and the output of tools since the last one, or None."""
     scene, count, output = "say", 0, None
     for role, text in items:
         for match in SCENE.finditer(text) if role == "user" else ():
@@ -417,7 +417,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def choose(self, scene, count, output, tools, body):
         if (body.get("generationConfig") or {}).get("responseMimeType") == "application/json":
-            # gemini asks which model suits
+            # gemini asks which model to use
             return Answer(json.dumps({"reasoning": "", "model_choice": "flash",
                                       "complexity_reasoning": "", "complexity_score": 10}))
         if output is not None and scene == "build" and "built" not in output:
@@ -438,7 +438,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Model(ThreadingHTTPServer):
-    """Serves on a port of its own as long as it is entered."""
+    """Serves on a free port while its context is entered."""
 
     daemon_threads = True
     block_on_close = False
@@ -454,7 +454,7 @@ class Model(ThreadingHTTPServer):
         self.requests.append(request)
 
     def handle_error(self, *_):
-        pass  # agents hang up as they like
+        pass  # agents hang up at any time
 
     def __enter__(self):
         threading.Thread(target=self.serve_forever, daemon=True).start()

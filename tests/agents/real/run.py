@@ -4,11 +4,11 @@
 run.py [--list] [--write] [--case CASE]... [AGENT]...
 
 Runs real agents under a real acpd, with a scripted model behind them. ./dev agents installs them
-and calls this. What an agent and acpd said goes to build-agents/transcripts, what came of it to
-build-agents/results.json, as a table to stdout and, with --write, into docs/agents.md.
+and calls this. Transcripts go to build-agents/transcripts, results to build-agents/results.json, as
+a table to stdout and, with --write, into docs/agents.md.
 
-  --list   says what npm is to install, and ends
-  --case   this case only
+  --list   print the packages for npm to install, and exit
+  --case   run only this case
 """
 
 import argparse
@@ -37,14 +37,14 @@ TRANSCRIPTS = BUILD / "transcripts"
 RESULTS = BUILD / "results.json"
 DOCUMENT = ROOT / "docs/agents.md"
 BEGIN, END = "<!-- ./dev agents --write: from here -->", "<!-- to here -->"
-PATIENCE = 600  # seconds that anything may take
+PATIENCE = 600  # seconds that a task may take
 KILL_GRACE = 5
-STALL = 10  # seconds; far less than the command of the case `silence` says nothing
+STALL = 10  # seconds; far less than the silence of the command in the case `silence`
 
 
 @dataclasses.dataclass
 class Outcome:
-    """How a case ended, in a word; what else was seen; and whether it is what it should be."""
+    """How a case ended, in one word; details; and whether that is as expected."""
 
     word: str
     detail: str
@@ -120,13 +120,13 @@ class Trial:
             outcome.is_right = True
         return outcome
 
-    # What the cases are made of.
+    # Building blocks of the cases.
 
     def assign(self, case, scene):
         return self.client.assign(case, "Try a real agent", description=f"scene:{scene}")["id"]
 
     def answer(self, kind):
-        """Answers what is asked by an option of this kind; returns how much was asked."""
+        """Answers all questions with an option of this kind; returns how many there were."""
         questions = self.client.list_permissions()
         for question in questions:
             options = [option for option in question["options"] if option["kind"].startswith(kind)]
@@ -136,7 +136,7 @@ class Trial:
         return len(questions)
 
     def finish(self, case, id, kind="allow"):
-        """(class, message or text, how much was asked) of a task's first attempt."""
+        """(class, message or text, number of questions) of a task's first attempt."""
         asked = 0
 
         def ended():
@@ -162,7 +162,7 @@ class Trial:
         (self.transcripts / f"{case}.task.json").write_text(json.dumps(record, indent=1))
 
     def family(self):
-        """The processes that the agent consists of, by what they inherited or where they are."""
+        """The processes of the agent, found by their environment or working folder."""
         base, found = str(self.base), []
         for pid in filter(str.isdigit, os.listdir("/proc")):
             with contextlib.suppress(OSError):
@@ -173,7 +173,7 @@ class Trial:
         return found
 
     def weight(self):
-        """MB of the agent's processes, shared memory counted once, and how many they are."""
+        """Memory of the agent's processes in MB, shared memory counted once, and their number."""
         size, family = 0, self.family()
         for pid in family:
             with contextlib.suppress(OSError):
@@ -228,7 +228,7 @@ def try_allowed(trial, case):
 
 
 def try_rejected(trial, case):
-    """Some agents stop then, others tell the model, which says something."""
+    """Some agents stop then; others tell the model, which answers."""
     word, text, asked = trial.finish(case, trial.assign(case, "write"), "reject")
     is_there = (trial.base / case / FILE).exists()
     trial.wait_for_nobody()
@@ -285,14 +285,14 @@ def try_silence(trial, case):
 
 
 def try_reuse(trial, case):
-    """Five turns: what an agent keeps of each shows."""
+    """Five turns, to see what an agent keeps of each."""
     weights = []
     for turn in range(5):
         word, text, _ = trial.finish(case, trial.assign(case, "say"))
         if (word, text) != ("completed", "PONG 1"):
             return Outcome(word, f"turn {turn + 1}: {text}", False)
         weights.append(trial.weight())
-    # A session that was closed leaves in its own time.
+    # A closed session may take a while to end.
     has_settled = False
     with contextlib.suppress(AssertionError):
         has_settled = wait_until(lambda: is_as_large(trial.weight(), weights[1]),
@@ -306,7 +306,7 @@ def is_as_large(weight, other):
     return weight[0] < 1.5 * other[0] and weight[1] <= other[1]
 
 
-# By name: what tries it, and what its profile has beside the usual.
+# By name: the function, and extra settings of the profile.
 CASES = {
     "stranger": (try_stranger, {"is_logged_in": False, "timeout": 120}),
     "prompt": (try_prompt, {}),
@@ -325,7 +325,7 @@ TITLES = {"stranger": "no login", "prompt": "a prompt", "allowed": "permission a
           "reuse": "5 turns with `reuse`"}
 
 
-# --- what came of it ------------------------------------------------------------------------------
+# --- results --------------------------------------------------------------------------------------
 
 
 def installed_version(agent):
@@ -410,7 +410,7 @@ def main():
     names = [agent.name for agent in AGENTS]
     for name in options.agents:
         if name not in names:
-            parser.error(f"there is no agent {name}; there are {', '.join(names)}")
+            parser.error(f"unknown agent {name}; choose from {', '.join(names)}")
     chosen = [agent for agent in AGENTS if agent.name in (options.agents or names)]
     if options.list:
         for agent in chosen:

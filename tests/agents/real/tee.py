@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """
-tee.py FILE COMMAND...: runs an agent and writes what it and its client say into FILE, a line each:
+tee.py FILE COMMAND...: runs an agent and logs each line that it and its client write, as
 {"at": seconds, "from": "client" | "agent" | "stderr" | "tee", "line": …}. Each process of an agent
-has a file of its own: FILE is given a number.
+has its own log, FILE.1.jsonl, FILE.2.jsonl and so on.
 """
 
 import itertools
