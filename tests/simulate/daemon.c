@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon.h"
+
+#include <event2/event.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/alloc.h"
+#include "common/log.h"
+#include "config/config.h"
+#include "disk.h"
+#include "engine/state.h"
+#include "loop.h"
+#include "rpc/connection.h"
+#include "store/store.h"
+#include "world.h"
+
+static char folder[64];
+static char *socket_path, *config_path, *database_path;
+static struct loop loop;
+static struct store *store;
+
+/* In the place of common/log.c's: a simulation fails often. */
+void log_write(enum log_level level UNUSED, const char *format UNUSED, ...)
+{
+}
+
+static void daemon_make_folder(void)
+{
+    /* In memory, if possible: nothing is really synced. */
+    snprintf(folder, sizeof(folder), "%s/acpd-simulate-XXXXXX",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    EXPECT(mkdtemp(folder));
+    socket_path = xasprintf("%s/acpd.sock", folder);
+    config_path = xasprintf("%s/config.json", folder);
+    database_path = xasprintf("%s/acpd.db", folder);
+}
+
+void daemon_end(void)
+{
+    CLEANUP(freep) char *command = xasprintf("rm -rf %s", folder);
+
+    if (system(command))
+        fprintf(stderr, "%s is left\n", folder);
+    free(STEAL(socket_path));
+    free(STEAL(config_path));
+    free(STEAL(database_path));
+}
+
+void daemon_configure(const char *json)
+{
+    FILE *file;
+
+    if (!config_path)
+        daemon_make_folder();
+    file = fopen(config_path, "we");
+    EXPECT(file && fputs(json, file) >= 0 && fclose(file) == 0);
+}
+
+static int daemon_load(struct engine *engine, char **ret_error)
+{
+    CLEANUP(settings_deinit) struct settings settings = {0};
+
+    EXPECT(config_load(config_path, "/bin/true", &settings, ret_error) == 0, "%s", *ret_error);
+    return engine_configure(engine, &settings);
+}
+
+static void daemon_free(void)
+{
+    rpc_server_free(loop.server);
+    engine_free(loop.engine);
+    store_close(store);
+    if (loop.base)
+        event_base_free(loop.base);
+    loop = (struct loop){0};
+    store = NULL;
+}
+
+static bool daemon_recover(void)
+{
+    char *error = NULL;
+    bool is_good = daemon_load(loop.engine, &error) >= 0 && engine_commit(loop.engine, 0) >= 0 &&
+                   engine_recover(loop.engine) >= 0 && engine_plan(loop.engine) >= 0 &&
+                   engine_finish_pass(loop.engine) >= 0 && engine_commit(loop.engine, 0) >= 0;
+
+    free(error);
+    return is_good;
+}
+
+bool daemon_start(void)
+{
+    struct settings empty = {0};
+    struct listener listener;
+    CLEANUP(freep) char *error = NULL;
+
+    if (store_open(database_path, &store, &error) < 0) {
+        EXPECT(disk_get() != DISK_GOOD, "%s", error);
+        return false;
+    }
+    loop.engine = engine_new(store, &empty, folder, socket_path);
+    engine_set_reload(loop.engine, daemon_load);
+    if (!daemon_recover()) {
+        EXPECT(disk_get() != DISK_GOOD, "%s", store_error(store));
+        daemon_free();
+        return false;
+    }
+    loop.base = event_base_new(); /* epoll's order of events is always the same; poll's is not */
+    EXPECT(loop.base);
+    EXPECT(listener_bind(socket_path, NULL, &listener, &error) == 0, "%s", error);
+    loop.server = rpc_server_new(loop.base, loop.engine, &listener);
+    return true;
+}
+
+bool daemon_is_running(void)
+{
+    return loop.server;
+}
+
+bool daemon_pass(void)
+{
+    loop_pass(&loop, false);
+    EXPECT(!loop.storage_is_failing || disk_get() != DISK_GOOD || disk_failures(), "%s",
+           store_error(store));
+    return rpc_has_backlog(loop.server) || loop.engine->has_more_work;
+}
+
+void daemon_release(void)
+{
+    rpc_release(loop.server);
+}
+
+void daemon_kill(void)
+{
+    disk_set(DISK_GONE);
+    daemon_free();
+    disk_set(DISK_GOOD);
+}
+
+void daemon_reload(void)
+{
+    loop.reload_requested = true;
+}
+
+size_t daemon_connections(void)
+{
+    return loop.server->connection_count;
+}
+
+bool daemon_is_failing(void)
+{
+    return loop.storage_is_failing;
+}
+
+int daemon_connect(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    strcpy(address.sun_path, socket_path);
+    EXPECT(fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
+    return fd;
+}

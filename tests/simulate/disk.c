@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT */
+#include "disk.h"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/alloc.h"
+#include "common/list.h"
+#include "world.h"
+
+#define SECTOR 512 /* bytes: what a disk writes as a whole */
+
+struct file {
+    sqlite3_file base;
+    char *path;          /* NULL: a temporary file, which no crash outlives */
+    sqlite3_file *inner; /* the system's, behind this struct */
+};
+
+/* A sector as it was before a write that is not synced, or the length of the file. */
+struct undo {
+    struct list link; /* undos, the latest last */
+    char *path;
+    int64_t offset;   /* -1: the length */
+    int64_t old_size; /* of the file */
+    size_t len;
+    unsigned char bytes[SECTOR];
+};
+
+static sqlite3_vfs disk_vfs;
+static sqlite3_io_methods disk_methods;
+static struct list undos = LIST_INIT(undos);
+static enum disk_state disk;
+static uint64_t failures;
+
+void disk_set(enum disk_state state)
+{
+    disk = state;
+}
+
+enum disk_state disk_get(void)
+{
+    return disk;
+}
+
+uint64_t disk_failures(void)
+{
+    return failures;
+}
+
+static struct file *disk_file(sqlite3_file *file)
+{
+    return (struct file *)file;
+}
+
+/* SQLITE_OK, or how the operation fails. */
+static int disk_fail(bool needs_room, int error)
+{
+    bool fails = disk == DISK_GONE || (disk == DISK_FULL && needs_room) ||
+                 (disk == DISK_FAILING && world_one_in(3));
+
+    if (!fails)
+        return SQLITE_OK;
+    failures += disk != DISK_GONE;
+    return disk == DISK_FULL ? SQLITE_FULL : error;
+}
+
+static void disk_remember(struct file *file, int64_t offset, size_t len)
+{
+    struct undo *undo = xcalloc(1, sizeof(*undo));
+    sqlite3_int64 size = 0;
+
+    file->inner->pMethods->xFileSize(file->inner, &size);
+    undo->path = xstrdup(file->path);
+    undo->offset = offset;
+    undo->old_size = size;
+    if (offset >= 0 && offset < size) {
+        undo->len = size - offset < (int64_t)len ? (size_t)(size - offset) : len;
+        file->inner->pMethods->xRead(file->inner, undo->bytes, (int)undo->len, offset);
+    }
+    list_append(&undos, &undo->link);
+}
+
+static void disk_forget(struct undo *undo)
+{
+    list_remove(&undo->link);
+    free(undo->path);
+    free(undo);
+}
+
+static void disk_forget_all(const char *path)
+{
+    list_for_each_safe (link, &undos) {
+        struct undo *undo = list_entry(link, struct undo, link);
+
+        if (strcmp(undo->path, path) == 0)
+            disk_forget(undo);
+    }
+}
+
+void disk_cut_power(void)
+{
+    while (!list_is_empty(&undos)) {
+        struct undo *undo = list_entry(undos.prev, struct undo, link);
+        int fd = open(undo->path, O_RDWR | O_CLOEXEC);
+
+        if (fd >= 0 && world_one_in(2)) {
+            if (undo->len && pwrite(fd, undo->bytes, undo->len, undo->offset) < 0)
+                world_give_up();
+            if (undo->offset < 0 && ftruncate(fd, undo->old_size) < 0)
+                world_give_up();
+        }
+        if (fd >= 0)
+            close(fd);
+        disk_forget(undo);
+    }
+}
+
+static int disk_close(sqlite3_file *base)
+{
+    struct file *file = disk_file(base);
+    int r = file->inner->pMethods ? file->inner->pMethods->xClose(file->inner) : SQLITE_OK;
+
+    free(file->path);
+    file->path = NULL;
+    return r;
+}
+
+static int disk_read(sqlite3_file *base, void *bytes, int len, sqlite3_int64 offset)
+{
+    sqlite3_file *inner = disk_file(base)->inner;
+
+    return inner->pMethods->xRead(inner, bytes, len, offset);
+}
+
+/* Writes what the disk takes of it, by sectors. */
+static int disk_write(sqlite3_file *base, const void *bytes, int len, sqlite3_int64 offset)
+{
+    struct file *file = disk_file(base);
+    int r = disk_fail(true, SQLITE_IOERR_WRITE);
+
+    if (r != SQLITE_OK && (disk == DISK_GONE || world_one_in(2)))
+        return r;
+    if (r != SQLITE_OK)
+        len = (int)world_below((uint64_t)len + 1); /* a short write */
+    for (int at = 0, width; at < len; at += width) {
+        width = SECTOR - (int)((offset + at) % SECTOR);
+        width = width < len - at ? width : len - at;
+        if (file->path)
+            disk_remember(file, offset + at, (size_t)width);
+        if (file->inner->pMethods->xWrite(file->inner, (const char *)bytes + at, width,
+                                          offset + at) != SQLITE_OK)
+            world_give_up();
+    }
+    return r;
+}
+
+static int disk_truncate(sqlite3_file *base, sqlite3_int64 size)
+{
+    struct file *file = disk_file(base);
+    int r = disk_fail(false, SQLITE_IOERR_TRUNCATE);
+
+    if (r != SQLITE_OK)
+        return r;
+    if (file->path)
+        disk_remember(file, -1, 0);
+    return file->inner->pMethods->xTruncate(file->inner, size);
+}
+
+/* What was written is now safe. The real disk's sync is not needed for that. */
+static int disk_sync(sqlite3_file *base, int flags UNUSED)
+{
+    struct file *file = disk_file(base);
+    int r = disk_fail(false, SQLITE_IOERR_FSYNC);
+
+    if (r == SQLITE_OK && file->path)
+        disk_forget_all(file->path);
+    return r;
+}
+
+static int disk_file_size(sqlite3_file *base, sqlite3_int64 *size)
+{
+    sqlite3_file *inner = disk_file(base)->inner;
+
+    return inner->pMethods->xFileSize(inner, size);
+}
+
+static int disk_lock(sqlite3_file *base, int level)
+{
+    sqlite3_file *inner = disk_file(base)->inner;
+
+    return inner->pMethods->xLock(inner, level);
+}
+
+static int disk_unlock(sqlite3_file *base, int level)
+{
+    sqlite3_file *inner = disk_file(base)->inner;
+
+    return inner->pMethods->xUnlock(inner, level);
+}
+
+static int disk_is_reserved(sqlite3_file *base, int *out)
+{
+    sqlite3_file *inner = disk_file(base)->inner;
+
+    return inner->pMethods->xCheckReservedLock(inner, out);
+}
+
+static int disk_control(sqlite3_file *base, int op, void *data)
+{
+    sqlite3_file *inner = disk_file(base)->inner;
+
+    return inner->pMethods->xFileControl(inner, op, data);
+}
+
+static int disk_sector_size(sqlite3_file *base UNUSED)
+{
+    return SECTOR;
+}
+
+/* Nothing is promised beyond a sector. */
+static int disk_characteristics(sqlite3_file *base UNUSED)
+{
+    return 0;
+}
+
+static int disk_shm_map(sqlite3_file *base, int region, int size, int extend, void volatile **out)
+{
+    sqlite3_file *inner = disk_file(base)->inner;
+
+    return inner->pMethods->xShmMap(inner, region, size, extend, out);
+}
+
+static int disk_shm_lock(sqlite3_file *base, int offset, int n, int flags)
+{
+    sqlite3_file *inner = disk_file(base)->inner;
+
+    return inner->pMethods->xShmLock(inner, offset, n, flags);
+}
+
+static void disk_shm_barrier(sqlite3_file *base)
+{
+    sqlite3_file *inner = disk_file(base)->inner;
+
+    inner->pMethods->xShmBarrier(inner);
+}
+
+static int disk_shm_unmap(sqlite3_file *base, int is_delete)
+{
+    sqlite3_file *inner = disk_file(base)->inner;
+
+    return inner->pMethods->xShmUnmap(inner, is_delete);
+}
+
+static int disk_open(sqlite3_vfs *vfs UNUSED, const char *path, sqlite3_file *base, int flags,
+                     int *ret_flags)
+{
+    struct file *file = disk_file(base);
+    sqlite3_vfs *real = disk_vfs.pAppData;
+    int r;
+
+    memset(file, 0, sizeof(*file));
+    file->inner = (sqlite3_file *)(file + 1);
+    r = real->xOpen(real, path, file->inner, flags, ret_flags);
+    if (r != SQLITE_OK)
+        return r;
+    file->base.pMethods = &disk_methods;
+    file->path = path ? xstrdup(path) : NULL;
+    return SQLITE_OK;
+}
+
+static int disk_delete(sqlite3_vfs *vfs UNUSED, const char *path, int sync)
+{
+    sqlite3_vfs *real = disk_vfs.pAppData;
+    int r = disk_fail(false, SQLITE_IOERR_DELETE);
+
+    if (r != SQLITE_OK)
+        return r;
+    disk_forget_all(path);
+    return real->xDelete(real, path, sync);
+}
+
+static int disk_randomness(sqlite3_vfs *vfs UNUSED, int len, char *bytes)
+{
+    for (int i = 0; i < len; i++)
+        bytes[i] = (char)world_below(256);
+    return len;
+}
+
+void disk_install(void)
+{
+    static const sqlite3_io_methods methods = {
+        .iVersion = 2,
+        .xClose = disk_close,
+        .xRead = disk_read,
+        .xWrite = disk_write,
+        .xTruncate = disk_truncate,
+        .xSync = disk_sync,
+        .xFileSize = disk_file_size,
+        .xLock = disk_lock,
+        .xUnlock = disk_unlock,
+        .xCheckReservedLock = disk_is_reserved,
+        .xFileControl = disk_control,
+        .xSectorSize = disk_sector_size,
+        .xDeviceCharacteristics = disk_characteristics,
+        .xShmMap = disk_shm_map,
+        .xShmLock = disk_shm_lock,
+        .xShmBarrier = disk_shm_barrier,
+        .xShmUnmap = disk_shm_unmap,
+    };
+    sqlite3_vfs *real = sqlite3_vfs_find(NULL);
+
+    disk_methods = methods;
+    disk_vfs = *real;
+    disk_vfs.zName = "simulated";
+    disk_vfs.pAppData = real;
+    disk_vfs.szOsFile = (int)sizeof(struct file) + real->szOsFile;
+    disk_vfs.xOpen = disk_open;
+    disk_vfs.xDelete = disk_delete;
+    disk_vfs.xRandomness = disk_randomness;
+    sqlite3_vfs_register(&disk_vfs, 1);
+}

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+#include "peer.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/alloc.h"
+#include "daemon.h"
+#include "world.h"
+
+#define PASSES_MAX 100000
+
+void peer_connect(struct peer *peer)
+{
+    *peer = (struct peer){.fd = daemon_connect()};
+}
+
+void peer_drop(struct peer *peer)
+{
+    if (peer->fd >= 0)
+        close(peer->fd);
+    buf_deinit(&peer->out);
+    buf_deinit(&peer->in);
+    free(peer->lines);
+    *peer = (struct peer){.fd = -1};
+}
+
+static void peer_print_params(const struct call *call, struct buf *out)
+{
+    long long id = call->task_id;
+
+    switch (call->method) {
+    case METHOD_ASSIGN:
+        buf_printf(
+            out,
+            "{\"name\":\"%s\",\"task\":{\"title\":\"t\",\"key\":\"k%lld\",\"priority\":\"%s\","
+            "\"input\":\"%0*d\"}}",
+            call->id % 3 ? "w" : "v", (long long)call->id, call->id % 2 ? "high" : "low",
+            (int)(call->id % 17) * 40, 0);
+        break;
+    case METHOD_CLAIM:
+        buf_printf(out, "{\"profiles\":[\"w\",\"v\"],\"worker\":\"x\",\"wait\":%d}",
+                   call->may_wait ? 5 : 0);
+        break;
+    case METHOD_COMPLETE:
+        buf_printf(out, "{\"id\":%lld,\"lease\":\"%s\",\"result\":%lld}", id, call->token, id);
+        break;
+    case METHOD_FAIL:
+        buf_printf(out,
+                   "{\"id\":%lld,\"lease\":\"%s\",\"error\":{\"message\":\"no\",\"class\":\"%s\"}}",
+                   id, call->token, call->id % 2 ? "exit" : "rate_limit");
+        break;
+    case METHOD_EXTEND:
+        buf_printf(out, "{\"id\":%lld,\"lease\":\"%s\"}", id, call->token);
+        break;
+    case METHOD_UPDATE:
+        buf_printf(out, "{\"id\":%lld,\"priority\":\"%s\"}", id, call->id % 2 ? "low" : "medium");
+        break;
+    case METHOD_LIST:
+        buf_add_text(out, "{\"limit\":5}");
+        break;
+    case METHOD_STATES:
+        buf_add_text(out, "{}");
+        break;
+    default:
+        buf_printf(out, "{\"id\":%lld}", id);
+    }
+}
+
+static void peer_print(const struct call *call, struct buf *out)
+{
+    static const char *const names[METHOD_COUNT] = {
+        [METHOD_ASSIGN] = "assign_task_to_profile",
+        [METHOD_CLAIM] = "claim_task",
+        [METHOD_COMPLETE] = "complete_task",
+        [METHOD_FAIL] = "fail_task",
+        [METHOD_EXTEND] = "extend_lease",
+        [METHOD_CANCEL] = "cancel_task",
+        [METHOD_RETRY] = "retry_task",
+        [METHOD_UPDATE] = "update_task",
+        [METHOD_GET] = "get_task",
+        [METHOD_LIST] = "list_tasks",
+        [METHOD_STATES] = "get_profile_states",
+    };
+
+    buf_printf(out, "{\"jsonrpc\":\"2.0\",\"id\":%lld,\"method\":\"%s\",\"params\":",
+               (long long)call->id, names[call->method]);
+    peer_print_params(call, out);
+    buf_add_char(out, '}');
+}
+
+static void peer_note_line(struct peer *peer, const struct call *calls, size_t count, bool is_batch)
+{
+    struct line *line;
+
+    peer->lines = xrealloc(peer->lines, (peer->line_count + 1) * sizeof(*peer->lines));
+    line = &peer->lines[peer->line_count++];
+    memcpy(line->calls, calls, count * sizeof(*calls));
+    line->count = count;
+    line->is_batch = is_batch;
+}
+
+void peer_add(struct peer *peer, const struct call *calls, size_t count, bool is_batch)
+{
+    if (is_batch)
+        buf_add_char(&peer->out, '[');
+    for (size_t i = 0; i < count; i++) {
+        if (is_batch && i)
+            buf_add_char(&peer->out, ',');
+        model_sent(&calls[i]);
+        peer_print(&calls[i], &peer->out);
+        if (is_batch)
+            continue;
+        buf_add_char(&peer->out, '\n');
+        peer_note_line(peer, &calls[i], 1, false);
+    }
+    if (!is_batch)
+        return;
+    buf_add_text(&peer->out, "]\n");
+    peer_note_line(peer, calls, count, true);
+}
+
+void peer_send(struct peer *peer, size_t max)
+{
+    size_t len = peer->out.len < max ? peer->out.len : max;
+    ssize_t n = len ? send(peer->fd, peer->out.data, len, MSG_NOSIGNAL) : 0;
+
+    EXPECT(n >= 0 || errno == EAGAIN, "%s", strerror(errno));
+    if (n > 0)
+        buf_consume(&peer->out, (size_t)n);
+}
+
+static struct json_object *peer_reply_of(struct json_object *answer, const struct line *line,
+                                         size_t i)
+{
+    return line->is_batch ? json_object_array_get_idx(answer, i) : answer;
+}
+
+/* Only claims that wait are answered later than what was sent after them. */
+static size_t peer_find_line(const struct peer *peer, struct json_object *answer)
+{
+    struct json_object *first = json_object_is_type(answer, json_type_array)
+                                    ? json_object_array_get_idx(answer, 0)
+                                    : answer;
+    int64_t id = json_object_get_int64(json_get(first, "id"));
+
+    for (size_t i = 0; i < peer->line_count; i++) {
+        if (peer->lines[i].calls[0].id == id)
+            return i;
+        EXPECT(peer->lines[i].calls[0].may_wait, "out of order: %s", json_compact(answer));
+    }
+    EXPECT(false, "nobody asked: %s", json_compact(answer));
+    return 0;
+}
+
+static void peer_take(struct peer *peer, const char *text, size_t len)
+{
+    CLEANUP(json_putp) struct json_object *answer = NULL;
+    const char *reason = "";
+    struct line line;
+    size_t offset, at;
+
+    EXPECT(json_parse(text, len, &answer, &reason, &offset) == 0, "%s: %.*s", reason, (int)len,
+           text);
+    world_note(text, len);
+    at = peer_find_line(peer, answer);
+    line = peer->lines[at];
+    peer->line_count--;
+    memmove(&peer->lines[at], &peer->lines[at + 1], (peer->line_count - at) * sizeof(*peer->lines));
+    EXPECT(json_object_is_type(answer, json_type_array) == line.is_batch);
+    EXPECT(!line.is_batch || json_object_array_length(answer) == line.count);
+    for (size_t i = 0; i < line.count; i++) {
+        struct json_object *reply = peer_reply_of(answer, &line, i);
+
+        EXPECT(json_object_get_int64(json_get(reply, "id")) == line.calls[i].id);
+        model_take(&line.calls[i], reply);
+    }
+}
+
+void peer_read(struct peer *peer)
+{
+    static char data[65536];
+    ssize_t n;
+    char *end;
+
+    while ((n = recv(peer->fd, data, sizeof(data), 0)) > 0)
+        buf_add(&peer->in, data, (size_t)n);
+    EXPECT(n < 0 && errno == EAGAIN, "acpd closed a connection");
+    while (peer->in.len && (end = memchr(peer->in.data, '\n', peer->in.len))) {
+        size_t len = (size_t)(end - peer->in.data);
+
+        peer_take(peer, peer->in.data, len);
+        buf_consume(&peer->in, len + 1);
+    }
+}
+
+struct json_object *peer_call(struct peer *peer, const char *method, const char *params)
+{
+    static char data[1 << 22];
+    struct json_object *reply = NULL, *result;
+    const char *reason = "";
+    size_t len = 0, offset;
+
+    buf_printf(&peer->out, "{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"%s\",\"params\":%s}\n",
+               method, params);
+    for (int i = 0; !len || data[len - 1] != '\n'; i++) {
+        ssize_t n;
+
+        EXPECT(i < PASSES_MAX, "%s is not answered", method);
+        peer_send(peer, SIZE_MAX);
+        daemon_pass();
+        n = recv(peer->fd, data + len, sizeof(data) - len, 0);
+        len += n > 0 ? (size_t)n : 0;
+    }
+    EXPECT(json_parse(data, len, &reply, &reason, &offset) == 0, "%s", reason);
+    result = json_object_get(json_get(reply, "result"));
+    EXPECT(result, "%s: %s", method, json_compact(reply));
+    json_object_put(reply);
+    return result;
+}
