@@ -29,6 +29,14 @@ struct reading {
 
 static bool json_read_value(struct reading *in, struct json_object **ret_value);
 
+/* As everywhere, running out of memory ends the program. */
+static struct json_object *json_made(struct json_object *value)
+{
+    if (!value)
+        abort();
+    return value;
+}
+
 static bool json_fail(struct reading *in, size_t at, const char *reason)
 {
     in->at = at;
@@ -97,41 +105,45 @@ static size_t json_find_number_end(const struct reading *in, bool *ret_is_intege
     return end;
 }
 
-/* Sets errno to ERANGE if it does not fit. */
-static struct json_object *json_make_integer(const char *text)
+static struct json_object *json_make_integer(const char *text, bool *ret_fits)
 {
-    uint64_t value;
+    uint64_t magnitude;
+    int64_t number;
 
     errno = 0;
-    if (text[0] == '-')
-        return json_object_new_int64(strtoll(text, NULL, 10));
-    value = strtoull(text, NULL, 10);
-    return value <= INT64_MAX ? json_object_new_int64((int64_t)value)
-                              : json_object_new_uint64(value);
+    if (text[0] == '-') {
+        number = strtoll(text, NULL, 10);
+        *ret_fits = errno != ERANGE;
+        return json_made(json_object_new_int64(number));
+    }
+    magnitude = strtoull(text, NULL, 10);
+    *ret_fits = errno != ERANGE;
+    return json_made(magnitude <= INT64_MAX ? json_object_new_int64((int64_t)magnitude)
+                                            : json_object_new_uint64(magnitude));
 }
 
 /* Keeps the digits as they were written. */
-static struct json_object *json_make_double(const char *text)
+static struct json_object *json_make_double(const char *text, bool *ret_fits)
 {
     double value = strtod(text, NULL);
 
-    errno = isfinite(value) ? 0 : ERANGE;
-    return json_object_new_double_s(value, text);
+    *ret_fits = isfinite(value);
+    return json_made(json_object_new_double_s(value, text));
 }
 
 static bool json_read_number(struct reading *in, struct json_object **ret_value)
 {
     CLEANUP(json_putp) struct json_object *value = NULL;
-    bool is_integer;
+    bool is_integer, fits;
     size_t end = json_find_number_end(in, &is_integer);
 
     if (!end)
         return json_fail(in, in->at, "number expected");
     buf_clear(&in->scratch);
     buf_add(&in->scratch, in->text + in->at, end - in->at);
-    value = is_integer ? json_make_integer(buf_text(&in->scratch))
-                       : json_make_double(buf_text(&in->scratch));
-    if (errno == ERANGE && !(is_integer && in->is_lenient))
+    value = is_integer ? json_make_integer(buf_text(&in->scratch), &fits)
+                       : json_make_double(buf_text(&in->scratch), &fits);
+    if (!fits && !(is_integer && in->is_lenient))
         return json_fail(in, in->at, "a number is out of range");
     in->at = end;
     if (in->is_building)
@@ -214,10 +226,10 @@ static bool json_read_escape(struct reading *in, size_t *at)
 {
     static const char escapes[] = "\"\"\\\\//b\bf\fn\nr\rt\t";
     char c = *at + 1 < in->len ? in->text[*at + 1] : 0;
-    size_t width = 2;
 
     if (c == 'u') {
-        width = json_add_code_point(in, *at);
+        size_t width = json_add_code_point(in, *at);
+
         if (!width)
             return json_fail_escape(in, *at);
         *at += width;
@@ -226,7 +238,7 @@ static bool json_read_escape(struct reading *in, size_t *at)
     for (size_t i = 0; escapes[i]; i += 2) {
         if (escapes[i] == c) {
             buf_add_char(&in->scratch, escapes[i + 1]);
-            *at += width;
+            *at += 2;
             return true;
         }
     }
@@ -276,7 +288,7 @@ static bool json_read_string(struct reading *in, struct json_object **ret_value)
     if (!json_read_characters(in, &string, &len))
         return false;
     if (in->is_building)
-        *ret_value = json_object_new_string_len(string, (int)len);
+        *ret_value = json_made(json_object_new_string_len(string, (int)len));
     return true;
 }
 
@@ -304,8 +316,8 @@ static bool json_read_member(struct reading *in, struct json_object *object)
 
     if (!json_read_name(in, &name) || !json_read_value(in, &value))
         return false;
-    if (object)
-        json_object_object_add(object, name, value);
+    if (object && json_object_object_add(object, name, value) < 0)
+        abort();
     return true;
 }
 
@@ -315,8 +327,8 @@ static bool json_read_element(struct reading *in, struct json_object *array)
 
     if (!json_read_value(in, &value))
         return false;
-    if (array)
-        json_object_array_add(array, value);
+    if (array && json_object_array_add(array, value) < 0)
+        abort();
     return true;
 }
 
@@ -350,10 +362,12 @@ static bool json_read_container(struct reading *in, struct json_object **ret_val
     in->depth++;
     in->at++;
     if (in->is_building)
-        container = is_object ? json_object_new_object() : json_object_new_array();
+        container = json_made(is_object ? json_object_new_object() : json_object_new_array());
     is_good = is_object ? json_read_items(in, '}', json_read_member, container)
                         : json_read_items(in, ']', json_read_element, container);
     in->depth--;
+    if (container && !is_object)
+        json_object_array_shrink(container, 0); /* a new one has room for 32 */
     if (is_good)
         *ret_value = STEAL(container);
     return is_good;
@@ -372,7 +386,7 @@ static bool json_read_bool(struct reading *in, bool value, struct json_object **
     if (!json_read_literal(in, value ? "true" : "false"))
         return false;
     if (in->is_building)
-        *ret_value = json_object_new_boolean(value);
+        *ret_value = json_made(json_object_new_boolean(value));
     return true;
 }
 
@@ -495,7 +509,7 @@ int json_compact_text(const char *text, size_t len, char **ret_text, const char 
 
 char *json_find_twin(const char *text, size_t len, size_t *ret_offset)
 {
-    /* Of each object that is open, or array. */
+    /* One for each open object or array: the names seen so far. */
     struct json_object *members[JSON_DEPTH_MAX + 1] = {0};
     struct reading in = {.text = text, .len = len};
     CLEANUP(freep) char *twin = NULL;

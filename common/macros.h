@@ -17,6 +17,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* Whether AddressSanitizer watches: gcc's sign of it, or clang's. */
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define HAS_ASAN
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define HAS_ASAN
+#endif
+
 #define ARRAY_SIZE(a)            (sizeof(a) / sizeof((a)[0]))
 #define CLEANUP(destructor)      __attribute__((cleanup(destructor)))
 #define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))

@@ -114,6 +114,7 @@ struct connection *connection_new(struct rpc_server *server, int fd, const struc
     stream_init(&connection->stream, server->base, fd, connection_on_readable,
                 connection_on_writable, connection);
     list_init(&connection->spent);
+    list_init(&connection->long_link);
     list_init(&connection->dirty);
     list_init(&connection->ended);
     list_init(&connection->unheard);
@@ -127,7 +128,6 @@ void connection_free(struct connection *connection)
 {
     subscription_end(connection);
     connection_drop_calls(connection);
-    json_object_put(connection->request);
     stream_deinit(&connection->stream);
     connection_rest(connection);
     list_remove(&connection->link);

@@ -7,6 +7,9 @@
 #include "rpc/server.h"
 #include "rpc/stream.h"
 
+/* Time of a connection's turn in a pass; a request of which more is expected is long. */
+#define TURN_US 500
+
 /* A follower of events: see subscription.c. */
 struct subscription {
     struct list link; /* server.subscribers; unlinked: not subscribed */
@@ -30,18 +33,17 @@ struct connection {
     uint64_t pass;        /* the last pass that handled its requests */
     size_t pass_requests; /* how many then */
 
-    struct batch *batch;             /* the current batch, over several passes if necessary */
-    struct json_object *request;     /* the next request, read ahead: has_request */
-    const struct rpc_method *method; /* its method, or NULL */
-    int64_t *expected_us;            /* how long its calls take, in server.expected_us, or NULL */
-    int64_t long_us;                 /* the same while the request waits, if it exceeds a turn */
-    size_t waiting;                  /* calls that are delayed */
-    struct list ended;               /* struct rpc_call, printed with the commit, in this order */
-    size_t staged;                   /* approximate size of the replies of ended calls */
-    struct list unheard; /* struct rpc_call: printed but not sent, with something to hand over */
+    struct batch *batch;   /* the current batch, over several passes if necessary */
+    int64_t long_us;       /* what its next request is expected to take, while that waits
+                            * for its place because it is long; else 0 */
+    int64_t long_since;    /* since when, monotonic us */
+    struct list long_link; /* server.long_waits */
+    size_t waiting;        /* calls that are delayed */
+    struct list ended;     /* struct rpc_call, printed with the commit, in this order */
+    size_t staged;         /* approximate size of the replies of ended calls */
+    struct list unheard;   /* struct rpc_call: printed but not sent, with something to hand over */
     struct subscription subscription;
 
-    bool has_request;
     bool is_blocked;   /* by a call that ends in this pass, to keep the order of replies */
     bool is_throttled; /* not read from until the client has read its replies */
     bool is_closing;   /* close after its replies have been sent */
@@ -63,11 +65,13 @@ struct rpc_server {
     struct list uncommitted; /* struct rpc_call: ended after the first write of the pass */
     size_t connection_count;
     bool is_accepting, has_stopped;
-    uint64_t pass;        /* the last one that handled requests, */
-    int64_t pass_us;      /* and for how long */
-    bool has_held;        /* a long call waits for the next pass, */
-    bool may_exceed;      /* which it may exceed */
-    int64_t *expected_us; /* by rpc_method_number(): how long calls take */
+    uint64_t pass;          /* the last one that handled requests, */
+    int64_t pass_us;        /* and for how long */
+    bool has_held;          /* a long call waits for the next pass, */
+    bool may_run_over;      /* and this is the next one */
+    struct list long_waits; /* connections whose next request is long, the oldest first */
+    int64_t long_ran;       /* when one of them was last handled, monotonic us */
+    int64_t *expected_us;   /* by rpc_method_number(): how long its calls take */
 };
 
 /** Subscribes to the events after `after`; -1: from now on. `profiles` are ids; NULL: all. */
@@ -82,6 +86,8 @@ void subscription_pump(struct connection *connection);
 void connection_kill(struct connection *connection);
 /** It has requests to handle (rpc/ready.c). */
 void connection_wake(struct connection *connection);
+/** Its next request is long, and waits for its place in rpc_process(). */
+void connection_wait_long(struct connection *connection, int64_t long_us);
 /** It has none, until it is woken again. */
 void connection_rest(struct connection *connection);
 /** There is something to print or to close with the commit. */
@@ -91,9 +97,9 @@ enum role connection_role(const struct rpc_server *server, uid_t uid);
 /** Adopts an accepted socket. */
 struct connection *connection_new(struct rpc_server *server, int fd, const struct rpc_peer *peer);
 void connection_free(struct connection *connection);
-/** Handles its requests for about `share_us`, within the limits of a pass; returns how many
+/** Handles its requests for about TURN_US, within the limits of a pass; returns how many
  *  (rpc/turn.c). */
-size_t turn_take(struct connection *connection, int64_t share_us);
+size_t turn_take(struct connection *connection);
 /** Starts or stops reading, depending on the unread replies. */
 void connection_update_reading(struct connection *connection);
 /** Prints the replies of ended calls, and sends them. */
@@ -106,12 +112,10 @@ bool dispatch_admit(const struct rpc_server *server, struct rpc_call *call);
 /** Runs the handler of a call with checked parameters, ends or delays the call, and adds its writes
  *  to the audit log. */
 void dispatch_run(struct rpc_call *call);
-/** Reads the message of one line: the connection's next request, or a batch of them. Anything else
- *  is answered. */
-void dispatch_line(struct connection *connection, const char *line, size_t len);
-/** Reads the next request of the connection's batch. */
-void dispatch_batch(struct connection *connection);
-/** Handles the connection's next request. */
-void dispatch_request(struct connection *connection);
+/** Handles the message of one line: a request, or the start of a batch. False: it is a long
+ * request, which waits for its place; the same again then. */
+bool dispatch_line(struct connection *connection, const char *line, size_t len);
+/** Handles the next request of the connection's batch; false as above. */
+bool dispatch_batch(struct connection *connection);
 /** Answers a line that is not a request. */
 void dispatch_refuse(struct connection *connection, enum rpc_code code, const char *message);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/alloc.h"
+#include "common/clock.h"
 #include "common/path.h"
 #include "core/word.h"
 #include "engine/audit.h"
@@ -20,16 +21,27 @@ void dispatch_refuse(struct connection *connection, enum rpc_code code, const ch
     call_end(call);
 }
 
+/* How long the calls of a method take: the first counts at once, later ones little by little, for
+ * each may have been interrupted. */
+static void dispatch_learn(const struct rpc_call *call, int64_t us)
+{
+    int64_t *expected_us = &call->connection->server->expected_us[rpc_method_number(call->method)];
+
+    *expected_us += *expected_us ? (us - *expected_us) / 8 : us;
+}
+
 void dispatch_run(struct rpc_call *call)
 {
     const struct rpc_method *method = call->method;
     struct engine *engine = call->engine;
     uint64_t writes = engine_writes(engine);
+    int64_t began = clock_mono_us();
     enum rpc_outcome outcome;
 
     buf_clear(&call->result);
     buf_reserve(&call->result, USUAL_RESULT);
     outcome = method->handler(call);
+    dispatch_learn(call, clock_mono_us() - began);
     if (outcome == RPC_REPLY && !method->is_reading &&
         (method->is_audited || (call->task_id && engine_writes(engine) != writes)))
         engine_audit(engine, &(struct audit_entry){
@@ -146,8 +158,9 @@ static bool dispatch_prepare(struct rpc_call *call, struct json_object *request)
 {
     const struct rpc_server *server = call->connection->server;
     struct json_object *params = json_get(request, "params");
+    const char *name = json_get_string(request, "method");
 
-    call->method = call->connection->method;
+    call->method = rpc_method_find(name);
     if (params && !json_object_is_type(params, json_type_object) &&
         !json_object_is_type(params, json_type_array))
         rpc_error(call, RPC_INVALID_REQUEST,
@@ -156,8 +169,7 @@ static bool dispatch_prepare(struct rpc_call *call, struct json_object *request)
         rpc_error(call, RPC_INVALID_REQUEST,
                   "invalid request: actor must be a word of the form " WORD_PATTERN);
     else if (!call->method)
-        rpc_error(call, RPC_METHOD_NOT_FOUND, "method \"%s\" not found",
-                  json_get_string(request, "method"));
+        rpc_error(call, RPC_METHOD_NOT_FOUND, "method \"%s\" not found", name);
     else if (engine_is_in_doubt(call->engine))
         rpc_error(call, RPC_UNAVAILABLE, "not done: the storage does not answer");
     else if (call->batch && call->id && connection_is_congested(call->connection))
@@ -199,42 +211,41 @@ static void dispatch_handle_request(struct connection *connection, struct batch 
         call_end(call);
 }
 
-static void dispatch_read_ahead(struct connection *connection, struct json_object *request)
+/* Whether the request is expected to take longer than a turn and has not waited for its place yet;
+ * if so, it does from now on. */
+static bool dispatch_must_wait(struct connection *connection, struct json_object *request)
 {
     struct json_object *name = json_get(request, "method");
+    const struct rpc_method *method = json_object_is_type(name, json_type_string)
+                                          ? rpc_method_find(json_object_get_string(name))
+                                          : NULL;
+    int64_t expected_us = method ? connection->server->expected_us[rpc_method_number(method)] : 0;
 
-    connection->has_request = true;
-    connection->request = request;
-    connection->method = json_object_is_type(name, json_type_string)
-                             ? rpc_method_find(json_object_get_string(name))
-                             : NULL;
-    if (connection->method)
-        connection->expected_us =
-            &connection->server->expected_us[rpc_method_number(connection->method)];
+    if (expected_us <= TURN_US || connection->long_us ||
+        engine_is_in_doubt(connection->server->engine)) {
+        connection->long_us = 0;
+        list_remove(&connection->long_link);
+        return false;
+    }
+    connection_wait_long(connection, expected_us);
+    return true;
 }
 
-void dispatch_batch(struct connection *connection)
+bool dispatch_batch(struct connection *connection)
 {
-    const struct batch *batch = connection->batch;
-
-    dispatch_read_ahead(connection,
-                        json_object_get(json_object_array_get_idx(batch->requests, batch->next)));
-}
-
-void dispatch_request(struct connection *connection)
-{
-    CLEANUP(json_putp) struct json_object *request = connection->request;
     struct batch *batch = connection->batch;
+    struct json_object *request = json_object_array_get_idx(batch->requests, batch->next);
 
-    connection->has_request = false;
-    connection->request = NULL;
-    connection->expected_us = NULL;
+    if (dispatch_must_wait(connection, request))
+        return false;
+    batch->next++;
     dispatch_handle_request(connection, batch, request);
-    if (!batch || ++batch->next < json_object_array_length(batch->requests))
-        return;
+    if (batch->next < json_object_array_length(batch->requests))
+        return true;
     connection->batch = NULL; /* its last call finishes it, if it has not ended yet */
     if (batch_finish(batch, connection))
         batch_free(batch);
+    return true;
 }
 
 static void dispatch_begin_batch(struct connection *connection, struct json_object *requests)
@@ -253,7 +264,7 @@ static void dispatch_begin_batch(struct connection *connection, struct json_obje
     connection->batch = batch_new(json_object_get(requests));
 }
 
-void dispatch_line(struct connection *connection, const char *line, size_t len)
+bool dispatch_line(struct connection *connection, const char *line, size_t len)
 {
     CLEANUP(json_putp) struct json_object *message = NULL;
     const char *reason;
@@ -267,7 +278,9 @@ void dispatch_line(struct connection *connection, const char *line, size_t len)
     } else if (json_object_is_type(message, json_type_array)) {
         dispatch_begin_batch(connection, message);
     } else {
-        dispatch_read_ahead(connection, message);
-        message = NULL;
+        if (dispatch_must_wait(connection, message))
+            return false;
+        dispatch_handle_request(connection, NULL, message);
     }
+    return true;
 }

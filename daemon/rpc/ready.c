@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The connections with work to do: requests to handle, replies to print. */
+#include "common/clock.h"
 #include "rpc/connection.h"
 
 /* The credit of an idle connection over busy ones: more than the cost of a small call. */
@@ -22,11 +23,20 @@ void connection_wake(struct connection *connection)
         return;
     if (connection->served_us < server->clock_us - CREDIT_US)
         connection->served_us = server->clock_us - CREDIT_US;
-    heap_set(&server->ready, &connection->ready, connection->served_us + connection->long_us);
+    connection->long_us = 0; /* it is read again */
+    heap_set(&server->ready, &connection->ready, connection->served_us);
+}
+
+void connection_wait_long(struct connection *connection, int64_t long_us)
+{
+    connection->long_us = long_us;
+    connection->long_since = clock_mono_us();
+    list_append(&connection->server->long_waits, &connection->long_link);
 }
 
 void connection_rest(struct connection *connection)
 {
     heap_remove(&connection->server->ready, &connection->ready);
     list_remove(&connection->spent);
+    list_remove(&connection->long_link);
 }

@@ -12,9 +12,10 @@
 #define ACCEPTS_AT_ONCE 64
 
 /* Time of handlers in a pass: enough to share a commit, little enough to keep others from waiting
- * long; and of one connection's turn in it. */
+ * long. */
 #define PASS_US 10000
-#define TURN_US 500
+/* Long calls wait for this time at most while none of them runs. */
+#define LONG_WAIT_US 250000
 
 /* The owner and root may talk; others only where the socket's group was opened to them, and they
  * have a role. */
@@ -95,6 +96,7 @@ struct rpc_server *rpc_server_new(struct event_base *base, struct engine *engine
     server->expected_us = xcalloc(rpc_method_count(), sizeof(*server->expected_us));
     list_init(&server->connections);
     list_init(&server->spent);
+    list_init(&server->long_waits);
     list_init(&server->dirty);
     list_init(&server->dead);
     list_init(&server->waiting);
@@ -140,7 +142,7 @@ static void server_begin_pass(struct rpc_server *server)
 {
     server->pass = engine_pass(server->engine);
     server->pass_us = 0;
-    server->may_exceed = server->has_held;
+    server->may_run_over |= server->has_held;
     server->has_held = false;
     list_for_each_safe (link, &server->spent) {
         list_remove(link);
@@ -148,39 +150,64 @@ static void server_begin_pass(struct rpc_server *server)
     }
 }
 
-/* A call that would exceed the pass waits for the next one, so that the replies of those before it
- * need not wait for it; but only once. */
-static bool server_must_hold(struct rpc_server *server, const struct connection *connection)
+/* A long call that would run over the end of the pass waits for the next one, once, so that the
+ * replies of those before it need not wait for it; and nothing more is handled in this pass. */
+static bool server_hold(struct rpc_server *server, const struct connection *connection)
 {
-    bool exceeds = connection->long_us && server->pass_us + connection->long_us > PASS_US;
+    bool runs_over = connection->long_us && server->pass_us + connection->long_us > PASS_US;
 
-    if (exceeds && server->pass_us && !server->may_exceed)
+    if (engine_is_in_doubt(server->engine)) /* it is refused at once */
+        return false;
+    if (runs_over && server->pass_us && !server->may_run_over)
         server->has_held = true;
-    else if (exceeds)
-        server->may_exceed = false;
+    else if (runs_over)
+        server->may_run_over = false;
     return server->has_held;
+}
+
+static size_t server_take_turn(struct rpc_server *server, struct connection *connection)
+{
+    int64_t began = clock_mono_us();
+    size_t handled;
+
+    if (server->clock_us < connection->served_us)
+        server->clock_us = connection->served_us;
+    if (connection->long_us)
+        server->long_ran = began;
+    handled = turn_take(connection);
+    server->pass_us += clock_mono_us() - began;
+    return handled;
+}
+
+/* Newcomers could come before long calls for ever, as they have not used any time yet. So the
+ * oldest is next if none has run for a while. */
+static size_t server_take_overdue(struct rpc_server *server)
+{
+    struct connection *oldest;
+    int64_t since;
+
+    if (list_is_empty(&server->long_waits))
+        return 0;
+    oldest = list_entry(server->long_waits.next, struct connection, long_link);
+    since = oldest->long_since > server->long_ran ? oldest->long_since : server->long_ran;
+    return clock_mono_us() - since > LONG_WAIT_US ? server_take_turn(server, oldest) : 0;
 }
 
 size_t rpc_process(struct rpc_server *server)
 {
-    int64_t began = clock_mono_us();
     struct heap_node *top;
     size_t handled = 0;
 
-    if (server->pass != engine_pass(server->engine))
+    if (server->pass != engine_pass(server->engine)) {
         server_begin_pass(server);
+        handled += server_take_overdue(server);
+    }
     while (server->pass_us <= PASS_US && (top = heap_top(&server->ready))) {
         struct connection *connection = CONTAINER_OF(top, struct connection, ready);
-        int64_t now;
 
-        if (server_must_hold(server, connection))
+        if (server_hold(server, connection))
             break;
-        if (server->clock_us < connection->served_us)
-            server->clock_us = connection->served_us;
-        handled += turn_take(connection, TURN_US);
-        now = clock_mono_us();
-        server->pass_us += now - began;
-        began = now;
+        handled += server_take_turn(server, connection);
     }
     return handled;
 }

@@ -21,20 +21,17 @@ static void turn_refuse_line(struct connection *connection)
     stream_drop_input(&connection->stream);
 }
 
-/* Reads the next request ahead, of a batch or of a line. False: there is none yet. */
-static bool turn_read_next(struct connection *connection)
+/* Handles the next request, of a batch or of a line. False: there is none yet, or it is long and
+ * waits. */
+static bool turn_handle_next(struct connection *connection)
 {
     size_t limit = (size_t)engine_settings(connection->server->engine)->line_limit;
     struct stream *stream = &connection->stream;
     const char *line;
     size_t len;
 
-    if (connection->has_request)
-        return true;
-    if (connection->batch) {
-        dispatch_batch(connection);
-        return true;
-    }
+    if (connection->batch)
+        return dispatch_batch(connection);
     if (!stream_find_line(stream, &line, &len)) {
         if (stream_unhandled(stream) > limit)
             turn_refuse_line(connection);
@@ -45,33 +42,10 @@ static bool turn_read_next(struct connection *connection)
         return true;
     }
     /* json_parse() takes a CR before the LF for white space; an empty line is none. */
-    if (len && !(len == 1 && line[0] == '\r'))
-        dispatch_line(connection, line, len);
+    if (len && !(len == 1 && line[0] == '\r') && !dispatch_line(connection, line, len))
+        return false;
     stream_take_line(stream);
     return true;
-}
-
-/* Whether the next request may be handled in this turn, rather than wait in its place. */
-static bool turn_may_handle(struct connection *connection, int64_t share_us)
-{
-    if (connection->long_us || !connection->expected_us || *connection->expected_us <= share_us)
-        return true;
-    connection->long_us = *connection->expected_us;
-    return false;
-}
-
-/* Handles the next request, and learns how long calls of its method take: the first counts at once,
- * later ones little by little, for each may have been interrupted. */
-static void turn_handle_next(struct connection *connection)
-{
-    int64_t *expected_us = connection->expected_us;
-    int64_t began = clock_mono_us(), took;
-
-    connection->long_us = 0;
-    dispatch_request(connection);
-    took = clock_mono_us() - began;
-    if (expected_us)
-        *expected_us += *expected_us ? (took - *expected_us) / 8 : took;
 }
 
 /* Closes it once everything has been answered, when the client says no more. */
@@ -79,9 +53,8 @@ static void turn_close_at_end(struct connection *connection)
 {
     const struct stream *stream = &connection->stream;
 
-    if (!connection->is_closing &&
-        (!stream->at_eof || connection->waiting || connection->batch || connection->has_request ||
-         subscription_is_active(connection) || stream_unhandled(stream)))
+    if (!connection->is_closing && (!stream->at_eof || connection->waiting || connection->batch ||
+                                    subscription_is_active(connection) || stream_unhandled(stream)))
         return;
     connection->is_closing = true;
     connection_rest(connection);
@@ -106,7 +79,7 @@ static bool turn_has_turn(struct connection *connection)
     return false;
 }
 
-size_t turn_take(struct connection *connection, int64_t share_us)
+size_t turn_take(struct connection *connection)
 {
     struct rpc_server *server = connection->server;
     int64_t began = clock_mono_us(), now = began;
@@ -115,15 +88,12 @@ size_t turn_take(struct connection *connection, int64_t share_us)
     if (connection->pass != engine_pass(server->engine))
         connection->pass_requests = 0;
     connection->pass = engine_pass(server->engine);
-    while (now - began <= share_us && turn_has_turn(connection)) {
-        if (!turn_read_next(connection)) {
-            connection_rest(connection);
+    while (now - began <= TURN_US && turn_has_turn(connection)) {
+        if (!turn_handle_next(connection)) {
+            if (!connection->long_us)
+                connection_rest(connection);
             break;
         }
-        if (!turn_may_handle(connection, share_us))
-            break;
-        if (connection->has_request)
-            turn_handle_next(connection);
         connection->pass_requests++;
         handled++;
         now = clock_mono_us();
