@@ -35,15 +35,16 @@ ALLOWED = {
     "tests": "sqlite3.h",
     "tests/store": "common core store check.h",
     "tests/fuzz": "common core config store run engine rpc gateway event2 civetweb.h json-c",
+    "tests/simulate": "common core config store run engine rpc event2 sqlite3.h",
     "tests/*": "common core config store run engine rpc gateway event2 json-c sqlite3.h check.h",
 }
 MODULES = ("common", "core", "config", "store", "run", "engine", "rpc", "gateway")
 LIBRARIES = ("json-c", "event2", "sqlite3.h", "civetweb.h", "check.h", "openssl")
 
-# Private headers of folders; the fuzzers may use those of the daemon.
+# Private headers of folders; fuzzers and simulation may use those of the daemon.
 PRIVATE = {
-    "engine/state.h": "daemon/engine tests/fuzz",
-    "rpc/connection.h": "daemon/rpc tests/fuzz",
+    "engine/state.h": "daemon/engine tests/fuzz tests/simulate",
+    "rpc/connection.h": "daemon/rpc tests/fuzz tests/simulate",
     "store/sqlite.h": "daemon/store tests/fuzz tests/unit/store",
 }
 
