@@ -520,8 +520,8 @@ char *json_find_twin(const char *text, size_t len, size_t *ret_offset)
 
         if (c == '"') {
             CLEANUP(freep) char *key = NULL;
-            size_t start = in.at, key_len;
-            const char *string;
+            size_t start = in.at, key_len = 0;
+            const char *string = "";
 
             json_read_characters(&in, &string, &key_len); /* has been read before */
             key = xstrndup(string, key_len);

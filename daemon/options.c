@@ -53,6 +53,14 @@ PRINTF_LIKE(1, 2) static _Noreturn void options_refuse(const char *format, ...)
     exit(EXIT_FAILURE);
 }
 
+static void options_set(char **option, const char *name)
+{
+    if (!optarg || !*optarg)
+        options_refuse("--%s must not be empty", name);
+    free(*option);
+    *option = xstrdup(optarg);
+}
+
 static void options_make_absolute(char **path)
 {
     CLEANUP(freep) char *folder = getcwd(NULL, 0), *relative = *path;
@@ -77,20 +85,15 @@ void options_parse(int argc, char **argv, struct options *options)
     int c, at;
 
     while ((c = getopt_long(argc, argv, "", long_options, &at)) != -1) {
-        if (optarg && !*optarg)
-            options_refuse("--%s must not be empty", long_options[at].name);
         switch (c) {
         case 'c':
-            free(options->config);
-            options->config = xstrdup(optarg);
+            options_set(&options->config, long_options[at].name);
             break;
         case 's':
-            free(options->socket);
-            options->socket = xstrdup(optarg);
+            options_set(&options->socket, long_options[at].name);
             break;
         case 'd':
-            free(options->state_dir);
-            options->state_dir = xstrdup(optarg);
+            options_set(&options->state_dir, long_options[at].name);
             break;
         case 'k':
             options->check = true;
