@@ -113,11 +113,6 @@ bool daemon_start(void)
     return true;
 }
 
-bool daemon_is_running(void)
-{
-    return loop.server;
-}
-
 bool daemon_pass(void)
 {
     loop_pass(&loop, false);
@@ -146,11 +141,6 @@ void daemon_reload(void)
 size_t daemon_connections(void)
 {
     return loop.server->connection_count;
-}
-
-bool daemon_is_failing(void)
-{
-    return loop.storage_is_failing;
 }
 
 int daemon_connect(void)

@@ -9,7 +9,6 @@
 
 /** Starts it, as main.c does. False: the storage failed; the same again later. */
 bool daemon_start(void);
-bool daemon_is_running(void);
 /** One pass; returns whether there is more to do at once. */
 bool daemon_pass(void);
 /** For faults: sends the replies that wait for a commit. */
@@ -26,5 +25,3 @@ void daemon_configure(const char *json);
 void daemon_reload(void);
 /** Connects to its socket, without blocking. */
 int daemon_connect(void);
-/** Whether the storage failed in the last pass. */
-bool daemon_is_failing(void);

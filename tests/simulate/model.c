@@ -28,7 +28,7 @@ static struct {
     size_t count, acknowledged;
     int64_t *refused; /* ids of the assignments that were refused */
     size_t refused_count;
-    int64_t newest;
+    int64_t newest; /* the call that was sent last */
 } model;
 
 void model_begin(void)

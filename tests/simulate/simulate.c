@@ -17,13 +17,13 @@
 #include "peer.h"
 #include "world.h"
 
-#define STEPS       600 /* of a world */
-#define PEERS       4
-#define PASSES_MAX  20000
-#define CLOCK_STEPS 86400000 /* ms */
-#define DRAIN_MAX   20000    /* turns */
-#define FAULT_S     60       /* in which each fault must be found */
-#define WORLD_S     60       /* of real time that a world may take */
+#define STEPS          600 /* of a world */
+#define PEERS          4
+#define PASSES_MAX     20000
+#define CLOCK_STEP_MAX 86400000 /* ms, forwards or back */
+#define DRAIN_MAX      20000    /* turns */
+#define FAULT_S        60       /* in which each fault must be found */
+#define WORLD_S        60       /* of real time that a world may take */
 
 static const char *const configs[] = {
     "{\"linesPerPass\":3,\"profiles\":["
@@ -107,7 +107,7 @@ static void simulate_wait(void)
 
 static void simulate_set_clock(void)
 {
-    world_set_clock((int64_t)world_below(2 * CLOCK_STEPS) - CLOCK_STEPS);
+    world_set_clock((int64_t)world_below(2 * CLOCK_STEP_MAX) - CLOCK_STEP_MAX);
     was_clock_set = true;
 }
 

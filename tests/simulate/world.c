@@ -1,26 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 #include "world.h"
 
-#include <string.h>
 #include <sys/types.h>
 #include <unistd.h>
+
+#include "tests/random.h"
 
 #define START_WALL_MS INT64_C(1767225600000) /* 2026-01-01 */
 #define START_MONO_US INT64_C(1000000000)
 #define MEASURED_US   40 /* at most, for each look at the clock */
 
 static struct {
-    uint64_t seed, chance;
+    uint64_t seed;
     int64_t mono_us, wall_ahead_ms;
     void (*clean_up)(void);
     uint64_t trace;
 } world;
 
+uint64_t chance;
+
 void world_begin(uint64_t seed, void (*clean_up)(void))
 {
     world.clean_up = clean_up;
     world.seed = seed;
-    world.chance = seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
+    chance =
+        seed * UINT64_C(0x9e3779b97f4a7c15) | 1; /* seeds that follow each other must differ more */
     world.mono_us = START_MONO_US;
     world.trace = UINT64_C(0xcbf29ce484222325);
     world.wall_ahead_ms = START_WALL_MS - START_MONO_US / 1000;
@@ -36,10 +40,7 @@ void world_give_up(void)
 
 uint64_t world_below(uint64_t limit)
 {
-    world.chance ^= world.chance >> 12;
-    world.chance ^= world.chance << 25;
-    world.chance ^= world.chance >> 27;
-    return (world.chance * UINT64_C(2685821657736338717) >> 16) % limit;
+    return random_below(limit);
 }
 
 bool world_one_in(uint64_t times)
