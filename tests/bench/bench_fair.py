@@ -9,6 +9,7 @@ in batches or line by line. One more client measures the round trip of get_task.
 import argparse
 import json
 import multiprocessing
+import os
 import select
 import socket
 import subprocess
@@ -84,7 +85,8 @@ class Greedy:
 
 
 def press(path, load, end):
-    """Keeps the connections busy until `end`."""
+    """Keeps the connections busy until `end`, with the time that the daemon and the measuring client leave it."""
+    os.nice(10)
     greedy = [Greedy(path, load) for _ in range(CONNECTIONS // PRESSES)]
     while time.monotonic() < end:
         sockets = [one.socket for one in greedy]
