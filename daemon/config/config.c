@@ -245,6 +245,7 @@ int config_load(const char *path, const char *demo_path, struct settings *ret_se
     int r;
 
     config_set_defaults(&settings, config_rows);
+    config_set_defaults(&settings.defaults, config_profile_rows);
     if (!path) {
         config_add_builtin_profiles(demo_path, &settings);
         goto done;

@@ -42,6 +42,7 @@ void settings_deinit(struct settings *settings)
     for (size_t i = 0; i < settings->profile_count; i++)
         profile_config_deinit(&settings->profiles[i]);
     free(settings->profiles);
+    profile_config_deinit(&settings->defaults);
     free(settings->socket_group);
     roles_deinit(&settings->roles);
     *settings = (struct settings){0};

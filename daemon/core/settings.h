@@ -87,6 +87,7 @@ struct settings {
     char *socket_group;  /* may also use the socket; NULL: none */
     struct roles roles;  /* of its members; never checked for root and acpd's own user */
 
+    struct profile_config defaults; /* of profiles */
     struct profile_config *profiles;
     size_t profile_count;
     bool is_demo; /* the built-in profiles run the demo agent */

@@ -144,7 +144,8 @@ static int metrics_note_uptime(struct engine *engine)
 
     if (up.started_at && llabs(ahead - up.wall_ahead) > METRICS_MINUTE) {
         /* It ends at the time at which the clock was set. */
-        int r = store_put_uptime(engine->store, up.started_at, engine->now.mono + up.wall_ahead);
+        int r = store_put_uptime(engine->store, up.started_at, engine->now.mono + up.wall_ahead,
+                                 engine->events.next);
 
         if (r < 0)
             return r;
@@ -155,7 +156,7 @@ static int metrics_note_uptime(struct engine *engine)
     up.seen_at = engine->now.wall;
     up.wall_ahead = ahead;
     engine->staged_uptime = up;
-    return store_put_uptime(engine->store, up.started_at, up.seen_at);
+    return store_put_uptime(engine->store, up.started_at, up.seen_at, engine->events.next);
 }
 
 static void metrics_note_queue(struct profile *p, int64_t minute)

@@ -36,9 +36,6 @@ static void pass_await_storage(struct engine *engine)
 
 static void pass_number_events(struct engine *engine)
 {
-    if (!engine->events.capacity)
-        event_log_init(&engine->events, (size_t)engine->settings.event_buffer,
-                       clock_wall_ms() * 1000);
     event_commit(&engine->events, engine->now.wall);
 }
 

@@ -7,6 +7,7 @@
 #include "engine/wake.h"
 
 #define RECOVERIES_PER_STEP 256
+#define EVENTS_PER_MINUTE   60000000 /* at most */
 
 /* 1: interrupted; 0: left alone, since its profile is gone or another daemon has ended it. */
 static int recover_interrupt(struct engine *engine, const struct task *task)
@@ -57,11 +58,28 @@ static int recover_interrupt_all(struct engine *engine)
     return r < 0 ? r : 0;
 }
 
+/* Numbers of events follow the wall clock, so that they grow across restarts, unless it was set
+ * back since. The last number is known as of the last minute of uptime. */
+static int recover_events(struct engine *engine)
+{
+    int64_t last, start = clock_wall_ms() * 1000;
+    int r = store_last_event(engine->store, &last);
+
+    if (r < 0)
+        return r;
+    if (last && start < last + EVENTS_PER_MINUTE)
+        start = last + EVENTS_PER_MINUTE;
+    event_log_init(&engine->events, (size_t)engine->settings.event_buffer, start);
+    return 0;
+}
+
 int engine_recover(struct engine *engine)
 {
     int64_t last;
     int r = store_last_clock(engine->store, &last);
 
+    if (r == 0)
+        r = recover_events(engine);
     if (r < 0)
         return r;
     engine->mono_base = clock_mono_ms();

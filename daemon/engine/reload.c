@@ -61,11 +61,31 @@ static char **reload_sorted_names(const struct settings *settings)
     return names;
 }
 
+/* The configuration of a profile that has none: workers may still hold its tasks, which end as
+ * those of other profiles do. */
+static struct profile_config reload_make_config(const struct profile_config *defaults, char *name)
+{
+    return (struct profile_config){
+        .name = name,
+        .role = xstrdup(name),
+        .color = xstrdup("#6b7280"),
+        .icon = xstrdup(""),
+        .max_concurrent_tasks = 1,
+        .queue_limit = defaults->queue_limit,
+        .timeout_ms = defaults->timeout_ms,
+        .max_attempts = defaults->max_attempts,
+        .backoff_ms = defaults->backoff_ms,
+        .max_backoff_ms = defaults->max_backoff_ms,
+        .cooldown_min_ms = defaults->cooldown_min_ms,
+        .cooldown_max_ms = defaults->cooldown_max_ms,
+    };
+}
+
 /* A profile that the store knows and the configuration does not: its tasks keep a name. */
 static int reload_adopt_unconfigured(struct engine *engine, struct store_profile *row,
                                      char *const *configured)
 {
-    struct profile_config config = {.max_concurrent_tasks = 1};
+    struct profile_config config;
     struct profile *profile;
     int r;
 
@@ -73,10 +93,7 @@ static int reload_adopt_unconfigured(struct engine *engine, struct store_profile
         bsearch(&row->name, configured, engine->staged.settings.profile_count, sizeof(*configured),
                 reload_compare_names))
         return 0;
-    config.name = STEAL(row->name);
-    config.role = xstrdup(config.name);
-    config.color = xstrdup("#6b7280");
-    config.icon = xstrdup("");
+    config = reload_make_config(&engine->staged.settings.defaults, STEAL(row->name));
     r = reload_make_profile(engine, &config, row, engine->staged.settings.metrics_retention,
                             &profile);
     if (r < 0)

@@ -142,8 +142,10 @@
       "DELETE FROM bucket WHERE profile_id = ?2 AND span = ?3 AND at <= (SELECT max(at) FROM "     \
       "(SELECT at FROM bucket WHERE profile_id = ?2 AND span = ?3 AND at < ?4 ORDER BY at "        \
       "LIMIT ?1))")                                                                                \
-    X(PUT_UPTIME, "INSERT INTO uptime VALUES (?1, ?2) ON CONFLICT (started_at) DO UPDATE SET "     \
-                  "seen_at = max(seen_at, excluded.seen_at)")                                      \
+    X(PUT_UPTIME, "INSERT INTO uptime VALUES (?1, ?2, ?3) ON CONFLICT (started_at) DO UPDATE SET " \
+                  "seen_at = max(seen_at, excluded.seen_at), "                                     \
+                  "last_event = max(last_event, excluded.last_event)")                             \
+    X(LAST_EVENT, "SELECT max(last_event) FROM uptime")                                            \
     X(LIST_UPTIME, "SELECT started_at, seen_at FROM uptime WHERE started_at < ?2 AND "             \
                    "seen_at >= ?1 ORDER BY started_at")                                            \
     X(PRUNE_UPTIME, "DELETE FROM uptime WHERE started_at IN (SELECT started_at FROM uptime "       \

@@ -217,7 +217,7 @@ int store_prune_metrics(struct store *store, int64_t profile_id, int64_t span, i
     return sqlite_metrics_prune(store, stmt);
 }
 
-int store_put_uptime(struct store *store, int64_t started_at, int64_t seen_at)
+int store_put_uptime(struct store *store, int64_t started_at, int64_t seen_at, int64_t last_event)
 {
     sqlite3_stmt *stmt;
     int r = sqlite_use_writing(store, STMT_PUT_UPTIME, &stmt);
@@ -226,7 +226,19 @@ int store_put_uptime(struct store *store, int64_t started_at, int64_t seen_at)
         return r;
     sqlite3_bind_int64(stmt, 1, started_at);
     sqlite3_bind_int64(stmt, 2, seen_at);
+    sqlite3_bind_int64(stmt, 3, last_event);
     return sqlite_run(store, stmt);
+}
+
+int store_last_event(struct store *store, int64_t *ret_number)
+{
+    int64_t number = 0;
+    int r = sqlite_take_number(store, sqlite_use(store, STMT_LAST_EVENT), &number);
+
+    if (r < 0)
+        return r;
+    *ret_number = number;
+    return 0;
 }
 
 int store_list_uptime(struct store *store, int64_t from, int64_t to, struct store_span **ret_spans,

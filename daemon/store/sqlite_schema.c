@@ -179,6 +179,8 @@ static const char *const migrations[] = {
     "  retried, successes, errors, duration_sum, started, wait_sum, durations, cost, currency,"
     "  waits, arrived, queue_max) FROM bucket_before;"
     "DROP TABLE bucket_before;",
+
+    "ALTER TABLE uptime ADD COLUMN last_event INTEGER NOT NULL DEFAULT 0;",
 };
 
 static int sqlite_schema_read_version(sqlite3 *db, int64_t *ret_version)

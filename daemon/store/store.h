@@ -296,8 +296,12 @@ MUST_CHECK int store_list_metrics(struct store *store, int64_t profile_id, int64
 MUST_CHECK int store_prune_metrics(struct store *store, int64_t profile_id, int64_t span,
                                    int64_t before);
 
-/** Records that acpd ran from started_at to seen_at (wall ms): adds or extends a span. */
-MUST_CHECK int store_put_uptime(struct store *store, int64_t started_at, int64_t seen_at);
+/** Records that acpd ran from started_at to seen_at (wall ms), and the number of its last event
+ *  then: adds or extends a span. */
+MUST_CHECK int store_put_uptime(struct store *store, int64_t started_at, int64_t seen_at,
+                                int64_t last_event);
+/** The greatest recorded number of an event, 0 if there is none. */
+MUST_CHECK int store_last_event(struct store *store, int64_t *ret_number);
 
 struct store_span {
     int64_t started_at, seen_at;

@@ -102,6 +102,24 @@ def test_a_restart_after_a_jump_goes_on(make_daemon, make, clock, jump):
             assert client.finish(id)["status"] == "completed"
 
 
+@JUMPS
+def test_numbers_of_events_grow_over_a_restart_whatever_the_clock_says(make, clock, jump):
+    daemon = make(WORKER)
+    with daemon.client() as client, daemon.client() as follower:
+        follower.subscribe()
+        client.assign("w")
+        last = follower.reply()["params"]["seq"]
+    daemon.kill()
+    clock.advance(jump)
+    daemon.start()
+    with daemon.client() as client, daemon.client() as follower:
+        assert follower.subscribe(after=last)["seq"] >= last
+        gap = follower.reply()["params"]
+        assert gap["type"] == "gap" and gap["from"] == last + 1 <= gap["to"] + 1
+        client.assign("w")
+        assert follower.reply()["params"]["seq"] > last
+
+
 def passes(client, count):
     """At least as many passes: each handles one call."""
     for _ in range(count):

@@ -21,7 +21,7 @@ from acpd import RpcError, profile, wait_until
 from database import assert_counters_are_right
 from preload import preload
 
-NEWEST = 6  # schema
+NEWEST = 7  # schema
 FIXTURES = pathlib.Path(__file__).parents[1] / "fixtures"
 SPELLS = int(os.environ.get("ACPD_FAULTS", "8"))
 SEED = int(os.environ.get("ACPD_SEED", str(random.randrange(1 << 32))))

@@ -65,3 +65,21 @@ def test_a_lease_that_outlives_acpd_holds_as_long_again(daemon):
     daemon.start()
     with daemon.client() as client:
         assert seconds(lost(client, mine)["finishedAt"]) > began + LEASE - TICK
+
+
+@pytest.mark.parametrize("end, status", [("complete_task", "completed"), ("fail_task", "scheduled")])
+def test_a_lease_outlives_its_profile_and_acpd(make_daemon, end, status):
+    """The profile stays until its task has finished, with the default settings."""
+    worker = {"runner": {"type": "worker", "lease": 60}}
+    daemon = make_daemon({"name": "gone", **worker}, {"name": "w", **worker})
+    with daemon.client() as client:
+        client.assign("gone")
+        claimed = client.claim_task(profiles=["gone"], worker="x")
+    daemon.stop()
+    daemon.configure({"name": "w", **worker})
+    daemon.start()
+    mine = {"id": claimed["task"]["id"], "lease": claimed["lease"]}
+    with daemon.client() as client:
+        assert client.extend_lease(**mine)["success"] is True
+        error = {"error": {"message": "no", "class": "exit"}} if end == "fail_task" else {}
+        assert client.call(end, **mine, **error)["status"] == status

@@ -13,14 +13,19 @@
 #include "disk.h"
 #include "engine/state.h"
 #include "loop.h"
+#include "process.h"
 #include "rpc/connection.h"
 #include "store/store.h"
 #include "world.h"
+
+#define PASS_MS 500 /* that a pass may take, apart from waiting for the disk */
 
 static char folder[64];
 static char *socket_path, *config_path, *database_path;
 static struct loop loop;
 static struct store *store;
+static struct supervisor *supervisor;
+static uint64_t failed_commits;
 
 /* In the place of common/log.c's: a simulation fails often. */
 void log_write(enum log_level level UNUSED, const char *format UNUSED, ...)
@@ -57,6 +62,7 @@ void daemon_configure(const char *json)
         daemon_make_folder();
     file = fopen(config_path, "we");
     EXPECT(file && fputs(json, file) >= 0 && fclose(file) == 0);
+    world_note("configuration:", json, strlen(json));
 }
 
 static int daemon_load(struct engine *engine, char **ret_error)
@@ -70,6 +76,7 @@ static int daemon_load(struct engine *engine, char **ret_error)
 static void daemon_free(void)
 {
     rpc_server_free(loop.server);
+    process_end_all(STEAL(supervisor));
     engine_free(loop.engine);
     store_close(store);
     if (loop.base)
@@ -110,15 +117,31 @@ bool daemon_start(void)
     EXPECT(loop.base);
     EXPECT(listener_bind(socket_path, NULL, &listener, &error) == 0, "%s", error);
     loop.server = rpc_server_new(loop.base, loop.engine, &listener);
+    supervisor = process_supervisor(loop.base);
+    engine_set_supervisor(loop.engine, supervisor);
     return true;
 }
 
 bool daemon_pass(void)
 {
+    int64_t began = world_mono_ms(), waited = disk_waited();
+
     loop_pass(&loop, false);
     EXPECT(!loop.storage_is_failing || disk_get() != DISK_GOOD || disk_failures(), "%s",
            store_error(store));
+    EXPECT(world_mono_ms() - began - (disk_waited() - waited) < PASS_MS, "a pass takes %lld ms",
+           (long long)(world_mono_ms() - began));
     return rpc_has_backlog(loop.server) || loop.engine->has_more_work;
+}
+
+void daemon_note_commit(int r)
+{
+    failed_commits += r < 0;
+}
+
+uint64_t daemon_failed_commits(void)
+{
+    return failed_commits;
 }
 
 void daemon_release(void)
@@ -131,6 +154,24 @@ void daemon_kill(void)
     disk_set(DISK_GONE);
     daemon_free();
     disk_set(DISK_GOOD);
+}
+
+void daemon_stop(void)
+{
+    loop.stop_requested = true;
+}
+
+/* As loop_run() decides. */
+bool daemon_has_stopped(void)
+{
+    return engine_is_stopping(loop.engine) &&
+           (engine_is_idle(loop.engine) ||
+            (loop.storage_is_failing && !engine_has_runs(loop.engine)));
+}
+
+void daemon_leave(void)
+{
+    daemon_free();
 }
 
 void daemon_reload(void)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An acpd within the simulation: loop, engine, rpc and store as they ship, over the simulated disk.
- * It has no supervisor; its profiles are workers'.
+ * An acpd within the simulation: loop, engine, rpc, store and the agents' protocol as they ship,
+ * over the simulated disk, clocks and processes.
  */
 #pragma once
 
@@ -11,10 +11,20 @@
 bool daemon_start(void);
 /** One pass; returns whether there is more to do at once. */
 bool daemon_pass(void);
+/** A pass was committed, or failed. */
+void daemon_note_commit(int r);
+/** Number of passes that failed. */
+uint64_t daemon_failed_commits(void);
 /** For faults: sends the replies that wait for a commit. */
 void daemon_release(void);
 /** kill -9: what was not written is lost. */
 void daemon_kill(void);
+/** SIGTERM: from now on it stops, pass by pass. */
+void daemon_stop(void);
+/** Whether it has stopped and leaves. */
+bool daemon_has_stopped(void);
+/** It leaves. */
+void daemon_leave(void);
 /** Removes what it leaves on the disk. */
 void daemon_end(void);
 /** The number of clients that it knows. */

@@ -10,7 +10,8 @@
 #include "common/list.h"
 #include "world.h"
 
-#define SECTOR 512 /* bytes: what a disk writes as a whole */
+#define SLOW_MS 1000
+#define SECTOR  512 /* bytes: what a disk writes as a whole */
 
 struct file {
     sqlite3_file base;
@@ -33,6 +34,7 @@ static sqlite3_io_methods disk_methods;
 static struct list undos = LIST_INIT(undos);
 static enum disk_state disk;
 static uint64_t failures;
+static int64_t waited;
 
 void disk_set(enum disk_state state)
 {
@@ -54,12 +56,28 @@ static struct file *disk_file(sqlite3_file *file)
     return (struct file *)file;
 }
 
+int64_t disk_waited(void)
+{
+    return waited;
+}
+
+static void disk_dawdle(void)
+{
+    int64_t ms = (int64_t)world_below(SLOW_MS);
+
+    if (disk != DISK_SLOW || !world_one_in(8))
+        return;
+    world_wait(ms);
+    waited += ms;
+}
+
 /* SQLITE_OK, or how the operation fails. */
 static int disk_fail(bool needs_room, int error)
 {
     bool fails = disk == DISK_GONE || (disk == DISK_FULL && needs_room) ||
                  (disk == DISK_FAILING && world_one_in(3));
 
+    disk_dawdle();
     if (!fails)
         return SQLITE_OK;
     failures += disk != DISK_GONE;
@@ -106,10 +124,8 @@ void disk_cut_power(void)
         int fd = open(undo->path, O_RDWR | O_CLOEXEC);
 
         if (fd >= 0 && world_one_in(2)) {
-            if (undo->len && pwrite(fd, undo->bytes, undo->len, undo->offset) < 0)
-                world_give_up();
-            if (undo->offset < 0 && ftruncate(fd, undo->old_size) < 0)
-                world_give_up();
+            EXPECT(!undo->len || pwrite(fd, undo->bytes, undo->len, undo->offset) >= 0);
+            EXPECT(undo->offset >= 0 || ftruncate(fd, undo->old_size) == 0);
         }
         if (fd >= 0)
             close(fd);
@@ -149,9 +165,8 @@ static int disk_write(sqlite3_file *base, const void *bytes, int len, sqlite3_in
         width = width < len - at ? width : len - at;
         if (file->path)
             disk_remember(file, offset + at, (size_t)width);
-        if (file->inner->pMethods->xWrite(file->inner, (const char *)bytes + at, width,
-                                          offset + at) != SQLITE_OK)
-            world_give_up();
+        EXPECT(file->inner->pMethods->xWrite(file->inner, (const char *)bytes + at, width,
+                                             offset + at) == SQLITE_OK);
     }
     return r;
 }

@@ -14,6 +14,7 @@ enum disk_state {
     DISK_GOOD,
     DISK_FULL,    /* writes fail with SQLITE_FULL, some after a part of them */
     DISK_FAILING, /* a part of the writes and syncs fail with SQLITE_IOERR */
+    DISK_SLOW,    /* writes and syncs take their time */
     DISK_GONE,    /* nothing reaches it: the process is dead, and is being taken down */
 };
 
@@ -23,3 +24,5 @@ enum disk_state disk_get(void);
 void disk_cut_power(void);
 /** Number of operations that failed on order. */
 uint64_t disk_failures(void);
+/** How long it has let others wait, in ms. */
+int64_t disk_waited(void);

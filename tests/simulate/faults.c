@@ -86,7 +86,9 @@ int __wrap_engine_commit(struct engine *engine, int r)
 {
     if (fault == FAULT_EARLY_REPLY)
         daemon_release();
-    return __real_engine_commit(engine, r);
+    r = __real_engine_commit(engine, r);
+    daemon_note_commit(r);
+    return r;
 }
 
 void __real_rpc_fail(struct rpc_server *server);

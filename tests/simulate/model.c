@@ -1,35 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-#include "model.h"
+#include "model_state.h"
 
 #include <string.h>
 
 #include "common/alloc.h"
+#include "process.h"
 #include "world.h"
 
-#define SLOTS    3
-#define LEASE_MS 30000 /* see simulate.c */
+struct model model;
 
-/* A task that was acknowledged, or given to a worker. */
-struct fact {
-    int64_t id;
-    char key[KEY_SIZE];
-    uint64_t attempts; /* bits: those that were given to workers */
-    char token[TOKEN_SIZE], old_token[TOKEN_SIZE];
-    int64_t attempt, until; /* of the lease; token empty: none is known */
-    int open_ends;          /* calls that may end or have ended it */
-    int cancels;            /* calls that may cancel it or have cancelled it */
-    int retries;
-    int64_t newest;                  /* the newest call when something was last acknowledged */
-    bool is_completed, is_cancelled; /* acknowledged */
-};
-
-static struct {
-    struct fact **facts;
-    size_t count, acknowledged;
-    int64_t *refused; /* ids of the assignments that were refused */
-    size_t refused_count;
-    int64_t newest; /* the call that was sent last */
-} model;
+/* --- facts --------------------------------------------------------------------------------------
+ */
 
 void model_begin(void)
 {
@@ -42,9 +23,15 @@ void model_end(void)
         free(model.facts[i]);
     free(model.facts);
     free(model.refused);
+    free(model.is_repeated);
 }
 
-static struct fact *model_find(int64_t id)
+uint64_t model_acknowledged(void)
+{
+    return model.acknowledged;
+}
+
+struct fact *model_find(int64_t id)
 {
     for (size_t i = 0; i < model.count; i++)
         if (model.facts[i]->id == id)
@@ -52,24 +39,67 @@ static struct fact *model_find(int64_t id)
     return NULL;
 }
 
-static struct fact *model_learn(struct json_object *task)
+uint64_t model_attempts(void)
 {
-    int64_t id = json_object_get_int64(json_get(task, "id"));
-    const char *key = json_get_string(task, "key");
+    return model.attempts;
+}
+
+static struct fact *model_learn_id(int64_t id)
+{
     struct fact *fact = model_find(id);
 
-    EXPECT(id > 0 && key, "%s", json_compact(task));
-    if (fact) {
-        EXPECT(strcmp(fact->key, key) == 0, "task %lld: %s, %s", (long long)id, fact->key, key);
+    EXPECT(id > 0);
+    if (fact)
         return fact;
-    }
     fact = xcalloc(1, sizeof(*fact));
     fact->id = id;
-    snprintf(fact->key, sizeof(fact->key), "%s", key);
     model.facts = xrealloc(model.facts, (model.count + 1) * sizeof(struct fact *));
     model.facts[model.count++] = fact;
     return fact;
 }
+
+struct fact *model_learn(struct json_object *task)
+{
+    const char *key = json_get_string(task, "key");
+    struct fact *fact = model_learn_id(json_object_get_int64(json_get(task, "id")));
+
+    EXPECT(key, "%s", json_compact(task));
+    EXPECT(!fact->key[0] || strcmp(fact->key, key) == 0, "task %lld: %s, %s", (long long)fact->id,
+           fact->key, key);
+    for (size_t i = 0; !fact->key[0] && !setting_forgets() && i < model.count; i++)
+        EXPECT(strcmp(model.facts[i]->key, key) != 0, "two tasks with the key %s", key);
+    snprintf(fact->key, sizeof(fact->key), "%s", key);
+    fact->profile = setting_find(json_get_string(task, "profile"));
+    fact->has_profile = true;
+    return fact;
+}
+
+bool model_has(const struct attempts *attempts, int64_t number)
+{
+    return attempts->bits[number / 64] >> number % 64 & 1;
+}
+
+static void model_add(struct attempts *attempts, int64_t number)
+{
+    attempts->bits[number / 64] |= UINT64_C(1) << number % 64;
+}
+
+bool model_is_held(const struct fact *fact)
+{
+    return fact->token[0] && !fact->open_ends && !fact->cancels && world_mono_ms() < fact->until;
+}
+
+static size_t model_count_held(size_t profile)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < model.count; i++)
+        count += model.facts[i]->profile == profile && model_is_held(model.facts[i]);
+    return count;
+}
+
+/* --- what a call may be about -------------------------------------------------------------------
+ */
 
 int64_t model_pick(void)
 {
@@ -91,206 +121,104 @@ int64_t model_pick_held(char ret_token[TOKEN_SIZE])
     return 0;
 }
 
-void model_sent(const struct call *call)
+bool model_pick_question(char ret_question[TOKEN_SIZE])
 {
-    struct fact *fact = model_find(call->task_id);
+    strcpy(ret_question, model.question);
+    return model.question[0];
+}
 
-    model.newest = call->id;
+/* --- what happens -------------------------------------------------------------------------------
+ */
+
+void model_sent(const struct request *request)
+{
+    struct fact *fact = model_find(request->task_id);
+
+    model.is_repeated =
+        xrealloc(model.is_repeated, ((size_t)request->id + 1) * sizeof(*model.is_repeated));
+    model.is_repeated[request->id] = false;
+    if (request->key)
+        model.is_repeated[request->key] |= request->key != request->id;
+    model.newest = request->id;
+    if (request->method == METHOD_STATUS && request->is_active) {
+        model.pauses[request->profile].is_paused = false;
+        model.pauses[request->profile].resumes_at_once++;
+    }
     if (!fact)
         return;
-    if ((call->method == METHOD_COMPLETE || call->method == METHOD_FAIL) &&
-        strcmp(call->token, fact->token) == 0)
+    if ((request->method == METHOD_COMPLETE || request->method == METHOD_FAIL) &&
+        strcmp(request->token, fact->token) == 0)
         fact->open_ends++;
-    fact->cancels += call->method == METHOD_CANCEL;
-    fact->retries += call->method == METHOD_RETRY;
+    fact->cancels += request->method == METHOD_CANCEL;
+    fact->retries += request->method == METHOD_RETRY;
+    fact->updates += request->method == METHOD_UPDATE;
 }
 
-/* Whether its worker is surely its owner. */
-static bool model_is_held(const struct fact *fact)
+void model_settle(void)
 {
-    return fact->token[0] && !fact->open_ends && !fact->cancels && world_mono_ms() < fact->until;
-}
-
-static void model_take_assign(const struct call *call, struct json_object *result, int code)
-{
-    char key[KEY_SIZE];
-    struct fact *fact;
-
-    if (code) {
-        EXPECT(code == RPC_UNAVAILABLE || code == RPC_QUEUE_FULL, "%d", code);
-        model.refused = xrealloc(model.refused, (model.refused_count + 1) * sizeof(*model.refused));
-        model.refused[model.refused_count++] = call->id;
-        return;
+    for (size_t i = 0; i < SETTING_PROFILES; i++) {
+        model.pauses[i].resumes_at_once = 0;
+        if (!model_count_held(i) && !process_count(setting_profiles[i].name))
+            setting_settle(i);
     }
-    snprintf(key, sizeof(key), "k%lld", (long long)call->id);
-    fact = model_learn(json_get(result, "task"));
-    EXPECT(strcmp(fact->key, key) == 0, "%s was answered with %s", key, fact->key);
-    model.acknowledged++;
 }
 
-static void model_take_claim(const struct call *call, struct json_object *result, int code)
+void model_note_resumes(void)
 {
-    struct json_object *task = json_get(result, "task");
-    int64_t attempt = json_object_get_int64(json_get(task, "attempt"));
-    struct fact *fact;
-    size_t held = 0;
+    for (size_t i = 0; i < SETTING_PROFILES; i++)
+        model.pauses[i].is_paused = false;
+}
 
-    EXPECT(!code || code == RPC_UNAVAILABLE, "%d", code);
-    if (!task)
-        return;
-    fact = model_learn(task);
-    EXPECT(attempt > 0 && attempt < 64, "%lld", (long long)attempt);
-    EXPECT(!(fact->attempts >> attempt & 1), "attempt %lld of task %lld was given to two",
+/* An attempt begins, by a worker or a process. */
+static void model_begin_attempt(struct fact *fact, int64_t attempt)
+{
+    EXPECT(attempt > 0 && attempt < ATTEMPTS_MAX, "attempt %lld", (long long)attempt);
+    EXPECT(!model_has(&fact->begun, attempt), "attempt %lld of task %lld was given to two",
            (long long)attempt, (long long)fact->id);
-    fact->attempts |= UINT64_C(1) << attempt;
-    if (fact->token[0] && fact->attempt > attempt)
-        return; /* a late reply: there is a newer claim */
-    EXPECT(!model_is_held(fact), "task %lld has two owners", (long long)fact->id);
     EXPECT(!fact->is_completed, "task %lld was completed", (long long)fact->id);
-    EXPECT(!fact->is_cancelled || fact->retries || call->id <= fact->newest,
-           "task %lld was cancelled", (long long)fact->id);
-    fact->newest = model.newest;
-    strcpy(fact->old_token, fact->token);
-    snprintf(fact->token, sizeof(fact->token), "%s", json_get_string(result, "lease"));
-    fact->attempt = attempt;
-    fact->until = call->sent_at + LEASE_MS;
-    fact->open_ends = 0;
-    for (size_t i = 0; i < model.count; i++)
-        held += model_is_held(model.facts[i]);
-    EXPECT(held <= SLOTS, "%zu tasks run", held);
+    EXPECT(model.was_clock_set || fact->retries || world_wall_ms() >= fact->run_at,
+           "task %lld is early", (long long)fact->id);
+    model_add(&fact->begun, attempt);
+    model.attempts++;
 }
 
-/* The task whose current lease this is about, or NULL. */
-static struct fact *model_find_leased(const struct call *call)
+void model_note_start(int64_t task, int64_t attempt, const char *profile)
 {
-    struct fact *fact = model_find(call->task_id);
+    struct fact *fact = model_learn_id(task);
+    size_t number = setting_find(profile), running = process_count(profile);
 
-    return fact && strcmp(fact->token, call->token) == 0 ? fact : NULL;
+    model_begin_attempt(fact, attempt);
+    EXPECT(!model_is_held(fact), "task %lld has two owners", (long long)task);
+    EXPECT(!fact->is_cancelled || fact->retries, "task %lld was cancelled", (long long)task);
+    EXPECT(!model.pauses[number].is_paused, "%s is paused", profile);
+    EXPECT(running <= setting_limit(number), "%zu tasks of %s run", running, profile);
 }
 
-static void model_take_end(const struct call *call, int code)
+void model_note_success(int64_t task, int64_t attempt)
 {
-    struct fact *fact = model_find_leased(call);
-
-    if (!code) {
-        EXPECT(fact || call->method == METHOD_FAIL, "a stale lease ended task %lld",
-               (long long)call->task_id);
-        if (!fact)
-            return;
-        fact->is_completed |= call->method == METHOD_COMPLETE;
-        fact->token[0] = '\0';
-        fact->open_ends = 0;
-        return;
-    }
-    EXPECT(code == RPC_UNAVAILABLE || code == RPC_CONFLICT, "%d", code);
-    if (fact)
-        fact->open_ends--;
-    EXPECT(code == RPC_UNAVAILABLE || !fact || !model_is_held(fact),
-           "the owner of task %lld was refused", (long long)call->task_id);
+    model_add(&model_learn_id(task)->successes, attempt);
 }
 
-static void model_take_extend(const struct call *call, int code)
+void model_note_event(int64_t task, enum task_status from, enum task_status to)
 {
-    struct fact *fact = model_find_leased(call);
+    struct fact *fact = model_learn_id(task);
 
-    EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_CONFLICT, "%d", code);
-    EXPECT(code != RPC_CONFLICT || !fact || !model_is_held(fact),
-           "the owner of task %lld was refused", (long long)call->task_id);
-    if (fact && !code)
-        fact->until = call->sent_at + LEASE_MS;
+    EXPECT(fact->told == TASK_NEW || fact->told == from, "task %lld was %s, not %s",
+           (long long)task, task_status_name(fact->told), task_status_name(from));
+    EXPECT(fact->told == TASK_NEW || from != TASK_NEW, "task %lld is new again", (long long)task);
+    fact->told = to;
 }
 
-static void model_check_task(struct json_object *task)
-{
-    const char *status = json_get_string(task, "status");
-    struct fact *fact = model_learn(task);
-
-    for (size_t i = 0; i < model.refused_count; i++) {
-        char key[KEY_SIZE];
-
-        snprintf(key, sizeof(key), "k%lld", (long long)model.refused[i]);
-        EXPECT(strcmp(key, fact->key) != 0, "%s was refused and is there", key);
-    }
-    if (fact->is_completed)
-        EXPECT(strcmp(status, "completed") == 0 &&
-                   json_object_get_int64(json_get(task, "result")) == fact->id,
-               "completed: %s", json_compact(task));
-    if (fact->is_cancelled && !fact->retries)
-        EXPECT(strcmp(status, "cancelled") == 0, "cancelled: %s", json_compact(task));
-    if (model_is_held(fact))
-        EXPECT(strcmp(status, "running") == 0, "held: %s", json_compact(task));
-}
-
-void model_take(const struct call *call, struct json_object *reply)
-{
-    struct json_object *error = json_get(reply, "error"), *result = json_get(reply, "result");
-    int code = json_object_get_int(json_get(error, "code"));
-    struct fact *fact = model_find(call->task_id);
-
-    EXPECT(!error != !result, "%s", json_compact(reply));
-    switch (call->method) {
-    case METHOD_ASSIGN:
-        model_take_assign(call, result, code);
-        break;
-    case METHOD_CLAIM:
-        model_take_claim(call, result, code);
-        break;
-    case METHOD_COMPLETE:
-    case METHOD_FAIL:
-        model_take_end(call, code);
-        break;
-    case METHOD_EXTEND:
-        model_take_extend(call, code);
-        break;
-    case METHOD_CANCEL:
-        EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_CONFLICT, "%d", code);
-        fact->cancels -= code != 0;
-        fact->is_cancelled |= code == 0;
-        break;
-    case METHOD_GET:
-        EXPECT(!code || code == RPC_UNAVAILABLE, "task %lld is gone: %d", (long long)call->task_id,
-               code);
-        if (!code && call->id > fact->newest) /* what was asked before may be older */
-            model_check_task(result);
-        break;
-    default:
-        EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_CONFLICT, "%d", code);
-    }
-    if (fact && call->method != METHOD_GET)
-        fact->newest = model.newest;
-}
-
-static int64_t model_count(struct json_object *states, const char *member)
-{
-    int64_t sum = 0;
-
-    for (size_t i = 0; i < json_object_array_length(states); i++)
-        sum += json_object_get_int64(json_get(json_object_array_get_idx(states, i), member));
-    return sum;
-}
-
-void model_audit(struct json_object *tasks, struct json_object *states)
-{
-    size_t count = json_object_array_length(tasks);
-    int64_t waiting = 0, completed = 0;
-
-    for (size_t i = 0; i < count; i++) {
-        struct json_object *task = json_object_array_get_idx(tasks, i);
-        const char *status = json_get_string(task, "status");
-
-        model_check_task(task);
-        completed += strcmp(status, "completed") == 0;
-        waiting += strcmp(status, "queued") == 0 || strcmp(status, "scheduled") == 0;
-    }
-    EXPECT(count == model.count, "%zu tasks are listed, of %zu", count, model.count);
-    EXPECT(completed == model_count(states, "completedTasks"), "%lld completed",
-           (long long)completed);
-    EXPECT(waiting == model_count(states, "queueSize"), "%lld wait", (long long)waiting);
-}
-
-void model_doubt_leases(void)
+void model_note_gap(void)
 {
     for (size_t i = 0; i < model.count; i++)
+        model.facts[i]->told = TASK_NEW;
+}
+
+void model_note_clock(bool is_down)
+{
+    model.was_clock_set = true;
+    for (size_t i = 0; is_down && i < model.count; i++)
         model.facts[i]->until = 0;
 }
 
@@ -299,7 +227,231 @@ void model_forgive_refused(void)
     model.refused_count = 0;
 }
 
-uint64_t model_acknowledged(void)
+/* --- replies ------------------------------------------------------------------------------------
+ */
+
+static void model_take_refusal(const struct request *request, int code)
 {
-    return model.acknowledged;
+    bool may_be_unknown = request->method == METHOD_SUBMIT || request->depends_on[0] ||
+                          request->depends_on[1] ||
+                          setting_profiles[request->profile].may_be_missing;
+
+    EXPECT(code == RPC_UNAVAILABLE || code == RPC_QUEUE_FULL ||
+               (may_be_unknown &&
+                (code == RPC_NOT_FOUND || code == RPC_CONFLICT || code == RPC_INVALID_PARAMS)),
+           "%d", code);
+    model.refused = xrealloc(model.refused, (model.refused_count + 1) * sizeof(*model.refused));
+    model.refused[model.refused_count++] = request->key;
+}
+
+static void model_take_assign(const struct request *request, struct json_object *result, int code)
+{
+    char key[KEY_SIZE];
+    struct fact *fact;
+
+    if (code) {
+        model_take_refusal(request, code);
+        return;
+    }
+    snprintf(key, sizeof(key), "k%lld", (long long)request->key);
+    fact = model_learn(json_get(result, "task"));
+    EXPECT(strcmp(fact->key, key) == 0, "%s was answered with %s", key, fact->key);
+    model.acknowledged++;
+    if (model.is_repeated[request->key])
+        return;
+    fact->run_at = request->run_at;
+}
+
+static void model_take_claim(const struct request *request, struct json_object *result, int code)
+{
+    struct json_object *task = json_get(result, "task");
+    int64_t attempt = json_object_get_int64(json_get(task, "attempt"));
+    struct fact *fact;
+    size_t held;
+
+    EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_NOT_FOUND || code == RPC_CONFLICT, "%d",
+           code);
+    if (!task)
+        return;
+    fact = model_learn(task);
+    model_begin_attempt(fact, attempt);
+    if (fact->token[0] && fact->attempt > attempt)
+        return; /* a late reply: there is a newer claim */
+    EXPECT(!model_is_held(fact) && !process_works_on(fact->id, 0), "task %lld has two owners",
+           (long long)fact->id);
+    EXPECT(!fact->is_cancelled || fact->retries || request->id <= fact->newest,
+           "task %lld was cancelled", (long long)fact->id);
+    EXPECT(!model.pauses[fact->profile].is_paused ||
+               request->id <= model.pauses[fact->profile].since,
+           "%s is paused", setting_profiles[fact->profile].name);
+    fact->newest = model.newest;
+    strcpy(fact->old_token, fact->token);
+    snprintf(fact->token, sizeof(fact->token), "%s", json_get_string(result, "lease"));
+    fact->attempt = attempt;
+    fact->until = request->sent_at + SETTING_LEASE_MS;
+    fact->open_ends = 0;
+    held = model_count_held(fact->profile);
+    EXPECT(held <= setting_limit(fact->profile), "%zu tasks run", held);
+}
+
+/* The task whose current lease this is about, or NULL. */
+static struct fact *model_find_leased(const struct request *request)
+{
+    struct fact *fact = model_find(request->task_id);
+
+    return fact && strcmp(fact->token, request->token) == 0 ? fact : NULL;
+}
+
+static void model_take_end(const struct request *request, int code)
+{
+    struct fact *fact = model_find_leased(request);
+
+    if (!code) {
+        EXPECT(fact || request->method == METHOD_FAIL, "a stale lease ended task %lld",
+               (long long)request->task_id);
+        if (!fact)
+            return;
+        fact->is_completed |= request->method == METHOD_COMPLETE;
+        fact->token[0] = '\0';
+        fact->open_ends = 0;
+        return;
+    }
+    EXPECT(code == RPC_UNAVAILABLE || code == RPC_CONFLICT || code == RPC_NOT_FOUND, "%d", code);
+    if (fact)
+        fact->open_ends--;
+    EXPECT(code == RPC_UNAVAILABLE || !fact || !model_is_held(fact),
+           "the owner of task %lld was refused", (long long)request->task_id);
+}
+
+static void model_take_extend(const struct request *request, int code)
+{
+    struct fact *fact = model_find_leased(request);
+
+    EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_CONFLICT || code == RPC_NOT_FOUND, "%d",
+           code);
+    EXPECT(!code || code == RPC_UNAVAILABLE || !fact || !model_is_held(fact),
+           "the owner of task %lld was refused", (long long)request->task_id);
+    if (fact && !code)
+        fact->until = request->sent_at + SETTING_LEASE_MS;
+}
+
+static void model_check_completed(const struct fact *fact, struct json_object *task)
+{
+    int64_t attempt = json_object_get_int64(json_get(task, "attempt"));
+    char mark[48];
+
+    if (fact->is_completed) {
+        EXPECT(json_object_get_int64(json_get(task, "result")) == fact->id, "%s",
+               json_compact(task));
+        return;
+    }
+    if (setting_profiles[fact->profile].kind == SETTING_WORKER)
+        return;
+    EXPECT(model_has(&fact->successes, attempt), "nobody did it: %s", json_compact(task));
+    snprintf(mark, sizeof(mark), "by %lld-%lld", (long long)fact->id, (long long)attempt);
+    EXPECT(strstr(json_compact(json_get(task, "result")), mark), "the result of another: %s",
+           json_compact(task));
+}
+
+void model_check_task(struct json_object *task)
+{
+    enum task_status status = TASK_NEW;
+    struct fact *fact = model_learn(task);
+
+    EXPECT(task_status_parse(json_get_string(task, "status"), &status) == 0);
+    for (size_t i = 0; i < model.refused_count; i++) {
+        char key[KEY_SIZE];
+
+        snprintf(key, sizeof(key), "k%lld", (long long)model.refused[i]);
+        EXPECT(strcmp(key, fact->key) != 0 || model.is_repeated[model.refused[i]],
+               "%s was refused and is there", key);
+    }
+    EXPECT(!fact->is_completed || status == TASK_COMPLETED, "completed: %s", json_compact(task));
+    EXPECT(!fact->is_cancelled || fact->retries || status == TASK_CANCELLED, "cancelled: %s",
+           json_compact(task));
+    EXPECT(!model_is_held(fact) || status == TASK_RUNNING, "held: %s", json_compact(task));
+    if (status == TASK_COMPLETED)
+        model_check_completed(fact, task);
+}
+
+static void model_take_task(const struct request *request, struct json_object *result, int code)
+{
+    const struct fact *fact = model_find(request->task_id);
+
+    EXPECT(!code || code == RPC_UNAVAILABLE || (code == RPC_NOT_FOUND && setting_forgets()),
+           "task %lld is gone: %d", (long long)request->task_id, code);
+    if (!code && request->id > fact->newest) /* what was asked before may be older */
+        model_check_task(result);
+}
+
+static void model_take_questions(struct json_object *result)
+{
+    size_t count = result ? json_object_array_length(result) : 0;
+
+    if (count)
+        snprintf(model.question, sizeof(model.question), "%s",
+                 json_get_string(json_object_array_get_idx(result, world_below(count)), "id"));
+}
+
+static void model_take_status(const struct request *request, int code)
+{
+    size_t i = request->profile;
+
+    EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_NOT_FOUND || code == RPC_CONFLICT, "%d",
+           code);
+    if (request->is_active)
+        model.pauses[i].resumes_at_once--;
+    if (code || request->is_active || model.pauses[i].resumes_at_once)
+        return;
+    model.pauses[i].is_paused = true;
+    model.pauses[i].since = model.newest;
+}
+
+void model_take(const struct request *request, struct json_object *reply)
+{
+    struct json_object *error = json_get(reply, "error"), *result = json_get(reply, "result");
+    int code = json_object_get_int(json_get(error, "code"));
+    struct fact *fact = model_find(request->task_id);
+
+    EXPECT(!error != !result, "%s", json_compact(reply));
+    switch (request->method) {
+    case METHOD_ASSIGN:
+    case METHOD_SUBMIT:
+        model_take_assign(request, result, code);
+        break;
+    case METHOD_CLAIM:
+        model_take_claim(request, result, code);
+        break;
+    case METHOD_COMPLETE:
+    case METHOD_FAIL:
+        model_take_end(request, code);
+        break;
+    case METHOD_EXTEND:
+        model_take_extend(request, code);
+        break;
+    case METHOD_CANCEL:
+        EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_CONFLICT || code == RPC_NOT_FOUND,
+               "%d", code);
+        fact->cancels -= code != 0;
+        fact->is_cancelled |= code == 0;
+        break;
+    case METHOD_GET:
+        model_take_task(request, result, code);
+        return;
+    case METHOD_PERMISSIONS:
+        model_take_questions(result);
+        break;
+    case METHOD_STATUS:
+        model_take_status(request, code);
+        break;
+    case METHOD_WRONG:
+        EXPECT(code == RPC_INVALID_PARAMS || code == RPC_UNAVAILABLE, "%s", json_compact(reply));
+        break;
+    default:
+        EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_CONFLICT || code == RPC_NOT_FOUND ||
+                   code == RPC_QUEUE_FULL || code == RPC_INVALID_PARAMS,
+               "%s", json_compact(reply));
+    }
+    if (fact)
+        fact->newest = model.newest;
 }

@@ -1,55 +1,53 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What acpd has promised so far, and whether what it says agrees: written from docs/guarantees.md.
+ * What acpd has promised so far, and whether what it says and does agrees: written from
+ * docs/guarantees.md.
  */
 #pragma once
 
+#include "request.h"
 #include "common/json.h"
-
-enum method {
-    METHOD_ASSIGN,
-    METHOD_CLAIM,
-    METHOD_COMPLETE,
-    METHOD_FAIL,
-    METHOD_EXTEND,
-    METHOD_CANCEL,
-    METHOD_RETRY,
-    METHOD_UPDATE,
-    METHOD_GET,
-    METHOD_LIST,
-    METHOD_STATES,
-    METHOD_COUNT,
-};
-
-#define TOKEN_SIZE 64
-#define KEY_SIZE   32
-
-/* A request, until its reply has been read. */
-struct call {
-    enum method method;
-    int64_t id;      /* of the request; the key of an assignment is made of it */
-    int64_t task_id; /* 0: none */
-    char token[TOKEN_SIZE];
-    int64_t sent_at; /* monotonic ms */
-    bool may_wait;
-};
+#include "core/task.h"
 
 void model_begin(void);
 void model_end(void);
+/** Number of acknowledged assignments, and of attempts that were seen to begin. */
+uint64_t model_acknowledged(void);
+uint64_t model_attempts(void);
 
-/** A task that may be the subject of a call: 0 if none is known. */
+/* What a call may be about. */
+
+/** A task; 0 if none is known. */
 int64_t model_pick(void);
 /** One with a lease, and its token. */
 int64_t model_pick_held(char ret_token[TOKEN_SIZE]);
+/** An agent's question; false if none is known. */
+bool model_pick_question(char ret_question[TOKEN_SIZE]);
+
+/* What happens. */
+
 /** From now on the call may take effect. */
-void model_sent(const struct call *call);
+void model_sent(const struct request *request);
 /** Its reply. */
-void model_take(const struct call *call, struct json_object *reply);
-/** There is no other request under way: all that is listed agrees with what was promised. */
-void model_audit(struct json_object *tasks, struct json_object *states);
-/** The clock was set while acpd was not running: leases may end by it. */
-void model_doubt_leases(void);
+void model_take(const struct request *request, struct json_object *reply);
+/** No call is under way, not even one whose connection has gone. */
+void model_settle(void);
+/** All profiles are being resumed. */
+void model_note_resumes(void);
+/** A process starts to work on an attempt. */
+void model_note_start(int64_t task, int64_t attempt, const char *profile);
+/** It ends well now, or has said that it did. */
+void model_note_success(int64_t task, int64_t attempt);
+/** An event. `from`: TASK_NEW if the task is new. */
+void model_note_event(int64_t task, enum task_status from, enum task_status to);
+/** Events were lost. */
+void model_note_gap(void);
+/** The clock was set. `is_down`: while acpd was not running, so that leases may end by it. */
+void model_note_clock(bool is_down);
 /** The power failed while the disk could not sync: see D2. */
 void model_forgive_refused(void);
-/** Number of acknowledged assignments. */
-uint64_t model_acknowledged(void);
+
+/** Nothing happens: all that is listed agrees with what was promised. `queues` is an array for
+ *  each profile. */
+void model_audit(struct json_object *tasks, struct json_object *states,
+                 struct json_object *const *queues);

@@ -8,6 +8,7 @@
 
 #include "common/alloc.h"
 #include "daemon.h"
+#include "model.h"
 #include "world.h"
 
 #define PASSES_MAX 100000
@@ -27,99 +28,37 @@ void peer_drop(struct peer *peer)
     *peer = (struct peer){.fd = -1};
 }
 
-static void peer_print_params(const struct call *call, struct buf *out)
-{
-    long long id = call->task_id;
-
-    switch (call->method) {
-    case METHOD_ASSIGN:
-        buf_printf(
-            out,
-            "{\"name\":\"%s\",\"task\":{\"title\":\"t\",\"key\":\"k%lld\",\"priority\":\"%s\","
-            "\"input\":\"%0*d\"}}",
-            call->id % 3 ? "w" : "v", (long long)call->id, call->id % 2 ? "high" : "low",
-            (int)(call->id % 17) * 40, 0);
-        break;
-    case METHOD_CLAIM:
-        buf_printf(out, "{\"profiles\":[\"w\",\"v\"],\"worker\":\"x\",\"wait\":%d}",
-                   call->may_wait ? 5 : 0);
-        break;
-    case METHOD_COMPLETE:
-        buf_printf(out, "{\"id\":%lld,\"lease\":\"%s\",\"result\":%lld}", id, call->token, id);
-        break;
-    case METHOD_FAIL:
-        buf_printf(out,
-                   "{\"id\":%lld,\"lease\":\"%s\",\"error\":{\"message\":\"no\",\"class\":\"%s\"}}",
-                   id, call->token, call->id % 2 ? "exit" : "rate_limit");
-        break;
-    case METHOD_EXTEND:
-        buf_printf(out, "{\"id\":%lld,\"lease\":\"%s\"}", id, call->token);
-        break;
-    case METHOD_UPDATE:
-        buf_printf(out, "{\"id\":%lld,\"priority\":\"%s\"}", id, call->id % 2 ? "low" : "medium");
-        break;
-    case METHOD_LIST:
-        buf_add_text(out, "{\"limit\":5}");
-        break;
-    case METHOD_STATES:
-        buf_add_text(out, "{}");
-        break;
-    default:
-        buf_printf(out, "{\"id\":%lld}", id);
-    }
-}
-
-static void peer_print(const struct call *call, struct buf *out)
-{
-    static const char *const names[METHOD_COUNT] = {
-        [METHOD_ASSIGN] = "assign_task_to_profile",
-        [METHOD_CLAIM] = "claim_task",
-        [METHOD_COMPLETE] = "complete_task",
-        [METHOD_FAIL] = "fail_task",
-        [METHOD_EXTEND] = "extend_lease",
-        [METHOD_CANCEL] = "cancel_task",
-        [METHOD_RETRY] = "retry_task",
-        [METHOD_UPDATE] = "update_task",
-        [METHOD_GET] = "get_task",
-        [METHOD_LIST] = "list_tasks",
-        [METHOD_STATES] = "get_profile_states",
-    };
-
-    buf_printf(out, "{\"jsonrpc\":\"2.0\",\"id\":%lld,\"method\":\"%s\",\"params\":",
-               (long long)call->id, names[call->method]);
-    peer_print_params(call, out);
-    buf_add_char(out, '}');
-}
-
-static void peer_note_line(struct peer *peer, const struct call *calls, size_t count, bool is_batch)
+static void peer_note_line(struct peer *peer, const struct request *requests, size_t count,
+                           bool is_batch)
 {
     struct line *line;
 
     peer->lines = xrealloc(peer->lines, (peer->line_count + 1) * sizeof(*peer->lines));
     line = &peer->lines[peer->line_count++];
-    memcpy(line->calls, calls, count * sizeof(*calls));
+    memcpy(line->requests, requests, count * sizeof(*requests));
     line->count = count;
     line->is_batch = is_batch;
 }
 
-void peer_add(struct peer *peer, const struct call *calls, size_t count, bool is_batch)
+void peer_add(struct peer *peer, const struct request *requests, size_t count, bool is_batch)
 {
+    size_t before = peer->out.len;
+
     if (is_batch)
         buf_add_char(&peer->out, '[');
     for (size_t i = 0; i < count; i++) {
-        if (is_batch && i)
-            buf_add_char(&peer->out, ',');
-        model_sent(&calls[i]);
-        peer_print(&calls[i], &peer->out);
+        model_sent(&requests[i]);
+        request_print(&requests[i], &peer->out);
         if (is_batch)
             continue;
         buf_add_char(&peer->out, '\n');
-        peer_note_line(peer, &calls[i], 1, false);
+        peer_note_line(peer, &requests[i], 1, false);
     }
-    if (!is_batch)
-        return;
-    buf_add_text(&peer->out, "]\n");
-    peer_note_line(peer, calls, count, true);
+    if (is_batch) {
+        buf_add_text(&peer->out, "]\n");
+        peer_note_line(peer, requests, count, true);
+    }
+    world_note("request:", peer->out.data + before, peer->out.len - before - 1);
 }
 
 void peer_send(struct peer *peer, size_t max)
@@ -147,9 +86,9 @@ static size_t peer_find_line(const struct peer *peer, struct json_object *answer
     int64_t id = json_object_get_int64(json_get(first, "id"));
 
     for (size_t i = 0; i < peer->line_count; i++) {
-        if (peer->lines[i].calls[0].id == id)
+        if (peer->lines[i].requests[0].id == id)
             return i;
-        EXPECT(peer->lines[i].calls[0].may_wait, "out of order: %s", json_compact(answer));
+        EXPECT(peer->lines[i].requests[0].may_wait, "out of order: %s", json_compact(answer));
     }
     EXPECT(false, "nobody asked: %s", json_compact(answer));
     return 0;
@@ -164,7 +103,7 @@ static void peer_take(struct peer *peer, const char *text, size_t len)
 
     EXPECT(json_parse(text, len, &answer, &reason, &offset) == 0, "%s: %.*s", reason, (int)len,
            text);
-    world_note(text, len);
+    world_note("reply:", text, len);
     at = peer_find_line(peer, answer);
     line = peer->lines[at];
     peer->line_count--;
@@ -174,8 +113,8 @@ static void peer_take(struct peer *peer, const char *text, size_t len)
     for (size_t i = 0; i < line.count; i++) {
         struct json_object *reply = peer_reply_of(answer, &line, i);
 
-        EXPECT(json_object_get_int64(json_get(reply, "id")) == line.calls[i].id);
-        model_take(&line.calls[i], reply);
+        EXPECT(json_object_get_int64(json_get(reply, "id")) == line.requests[i].id);
+        model_take(&line.requests[i], reply);
     }
 }
 
@@ -196,10 +135,10 @@ void peer_read(struct peer *peer)
     }
 }
 
-struct json_object *peer_call(struct peer *peer, const char *method, const char *params)
+struct json_object *peer_ask(struct peer *peer, const char *method, const char *params)
 {
     static char data[1 << 22];
-    struct json_object *reply = NULL, *result;
+    struct json_object *reply = NULL;
     const char *reason = "";
     size_t len = 0, offset;
 
@@ -215,7 +154,14 @@ struct json_object *peer_call(struct peer *peer, const char *method, const char 
         len += n > 0 ? (size_t)n : 0;
     }
     EXPECT(json_parse(data, len, &reply, &reason, &offset) == 0, "%s", reason);
-    result = json_object_get(json_get(reply, "result"));
+    return reply;
+}
+
+struct json_object *peer_call(struct peer *peer, const char *method, const char *params)
+{
+    struct json_object *reply = peer_ask(peer, method, params);
+    struct json_object *result = json_object_get(json_get(reply, "result"));
+
     EXPECT(result, "%s: %s", method, json_compact(reply));
     json_object_put(reply);
     return result;

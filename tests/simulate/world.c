@@ -1,41 +1,64 @@
 /* SPDX-License-Identifier: MIT */
 #include "world.h"
 
-#include <sys/types.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/random.h"
 
 #define START_WALL_MS INT64_C(1767225600000) /* 2026-01-01 */
 #define START_MONO_US INT64_C(1000000000)
-#define MEASURED_US   40 /* at most, for each look at the clock */
+#define LOOK_US       40 /* at most, for each look at a clock */
 
 static struct {
     uint64_t seed;
     int64_t mono_us, wall_ahead_ms;
-    void (*clean_up)(void);
+    void (*on_bad_end)(const char *place);
     uint64_t trace;
+    bool is_told;
 } world;
 
 uint64_t chance;
 
-void world_begin(uint64_t seed, void (*clean_up)(void))
+void world_begin(uint64_t seed, void (*on_bad_end)(const char *place))
 {
-    world.clean_up = clean_up;
+    world.on_bad_end = on_bad_end;
     world.seed = seed;
-    chance =
-        seed * UINT64_C(0x9e3779b97f4a7c15) | 1; /* seeds that follow each other must differ more */
     world.mono_us = START_MONO_US;
-    world.trace = UINT64_C(0xcbf29ce484222325);
     world.wall_ahead_ms = START_WALL_MS - START_MONO_US / 1000;
+    world.trace = UINT64_C(0xcbf29ce484222325);
+    world_step(0);
 }
 
-void world_give_up(void)
+void world_end_badly(const char *file, int line, const char *condition, const char *format, ...)
 {
-    fprintf(stderr, "\nthe same again: ./dev simulate --seed %llu\n",
-            (unsigned long long)world.seed);
-    world.clean_up();
+    const char *slash = strrchr(file, '/');
+    char place[64];
+    va_list args;
+
+    snprintf(place, sizeof(place), "%s:%d", slash ? slash + 1 : file, line);
+    fprintf(stderr, "%s: not so: %s\n", place, condition);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    world.on_bad_end(place);
+    fflush(stdout);
     _exit(EXIT_FAILURE);
+}
+
+void world_step(size_t number)
+{
+    /* Seeds and numbers that follow each other must differ more: SplitMix64 (Steele, Lea, Flood,
+     * "Fast splittable pseudorandom number generators", 2014). */
+    uint64_t mixed = (world.seed * 4096 + number) * UINT64_C(0x9e3779b97f4a7c15);
+
+    mixed = (mixed ^ mixed >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    mixed = (mixed ^ mixed >> 27) * UINT64_C(0x94d049bb133111eb);
+    chance = (mixed ^ mixed >> 31) | 1;
 }
 
 uint64_t world_below(uint64_t limit)
@@ -63,11 +86,24 @@ int64_t world_mono_ms(void)
     return world.mono_us / 1000;
 }
 
-/* FNV-1a. */
-void world_note(const void *bytes, size_t len)
+int64_t world_wall_ms(void)
 {
+    return world_mono_ms() + world.wall_ahead_ms;
+}
+
+/* FNV-1a. */
+void world_note(const char *who, const void *bytes, size_t len)
+{
+    if (world.is_told)
+        printf("%lld.%03lld %s %.*s\n", (long long)(world_mono_ms() / 1000),
+               (long long)(world_mono_ms() % 1000), who, (int)len, (const char *)bytes);
     for (size_t i = 0; i < len; i++)
         world.trace = (world.trace ^ ((const unsigned char *)bytes)[i]) * UINT64_C(0x100000001b3);
+}
+
+void world_tell(void)
+{
+    world.is_told = true;
 }
 
 uint64_t world_trace(void)
@@ -75,29 +111,18 @@ uint64_t world_trace(void)
     return world.trace;
 }
 
-/* The linker puts these in the place of common/clock.c's and of the system's. */
-
-int64_t __wrap_clock_mono_us(void);
-int64_t __wrap_clock_mono_ms(void);
-int64_t __wrap_clock_wall_ms(void);
-ssize_t __wrap_getrandom(void *bytes, size_t len, unsigned flags);
-
-int64_t __wrap_clock_mono_us(void)
+/* In the place of the C library's, for acpd and for libevent's timers. */
+int clock_gettime(clockid_t id, struct timespec *ret_time)
 {
-    return world.mono_us += (int64_t)world_below(MEASURED_US);
+    int64_t us = world.mono_us += (int64_t)world_below(LOOK_US);
+
+    if (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)
+        us += world.wall_ahead_ms * 1000;
+    *ret_time = (struct timespec){.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
+    return 0;
 }
 
-int64_t __wrap_clock_mono_ms(void)
-{
-    return world.mono_us / 1000;
-}
-
-int64_t __wrap_clock_wall_ms(void)
-{
-    return world.mono_us / 1000 + world.wall_ahead_ms;
-}
-
-ssize_t __wrap_getrandom(void *bytes, size_t len, unsigned flags UNUSED)
+ssize_t getrandom(void *bytes, size_t len, unsigned flags UNUSED)
 {
     for (size_t i = 0; i < len; i++)
         ((unsigned char *)bytes)[i] = (unsigned char)world_below(256);

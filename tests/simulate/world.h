@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The simulated world: one seed decides everything that happens in it. Its clocks move only when
- * they are told to, and by a little for each time that acpd measures something.
+ * they are told to, and by a little for each time that someone looks at them.
  */
 #pragma once
 
@@ -11,20 +11,21 @@
 
 #include "common/macros.h"
 
-/* Ends the simulation, unless the condition holds; says why, and how to repeat it. */
+/* Ends the world, unless the condition holds, and says why. */
 #define EXPECT(condition, ...)                                                                     \
     do {                                                                                           \
-        if (condition)                                                                             \
-            break;                                                                                 \
-        fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                    \
-        fprintf(stderr, " " __VA_ARGS__);                                                          \
-        world_give_up();                                                                           \
+        if (!(condition))                                                                          \
+            world_end_badly(__FILE__, __LINE__, #condition, " " __VA_ARGS__);                      \
     } while (0)
 
-/** `clean_up` is called if the simulation gives up. */
-void world_begin(uint64_t seed, void (*clean_up)(void));
-_Noreturn void world_give_up(void);
+/** `on_bad_end` is called if the world ends badly, with the place of what was not so. */
+void world_begin(uint64_t seed, void (*on_bad_end)(const char *place));
+_Noreturn void world_end_badly(const char *file, int line, const char *condition,
+                               const char *format, ...) PRINTF_LIKE(4, 5);
 
+/** From now on chance depends on the seed and on the number of this step alone, so that a step
+ *  means the same after others have been left out. */
+void world_step(size_t number);
 /** A number from 0 to `limit` - 1. */
 uint64_t world_below(uint64_t limit);
 /** True once in `times`. */
@@ -35,7 +36,10 @@ void world_wait(int64_t ms);
 /** Someone sets the wall clock. */
 void world_set_clock(int64_t by_ms);
 int64_t world_mono_ms(void);
+int64_t world_wall_ms(void);
 
-/** Adds what has happened to the trace, of which only a hash is kept. */
-void world_note(const void *bytes, size_t len);
+/** Adds what has happened to the trace, of which only a hash is kept; `who` is for readers. */
+void world_note(const char *who, const void *bytes, size_t len);
+/** From now on prints the trace, too. */
+void world_tell(void);
 uint64_t world_trace(void);

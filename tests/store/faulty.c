@@ -137,8 +137,9 @@ static bool is_stuck(const struct store *store)
     X(store_prune_metrics,                                                                         \
       (struct store * store, int64_t profile_id, int64_t span, int64_t before),                    \
       (store, profile_id, span, before))                                                           \
-    X(store_put_uptime, (struct store * store, int64_t started_at, int64_t seen_at),               \
-      (store, started_at, seen_at))                                                                \
+    X(store_put_uptime,                                                                            \
+      (struct store * store, int64_t started_at, int64_t seen_at, int64_t last_event),             \
+      (store, started_at, seen_at, last_event))                                                    \
     X(store_prune_uptime, (struct store * store, int64_t before), (store, before))
 
 /* Those among them that can be made stale. */

@@ -261,22 +261,22 @@ START_TEST(uptime_is_a_row_a_span)
     CLEANUP(freep) struct store_span *spans = NULL;
     size_t count = 0;
 
-    MUST(store_put_uptime(store, 500, 500));
-    MUST(store_put_uptime(store, 100, 150));
-    MUST(store_put_uptime(store, 200, 200));
-    MUST(store_put_uptime(store, 200, 260));
-    MUST(store_put_uptime(store, 200, 240)); /* an earlier call saw more */
+    MUST(store_put_uptime(store, 500, 500, 0));
+    MUST(store_put_uptime(store, 100, 150, 0));
+    MUST(store_put_uptime(store, 200, 200, 0));
+    MUST(store_put_uptime(store, 200, 260, 0));
+    MUST(store_put_uptime(store, 200, 240, 0)); /* an earlier call saw more */
     check_spans(0, 1000, "100-150 200-260 500-500 ");
     check_spans(150, 200, "100-150 ");
     check_spans(151, 201, "200-260 ");
     check_spans(261, 500, "");
     check_spans(500, 501, "500-500 ");
     /* Spans that lasted until then stay, whenever they began. */
-    MUST(store_put_uptime(store, 50, 900));
+    MUST(store_put_uptime(store, 50, 900, 0));
     EXPECT(store_prune_uptime(store, 260), 0);
     check_spans(0, 1000, "50-900 200-260 500-500 ");
     for (int64_t i = 1000; i < 2200; i++)
-        MUST(store_put_uptime(store, i, i));
+        MUST(store_put_uptime(store, i, i, 0));
     EXPECT(store_prune_uptime(store, 2100), 1);
     EXPECT(store_prune_uptime(store, 2100), 1);
     EXPECT(store_prune_uptime(store, 2100), 0);
@@ -284,6 +284,22 @@ START_TEST(uptime_is_a_row_a_span)
     reopen_store();
     MUST(store_list_uptime(store, 0, INT64_MAX, &spans, &count));
     EXPECT((int64_t)count, 100);
+}
+END_TEST
+
+START_TEST(the_greatest_event_counts_whatever_the_clock_said)
+{
+    int64_t number = -1;
+
+    MUST(store_last_event(store, &number));
+    EXPECT(number, 0);
+    MUST(store_put_uptime(store, 500, 500, 7000));
+    MUST(store_put_uptime(store, 100, 100, 9000)); /* the clock was set back */
+    MUST(store_put_uptime(store, 100, 150, 8000));
+    MUST(store_commit(store));
+    reopen_store();
+    MUST(store_last_event(store, &number));
+    EXPECT(number, 9000);
 }
 END_TEST
 
@@ -299,4 +315,5 @@ void add_metrics_cases(Suite *suite)
     tcase_add_test(tcase, a_minute_is_kept);
     tcase_add_test(tcase, metrics_are_pruned_in_small_steps);
     tcase_add_test(tcase, uptime_is_a_row_a_span);
+    tcase_add_test(tcase, the_greatest_event_counts_whatever_the_clock_said);
 }

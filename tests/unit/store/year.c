@@ -60,7 +60,8 @@ static void fill_year(void)
         "  metrics_blob(1, 0, 0, 0, 1, 0, 1000, 1, 5, '39:1', 0, '', '9:1', 0, 0)"
         "  FROM profile p, spans, n WHERE i < length;"
         "WITH n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 364)"
-        "INSERT INTO uptime SELECT %1$lld - i * 86400000 - 80000000, %1$lld - i * 86400000 FROM n;"
+        "INSERT INTO uptime (started_at, seen_at) SELECT %1$lld - i * 86400000 - 80000000, %1$lld "
+        "- i * 86400000 FROM n;"
         "COMMIT",
         (long long)NOW, (long long)(NOW - 365 * 24 * HOUR));
 

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/* What is listed while nothing happens, against what was promised. */
+#include <string.h>
+
+#include "model_state.h"
+#include "process.h"
+#include "world.h"
+
+static struct json_object *model_find_listed(struct json_object *tasks, int64_t id)
+{
+    for (size_t i = 0; i < json_object_array_length(tasks); i++) {
+        struct json_object *task = json_object_array_get_idx(tasks, i);
+
+        if (json_object_get_int64(json_get(task, "id")) == id)
+            return task;
+    }
+    return NULL;
+}
+
+static enum task_status model_status_of(struct json_object *task)
+{
+    enum task_status status = TASK_NEW;
+
+    if (task)
+        EXPECT(task_status_parse(json_get_string(task, "status"), &status) == 0);
+    return status;
+}
+
+/* What a task waits for, and whether it waits. */
+static void model_audit_dependencies(struct json_object *task, enum task_status status,
+                                     struct json_object *tasks)
+{
+    struct json_object *ids = json_get(task, "dependsOn");
+    bool all_done = true;
+
+    for (size_t i = 0; i < json_object_array_length(ids); i++) {
+        int64_t id = json_object_get_int64(json_object_array_get_idx(ids, i));
+        struct json_object *other = model_find_listed(tasks, id);
+        enum task_status of_other = model_status_of(other);
+
+        if (!other) /* forgotten */
+            continue;
+        all_done &= of_other == TASK_COMPLETED;
+        EXPECT(of_other == TASK_COMPLETED || status == TASK_BLOCKED ||
+                   task_status_is_finished(status),
+               "it did not wait for task %lld: %s", (long long)id, json_compact(task));
+        EXPECT(status != TASK_BLOCKED || !task_status_is_finished(of_other) ||
+                   of_other == TASK_COMPLETED,
+               "it waits in vain for task %lld: %s", (long long)id, json_compact(task));
+    }
+    EXPECT(status != TASK_BLOCKED || !all_done, "it waits for nothing: %s", json_compact(task));
+}
+
+static void model_audit_task(struct json_object *task, struct json_object *tasks)
+{
+    struct fact *fact = model_learn(task);
+    enum task_status status = model_status_of(task);
+    int64_t attempt = json_object_get_int64(json_get(task, "attempt"));
+
+    model_check_task(task);
+    EXPECT(fact->told == TASK_NEW || fact->told == status, "the events said %s: %s",
+           task_status_name(fact->told), json_compact(task));
+    fact->told = status;
+    EXPECT(status != TASK_RUNNING || setting_profiles[fact->profile].kind != SETTING_COMMAND ||
+               process_works_on(fact->id, attempt),
+           "nobody works on it: %s", json_compact(task));
+    model_audit_dependencies(task, status, tasks);
+}
+
+static void model_audit_process(int64_t id, int64_t attempt, void *data)
+{
+    struct json_object *task = model_find_listed(data, id);
+
+    EXPECT(task && model_status_of(task) == TASK_RUNNING &&
+               json_object_get_int64(json_get(task, "attempt")) == attempt,
+           "a process works on attempt %lld of %s", (long long)attempt, json_compact(task));
+}
+
+static int64_t model_sum(struct json_object *states, const char *member)
+{
+    int64_t sum = 0;
+
+    for (size_t i = 0; i < json_object_array_length(states); i++)
+        sum += json_object_get_int64(json_get(json_object_array_get_idx(states, i), member));
+    return sum;
+}
+
+static void model_audit_counts(struct json_object *tasks, struct json_object *states)
+{
+    int64_t counts[TASK_STATUS_COUNT] = {0};
+    int64_t waiting;
+
+    for (size_t i = 0; i < json_object_array_length(tasks); i++)
+        counts[model_status_of(json_object_array_get_idx(tasks, i))]++;
+    waiting = counts[TASK_QUEUED] + counts[TASK_SCHEDULED] + counts[TASK_BLOCKED];
+    EXPECT(waiting == model_sum(states, "queueSize"), "%lld wait", (long long)waiting);
+    EXPECT(counts[TASK_RUNNING] == model_sum(states, "currentTasks"), "%lld run",
+           (long long)counts[TASK_RUNNING]);
+}
+
+/* Whether it has been ready since it was created, with the priority that it has. */
+static bool model_is_plain(struct json_object *task)
+{
+    const struct fact *fact = model_find(json_object_get_int64(json_get(task, "id")));
+
+    return model_status_of(task) == TASK_QUEUED && !json_get(task, "runAt") &&
+           !json_object_array_length(json_get(task, "dependsOn")) &&
+           !json_object_get_int(json_get(task, "attempt")) && !fact->retries && !fact->updates;
+}
+
+/* Among plain tasks, an older one of a higher priority comes first. */
+static void model_audit_queue(struct json_object *queue)
+{
+    static const char order[] = "lmh"; /* low, medium, high */
+    size_t count = queue ? json_object_array_length(queue) : 0;
+
+    for (size_t i = 0; i < count; i++) {
+        struct json_object *first = json_object_array_get_idx(queue, i);
+
+        for (size_t j = i + 1; j < count && model_is_plain(first); j++) {
+            struct json_object *second = json_object_array_get_idx(queue, j);
+
+            EXPECT(!model_is_plain(second) ||
+                       json_object_get_int64(json_get(first, "id")) <
+                           json_object_get_int64(json_get(second, "id")) ||
+                       strchr(order, *json_get_string(first, "priority")) >
+                           strchr(order, *json_get_string(second, "priority")),
+                   "%s comes before %s", json_compact(first), json_compact(second));
+        }
+    }
+}
+
+/* Whether retention may have removed it. */
+static bool model_may_be_gone(const struct fact *fact)
+{
+    return setting_forgets() && !model_is_held(fact) &&
+           (fact->told == TASK_NEW || task_status_is_finished(fact->told));
+}
+
+void model_audit(struct json_object *tasks, struct json_object *states,
+                 struct json_object *const *queues)
+{
+    for (size_t i = 0; i < json_object_array_length(tasks); i++)
+        model_audit_task(json_object_array_get_idx(tasks, i), tasks);
+    for (size_t i = 0; i < model.count; i++) {
+        const struct fact *fact = model.facts[i];
+
+        EXPECT(model_find_listed(tasks, fact->id) || model_may_be_gone(fact), "task %lld is lost",
+               (long long)fact->id);
+    }
+    process_visit_commands(model_audit_process, tasks);
+    model_audit_counts(tasks, states);
+    for (size_t i = 0; i < SETTING_PROFILES; i++)
+        model_audit_queue(queues[i]);
+}

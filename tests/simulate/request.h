@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The calls of the clients. To add a method, add a member here, its row in call.c and what its
+ * reply must be like in model.c.
+ */
+#pragma once
+
+#include "common/buf.h"
+
+enum method {
+    METHOD_ASSIGN,
+    METHOD_SUBMIT,
+    METHOD_CLAIM,
+    METHOD_COMPLETE,
+    METHOD_FAIL,
+    METHOD_EXTEND,
+    METHOD_CANCEL,
+    METHOD_RETRY,
+    METHOD_UPDATE,
+    METHOD_GET,
+    METHOD_LIST,
+    METHOD_QUEUE,
+    METHOD_PERMISSIONS,
+    METHOD_ANSWER,
+    METHOD_STATUS,
+    METHOD_READING, /* any method that only reads, with any valid parameters */
+    METHOD_WRONG,   /* any method, with a parameter that is not valid */
+    METHOD_COUNT,
+};
+
+#define TOKEN_SIZE 64
+#define DEPENDS_ON 2
+
+/* A request, until its reply has been read. */
+struct request {
+    enum method method;
+    int64_t id;      /* of the request */
+    int64_t task_id; /* 0: none */
+    int64_t key;     /* of a new task, which is k<key> */
+    int64_t depends_on[DEPENDS_ON];
+    int64_t run_at; /* wall ms; 0: at once */
+    size_t profile; /* see setting.h */
+    bool is_active; /* of METHOD_STATUS: resumes it */
+    char token[TOKEN_SIZE];
+    int64_t sent_at; /* monotonic ms */
+    bool may_wait;
+};
+
+/** A call of some kind. */
+void request_make(struct request *ret_request, int64_t id, bool may_wait);
+/** The request. */
+void request_print(const struct request *request, struct buf *out);

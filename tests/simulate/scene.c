@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: MIT */
+#include "scene.h"
+
+#include <dirent.h>
+#include <string.h>
+
+#include "common/alloc.h"
+#include "daemon.h"
+#include "disk.h"
+#include "model.h"
+#include "peer.h"
+#include "process.h"
+#include "setting.h"
+#include "watch.h"
+#include "world.h"
+
+#define PASSES_MAX     20000
+#define CLOCK_STEP_MAX 86400000 /* ms, forwards or back */
+#define DRAIN_MAX      20000    /* turns */
+#define QUIET_TRIES    100
+
+static struct peer peers[PLAN_PEERS];
+static size_t peer_count;
+static int64_t next_id;
+static bool was_clock_set; /* since the start of acpd */
+static struct scene_sums *sums;
+
+/* --- steps --------------------------------------------------------------------------------------
+ */
+
+static void scene_talk(void)
+{
+    struct peer *peer = &peers[world_below(PLAN_PEERS) % peer_count];
+    size_t count = world_one_in(3) ? world_below(BATCH_MAX) + 1 : 1;
+    bool is_batch = count > 1 && world_one_in(3);
+    struct request made[BATCH_MAX];
+
+    if (peer->fd < 0)
+        peer_connect(peer);
+    for (size_t i = 0; i < count; i++)
+        request_make(&made[i], ++next_id, !is_batch);
+    sums->calls += count;
+    peer_add(peer, made, count, is_batch);
+    peer_send(peer, world_one_in(4) ? world_below(200) : SIZE_MAX);
+}
+
+static void scene_pass(void)
+{
+    daemon_pass();
+    for (size_t i = 0; i < peer_count; i++)
+        if (peers[i].fd >= 0 && !world_one_in(4))
+            peer_read(&peers[i]);
+    if (world_one_in(3))
+        watch_read();
+}
+
+static void scene_hang_up(void)
+{
+    if (world_one_in(5))
+        watch_drop();
+    else
+        peer_drop(&peers[world_below(PLAN_PEERS) % peer_count]);
+}
+
+static void scene_wait(void)
+{
+    world_wait(world_one_in(20) ? (int64_t)world_below(3600000) : (int64_t)world_below(2000));
+}
+
+static void scene_set_clock(void)
+{
+    world_set_clock((int64_t)world_below(2 * CLOCK_STEP_MAX) - CLOCK_STEP_MAX);
+    model_note_clock(false);
+    was_clock_set = true;
+}
+
+static void scene_break_disk(void)
+{
+    static const enum disk_state states[] = {DISK_FULL, DISK_FAILING, DISK_SLOW};
+
+    disk_set(states[world_below(ARRAY_SIZE(states))]);
+}
+
+static void scene_mend_disk(void)
+{
+    disk_set(DISK_GOOD);
+}
+
+static void scene_hang_up_all(void)
+{
+    for (size_t i = 0; i < peer_count; i++)
+        peer_drop(&peers[i]);
+    watch_drop();
+}
+
+static void scene_start(void)
+{
+    if (was_clock_set)
+        model_note_clock(true);
+    was_clock_set = false;
+    while (!daemon_start())
+        disk_set(DISK_GOOD);
+}
+
+static void scene_kill(void)
+{
+    bool cuts_power = world_one_in(2);
+
+    scene_hang_up_all();
+    if (cuts_power && disk_get() == DISK_FAILING)
+        model_forgive_refused();
+    daemon_kill();
+    if (cuts_power)
+        disk_cut_power();
+    sums->kills++;
+    sums->cuts += cuts_power;
+    world_wait((int64_t)world_below(10000));
+    scene_start();
+}
+
+static void scene_stop(void)
+{
+    daemon_stop();
+    for (int pass = 0; !daemon_has_stopped(); pass++) {
+        EXPECT(pass < PASSES_MAX, "acpd does not stop");
+        daemon_pass();
+        world_wait((int64_t)world_below(100));
+        for (size_t i = 0; i < peer_count; i++)
+            if (peers[i].fd >= 0 && world_one_in(4))
+                peer_read(&peers[i]);
+    }
+    scene_hang_up_all();
+    daemon_leave();
+    sums->stops++;
+    scene_start();
+}
+
+static void scene_reload(void)
+{
+    CLEANUP(freep) char *config = setting_make(false);
+
+    daemon_configure(config);
+    daemon_reload();
+}
+
+/* --- taking stock -------------------------------------------------------------------------------
+ */
+
+/* All that was asked is answered, and nobody is connected. */
+static void scene_settle(void)
+{
+    disk_set(DISK_GOOD);
+    for (size_t i = 0; i < peer_count; i++) {
+        for (int pass = 0; peers[i].fd >= 0 && (peers[i].line_count || peers[i].out.len); pass++) {
+            EXPECT(pass < PASSES_MAX, "a call is not answered");
+            peer_send(&peers[i], SIZE_MAX);
+            daemon_pass();
+            world_wait(10);
+            peer_read(&peers[i]);
+        }
+        peer_drop(&peers[i]);
+    }
+    watch_drop();
+    for (int pass = 0; daemon_pass() || daemon_connections(); pass++)
+        EXPECT(pass < PASSES_MAX, "%zu connections are left", daemon_connections());
+    model_settle();
+}
+
+static struct json_object *scene_list_tasks(struct peer *peer)
+{
+    struct json_object *all = json_object_new_array();
+    int64_t before = INT64_MAX;
+
+    while (before) {
+        char params[64] = "{\"limit\":100}";
+        struct json_object *page, *tasks;
+
+        if (before < INT64_MAX)
+            snprintf(params, sizeof(params), "{\"limit\":100,\"before\":%lld}", (long long)before);
+        page = peer_call(peer, "list_tasks", params);
+        tasks = json_get(page, "tasks");
+        before = 0;
+        for (size_t i = 0; i < json_object_array_length(tasks); i++) {
+            struct json_object *task = json_object_array_get_idx(tasks, i);
+
+            before = json_object_get_int64(json_get(task, "id"));
+            json_object_array_add(all, json_object_get(task));
+        }
+        json_object_put(page);
+    }
+    return all;
+}
+
+static struct json_object *scene_list_queue(struct peer *peer, const char *profile)
+{
+    CLEANUP(freep) char *params = xasprintf("{\"name\":\"%s\",\"limit\":100}", profile);
+    struct json_object *reply = peer_ask(peer, "get_profile_task_queue", params),
+                       *queue = json_object_get(json_get(reply, "result"));
+
+    json_object_put(reply);
+    return queue; /* NULL: there is no such profile */
+}
+
+/* Everything that acpd tells, at one moment: false if something happened meanwhile. */
+static bool scene_look(struct peer *peer)
+{
+    struct json_object *tasks, *states, *queues[SETTING_PROFILES];
+    int64_t last;
+    bool is_quiet;
+
+    for (int i = 0; i < 3; i++) {
+        daemon_pass();
+        watch_read();
+    }
+    last = watch_last();
+    tasks = scene_list_tasks(peer);
+    states = peer_call(peer, "get_profile_states", "{}");
+    for (size_t i = 0; i < SETTING_PROFILES; i++)
+        queues[i] = scene_list_queue(peer, setting_profiles[i].name);
+    for (int i = 0; i < 3; i++) {
+        daemon_pass();
+        watch_read();
+    }
+    is_quiet = last == watch_last();
+    if (is_quiet)
+        model_audit(tasks, states, queues);
+    json_object_put(tasks);
+    json_object_put(states);
+    for (size_t i = 0; i < SETTING_PROFILES; i++)
+        json_object_put(queues[i]);
+    return is_quiet;
+}
+
+static void scene_take_stock(void)
+{
+    struct peer auditor;
+
+    scene_settle();
+    peer_connect(&auditor);
+    for (int i = 0; !scene_look(&auditor); i++) {
+        EXPECT(i < QUIET_TRIES, "something always happens");
+        world_wait(1);
+    }
+    peer_drop(&auditor);
+}
+
+/* --- the end ------------------------------------------------------------------------------------
+ */
+
+/* Tasks that wait or run. */
+static int64_t scene_count_open(struct peer *peer)
+{
+    struct json_object *states = peer_call(peer, "get_profile_states", "{}");
+    int64_t open = 0;
+
+    for (size_t i = 0; i < json_object_array_length(states); i++) {
+        struct json_object *state = json_object_array_get_idx(states, i);
+
+        open += json_object_get_int64(json_get(state, "queueSize")) +
+                json_object_get_int64(json_get(state, "currentTasks"));
+    }
+    json_object_put(states);
+    return open;
+}
+
+static void scene_calm_down(struct peer *peer)
+{
+    CLEANUP(freep) char *config = setting_make(true);
+
+    process_calm();
+    model_note_resumes();
+    daemon_configure(config);
+    json_object_put(peer_call(peer, "reload_config", "{}"));
+    for (size_t i = 0; i < SETTING_PROFILES; i++) {
+        CLEANUP(freep)
+        char *params = xasprintf("{\"name\":\"%s\",\"isActive\":true}", setting_profiles[i].name);
+
+        json_object_put(peer_call(peer, "update_profile_status", params));
+    }
+}
+
+/* A diligent worker takes whatever is left: every task comes to its end. */
+static void scene_drain(struct peer *peer)
+{
+    for (int turn = 0;; turn++) {
+        struct json_object *claim =
+            peer_call(peer, "claim_task", "{\"profiles\":[\"w\",\"v\"],\"worker\":\"last\"}");
+        struct json_object *task = json_get(claim, "task");
+        CLEANUP(freep)
+        char *params =
+            xasprintf("{\"id\":%s,\"lease\":\"%s\",\"result\":%s}", json_get_string(task, "id"),
+                      json_get_string(claim, "lease"), json_get_string(task, "id"));
+        bool is_idle = !task;
+
+        json_object_put(claim);
+        if (!is_idle) {
+            json_object_put(peer_call(peer, "complete_task", params));
+            continue;
+        }
+        if (scene_count_open(peer) == 0)
+            return;
+        EXPECT(turn < DRAIN_MAX, "a task does not come to its end");
+        world_wait(turn < 100 ? 1000 : 60000);
+    }
+}
+
+static size_t scene_count_descriptors(void)
+{
+    DIR *folder = opendir("/proc/self/fd");
+    size_t count = 0;
+
+    EXPECT(folder);
+    while (readdir(folder))
+        count++;
+    closedir(folder);
+    return count;
+}
+
+/* --- the world ----------------------------------------------------------------------------------
+ */
+
+/* What happens, and how often. */
+static const struct {
+    const char *name;
+    void (*act)(void);
+    unsigned weight;
+} actions[] = {
+    {"talk", scene_talk, 400},
+    {"pass", scene_pass, 400},
+    {"wait", scene_wait, 32},
+    {"hang up", scene_hang_up, 16},
+    {"set clock", scene_set_clock, 4},
+    {"break disk", scene_break_disk, 8},
+    {"mend disk", scene_mend_disk, 16},
+    {"kill", scene_kill, 8},
+    {"stop", scene_stop, 2},
+    {"reload", scene_reload, 4},
+    {"take stock", scene_take_stock, 3},
+};
+
+static void scene_act(void)
+{
+    uint64_t sum = 0, lot;
+    size_t i = 0;
+
+    for (size_t at = 0; at < ARRAY_SIZE(actions); at++)
+        sum += actions[at].weight;
+    for (lot = world_below(sum); lot >= actions[i].weight; i++)
+        lot -= actions[i].weight;
+    world_note("step:", actions[i].name, strlen(actions[i].name));
+    actions[i].act();
+}
+
+static void scene_on_bad_end(const char *place)
+{
+    snprintf(sums->place, sizeof(sums->place), "%s", place);
+    daemon_end();
+}
+
+static void scene_open(const struct plan *plan)
+{
+    CLEANUP(freep) char *config = NULL;
+
+    world_begin(plan->seed, scene_on_bad_end);
+    model_begin();
+    watch_begin();
+    peer_count = plan->peers;
+    for (size_t i = 0; i < peer_count; i++)
+        peers[i] = (struct peer){.fd = -1};
+    config = setting_make(false);
+    daemon_configure(config);
+    scene_start();
+}
+
+static void scene_close(void)
+{
+    struct peer last;
+
+    scene_take_stock();
+    peer_connect(&last);
+    scene_calm_down(&last);
+    scene_drain(&last);
+    peer_drop(&last);
+    scene_take_stock();
+    watch_drop();
+    daemon_kill();
+    daemon_end();
+    sums->acknowledged += model_acknowledged();
+    sums->attempts += model_attempts();
+    sums->events += watch_count();
+    sums->failed_commits += daemon_failed_commits();
+    sums->failures += disk_failures();
+    sums->trace = sums->trace * 31 + world_trace();
+    sums->worlds++;
+    model_end();
+}
+
+void scene_play(const struct plan *plan, struct scene_sums *sums_of_all)
+{
+    size_t descriptors = scene_count_descriptors();
+
+    sums = sums_of_all;
+    scene_open(plan);
+    for (size_t i = 0; i < PLAN_STEPS; i++) {
+        world_step(i + 1);
+        sums->step = i;
+        if (plan->has_step[i])
+            scene_act();
+    }
+    world_step(PLAN_STEPS + 1);
+    scene_close();
+    EXPECT(scene_count_descriptors() == descriptors, "a descriptor is left open");
+}
