@@ -2,9 +2,12 @@
 /* What is listed while nothing happens, against what was promised. */
 #include <string.h>
 
+#include "common/clock.h"
 #include "model_state.h"
 #include "process.h"
 #include "world.h"
+
+#define QUEUED_WITHIN_MS 2000 /* of its creation, with a slow disk */
 
 static struct json_object *model_find_listed(struct json_object *tasks, int64_t id)
 {
@@ -108,11 +111,20 @@ static bool model_is_plain(struct json_object *task)
            !json_object_get_int(json_get(task, "attempt")) && !fact->retries && !fact->updates;
 }
 
-/* Among plain tasks, an older one of a higher priority comes first. */
+/* When a plain task's turn would have been if it had the lowest priority. */
+static int64_t model_rank(struct json_object *task)
+{
+    enum task_priority priority = PRIORITY_LOW;
+    int64_t created_at = 0;
+
+    EXPECT(task_priority_parse(json_get_string(task, "priority"), &priority) == 0 &&
+           clock_parse_iso(json_get_string(task, "createdAt"), &created_at) == 0);
+    return created_at - priority * SETTING_AGING_MS;
+}
+
 static void model_audit_queue(struct json_object *queue)
 {
-    static const char order[] = "lmh"; /* low, medium, high */
-    size_t count = queue ? json_object_array_length(queue) : 0;
+    size_t count = queue && !model.was_clock_set ? json_object_array_length(queue) : 0;
 
     for (size_t i = 0; i < count; i++) {
         struct json_object *first = json_object_array_get_idx(queue, i);
@@ -121,10 +133,7 @@ static void model_audit_queue(struct json_object *queue)
             struct json_object *second = json_object_array_get_idx(queue, j);
 
             EXPECT(!model_is_plain(second) ||
-                       json_object_get_int64(json_get(first, "id")) <
-                           json_object_get_int64(json_get(second, "id")) ||
-                       strchr(order, *json_get_string(first, "priority")) >
-                           strchr(order, *json_get_string(second, "priority")),
+                       model_rank(first) <= model_rank(second) + QUEUED_WITHIN_MS,
                    "%s comes before %s", json_compact(first), json_compact(second));
         }
     }
@@ -152,4 +161,20 @@ void model_audit(struct json_object *tasks, struct json_object *states,
     model_audit_counts(tasks, states);
     for (size_t i = 0; i < SETTING_PROFILES; i++)
         model_audit_queue(queues[i]);
+}
+
+void model_audit_backup(struct json_object *tasks)
+{
+    for (size_t i = 0; i < model.count; i++) {
+        const struct fact *fact = model.facts[i];
+        struct json_object *task = model_find_listed(tasks, fact->id);
+        enum task_status status = model_status_of(task);
+
+        EXPECT(task || model_may_be_gone(fact), "task %lld is not in the backup",
+               (long long)fact->id);
+        EXPECT(!task || !fact->is_completed || status == TASK_COMPLETED, "completed: %s",
+               json_compact(task));
+        EXPECT(!task || !fact->is_cancelled || fact->retries || status == TASK_CANCELLED,
+               "cancelled: %s", json_compact(task));
+    }
 }

@@ -2,6 +2,7 @@
 #include "daemon.h"
 
 #include <event2/event.h>
+#include <sqlite3.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -15,6 +16,7 @@
 #include "loop.h"
 #include "process.h"
 #include "rpc/connection.h"
+#include "store/sqlite_files.h"
 #include "store/store.h"
 #include "world.h"
 
@@ -177,6 +179,44 @@ void daemon_leave(void)
 void daemon_reload(void)
 {
     loop.reload_requested = true;
+}
+
+static struct json_object *daemon_list_backup(const char *path)
+{
+    struct json_object *tasks = json_object_new_array();
+    sqlite3 *db = NULL;
+    sqlite3_stmt *stmt = NULL;
+
+    EXPECT(sqlite3_open(path, &db) == SQLITE_OK &&
+           sqlite3_prepare_v2(db, "SELECT id, key, status FROM task", -1, &stmt, NULL) ==
+               SQLITE_OK);
+    while (sqlite3_step(stmt) == SQLITE_ROW) {
+        struct json_object *task = json_object_new_object();
+        int status = sqlite3_column_int(stmt, 2);
+
+        json_object_object_add(task, "id", json_object_new_int64(sqlite3_column_int64(stmt, 0)));
+        json_object_object_add(task, "key",
+                               json_object_new_string((const char *)sqlite3_column_text(stmt, 1)));
+        json_object_object_add(task, "status",
+                               json_object_new_string(task_status_name((enum task_status)status)));
+        json_object_array_add(tasks, task);
+    }
+    sqlite3_finalize(stmt);
+    sqlite3_close(db);
+    return tasks;
+}
+
+struct json_object *daemon_back_up(void)
+{
+    CLEANUP(freep) char *info = NULL, *error = NULL, *to = xasprintf("%s/backup", folder);
+    struct json_object *tasks = NULL;
+
+    if (sqlite_files_backup(database_path, to, &info, &error) == 0)
+        tasks = daemon_list_backup(to);
+    else
+        EXPECT(disk_get() != DISK_GOOD, "%s", error);
+    unlink(to);
+    return tasks;
 }
 
 size_t daemon_connections(void)

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "common/macros.h"
+#include "common/json.h"
 
 /** Starts it, as main.c does. False: the storage failed; the same again later. */
 bool daemon_start(void);
@@ -33,5 +33,8 @@ size_t daemon_connections(void);
 void daemon_configure(const char *json);
 /** As SIGHUP does. */
 void daemon_reload(void);
+/** As acpd backup does: the tasks in the backup, as an array of {id, key, status}; NULL: it failed.
+ */
+struct json_object *daemon_back_up(void);
 /** Connects to its socket, without blocking. */
 int daemon_connect(void);

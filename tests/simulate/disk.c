@@ -4,28 +4,38 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/alloc.h"
 #include "common/list.h"
 #include "world.h"
 
-#define SLOW_MS 1000
-#define SECTOR  512 /* bytes: what a disk writes as a whole */
+#define SLOW_MS   1000
+#define WRITE_MAX 65536 /* bytes of a page at most */
+#define SECTOR    512   /* bytes: what a disk writes as a whole */
 
 struct file {
     sqlite3_file base;
     char *path;          /* NULL: a temporary file, which no crash outlives */
+    bool is_new_journal; /* and not synced yet */
     sqlite3_file *inner; /* the system's, behind this struct */
 };
 
-/* A sector as it was before a write that is not synced, or the length of the file. */
+/* What is not synced, and how it was before. */
+enum undo_kind {
+    UNDO_WRITE,  /* of a sector */
+    UNDO_SIZE,   /* of the file */
+    UNDO_CREATE, /* the file's entry in its directory, as is */
+    UNDO_DELETE, /* which is kept under another name */
+};
+
 struct undo {
     struct list link; /* undos, the latest last */
-    char *path;
-    int64_t offset;   /* -1: the length */
-    int64_t old_size; /* of the file */
-    size_t len;
+    enum undo_kind kind;
+    char *path, *kept;
+    int64_t offset, old_size; /* of a write; of the file */
+    size_t width, len;        /* that were written, and that were there before */
     unsigned char bytes[SECTOR];
 };
 
@@ -33,7 +43,7 @@ static sqlite3_vfs disk_vfs;
 static sqlite3_io_methods disk_methods;
 static struct list undos = LIST_INIT(undos);
 static enum disk_state disk;
-static uint64_t failures;
+static uint64_t failures, kept_count;
 static int64_t waited;
 
 void disk_set(enum disk_state state)
@@ -84,51 +94,112 @@ static int disk_fail(bool needs_room, int error)
     return disk == DISK_FULL ? SQLITE_FULL : error;
 }
 
-static void disk_remember(struct file *file, int64_t offset, size_t len)
+static struct undo *disk_new_undo(enum undo_kind kind, const char *path)
 {
     struct undo *undo = xcalloc(1, sizeof(*undo));
+
+    undo->kind = kind;
+    undo->path = xstrdup(path);
+    list_append(&undos, &undo->link);
+    return undo;
+}
+
+static int64_t disk_size(const struct file *file)
+{
     sqlite3_int64 size = 0;
 
     file->inner->pMethods->xFileSize(file->inner, &size);
-    undo->path = xstrdup(file->path);
-    undo->offset = offset;
-    undo->old_size = size;
-    if (offset >= 0 && offset < size) {
-        undo->len = size - offset < (int64_t)len ? (size_t)(size - offset) : len;
-        file->inner->pMethods->xRead(file->inner, undo->bytes, (int)undo->len, offset);
+    return size;
+}
+
+/* Remembers each sector, as it is before a write. */
+static void disk_remember(const struct file *file, int64_t offset, size_t len)
+{
+    static unsigned char before[WRITE_MAX];
+    int64_t old_size = disk_size(file);
+    size_t old_len = 0;
+
+    EXPECT(len <= sizeof(before));
+    if (offset < old_size) {
+        old_len = old_size - offset < (int64_t)len ? (size_t)(old_size - offset) : len;
+        file->inner->pMethods->xRead(file->inner, before, (int)old_len, offset);
     }
-    list_append(&undos, &undo->link);
+    for (size_t at = 0, width; at < len; at += width) {
+        struct undo *undo = disk_new_undo(UNDO_WRITE, file->path);
+
+        width = SECTOR - (size_t)((uint64_t)offset + at) % SECTOR;
+        width = width < len - at ? width : len - at;
+        undo->offset = offset + (int64_t)at;
+        undo->width = width;
+        undo->len = old_len <= at ? 0 : old_len - at < width ? old_len - at : width;
+        memcpy(undo->bytes, before + at, undo->len);
+    }
 }
 
 static void disk_forget(struct undo *undo)
 {
     list_remove(&undo->link);
+    if (undo->kept)
+        unlink(undo->kept); /* unless the power cut brought it back */
     free(undo->path);
+    free(undo->kept);
     free(undo);
 }
 
-static void disk_forget_all(const char *path)
+/* The contents of a file were synced, or the entries of the directory. */
+static void disk_forget_all(const char *path, bool are_entries)
 {
     list_for_each_safe (link, &undos) {
         struct undo *undo = list_entry(link, struct undo, link);
+        bool is_entry = undo->kind >= UNDO_CREATE;
 
-        if (strcmp(undo->path, path) == 0)
+        if (is_entry == are_entries && (is_entry || strcmp(undo->path, path) == 0))
             disk_forget(undo);
     }
+}
+
+/* What was not there before is zeros now, or is missing if it was the end of the file. */
+static void disk_undo_write(const struct undo *undo, int fd)
+{
+    struct stat file;
+
+    EXPECT(fstat(fd, &file) == 0);
+    if (undo->len < undo->width && file.st_size <= undo->offset + (int64_t)undo->width &&
+        world_one_in(2))
+        EXPECT(ftruncate(fd, undo->offset + (int64_t)undo->len) == 0);
+    else
+        EXPECT(pwrite(fd, undo->bytes, undo->width, undo->offset) >= 0);
+    EXPECT(!undo->len || pwrite(fd, undo->bytes, undo->len, undo->offset) >= 0);
+}
+
+static void disk_undo(const struct undo *undo)
+{
+    CLEANUP(closep) int fd = -1;
+
+    if (undo->kind == UNDO_CREATE) {
+        unlink(undo->path);
+        return;
+    }
+    if (undo->kind == UNDO_DELETE) {
+        rename(undo->kept, undo->path);
+        return;
+    }
+    fd = open(undo->path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (undo->kind == UNDO_SIZE)
+        EXPECT(ftruncate(fd, undo->old_size) == 0);
+    else
+        disk_undo_write(undo, fd);
 }
 
 void disk_cut_power(void)
 {
     while (!list_is_empty(&undos)) {
         struct undo *undo = list_entry(undos.prev, struct undo, link);
-        int fd = open(undo->path, O_RDWR | O_CLOEXEC);
 
-        if (fd >= 0 && world_one_in(2)) {
-            EXPECT(!undo->len || pwrite(fd, undo->bytes, undo->len, undo->offset) >= 0);
-            EXPECT(undo->offset >= 0 || ftruncate(fd, undo->old_size) == 0);
-        }
-        if (fd >= 0)
-            close(fd);
+        if (world_one_in(2))
+            disk_undo(undo);
         disk_forget(undo);
     }
 }
@@ -160,14 +231,11 @@ static int disk_write(sqlite3_file *base, const void *bytes, int len, sqlite3_in
         return r;
     if (r != SQLITE_OK)
         len = (int)world_below((uint64_t)len + 1); /* a short write */
-    for (int at = 0, width; at < len; at += width) {
-        width = SECTOR - (int)((offset + at) % SECTOR);
-        width = width < len - at ? width : len - at;
-        if (file->path)
-            disk_remember(file, offset + at, (size_t)width);
-        EXPECT(file->inner->pMethods->xWrite(file->inner, (const char *)bytes + at, width,
-                                             offset + at) == SQLITE_OK);
-    }
+    if (!len)
+        return r;
+    if (file->path)
+        disk_remember(file, offset, (size_t)len);
+    EXPECT(file->inner->pMethods->xWrite(file->inner, bytes, len, offset) == SQLITE_OK);
     return r;
 }
 
@@ -179,18 +247,23 @@ static int disk_truncate(sqlite3_file *base, sqlite3_int64 size)
     if (r != SQLITE_OK)
         return r;
     if (file->path)
-        disk_remember(file, -1, 0);
+        disk_new_undo(UNDO_SIZE, file->path)->old_size = disk_size(file);
     return file->inner->pMethods->xTruncate(file->inner, size);
 }
 
-/* What was written is now safe. The real disk's sync is not needed for that. */
+/* What was written is now safe; the real disk's sync is not needed for that. SQLite syncs the
+ * directory after the first sync of a journal that it has created. */
 static int disk_sync(sqlite3_file *base, int flags UNUSED)
 {
     struct file *file = disk_file(base);
     int r = disk_fail(false, SQLITE_IOERR_FSYNC);
 
-    if (r == SQLITE_OK && file->path)
-        disk_forget_all(file->path);
+    if (r != SQLITE_OK || !file->path)
+        return r;
+    disk_forget_all(file->path, false);
+    if (file->is_new_journal)
+        disk_forget_all(file->path, true);
+    file->is_new_journal = false;
     return r;
 }
 
@@ -273,6 +346,7 @@ static int disk_open(sqlite3_vfs *vfs UNUSED, const char *path, sqlite3_file *ba
 {
     struct file *file = disk_file(base);
     sqlite3_vfs *real = disk_vfs.pAppData;
+    bool is_new = path && access(path, F_OK) < 0;
     int r;
 
     memset(file, 0, sizeof(*file));
@@ -282,6 +356,9 @@ static int disk_open(sqlite3_vfs *vfs UNUSED, const char *path, sqlite3_file *ba
         return r;
     file->base.pMethods = &disk_methods;
     file->path = path ? xstrdup(path) : NULL;
+    file->is_new_journal = is_new && flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL);
+    if (is_new)
+        disk_new_undo(UNDO_CREATE, path);
     return SQLITE_OK;
 }
 
@@ -290,16 +367,24 @@ static int disk_delete(sqlite3_vfs *vfs UNUSED, const char *path, int sync)
     sqlite3_vfs *real = disk_vfs.pAppData;
     int r = disk_fail(false, SQLITE_IOERR_DELETE);
 
+    struct undo *undo;
+
     if (r != SQLITE_OK)
         return r;
-    disk_forget_all(path);
-    return real->xDelete(real, path, sync);
+    disk_forget_all(path, false);
+    if (sync)
+        disk_forget_all(path, true);
+    if (sync || access(path, F_OK) < 0)
+        return real->xDelete(real, path, sync);
+    undo = disk_new_undo(UNDO_DELETE, path);
+    undo->kept = xasprintf("%s-kept-%llu", path, (unsigned long long)++kept_count);
+    return rename(path, undo->kept) == 0 ? SQLITE_OK : SQLITE_IOERR_DELETE;
 }
 
 static int disk_randomness(sqlite3_vfs *vfs UNUSED, int len, char *bytes)
 {
     for (int i = 0; i < len; i++)
-        bytes[i] = (char)world_below(256);
+        bytes[i] = (char)world_noise();
     return len;
 }
 

@@ -1,55 +1,94 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * To add a fault, add a row and a function __wrap_X() in the place of acpd's X(), whose name goes
- * into meson.build, too. The linker replaces calls from other files only.
+ * To add a fault, add a row and a function in the place of one of acpd's, whose name goes into
+ * meson.build, too. The linker replaces calls from other files only.
  */
 #include "faults.h"
 
 #include <string.h>
 
-#include "common/alloc.h"
 #include "daemon.h"
+#include "engine/reload.h"
 #include "engine/runner_lease.h"
 #include "engine/settle.h"
 #include "engine/state.h"
 #include "engine/wake.h"
 #include "rpc/call.h"
 #include "rpc/server.h"
+#include "run/run_log.h"
 #include "store/store.h"
 #include "world.h"
 
 enum fault {
     FAULT_NONE,
     FAULT_COMMIT,
+    FAULT_REFUSAL,
     FAULT_EARLY_REPLY,
     FAULT_KEPT_REPLY,
+    FAULT_EARLY_START,
+    FAULT_GHOST,
     FAULT_END,
+    FAULT_TWICE,
     FAULT_RESULT,
     FAULT_CANCEL,
+    FAULT_STOP,
+    FAULT_SLOT,
+    FAULT_LIMIT,
+    FAULT_PAUSE,
     FAULT_COUNT,
-    FAULT_BATCH,
+    FAULT_KEY,
+    FAULT_ORDER,
+    FAULT_RUN_AT,
+    FAULT_WAKE,
+    FAULT_DEPENDENCY,
+    FAULT_RELEASE,
+    FAULT_RETENTION,
+    FAULT_ATTEMPT,
     FAULT_LEASES,
     FAULT_EXPIRY,
-    FAULT_WAKE,
-    FAULT_ATTEMPT,
     FAULT_FENCE,
+    FAULT_REMOVED,
+    FAULT_BATCH,
+    FAULT_EVENT,
+    FAULT_GHOST_EVENT,
+    FAULT_NUMBERS,
+    FAULT_DESCRIPTOR,
 };
 
 static const char *const names[] = {
     [FAULT_NONE] = "none",
     [FAULT_COMMIT] = "a commit that is none",
+    [FAULT_REFUSAL] = "a refused task that is there",
     [FAULT_EARLY_REPLY] = "replies before their commit",
     [FAULT_KEPT_REPLY] = "replies that outlive a failed commit",
+    [FAULT_EARLY_START] = "processes before their commit",
+    [FAULT_GHOST] = "claims that outlive a failed commit",
     [FAULT_END] = "an end that is not written",
+    [FAULT_TWICE] = "an end that is settled twice",
     [FAULT_RESULT] = "a result that is lost",
     [FAULT_CANCEL] = "a cancel that is not written",
+    [FAULT_STOP] = "a stop that never reaches the process",
+    [FAULT_SLOT] = "a slot that is not given back",
+    [FAULT_LIMIT] = "a limit that a reload forgets",
+    [FAULT_PAUSE] = "a pause that is not written",
     [FAULT_COUNT] = "a counter that misses a step",
-    [FAULT_BATCH] = "a batch whose replies change places",
+    [FAULT_KEY] = "a key that is forgotten",
+    [FAULT_ORDER] = "a priority that does not count",
+    [FAULT_RUN_AT] = "a time that is not waited for",
+    [FAULT_WAKE] = "retries that never become due",
+    [FAULT_DEPENDENCY] = "a dependency that is not waited for",
+    [FAULT_RELEASE] = "a dependant that is never released",
+    [FAULT_RETENTION] = "retention that takes what is young",
+    [FAULT_ATTEMPT] = "an attempt that is not counted",
     [FAULT_LEASES] = "leases that do not survive a restart",
     [FAULT_EXPIRY] = "leases that never end",
-    [FAULT_WAKE] = "retries that never become due",
-    [FAULT_ATTEMPT] = "an attempt that is not counted",
     [FAULT_FENCE] = "ends that any token brings about",
+    [FAULT_REMOVED] = "leases that end with their profile",
+    [FAULT_BATCH] = "a batch whose replies change places",
+    [FAULT_EVENT] = "an event that is skipped",
+    [FAULT_GHOST_EVENT] = "events of failed passes",
+    [FAULT_NUMBERS] = "numbers of events that follow the clock back",
+    [FAULT_DESCRIPTOR] = "a descriptor that stays open",
 };
 
 static enum fault fault;
@@ -57,6 +96,15 @@ static enum fault fault;
 const char *faults_name(size_t number)
 {
     return number < ARRAY_SIZE(names) ? names[number] : NULL;
+}
+
+size_t faults_find(const char *name)
+{
+    size_t number = 0;
+
+    while (number < ARRAY_SIZE(names) && strcmp(names[number], name) != 0)
+        number++;
+    return number;
 }
 
 void faults_put_in(size_t number)
@@ -70,41 +118,79 @@ static bool faults_strike(enum fault which)
     return fault == which && world_one_in(10);
 }
 
-int __real_store_commit(struct store *store);
-int __wrap_store_commit(struct store *store);
-int __wrap_store_commit(struct store *store)
+/* Begins the function in the place of acpd's, which is REAL(name). */
+#define REAL(name) __real_##name
+#define REPLACE(type, name, ...)                                                                   \
+    type REAL(name)(__VA_ARGS__);                                                                  \
+    type __wrap_##name(__VA_ARGS__);                                                               \
+    type __wrap_##name(__VA_ARGS__)
+
+/* --- the pass -----------------------------------------------------------------------------------
+ */
+
+REPLACE(int, store_commit, struct store *store)
 {
     if (!store_is_writing(store) || !faults_strike(FAULT_COMMIT))
-        return __real_store_commit(store);
+        return REAL(store_commit)(store);
     store_rollback(store);
     return 0;
 }
 
-int __real_engine_commit(struct engine *engine, int r);
-int __wrap_engine_commit(struct engine *engine, int r);
-int __wrap_engine_commit(struct engine *engine, int r)
+REPLACE(int, engine_commit, struct engine *engine, int r)
 {
     if (fault == FAULT_EARLY_REPLY)
         daemon_release();
-    r = __real_engine_commit(engine, r);
+    if (fault == FAULT_EARLY_START && engine->supervisor)
+        engine_launch(engine);
+    r = REAL(engine_commit)(engine, r);
     daemon_note_commit(r);
     return r;
 }
 
-void __real_rpc_fail(struct rpc_server *server);
-void __wrap_rpc_fail(struct rpc_server *server);
-void __wrap_rpc_fail(struct rpc_server *server)
+REPLACE(void, rpc_fail, struct rpc_server *server)
 {
     if (fault != FAULT_KEPT_REPLY)
-        __real_rpc_fail(server);
+        REAL(rpc_fail)(server);
 }
 
-int __real_store_finish(struct store *store, struct task *task, const struct task_fence *fence,
-                        const struct store_attempt *attempt, bool *ret_has_dependants);
-int __wrap_store_finish(struct store *store, struct task *task, const struct task_fence *fence,
-                        const struct store_attempt *attempt, bool *ret_has_dependants);
-int __wrap_store_finish(struct store *store, struct task *task, const struct task_fence *fence,
-                        const struct store_attempt *attempt, bool *ret_has_dependants)
+REPLACE(void, settle_rollback, struct engine *engine)
+{
+    if (fault != FAULT_GHOST)
+        REAL(settle_rollback)(engine);
+}
+
+REPLACE(void, settle_commit, struct engine *engine)
+{
+    REAL(settle_commit)(engine);
+    if (faults_strike(FAULT_SLOT))
+        engine->profiles[0]->slots_used++;
+}
+
+REPLACE(void, reload_commit, struct engine *engine)
+{
+    REAL(reload_commit)(engine);
+    for (size_t i = 0; fault == FAULT_LIMIT && i < engine->profile_count; i++)
+        engine->profiles[i]->config.max_concurrent_tasks = 3;
+}
+
+/* --- tasks --------------------------------------------------------------------------------------
+ */
+
+REPLACE(int, store_add, struct store *store, const struct store_addition *addition,
+        struct task *ret_known)
+{
+    char *key = addition->task->key;
+    int r;
+
+    if (faults_strike(FAULT_KEY))
+        addition->task->key = NULL;
+    r = REAL(store_add)(store, addition, ret_known);
+    addition->task->key = key;
+    return r == STORE_DONE && faults_strike(FAULT_REFUSAL) ? STORE_FULL : r;
+}
+
+REPLACE(int, store_finish, struct store *store, struct task *task, const struct task_fence *fence,
+        const struct store_attempt *attempt, bool *ret_has_dependants)
 {
     char *result = task->result;
     int r;
@@ -113,31 +199,31 @@ int __wrap_store_finish(struct store *store, struct task *task, const struct tas
         return STORE_DONE;
     if (faults_strike(FAULT_RESULT))
         task->result = NULL;
-    r = __real_store_finish(store, task, fence, attempt, ret_has_dependants);
+    r = REAL(store_finish)(store, task, fence, attempt, ret_has_dependants);
     task->result = result;
     return r;
 }
 
-int __real_store_cancel(struct store *store, struct task *task, const struct task_fence *fence,
-                        bool *ret_has_dependants);
-int __wrap_store_cancel(struct store *store, struct task *task, const struct task_fence *fence,
-                        bool *ret_has_dependants);
-int __wrap_store_cancel(struct store *store, struct task *task, const struct task_fence *fence,
-                        bool *ret_has_dependants)
+REPLACE(int, attempt_settle, struct attempt *attempt)
 {
-    if (faults_strike(FAULT_CANCEL))
-        return STORE_DONE;
-    return __real_store_cancel(store, task, fence, ret_has_dependants);
+    int r = REAL(attempt_settle)(attempt);
+
+    if (r == 0 && attempt->state == ATTEMPT_SETTLED && faults_strike(FAULT_TWICE))
+        profile_stage_counts(attempt->profile)->by_status[TASK_RUNNING]--;
+    return r;
 }
 
-int __real_store_claim(struct store *store, const struct store_claim *claim,
-                       struct task_list *ret_tasks);
-int __wrap_store_claim(struct store *store, const struct store_claim *claim,
-                       struct task_list *ret_tasks);
-int __wrap_store_claim(struct store *store, const struct store_claim *claim,
-                       struct task_list *ret_tasks)
+REPLACE(int, store_cancel, struct store *store, struct task *task, const struct task_fence *fence,
+        bool *ret_has_dependants)
 {
-    int r = __real_store_claim(store, claim, ret_tasks);
+    return faults_strike(FAULT_CANCEL) ? STORE_DONE
+                                       : REAL(store_cancel)(store, task, fence, ret_has_dependants);
+}
+
+REPLACE(int, store_claim, struct store *store, const struct store_claim *claim,
+        struct task_list *ret_tasks)
+{
+    int r = REAL(store_claim)(store, claim, ret_tasks);
 
     for (size_t i = 0; r >= 0 && i < ret_tasks->count; i++)
         if (ret_tasks->tasks[i].attempt > 1 && faults_strike(FAULT_ATTEMPT))
@@ -145,59 +231,103 @@ int __wrap_store_claim(struct store *store, const struct store_claim *claim,
     return r;
 }
 
-void __real_task_counts_step(struct task_counts *counts, enum task_status from,
-                             enum task_status to);
-void __wrap_task_counts_step(struct task_counts *counts, enum task_status from,
-                             enum task_status to);
-void __wrap_task_counts_step(struct task_counts *counts, enum task_status from, enum task_status to)
+REPLACE(void, task_enqueue, struct task *task, int64_t now, int64_t aging_interval_ms)
+{
+    REAL(task_enqueue)(task, now, fault == FAULT_ORDER ? 0 : aging_interval_ms);
+}
+
+REPLACE(void, task_counts_step, struct task_counts *counts, enum task_status from,
+        enum task_status to)
 {
     if (!faults_strike(FAULT_COUNT))
-        __real_task_counts_step(counts, from, to);
+        REAL(task_counts_step)(counts, from, to);
 }
 
-bool __real_batch_finish(struct batch *batch, struct connection *connection);
-bool __wrap_batch_finish(struct batch *batch, struct connection *connection);
-bool __wrap_batch_finish(struct batch *batch, struct connection *connection)
+REPLACE(int, store_wake, struct store *store, const struct store_waking *waking,
+        struct task_list *ret_tasks, int64_t *ret_next)
 {
-    struct list *first = batch->calls.next;
+    struct store_waking early = *waking;
 
-    if (!list_is_empty(&batch->calls) && faults_strike(FAULT_BATCH)) {
-        list_remove(first);
-        list_append(&batch->calls, first);
-    }
-    return __real_batch_finish(batch, connection);
+    early.now += fault == FAULT_RUN_AT ? 3600000 : 0;
+    return REAL(store_wake)(store, &early, ret_tasks, ret_next);
 }
 
-int __real_lease_adopt_all(struct engine *engine);
-int __wrap_lease_adopt_all(struct engine *engine);
-int __wrap_lease_adopt_all(struct engine *engine)
+REPLACE(int, wake_step, struct engine *engine)
 {
-    return fault == FAULT_LEASES ? 0 : __real_lease_adopt_all(engine);
+    return fault == FAULT_WAKE ? 0 : REAL(wake_step)(engine);
 }
 
-int __real_overdue_step(struct engine *engine);
-int __wrap_overdue_step(struct engine *engine);
-int __wrap_overdue_step(struct engine *engine)
+REPLACE(int, store_depend, struct store *store, const int64_t *ids, size_t count,
+        enum task_status *ret_statuses)
 {
-    return fault == FAULT_EXPIRY ? 0 : __real_overdue_step(engine);
+    int r = REAL(store_depend)(store, ids, count, ret_statuses);
+
+    for (size_t i = 0; r >= 0 && fault == FAULT_DEPENDENCY && i < count; i++)
+        ret_statuses[i] = TASK_COMPLETED;
+    return r;
 }
 
-int __real_wake_step(struct engine *engine);
-int __wrap_wake_step(struct engine *engine);
-int __wrap_wake_step(struct engine *engine)
+REPLACE(int, store_take_dependants, struct store *store, int limit,
+        struct store_dependant **ret_dependants, size_t *ret_count)
 {
-    return fault == FAULT_WAKE ? 0 : __real_wake_step(engine);
+    return fault == FAULT_RELEASE
+               ? STORE_STALE
+               : REAL(store_take_dependants)(store, limit, ret_dependants, ret_count);
 }
 
-int __real_engine_finish(struct engine *engine, int64_t id, const char *token,
-                         enum error_class class, const char *message, const char *result,
-                         struct task *ret_task);
-int __wrap_engine_finish(struct engine *engine, int64_t id, const char *token,
-                         enum error_class class, const char *message, const char *result,
-                         struct task *ret_task);
-int __wrap_engine_finish(struct engine *engine, int64_t id, const char *token,
-                         enum error_class class, const char *message, const char *result,
-                         struct task *ret_task)
+REPLACE(int, store_prune, struct store *store, const struct store_pruning *pruning,
+        struct task_list *ret_removed)
+{
+    struct store_pruning greedy = *pruning;
+
+    greedy.before += fault == FAULT_RETENTION ? INT64_C(400) * 86400000 : 0;
+    return REAL(store_prune)(store, &greedy, ret_removed);
+}
+
+REPLACE(int, store_update_profile, struct store *store, int64_t id, int is_active,
+        int64_t last_activity)
+{
+    return REAL(store_update_profile)(store, id, fault == FAULT_PAUSE ? -1 : is_active,
+                                      last_activity);
+}
+
+/* --- attempts -----------------------------------------------------------------------------------
+ */
+
+REPLACE(void, run_stop, struct run *run)
+{
+    if (!faults_strike(FAULT_STOP))
+        REAL(run_stop)(run);
+}
+
+REPLACE(void, run_log_free, struct run_log *log)
+{
+    if (!faults_strike(FAULT_DESCRIPTOR))
+        REAL(run_log_free)(log);
+}
+
+REPLACE(int, lease_adopt_all, struct engine *engine)
+{
+    return fault == FAULT_LEASES ? 0 : REAL(lease_adopt_all)(engine);
+}
+
+REPLACE(int, overdue_step, struct engine *engine)
+{
+    return fault == FAULT_EXPIRY ? 0 : REAL(overdue_step)(engine);
+}
+
+REPLACE(struct attempt *, attempt_new, struct engine *engine, struct profile *profile,
+        struct task *task, const struct runner *runner)
+{
+    struct attempt *attempt = REAL(attempt_new)(engine, profile, task, runner);
+
+    if (fault == FAULT_REMOVED && profile->is_removed)
+        attempt->timeout_at = engine->now.mono;
+    return attempt;
+}
+
+REPLACE(int, engine_finish, struct engine *engine, int64_t id, const char *token,
+        enum error_class class, const char *message, const char *result, struct task *ret_task)
 {
     list_for_each (link, &engine->attempts) {
         const struct attempt *attempt = list_entry(link, struct attempt, link);
@@ -205,5 +335,40 @@ int __wrap_engine_finish(struct engine *engine, int64_t id, const char *token,
         if (fault == FAULT_FENCE && attempt->task_id == id && attempt->lease)
             token = attempt->lease;
     }
-    return __real_engine_finish(engine, id, token, class, message, result, ret_task);
+    return REAL(engine_finish)(engine, id, token, class, message, result, ret_task);
+}
+
+/* --- what is told -------------------------------------------------------------------------------
+ */
+
+REPLACE(bool, batch_finish, struct batch *batch, struct connection *connection)
+{
+    struct list *first = batch->calls.next;
+
+    if (!list_is_empty(&batch->calls) && faults_strike(FAULT_BATCH)) {
+        list_remove(first);
+        list_append(&batch->calls, first);
+    }
+    return REAL(batch_finish)(batch, connection);
+}
+
+REPLACE(void, event_stage, struct event_log *log, const struct event *event)
+{
+    if (!faults_strike(FAULT_EVENT))
+        REAL(event_stage)(log, event);
+}
+
+REPLACE(void, event_rollback, struct event_log *log)
+{
+    if (fault != FAULT_GHOST_EVENT)
+        REAL(event_rollback)(log);
+}
+
+REPLACE(int, store_last_event, struct store *store, int64_t *ret_number)
+{
+    int r = REAL(store_last_event)(store, ret_number);
+
+    if (fault == FAULT_NUMBERS)
+        *ret_number = 0;
+    return r;
 }

@@ -158,6 +158,7 @@ void model_settle(void)
 {
     for (size_t i = 0; i < SETTING_PROFILES; i++) {
         model.pauses[i].resumes_at_once = 0;
+        model.pauses[i].resumed = model.newest;
         if (!model_count_held(i) && !process_count(setting_profiles[i].name))
             setting_settle(i);
     }
@@ -182,6 +183,11 @@ static void model_begin_attempt(struct fact *fact, int64_t attempt)
     model.attempts++;
 }
 
+static bool model_is_paused(size_t profile)
+{
+    return model.pauses[profile].is_paused && !setting_was_without(profile);
+}
+
 void model_note_start(int64_t task, int64_t attempt, const char *profile)
 {
     struct fact *fact = model_learn_id(task);
@@ -190,7 +196,7 @@ void model_note_start(int64_t task, int64_t attempt, const char *profile)
     model_begin_attempt(fact, attempt);
     EXPECT(!model_is_held(fact), "task %lld has two owners", (long long)task);
     EXPECT(!fact->is_cancelled || fact->retries, "task %lld was cancelled", (long long)task);
-    EXPECT(!model.pauses[number].is_paused, "%s is paused", profile);
+    EXPECT(!model_is_paused(number), "%s is paused", profile);
     EXPECT(running <= setting_limit(number), "%zu tasks of %s run", running, profile);
 }
 
@@ -281,8 +287,7 @@ static void model_take_claim(const struct request *request, struct json_object *
            (long long)fact->id);
     EXPECT(!fact->is_cancelled || fact->retries || request->id <= fact->newest,
            "task %lld was cancelled", (long long)fact->id);
-    EXPECT(!model.pauses[fact->profile].is_paused ||
-               request->id <= model.pauses[fact->profile].since,
+    EXPECT(!model_is_paused(fact->profile) || request->id <= model.pauses[fact->profile].since,
            "%s is paused", setting_profiles[fact->profile].name);
     fact->newest = model.newest;
     strcpy(fact->old_token, fact->token);
@@ -399,9 +404,12 @@ static void model_take_status(const struct request *request, int code)
 
     EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_NOT_FOUND || code == RPC_CONFLICT, "%d",
            code);
-    if (request->is_active)
+    if (request->is_active) {
         model.pauses[i].resumes_at_once--;
-    if (code || request->is_active || model.pauses[i].resumes_at_once)
+        model.pauses[i].resumed = model.newest;
+    }
+    if (code || request->is_active || model.pauses[i].resumes_at_once ||
+        request->id <= model.pauses[i].resumed)
         return;
     model.pauses[i].is_paused = true;
     model.pauses[i].since = model.newest;

@@ -47,6 +47,8 @@ void model_note_clock(bool is_down);
 /** The power failed while the disk could not sync: see D2. */
 void model_forgive_refused(void);
 
+/** What a backup of this moment contains: {id, key, status} of each task. */
+void model_audit_backup(struct json_object *tasks);
 /** Nothing happens: all that is listed agrees with what was promised. `queues` is an array for
  *  each profile. */
 void model_audit(struct json_object *tasks, struct json_object *states,

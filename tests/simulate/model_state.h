@@ -45,6 +45,7 @@ extern struct model {
         bool is_paused;      /* surely */
         int64_t since;       /* the newest call when it was acknowledged */
         int resumes_at_once; /* calls under way that may resume it */
+        int64_t resumed;     /* the newest call when one of them was last answered */
     } pauses[SETTING_PROFILES];
 } model;
 

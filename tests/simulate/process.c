@@ -62,6 +62,8 @@ void process_calm(void)
     is_calm = true;
 }
 
+static void process_plan_end(struct run *run, enum run_outcome outcome, int code, int64_t ms);
+
 /* --- the supervisor -----------------------------------------------------------------------------
  */
 
@@ -94,6 +96,17 @@ void process_end_all(struct supervisor *supervisor)
         process_free(list_entry(link, struct run, link));
     free(supervisor);
     current = NULL;
+}
+
+void process_kill_supervisor(void)
+{
+    current->ready_at = world_mono_ms() + (int64_t)world_below(READY_MS);
+    list_for_each (link, &current->runs) {
+        struct run *run = list_entry(link, struct run, link);
+
+        run->is_stopping = true;
+        process_plan_end(run, RUN_LOST, 0, 0);
+    }
 }
 
 bool supervisor_is_ready(const struct supervisor *supervisor)

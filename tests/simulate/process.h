@@ -14,6 +14,8 @@ struct event_base;
 struct supervisor *process_supervisor(struct event_base *base);
 /** Its processes end with it, all at once. May be NULL. */
 void process_end_all(struct supervisor *supervisor);
+/** It is killed: its processes are lost, and another one is ready a little later. */
+void process_kill_supervisor(void);
 /** From now on all of them do what they should. */
 void process_calm(void);
 

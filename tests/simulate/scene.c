@@ -16,7 +16,7 @@
 
 #define PASSES_MAX     20000
 #define CLOCK_STEP_MAX 86400000 /* ms, forwards or back */
-#define DRAIN_MAX      20000    /* turns */
+#define DRAIN_MAX      5000     /* turns */
 #define QUIET_TRIES    100
 
 static struct peer peers[PLAN_PEERS];
@@ -48,7 +48,7 @@ static void scene_pass(void)
 {
     daemon_pass();
     for (size_t i = 0; i < peer_count; i++)
-        if (peers[i].fd >= 0 && !world_one_in(4))
+        if (peers[i].fd >= 0 && (i ? !world_one_in(4) : world_one_in(30))) /* the first is slow */
             peer_read(&peers[i]);
     if (world_one_in(3))
         watch_read();
@@ -141,6 +141,15 @@ static void scene_reload(void)
 
     daemon_configure(config);
     daemon_reload();
+}
+
+static void scene_back_up(void)
+{
+    struct json_object *tasks = daemon_back_up();
+
+    if (tasks)
+        model_audit_backup(tasks);
+    json_object_put(tasks);
 }
 
 /* --- taking stock -------------------------------------------------------------------------------
@@ -330,11 +339,13 @@ static const struct {
     {"wait", scene_wait, 32},
     {"hang up", scene_hang_up, 16},
     {"set clock", scene_set_clock, 4},
-    {"break disk", scene_break_disk, 8},
+    {"break disk", scene_break_disk, 20},
     {"mend disk", scene_mend_disk, 16},
-    {"kill", scene_kill, 8},
+    {"kill", scene_kill, 10},
     {"stop", scene_stop, 2},
-    {"reload", scene_reload, 4},
+    {"reload", scene_reload, 8},
+    {"kill supervisor", process_kill_supervisor, 4},
+    {"back up", scene_back_up, 2},
     {"take stock", scene_take_stock, 3},
 };
 

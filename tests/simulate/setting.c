@@ -7,7 +7,7 @@
 #include "world.h"
 
 const struct setting_profile setting_profiles[] = {
-    {"w", SETTING_WORKER, false},
+    {"w", SETTING_WORKER, true},
     {"v", SETTING_WORKER, true},
     {"c", SETTING_COMMAND, true},
     {"a", SETTING_AGENT, false},
@@ -15,7 +15,7 @@ const struct setting_profile setting_profiles[] = {
 _Static_assert(ARRAY_SIZE(setting_profiles) == SETTING_PROFILES, "a row each");
 
 static size_t limits[SETTING_PROFILES], newest[SETTING_PROFILES];
-static bool forgets;
+static bool was_without[SETTING_PROFILES], forgets;
 
 size_t setting_find(const char *profile)
 {
@@ -84,14 +84,17 @@ char *setting_make(bool is_calm)
 
     forgets |= days == 1;
     buf_printf(&out,
-               "{\"agingInterval\":60,\"linesPerPass\":%d,\"outputLimit\":%d,\"eventBuffer\":%d,"
+               "{\"agingInterval\":%d,\"linesPerPass\":%d,\"outputLimit\":%d,\"eventBuffer\":%d,"
                "\"killGrace\":%d,\"healthCheckInterval\":5,\"taskRetention\":{\"days\":%d},"
                "\"profiles\":[",
-               CHOOSE(is_calm, 256, 1, 3, 256), CHOOSE(is_calm, 8388608, 1024, 8388608),
-               CHOOSE(is_calm, 10000, 20, 10000), CHOOSE(is_calm, 5, 0, 5), days);
+               SETTING_AGING_MS / 1000, CHOOSE(is_calm, 256, 1, 3, 256),
+               CHOOSE(is_calm, 8388608, 1024, 8388608), CHOOSE(is_calm, 10000, 20, 10000),
+               CHOOSE(is_calm, 5, 0, 5), days);
     for (size_t i = 0; i < SETTING_PROFILES; i++) {
-        if (!is_calm && setting_profiles[i].may_be_missing && world_one_in(6))
+        if (!is_calm && setting_profiles[i].may_be_missing && world_one_in(4)) {
+            was_without[i] = true;
             continue;
+        }
         if (!is_first)
             buf_add_char(&out, ',');
         is_first = false;
@@ -109,6 +112,11 @@ size_t setting_limit(size_t profile)
 void setting_settle(size_t profile)
 {
     limits[profile] = newest[profile];
+}
+
+bool setting_was_without(size_t profile)
+{
+    return was_without[profile];
 }
 
 bool setting_forgets(void)

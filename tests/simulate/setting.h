@@ -5,6 +5,7 @@
 #include "common/macros.h"
 
 #define SETTING_LEASE_MS 30000
+#define SETTING_AGING_MS 60000
 
 enum setting_kind { SETTING_WORKER, SETTING_COMMAND, SETTING_AGENT };
 
@@ -24,5 +25,8 @@ char *setting_make(bool is_calm);
 size_t setting_limit(size_t profile);
 /** What was in force before the last configuration has no effect any more. */
 void setting_settle(size_t profile);
+/** Whether a configuration did without it: a profile that has no tasks is forgotten then, and with
+ *  it that it was paused. */
+bool setting_was_without(size_t profile);
 /** Whether one of them forgets finished tasks soon. */
 bool setting_forgets(void);

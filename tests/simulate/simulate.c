@@ -6,6 +6,7 @@
 #include <getopt.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,6 +19,9 @@
 #define FAULT_S  60  /* in which each fault must be found */
 #define SHRINK_S 120 /* for making a world smaller */
 #define WORLD_S  60  /* of real time that a world may take */
+
+#define JOBS_MAX  256
+#define JOB_SEEDS 1000000000 /* between the seeds of two jobs */
 
 static struct scene_sums *sums; /* shared with the worlds' processes */
 static size_t fault;
@@ -124,7 +128,7 @@ static int simulate_test_itself(uint64_t seed)
     return missed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static int simulate_run(uint64_t seed, double minutes)
+static int simulate_worlds(uint64_t seed, double minutes)
 {
     time_t end = time(NULL) + (time_t)(minutes * 60);
     struct plan plan;
@@ -136,64 +140,124 @@ static int simulate_run(uint64_t seed, double minutes)
             return EXIT_FAILURE;
         }
     } while (time(NULL) < end);
-    printf("seed %llu: %llu worlds, %llu calls, %llu acknowledged assignments, %llu attempts, %llu "
-           "events, %llu kills, %llu power cuts, %llu stops, %llu failed commits, "
-           "%llu failures of the disk; nothing found; trace %016llx\n",
-           (unsigned long long)seed, (unsigned long long)sums->worlds,
-           (unsigned long long)sums->calls, (unsigned long long)sums->acknowledged,
-           (unsigned long long)sums->attempts, (unsigned long long)sums->events,
-           (unsigned long long)sums->kills, (unsigned long long)sums->cuts,
-           (unsigned long long)sums->stops, (unsigned long long)sums->failed_commits,
-           (unsigned long long)sums->failures, (unsigned long long)sums->trace);
     return EXIT_SUCCESS;
 }
 
+static void simulate_add(struct scene_sums *total, const struct scene_sums *part)
+{
+    total->worlds += part->worlds;
+    total->calls += part->calls;
+    total->acknowledged += part->acknowledged;
+    total->attempts += part->attempts;
+    total->events += part->events;
+    total->kills += part->kills;
+    total->cuts += part->cuts;
+    total->stops += part->stops;
+    total->failed_commits += part->failed_commits;
+    total->failures += part->failures;
+    total->trace += part->trace;
+}
+
+static void simulate_print(uint64_t seed, const struct scene_sums *total)
+{
+    printf("seed %llu: %llu worlds, %llu calls, %llu acknowledged assignments, %llu attempts, %llu "
+           "events, %llu kills, %llu power cuts, %llu stops, %llu failed commits, %llu failures of "
+           "the disk; nothing found; trace %016llx\n",
+           (unsigned long long)seed, (unsigned long long)total->worlds,
+           (unsigned long long)total->calls, (unsigned long long)total->acknowledged,
+           (unsigned long long)total->attempts, (unsigned long long)total->events,
+           (unsigned long long)total->kills, (unsigned long long)total->cuts,
+           (unsigned long long)total->stops, (unsigned long long)total->failed_commits,
+           (unsigned long long)total->failures, (unsigned long long)total->trace);
+}
+
+/* The jobs play worlds side by side. */
+static int simulate_run(uint64_t seed, double minutes, size_t jobs)
+{
+    struct scene_sums *parts = sums, total = {0};
+    int result = EXIT_SUCCESS, status;
+
+    fflush(stdout);
+    for (size_t job = 0; job < jobs; job++) {
+        sums = &parts[job];
+        if (fork() == 0)
+            exit(simulate_worlds(seed + job * JOB_SEEDS, minutes));
+    }
+    while (wait(&status) > 0)
+        result = status ? EXIT_FAILURE : result;
+    for (size_t job = 0; job < jobs; job++)
+        simulate_add(&total, &parts[job]);
+    if (result == EXIT_SUCCESS)
+        simulate_print(seed, &total);
+    return result;
+}
+
 static const char usage[] =
-    "simulate [--seed N] [--minutes M] [--fault N] | --replay FILE [--fault N] [--tell] | "
-    "--self-test\n"
-    "Runs acpd in simulated worlds. One world without --minutes; a fresh seed without --seed.\n"
-    "--replay: the world of a plan; --tell: and what happens in it. --fault: with this fault put "
-    "into acpd. --self-test: whether\n"
-    "each of them is found.\n";
+    "simulate [--seed N] [--minutes M] [--jobs N] [--fault NAME]\n"
+    "simulate --replay FILE [--fault NAME] [--tell]\n"
+    "simulate --self-test [--seed N]\n"
+    "Runs acpd in simulated worlds: one without --minutes, with a fresh seed without --seed, as "
+    "many\n"
+    "at once as there are processors without --jobs. --replay: the world of a plan; --tell: and "
+    "prints what happens in it.\n"
+    "--self-test: whether each of the faults that can be put into acpd is found; --fault: with one "
+    "of them, by the name that --self-test prints.\n";
+
+struct options {
+    uint64_t seed;
+    double minutes;
+    size_t jobs;
+    const char *replay;
+    bool tests_itself;
+};
+
+static bool simulate_parse(int argc, char **argv, struct options *ret_options)
+{
+    static const struct option long_options[] = {
+        {"seed", required_argument, NULL, 's'},   {"minutes", required_argument, NULL, 'm'},
+        {"jobs", required_argument, NULL, 'j'},   {"fault", required_argument, NULL, 'f'},
+        {"replay", required_argument, NULL, 'r'}, {"tell", no_argument, NULL, 'v'},
+        {"self-test", no_argument, NULL, 't'},    {0}};
+    int c;
+
+    *ret_options = (struct options){.seed = (uint64_t)time(NULL)};
+    while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        if (c == 's')
+            ret_options->seed = strtoull(optarg, NULL, 10);
+        else if (c == 'm')
+            ret_options->minutes = strtod(optarg, NULL);
+        else if (c == 'j')
+            ret_options->jobs = strtoull(optarg, NULL, 10);
+        else if (c == 'f')
+            fault = faults_find(optarg);
+        else if (c == 'r')
+            ret_options->replay = optarg;
+        else if (c == 'v')
+            world_tell();
+        else if (c == 't')
+            ret_options->tests_itself = true;
+        else
+            return false;
+    }
+    if (!ret_options->jobs)
+        ret_options->jobs = ret_options->minutes > 0 ? (size_t)get_nprocs() : 1;
+    return optind == argc && ret_options->jobs <= JOBS_MAX && faults_name(fault);
+}
 
 int main(int argc, char **argv)
 {
-    static const struct option long_options[] = {{"seed", required_argument, NULL, 's'},
-                                                 {"minutes", required_argument, NULL, 'm'},
-                                                 {"fault", required_argument, NULL, 'f'},
-                                                 {"replay", required_argument, NULL, 'r'},
-                                                 {"self-test", no_argument, NULL, 't'},
-                                                 {"tell", no_argument, NULL, 'v'},
-                                                 {0}};
-    uint64_t seed = (uint64_t)time(NULL);
-    double minutes = 0;
-    const char *replay = NULL;
-    bool tests_itself = false;
-    int c;
+    struct options options;
 
-    while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        if (c == 's')
-            seed = strtoull(optarg, NULL, 10);
-        else if (c == 'm')
-            minutes = strtod(optarg, NULL);
-        else if (c == 'f')
-            fault = strtoull(optarg, NULL, 10);
-        else if (c == 'r')
-            replay = optarg;
-        else if (c == 't')
-            tests_itself = true;
-        else if (c == 'v')
-            world_tell();
-        else if (c == 'v')
-            world_tell();
-        else
-            return fputs(usage, stderr), EXIT_FAILURE;
-    }
-    sums = mmap(NULL, sizeof(*sums), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (!simulate_parse(argc, argv, &options))
+        return fputs(usage, stderr), EXIT_FAILURE;
+    sums = mmap(NULL, JOBS_MAX * sizeof(*sums), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                -1, 0);
     if (sums == MAP_FAILED)
         return perror("mmap"), EXIT_FAILURE;
     disk_install();
-    if (tests_itself)
-        return simulate_test_itself(seed);
-    return replay ? simulate_replay(replay) : simulate_run(seed, minutes);
+    if (options.tests_itself)
+        return simulate_test_itself(options.seed);
+    if (options.replay)
+        return simulate_replay(options.replay);
+    return simulate_run(options.seed, options.minutes, options.jobs);
 }

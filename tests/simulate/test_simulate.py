@@ -6,17 +6,24 @@ import pathlib
 import re
 import subprocess
 
+import pytest
+
 SIMULATE = pathlib.Path(os.environ["ACPD_BUILD"]) / "tests/simulate/simulate"
+FOUND = pathlib.Path(__file__).parent / "found"
+
+
+def run(*arguments):
+    return subprocess.run([SIMULATE, *map(str, arguments)], capture_output=True, text=True)
 
 
 def simulate(*arguments):
-    run = subprocess.run([SIMULATE, *map(str, arguments)], capture_output=True, text=True)
-    assert run.returncode == 0, run.stdout + run.stderr
-    return run.stdout
+    done = run(*arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def test_no_promise_is_broken_in_a_minute_of_worlds():
-    print(simulate("--minutes", 1))  # with a fresh seed, which a failure prints
+    print(simulate("--minutes", 1, "--jobs", 1))  # with a fresh seed, which a failure prints
 
 
 def test_the_same_seed_is_the_same_run():
@@ -27,3 +34,30 @@ def test_the_same_seed_is_the_same_run():
 
 def test_each_fault_is_found():
     assert "not found" not in simulate("--self-test")
+
+
+@pytest.mark.parametrize("plan", sorted(FOUND.glob("*.plan")), ids=lambda plan: plan.stem)
+def test_what_was_found_stays_mended(plan):
+    simulate("--replay", plan)
+    fault = re.search("^# Fault: (.*)$", plan.read_text(), re.M).group(1)
+    assert run("--replay", plan, "--fault", fault).returncode == 1, "the plan no longer leads there: find another one"
+
+
+def test_a_world_that_ends_badly_is_made_smaller(tmp_path):
+    fault = ["--fault", "a cancel that is not written"]
+    said = run("--seed", 1, *fault)
+    assert said.returncode == 1 and "not so:" in said.stderr
+    plan = tmp_path / "small.plan"
+    plan.write_text(said.stdout[said.stdout.index("#"):])
+    steps = re.search("^steps (.*)$", said.stdout, re.M).group(1).split()
+    assert sum(int(b or a) - int(a) + 1 for a, b in (re.match(r"(\d+)-?(\d*)", step).groups() for step in steps)) < 300
+    assert run("--replay", plan, *fault).returncode == 1
+    simulate("--replay", plan)
+
+
+@pytest.mark.parametrize("text, reason", [("seed x\n", "not a plan: seed x"), ("steps 5-3\n", "not a plan: steps"),
+                                          ("clients 0\n", "not a plan: clients 0"), ("steps 600\n", "not a plan")])
+def test_a_file_that_is_no_plan_is_refused(tmp_path, text, reason):
+    (tmp_path / "no.plan").write_text(text)
+    refused = run("--replay", tmp_path / "no.plan")
+    assert refused.returncode == 1 and reason in refused.stderr

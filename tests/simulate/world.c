@@ -14,7 +14,7 @@
 #define LOOK_US       40 /* at most, for each look at a clock */
 
 static struct {
-    uint64_t seed;
+    uint64_t seed, noise;
     int64_t mono_us, wall_ahead_ms;
     void (*on_bad_end)(const char *place);
     uint64_t trace;
@@ -50,15 +50,25 @@ void world_end_badly(const char *file, int line, const char *condition, const ch
     _exit(EXIT_FAILURE);
 }
 
-void world_step(size_t number)
+/* Numbers that follow each other must differ more: SplitMix64 (Steele, Lea, Flood, "Fast splittable
+ * pseudorandom number generators", 2014). */
+static uint64_t world_mix(uint64_t number)
 {
-    /* Seeds and numbers that follow each other must differ more: SplitMix64 (Steele, Lea, Flood,
-     * "Fast splittable pseudorandom number generators", 2014). */
-    uint64_t mixed = (world.seed * 4096 + number) * UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t mixed = number * UINT64_C(0x9e3779b97f4a7c15);
 
     mixed = (mixed ^ mixed >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     mixed = (mixed ^ mixed >> 27) * UINT64_C(0x94d049bb133111eb);
-    chance = (mixed ^ mixed >> 31) | 1;
+    return mixed ^ mixed >> 31;
+}
+
+void world_step(size_t number)
+{
+    chance = world_mix(world.seed * 4096 + number) | 1;
+}
+
+unsigned char world_noise(void)
+{
+    return (unsigned char)world_mix(world.seed + ++world.noise);
 }
 
 uint64_t world_below(uint64_t limit)
@@ -111,10 +121,12 @@ uint64_t world_trace(void)
     return world.trace;
 }
 
-/* In the place of the C library's, for acpd and for libevent's timers. */
+/* In the place of the C library's, for acpd and for libevent's timers. What acpd asks for leaves
+ * the choices of a step alone, so that a plan survives changes of acpd. */
+
 int clock_gettime(clockid_t id, struct timespec *ret_time)
 {
-    int64_t us = world.mono_us += (int64_t)world_below(LOOK_US);
+    int64_t us = world.mono_us += (int64_t)(world_mix((uint64_t)world.mono_us) % LOOK_US) + 1;
 
     if (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)
         us += world.wall_ahead_ms * 1000;
@@ -125,6 +137,6 @@ int clock_gettime(clockid_t id, struct timespec *ret_time)
 ssize_t getrandom(void *bytes, size_t len, unsigned flags UNUSED)
 {
     for (size_t i = 0; i < len; i++)
-        ((unsigned char *)bytes)[i] = (unsigned char)world_below(256);
+        ((unsigned char *)bytes)[i] = world_noise();
     return (ssize_t)len;
 }

@@ -31,6 +31,9 @@ uint64_t world_below(uint64_t limit);
 /** True once in `times`. */
 bool world_one_in(uint64_t times);
 
+/** A random byte for acpd, which leaves the choices of the step alone. */
+unsigned char world_noise(void);
+
 /** Time passes. */
 void world_wait(int64_t ms);
 /** Someone sets the wall clock. */
