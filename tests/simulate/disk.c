@@ -18,7 +18,7 @@
 struct file {
     sqlite3_file base;
     char *path;          /* NULL: a temporary file, which no crash outlives */
-    bool is_new_journal; /* and not synced yet */
+    bool syncs_folder;   /* with its next sync: a journal, once each time that it is opened */
     sqlite3_file *inner; /* the system's, behind this struct */
 };
 
@@ -48,7 +48,10 @@ static int64_t waited;
 
 void disk_set(enum disk_state state)
 {
+    static const char *const names[] = {"good", "full", "failing", "slow", "gone"};
+
     disk = state;
+    world_note("disk:", names[state], strlen(names[state]));
 }
 
 enum disk_state disk_get(void)
@@ -195,6 +198,7 @@ static void disk_undo(const struct undo *undo)
 
 void disk_cut_power(void)
 {
+    world_note("disk:", "power cut", 9);
     while (!list_is_empty(&undos)) {
         struct undo *undo = list_entry(undos.prev, struct undo, link);
 
@@ -251,8 +255,8 @@ static int disk_truncate(sqlite3_file *base, sqlite3_int64 size)
     return file->inner->pMethods->xTruncate(file->inner, size);
 }
 
-/* What was written is now safe; the real disk's sync is not needed for that. SQLite syncs the
- * directory after the first sync of a journal that it has created. */
+/* What was written is now safe; the real disk's sync is not needed for that. With a journal
+ * SQLite's usual VFS also syncs the folder. */
 static int disk_sync(sqlite3_file *base, int flags UNUSED)
 {
     struct file *file = disk_file(base);
@@ -261,9 +265,9 @@ static int disk_sync(sqlite3_file *base, int flags UNUSED)
     if (r != SQLITE_OK || !file->path)
         return r;
     disk_forget_all(file->path, false);
-    if (file->is_new_journal)
+    if (file->syncs_folder)
         disk_forget_all(file->path, true);
-    file->is_new_journal = false;
+    file->syncs_folder = false;
     return r;
 }
 
@@ -356,7 +360,8 @@ static int disk_open(sqlite3_vfs *vfs UNUSED, const char *path, sqlite3_file *ba
         return r;
     file->base.pMethods = &disk_methods;
     file->path = path ? xstrdup(path) : NULL;
-    file->is_new_journal = is_new && flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL);
+    file->syncs_folder =
+        flags & SQLITE_OPEN_CREATE && flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL);
     if (is_new)
         disk_new_undo(UNDO_CREATE, path);
     return SQLITE_OK;
