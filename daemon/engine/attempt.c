@@ -3,6 +3,7 @@
 
 #include "common/alloc.h"
 #include "engine/runner.h"
+#include "run/acp.h"
 
 struct attempt *attempt_find(const struct engine *engine, int64_t task_id, int64_t number)
 {
@@ -87,6 +88,7 @@ void attempt_free(struct attempt *attempt)
     free(attempt->tail);
     free(attempt->lease);
     free(attempt->usage);
+    acp_free(attempt->acp);
     free(attempt);
 }
 

@@ -270,8 +270,12 @@ void idle_agents_dismiss(struct engine *engine)
 
 void idle_agents_free(struct engine *engine)
 {
-    list_for_each_safe (link, &engine->idle_agents)
-        runner_acp_on_gone(NULL, list_entry(link, struct idle_agent, link));
+    list_for_each_safe (link, &engine->idle_agents) {
+        struct idle_agent *idle = list_entry(link, struct idle_agent, link);
+
+        acp_free(idle->acp);
+        runner_acp_on_gone(NULL, idle);
+    }
 }
 
 static void runner_acp_on_agent_end(struct acp *acp, const struct acp_end *end, void *data)

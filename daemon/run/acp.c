@@ -35,8 +35,10 @@ static void acp_free_script(struct acp *acp)
     free(STEAL(acp->prompt));
 }
 
-static void acp_free(struct acp *acp)
+void acp_free(struct acp *acp)
 {
+    if (!acp)
+        return;
     event_del(&acp->timer);
     acp_turn_deinit(&acp->turn);
     buf_deinit(&acp->line);

@@ -58,6 +58,9 @@ void acp_dismiss(struct acp *acp);
 /** Stops it: session/cancel, then a grace for the turn, SIGTERM, a grace, SIGKILL. */
 void acp_stop(struct acp *acp);
 
+/** Frees one whose run was freed without on_end (supervisor_free()); NULL is ignored. */
+void acp_free(struct acp *acp);
+
 /** The agent's run. */
 const struct run *acp_get_run(const struct acp *acp);
 /** The open questions: links of struct acp_question. */

@@ -2,6 +2,7 @@
 #include "scene.h"
 
 #include <dirent.h>
+#include <malloc.h>
 #include <string.h>
 
 #include "common/alloc.h"
@@ -18,6 +19,11 @@
 #define CLOCK_STEP_MAX 86400000 /* ms, forwards or back */
 #define DRAIN_MAX      5000     /* turns */
 #define QUIET_TRIES    100
+#define MEMORY_MAX     ((size_t)32 << 20) /* in use while nobody is connected */
+
+/* Clients of a kind; the others pipeline. */
+#define SLOW   0 /* hardly reads */
+#define POOLED 1 /* a connection of a gateway: one call at a time */
 
 static struct peer peers[PLAN_PEERS];
 static size_t peer_count;
@@ -32,11 +38,16 @@ static void scene_talk(void)
 {
     struct peer *peer = &peers[world_below(PLAN_PEERS) % peer_count];
     size_t count = world_one_in(3) ? world_below(BATCH_MAX) + 1 : 1;
-    bool is_batch = count > 1 && world_one_in(3);
+    bool is_batch;
     struct request made[BATCH_MAX];
 
     if (peer->fd < 0)
         peer_connect(peer);
+    if (peer == &peers[POOLED] && peer->line_count)
+        return;
+    if (peer == &peers[POOLED])
+        count = 1;
+    is_batch = count > 1 && world_one_in(3);
     for (size_t i = 0; i < count; i++)
         request_make(&made[i], ++next_id, !is_batch);
     sums->calls += count;
@@ -48,7 +59,7 @@ static void scene_pass(void)
 {
     daemon_pass();
     for (size_t i = 0; i < peer_count; i++)
-        if (peers[i].fd >= 0 && (i ? !world_one_in(4) : world_one_in(30))) /* the first is slow */
+        if (peers[i].fd >= 0 && (i == SLOW ? world_one_in(30) : !world_one_in(4)))
             peer_read(&peers[i]);
     if (world_one_in(3))
         watch_read();
@@ -251,6 +262,7 @@ static void scene_take_stock(void)
         world_wait(1);
     }
     peer_drop(&auditor);
+    EXPECT(mallinfo2().uordblks < MEMORY_MAX, "%zu bytes are in use", mallinfo2().uordblks);
 }
 
 /* --- the end ------------------------------------------------------------------------------------

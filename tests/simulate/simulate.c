@@ -11,6 +11,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/macros.h"
+#ifdef HAS_ASAN
+#include <sanitizer/lsan_interface.h>
+#endif
+
 #include "disk.h"
 #include "faults.h"
 #include "scene.h"
@@ -27,6 +32,14 @@ static struct scene_sums *sums; /* shared with the worlds' processes */
 static size_t fault;
 static time_t deadline;
 
+/* With AddressSanitizer. */
+static void simulate_expect_no_leak(void)
+{
+#ifdef HAS_ASAN
+    EXPECT(!__lsan_do_recoverable_leak_check());
+#endif
+}
+
 /* The status of the world's process. */
 static int simulate_play(const struct plan *plan, bool is_quiet)
 {
@@ -42,6 +55,7 @@ static int simulate_play(const struct plan *plan, bool is_quiet)
         if (is_quiet && !freopen("/dev/null", "w", stderr))
             _exit(EXIT_FAILURE);
         scene_play(plan, sums);
+        simulate_expect_no_leak();
         fflush(stdout);
         _exit(EXIT_SUCCESS);
     }
