@@ -67,8 +67,8 @@ static void agent_fail(struct agent *agent, int64_t id)
 {
     static const char *const errors[] = {
         "{\"code\":-32000,\"message\":\"Authentication required\"}",
-        "{\"code\":-32603,\"message\":\"Internal error\",\"data\":{\"details\":\"429 rate limit "
-        "exceeded, retry after 3 seconds\"}}",
+        ("{\"code\":-32603,\"message\":\"Internal error\",\"data\":{\"details\":\"429 rate limit "
+         "exceeded, retry after 3 seconds\"}}"),
         "{\"code\":401,\"message\":\"invalid api key\"}",
         "{\"code\":-32602,\"message\":\"Invalid params\"}",
         "{\"code\":-32603,\"message\":\"overloaded\",\"data\":null}",
@@ -91,9 +91,9 @@ static void agent_babble(struct agent *agent)
         "{\"jsonrpc\":\"2.0\",\"method\":\"some/notice\",\"params\":[1]}",
         "{\"jsonrpc\":\"2.0\",\"id\":77,\"result\":{}}",
         "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32700,\"message\":\"Parse error\"}}",
-        "{\"jsonrpc\":\"2.0\",\"method\":\"session/update\",\"params\":{\"sessionId\":\"other\","
-        "\"update\":{\"sessionUpdate\":\"agent_message_chunk\",\"content\":{\"type\":\"text\","
-        "\"text\":\"not yours\"}}}}",
+        ("{\"jsonrpc\":\"2.0\",\"method\":\"session/update\",\"params\":{\"sessionId\":\"other\","
+         "\"update\":{\"sessionUpdate\":\"agent_message_chunk\",\"content\":{\"type\":\"text\","
+         "\"text\":\"not yours\"}}}}"),
         "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"fs/read_text_file\",\"params\":{}}",
         "{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"method\":\"terminal/create\",\"params\":{}}",
         "\xff\xfe",
@@ -123,15 +123,16 @@ static void agent_say_text(struct agent *agent, const char *text)
 static void agent_work(struct agent *agent)
 {
     static const char *const updates[] = {
-        "{\"sessionUpdate\":\"agent_thought_chunk\",\"content\":{\"type\":\"text\",\"text\":\"hm\"}"
-        "}",
-        "{\"sessionUpdate\":\"tool_call\",\"toolCallId\":\"t1\",\"title\":\"Read\",\"kind\":"
-        "\"read\",\"status\":\"pending\"}",
+        ("{\"sessionUpdate\":\"agent_thought_chunk\",\"content\":{\"type\":\"text\",\"text\":"
+         "\"hm\"}"
+         "}"),
+        ("{\"sessionUpdate\":\"tool_call\",\"toolCallId\":\"t1\",\"title\":\"Read\",\"kind\":"
+         "\"read\",\"status\":\"pending\"}"),
         "{\"sessionUpdate\":\"tool_call_update\",\"toolCallId\":\"t1\",\"status\":\"completed\"}",
         "{\"sessionUpdate\":\"tool_call_update\",\"toolCallId\":\"t9\",\"status\":\"failed\"}",
         "{\"sessionUpdate\":\"plan\",\"entries\":[]}",
-        "{\"sessionUpdate\":\"usage_update\",\"used\":5,\"size\":9,\"cost\":{\"amount\":0.25,"
-        "\"currency\":\"USD\"}}",
+        ("{\"sessionUpdate\":\"usage_update\",\"used\":5,\"size\":9,\"cost\":{\"amount\":0.25,"
+         "\"currency\":\"USD\"}}"),
         "{\"sessionUpdate\":\"current_mode_update\",\"currentModeId\":\"default\"}",
         "{\"sessionUpdate\":\"of_the_future\"}",
         "{\"sessionUpdate\":7}",
