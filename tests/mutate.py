@@ -27,7 +27,7 @@ WHOLE = ("tests/rpc", "tests/http", "tests/faults")
 # Where a folder's tests are: the unit test programs, and files below tests/. The longest prefix counts.
 NEAR = {
     "common": (["common"], ["rpc/test_protocol.py", "rpc/test_doors.py", "rpc/test_lifecycle.py"]),
-    "daemon": ([], ["rpc/test_lifecycle.py", "rpc/test_service.py", "rpc/test_cooldown.py"]),
+    "daemon": ([], ["rpc/test_lifecycle.py", "rpc/test_service.py", "rpc/test_cooldown.py", "rpc/test_demo.py"]),
     "daemon/config": (["config"], ["rpc/test_lifecycle.py", "rpc/test_service.py", "rpc/test_cooldown.py"]),
     "daemon/core": (["core"], ["rpc/test_routing.py", "rpc/test_health.py", "rpc/test_tasks.py", "rpc/test_capacity.py",
                                "rpc/test_anomalies.py", "rpc/test_agent_errors.py", "rpc/test_history.py"]),
