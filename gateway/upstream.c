@@ -92,6 +92,16 @@ static bool upstream_is_alive(int fd)
     return poll(&polled, 1, 0) == 0;
 }
 
+/* Closes the idle connections that have ended, as those to an earlier daemon have. */
+static void upstream_drop_ended(struct upstream *upstream)
+{
+    while (upstream->idle_count && !upstream_is_alive(upstream->idle[upstream->idle_count - 1])) {
+        close(upstream->idle[--upstream->idle_count]);
+        upstream->open_count--;
+        upstream->breaks++;
+    }
+}
+
 /* Takes one from the pool or opens one; -1: the daemon is unreachable or all are busy for too long.
  */
 static int upstream_take(struct upstream *upstream, bool is_fresh)
@@ -274,6 +284,7 @@ bool upstream_discover(struct upstream *upstream,
     bool is_known;
 
     pthread_mutex_lock(&upstream->lock);
+    upstream_drop_ended(upstream);
     breaks = upstream->breaks;
     pthread_mutex_unlock(&upstream->lock);
     pthread_mutex_lock(&upstream->document_lock);

@@ -82,6 +82,26 @@ def test_while_the_daemon_is_away_503_at_once_and_then_back(daemon, make_gateway
         assert_soon_back(gateway)
 
 
+@pytest.mark.parametrize("calls_meanwhile", range(4))
+def test_the_document_is_that_of_the_daemon_that_answers(make_daemon, make_gateway, calls_meanwhile):
+    """It says how long a title may be, which is a setting."""
+    daemon = make_daemon(profile("p"))
+    gateway = make_gateway(daemon)
+
+    def longest_title():
+        paths = gateway.get("/api/openapi.json").json["paths"]
+        body = paths["/api/tasks"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        return body["properties"]["task"]["properties"]["title"]["maxLength"]
+
+    assert longest_title() == 1024
+    daemon.stop()
+    for _ in range(calls_meanwhile):
+        gateway.get("/api/tasks").error(503)
+    daemon.configure(profile("p"), titleLimit=5)
+    daemon.start()
+    assert longest_title() == 5
+
+
 def sockets(pid):
     """The number of Unix sockets, by the links of its descriptors."""
     with open("/proc/net/unix") as table:
