@@ -22,28 +22,31 @@ LAST_COMMITS = 5
 PATIENCE = 2 * 3600  # seconds for one run of the tests; a change may make each of them wait for its deadline
 ROOMS = ("common", "daemon", "gateway")
 ENDLESS = "a run that did not end"
-WHOLE = ("tests/rpc", "tests/http", "tests/faults")
+WHOLE = ("tests/rpc", "tests/http", "tests/client", "tests/faults")
 
 # Where a folder's tests are: the unit test programs, and files below tests/. The longest prefix counts.
 NEAR = {
     "common": (["common"], ["rpc/test_protocol.py", "rpc/test_doors.py", "rpc/test_lifecycle.py"]),
-    "daemon": ([], ["rpc/test_lifecycle.py", "rpc/test_service.py", "rpc/test_cooldown.py", "rpc/test_demo.py"]),
+    "daemon": ([], ["rpc/test_lifecycle.py", "rpc/test_service.py", "rpc/test_cooldown.py", "rpc/test_demo.py",
+                    "rpc/test_docs.py"]),
     "daemon/config": (["config"], ["rpc/test_lifecycle.py", "rpc/test_service.py", "rpc/test_cooldown.py"]),
     "daemon/core": (["core"], ["rpc/test_routing.py", "rpc/test_health.py", "rpc/test_tasks.py", "rpc/test_capacity.py",
                                "rpc/test_anomalies.py", "rpc/test_agent_errors.py", "rpc/test_history.py"]),
     "daemon/store": (["store", "conformance"], ["rpc/test_tasks.py", "rpc/test_retention.py", "rpc/test_dependencies.py",
                                  "rpc/test_history.py", "faults/test_damage.py", "faults/test_storage.py"]),
     "daemon/run": (["run"], ["rpc/test_running.py", "rpc/test_agents.py", "rpc/test_agent_turns.py",
+                             "rpc/test_agent_errors.py", "rpc/test_replays.py",
                              "faults/test_guards_stopped.py", "faults/test_system.py", "faults/test_limits.py"]),
     "daemon/engine": ([], ["rpc/test_tasks.py", "rpc/test_running.py", "rpc/test_workers.py", "rpc/test_leases.py",
                            "rpc/test_health.py", "rpc/test_routing.py", "rpc/test_dependencies.py",
-                           "rpc/test_overflow.py", "rpc/test_retention.py", "rpc/test_agents.py",
-                           "rpc/test_history.py", "rpc/test_events.py", "rpc/test_cooldown.py", "faults/test_doubt.py",
-                           "faults/test_stale.py"]),
+                           "rpc/test_overflow.py", "rpc/test_retention.py", "rpc/test_history.py",
+                           "rpc/test_events.py", "rpc/test_cooldown.py", "rpc/test_capacity.py",
+                           "rpc/test_anomalies.py", "rpc/test_agents.py", "rpc/test_agent_errors.py",
+                           "faults/test_doubt.py", "faults/test_stale.py"]),
     "daemon/rpc": ([], ["rpc/test_protocol.py", "rpc/test_tasks.py", "rpc/test_workers.py", "rpc/test_events.py",
                         "rpc/test_doors.py", "rpc/test_peers.py", "rpc/test_coverage.py", "rpc/test_shapes.py",
-                        "rpc/test_fairness.py"]),
-    "gateway": (["gateway"], ["http"]),
+                        "rpc/test_fairness.py", "rpc/test_parameters.py", "rpc/test_overflow.py"]),
+    "gateway": (["gateway"], ["http", "client"]),
 }
 
 # Removing these changes nothing that a test could see.
@@ -76,7 +79,7 @@ def changes_of(line, code):
     for pattern, replacement in SWAPS.items():
         for match in re.finditer(pattern, code):
             found.append(line[:match.start()] + replacement + line[match.end():])
-    for match in re.finditer(r"(?<![\w.])\d+(?![\w.])", code):
+    for match in re.finditer(r"(?<![\w.])(?!(?<=\{)0\})\d+(?![\w.])", code):  # not {0}, which is all of a structure
         found.append(line[:match.start()] + str(int(match[0]) + 1) + line[match.end():])
     condition = re.fullmatch(r"(.*\b(?:if|while) )(\(.*\))( \{|;)?\s*", code)
     if condition and is_balanced(condition[2]):
