@@ -246,6 +246,32 @@ START_TEST(profile_backoffs)
 }
 END_TEST
 
+START_TEST(profile_limits_and_slots)
+{
+    static const struct refusal rows[] = {
+        {PROFILE(", 'limits': {'openFiles': 31}"),
+         "profiles[0].limits.openFiles: must be 0 or at least 32"},
+        {PROFILE(", 'limits': {'memory': 16777215}"),
+         "profiles[0].limits.memory: must be 0 or at least 16777216"},
+        {"{'profiles': [{'name': 'a', 'runner': {'type': 'worker'}, 'limits': {'cpuTime': 1}}]}",
+         "profiles[0].limits: cannot be set for a worker, which is not a process of acpd"},
+        {PROFILE(", 'cooldown': {'min': 5, 'max': 4.999}"),
+         "profiles[0].cooldown.max: must not be less than cooldown.min"},
+        {PROFILE(", 'maxConcurrentTasks': 2, 'minConcurrentTasks': 3"),
+         "profiles[0].minConcurrentTasks: must not be more than maxConcurrentTasks"},
+    };
+
+    check_refusals(rows, ARRAY_SIZE(rows));
+    load(PROFILE(
+        ", 'limits': {'openFiles': 32, 'memory': 16777216},"
+        "'cooldown': {'min': 5, 'max': 5}, 'maxConcurrentTasks': 2, 'minConcurrentTasks': 2"));
+    ck_assert_int_eq(settings.profiles[0].limits.open_files, 32);
+    ck_assert_int_eq(settings.profiles[0].limits.memory, 16777216);
+    ck_assert_int_eq(settings.profiles[0].cooldown_max_ms, 5000);
+    ck_assert_int_eq(settings.profiles[0].min_concurrent_tasks, 2);
+}
+END_TEST
+
 START_TEST(profile_runners)
 {
     static const char type[] =
@@ -332,6 +358,7 @@ void add_profile_cases(Suite *suite)
     tcase_add_test(tcase, profile_colors);
     tcase_add_test(tcase, profile_capabilities);
     tcase_add_test(tcase, profile_backoffs);
+    tcase_add_test(tcase, profile_limits_and_slots);
     tcase_add_test(tcase, profile_runners);
     tcase_add_test(tcase, profile_runner_type_with_nul);
 }
