@@ -11,7 +11,8 @@ import stat
 
 import pytest
 
-from acpd import TOKEN, Client, RpcError, profile, shell, token_file, wait_until
+from acpd import TOKEN, Client, RpcError, open_files, profile, shell, token_file, wait_until
+from test_agents import agent
 from test_workers import claim, held, worker_profile
 
 NOBODY = pwd.getpwnam("nobody")
@@ -221,6 +222,17 @@ def test_every_write_is_written_down(make_daemon):
     assert mine["lease"] not in json.dumps(lines), "a lease's token is a secret"
 
 
+def test_an_answer_to_an_agent_is_written_down(make_daemon):
+    daemon = make_daemon(agent("ask(); read(); end()"))
+    with daemon.client() as client:
+        id = client.assign("p")["id"]
+        question, = wait_until(client.list_permissions)
+        client.answer_permission(id=question["id"], optionId="yes")
+        line = audited(daemon)[-1]
+        assert (line["method"], line["params"]) == ("answer_permission", {"id": question["id"], "optionId": "yes"})
+        client.finish(id)
+
+
 def test_what_others_were_given_meanwhile_is_not_written_down_as_ones_own(make_daemon):
     """A claim that finds nothing writes nothing, even if another, waiting one is served before it."""
     daemon = make_daemon(worker_profile())
@@ -289,10 +301,12 @@ def test_the_log_is_bounded(make_daemon):
     daemon = make_daemon(profile("p", queueLimit=10**6), auditLimit=65536)
     with daemon.client() as client:
         client.update_profile_status(name="p", isActive=False)
+        before = open_files(daemon.process.pid)
         for i in range(1500):
             client.send_call("assign_task_to_profile", name="p", task={"title": "x" * 100})
         for _ in range(1500):
             client.reply()
+        wait_until(lambda: open_files(daemon.process.pid) <= before, "the older logs are closed")
     sizes = {path.name: path.stat().st_size for path in daemon.state.glob("audit.log*")}
     assert set(sizes) == {"audit.log", "audit.log.1"}
     assert 65536 <= sizes["audit.log.1"] < 400000

@@ -248,6 +248,20 @@ def test_the_longest_queue_of_all_is_no_sum_of_the_longest(make, clock):
             assert answer["total"]["maxQueueSize"] == 3
 
 
+def test_a_minute_in_which_nothing_waits_has_no_queue(make, clock):
+    with make({"name": "w", "runner": {"type": "worker", "lease": 3600}}).client() as client:
+        id = client.assign("w")["id"]
+        lease = client.claim_task(profiles=["w"], worker="x")["lease"]
+        clock.advance(60)
+        client.complete_task(id=id, lease=lease)
+        clock.advance(60)
+        client.assign("w")  # puts the minute before on record
+        for params in ({"name": "w"}, {}):
+            before, finished, now = client.get_metrics_history(range="1h", **params)["buckets"][-3:]
+            assert finished["completed"] == 1
+            assert [b["maxQueueSize"] for b in (before, finished, now)] == [1, 0, 1]
+
+
 def test_what_counts_as_an_arrival(make):
     daemon = make(profile("a"), profile("b"), shell("exit 64", "fail"))
     with daemon.client() as client:

@@ -29,10 +29,12 @@ def refused(client, name, **task):
 
 
 def test_reject(make_daemon):
-    _, client = paused(make_daemon, profile("a", queueLimit=1), profile("b"))
+    _, client = paused(make_daemon, profile("a", queueLimit=1), profile("b", queueLimit=2))
     client.assign("a")
-    assert '"a"' in refused(client, "a", priority="high")
-    assert client.state("b")["queueSize"] == 0
+    client.assign("b")
+    client.assign("b")
+    assert refused(client, "a", priority="high") == 'the queue of profile "a" is full: 1 waiting task'
+    assert refused(client, "b") == 'the queue of profile "b" is full: 2 waiting tasks'
 
 
 @pytest.fixture

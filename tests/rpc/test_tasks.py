@@ -130,6 +130,12 @@ def test_positions_are_exact_up_to_a_thousand(client):
     ids = [t["id"] for t in client.list_tasks(limit=1000)["tasks"]]
     assert client.task(ids[5])["pending"]["position"] == 1000
     assert client.task(ids[4])["pending"]["position"] is None
+    later = client.assign("p", runAt="2100-01-01T00:00:00Z")["id"]
+    for id in ids[:5]:
+        client.cancel_task(id=id)
+    assert client.task(later)["pending"]["position"] is None, "a thousand are queued before it"
+    client.cancel_task(id=ids[5])
+    assert client.task(later)["pending"]["position"] == 1000
 
 
 def test_list_tasks_filters_and_pages(make_daemon):
