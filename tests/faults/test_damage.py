@@ -415,6 +415,13 @@ def test_a_copy_that_is_killed_leaves_no_file_of_its_name(filled, folder, comman
     assert killed.returncode != 0 and not (folder / "copy").exists()
 
 
+def test_a_backup_of_a_damaged_database_fails_and_leaves_no_file(filled, folder):
+    DAMAGES["a table is torn"](filled.state / "acpd.db")
+    run = run_acpd(filled, "backup", folder / "copy")
+    assert run.returncode == 1 and str(filled.state / "acpd.db") in run.stderr
+    assert not list(folder.glob("copy*"))
+
+
 def test_a_journal_beside_the_old_database_does_not_spoil_the_new_one(filled, folder):
     assert run_acpd(filled, "backup", folder / "good").returncode == 0
     (filled.state / "acpd.db-journal").write_bytes(os.urandom(5000))
@@ -542,6 +549,15 @@ def test_what_backup_and_restore_refuse(filled, folder):
     filled.start()
     run = run_acpd(filled, "restore", folder / "good")
     assert run.returncode == 75 and "another acpd" in run.stderr
+
+
+def test_the_database_of_a_newer_acpd_is_neither_backed_up_nor_recovered(filled, folder):
+    with contextlib.closing(filled.database()) as database:
+        database.execute("PRAGMA user_version = 999")
+    for command in ("backup", "recover"):
+        run = run_acpd(filled, command, folder / "copy")
+        assert run.returncode == 1 and "newer acpd" in run.stderr, command
+        assert not list(folder.glob("copy*"))
 
 
 def test_there_is_nothing_to_back_up(make_daemon, folder):

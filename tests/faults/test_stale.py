@@ -67,7 +67,8 @@ def test_an_eviction_that_came_second(daemon):
     with daemon.client() as client:
         client.assign("w", priority="low")
         with stale(daemon, "cancel"):
-            assert client.assign("w", priority="high")["status"] == "queued"
+            reply = client.assign_task_to_profile(profileName="w", task={"title": "t", "priority": "high"})
+            assert reply["task"]["status"] == "queued" and "deduplicated" not in reply
         assert {task["status"] for task in client.all_tasks().values()} == {"queued"}
 
 
