@@ -118,3 +118,19 @@ def test_a_retry_and_its_claim_fall_with_their_pass(make_daemon):
         assert client.extend_lease(id=id, lease=held["lease"])["success"]
         assert client.state("w")["currentTasks"] == 1
         assert client.complete_task(id=id, lease=held["lease"])["attempt"] == 1
+
+
+def test_dependants_that_were_told_in_a_pass_that_failed_are_told_again(make_daemon):
+    """There are too many for one pass."""
+    count = 5000
+    daemon = make_daemon(worker_profile(queueLimit=2 * count))
+    with daemon.client() as client:
+        first = client.assign("w")["id"]
+        for _ in range(count):
+            client.send_call("assign_task_to_profile", profileName="w", task={"title": "t", "dependsOn": [first]})
+        for _ in range(count):
+            client.reply()
+        client.cancel_task(id=first)
+        with database_away(daemon):
+            wait_until(lambda: storage(client) == "failing" or not client.state("w")["queueSize"])
+        wait_until(lambda: not client.state("w")["queueSize"], "all of them are told")
