@@ -138,11 +138,16 @@ CODEX = ("note('session_info_update', _meta={'codex': {'error': {'message': 'str
          "'codexErrorInfo': {'responseTooManyFailedAttempts': {'httpStatusCode': %d}}}}})\n"
          "note('session_info_update', _meta={'codex': {'threadStatus': {'type': '%s'}}})\n"
          "end()")
+CODEX_BESIDE = ("send(method='session/update', params={'sessionId': prompt['params']['sessionId'],\n"
+                "     'update': {'sessionUpdate': 'session_info_update'}, '_meta': {'codex': {\n"
+                "     'error': {'message': 'stream error'}, 'threadStatus': {'type': 'systemError'}}}})\n"
+                "end()")
 
 
 @pytest.mark.parametrize("script, error_class, words", [
     (CODEX % (429, "systemError"), "rate_limit", "its model failed: stream error"),
     (CODEX % (401, "systemError"), "auth", "stream error"),
+    (CODEX_BESIDE, "exit", "its model failed: stream error"),
     ("say('Error: 429 Too Many Requests'); end()", "rate_limit", "429 Too Many Requests"),
     ("say('Error: Authentication required'); end()", "auth", "Authentication required"),
 ])
