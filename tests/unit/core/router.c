@@ -228,6 +228,28 @@ START_TEST(router_term_load_by_type)
 }
 END_TEST
 
+/* One attempt of 10 s, and three of 20, 40 and 60 s, whose squares are 3.5 times that of their
+ * mean: they scatter by 3.5 - 3 = 0.5. */
+START_TEST(router_term_load_draws_together_what_may_be_chance)
+{
+    CLEANUP(profile_freep) struct profile *a = make_profile("a", "");
+    CLEANUP(profile_freep) struct profile *b = make_profile("b", "");
+    struct profile *both[] = {a, b};
+    const double mean = (10 + 20 + 40 + 60) / 4.0, luck = 0.5 / (4 - 2);
+    const double distance = pow(log(10 / mean), 2) + 3 * pow(log(40 / mean), 2);
+    const double difference = (distance - luck) / (4 - (1 + 9) / 4.0);
+    const double fast = mean * pow(10 / mean, difference / (difference + luck));
+    const double slow = mean * pow(40 / mean, difference / (difference + luck / 3));
+
+    add_typed(a, "x", true, 10000);
+    for (int i = 1; i <= 3; i++)
+        add_typed(b, "x", true, 20000 * i);
+    ck_assert_double_eq(load_among(both, 2, "x", a), 1);
+    ck_assert_double_eq_tol(load_among(both, 2, "x", b), pow(fast / ((3 * slow + fast) / 4), 6),
+                            EXACT);
+}
+END_TEST
+
 START_TEST(router_term_load_ignores_how_fast_one_fails)
 {
     CLEANUP(profile_freep) struct profile *steady = make_profile("a", "");
@@ -415,6 +437,7 @@ void add_router_cases(Suite *suite)
     tcase_add_test(tcase, router_term_capability_of_what_is_preferred);
     tcase_add_test(tcase, router_term_load);
     tcase_add_test(tcase, router_term_load_by_type);
+    tcase_add_test(tcase, router_term_load_draws_together_what_may_be_chance);
     tcase_add_test(tcase, router_term_load_ignores_how_fast_one_fails);
     tcase_add_test(tcase, router_term_load_measures_by_the_healthy);
     tcase_add_test(tcase, router_term_load_waits_for_a_cooldown);
