@@ -115,7 +115,7 @@ int64_t model_pick_held(char ret_token[TOKEN_SIZE])
 
         if (!fact->token[0])
             continue;
-        strcpy(ret_token, fact->old_token[0] && world_one_in(8) ? fact->old_token : fact->token);
+        strcpy(ret_token, fact->old_token[0] && world_one_in(3) ? fact->old_token : fact->token);
         return fact->id;
     }
     return 0;

@@ -277,7 +277,8 @@ struct run *run_start(struct supervisor *supervisor, const struct run_spec *spec
     snprintf(run->profile, sizeof(run->profile), "%s", process_profile(spec));
     list_append(&supervisor->runs, &run->link);
     event_assign(&run->next, supervisor->base, -1, 0, process_on_next, run);
-    run->manner = is_calm || world_one_in(2) ? MANNER_WORKS : world_below(MANNER_COUNT);
+    run->manner =
+        is_calm || world_one_in(2) ? MANNER_WORKS : (enum manner)world_below(MANNER_COUNT);
     process_begin(run, spec->log_path);
     if (run->manner == MANNER_FLOODS)
         process_flood(run);

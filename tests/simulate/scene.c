@@ -355,7 +355,7 @@ static const struct {
     {"mend disk", scene_mend_disk, 16},
     {"kill", scene_kill, 10},
     {"stop", scene_stop, 2},
-    {"reload", scene_reload, 8},
+    {"reload", scene_reload, 16},
     {"kill supervisor", process_kill_supervisor, 4},
     {"back up", scene_back_up, 2},
     {"take stock", scene_take_stock, 3},
