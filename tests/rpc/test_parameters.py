@@ -6,7 +6,8 @@ import pytest
 
 from acpd import RpcError
 
-GIVEN = {"string": "x", "integer": 1, "boolean": True, "array": ["p"], "task": {"title": "t"}, "error": {"message": "m"}}
+GIVEN = {"string": "x", "integer": 1, "boolean": True, "array": ["p"], "task": {"title": "t"},
+         "error": {"message": "m"}}
 UNBOUNDED = {"fail_task error.message", "get_best_profile_for_task task.input", "assign_task_to_profile task.input",
              "submit_task task.input", "complete_task result"}
 

@@ -445,3 +445,16 @@ def test_null_by_position_says_nothing(client):
     client.send(f'{{"jsonrpc":"2.0","id":1,"method":"update_task","params":[{id},"high",null]}}\n')
     task = client.reply()["result"]
     assert task["priority"] == "high" and task["runAt"] == at
+
+
+def test_a_claim_that_does_not_wait_is_answered_before_what_follows_it(make_daemon):
+    """Although its turn comes after that of another's claim, when the requests of its pass have been handled."""
+    daemon = make_daemon({"name": "w", "runner": {"type": "worker"}})
+    with daemon.client() as waiter, daemon.client() as client:
+        waiter.send_call("claim_task", profiles=["w"], worker="x", wait=60)
+        waiter.get_health()  # it has been heard
+        calls = [("assign_task_to_profile", {"name": "w", "task": {"title": "t"}}),
+                 ("claim_task", {"profiles": ["w"], "worker": "y"}), ("get_health", {})] * 5
+        client.send("".join(json.dumps({"jsonrpc": "2.0", "id": id, "method": method, "params": params}) + "\n"
+                            for id, (method, params) in enumerate(calls)))
+        assert [client.reply()["id"] for _ in calls] == list(range(len(calls)))
