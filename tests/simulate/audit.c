@@ -9,7 +9,7 @@
 
 #define QUEUED_WITHIN_MS 2000 /* of its creation, with a slow disk */
 
-static struct json_object *model_find_listed(struct json_object *tasks, int64_t id)
+static struct json_object *audit_find(struct json_object *tasks, int64_t id)
 {
     for (size_t i = 0; i < json_object_array_length(tasks); i++) {
         struct json_object *task = json_object_array_get_idx(tasks, i);
@@ -20,7 +20,7 @@ static struct json_object *model_find_listed(struct json_object *tasks, int64_t 
     return NULL;
 }
 
-static enum task_status model_status_of(struct json_object *task)
+static enum task_status audit_status_of(struct json_object *task)
 {
     enum task_status status = TASK_NEW;
 
@@ -30,16 +30,16 @@ static enum task_status model_status_of(struct json_object *task)
 }
 
 /* What a task waits for, and whether it waits. */
-static void model_audit_dependencies(struct json_object *task, enum task_status status,
-                                     struct json_object *tasks)
+static void audit_dependencies(struct json_object *task, enum task_status status,
+                               struct json_object *tasks)
 {
     struct json_object *ids = json_get(task, "dependsOn");
     bool all_done = true;
 
     for (size_t i = 0; i < json_object_array_length(ids); i++) {
         int64_t id = json_object_get_int64(json_object_array_get_idx(ids, i));
-        struct json_object *other = model_find_listed(tasks, id);
-        enum task_status of_other = model_status_of(other);
+        struct json_object *other = audit_find(tasks, id);
+        enum task_status of_other = audit_status_of(other);
 
         if (!other) /* forgotten */
             continue;
@@ -54,10 +54,10 @@ static void model_audit_dependencies(struct json_object *task, enum task_status 
     EXPECT(status != TASK_BLOCKED || !all_done, "it waits for nothing: %s", json_compact(task));
 }
 
-static void model_audit_task(struct json_object *task, struct json_object *tasks)
+static void audit_task(struct json_object *task, struct json_object *tasks)
 {
     struct fact *fact = model_learn(task);
-    enum task_status status = model_status_of(task);
+    enum task_status status = audit_status_of(task);
     int64_t attempt = json_object_get_int64(json_get(task, "attempt"));
 
     model_check_task(task);
@@ -67,19 +67,19 @@ static void model_audit_task(struct json_object *task, struct json_object *tasks
     EXPECT(status != TASK_RUNNING || setting_profiles[fact->profile].kind != SETTING_COMMAND ||
                process_works_on(fact->id, attempt),
            "nobody works on it: %s", json_compact(task));
-    model_audit_dependencies(task, status, tasks);
+    audit_dependencies(task, status, tasks);
 }
 
-static void model_audit_process(int64_t id, int64_t attempt, void *data)
+static void audit_process(int64_t id, int64_t attempt, void *data)
 {
-    struct json_object *task = model_find_listed(data, id);
+    struct json_object *task = audit_find(data, id);
 
-    EXPECT(task && model_status_of(task) == TASK_RUNNING &&
+    EXPECT(task && audit_status_of(task) == TASK_RUNNING &&
                json_object_get_int64(json_get(task, "attempt")) == attempt,
            "a process works on attempt %lld of %s", (long long)attempt, json_compact(task));
 }
 
-static int64_t model_sum(struct json_object *states, const char *member)
+static int64_t audit_sum(struct json_object *states, const char *member)
 {
     int64_t sum = 0;
 
@@ -88,31 +88,31 @@ static int64_t model_sum(struct json_object *states, const char *member)
     return sum;
 }
 
-static void model_audit_counts(struct json_object *tasks, struct json_object *states)
+static void audit_counts(struct json_object *tasks, struct json_object *states)
 {
     int64_t counts[TASK_STATUS_COUNT] = {0};
     int64_t waiting;
 
     for (size_t i = 0; i < json_object_array_length(tasks); i++)
-        counts[model_status_of(json_object_array_get_idx(tasks, i))]++;
+        counts[audit_status_of(json_object_array_get_idx(tasks, i))]++;
     waiting = counts[TASK_QUEUED] + counts[TASK_SCHEDULED] + counts[TASK_BLOCKED];
-    EXPECT(waiting == model_sum(states, "queueSize"), "%lld wait", (long long)waiting);
-    EXPECT(counts[TASK_RUNNING] == model_sum(states, "currentTasks"), "%lld run",
+    EXPECT(waiting == audit_sum(states, "queueSize"), "%lld wait", (long long)waiting);
+    EXPECT(counts[TASK_RUNNING] == audit_sum(states, "currentTasks"), "%lld run",
            (long long)counts[TASK_RUNNING]);
 }
 
 /* Whether it has been ready since it was created, with the priority that it has. */
-static bool model_is_plain(struct json_object *task)
+static bool audit_is_plain(struct json_object *task)
 {
     const struct fact *fact = model_find(json_object_get_int64(json_get(task, "id")));
 
-    return model_status_of(task) == TASK_QUEUED && !json_get(task, "runAt") &&
+    return audit_status_of(task) == TASK_QUEUED && !json_get(task, "runAt") &&
            !json_object_array_length(json_get(task, "dependsOn")) &&
            !json_object_get_int(json_get(task, "attempt")) && !fact->retries && !fact->updates;
 }
 
 /* When a plain task's turn would have been if it had the lowest priority. */
-static int64_t model_rank(struct json_object *task)
+static int64_t audit_rank(struct json_object *task)
 {
     enum task_priority priority = PRIORITY_LOW;
     int64_t created_at = 0;
@@ -122,25 +122,25 @@ static int64_t model_rank(struct json_object *task)
     return created_at - priority * SETTING_AGING_MS;
 }
 
-static void model_audit_queue(struct json_object *queue)
+static void audit_queue(struct json_object *queue)
 {
     size_t count = queue && !model.was_clock_set ? json_object_array_length(queue) : 0;
 
     for (size_t i = 0; i < count; i++) {
         struct json_object *first = json_object_array_get_idx(queue, i);
 
-        for (size_t j = i + 1; j < count && model_is_plain(first); j++) {
+        for (size_t j = i + 1; j < count && audit_is_plain(first); j++) {
             struct json_object *second = json_object_array_get_idx(queue, j);
 
-            EXPECT(!model_is_plain(second) ||
-                       model_rank(first) <= model_rank(second) + QUEUED_WITHIN_MS,
+            EXPECT(!audit_is_plain(second) ||
+                       audit_rank(first) <= audit_rank(second) + QUEUED_WITHIN_MS,
                    "%s comes before %s", json_compact(first), json_compact(second));
         }
     }
 }
 
 /* Whether retention may have removed it. */
-static bool model_may_be_gone(const struct fact *fact)
+static bool audit_may_be_gone(const struct fact *fact)
 {
     return setting_forgets() && !model_is_held(fact) &&
            (fact->told == TASK_NEW || task_status_is_finished(fact->told));
@@ -150,27 +150,27 @@ void model_audit(struct json_object *tasks, struct json_object *states,
                  struct json_object *const *queues)
 {
     for (size_t i = 0; i < json_object_array_length(tasks); i++)
-        model_audit_task(json_object_array_get_idx(tasks, i), tasks);
+        audit_task(json_object_array_get_idx(tasks, i), tasks);
     for (size_t i = 0; i < model.count; i++) {
         const struct fact *fact = model.facts[i];
 
-        EXPECT(model_find_listed(tasks, fact->id) || model_may_be_gone(fact), "task %lld is lost",
+        EXPECT(audit_find(tasks, fact->id) || audit_may_be_gone(fact), "task %lld is lost",
                (long long)fact->id);
     }
-    process_visit_commands(model_audit_process, tasks);
-    model_audit_counts(tasks, states);
+    process_visit_commands(audit_process, tasks);
+    audit_counts(tasks, states);
     for (size_t i = 0; i < SETTING_PROFILES; i++)
-        model_audit_queue(queues[i]);
+        audit_queue(queues[i]);
 }
 
 void model_audit_backup(struct json_object *tasks)
 {
     for (size_t i = 0; i < model.count; i++) {
         const struct fact *fact = model.facts[i];
-        struct json_object *task = model_find_listed(tasks, fact->id);
-        enum task_status status = model_status_of(task);
+        struct json_object *task = audit_find(tasks, fact->id);
+        enum task_status status = audit_status_of(task);
 
-        EXPECT(task || model_may_be_gone(fact), "task %lld is not in the backup",
+        EXPECT(task || audit_may_be_gone(fact), "task %lld is not in the backup",
                (long long)fact->id);
         EXPECT(!task || !fact->is_completed || status == TASK_COMPLETED, "completed: %s",
                json_compact(task));

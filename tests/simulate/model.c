@@ -70,7 +70,6 @@ struct fact *model_learn(struct json_object *task)
         EXPECT(strcmp(model.facts[i]->key, key) != 0, "two tasks with the key %s", key);
     snprintf(fact->key, sizeof(fact->key), "%s", key);
     fact->profile = setting_find(json_get_string(task, "profile"));
-    fact->has_profile = true;
     return fact;
 }
 
@@ -176,7 +175,6 @@ static void model_begin_attempt(struct fact *fact, int64_t attempt)
     EXPECT(attempt > 0 && attempt < ATTEMPTS_MAX, "attempt %lld", (long long)attempt);
     EXPECT(!model_has(&fact->begun, attempt), "attempt %lld of task %lld was given to two",
            (long long)attempt, (long long)fact->id);
-    EXPECT(!fact->is_completed, "task %lld was completed", (long long)fact->id);
     EXPECT(model.was_clock_set || fact->retries || world_wall_ms() >= fact->run_at,
            "task %lld is early", (long long)fact->id);
     model_add(&fact->begun, attempt);
@@ -195,6 +193,7 @@ void model_note_start(int64_t task, int64_t attempt, const char *profile)
 
     model_begin_attempt(fact, attempt);
     EXPECT(!model_is_held(fact), "task %lld has two owners", (long long)task);
+    EXPECT(!fact->is_completed, "task %lld was completed", (long long)task);
     EXPECT(!fact->is_cancelled || fact->retries, "task %lld was cancelled", (long long)task);
     EXPECT(!model_is_paused(number), "%s is paused", profile);
     EXPECT(running <= setting_limit(number), "%zu tasks of %s run", running, profile);
@@ -281,8 +280,9 @@ static void model_take_claim(const struct request *request, struct json_object *
         return;
     fact = model_learn(task);
     model_begin_attempt(fact, attempt);
-    if (fact->token[0] && fact->attempt > attempt)
-        return; /* a late reply: there is a newer claim */
+    if (fact->attempt > attempt)
+        return; /* a late reply: there was a newer claim */
+    EXPECT(!fact->is_completed, "task %lld was completed", (long long)fact->id);
     EXPECT(!model_is_held(fact) && !process_works_on(fact->id, 0), "task %lld has two owners",
            (long long)fact->id);
     EXPECT(!fact->is_cancelled || fact->retries || request->id <= fact->newest,

@@ -16,9 +16,8 @@ struct attempts {
 /* What is known of a task. */
 struct fact {
     int64_t id;
-    char key[KEY_SIZE]; /* empty: not known yet */
-    size_t profile;     /* as last heard */
-    bool has_profile;
+    char key[KEY_SIZE];               /* empty: not known yet */
+    size_t profile;                   /* as last heard */
     int64_t run_at;                   /* 0: unknown, or none */
     struct attempts begun, successes; /* successes: of processes */
 
