@@ -34,15 +34,17 @@ void log_write(enum log_level level UNUSED, const char *format UNUSED, ...)
 {
 }
 
-static void daemon_make_folder(void)
+bool daemon_begin(void)
 {
     /* In memory, if possible: nothing is really synced. */
     snprintf(folder, sizeof(folder), "%s/acpd-simulate-XXXXXX",
              access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-    EXPECT(mkdtemp(folder));
+    if (!mkdtemp(folder))
+        return false;
     socket_path = xasprintf("%s/acpd.sock", folder);
     config_path = xasprintf("%s/config.json", folder);
     database_path = xasprintf("%s/acpd.db", folder);
+    return true;
 }
 
 void daemon_end(void)
@@ -58,11 +60,8 @@ void daemon_end(void)
 
 void daemon_configure(const char *json)
 {
-    FILE *file;
+    FILE *file = fopen(config_path, "we");
 
-    if (!config_path)
-        daemon_make_folder();
-    file = fopen(config_path, "we");
     EXPECT(file && fputs(json, file) >= 0 && fclose(file) == 0);
     world_note("configuration:", json, strlen(json));
 }

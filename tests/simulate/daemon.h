@@ -7,6 +7,10 @@
 
 #include "common/json.h"
 
+/** Makes room on the disk. */
+bool daemon_begin(void);
+/** Removes what acpd leaves there. */
+void daemon_end(void);
 /** Starts it, as main.c does. False: the storage failed; the same again later. */
 bool daemon_start(void);
 /** One pass; returns whether there is more to do at once. */
@@ -25,8 +29,6 @@ void daemon_stop(void);
 bool daemon_has_stopped(void);
 /** It leaves. */
 void daemon_leave(void);
-/** Removes what it leaves on the disk. */
-void daemon_end(void);
 /** The number of clients that it knows. */
 size_t daemon_connections(void);
 /** The configuration that the next reload or start reads. */

@@ -377,7 +377,6 @@ static void scene_act(void)
 static void scene_on_bad_end(const char *place)
 {
     snprintf(sums->place, sizeof(sums->place), "%s", place);
-    daemon_end();
 }
 
 static void scene_open(const struct plan *plan)
@@ -407,7 +406,6 @@ static void scene_close(void)
     scene_take_stock();
     watch_drop();
     daemon_kill();
-    daemon_end();
     sums->acknowledged += model_acknowledged();
     sums->attempts += model_attempts();
     sums->events += watch_count();

@@ -4,6 +4,7 @@
  * ends badly is made smaller and printed as a plan, which --replay plays again.
  */
 #include <getopt.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -17,6 +18,7 @@
 #include <sanitizer/lsan_interface.h>
 #endif
 
+#include "daemon.h"
 #include "disk.h"
 #include "faults.h"
 #include "scene.h"
@@ -36,6 +38,7 @@
 static struct scene_sums *sums; /* shared with the worlds' processes */
 static size_t fault;
 static time_t deadline;
+static volatile sig_atomic_t is_interrupted;
 
 /* With AddressSanitizer. */
 static void simulate_expect_no_leak(void)
@@ -53,8 +56,12 @@ static int simulate_play(const struct plan *plan, bool is_quiet)
 
     sums->place[0] = '\0';
     fflush(stdout);
-    child = fork();
+    if (!daemon_begin() || (child = fork()) < 0) {
+        perror("cannot begin a world");
+        exit(EXIT_FAILURE);
+    }
     if (child == 0) {
+        signal(SIGINT, SIG_IGN); /* the world ends, then the simulation */
         alarm(WORLD_S);
         faults_put_in(fault);
         if (is_quiet && !freopen("/dev/null", "w", stderr))
@@ -64,11 +71,9 @@ static int simulate_play(const struct plan *plan, bool is_quiet)
         fflush(stdout);
         _exit(EXIT_SUCCESS);
     }
-    if (child < 0) {
-        perror("fork");
-        exit(EXIT_FAILURE);
-    }
-    waitpid(child, &status, 0);
+    while (waitpid(child, &status, 0) < 0)
+        ;
+    daemon_end();
     return status;
 }
 
@@ -84,7 +89,7 @@ static bool simulate_fails_alike(const struct plan *plan)
 
 static bool simulate_has_time(void)
 {
-    return time(NULL) < deadline;
+    return time(NULL) < deadline && !is_interrupted;
 }
 
 static void simulate_report(struct plan *plan)
@@ -131,7 +136,7 @@ static uint64_t simulate_find_fault(uint64_t seed)
     struct plan plan;
     long end = simulate_used() + FAULT_S;
 
-    for (uint64_t worlds = 1; simulate_used() < end; worlds++) {
+    for (uint64_t worlds = 1; simulate_used() < end && !is_interrupted; worlds++) {
         plan_init(&plan, seed + worlds);
         if (simulate_play(&plan, true))
             return worlds;
@@ -158,7 +163,7 @@ static int simulate_test_itself(uint64_t seed)
 
     if (fault)
         return simulate_seek(seed) ? EXIT_SUCCESS : EXIT_FAILURE;
-    for (fault = 1; faults_name(fault); fault++)
+    for (fault = 1; faults_name(fault) && !is_interrupted; fault++)
         has_missed |= !simulate_seek(seed);
     return has_missed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
@@ -174,7 +179,7 @@ static int simulate_worlds(uint64_t seed, double minutes)
             simulate_report(&plan);
             return EXIT_FAILURE;
         }
-    } while (time(NULL) < end);
+    } while (time(NULL) < end && !is_interrupted);
     return EXIT_SUCCESS;
 }
 
@@ -218,8 +223,12 @@ static int simulate_run(uint64_t seed, double minutes, size_t jobs)
         if (fork() == 0)
             exit(simulate_worlds(seed + job * JOB_SEEDS, minutes));
     }
-    while (wait(&status) > 0)
+    for (size_t job = 0; job < jobs;) {
+        if (wait(&status) < 0)
+            continue;
         result = status ? EXIT_FAILURE : result;
+        job++;
+    }
     for (size_t job = 0; job < jobs; job++)
         simulate_add(&total, &parts[job]);
     if (result == EXIT_SUCCESS)
@@ -280,6 +289,12 @@ static bool simulate_parse(int argc, char **argv, struct options *ret_options)
     return optind == argc && ret_options->jobs <= JOBS_MAX && faults_name(fault);
 }
 
+/* Ctrl-C: the totals so far. */
+static void simulate_on_interrupt(int number UNUSED)
+{
+    is_interrupted = 1;
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
@@ -291,6 +306,7 @@ int main(int argc, char **argv)
     if (sums == MAP_FAILED)
         return perror("mmap"), EXIT_FAILURE;
     disk_install();
+    signal(SIGINT, simulate_on_interrupt);
     if (options.tests_itself)
         return simulate_test_itself(options.seed);
     if (options.replay)
