@@ -30,7 +30,7 @@
 #define FAULT_S 60 /* of one processor's time, in which each fault must be found */
 #endif
 #define SHRINK_S 120 /* for making a world smaller */
-#define WORLD_S  60  /* of real time that a world may take */
+#define WORLD_S  60  /* of processor time that a world may take */
 
 #define JOBS_MAX  256
 #define JOB_SEEDS 1000000000 /* between the seeds of two jobs */
@@ -62,7 +62,7 @@ static int simulate_play(const struct plan *plan, bool is_quiet)
     }
     if (child == 0) {
         signal(SIGINT, SIG_IGN); /* the world ends, then the simulation */
-        alarm(WORLD_S);
+        setrlimit(RLIMIT_CPU, &(struct rlimit){.rlim_cur = WORLD_S, .rlim_max = WORLD_S});
         faults_put_in(fault);
         if (is_quiet && !freopen("/dev/null", "w", stderr))
             _exit(EXIT_FAILURE);
