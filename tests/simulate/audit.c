@@ -79,26 +79,27 @@ static void audit_process(int64_t id, int64_t attempt, void *data)
            "a process works on attempt %lld of %s", (long long)attempt, json_compact(task));
 }
 
-static int64_t audit_sum(struct json_object *states, const char *member)
+/* The counters of a profile against its tasks. */
+static void audit_counts(struct json_object *state, struct json_object *tasks)
 {
-    int64_t sum = 0;
-
-    for (size_t i = 0; i < json_object_array_length(states); i++)
-        sum += json_object_get_int64(json_get(json_object_array_get_idx(states, i), member));
-    return sum;
-}
-
-static void audit_counts(struct json_object *tasks, struct json_object *states)
-{
+    const char *name = json_get_string(state, "name");
     int64_t counts[TASK_STATUS_COUNT] = {0};
     int64_t waiting;
 
-    for (size_t i = 0; i < json_object_array_length(tasks); i++)
-        counts[audit_status_of(json_object_array_get_idx(tasks, i))]++;
+    for (size_t i = 0; i < json_object_array_length(tasks); i++) {
+        struct json_object *task = json_object_array_get_idx(tasks, i);
+
+        if (strcmp(json_get_string(task, "profile"), name) == 0)
+            counts[audit_status_of(task)]++;
+    }
     waiting = counts[TASK_QUEUED] + counts[TASK_SCHEDULED] + counts[TASK_BLOCKED];
-    EXPECT(waiting == audit_sum(states, "queueSize"), "%lld wait", (long long)waiting);
-    EXPECT(counts[TASK_RUNNING] == audit_sum(states, "currentTasks"), "%lld run",
-           (long long)counts[TASK_RUNNING]);
+    EXPECT(waiting == json_object_get_int64(json_get(state, "queueSize")), "%lld tasks of %s wait",
+           (long long)waiting, name);
+    EXPECT(counts[TASK_RUNNING] == json_object_get_int64(json_get(state, "currentTasks")),
+           "%lld tasks of %s run", (long long)counts[TASK_RUNNING], name);
+    EXPECT(setting_forgets() ||
+               counts[TASK_COMPLETED] == json_object_get_int64(json_get(state, "completedTasks")),
+           "%lld tasks of %s are completed", (long long)counts[TASK_COMPLETED], name);
 }
 
 /* Whether it has been ready since it was created, with the priority that it has. */
@@ -158,7 +159,8 @@ void model_audit(struct json_object *tasks, struct json_object *states,
                (long long)fact->id);
     }
     process_visit_commands(audit_process, tasks);
-    audit_counts(tasks, states);
+    for (size_t i = 0; i < json_object_array_length(states); i++)
+        audit_counts(json_object_array_get_idx(states, i), tasks);
     for (size_t i = 0; i < SETTING_PROFILES; i++)
         audit_queue(queues[i]);
 }
@@ -177,4 +179,17 @@ void model_audit_backup(struct json_object *tasks)
         EXPECT(!task || !fact->is_cancelled || fact->retries || status == TASK_CANCELLED,
                "cancelled: %s", json_compact(task));
     }
+}
+
+/* A retry may have become due in between, and comes before others then. */
+void model_audit_claim(struct json_object *task, struct json_object *queue)
+{
+    struct json_object *first = queue ? json_object_array_get_idx(queue, 0) : NULL;
+
+    EXPECT(!first || audit_status_of(first) != TASK_QUEUED ||
+               json_object_get_int64(json_get(first, "id")) ==
+                   json_object_get_int64(json_get(task, "id")) ||
+               audit_status_of(audit_find(queue, json_object_get_int64(json_get(task, "id")))) !=
+                   TASK_QUEUED,
+           "%s came before %s", json_compact(task), json_compact(first));
 }

@@ -14,6 +14,7 @@
 #include "disk.h"
 #include "engine/state.h"
 #include "loop.h"
+#include "model.h"
 #include "process.h"
 #include "rpc/connection.h"
 #include "store/sqlite_files.h"
@@ -128,6 +129,8 @@ bool daemon_pass(void)
     int64_t began = world_mono_ms(), waited = disk_waited();
 
     loop_pass(&loop, false);
+    if (disk_get() != DISK_GOOD || loop.storage_is_failing || loop.stop_requested)
+        model_note_trouble();
     EXPECT(!loop.storage_is_failing || disk_get() != DISK_GOOD || disk_failures(), "%s",
            store_error(store));
     EXPECT(world_mono_ms() - began - (disk_waited() - waited) < PASS_MS, "a pass takes %lld ms",
@@ -147,7 +150,8 @@ uint64_t daemon_failed_commits(void)
 
 void daemon_release(void)
 {
-    rpc_release(loop.server);
+    if (loop.server)
+        rpc_release(loop.server);
 }
 
 void daemon_kill(void)

@@ -5,6 +5,7 @@
  */
 #include "faults.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "daemon.h"
@@ -30,6 +31,10 @@ enum fault {
     FAULT_END,
     FAULT_TWICE,
     FAULT_RESULT,
+    FAULT_CHANGE,
+    FAULT_REASON,
+    FAULT_FIRST,
+    FAULT_EXTEND,
     FAULT_CANCEL,
     FAULT_STOP,
     FAULT_SLOT,
@@ -66,6 +71,10 @@ static const char *const names[] = {
     [FAULT_END] = "an end that is not written",
     [FAULT_TWICE] = "an end that is settled twice",
     [FAULT_RESULT] = "a result that is lost",
+    [FAULT_CHANGE] = "a change that is not written",
+    [FAULT_REASON] = "a refusal for no reason",
+    [FAULT_FIRST] = "the second task before the first",
+    [FAULT_EXTEND] = "an extension that does not count",
     [FAULT_CANCEL] = "a cancel that is not written",
     [FAULT_STOP] = "a stop that never reaches the process",
     [FAULT_SLOT] = "a slot that is not given back",
@@ -162,7 +171,7 @@ REPLACE(void, settle_rollback, struct engine *engine)
 REPLACE(void, settle_commit, struct engine *engine)
 {
     REAL(settle_commit)(engine);
-    if (faults_strike(FAULT_SLOT))
+    if (engine->profile_count && faults_strike(FAULT_SLOT))
         engine->profiles[0]->slots_used++;
 }
 
@@ -220,10 +229,31 @@ REPLACE(int, store_cancel, struct store *store, struct task *task, const struct 
                                        : REAL(store_cancel)(store, task, fence, ret_has_dependants);
 }
 
+REPLACE(int, store_change, struct store *store, struct task *task, const struct task_fence *fence)
+{
+    return faults_strike(FAULT_CHANGE) ? STORE_DONE : REAL(store_change)(store, task, fence);
+}
+
+REPLACE(int, engine_assign, struct engine *engine, struct profile *profile,
+        struct engine_admission *admission)
+{
+    return faults_strike(FAULT_REASON) ? -EIO : REAL(engine_assign)(engine, profile, admission);
+}
+
 REPLACE(int, store_claim, struct store *store, const struct store_claim *claim,
         struct task_list *ret_tasks)
 {
-    int r = REAL(store_claim)(store, claim, ret_tasks);
+    struct store_claim other = *claim;
+    struct task first = {0};
+    int r = 0;
+
+    if (fault == FAULT_FIRST)
+        r = store_first_queued(store, claim->profile_id, 0, &first);
+    if (first.id)
+        other.avoided = first.id;
+    task_deinit(&first);
+    if (r >= 0)
+        r = REAL(store_claim)(store, &other, ret_tasks);
 
     for (size_t i = 0; r >= 0 && i < ret_tasks->count; i++)
         if (ret_tasks->tasks[i].attempt > 1 && faults_strike(FAULT_ATTEMPT))
@@ -309,6 +339,29 @@ REPLACE(void, run_log_free, struct run_log *log)
 REPLACE(int, lease_adopt_all, struct engine *engine)
 {
     return fault == FAULT_LEASES ? 0 : REAL(lease_adopt_all)(engine);
+}
+
+REPLACE(int, engine_extend, struct engine *engine, int64_t id, const char *token,
+        int64_t *ret_until)
+{
+    int64_t until = 0;
+    int r;
+
+    list_for_each (before, &engine->attempts) {
+        const struct attempt *attempt = list_entry(before, struct attempt, link);
+
+        until = attempt->task_id == id ? attempt->lease_until : until;
+    }
+    r = REAL(engine_extend)(engine, id, token, ret_until);
+    list_for_each (after, &engine->attempts) {
+        struct attempt *attempt = list_entry(after, struct attempt, link);
+
+        if (fault != FAULT_EXTEND || r || attempt->task_id != id || !attempt->lease)
+            continue;
+        attempt->lease_until = until;
+        attempt_arm(attempt);
+    }
+    return r;
 }
 
 REPLACE(int, overdue_step, struct engine *engine)

@@ -53,6 +53,7 @@ static struct fact *model_learn_id(int64_t id)
         return fact;
     fact = xcalloc(1, sizeof(*fact));
     fact->id = id;
+    fact->priority = -1;
     model.facts = xrealloc(model.facts, (model.count + 1) * sizeof(struct fact *));
     model.facts[model.count++] = fact;
     return fact;
@@ -151,6 +152,10 @@ void model_sent(const struct request *request)
     fact->cancels += request->method == METHOD_CANCEL;
     fact->retries += request->method == METHOD_RETRY;
     fact->updates += request->method == METHOD_UPDATE;
+    if (request->method == METHOD_UPDATE) {
+        fact->sole_update = fact->open_updates++ ? 0 : request->id;
+        fact->priority = -1;
+    }
 }
 
 void model_settle(void)
@@ -220,11 +225,14 @@ void model_note_gap(void)
         model.facts[i]->told = TASK_NEW;
 }
 
-void model_note_clock(bool is_down)
+void model_note_clock(void)
 {
     model.was_clock_set = true;
-    for (size_t i = 0; is_down && i < model.count; i++)
-        model.facts[i]->until = 0;
+}
+
+void model_note_trouble(void)
+{
+    model.troubled = model.newest;
 }
 
 void model_forgive_refused(void)
@@ -375,6 +383,10 @@ void model_check_task(struct json_object *task)
     EXPECT(!fact->is_cancelled || fact->retries || status == TASK_CANCELLED, "cancelled: %s",
            json_compact(task));
     EXPECT(!model_is_held(fact) || status == TASK_RUNNING, "held: %s", json_compact(task));
+    EXPECT(fact->priority < 0 ||
+               strcmp(json_get_string(task, "priority"),
+                      task_priority_name((enum task_priority)fact->priority)) == 0,
+           "updated: %s", json_compact(task));
     if (status == TASK_COMPLETED)
         model_check_completed(fact, task);
 }
@@ -387,6 +399,29 @@ static void model_take_task(const struct request *request, struct json_object *r
            "task %lld is gone: %d", (long long)request->task_id, code);
     if (!code && request->id > fact->newest) /* what was asked before may be older */
         model_check_task(result);
+}
+
+static void model_take_tasks(const struct request *request, struct json_object *tasks)
+{
+    for (size_t i = 0; tasks && i < json_object_array_length(tasks); i++) {
+        struct json_object *task = json_object_array_get_idx(tasks, i);
+        const struct fact *fact = model_find(json_object_get_int64(json_get(task, "id")));
+
+        if (!fact || request->id > fact->newest)
+            model_check_task(task);
+    }
+}
+
+static void model_take_update(const struct request *request, int code)
+{
+    struct fact *fact = model_find(request->task_id);
+
+    EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_CONFLICT || code == RPC_NOT_FOUND ||
+               code == RPC_QUEUE_FULL,
+           "%d", code);
+    fact->open_updates--;
+    if (fact->sole_update == request->id && !code && request->priority >= 0)
+        fact->priority = request->priority;
 }
 
 static void model_take_questions(struct json_object *result)
@@ -422,6 +457,8 @@ void model_take(const struct request *request, struct json_object *reply)
     struct fact *fact = model_find(request->task_id);
 
     EXPECT(!error != !result, "%s", json_compact(reply));
+    EXPECT(code != RPC_UNAVAILABLE || request->id <= model.troubled || request->is_batched,
+           "refused for no reason: %s", json_compact(reply));
     switch (request->method) {
     case METHOD_ASSIGN:
     case METHOD_SUBMIT:
@@ -445,6 +482,15 @@ void model_take(const struct request *request, struct json_object *reply)
         break;
     case METHOD_GET:
         model_take_task(request, result, code);
+        return;
+    case METHOD_UPDATE:
+        model_take_update(request, code);
+        break;
+    case METHOD_LIST:
+        model_take_tasks(request, json_get(result, "tasks"));
+        return;
+    case METHOD_QUEUE:
+        model_take_tasks(request, result);
         return;
     case METHOD_PERMISSIONS:
         model_take_questions(result);

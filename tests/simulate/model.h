@@ -42,13 +42,17 @@ void model_note_success(int64_t task, int64_t attempt);
 void model_note_event(int64_t task, enum task_status from, enum task_status to);
 /** Events were lost. */
 void model_note_gap(void);
-/** The clock was set. `is_down`: while acpd was not running, so that leases may end by it. */
-void model_note_clock(bool is_down);
+/** The clock was set. */
+void model_note_clock(void);
+/** The disk fails, or acpd stops: calls sent so far may be refused. */
+void model_note_trouble(void);
 /** The power failed while the disk could not sync: see D2. */
 void model_forgive_refused(void);
 
 /** What a backup of this moment contains: {id, key, status} of each task. */
 void model_audit_backup(struct json_object *tasks);
+/** The task that was claimed from the queue as it was listed right before. */
+void model_audit_claim(struct json_object *task, struct json_object *queue);
 /** Nothing happens: all that is listed agrees with what was promised. `queues` is an array for
  *  each profile. */
 void model_audit(struct json_object *tasks, struct json_object *states,

@@ -22,11 +22,14 @@ struct fact {
     struct attempts begun, successes; /* successes: of processes */
 
     char token[TOKEN_SIZE], old_token[TOKEN_SIZE];
-    int64_t attempt, until;          /* of the lease; token empty: none is known */
-    int open_ends;                   /* calls that may end or have ended it */
-    int cancels;                     /* calls that may cancel it or have cancelled it */
-    int retries, updates;            /* calls that may retry or change it */
-    int64_t newest;                  /* the newest call when something was last acknowledged */
+    int64_t attempt, until; /* of the lease; token empty: none is known */
+    int open_ends;          /* calls that may end or have ended it */
+    int cancels;            /* calls that may cancel it or have cancelled it */
+    int retries, updates;   /* calls that may retry or change it */
+    int open_updates;       /* those changes that are under way */
+    int64_t sole_update;    /* the call of the latest one if there was no other; 0: there was */
+    int priority;           /* as the last of them was acknowledged; -1: unknown */
+    int64_t newest;         /* the newest call when something was last acknowledged */
     bool is_completed, is_cancelled; /* acknowledged */
     enum task_status told;           /* by the last event; TASK_NEW: unknown */
 };
@@ -40,6 +43,7 @@ extern struct model {
     int64_t newest;    /* the call that was sent last */
     char question[TOKEN_SIZE];
     bool was_clock_set;
+    int64_t troubled; /* the newest call when there was trouble last */
     struct {
         bool is_paused;      /* surely */
         int64_t since;       /* the newest call when it was acknowledged */

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "plan.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#define NO_SEED UINT64_MAX
 
 void plan_init(struct plan *plan, uint64_t seed)
 {
@@ -26,11 +29,12 @@ static bool plan_read_steps(struct plan *plan, char *text)
 {
     for (char *state = NULL, *word = strtok_r(text, " \n", &state); word;
          word = strtok_r(NULL, " \n", &state)) {
-        unsigned first, last;
-        int n = sscanf(word, "%u-%u", &first, &last);
+        char *end;
+        unsigned long first = strtoul(word, &end, 10), last = first;
 
-        last = n == 1 ? first : last;
-        if (n < 1 || first > last || last >= PLAN_STEPS)
+        if (*end == '-')
+            last = strtoul(end + 1, &end, 10);
+        if (*end || first > last || last >= PLAN_STEPS)
             return false;
         memset(&plan->has_step[first], true, last - first + 1);
     }
@@ -47,8 +51,8 @@ static bool plan_read_line(struct plan *plan, char *line)
         plan->seed = seed;
         return true;
     }
-    if (strncmp(line, "steps ", 6) == 0)
-        return plan_read_steps(plan, line + 6);
+    if (strncmp(line, "steps", 5) == 0)
+        return plan_read_steps(plan, line + 5);
     return sscanf(line, "clients %zu", &plan->peers) == 1 && plan->peers > 0 &&
            plan->peers <= PLAN_PEERS;
 }
@@ -59,7 +63,7 @@ bool plan_read(const char *path, struct plan *ret_plan)
     char line[8192];
     bool is_good = true;
 
-    *ret_plan = (struct plan){.peers = PLAN_PEERS};
+    *ret_plan = (struct plan){.seed = NO_SEED, .peers = PLAN_PEERS};
     if (!file) {
         perror(path);
         return false;
@@ -69,7 +73,9 @@ bool plan_read(const char *path, struct plan *ret_plan)
     fclose(file);
     if (!is_good)
         fprintf(stderr, "%s: not a plan: %s\n", path, line);
-    return is_good;
+    else if (ret_plan->seed == NO_SEED)
+        fprintf(stderr, "%s: not a plan: it has no seed\n", path);
+    return is_good && ret_plan->seed != NO_SEED;
 }
 
 void plan_print(const struct plan *plan, FILE *out)

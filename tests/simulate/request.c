@@ -40,6 +40,13 @@ static bool request_choose_key(struct request *request)
     return true;
 }
 
+static bool request_choose_change(struct request *request)
+{
+    if (!world_one_in(3))
+        request->priority = (int)world_below(PRIORITY_COUNT);
+    return request_choose_task(request);
+}
+
 static bool request_choose_status(struct request *request)
 {
     request->is_active = !world_one_in(4);
@@ -125,8 +132,9 @@ static void request_print_extend(const struct request *request, struct buf *out)
 static void request_print_update(const struct request *request, struct buf *out)
 {
     buf_printf(out, "{\"id\":%lld,", (long long)request->task_id);
-    if (request->id % 3)
-        buf_printf(out, "\"priority\":\"%s\"}", request->id % 2 ? "low" : "high");
+    if (request->priority >= 0)
+        buf_printf(out, "\"priority\":\"%s\"}",
+                   task_priority_name((enum task_priority)request->priority));
     else
         buf_printf(out, "\"profile\":\"%s\"}", setting_profiles[request->profile].name);
 }
@@ -236,9 +244,11 @@ static void request_print_declared(bool is_right, struct buf *out)
     json_out_text(out, "method", method->name);
     json_out_object(out, "params");
     for (const struct param *param = method->params; param->type != PARAM_END; param++)
-        if (param->is_required || world_one_in(2))
+        if (is_right && (param->is_required || world_one_in(2)))
             request_print_any(param, out);
-    if (!is_right)
+    if (!is_right && method->params->type != PARAM_END && world_one_in(2))
+        json_out_raw(out, method->params->name, "[[]]"); /* no parameter is like this */
+    else if (!is_right)
         json_out_bool(out, "nothing of the kind", true);
     json_out_end_object(out);
 }
@@ -247,10 +257,11 @@ static void request_print_declared(bool is_right, struct buf *out)
  */
 
 static const struct {
-    const char *name; /* NULL: from the declarations */
+    const char *name;
     unsigned weight;
     bool (*choose)(
         struct request *request); /* NULL: it is about nothing; false: there is nothing */
+    /* Its parameters; NULL: the method, too, is drawn from the declarations. */
     void (*print)(const struct request *request, struct buf *out);
 } methods[METHOD_COUNT] = {
     [METHOD_ASSIGN] = {"assign_task_to_profile", 32, request_choose_key, request_print_assign},
@@ -258,41 +269,45 @@ static const struct {
     [METHOD_CLAIM] = {"claim_task", 32, NULL, request_print_claim},
     [METHOD_COMPLETE] = {"complete_task", 24, request_choose_lease, request_print_complete},
     [METHOD_FAIL] = {"fail_task", 16, request_choose_lease, request_print_fail},
-    [METHOD_EXTEND] = {"extend_lease", 8, request_choose_lease, request_print_extend},
+    [METHOD_EXTEND] = {"extend_lease", 20, request_choose_lease, request_print_extend},
     [METHOD_CANCEL] = {"cancel_task", 8, request_choose_task, request_print_id},
     [METHOD_RETRY] = {"retry_task", 8, request_choose_task, request_print_id},
-    [METHOD_UPDATE] = {"update_task", 8, request_choose_task, request_print_update},
+    [METHOD_UPDATE] = {"update_task", 8, request_choose_change, request_print_update},
     [METHOD_GET] = {"get_task", 10, request_choose_task, request_print_id},
     [METHOD_LIST] = {"list_tasks", 8, NULL, request_print_limit},
     [METHOD_QUEUE] = {"get_profile_task_queue", 4, NULL, request_print_queue},
     [METHOD_PERMISSIONS] = {"list_permissions", 4, NULL, request_print_nothing},
     [METHOD_ANSWER] = {"answer_permission", 4, request_choose_question, request_print_answer},
     [METHOD_STATUS] = {"update_profile_status", 3, request_choose_status, request_print_status},
-    [METHOD_READING] = {NULL, 6, NULL, NULL},
-    [METHOD_WRONG] = {NULL, 4, NULL, NULL},
+    [METHOD_READING] = {"(reading)", 6, NULL, NULL},
+    [METHOD_WRONG] = {"(wrong)", 4, NULL, NULL},
 };
 
 static enum method request_draw(void)
 {
-    unsigned sum = 0;
-    uint64_t lot;
-    size_t i = 0;
+    struct world_row rows[METHOD_COUNT];
 
-    for (size_t at = 0; at < METHOD_COUNT; at++)
-        sum += methods[at].weight;
-    for (lot = world_below(sum); lot >= methods[i].weight; i++)
-        lot -= methods[i].weight;
-    return (enum method)i;
+    for (size_t i = 0; i < METHOD_COUNT; i++) {
+        rows[i] = (struct world_row){methods[i].name, methods[i].weight};
+        EXPECT(rows[i].weight, "method %zu has no row", i);
+    }
+    return (enum method)world_draw(rows, METHOD_COUNT);
 }
 
-void request_make(struct request *ret_request, int64_t id, bool may_wait)
+void request_make(struct request *ret_request, int64_t id, bool is_batched)
 {
-    struct request request = {.method = request_draw(), .id = id, .sent_at = world_mono_ms()};
+    struct request request = {
+        .method = request_draw(),
+        .id = id,
+        .sent_at = world_mono_ms(),
+        .is_batched = is_batched,
+        .profile = world_below(SETTING_PROFILES),
+        .priority = -1,
+    };
 
-    request.profile = world_below(SETTING_PROFILES);
     if (methods[request.method].choose && !methods[request.method].choose(&request))
         request.method = METHOD_LIST;
-    request.may_wait = request.method == METHOD_CLAIM && may_wait && world_one_in(3);
+    request.may_wait = request.method == METHOD_CLAIM && !is_batched && world_one_in(3);
     *ret_request = request;
 }
 
@@ -301,7 +316,7 @@ void request_print(const struct request *request, struct buf *out)
     json_out_object(out, NULL);
     json_out_text(out, "jsonrpc", "2.0");
     json_out_int(out, "id", request->id);
-    if (methods[request->method].name) {
+    if (methods[request->method].print) {
         json_out_text(out, "method", methods[request->method].name);
         json_out_key(out, "params");
         methods[request->method].print(request, out);

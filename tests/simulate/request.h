@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The calls of the clients. To add a method, add a member here, its row in call.c and what its
+ * The calls of the clients. To add a method, add a member here, its row in request.c and what its
  * reply must be like in model.c.
  */
 #pragma once
@@ -44,9 +44,11 @@ struct request {
     char token[TOKEN_SIZE];
     int64_t sent_at; /* monotonic ms */
     bool may_wait;
+    bool is_batched; /* the replies of a batch have a limit */
+    int priority;    /* of METHOD_UPDATE; -1: unchanged */
 };
 
 /** A call of some kind. */
-void request_make(struct request *ret_request, int64_t id, bool may_wait);
+void request_make(struct request *ret_request, int64_t id, bool is_batched);
 /** The request. */
 void request_print(const struct request *request, struct buf *out);

@@ -28,7 +28,6 @@
 static struct peer peers[PLAN_PEERS];
 static size_t peer_count;
 static int64_t next_id;
-static bool was_clock_set; /* since the start of acpd */
 static struct scene_sums *sums;
 
 /* --- steps --------------------------------------------------------------------------------------
@@ -49,7 +48,7 @@ static void scene_talk(void)
         count = 1;
     is_batch = count > 1 && world_one_in(3);
     for (size_t i = 0; i < count; i++)
-        request_make(&made[i], ++next_id, !is_batch);
+        request_make(&made[i], ++next_id, is_batch);
     sums->calls += count;
     peer_add(peer, made, count, is_batch);
     peer_send(peer, world_one_in(4) ? world_below(200) : SIZE_MAX);
@@ -75,14 +74,15 @@ static void scene_hang_up(void)
 
 static void scene_wait(void)
 {
-    world_wait(world_one_in(20) ? (int64_t)world_below(3600000) : (int64_t)world_below(2000));
+    static const uint64_t spans[] = {2000, 2000, 20000, 20000, 40000, 3600000};
+
+    world_wait((int64_t)world_below(spans[world_below(ARRAY_SIZE(spans))]));
 }
 
 static void scene_set_clock(void)
 {
     world_set_clock((int64_t)world_below(2 * CLOCK_STEP_MAX) - CLOCK_STEP_MAX);
-    model_note_clock(false);
-    was_clock_set = true;
+    model_note_clock();
 }
 
 static void scene_break_disk(void)
@@ -106,9 +106,7 @@ static void scene_hang_up_all(void)
 
 static void scene_start(void)
 {
-    if (was_clock_set)
-        model_note_clock(true);
-    was_clock_set = false;
+    watch_note_restart();
     while (!daemon_start())
         disk_set(DISK_GOOD);
 }
@@ -300,24 +298,36 @@ static void scene_calm_down(struct peer *peer)
     }
 }
 
-/* A diligent worker takes whatever is left: every task comes to its end. */
+/* A diligent worker takes the first task of the queue, if there is one, and completes it. */
+static bool scene_work(struct peer *peer, const char *profile)
+{
+    CLEANUP(freep)
+    char *params = xasprintf("{\"profiles\":[\"%s\"],\"worker\":\"last\"}", profile);
+    CLEANUP(json_putp) struct json_object *queue = scene_list_queue(peer, profile);
+    CLEANUP(json_putp) struct json_object *claim = peer_call(peer, "claim_task", params);
+    struct json_object *task = json_get(claim, "task");
+
+    if (!task)
+        return false;
+    model_audit_claim(task, queue);
+    free(params);
+    params = xasprintf("{\"id\":%s,\"lease\":\"%s\",\"result\":%s}", json_get_string(task, "id"),
+                       json_get_string(claim, "lease"), json_get_string(task, "id"));
+    json_object_put(peer_call(peer, "complete_task", params));
+    return true;
+}
+
+/* Every task comes to its end. */
 static void scene_drain(struct peer *peer)
 {
     for (int turn = 0;; turn++) {
-        struct json_object *claim =
-            peer_call(peer, "claim_task", "{\"profiles\":[\"w\",\"v\"],\"worker\":\"last\"}");
-        struct json_object *task = json_get(claim, "task");
-        CLEANUP(freep)
-        char *params =
-            xasprintf("{\"id\":%s,\"lease\":\"%s\",\"result\":%s}", json_get_string(task, "id"),
-                      json_get_string(claim, "lease"), json_get_string(task, "id"));
-        bool is_idle = !task;
+        bool has_worked = false;
 
-        json_object_put(claim);
-        if (!is_idle) {
-            json_object_put(peer_call(peer, "complete_task", params));
+        for (size_t i = 0; i < SETTING_PROFILES; i++)
+            if (setting_profiles[i].kind == SETTING_WORKER)
+                has_worked |= scene_work(peer, setting_profiles[i].name);
+        if (has_worked)
             continue;
-        }
         if (scene_count_open(peer) == 0)
             return;
         EXPECT(turn < DRAIN_MAX, "a task does not come to its end");
@@ -342,35 +352,35 @@ static size_t scene_count_descriptors(void)
 
 /* What happens, and how often. */
 static const struct {
-    const char *name;
+    struct world_row row;
     void (*act)(void);
-    unsigned weight;
 } actions[] = {
-    {"talk", scene_talk, 400},
-    {"pass", scene_pass, 400},
-    {"wait", scene_wait, 32},
-    {"hang up", scene_hang_up, 16},
-    {"set clock", scene_set_clock, 4},
-    {"break disk", scene_break_disk, 20},
-    {"mend disk", scene_mend_disk, 16},
-    {"kill", scene_kill, 10},
-    {"stop", scene_stop, 2},
-    {"reload", scene_reload, 16},
-    {"kill supervisor", process_kill_supervisor, 4},
-    {"back up", scene_back_up, 2},
-    {"take stock", scene_take_stock, 3},
+    {{"talk", 400}, scene_talk},
+    {{"pass", 400}, scene_pass},
+    {{"wait", 32}, scene_wait},
+    {{"hang up", 16}, scene_hang_up},
+    {{"set clock", 4}, scene_set_clock},
+    {{"break disk", 20}, scene_break_disk},
+    {{"mend disk", 16}, scene_mend_disk},
+    {{"kill", 10}, scene_kill},
+    {{"stop", 2}, scene_stop},
+    {{"reload", 16}, scene_reload},
+    {{"kill supervisor", 4}, process_kill_supervisor},
+    {{"back up", 2}, scene_back_up},
+    {{"take stock", 3}, scene_take_stock},
 };
 
-static void scene_act(void)
+static void scene_act(size_t step)
 {
-    uint64_t sum = 0, lot;
-    size_t i = 0;
+    struct world_row rows[ARRAY_SIZE(actions)];
+    char text[64];
+    size_t i;
 
-    for (size_t at = 0; at < ARRAY_SIZE(actions); at++)
-        sum += actions[at].weight;
-    for (lot = world_below(sum); lot >= actions[i].weight; i++)
-        lot -= actions[i].weight;
-    world_note("step:", actions[i].name, strlen(actions[i].name));
+    for (i = 0; i < ARRAY_SIZE(actions); i++)
+        rows[i] = actions[i].row;
+    i = world_draw(rows, ARRAY_SIZE(actions));
+    snprintf(text, sizeof(text), "%zu %s", step, rows[i].name);
+    world_note("step:", text, strlen(text));
     actions[i].act();
 }
 
@@ -426,7 +436,7 @@ void scene_play(const struct plan *plan, struct scene_sums *sums_of_all)
         world_step(i + 1);
         sums->step = i;
         if (plan->has_step[i])
-            scene_act();
+            scene_act(i);
     }
     world_step(PLAN_STEPS + 1);
     scene_close();

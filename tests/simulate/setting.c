@@ -15,7 +15,7 @@ const struct setting_profile setting_profiles[] = {
 _Static_assert(ARRAY_SIZE(setting_profiles) == SETTING_PROFILES, "a row each");
 
 static size_t limits[SETTING_PROFILES], newest[SETTING_PROFILES];
-static bool was_without[SETTING_PROFILES], forgets;
+static bool was_without[SETTING_PROFILES], forgets, has_few_events;
 
 size_t setting_find(const char *profile)
 {
@@ -79,17 +79,17 @@ static void setting_print_profile(size_t i, bool is_calm, struct buf *out)
 char *setting_make(bool is_calm)
 {
     struct buf out = {0};
-    int days = CHOOSE(is_calm, 30, 1, 30, 30);
+    int days = CHOOSE(is_calm, 30, 1, 30, 30), events = CHOOSE(is_calm, 10000, 20, 10000, 10000);
     bool is_first = true;
 
     forgets |= days == 1;
+    has_few_events |= events < 10000;
     buf_printf(&out,
                "{\"agingInterval\":%d,\"linesPerPass\":%d,\"outputLimit\":%d,\"eventBuffer\":%d,"
                "\"killGrace\":%d,\"healthCheckInterval\":5,\"taskRetention\":{\"days\":%d},"
                "\"profiles\":[",
                SETTING_AGING_MS / 1000, CHOOSE(is_calm, 256, 1, 3, 256),
-               CHOOSE(is_calm, 8388608, 1024, 8388608), CHOOSE(is_calm, 10000, 20, 10000),
-               CHOOSE(is_calm, 5, 0, 5), days);
+               CHOOSE(is_calm, 8388608, 1024, 8388608), events, CHOOSE(is_calm, 5, 0, 5), days);
     for (size_t i = 0; i < SETTING_PROFILES; i++) {
         if (!is_calm && setting_profiles[i].may_be_missing && world_one_in(4)) {
             was_without[i] = true;
@@ -117,6 +117,11 @@ void setting_settle(size_t profile)
 bool setting_was_without(size_t profile)
 {
     return was_without[profile];
+}
+
+bool setting_has_few_events(void)
+{
+    return has_few_events;
 }
 
 bool setting_forgets(void)

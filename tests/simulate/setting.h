@@ -28,5 +28,7 @@ void setting_settle(size_t profile);
 /** Whether a configuration did without it: a profile that has no tasks is forgotten then, and with
  *  it that it was paused. */
 bool setting_was_without(size_t profile);
+/** Whether one of them keeps few events, so that a subscriber may miss some. */
+bool setting_has_few_events(void);
 /** Whether one of them forgets finished tasks soon. */
 bool setting_forgets(void);

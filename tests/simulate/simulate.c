@@ -3,10 +3,13 @@
  * Runs acpd in simulated worlds, each decided by its seed and in a process of its own. A world that
  * ends badly is made smaller and printed as a plan, which --replay plays again.
  */
+#include <ctype.h>
+#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
 #include <sys/wait.h>
@@ -32,8 +35,11 @@
 #define SHRINK_S 120 /* for making a world smaller */
 #define WORLD_S  60  /* of processor time that a world may take */
 
-#define JOBS_MAX  256
-#define JOB_SEEDS 1000000000 /* between the seeds of two jobs */
+#define BLOCKED_S 3600 /* of real time: a world that waits for nothing */
+
+#define JOBS_MAX    256
+#define MINUTES_MAX 1000000
+#define JOB_SEEDS   1000000000 /* between the seeds of two jobs */
 
 static struct scene_sums *sums; /* shared with the worlds' processes */
 static size_t fault;
@@ -62,6 +68,7 @@ static int simulate_play(const struct plan *plan, bool is_quiet)
     }
     if (child == 0) {
         signal(SIGINT, SIG_IGN); /* the world ends, then the simulation */
+        alarm(BLOCKED_S);
         setrlimit(RLIMIT_CPU, &(struct rlimit){.rlim_cur = WORLD_S, .rlim_max = WORLD_S});
         faults_put_in(fault);
         if (is_quiet && !freopen("/dev/null", "w", stderr))
@@ -115,8 +122,13 @@ static int simulate_replay(const char *path)
 {
     struct plan plan;
 
-    if (!plan_read(path, &plan) || simulate_play(&plan, false))
+    if (!plan_read(path, &plan))
         return EXIT_FAILURE;
+    if (simulate_play(&plan, false)) {
+        printf("%s: its world ends badly at %s\n", path,
+               sums->place[0] ? sums->place : "a signal or a sanitizer");
+        return EXIT_FAILURE;
+    }
     printf("%s: nothing found; trace %016llx\n", path, (unsigned long long)sums->trace);
     return EXIT_SUCCESS;
 }
@@ -138,7 +150,7 @@ static uint64_t simulate_find_fault(uint64_t seed)
 
     for (uint64_t worlds = 1; simulate_used() < end && !is_interrupted; worlds++) {
         plan_init(&plan, seed + worlds);
-        if (simulate_play(&plan, true))
+        if (simulate_play(&plan, true) && sums->place[0])
             return worlds;
     }
     return 0;
@@ -220,8 +232,10 @@ static int simulate_run(uint64_t seed, double minutes, size_t jobs)
     fflush(stdout);
     for (size_t job = 0; job < jobs; job++) {
         sums = &parts[job];
-        if (fork() == 0)
+        if (fork() == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGTERM);
             exit(simulate_worlds(seed + job * JOB_SEEDS, minutes));
+        }
     }
     for (size_t job = 0; job < jobs;) {
         if (wait(&status) < 0)
@@ -251,10 +265,27 @@ static const char usage[] =
 struct options {
     uint64_t seed;
     double minutes;
-    size_t jobs;
+    uint64_t jobs;
     const char *replay;
     bool tests_itself;
 };
+
+static bool simulate_parse_number(const char *text, uint64_t *ret_number)
+{
+    char *end;
+
+    errno = 0;
+    *ret_number = strtoull(text, &end, 10);
+    return isdigit((unsigned char)text[0]) && !*end && !errno;
+}
+
+static bool simulate_parse_minutes(const char *text, double *ret_minutes)
+{
+    char *end;
+
+    *ret_minutes = strtod(text, &end);
+    return isdigit((unsigned char)text[0]) && !*end && *ret_minutes <= MINUTES_MAX;
+}
 
 static bool simulate_parse(int argc, char **argv, struct options *ret_options)
 {
@@ -267,14 +298,17 @@ static bool simulate_parse(int argc, char **argv, struct options *ret_options)
 
     *ret_options = (struct options){.seed = (uint64_t)time(NULL)};
     while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        bool is_good = true;
+
         if (c == 's')
-            ret_options->seed = strtoull(optarg, NULL, 10);
+            is_good = simulate_parse_number(optarg, &ret_options->seed);
         else if (c == 'm')
-            ret_options->minutes = strtod(optarg, NULL);
+            is_good = simulate_parse_minutes(optarg, &ret_options->minutes);
         else if (c == 'j')
-            ret_options->jobs = strtoull(optarg, NULL, 10);
+            is_good = simulate_parse_number(optarg, &ret_options->jobs) && ret_options->jobs > 0 &&
+                      ret_options->jobs <= JOBS_MAX;
         else if (c == 'f')
-            fault = faults_find(optarg);
+            is_good = faults_name(fault = faults_find(optarg)) != NULL;
         else if (c == 'r')
             ret_options->replay = optarg;
         else if (c == 'v')
@@ -283,13 +317,17 @@ static bool simulate_parse(int argc, char **argv, struct options *ret_options)
             ret_options->tests_itself = true;
         else
             return false;
+        if (!is_good) {
+            fprintf(stderr, "%s: not a value of this option\n", optarg);
+            return false;
+        }
     }
     if (!ret_options->jobs)
         ret_options->jobs = ret_options->minutes > 0 ? (size_t)get_nprocs() : 1;
-    return optind == argc && ret_options->jobs <= JOBS_MAX && faults_name(fault);
+    return optind == argc;
 }
 
-/* Ctrl-C: the totals so far. */
+/* Ctrl-C or SIGTERM: the totals so far. */
 static void simulate_on_interrupt(int number UNUSED)
 {
     is_interrupted = 1;
@@ -307,6 +345,7 @@ int main(int argc, char **argv)
         return perror("mmap"), EXIT_FAILURE;
     disk_install();
     signal(SIGINT, simulate_on_interrupt);
+    signal(SIGTERM, simulate_on_interrupt);
     if (options.tests_itself)
         return simulate_test_itself(options.seed);
     if (options.replay)

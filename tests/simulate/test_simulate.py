@@ -60,8 +60,15 @@ def test_a_world_that_ends_badly_is_made_smaller(tmp_path):
 
 
 @pytest.mark.parametrize("text, reason", [("seed x\n", "not a plan: seed x"), ("steps 5-3\n", "not a plan: steps"),
-                                          ("clients 0\n", "not a plan: clients 0"), ("steps 600\n", "not a plan")])
+                                          ("clients 0\n", "not a plan: clients 0"), ("steps 600\n", "not a plan"),
+                                          ("", "it has no seed"), ("steps 2x\n", "not a plan: steps 2x")])
 def test_a_file_that_is_no_plan_is_refused(tmp_path, text, reason):
     (tmp_path / "no.plan").write_text(text)
     refused = run("--replay", tmp_path / "no.plan")
     assert refused.returncode == 1 and reason in refused.stderr
+
+
+@pytest.mark.parametrize("option, value", [("--seed", "7x"), ("--minutes", "nan"), ("--jobs", "0"), ("--fault", "none such")])
+def test_a_value_that_is_none_is_refused(option, value):
+    refused = run(option, value)
+    assert refused.returncode == 1 and f"{value}: not a value of this option" in refused.stderr

@@ -9,6 +9,7 @@
 #include "common/buf.h"
 #include "daemon.h"
 #include "model.h"
+#include "setting.h"
 #include "world.h"
 
 static struct {
@@ -17,6 +18,7 @@ static struct {
     int64_t last;     /* event; -1: it has never subscribed */
     bool was_dropped; /* by acpd */
     bool must_drop;
+    bool may_gap; /* acpd was started since the last event */
     uint64_t count;
 } watch;
 
@@ -38,6 +40,11 @@ void watch_drop(void)
 int64_t watch_last(void)
 {
     return watch.last;
+}
+
+void watch_note_restart(void)
+{
+    watch.may_gap = true;
 }
 
 uint64_t watch_count(void)
@@ -91,7 +98,7 @@ static void watch_take_event(struct json_object *event)
     EXPECT(type, "%s", json_compact(event));
     if (strcmp(type, "gap") == 0) {
         EXPECT(json_object_get_int64(json_get(event, "from")) == watch.last + 1 &&
-                   seq >= watch.last,
+                   seq >= watch.last && (watch.may_gap || setting_has_few_events()),
                "after %lld: %s", (long long)watch.last, json_compact(event));
         model_note_gap();
     } else if (strcmp(type, "dropped") == 0) {
@@ -103,6 +110,7 @@ static void watch_take_event(struct json_object *event)
             watch_take_task(event);
     }
     watch.last = seq;
+    watch.may_gap = false;
     watch.count++;
 }
 

@@ -7,6 +7,8 @@
 void watch_begin(void);
 /** Connects if it is not connected, and takes what has arrived. */
 void watch_read(void);
+/** acpd is started anew: events may be missing. */
+void watch_note_restart(void);
 /** Hangs up. */
 void watch_drop(void);
 /** The number of the last event. */

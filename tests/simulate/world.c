@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "world.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/random.h>
@@ -39,6 +40,7 @@ void world_end_badly(const char *file, int line, const char *condition, const ch
     char place[64];
     va_list args;
 
+    fflush(stdout);
     snprintf(place, sizeof(place), "%s:%d", slash ? slash + 1 : file, line);
     fprintf(stderr, "%s: not so: %s\n", place, condition);
     va_start(args, format);
@@ -46,7 +48,6 @@ void world_end_badly(const char *file, int line, const char *condition, const ch
     va_end(args);
     fputc('\n', stderr);
     world.on_bad_end(place);
-    fflush(stdout);
     _exit(EXIT_FAILURE);
 }
 
@@ -74,6 +75,27 @@ unsigned char world_noise(void)
 uint64_t world_below(uint64_t limit)
 {
     return random_below(limit);
+}
+
+size_t world_draw(const struct world_row *rows, size_t count)
+{
+    uint64_t lot = world_below(UINT64_MAX);
+    double best = INFINITY;
+    size_t drawn = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        uint64_t hash = lot;
+        double score;
+
+        for (const char *at = rows[i].name; *at; at++)
+            hash = world_mix(hash ^ (unsigned char)*at);
+        score = -log(((double)(hash >> 11) + 1) / 0x1p53) / rows[i].weight;
+        if (score < best) {
+            best = score;
+            drawn = i;
+        }
+    }
+    return drawn;
 }
 
 bool world_one_in(uint64_t times)

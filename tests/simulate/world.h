@@ -18,6 +18,11 @@
             world_end_badly(__FILE__, __LINE__, #condition, " " __VA_ARGS__);                      \
     } while (0)
 
+struct world_row {
+    const char *name;
+    unsigned weight;
+};
+
 /** `on_bad_end` is called if the world ends badly, with the place of what was not so. */
 void world_begin(uint64_t seed, void (*on_bad_end)(const char *place));
 _Noreturn void world_end_badly(const char *file, int line, const char *condition,
@@ -28,6 +33,10 @@ _Noreturn void world_end_badly(const char *file, int line, const char *condition
 void world_step(size_t number);
 /** A number from 0 to `limit` - 1. */
 uint64_t world_below(uint64_t limit);
+/** The row of a table that this step draws, by the rows' weights. What it draws depends on the
+ * rows' names, so a row that is added takes some draws and leaves the others alone (weighted
+ * rendezvous hashing). */
+size_t world_draw(const struct world_row *rows, size_t count);
 /** True once in `times`. */
 bool world_one_in(uint64_t times);
 
