@@ -89,7 +89,7 @@ def write_past(daemon, chance):
                     data = metrics_blob(**figures(chance, span / HOUR, rate * day, seconds, recent))
                     database.execute("INSERT OR REPLACE INTO bucket VALUES (?, ?, ?, ?)",
                                      [ids[name], span, at, data])
-        database.executemany("INSERT OR REPLACE INTO uptime VALUES (?, ?)",
+        database.executemany("INSERT OR REPLACE INTO uptime (started_at, seen_at) VALUES (?, ?)",
                              [(now - 15 * 24 * HOUR, night[0]), (night[1], now)])
         database.commit()
 

@@ -36,7 +36,7 @@ def make(make_daemon, folder):
                              "WHERE name = 'p')", [metrics_blob(**figures)])
             # Two overlapping spans, as after setting the clock back.
             database.execute("DELETE FROM uptime")
-            database.executemany("INSERT INTO uptime VALUES (?, ?)", [
+            database.executemany("INSERT INTO uptime (started_at, seen_at) VALUES (?, ?)", [
                 (NOW - 30 * MINUTE, NOW - 12 * MINUTE), (NOW - 20 * MINUTE, NOW)])
             database.commit()
         return daemon.start()

@@ -351,7 +351,7 @@ def fill_year(database):
         INSERT INTO bucket SELECT p.id, span, ({NOW} / span - 1 - i) * span, x'{data.hex()}'
         FROM profile p, spans, n WHERE i < length;
         WITH n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 364)
-        INSERT INTO uptime SELECT {NOW} - (i + 1) * 86400000, {NOW} - i * 86400000 - 43200000 FROM n;
+        INSERT INTO uptime (started_at, seen_at) SELECT {NOW} - (i + 1) * 86400000, {NOW} - i * 86400000 - 43200000 FROM n;
         COMMIT""")
 
 
