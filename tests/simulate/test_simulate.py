@@ -49,7 +49,7 @@ def test_what_was_found_stays_mended(plan):
 
 def test_a_world_that_ends_badly_is_made_smaller(tmp_path):
     fault = ["--fault", "a cancel that is not written"]
-    said = run("--seed", 1, *fault)
+    said = run("--seed", 1, "--minutes", 2, "--jobs", 1, *fault)  # until one does
     assert said.returncode == 1 and "not so:" in said.stderr
     plan = tmp_path / "small.plan"
     plan.write_text(said.stdout[said.stdout.index("#"):])
