@@ -181,12 +181,14 @@ void model_audit_backup(struct json_object *tasks)
     }
 }
 
-/* A retry may have become due in between, and comes before others then. */
+/* A retry may have become due in between, and comes before others then; one that cooled its profile
+ * down is not the first to be tried again. */
 void model_audit_claim(struct json_object *task, struct json_object *queue)
 {
     struct json_object *first = queue ? json_object_array_get_idx(queue, 0) : NULL;
 
     EXPECT(!first || audit_status_of(first) != TASK_QUEUED ||
+               json_object_get_int(json_get(first, "attempt")) ||
                json_object_get_int64(json_get(first, "id")) ==
                    json_object_get_int64(json_get(task, "id")) ||
                audit_status_of(audit_find(queue, json_object_get_int64(json_get(task, "id")))) !=

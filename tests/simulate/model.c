@@ -183,6 +183,7 @@ static void model_begin_attempt(struct fact *fact, int64_t attempt)
     EXPECT(model.was_clock_set || fact->retries || world_wall_ms() >= fact->run_at,
            "task %lld is early", (long long)fact->id);
     model_add(&fact->begun, attempt);
+    fact->latest = attempt > fact->latest ? attempt : fact->latest;
     model.attempts++;
 }
 
@@ -288,8 +289,8 @@ static void model_take_claim(const struct request *request, struct json_object *
         return;
     fact = model_learn(task);
     model_begin_attempt(fact, attempt);
-    if (fact->attempt > attempt)
-        return; /* a late reply: there was a newer claim */
+    if (fact->latest > attempt)
+        return; /* a late reply: another attempt has begun since */
     EXPECT(!fact->is_completed, "task %lld was completed", (long long)fact->id);
     EXPECT(!model_is_held(fact) && !process_works_on(fact->id, 0), "task %lld has two owners",
            (long long)fact->id);

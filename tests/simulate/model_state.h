@@ -20,6 +20,7 @@ struct fact {
     size_t profile;                   /* as last heard */
     int64_t run_at;                   /* 0: unknown, or none */
     struct attempts begun, successes; /* successes: of processes */
+    int64_t latest;                   /* attempt that was seen to begin */
 
     char token[TOKEN_SIZE], old_token[TOKEN_SIZE];
     int64_t attempt, until; /* of the lease; token empty: none is known */
