@@ -17,7 +17,7 @@
 
 #define PASSES_MAX     20000
 #define CLOCK_STEP_MAX 86400000 /* ms, forwards or back */
-#define DRAIN_MAX      5000     /* turns */
+#define DRAIN_MAX      20000    /* turns: days, since the clock may be set back by days */
 #define QUIET_TRIES    100
 #define MEMORY_MAX     ((size_t)32 << 20) /* in use while nobody is connected */
 
