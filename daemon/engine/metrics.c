@@ -140,12 +140,12 @@ static bool metrics_is_tick(const struct engine *engine)
 static int metrics_note_uptime(struct engine *engine)
 {
     struct engine_uptime up = engine->uptime;
-    int64_t ahead = engine->now.wall - engine->now.mono;
+    int64_t ahead = engine->now.wall - engine->now.mono, last_event = engine->events.next - 1;
 
     if (up.started_at && llabs(ahead - up.wall_ahead) > METRICS_MINUTE) {
         /* It ends at the time at which the clock was set. */
         int r = store_put_uptime(engine->store, up.started_at, engine->now.mono + up.wall_ahead,
-                                 engine->events.next);
+                                 last_event);
 
         if (r < 0)
             return r;
@@ -156,7 +156,7 @@ static int metrics_note_uptime(struct engine *engine)
     up.seen_at = engine->now.wall;
     up.wall_ahead = ahead;
     engine->staged_uptime = up;
-    return store_put_uptime(engine->store, up.started_at, up.seen_at, engine->events.next);
+    return store_put_uptime(engine->store, up.started_at, up.seen_at, last_event);
 }
 
 static void metrics_note_queue(struct profile *p, int64_t minute)

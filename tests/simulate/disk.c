@@ -166,13 +166,10 @@ static void disk_undo_write(const struct undo *undo, int fd)
 {
     struct stat file;
 
-    EXPECT(fstat(fd, &file) == 0);
+    EXPECT(fstat(fd, &file) == 0 && pwrite(fd, undo->bytes, undo->width, undo->offset) >= 0);
     if (undo->len < undo->width && file.st_size <= undo->offset + (int64_t)undo->width &&
         world_one_in(2))
         EXPECT(ftruncate(fd, undo->offset + (int64_t)undo->len) == 0);
-    else
-        EXPECT(pwrite(fd, undo->bytes, undo->width, undo->offset) >= 0);
-    EXPECT(!undo->len || pwrite(fd, undo->bytes, undo->len, undo->offset) >= 0);
 }
 
 static void disk_undo(const struct undo *undo)
@@ -225,7 +222,7 @@ static int disk_read(sqlite3_file *base, void *bytes, int len, sqlite3_int64 off
     return inner->pMethods->xRead(inner, bytes, len, offset);
 }
 
-/* Writes what the disk takes of it, by sectors. */
+/* Writes what the disk takes of it. */
 static int disk_write(sqlite3_file *base, const void *bytes, int len, sqlite3_int64 offset)
 {
     struct file *file = disk_file(base);
@@ -371,7 +368,6 @@ static int disk_delete(sqlite3_vfs *vfs UNUSED, const char *path, int sync)
 {
     sqlite3_vfs *real = disk_vfs.pAppData;
     int r = disk_fail(false, SQLITE_IOERR_DELETE);
-
     struct undo *undo;
 
     if (r != SQLITE_OK)

@@ -502,7 +502,10 @@ void model_take(const struct request *request, struct json_object *reply)
     case METHOD_WRONG:
         EXPECT(code == RPC_INVALID_PARAMS || code == RPC_UNAVAILABLE, "%s", json_compact(reply));
         break;
-    default:
+    case METHOD_RETRY:
+    case METHOD_ANSWER:
+    case METHOD_READING:
+    case METHOD_COUNT:
         EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_CONFLICT || code == RPC_NOT_FOUND ||
                    code == RPC_QUEUE_FULL || code == RPC_INVALID_PARAMS,
                "%s", json_compact(reply));

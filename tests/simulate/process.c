@@ -62,8 +62,6 @@ void process_calm(void)
     is_calm = true;
 }
 
-static void process_plan_end(struct run *run, enum run_outcome outcome, int code, int64_t ms);
-
 /* --- the supervisor -----------------------------------------------------------------------------
  */
 
@@ -96,17 +94,6 @@ void process_end_all(struct supervisor *supervisor)
         process_free(list_entry(link, struct run, link));
     free(supervisor);
     current = NULL;
-}
-
-void process_kill_supervisor(void)
-{
-    current->ready_at = world_mono_ms() + (int64_t)world_below(READY_MS);
-    list_for_each (link, &current->runs) {
-        struct run *run = list_entry(link, struct run, link);
-
-        run->is_stopping = true;
-        process_plan_end(run, RUN_LOST, 0, 0);
-    }
 }
 
 bool supervisor_is_ready(const struct supervisor *supervisor)
@@ -188,7 +175,9 @@ static void process_decide(struct run *run)
     case MANNER_IGNORES_SIGTERM:
         process_plan_end(run, RUN_EXITED, 0, NEVER_MS);
         break;
-    default:
+    case MANNER_WORKS:
+    case MANNER_FLOODS:
+    case MANNER_COUNT:
         process_plan_end(run, RUN_EXITED, 0, ms);
     }
 }
@@ -230,6 +219,17 @@ static void process_on_next(evutil_socket_t fd UNUSED, short what UNUSED, void *
         process_speak(run);
     else if (!run->agent || run->exits || run->is_stopping)
         process_end(run);
+}
+
+void process_kill_supervisor(void)
+{
+    current->ready_at = world_mono_ms() + (int64_t)world_below(READY_MS);
+    list_for_each (link, &current->runs) {
+        struct run *run = list_entry(link, struct run, link);
+
+        run->is_stopping = true;
+        process_plan_end(run, RUN_LOST, 0, 0);
+    }
 }
 
 /* --- run/run.h ----------------------------------------------------------------------------------

@@ -254,13 +254,10 @@ static const char usage[] =
     "simulate [--seed N] [--minutes M] [--jobs N] [--fault NAME]\n"
     "simulate --replay FILE [--fault NAME] [--tell]\n"
     "simulate --self-test [--seed N] [--fault NAME]\n"
-    "Runs acpd in simulated worlds: one without --minutes, with a fresh seed without --seed, as "
-    "many\n"
-    "at once as there are processors without --jobs. --replay: the world of a plan; --tell: and "
-    "prints what happens in it.\n"
-    "--self-test: whether each of the faults that can be put into acpd is found; --fault: with "
-    "one\n"
-    "of them, by the name that --self-test prints.\n";
+    "Runs acpd in simulated worlds: one without --minutes, with a fresh seed without --seed, as\n"
+    "many at once as there are processors without --jobs. --replay: the world of a plan; --tell:\n"
+    "and prints what happens in it. --self-test: whether each of the faults that can be put into\n"
+    "acpd is found; --fault: with one of them, by the name that --self-test prints.\n";
 
 struct options {
     uint64_t seed;
