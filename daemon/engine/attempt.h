@@ -43,6 +43,7 @@ struct attempt {
     bool stop_is_staged;   /* by the current pass: its processes are stopped after the commit */
 
     enum error_class class; /* how it ended */
+    bool is_shortage;       /* it failed because the system was short of something */
     char *message, *result;
     char *tail;             /* the last lines of stderr, or NULL */
     int64_t retry_after_ms; /* as the provider asked; 0: it did not */

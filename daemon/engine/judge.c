@@ -2,6 +2,7 @@
 #include "engine/judge.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <string.h>
 #include <sysexits.h>
 
@@ -77,6 +78,12 @@ static enum error_class judge_class_of_status(int status)
     default:
         return ERROR_EXIT;
     }
+}
+
+/* Whether this error says that the system lacks something: any task would have met it. */
+static bool judge_is_shortage(int error)
+{
+    return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE;
 }
 
 static void judge_end_as(struct attempt *attempt, enum error_class class, char *message)
@@ -163,6 +170,7 @@ void judge_end(struct attempt *attempt, const struct run_end *end)
         break;
     case RUN_NOT_STARTED:
         judge_end_as(attempt, ERROR_UNAVAILABLE, xstrdup(more));
+        attempt->is_shortage = judge_is_shortage(end->code);
         break;
     case RUN_LOST:
         judge_end_as(attempt, ERROR_INTERRUPTED, xstrdup("its keeper process was killed"));

@@ -167,16 +167,17 @@ int queue_claim(struct engine *engine, struct profile *profile, size_t limit,
 
 /* The next status and, for a retry, the delay. */
 static enum task_status queue_decide(struct engine *engine, const struct profile *profile,
-                                     struct task *task, enum error_class class,
+                                     struct task *task, const struct queue_end *end,
                                      int64_t *ret_delay_ms)
 {
-    if (class == ERROR_CANCELLED)
+    if (end->class == ERROR_CANCELLED)
         return TASK_CANCELLED;
-    if (class != ERROR_NONE)
-        return retry_decide(task, class, &profile->config, profile_count(profile, TASK_COMPLETED),
-                            erand48(engine->rng), ret_delay_ms);
+    if (end->class != ERROR_NONE && !end->is_shortage)
+        return retry_decide(task, end->class, &profile->config,
+                            profile_count(profile, TASK_COMPLETED), erand48(engine->rng),
+                            ret_delay_ms);
     task->interruptions = 0;
-    return TASK_COMPLETED;
+    return end->is_shortage ? TASK_QUEUED : TASK_COMPLETED;
 }
 
 static void queue_measure(struct profile *profile, enum task_status to, const struct queue_end *end,
@@ -229,7 +230,7 @@ int queue_finish(struct engine *engine, struct profile *profile, const struct ta
     enum task_status to;
     int r;
 
-    to = queue_decide(engine, profile, &after, end->class, &delay_ms);
+    to = queue_decide(engine, profile, &after, end, &delay_ms);
     queue_become(&after, to, &delta);
     after.error_class = end->class;
     after.sort_key = after.id;

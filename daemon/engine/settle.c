@@ -66,6 +66,7 @@ int attempt_settle(struct attempt *attempt)
 {
     const struct queue_end end = {
         .class = attempt->class,
+        .is_shortage = attempt->is_shortage,
         .message = attempt->message,
         .result = attempt->result,
         .tail = attempt->tail,
