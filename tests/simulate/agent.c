@@ -12,10 +12,10 @@
 struct agent {
     struct run *run;
     bool is_good;
-    struct buf heard;     /* the start of a line */
-    int64_t last_request; /* of acpd */
-    int64_t last_question;
-    int64_t prompt; /* the open prompt's id; 0: none */
+    struct buf heard;      /* the start of a line */
+    int64_t last_request;  /* of acpd */
+    int64_t last_question; /* of this turn */
+    int64_t prompt;        /* the open prompt's id; 0: none */
     int sessions;
 };
 
@@ -207,11 +207,11 @@ static void agent_go_on(struct agent *agent)
             agent_work(agent);
         else if (lot == 3 && !agent->is_good)
             agent_babble(agent);
-        else if (lot == 4)
+        else if (lot < 6)
             return agent_ask(agent);
         else if (agent_errs(agent, 3))
             return agent_end_badly(agent);
-        else if (lot > 5)
+        else if (lot > 7)
             agent_end_turn(agent, "end_turn");
     }
 }
@@ -222,6 +222,7 @@ static void agent_go_on(struct agent *agent)
 static void agent_take_prompt(struct agent *agent, int64_t id)
 {
     agent->prompt = id;
+    agent->last_question = 0;
     agent_go_on(agent);
 }
 
@@ -274,6 +275,8 @@ static void agent_take_answer(struct agent *agent, struct json_object *message)
     EXPECT(word && (strcmp(word, "cancelled") == 0 ||
                     (option && (strcmp(option, "yes") == 0 || strcmp(option, "no") == 0))),
            "%s", json_compact(message));
+    if (option)
+        process_note_answer(agent->run, agent->last_question, strcmp(option, "yes") == 0);
     agent_go_on(agent);
 }
 

@@ -2,12 +2,9 @@
 /* What is listed while nothing happens, against what was promised. */
 #include <string.h>
 
-#include "common/clock.h"
 #include "model_state.h"
 #include "process.h"
 #include "world.h"
-
-#define QUEUED_WITHIN_MS 2000 /* of its creation, with a slow disk */
 
 static struct json_object *audit_find(struct json_object *tasks, int64_t id)
 {
@@ -64,6 +61,8 @@ static void audit_task(struct json_object *task, struct json_object *tasks)
     EXPECT(fact->told == TASK_NEW || fact->told == status, "the events said %s: %s",
            task_status_name(fact->told), json_compact(task));
     fact->told = status;
+    fact->is_cancelled = status == TASK_CANCELLED; /* no call is under way */
+    fact->retries = 0;
     EXPECT(status != TASK_RUNNING || setting_profiles[fact->profile].kind != SETTING_COMMAND ||
                process_works_on(fact->id, attempt),
            "nobody works on it: %s", json_compact(task));
@@ -102,40 +101,37 @@ static void audit_counts(struct json_object *state, struct json_object *tasks)
            "%lld tasks of %s are completed", (long long)counts[TASK_COMPLETED], name);
 }
 
-/* Whether it has been ready since it was created, with the priority that it has. */
-static bool audit_is_plain(struct json_object *task)
+/* When its turn would have been if it had the lowest priority, or false if that is not known: of a
+ * task that has been ready since it was created, with the priority that it has. */
+static bool audit_rank(struct json_object *task, struct span *ret_rank)
 {
     const struct fact *fact = model_find(json_object_get_int64(json_get(task, "id")));
-
-    return audit_status_of(task) == TASK_QUEUED && !json_get(task, "runAt") &&
-           !json_object_array_length(json_get(task, "dependsOn")) &&
-           !json_object_get_int(json_get(task, "attempt")) && !fact->retries && !fact->updates;
-}
-
-/* When a plain task's turn would have been if it had the lowest priority. */
-static int64_t audit_rank(struct json_object *task)
-{
     enum task_priority priority = PRIORITY_LOW;
-    int64_t created_at = 0;
 
-    EXPECT(task_priority_parse(json_get_string(task, "priority"), &priority) == 0 &&
-           clock_parse_iso(json_get_string(task, "createdAt"), &created_at) == 0);
-    return created_at - priority * SETTING_AGING_MS;
+    if (audit_status_of(task) != TASK_QUEUED || json_get(task, "runAt") ||
+        json_object_array_length(json_get(task, "dependsOn")) ||
+        json_object_get_int(json_get(task, "attempt")) || fact->was_retried || fact->updates ||
+        !fact->born.to || (fact->life != model.life && model.clock_set_at))
+        return false;
+    EXPECT(task_priority_parse(json_get_string(task, "priority"), &priority) == 0);
+    *ret_rank = (struct span){fact->born.from - priority * SETTING_AGING_MS,
+                              fact->born.to - priority * SETTING_AGING_MS};
+    return true;
 }
 
 static void audit_queue(struct json_object *queue)
 {
-    size_t count = queue && !model.was_clock_set ? json_object_array_length(queue) : 0;
+    size_t count = queue ? json_object_array_length(queue) : 0;
 
     for (size_t i = 0; i < count; i++) {
         struct json_object *first = json_object_array_get_idx(queue, i);
+        struct span rank, next;
 
-        for (size_t j = i + 1; j < count && audit_is_plain(first); j++) {
+        for (size_t j = i + 1; j < count && audit_rank(first, &rank); j++) {
             struct json_object *second = json_object_array_get_idx(queue, j);
 
-            EXPECT(!audit_is_plain(second) ||
-                       audit_rank(first) <= audit_rank(second) + QUEUED_WITHIN_MS,
-                   "%s comes before %s", json_compact(first), json_compact(second));
+            EXPECT(!audit_rank(second, &next) || rank.from <= next.to, "%s comes before %s",
+                   json_compact(first), json_compact(second));
         }
     }
 }

@@ -21,7 +21,8 @@
 #include "store/store.h"
 #include "world.h"
 
-#define PASS_MS 500 /* that a pass may take, apart from waiting for the disk */
+#define PASS_MS                                                                                    \
+    10 /* that a pass may take, apart from waiting for the disk: some 500 looks at a clock */
 
 static char folder[64];
 static char *socket_path, *config_path, *database_path;

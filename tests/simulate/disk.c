@@ -11,9 +11,10 @@
 #include "common/list.h"
 #include "world.h"
 
-#define SLOW_MS   1000
-#define WRITE_MAX 65536 /* bytes of a page at most */
-#define SECTOR    512   /* bytes: what a disk writes as a whole */
+#define SLOW_MS         1000
+#define READS_PER_ERROR 8
+#define WRITE_MAX       65536 /* bytes of a page at most */
+#define SECTOR          512   /* bytes: what a disk writes as a whole */
 
 struct file {
     sqlite3_file base;
@@ -219,6 +220,11 @@ static int disk_read(sqlite3_file *base, void *bytes, int len, sqlite3_int64 off
 {
     sqlite3_file *inner = disk_file(base)->inner;
 
+    disk_dawdle();
+    if (disk == DISK_FAILING && world_one_in(READS_PER_ERROR)) {
+        failures++;
+        return SQLITE_IOERR_READ;
+    }
     return inner->pMethods->xRead(inner, bytes, len, offset);
 }
 

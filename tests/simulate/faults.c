@@ -8,7 +8,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/retry.h"
 #include "daemon.h"
+#include "engine/queue.h"
 #include "engine/reload.h"
 #include "engine/runner_lease.h"
 #include "engine/settle.h"
@@ -16,6 +18,7 @@
 #include "engine/wake.h"
 #include "rpc/call.h"
 #include "rpc/server.h"
+#include "run/acp_turn.h"
 #include "run/run_log.h"
 #include "store/store.h"
 #include "world.h"
@@ -58,6 +61,9 @@ enum fault {
     FAULT_GHOST_EVENT,
     FAULT_NUMBERS,
     FAULT_DESCRIPTOR,
+    FAULT_ANSWER,
+    FAULT_ATTEMPTS,
+    FAULT_ROOM,
 };
 
 static const char *const names[] = {
@@ -98,6 +104,9 @@ static const char *const names[] = {
     [FAULT_GHOST_EVENT] = "events of failed passes",
     [FAULT_NUMBERS] = "numbers of events that follow the clock back",
     [FAULT_DESCRIPTOR] = "a descriptor that stays open",
+    [FAULT_ANSWER] = "a no that reaches the agent as a yes",
+    [FAULT_ATTEMPTS] = "one attempt more than there may be",
+    [FAULT_ROOM] = "twice the room in a queue",
 };
 
 static enum fault fault;
@@ -178,8 +187,14 @@ REPLACE(void, settle_commit, struct engine *engine)
 REPLACE(void, reload_commit, struct engine *engine)
 {
     REAL(reload_commit)(engine);
-    for (size_t i = 0; fault == FAULT_LIMIT && i < engine->profile_count; i++)
-        engine->profiles[i]->config.max_concurrent_tasks = 3;
+    for (size_t i = 0; i < engine->profile_count; i++) {
+        struct profile_config *config = &engine->profiles[i]->config;
+
+        if (fault == FAULT_LIMIT)
+            config->max_concurrent_tasks = 3;
+        if (fault == FAULT_ROOM)
+            config->queue_limit *= 2;
+    }
 }
 
 /* --- tasks --------------------------------------------------------------------------------------
@@ -305,6 +320,32 @@ REPLACE(int, store_take_dependants, struct store *store, int limit,
                : REAL(store_take_dependants)(store, limit, ret_dependants, ret_count);
 }
 
+/* No faults: now and then a pass ends after one of these tasks, as it otherwise does after
+ * hundreds.
+ */
+
+REPLACE(int, queue_release, struct engine *engine, int *budget)
+{
+    int one = 1, r;
+
+    if (world_one_in(2))
+        return REAL(queue_release)(engine, budget);
+    r = REAL(queue_release)(engine, &one);
+    *budget = 0;
+    return r;
+}
+
+REPLACE(int, queue_wake, struct engine *engine, struct profile *profile, int *budget)
+{
+    int one = 1, r;
+
+    if (world_one_in(2))
+        return REAL(queue_wake)(engine, profile, budget);
+    r = REAL(queue_wake)(engine, profile, &one);
+    *budget = 0;
+    return r;
+}
+
 REPLACE(int, store_prune, struct store *store, const struct store_pruning *pruning,
         struct task_list *ret_removed)
 {
@@ -389,6 +430,24 @@ REPLACE(int, engine_finish, struct engine *engine, int64_t id, const char *token
             token = attempt->lease;
     }
     return REAL(engine_finish)(engine, id, token, class, message, result, ret_task);
+}
+
+REPLACE(enum task_status, retry_decide, struct task *task, enum error_class class,
+        const struct profile_config *profile, int64_t completed, double chance_of_delay,
+        int64_t *ret_delay_ms)
+{
+    struct profile_config generous = *profile;
+
+    generous.max_attempts += fault == FAULT_ATTEMPTS;
+    return REAL(retry_decide)(task, class, &generous, completed, chance_of_delay, ret_delay_ms);
+}
+
+REPLACE(void, acp_turn_answer, struct acp_turn *turn, struct acp_question *question,
+        const char *option, const char *by, int64_t now)
+{
+    bool is_no = option && strcmp(option, "no") == 0;
+
+    REAL(acp_turn_answer)(turn, question, is_no && fault == FAULT_ANSWER ? "yes" : option, by, now);
 }
 
 /* --- what is told -------------------------------------------------------------------------------

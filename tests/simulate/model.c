@@ -5,7 +5,10 @@
 
 #include "common/alloc.h"
 #include "process.h"
+#include "question.h"
 #include "world.h"
+
+#define RECENT 4
 
 struct model model;
 
@@ -24,6 +27,7 @@ void model_end(void)
     free(model.facts);
     free(model.refused);
     free(model.is_repeated);
+    question_end();
 }
 
 uint64_t model_acknowledged(void)
@@ -101,9 +105,12 @@ static size_t model_count_held(size_t profile)
 /* --- what a call may be about -------------------------------------------------------------------
  */
 
+/* Often a recent one, so that a few tasks are the subject of many calls. */
 int64_t model_pick(void)
 {
-    return model.count ? model.facts[world_below(model.count)]->id : 0;
+    size_t among = model.count > RECENT && world_one_in(2) ? RECENT : model.count;
+
+    return among ? model.facts[model.count - 1 - world_below(among)]->id : 0;
 }
 
 int64_t model_pick_held(char ret_token[TOKEN_SIZE])
@@ -121,12 +128,6 @@ int64_t model_pick_held(char ret_token[TOKEN_SIZE])
     return 0;
 }
 
-bool model_pick_question(char ret_question[TOKEN_SIZE])
-{
-    strcpy(ret_question, model.question);
-    return model.question[0];
-}
-
 /* --- what happens -------------------------------------------------------------------------------
  */
 
@@ -140,6 +141,8 @@ void model_sent(const struct request *request)
     if (request->key)
         model.is_repeated[request->key] |= request->key != request->id;
     model.newest = request->id;
+    if (request->method == METHOD_ANSWER)
+        question_sent(request->token, request->is_yes);
     if (request->method == METHOD_STATUS && request->is_active) {
         model.pauses[request->profile].is_paused = false;
         model.pauses[request->profile].resumes_at_once++;
@@ -150,7 +153,12 @@ void model_sent(const struct request *request)
         strcmp(request->token, fact->token) == 0)
         fact->open_ends++;
     fact->cancels += request->method == METHOD_CANCEL;
-    fact->retries += request->method == METHOD_RETRY;
+    if (request->method == METHOD_RETRY) {
+        fact->retries++;
+        fact->was_retried = true;
+        fact->spent = 0;
+        fact->run_at = 0;
+    }
     fact->updates += request->method == METHOD_UPDATE;
     if (request->method == METHOD_UPDATE) {
         fact->sole_update = fact->open_updates++ ? 0 : request->id;
@@ -180,16 +188,10 @@ static void model_begin_attempt(struct fact *fact, int64_t attempt)
     EXPECT(attempt > 0 && attempt < ATTEMPTS_MAX, "attempt %lld", (long long)attempt);
     EXPECT(!model_has(&fact->begun, attempt), "attempt %lld of task %lld was given to two",
            (long long)attempt, (long long)fact->id);
-    EXPECT(model.was_clock_set || fact->retries || world_wall_ms() >= fact->run_at,
-           "task %lld is early", (long long)fact->id);
+    EXPECT(world_wall_ms() >= fact->run_at, "task %lld is early", (long long)fact->id);
     model_add(&fact->begun, attempt);
     fact->latest = attempt > fact->latest ? attempt : fact->latest;
     model.attempts++;
-}
-
-static bool model_is_paused(size_t profile)
-{
-    return model.pauses[profile].is_paused && !setting_was_without(profile);
 }
 
 void model_note_start(int64_t task, int64_t attempt, const char *profile)
@@ -201,8 +203,8 @@ void model_note_start(int64_t task, int64_t attempt, const char *profile)
     EXPECT(!model_is_held(fact), "task %lld has two owners", (long long)task);
     EXPECT(!fact->is_completed, "task %lld was completed", (long long)task);
     EXPECT(!fact->is_cancelled || fact->retries, "task %lld was cancelled", (long long)task);
-    EXPECT(!model_is_paused(number), "%s is paused", profile);
-    EXPECT(running <= setting_limit(number), "%zu tasks of %s run", running, profile);
+    EXPECT(!model.pauses[number].is_paused, "%s is paused", profile);
+    EXPECT(running <= (size_t)setting_slots_max(number), "%zu tasks of %s run", running, profile);
 }
 
 void model_note_success(int64_t task, int64_t attempt)
@@ -226,9 +228,27 @@ void model_note_gap(void)
         model.facts[i]->told = TASK_NEW;
 }
 
+void model_note_setting(void)
+{
+    for (size_t i = 0; i < SETTING_PROFILES; i++) {
+        if (setting_newest(i)->is_there)
+            continue;
+        model.pauses[i].is_paused = false; /* a profile without tasks is forgotten */
+        model.pauses[i].resumed = model.newest;
+    }
+}
+
 void model_note_clock(void)
 {
-    model.was_clock_set = true;
+    for (size_t i = 0; i < model.count; i++)
+        if (world_wall_ms() >= model.facts[i]->run_at)
+            model.facts[i]->run_at = 0;
+    model.clock_set_at = world_mono_ms();
+}
+
+void model_note_life(void)
+{
+    model.life = world_mono_ms();
 }
 
 void model_note_trouble(void)
@@ -273,7 +293,9 @@ static void model_take_assign(const struct request *request, struct json_object 
     model.acknowledged++;
     if (model.is_repeated[request->key])
         return;
-    fact->run_at = request->run_at;
+    fact->run_at = model.clock_set_at < request->sent_at ? request->run_at : 0;
+    fact->born = (struct span){request->sent_at, world_mono_ms()};
+    fact->life = model.life;
 }
 
 static void model_take_claim(const struct request *request, struct json_object *result, int code)
@@ -296,7 +318,8 @@ static void model_take_claim(const struct request *request, struct json_object *
            (long long)fact->id);
     EXPECT(!fact->is_cancelled || fact->retries || request->id <= fact->newest,
            "task %lld was cancelled", (long long)fact->id);
-    EXPECT(!model_is_paused(fact->profile) || request->id <= model.pauses[fact->profile].since,
+    EXPECT(!model.pauses[fact->profile].is_paused ||
+               request->id <= model.pauses[fact->profile].since,
            "%s is paused", setting_profiles[fact->profile].name);
     fact->newest = model.newest;
     strcpy(fact->old_token, fact->token);
@@ -305,7 +328,7 @@ static void model_take_claim(const struct request *request, struct json_object *
     fact->until = request->sent_at + SETTING_LEASE_MS;
     fact->open_ends = 0;
     held = model_count_held(fact->profile);
-    EXPECT(held <= setting_limit(fact->profile), "%zu tasks run", held);
+    EXPECT(held <= (size_t)setting_slots_max(fact->profile), "%zu tasks run", held);
 }
 
 /* The task whose current lease this is about, or NULL. */
@@ -316,7 +339,24 @@ static struct fact *model_find_leased(const struct request *request)
     return fact && strcmp(fact->token, request->token) == 0 ? fact : NULL;
 }
 
-static void model_take_end(const struct request *request, int code)
+/* The attempts that its profile allows are made, and no more of them. */
+static void model_take_failure(struct fact *fact, const struct request *request,
+                               struct json_object *task)
+{
+    bool has_failed = strcmp(json_get_string(task, "status"), "failed") == 0;
+
+    if (request->class == ERROR_REFUSAL || request->class == ERROR_INVALID)
+        EXPECT(has_failed, "%s", json_compact(task));
+    if (request->class != ERROR_EXIT)
+        return;
+    fact->spent++;
+    EXPECT(has_failed || fact->spent < setting_attempts_max(fact->profile),
+           "it has spent %d attempts: %s", fact->spent, json_compact(task));
+    EXPECT(!has_failed || fact->attempt >= setting_attempts_min(fact->profile),
+           "it has attempts left: %s", json_compact(task));
+}
+
+static void model_take_end(const struct request *request, struct json_object *result, int code)
 {
     struct fact *fact = model_find_leased(request);
 
@@ -326,6 +366,8 @@ static void model_take_end(const struct request *request, int code)
         if (!fact)
             return;
         fact->is_completed |= request->method == METHOD_COMPLETE;
+        if (request->method == METHOD_FAIL)
+            model_take_failure(fact, request, result);
         fact->token[0] = '\0';
         fact->open_ends = 0;
         return;
@@ -425,15 +467,6 @@ static void model_take_update(const struct request *request, int code)
         fact->priority = request->priority;
 }
 
-static void model_take_questions(struct json_object *result)
-{
-    size_t count = result ? json_object_array_length(result) : 0;
-
-    if (count)
-        snprintf(model.question, sizeof(model.question), "%s",
-                 json_get_string(json_object_array_get_idx(result, world_below(count)), "id"));
-}
-
 static void model_take_status(const struct request *request, int code)
 {
     size_t i = request->profile;
@@ -445,10 +478,19 @@ static void model_take_status(const struct request *request, int code)
         model.pauses[i].resumed = model.newest;
     }
     if (code || request->is_active || model.pauses[i].resumes_at_once ||
-        request->id <= model.pauses[i].resumed)
+        request->id <= model.pauses[i].resumed || !setting_newest(i)->is_there)
         return;
     model.pauses[i].is_paused = true;
     model.pauses[i].since = model.newest;
+}
+
+static void model_take_fault(const struct request *request, int code)
+{
+    bool is_right = request->method == METHOD_WRONG
+                        ? code == RPC_INVALID_PARAMS
+                        : code == RPC_PARSE_ERROR || code == RPC_INVALID_REQUEST;
+
+    EXPECT(is_right || code == RPC_UNAVAILABLE, "%d", code);
 }
 
 void model_take(const struct request *request, struct json_object *reply)
@@ -470,7 +512,7 @@ void model_take(const struct request *request, struct json_object *reply)
         break;
     case METHOD_COMPLETE:
     case METHOD_FAIL:
-        model_take_end(request, code);
+        model_take_end(request, result, code);
         break;
     case METHOD_EXTEND:
         model_take_extend(request, code);
@@ -494,13 +536,14 @@ void model_take(const struct request *request, struct json_object *reply)
         model_take_tasks(request, result);
         return;
     case METHOD_PERMISSIONS:
-        model_take_questions(result);
+        question_take_all(result);
         break;
     case METHOD_STATUS:
         model_take_status(request, code);
         break;
     case METHOD_WRONG:
-        EXPECT(code == RPC_INVALID_PARAMS || code == RPC_UNAVAILABLE, "%s", json_compact(reply));
+    case METHOD_NOISE:
+        model_take_fault(request, code);
         break;
     case METHOD_RETRY:
     case METHOD_ANSWER:

@@ -21,8 +21,6 @@ uint64_t model_attempts(void);
 int64_t model_pick(void);
 /** One with a lease, and its token. */
 int64_t model_pick_held(char ret_token[TOKEN_SIZE]);
-/** An agent's question; false if none is known. */
-bool model_pick_question(char ret_question[TOKEN_SIZE]);
 
 /* What happens. */
 
@@ -42,8 +40,12 @@ void model_note_success(int64_t task, int64_t attempt);
 void model_note_event(int64_t task, enum task_status from, enum task_status to);
 /** Events were lost. */
 void model_note_gap(void);
-/** The clock was set. */
+/** The clock is about to be set. */
 void model_note_clock(void);
+/** The configuration was changed; see setting.h. */
+void model_note_setting(void);
+/** acpd is started. */
+void model_note_life(void);
 /** The disk fails, or acpd stops: calls sent so far may be refused. */
 void model_note_trouble(void);
 /** The power failed while the disk could not sync: see D2. */

@@ -28,16 +28,19 @@ void peer_drop(struct peer *peer)
     *peer = (struct peer){.fd = -1};
 }
 
+/* A notification has no reply. */
 static void peer_note_line(struct peer *peer, const struct request *requests, size_t count,
                            bool is_batch)
 {
-    struct line *line;
+    struct line line = {.is_batch = is_batch};
 
+    for (size_t i = 0; i < count; i++)
+        if (!requests[i].is_notification)
+            line.requests[line.count++] = requests[i];
+    if (!line.count)
+        return;
     peer->lines = xrealloc(peer->lines, (peer->line_count + 1) * sizeof(*peer->lines));
-    line = &peer->lines[peer->line_count++];
-    memcpy(line->requests, requests, count * sizeof(*requests));
-    line->count = count;
-    line->is_batch = is_batch;
+    peer->lines[peer->line_count++] = line;
 }
 
 void peer_add(struct peer *peer, const struct request *requests, size_t count, bool is_batch)
@@ -69,6 +72,18 @@ void peer_send(struct peer *peer, size_t max)
     EXPECT(n >= 0 || errno == EAGAIN, "%s", strerror(errno));
     if (n > 0)
         buf_consume(&peer->out, (size_t)n);
+    if (peer->is_leaving && !peer->out.len)
+        shutdown(peer->fd, SHUT_WR);
+}
+
+void peer_leave(struct peer *peer)
+{
+    if (peer->fd < 0)
+        return;
+    peer->is_leaving = true;
+    if (peer->out.len && world_one_in(2))
+        peer->out.len--; /* the last line ends with the connection */
+    peer_send(peer, SIZE_MAX);
 }
 
 static struct json_object *peer_reply_of(struct json_object *answer, const struct line *line,
@@ -86,7 +101,7 @@ static size_t peer_find_line(const struct peer *peer, struct json_object *answer
     int64_t id = json_object_get_int64(json_get(first, "id"));
 
     for (size_t i = 0; i < peer->line_count; i++) {
-        if (peer->lines[i].requests[0].id == id)
+        if (request_id_of_reply(&peer->lines[i].requests[0]) == id)
             return i;
         EXPECT(peer->lines[i].requests[0].may_wait, "out of order: %s", json_compact(answer));
     }
@@ -113,7 +128,8 @@ static void peer_take(struct peer *peer, const char *text, size_t len)
     for (size_t i = 0; i < line.count; i++) {
         struct json_object *reply = peer_reply_of(answer, &line, i);
 
-        EXPECT(json_object_get_int64(json_get(reply, "id")) == line.requests[i].id);
+        EXPECT(json_object_get_int64(json_get(reply, "id")) ==
+               request_id_of_reply(&line.requests[i]));
         model_take(&line.requests[i], reply);
     }
 }
@@ -126,12 +142,17 @@ void peer_read(struct peer *peer)
 
     while ((n = recv(peer->fd, data, sizeof(data), 0)) > 0)
         buf_add(&peer->in, data, (size_t)n);
-    EXPECT(n < 0 && errno == EAGAIN, "acpd closed a connection");
+    EXPECT((n < 0 && errno == EAGAIN) || (n == 0 && peer->is_leaving), "acpd closed a connection");
     while (peer->in.len && (end = memchr(peer->in.data, '\n', peer->in.len))) {
         size_t len = (size_t)(end - peer->in.data);
 
         peer_take(peer, peer->in.data, len);
         buf_consume(&peer->in, len + 1);
+    }
+    if (n == 0) {
+        EXPECT(!peer->line_count && !peer->in.len, "acpd left %zu lines unanswered",
+               peer->line_count);
+        peer_drop(peer);
     }
 }
 

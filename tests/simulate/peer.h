@@ -19,11 +19,14 @@ struct peer {
     struct buf out, in;
     struct line *lines; /* the oldest first */
     size_t line_count;
+    bool is_leaving; /* it has nothing more to say */
 };
 
 void peer_connect(struct peer *peer);
 /** Hangs up: open calls may have taken effect. */
 void peer_drop(struct peer *peer);
+/** Asks nothing more: acpd closes the connection after its last reply. */
+void peer_leave(struct peer *peer);
 /** Adds calls to the output: a line each, or one batch. */
 void peer_add(struct peer *peer, const struct request *requests, size_t count, bool is_batch);
 /** Sends at most `max` bytes of the output. */

@@ -11,6 +11,7 @@
 #include "common/alloc.h"
 #include "common/list.h"
 #include "model.h"
+#include "question.h"
 #include "run/run_log.h"
 #include "world.h"
 
@@ -375,6 +376,15 @@ void process_rest(struct run *run)
 void process_succeed(struct run *run)
 {
     model_note_success(run->task, run->attempt);
+}
+
+void process_note_answer(const struct run *run, int64_t question, bool is_yes)
+{
+    char id[64];
+
+    snprintf(id, sizeof(id), "%lld-%lld-%lld", (long long)run->task, (long long)run->attempt,
+             (long long)question);
+    question_note_answer(id, run->profile, is_yes);
 }
 
 const char *process_mark(const struct run *run)

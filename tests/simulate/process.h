@@ -38,5 +38,7 @@ void process_exit(struct run *run, int status);
 void process_rest(struct run *run);
 /** Its turn will have ended well. */
 void process_succeed(struct run *run);
+/** It is told the answer to the attempt's question of this number. */
+void process_note_answer(const struct run *run, int64_t question, bool is_yes);
 /** What the result of its attempt contains. */
 const char *process_mark(const struct run *run);

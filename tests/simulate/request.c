@@ -6,11 +6,13 @@
 #include "common/clock.h"
 #include "common/json_out.h"
 #include "model.h"
+#include "question.h"
 #include "rpc/method.h"
 #include "setting.h"
 #include "world.h"
 
-#define SOON_MS 60000
+#define SOON_MS       60000
+#define NOTIFICATIONS 60 /* one request in as many */
 
 /* --- what a call is about -----------------------------------------------------------------------
  */
@@ -40,6 +42,15 @@ static bool request_choose_key(struct request *request)
     return true;
 }
 
+static bool request_choose_failure(struct request *request)
+{
+    static const enum error_class classes[] = {ERROR_EXIT, ERROR_EXIT, ERROR_RATE_LIMIT,
+                                               ERROR_REFUSAL, ERROR_INVALID};
+
+    request->class = classes[world_below(ARRAY_SIZE(classes))];
+    return request_choose_lease(request);
+}
+
 static bool request_choose_change(struct request *request)
 {
     if (!world_one_in(3))
@@ -55,7 +66,8 @@ static bool request_choose_status(struct request *request)
 
 static bool request_choose_question(struct request *request)
 {
-    return model_pick_question(request->token);
+    request->is_yes = world_one_in(2);
+    return question_pick(request->token);
 }
 
 /* --- its parameters -----------------------------------------------------------------------------
@@ -117,11 +129,9 @@ static void request_print_complete(const struct request *request, struct buf *ou
 
 static void request_print_fail(const struct request *request, struct buf *out)
 {
-    static const char *const classes[] = {"exit", "rate_limit", "refusal", "invalid"};
-
     buf_printf(out,
                "{\"id\":%lld,\"lease\":\"%s\",\"error\":{\"message\":\"no\",\"class\":\"%s\"}}",
-               (long long)request->task_id, request->token, classes[request->id % 4]);
+               (long long)request->task_id, request->token, error_class_info(request->class)->name);
 }
 
 static void request_print_extend(const struct request *request, struct buf *out)
@@ -156,8 +166,8 @@ static void request_print_nothing(const struct request *request UNUSED, struct b
 
 static void request_print_answer(const struct request *request, struct buf *out)
 {
-    buf_printf(out, "{\"id\":\"%s\",\"option\":\"%s\"}", request->token,
-               request->id % 3 ? "yes" : "no");
+    buf_printf(out, "{\"id\":\"%s\",\"optionId\":\"%s\"}", request->token,
+               request->is_yes ? "yes" : "no");
 }
 
 static void request_print_status(const struct request *request, struct buf *out)
@@ -268,7 +278,7 @@ static const struct {
     [METHOD_SUBMIT] = {"submit_task", 4, request_choose_key, request_print_submit},
     [METHOD_CLAIM] = {"claim_task", 32, NULL, request_print_claim},
     [METHOD_COMPLETE] = {"complete_task", 24, request_choose_lease, request_print_complete},
-    [METHOD_FAIL] = {"fail_task", 16, request_choose_lease, request_print_fail},
+    [METHOD_FAIL] = {"fail_task", 16, request_choose_failure, request_print_fail},
     [METHOD_EXTEND] = {"extend_lease", 20, request_choose_lease, request_print_extend},
     [METHOD_CANCEL] = {"cancel_task", 8, request_choose_task, request_print_id},
     [METHOD_RETRY] = {"retry_task", 8, request_choose_task, request_print_id},
@@ -277,10 +287,11 @@ static const struct {
     [METHOD_LIST] = {"list_tasks", 8, NULL, request_print_limit},
     [METHOD_QUEUE] = {"get_profile_task_queue", 4, NULL, request_print_queue},
     [METHOD_PERMISSIONS] = {"list_permissions", 4, NULL, request_print_nothing},
-    [METHOD_ANSWER] = {"answer_permission", 4, request_choose_question, request_print_answer},
+    [METHOD_ANSWER] = {"answer_permission", 10, request_choose_question, request_print_answer},
     [METHOD_STATUS] = {"update_profile_status", 3, request_choose_status, request_print_status},
     [METHOD_READING] = {"(reading)", 6, NULL, NULL},
     [METHOD_WRONG] = {"(wrong)", 4, NULL, NULL},
+    [METHOD_NOISE] = {"(noise)", 2, NULL, NULL},
 };
 
 static enum method request_draw(void)
@@ -307,15 +318,37 @@ void request_make(struct request *ret_request, int64_t id, bool is_batched)
 
     if (methods[request.method].choose && !methods[request.method].choose(&request))
         request.method = METHOD_LIST;
+    request.is_notification = request.method != METHOD_NOISE && world_one_in(NOTIFICATIONS);
     request.may_wait = request.method == METHOD_CLAIM && !is_batched && world_one_in(3);
     *ret_request = request;
 }
 
+int64_t request_id_of_reply(const struct request *request)
+{
+    return request->method == METHOD_NOISE ? 0 : request->id;
+}
+
+/* Within a batch it must be JSON, at least. */
+static void request_print_noise(bool is_batched, struct buf *out)
+{
+    static const char *const noises[] = {"7", "\"x\"", "null", "{}", "[]", "{", "[1,]", "\xff"};
+
+    if (is_batched)
+        json_out_raw(out, NULL, noises[world_below(4)]);
+    else
+        buf_add_text(out, noises[world_below(ARRAY_SIZE(noises))]);
+}
+
 void request_print(const struct request *request, struct buf *out)
 {
+    if (request->method == METHOD_NOISE) {
+        request_print_noise(request->is_batched, out);
+        return;
+    }
     json_out_object(out, NULL);
     json_out_text(out, "jsonrpc", "2.0");
-    json_out_int(out, "id", request->id);
+    if (!request->is_notification)
+        json_out_int(out, "id", request->id);
     if (methods[request->method].print) {
         json_out_text(out, "method", methods[request->method].name);
         json_out_key(out, "params");

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "common/buf.h"
+#include "core/error_class.h"
 
 enum method {
     METHOD_ASSIGN,
@@ -25,6 +26,7 @@ enum method {
     METHOD_STATUS,
     METHOD_READING, /* any method that only reads, with any valid parameters */
     METHOD_WRONG,   /* any method, with a parameter that is not valid */
+    METHOD_NOISE,   /* not a request at all */
     METHOD_COUNT,
 };
 
@@ -38,17 +40,22 @@ struct request {
     int64_t task_id; /* 0: none */
     int64_t key;     /* of a new task, which is k<key> */
     int64_t depends_on[DEPENDS_ON];
-    int64_t run_at; /* wall ms; 0: at once */
-    size_t profile; /* see setting.h */
-    bool is_active; /* of METHOD_STATUS: resumes it */
+    int64_t run_at;         /* wall ms; 0: at once */
+    size_t profile;         /* see setting.h */
+    bool is_active;         /* of METHOD_STATUS: resumes it */
+    bool is_yes;            /* of METHOD_ANSWER */
+    enum error_class class; /* of METHOD_FAIL */
     char token[TOKEN_SIZE];
     int64_t sent_at; /* monotonic ms */
     bool may_wait;
-    bool is_batched; /* the replies of a batch have a limit */
-    int priority;    /* of METHOD_UPDATE; -1: unchanged */
+    bool is_notification; /* nobody asks for its reply */
+    bool is_batched;      /* the replies of a batch have a limit */
+    int priority;         /* of METHOD_UPDATE; -1: unchanged */
 };
 
 /** A call of some kind. */
 void request_make(struct request *ret_request, int64_t id, bool is_batched);
+/** The id of its reply; 0: null. */
+int64_t request_id_of_reply(const struct request *request);
 /** The request. */
 void request_print(const struct request *request, struct buf *out);

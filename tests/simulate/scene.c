@@ -19,7 +19,8 @@
 #define CLOCK_STEP_MAX 86400000 /* ms, forwards or back */
 #define DRAIN_MAX      20000    /* turns: days, since the clock may be set back by days */
 #define QUIET_TRIES    100
-#define MEMORY_MAX     ((size_t)32 << 20) /* in use while nobody is connected */
+#define FILL_MAX       8
+#define MEMORY_MAX     ((size_t)4 << 20) /* in use while nobody is connected */
 
 /* Clients of a kind; the others pipeline. */
 #define SLOW   0 /* hardly reads */
@@ -42,7 +43,7 @@ static void scene_talk(void)
 
     if (peer->fd < 0)
         peer_connect(peer);
-    if (peer == &peers[POOLED] && peer->line_count)
+    if (peer->is_leaving || (peer == &peers[POOLED] && peer->line_count))
         return;
     if (peer == &peers[POOLED])
         count = 1;
@@ -57,19 +58,26 @@ static void scene_talk(void)
 static void scene_pass(void)
 {
     daemon_pass();
-    for (size_t i = 0; i < peer_count; i++)
+    for (size_t i = 0; i < peer_count; i++) {
+        if (peers[i].is_leaving)
+            peer_send(&peers[i], SIZE_MAX);
         if (peers[i].fd >= 0 && (i == SLOW ? world_one_in(30) : !world_one_in(4)))
             peer_read(&peers[i]);
+    }
     if (world_one_in(3))
         watch_read();
 }
 
 static void scene_hang_up(void)
 {
+    struct peer *peer = &peers[world_below(PLAN_PEERS) % peer_count];
+
     if (world_one_in(5))
         watch_drop();
+    else if (world_one_in(3))
+        peer_leave(peer);
     else
-        peer_drop(&peers[world_below(PLAN_PEERS) % peer_count]);
+        peer_drop(peer);
 }
 
 static void scene_wait(void)
@@ -81,8 +89,8 @@ static void scene_wait(void)
 
 static void scene_set_clock(void)
 {
-    world_set_clock((int64_t)world_below(2 * CLOCK_STEP_MAX) - CLOCK_STEP_MAX);
     model_note_clock();
+    world_set_clock((int64_t)world_below(2 * CLOCK_STEP_MAX) - CLOCK_STEP_MAX);
 }
 
 static void scene_break_disk(void)
@@ -90,11 +98,6 @@ static void scene_break_disk(void)
     static const enum disk_state states[] = {DISK_FULL, DISK_FAILING, DISK_SLOW};
 
     disk_set(states[world_below(ARRAY_SIZE(states))]);
-}
-
-static void scene_mend_disk(void)
-{
-    disk_set(DISK_GOOD);
 }
 
 static void scene_hang_up_all(void)
@@ -107,6 +110,7 @@ static void scene_hang_up_all(void)
 static void scene_start(void)
 {
     watch_note_restart();
+    model_note_life();
     while (!daemon_start())
         disk_set(DISK_GOOD);
 }
@@ -144,11 +148,17 @@ static void scene_stop(void)
     scene_start();
 }
 
-static void scene_reload(void)
+static void scene_configure(bool is_calm)
 {
-    CLEANUP(freep) char *config = setting_make(false);
+    CLEANUP(freep) char *config = setting_make(is_calm);
 
     daemon_configure(config);
+    model_note_setting();
+}
+
+static void scene_reload(void)
+{
+    scene_configure(false);
     daemon_reload();
 }
 
@@ -164,18 +174,24 @@ static void scene_back_up(void)
 /* --- taking stock -------------------------------------------------------------------------------
  */
 
+/* All that it asked is answered. */
+static void scene_hear(struct peer *peer)
+{
+    for (int pass = 0; peer->fd >= 0 && (peer->line_count || peer->out.len); pass++) {
+        EXPECT(pass < PASSES_MAX, "a call is not answered");
+        peer_send(peer, SIZE_MAX);
+        daemon_pass();
+        world_wait(10);
+        peer_read(peer);
+    }
+}
+
 /* All that was asked is answered, and nobody is connected. */
 static void scene_settle(void)
 {
     disk_set(DISK_GOOD);
     for (size_t i = 0; i < peer_count; i++) {
-        for (int pass = 0; peers[i].fd >= 0 && (peers[i].line_count || peers[i].out.len); pass++) {
-            EXPECT(pass < PASSES_MAX, "a call is not answered");
-            peer_send(&peers[i], SIZE_MAX);
-            daemon_pass();
-            world_wait(10);
-            peer_read(&peers[i]);
-        }
+        scene_hear(&peers[i]);
         peer_drop(&peers[i]);
     }
     watch_drop();
@@ -219,6 +235,15 @@ static struct json_object *scene_list_queue(struct peer *peer, const char *profi
     return queue; /* NULL: there is no such profile */
 }
 
+static int64_t scene_last_event(void)
+{
+    for (int i = 0; i < 3; i++) {
+        daemon_pass();
+        watch_read();
+    }
+    return watch_last();
+}
+
 /* Everything that acpd tells, at one moment: false if something happened meanwhile. */
 static bool scene_look(struct peer *peer)
 {
@@ -226,20 +251,12 @@ static bool scene_look(struct peer *peer)
     int64_t last;
     bool is_quiet;
 
-    for (int i = 0; i < 3; i++) {
-        daemon_pass();
-        watch_read();
-    }
-    last = watch_last();
+    last = scene_last_event();
     tasks = scene_list_tasks(peer);
     states = peer_call(peer, "get_profile_states", "{}");
     for (size_t i = 0; i < SETTING_PROFILES; i++)
         queues[i] = scene_list_queue(peer, setting_profiles[i].name);
-    for (int i = 0; i < 3; i++) {
-        daemon_pass();
-        watch_read();
-    }
-    is_quiet = last == watch_last();
+    is_quiet = last == scene_last_event();
     if (is_quiet)
         model_audit(tasks, states, queues);
     json_object_put(tasks);
@@ -247,6 +264,54 @@ static bool scene_look(struct peer *peer)
     for (size_t i = 0; i < SETTING_PROFILES; i++)
         json_object_put(queues[i]);
     return is_quiet;
+}
+
+static int64_t scene_queue_size(struct peer *peer, const char *profile)
+{
+    CLEANUP(json_putp) struct json_object *states = peer_call(peer, "get_profile_states", "{}");
+
+    for (size_t i = 0; i < json_object_array_length(states); i++) {
+        struct json_object *state = json_object_array_get_idx(states, i);
+
+        if (strcmp(json_get_string(state, "name"), profile) == 0)
+            return json_object_get_int64(json_get(state, "queueSize"));
+    }
+    return -1;
+}
+
+/* A queue takes another task if, and only if, it has room, while nothing else happens. */
+static void scene_try_queue(struct peer *peer, size_t profile)
+{
+    const struct setting_values *values = setting_newest(profile);
+    int64_t id = ++next_id;
+    struct request request = {
+        .method = METHOD_ASSIGN,
+        .id = id,
+        .key = id,
+        .profile = profile,
+        .priority = -1,
+        .sent_at = world_mono_ms(),
+    };
+    int64_t last = scene_last_event(),
+            size = scene_queue_size(peer, setting_profiles[profile].name);
+    uint64_t acknowledged = model_acknowledged();
+
+    sums->calls++;
+    peer_add(peer, &request, 1, false);
+    scene_hear(peer);
+    acknowledged = model_acknowledged() - acknowledged;
+    if (scene_last_event() == last + (int64_t)acknowledged && values->is_there && values->rejects)
+        EXPECT(acknowledged == (size < values->queue_limit), "%lld of %d tasks wait, %s",
+               (long long)size, values->queue_limit, acknowledged ? "another is taken" : "no more");
+}
+
+static void scene_fill_queue(struct peer *peer)
+{
+    size_t profile = world_below(SETTING_PROFILES), count = world_below(FILL_MAX);
+
+    json_object_put(peer_call(peer, "reload_config", "{}")); /* one may have failed */
+    for (size_t i = 0; i < count; i++)
+        scene_try_queue(peer, profile);
 }
 
 static void scene_take_stock(void)
@@ -259,8 +324,18 @@ static void scene_take_stock(void)
         EXPECT(i < QUIET_TRIES, "something always happens");
         world_wait(1);
     }
+    scene_fill_queue(&auditor);
     peer_drop(&auditor);
+    /* Of the C library; AddressSanitizer's has 0. */
     EXPECT(mallinfo2().uordblks < MEMORY_MAX, "%zu bytes are in use", mallinfo2().uordblks);
+}
+
+/* What failed passes left behind shows soon after them, before more happens. */
+static void scene_mend_disk(void)
+{
+    disk_set(DISK_GOOD);
+    if (world_one_in(4))
+        scene_take_stock();
 }
 
 /* --- the end ------------------------------------------------------------------------------------
@@ -284,11 +359,9 @@ static int64_t scene_count_open(struct peer *peer)
 
 static void scene_calm_down(struct peer *peer)
 {
-    CLEANUP(freep) char *config = setting_make(true);
-
     process_calm();
     model_note_resumes();
-    daemon_configure(config);
+    scene_configure(true);
     json_object_put(peer_call(peer, "reload_config", "{}"));
     for (size_t i = 0; i < SETTING_PROFILES; i++) {
         CLEANUP(freep)
@@ -391,16 +464,14 @@ static void scene_on_bad_end(const char *place)
 
 static void scene_open(const struct plan *plan)
 {
-    CLEANUP(freep) char *config = NULL;
-
     world_begin(plan->seed, scene_on_bad_end);
     model_begin();
     watch_begin();
     peer_count = plan->peers;
     for (size_t i = 0; i < peer_count; i++)
         peers[i] = (struct peer){.fd = -1};
-    config = setting_make(false);
-    daemon_configure(config);
+    setting_begin();
+    scene_configure(false);
     scene_start();
 }
 

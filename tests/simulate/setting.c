@@ -6,6 +6,8 @@
 #include "common/buf.h"
 #include "world.h"
 
+#define DEFAULT_ATTEMPTS 3 /* also of tasks whose profile is not configured any more */
+
 const struct setting_profile setting_profiles[] = {
     {"w", SETTING_WORKER, true},
     {"v", SETTING_WORKER, true},
@@ -14,8 +16,21 @@ const struct setting_profile setting_profiles[] = {
 };
 _Static_assert(ARRAY_SIZE(setting_profiles) == SETTING_PROFILES, "a row each");
 
-static size_t limits[SETTING_PROFILES], newest[SETTING_PROFILES];
-static bool was_without[SETTING_PROFILES], forgets, has_few_events;
+/* What any configuration since the last setting_settle() says. */
+static struct range {
+    int slots_max, attempts_min, attempts_max;
+    bool may[SETTING_ASK + 1]; /* by policy */
+} ranges[SETTING_PROFILES];
+static struct setting_values newest[SETTING_PROFILES];
+static bool forgets, has_few_events;
+
+void setting_begin(void)
+{
+    forgets = world_one_in(2);
+    has_few_events = world_one_in(2);
+    memset(ranges, 0, sizeof(ranges));
+    memset(newest, 0, sizeof(newest));
+}
 
 size_t setting_find(const char *profile)
 {
@@ -32,7 +47,8 @@ size_t setting_find(const char *profile)
          ? (calm)                                                                                  \
          : ((const int[]){__VA_ARGS__})[world_below(sizeof((int[]){__VA_ARGS__}) / sizeof(int))])
 
-static void setting_print_runner(enum setting_kind kind, bool is_calm, struct buf *out)
+static void setting_print_runner(enum setting_kind kind, bool is_calm,
+                                 const struct setting_values *values, struct buf *out)
 {
     static const char *const policies[] = {"allow", "reject", "ask"};
 
@@ -46,44 +62,61 @@ static void setting_print_runner(enum setting_kind kind, bool is_calm, struct bu
     case SETTING_AGENT:
         buf_printf(out,
                    "{\"type\":\"acp\",\"command\":[\"/bin/true\"],\"startTimeout\":10,"
-                   "\"stallTimeout\":%d,\"permissionTimeout\":20,\"permissions\":\"%s\","
+                   "\"stallTimeout\":%d,\"permissionTimeout\":60,\"permissions\":\"%s\","
                    "\"reuse\":%s%s}",
-                   CHOOSE(is_calm, 60, 5, 60), is_calm ? "allow" : policies[world_below(3)],
+                   CHOOSE(is_calm, 60, 5, 60), policies[values->policy],
                    world_one_in(2) ? "true" : "2",
                    !is_calm && world_one_in(3) ? ",\"mode\":\"default\"" : "");
     }
 }
 
+static void setting_widen(struct range *range, const struct setting_values *values)
+{
+    if (values->slots > range->slots_max)
+        range->slots_max = values->slots;
+    if (!range->attempts_min || values->attempts < range->attempts_min)
+        range->attempts_min = values->attempts;
+    if (values->attempts > range->attempts_max)
+        range->attempts_max = values->attempts;
+    range->may[values->policy] = true;
+}
+
 static void setting_print_profile(size_t i, bool is_calm, struct buf *out)
 {
-    static const char *const overflows[] = {"reject", "reroute", "evict"};
-    int limit = CHOOSE(is_calm, 2, 1, 2, 3);
+    static const char *const overflows[] = {"reroute", "evict", "reject"};
+    struct setting_values *values = &newest[i];
+    const char *overflow = overflows[CHOOSE(is_calm, 2, 0, 1, 2)];
 
-    newest[i] = (size_t)limit;
-    limits[i] = limits[i] > newest[i] ? limits[i] : newest[i];
+    *values = (struct setting_values){
+        .is_there = true,
+        .slots = CHOOSE(is_calm, 2, 1, 2, 3),
+        .attempts = CHOOSE(is_calm, 3, 1, 3, 5),
+        .queue_limit = CHOOSE(is_calm, 10000, 3, 5, 100),
+        .rejects = strcmp(overflow, "reject") == 0,
+        .policy = (enum setting_policy)CHOOSE(is_calm, SETTING_ALLOW, SETTING_ASK, SETTING_ASK,
+                                              SETTING_ALLOW, SETTING_REJECT),
+    };
+    setting_widen(&ranges[i], values);
     buf_printf(out,
                "{\"name\":\"%s\",\"maxConcurrentTasks\":%d,\"minConcurrentTasks\":%d,"
                "\"queueLimit\":%d,\"overflow\":\"%s\",\"timeout\":%d,"
                "\"retry\":{\"maxAttempts\":%d,\"backoff\":%d,\"maxBackoff\":60},"
                "\"cooldown\":{\"min\":1,\"max\":%d},\"runner\":",
-               setting_profiles[i].name, limit, CHOOSE(is_calm, 0, 0, 0, 1),
-               CHOOSE(is_calm, 10000, 5, 20, 100),
-               is_calm ? "reject" : overflows[world_below(ARRAY_SIZE(overflows))],
+               setting_profiles[i].name, values->slots, CHOOSE(is_calm, 0, 0, 0, 1),
+               values->queue_limit, overflow,
                setting_profiles[i].kind == SETTING_WORKER ? 3600 : CHOOSE(is_calm, 60, 8, 60),
-               CHOOSE(is_calm, 3, 1, 3, 5), CHOOSE(is_calm, 1, 1, 30),
-               CHOOSE(is_calm, 10, 10, 300));
-    setting_print_runner(setting_profiles[i].kind, is_calm, out);
+               values->attempts, CHOOSE(is_calm, 1, 1, 30), CHOOSE(is_calm, 10, 10, 300));
+    setting_print_runner(setting_profiles[i].kind, is_calm, values, out);
     buf_add_char(out, '}');
 }
 
 char *setting_make(bool is_calm)
 {
     struct buf out = {0};
-    int days = CHOOSE(is_calm, 30, 1, 30, 30), events = CHOOSE(is_calm, 10000, 20, 10000, 10000);
+    int days = CHOOSE(is_calm || !forgets, 30, 1, 30),
+        events = CHOOSE(is_calm || !has_few_events, 10000, 20, 10000);
     bool is_first = true;
 
-    forgets |= days == 1;
-    has_few_events |= events < 10000;
     buf_printf(&out,
                "{\"agingInterval\":%d,\"linesPerPass\":%d,\"outputLimit\":%d,\"eventBuffer\":%d,"
                "\"killGrace\":%d,\"healthCheckInterval\":5,\"taskRetention\":{\"days\":%d},"
@@ -92,7 +125,8 @@ char *setting_make(bool is_calm)
                CHOOSE(is_calm, 8388608, 1024, 8388608), events, CHOOSE(is_calm, 5, 0, 5), days);
     for (size_t i = 0; i < SETTING_PROFILES; i++) {
         if (!is_calm && setting_profiles[i].may_be_missing && world_one_in(4)) {
-            was_without[i] = true;
+            newest[i] = (struct setting_values){.slots = 1, .attempts = DEFAULT_ATTEMPTS};
+            setting_widen(&ranges[i], &newest[i]);
             continue;
         }
         if (!is_first)
@@ -104,19 +138,37 @@ char *setting_make(bool is_calm)
     return buf_take(&out);
 }
 
-size_t setting_limit(size_t profile)
+const struct setting_values *setting_newest(size_t profile)
 {
-    return limits[profile];
+    return &newest[profile];
+}
+
+int setting_slots_max(size_t profile)
+{
+    return ranges[profile].slots_max;
+}
+
+int setting_attempts_min(size_t profile)
+{
+    return ranges[profile].attempts_min;
+}
+
+int setting_attempts_max(size_t profile)
+{
+    return ranges[profile].attempts_max;
+}
+
+bool setting_may(size_t profile, enum setting_policy policy)
+{
+    return ranges[profile].may[policy];
 }
 
 void setting_settle(size_t profile)
 {
-    limits[profile] = newest[profile];
-}
-
-bool setting_was_without(size_t profile)
-{
-    return was_without[profile];
+    if (!newest[profile].is_there)
+        return; /* what it was like holds for its tasks */
+    ranges[profile] = (struct range){0};
+    setting_widen(&ranges[profile], &newest[profile]);
 }
 
 bool setting_has_few_events(void)

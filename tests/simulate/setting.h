@@ -16,19 +16,33 @@ extern const struct setting_profile {
 } setting_profiles[];
 #define SETTING_PROFILES 4
 
+/** A world begins. */
+void setting_begin(void);
 /** The number of a profile in the table. */
 size_t setting_find(const char *profile);
 /** A configuration, as JSON; the caller frees it. `is_calm`: with every profile and room for all,
  *  and nothing is forgotten. */
 char *setting_make(bool is_calm);
-/** How many attempts of this profile any configuration since the last setting_settle() allows. */
-size_t setting_limit(size_t profile);
+
+/* What a profile is like. */
+struct setting_values {
+    bool is_there; /* in the configuration */
+    int slots, attempts, queue_limit;
+    bool rejects; /* what its queue has no room for */
+    enum setting_policy { SETTING_ALLOW, SETTING_REJECT, SETTING_ASK } policy;
+};
+
+/** As in the last configuration. */
+const struct setting_values *setting_newest(size_t profile);
+/* As in any configuration since the last setting_settle(). */
+int setting_slots_max(size_t profile);
+int setting_attempts_min(size_t profile);
+int setting_attempts_max(size_t profile);
+bool setting_may(size_t profile, enum setting_policy policy);
 /** What was in force before the last configuration has no effect any more. */
 void setting_settle(size_t profile);
-/** Whether a configuration did without it: a profile that has no tasks is forgotten then, and with
- *  it that it was paused. */
-bool setting_was_without(size_t profile);
-/** Whether one of them keeps few events, so that a subscriber may miss some. */
+/** Whether the configurations of this world may keep few events, so that a subscriber may miss
+ *  some. */
 bool setting_has_few_events(void);
-/** Whether one of them forgets finished tasks soon. */
+/** Whether they may forget finished tasks soon. */
 bool setting_forgets(void);

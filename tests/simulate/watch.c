@@ -9,6 +9,7 @@
 #include "common/buf.h"
 #include "daemon.h"
 #include "model.h"
+#include "question.h"
 #include "setting.h"
 #include "world.h"
 
@@ -108,6 +109,9 @@ static void watch_take_event(struct json_object *event)
         EXPECT(seq == watch.last + 1, "after %lld: %s", (long long)watch.last, json_compact(event));
         if (strcmp(type, "task") == 0)
             watch_take_task(event);
+        else if (strcmp(type, "permission") == 0)
+            question_note(json_get_string(event, "id"),
+                          json_object_get_boolean(json_get(event, "isOpen")));
     }
     watch.last = seq;
     watch.may_gap = false;
