@@ -210,16 +210,7 @@ static int main_open_engine(const struct options *options, struct settings *sett
     }
     engine = *ret_engine = engine_new(*ret_store, &empty, options->state_dir, options->socket);
     engine_set_reload(engine, main_reload);
-    r = engine_configure(engine, settings);
-    r = engine_commit(engine, r);
-    if (r >= 0)
-        r = engine_recover(engine);
-    if (r >= 0)
-        r = engine_plan(engine);
-    if (r >= 0)
-        r = engine_finish_pass(engine);
-    if (r >= 0)
-        r = engine_commit(engine, r);
+    r = engine_start(engine, settings);
     if (r < 0)
         log_error("cannot recover from %s: %s", database, store_error(*ret_store));
     return r;

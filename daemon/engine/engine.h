@@ -69,9 +69,9 @@ typedef int (*engine_reload_fn)(struct engine *engine, char **ret_error);
 /** Says how. */
 void engine_set_reload(struct engine *engine, engine_reload_fn reload);
 int engine_reload(struct engine *engine, char **ret_error);
-/** At the start: attempts that were running at a crash are interrupted and their tasks queued
- * again. */
-int engine_recover(struct engine *engine);
+/** The first passes, as engine_configure() and then: attempts that were running at a crash are
+ *  interrupted, and their tasks queued again; workers keep their leases. */
+int engine_start(struct engine *engine, struct settings *settings);
 /** Allows runs to be started from now on. */
 void engine_set_supervisor(struct engine *engine, struct supervisor *supervisor);
 

@@ -73,7 +73,7 @@ static int recover_events(struct engine *engine)
     return 0;
 }
 
-int engine_recover(struct engine *engine)
+static int recover_all(struct engine *engine)
 {
     int64_t last;
     int r = store_last_clock(engine->store, &last);
@@ -95,4 +95,17 @@ int engine_recover(struct engine *engine)
     if (r == 0)
         r = metrics_recall(engine);
     return r;
+}
+
+int engine_start(struct engine *engine, struct settings *settings)
+{
+    int r = engine_commit(engine, engine_configure(engine, settings));
+
+    if (r >= 0)
+        r = recover_all(engine);
+    if (r >= 0)
+        r = engine_plan(engine);
+    if (r >= 0)
+        r = engine_finish_pass(engine);
+    return r < 0 ? r : engine_commit(engine, r);
 }

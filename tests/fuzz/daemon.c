@@ -32,12 +32,19 @@ void log_write(enum log_level level UNUSED, const char *format UNUSED, ...)
 {
 }
 
-static int reload(struct engine *engine, char **ret_error)
+static void load(struct settings *ret_settings)
+{
+    char *error = NULL;
+
+    PROMISE(config_load(configs[reloads++ % 2], "/bin/true", ret_settings, &error) == 0, "%s",
+            error);
+}
+
+static int reload(struct engine *engine, char **ret_error UNUSED)
 {
     CLEANUP(settings_deinit) struct settings settings = {0};
 
-    PROMISE(config_load(configs[reloads++ % 2], "/bin/true", &settings, ret_error) == 0, "%s",
-            *ret_error);
+    load(&settings);
     return engine_configure(engine, &settings);
 }
 
@@ -57,20 +64,15 @@ static void make_folder(void)
     atexit(remove_folder);
 }
 
-static void commit(void)
-{
-    PROMISE(engine_commit(loop.engine, 0) >= 0, "%s", store_error(store));
-}
-
 static int on_commit(void *data UNUSED)
 {
     has_failed |= commits_fail;
     return commits_fail;
 }
 
-/* As in main.c. */
 static void start(void)
 {
+    CLEANUP(settings_deinit) struct settings settings = {0};
     struct settings empty = {0};
     struct listener listener;
     char *error = NULL;
@@ -81,12 +83,8 @@ static void start(void)
     sqlite3_commit_hook(store->db, on_commit, NULL);
     loop.engine = engine_new(store, &empty, folder, socket_path);
     engine_set_reload(loop.engine, reload);
-    PROMISE(reload(loop.engine, &error) == 0);
-    commit();
-    PROMISE(engine_recover(loop.engine) == 0);
-    PROMISE(engine_plan(loop.engine) == 0);
-    PROMISE(engine_finish_pass(loop.engine) == 0);
-    commit();
+    load(&settings);
+    PROMISE(engine_start(loop.engine, &settings) >= 0, "%s", store_error(store));
     PROMISE(listener_bind(socket_path, NULL, &listener, &error) == 0, "%s", error);
     loop.server = rpc_server_new(loop.base, loop.engine, &listener);
 }

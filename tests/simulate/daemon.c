@@ -68,11 +68,18 @@ void daemon_configure(const char *json)
     world_note("configuration:", json, strlen(json));
 }
 
-static int daemon_load(struct engine *engine, char **ret_error)
+static void daemon_load(struct settings *ret_settings)
+{
+    char *error = NULL;
+
+    EXPECT(config_load(config_path, "/bin/true", ret_settings, &error) == 0, "%s", error);
+}
+
+static int daemon_on_reload(struct engine *engine, char **ret_error UNUSED)
 {
     CLEANUP(settings_deinit) struct settings settings = {0};
 
-    EXPECT(config_load(config_path, "/bin/true", &settings, ret_error) == 0, "%s", *ret_error);
+    daemon_load(&settings);
     return engine_configure(engine, &settings);
 }
 
@@ -88,19 +95,9 @@ static void daemon_free(void)
     store = NULL;
 }
 
-static bool daemon_recover(void)
-{
-    char *error = NULL;
-    bool is_good = daemon_load(loop.engine, &error) >= 0 && engine_commit(loop.engine, 0) >= 0 &&
-                   engine_recover(loop.engine) >= 0 && engine_plan(loop.engine) >= 0 &&
-                   engine_finish_pass(loop.engine) >= 0 && engine_commit(loop.engine, 0) >= 0;
-
-    free(error);
-    return is_good;
-}
-
 bool daemon_start(void)
 {
+    CLEANUP(settings_deinit) struct settings settings = {0};
     struct settings empty = {0};
     struct listener listener;
     CLEANUP(freep) char *error = NULL;
@@ -110,8 +107,9 @@ bool daemon_start(void)
         return false;
     }
     loop.engine = engine_new(store, &empty, folder, socket_path);
-    engine_set_reload(loop.engine, daemon_load);
-    if (!daemon_recover()) {
+    engine_set_reload(loop.engine, daemon_on_reload);
+    daemon_load(&settings);
+    if (engine_start(loop.engine, &settings) < 0) {
         EXPECT(disk_get() != DISK_GOOD, "%s", store_error(store));
         daemon_free();
         return false;
