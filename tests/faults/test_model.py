@@ -15,6 +15,7 @@ import signal
 import socket
 import time
 
+import acpd
 from acpd import DEADLINE, wait_until
 from database import assert_counters_are_right
 
@@ -80,6 +81,8 @@ class Connection:
             calls = next(calls for calls in self.waiting if calls[0][0] == replies[0]["id"])
             self.waiting.remove(calls)
             assert [call[0] for call in calls] == [reply["id"] for reply in replies]
+            for (_, method, _), reply in zip(calls, replies):
+                acpd.schemas.check_message(reply, method)
             found += list(zip(calls, replies))
         return found
 

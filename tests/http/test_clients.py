@@ -5,6 +5,8 @@ import concurrent.futures
 import json
 import subprocess
 
+import acpd
+
 
 def test_hundreds_of_requests_on_one_connection(gateway, client):
     connection = gateway.connect()
@@ -65,19 +67,23 @@ def test_curl_is_a_client(world, make_gateway):
         assert run.returncode == 0, run.stderr
         return run.stdout
 
-    assert json.loads(curl(f"{gateway.url}/api/profiles/p/state"))["name"] == "p"
-    assert json.loads(curl("-X", "PUT", "--json", '{"isActive": true}',
-                           f"{gateway.url}/api/profiles/fail/status"))["success"] is True
+    def call(verb, path, *arguments, **options):
+        body = curl(*arguments, f"{gateway.url}{path}", **options)
+        acpd.schemas.check_answer(verb, path, {"POST": 201}.get(verb, 200), "application/json", body)
+        return json.loads(body)
+
+    assert call("GET", "/api/profiles/p/state")["name"] == "p"
+    assert call("PUT", "/api/profiles/fail/status", "-X", "PUT", "--json", '{"isActive": true}')["success"] is True
     assert curl("-o", "/dev/null", "-w", "%{http_code}", "-X", "PUT", "-d", '{"isActive": true}',
                 f"{gateway.url}/api/profiles/fail/status") == "415", "a form's content type"
-    assert json.loads(curl("-G", "--data-urlencode", "profile=p", "-d", "limit=2",
-                           f"{gateway.url}/api/tasks"))["tasks"][0]["profile"] == "p"
+    found = call("GET", "/api/tasks", "-G", "--data-urlencode", "profile=p", "-d", "limit=2")
+    assert found["tasks"][0]["profile"] == "p"
     # Larger bodies are announced by "Expect: 100-continue".
     big = json.dumps({"task": {"title": "big", "input": "x" * ((1 << 20) - 10)}})
     for extra in ([], ["-H", "Expect: 100-continue"], ["-H", "Transfer-Encoding: chunked"],
                   ["--http1.0"], ["--http2"]):
-        answer = curl("--json", "@-", *extra, f"{gateway.url}/api/tasks", input=big)
-        assert json.loads(answer)["task"]["title"] == "big", extra
+        answer = call("POST", "/api/tasks", "--json", "@-", *extra, input=big)
+        assert answer["task"]["title"] == "big", extra
     assert "HTTP/1.1 200 OK" in curl("-I", f"{gateway.url}/api/health")
     assert "Content-Security-Policy" in curl("-I", f"{gateway.url}/profiles")
 

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+import acpd
 from acpd import DEADLINE, wait_until
 
 
@@ -20,6 +21,7 @@ class Socat:
         run = subprocess.run(["socat", "-t5", "-", self.address], input=line + "\n",
                              capture_output=True, text=True, timeout=DEADLINE, check=True)
         reply = json.loads(run.stdout)
+        acpd.schemas.check_message(reply, method)
         return reply["result"] if "result" in reply else reply["error"]
 
     def finish(self, id):

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+import acpd
 from acpd import RpcError, open_files, profile, resident_bytes, shell, wait_until
 
 CALL = '{"jsonrpc":"2.0","id":%s,"method":"get_profile_state","params":{"name":"p"}}'
@@ -191,7 +192,10 @@ def test_a_half_closed_connection_gets_every_reply(daemon):
 def test_socat_is_a_client(daemon):
     run = subprocess.run(["socat", "-t5", "-", f"UNIX-CONNECT:{daemon.socket}"],
                          input=CALL % 1 + "\n" + CALL % 2, capture_output=True, text=True, timeout=60)
-    assert [json.loads(line)["id"] for line in run.stdout.splitlines()] == [1, 2]
+    replies = [json.loads(line) for line in run.stdout.splitlines()]
+    assert [reply["id"] for reply in replies] == [1, 2]
+    for reply in replies:
+        acpd.schemas.check_message(reply, json.loads(CALL % 1)["method"])
 
 
 def test_a_client_that_never_reads_costs_bounded_memory_and_no_one_else(make_daemon):
