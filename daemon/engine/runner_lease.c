@@ -143,9 +143,13 @@ int engine_extend(struct engine *engine, int64_t id, const char *token, int64_t 
 
     if (r)
         return r;
+    if (attempt->timeout_at <= engine->now.mono)
+        return ENGINE_CONFLICT; /* this pass ends it */
     attempt->lease_until = engine->now.mono + attempt->lease_ms;
+    if (attempt->lease_until > attempt->timeout_at)
+        attempt->lease_until = attempt->timeout_at;
     attempt_arm(attempt);
-    *ret_until = engine->now.wall + attempt->lease_ms;
+    *ret_until = engine->now.wall + attempt->lease_until - engine->now.mono;
     return 0;
 }
 

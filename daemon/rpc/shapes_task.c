@@ -181,7 +181,7 @@ const struct shape shape_claim = {SHAPE_OBJECT, "Claim", "Result of claiming a t
 
 static const struct shape_member extension_members[] = {
     {"success", &shape_true, "always true"},
-    {"expiresAt", &shape_time, "when the lease expires"},
+    {"expiresAt", &shape_time, "when the lease expires: not after the timeout of the attempt"},
     {0},
 };
 const struct shape shape_lease_extension = {

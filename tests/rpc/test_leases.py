@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from acpd import wait_until
+from acpd import RpcError, wait_until
 
 LEASE = 1.5
 TICK = 0.003  # times are in milliseconds, each rounded down
@@ -54,6 +54,21 @@ def test_a_lease_that_is_extended_holds_as_long_again(client):
     expires = seconds(client.extend_lease(**mine)["expiresAt"])
     assert expires > asked_at + LEASE - TICK
     assert seconds(lost(client, mine)["finishedAt"]) > expires - TICK
+
+
+def test_no_extension_reaches_beyond_the_timeout(make_daemon):
+    daemon = make_daemon({"name": "w", "timeout": 2, "runner": {"type": "worker", "lease": 60}})
+    with daemon.client() as client:
+        mine = claim(client)
+        end = seconds(client.task(mine["id"])["startedAt"]) + 2
+        while True:
+            try:
+                assert seconds(client.extend_lease(**mine)["expiresAt"]) <= end + TICK
+            except RpcError as error:
+                assert error.code == -32002
+                break
+        task = client.task(mine["id"])
+        assert task["error"]["class"] == "timeout"
 
 
 def test_a_lease_that_outlives_acpd_holds_as_long_again(daemon):

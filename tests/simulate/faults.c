@@ -20,6 +20,7 @@
 #include "rpc/server.h"
 #include "run/acp_turn.h"
 #include "run/run_log.h"
+#include "setting.h"
 #include "store/store.h"
 #include "world.h"
 
@@ -38,6 +39,7 @@ enum fault {
     FAULT_REASON,
     FAULT_FIRST,
     FAULT_EXTEND,
+    FAULT_BEYOND,
     FAULT_CANCEL,
     FAULT_STOP,
     FAULT_SLOT,
@@ -81,6 +83,7 @@ static const char *const names[] = {
     [FAULT_REASON] = "a refusal for no reason",
     [FAULT_FIRST] = "the second task before the first",
     [FAULT_EXTEND] = "an extension that does not count",
+    [FAULT_BEYOND] = "an extension beyond the timeout",
     [FAULT_CANCEL] = "a cancel that is not written",
     [FAULT_STOP] = "a stop that never reaches the process",
     [FAULT_SLOT] = "a slot that is not given back",
@@ -392,6 +395,11 @@ REPLACE(int, engine_extend, struct engine *engine, int64_t id, const char *token
         const struct attempt *attempt = list_entry(before, struct attempt, link);
 
         until = attempt->task_id == id ? attempt->lease_until : until;
+        if (fault == FAULT_BEYOND && attempt->task_id == id &&
+            attempt->timeout_at < engine->now.mono + SETTING_LEASE_MS) {
+            *ret_until = engine->now.wall + SETTING_LEASE_MS;
+            return 0;
+        }
     }
     r = REAL(engine_extend)(engine, id, token, ret_until);
     list_for_each (after, &engine->attempts) {

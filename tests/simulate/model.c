@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/alloc.h"
+#include "common/clock.h"
 #include "process.h"
 #include "question.h"
 #include "world.h"
@@ -293,7 +294,8 @@ static void model_take_assign(const struct request *request, struct json_object 
     model.acknowledged++;
     if (model.is_repeated[request->key])
         return;
-    fact->run_at = model.clock_set_at < request->sent_at ? request->run_at : 0;
+    fact->run_at =
+        model.clock_set_at < request->sent_at && !fact->was_retried ? request->run_at : 0;
     fact->born = (struct span){request->sent_at, world_mono_ms()};
     fact->life = model.life;
 }
@@ -379,16 +381,31 @@ static void model_take_end(const struct request *request, struct json_object *re
            "the owner of task %lld was refused", (long long)request->task_id);
 }
 
-static void model_take_extend(const struct request *request, int code)
+/* The monotonic ms of a wall clock's time. */
+static int64_t model_parse_time(const char *iso)
+{
+    int64_t wall = 0;
+
+    EXPECT(clock_parse_iso(iso, &wall) == 0, "%s", iso);
+    return wall - world_wall_ms() + world_mono_ms();
+}
+
+/* It is its owner's as long as acpd says: the attempt's timeout may come before the lease's end. */
+static void model_take_extend(const struct request *request, struct json_object *result, int code)
 {
     struct fact *fact = model_find_leased(request);
+    int64_t until;
 
     EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_CONFLICT || code == RPC_NOT_FOUND, "%d",
            code);
     EXPECT(!code || code == RPC_UNAVAILABLE || !fact || !model_is_held(fact),
            "the owner of task %lld was refused", (long long)request->task_id);
-    if (fact && !code)
-        fact->until = request->sent_at + SETTING_LEASE_MS;
+    if (!fact || code)
+        return;
+    until = model_parse_time(json_get_string(result, "expiresAt"));
+    fact->until = request->sent_at + SETTING_LEASE_MS;
+    if (until < fact->until)
+        fact->until = until;
 }
 
 static void model_check_completed(const struct fact *fact, struct json_object *task)
@@ -515,7 +532,7 @@ void model_take(const struct request *request, struct json_object *reply)
         model_take_end(request, result, code);
         break;
     case METHOD_EXTEND:
-        model_take_extend(request, code);
+        model_take_extend(request, result, code);
         break;
     case METHOD_CANCEL:
         EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_CONFLICT || code == RPC_NOT_FOUND,

@@ -6,6 +6,7 @@
 #include "common/buf.h"
 #include "world.h"
 
+#define WORKER_S         (SETTING_LEASE_MS / 1000 + 15) /* a lease and a half */
 #define DEFAULT_ATTEMPTS 3 /* also of tasks whose profile is not configured any more */
 
 const struct setting_profile setting_profiles[] = {
@@ -104,7 +105,8 @@ static void setting_print_profile(size_t i, bool is_calm, struct buf *out)
                "\"cooldown\":{\"min\":1,\"max\":%d},\"runner\":",
                setting_profiles[i].name, values->slots, CHOOSE(is_calm, 0, 0, 0, 1),
                values->queue_limit, overflow,
-               setting_profiles[i].kind == SETTING_WORKER ? 3600 : CHOOSE(is_calm, 60, 8, 60),
+               setting_profiles[i].kind == SETTING_WORKER ? CHOOSE(is_calm, 3600, WORKER_S, 3600)
+                                                          : CHOOSE(is_calm, 60, 8, 60),
                values->attempts, CHOOSE(is_calm, 1, 1, 30), CHOOSE(is_calm, 10, 10, 300));
     setting_print_runner(setting_profiles[i].kind, is_calm, values, out);
     buf_add_char(out, '}');
