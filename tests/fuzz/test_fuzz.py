@@ -35,6 +35,23 @@ def test_the_dictionary_has_every_method_and_parameter():
                 assert re.search(rf'^" {re.escape(name)}=', words, re.M), (method["name"], name)
 
 
+def test_the_dictionary_has_every_class_that_workers_may_report():
+    words = (HERE / "params.dict").read_text()
+    for method in acpd.schemas.openrpc["methods"]:
+        for param in method["params"]:
+            for name in param["schema"].get("properties", {}).get("class", {}).get("enum", []):
+                assert f'" {param["name"]}.class={name}"' in words, name
+
+
+def test_the_dictionary_has_every_key_of_the_configuration():
+    """tests/unit/config/table.c compares the table with the program."""
+    words = (HERE / "config.dict").read_text()
+    rows = (HERE.parents[1] / "docs/configuration.md").read_text()
+    for key in re.findall(r"^\| `([a-zA-Z.]+)` \| [a-z]", rows, re.M):
+        for part in key.split("."):
+            assert f'"\\"{part}\\":"' in words, key
+
+
 def test_the_dictionary_has_every_segment_of_a_route():
     words = (HERE / "http.dict").read_text()
     for path in acpd.schemas.openapi["paths"]:

@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+import acpd
 from acpd import RpcError, profile, wait_until
 from database import assert_counters_are_right
 
@@ -87,6 +88,12 @@ def test_a_result_may_be_left_out_and_is_bounded(make_daemon):
 
 STATUS_AFTER = {None: "scheduled", "exit": "scheduled", "rate_limit": "queued", "auth": "queued",
                 "unavailable": "queued", "refusal": "failed", "limit": "failed", "invalid": "failed"}
+
+
+def test_every_class_that_workers_may_report_is_known_here():
+    fail = next(method for method in acpd.schemas.openrpc["methods"] if method["name"] == "fail_task")
+    error = next(param["schema"] for param in fail["params"] if param["name"] == "error")
+    assert set(error["properties"]["class"]["enum"]) == set(STATUS_AFTER) - {None}
 
 
 @pytest.mark.parametrize("error_class, status", STATUS_AFTER.items())
