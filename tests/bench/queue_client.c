@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Measures acknowledged durable puts per second into acpd, beanstalkd or a Redis list.
+ * Measures acknowledged durable operations per second of acpd, beanstalkd or Redis lists: puts, or
+ * whole lives (put, claim, complete).
  *
  * A closed loop: each connection sends one request, waits for its acknowledgement, checks it, and
- * sends the next. One thread and one buffer copy per request keep the client cheap compared with
- * the server. `cpu` in the result is the share of one core that the client used; near 1.0, the
- * client was the bottleneck. `acknowledged` includes the warm-up, so it can be compared with the
- * number of jobs that the server reports.
+ * sends the next; with a depth, it keeps as many puts under way. One thread and one buffer copy per
+ * request keep the client cheap compared with the server. `cpu` in the result is the share of one
+ * core that the client used; near 1.0, the client was the bottleneck. `acknowledged` includes the
+ * warm-up, so it can be compared with the number of jobs that the server reports.
  *
  * `--peer disk` measures the disk itself: append 4 KiB, fdatasync, repeat.
  */
@@ -29,6 +30,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/macros.h"
+#include "queue_peers.h"
 
 #define WARMUP_US        500000
 #define SILENCE_MS       10000 /* a server that is silent for this long has failed */
@@ -36,6 +38,7 @@
 #define EVENTS           256
 #define DISK_BLOCK       4096
 #define CONNECTIONS_MAX  10000
+#define DEPTH_MAX        10000
 #define PAYLOAD_MAX      60000 /* beanstalkd takes jobs of up to 65,535 bytes */
 #define SECONDS_MAX      3600.0
 #define US_PER_SECOND    1000000.0
@@ -43,9 +46,9 @@
 
 struct options {
     const char *peer, *socket, *dir;
-    int port, connections, payload;
+    int port, connections, payload, depth;
     double seconds;
-    bool json;
+    bool lives, json;
 };
 
 /* The measured time span, and the latencies of the operations that ended in it. */
@@ -57,27 +60,24 @@ struct sample {
     double cpu_begin;      /* negative until the warm-up is over */
 };
 
-struct peer {
-    const char *name;
-    void (*add_request)(struct buf *buf, uint64_t id, const struct buf *payload);
-    bool (*is_acknowledgement)(const char *line, size_t len);
-    bool fixed; /* all requests are identical, and printed once */
-};
-
+/* Replies come in the order of the requests. */
 struct conn {
     int fd;
     bool writing; /* waits for EPOLLOUT */
-    int64_t sent_us;
+    struct job job;
+    size_t step;      /* whose reply comes next */
+    int64_t *sent_us; /* a ring: when each operation that is under way began */
+    size_t oldest;
     struct buf in, out;
 };
 
 struct run {
     const struct options *options;
     const struct peer *peer;
-    struct buf payload, request; /* request: the next one */
+    struct buf payload;
     struct conn *conns;
     int epoll;
-    uint64_t last_id;
+    uint64_t last_call;
     struct sample sample;
 };
 
@@ -151,95 +151,6 @@ static void sample_print(struct sample *sample, bool json)
            sample->count, seconds, p50, p99, sample->acknowledged, cpu);
 }
 
-/* ---- the peers ---- */
-
-static void acpd_add_request(struct buf *buf, uint64_t id, const struct buf *payload)
-{
-    buf_add_text(buf, "{\"jsonrpc\":\"2.0\",\"id\":");
-    buf_add_int(buf, (int64_t)id);
-    buf_add_text(buf,
-                 ",\"method\":\"assign_task_to_profile\",\"params\":{\"profileName\":\"bench\","
-                 "\"task\":{\"title\":\"bench\",\"description\":\"");
-    buf_add(buf, payload->data, payload->len);
-    buf_add_text(buf, "\"}}}\n");
-}
-
-/* Finds `"key":` and returns whether the text after it begins with `value`. */
-static bool json_has(const char *line, size_t len, const char *key, const char *value,
-                     bool *ret_has_key)
-{
-    const char *end = line + len, *at = memmem(line, len, key, strlen(key));
-
-    *ret_has_key = at != NULL;
-    if (!at)
-        return false;
-    at += strlen(key);
-    while (at < end && *at == ' ')
-        at++;
-    return (size_t)(end - at) >= strlen(value) && memcmp(at, value, strlen(value)) == 0;
-}
-
-/* A task that has not failed may carry "error":null; anything else under that name is a failure. */
-static bool acpd_is_acknowledgement(const char *line, size_t len)
-{
-    bool has_key, is_null;
-
-    if (!json_has(line, len, "\"success\":", "true", &has_key))
-        return false;
-    is_null = json_has(line, len, "\"error\":", "null", &has_key);
-    return is_null || !has_key;
-}
-
-static void beanstalkd_add_request(struct buf *buf, uint64_t id UNUSED, const struct buf *payload)
-{
-    buf_printf(buf, "put 0 0 60 %zu\r\n", payload->len);
-    buf_add(buf, payload->data, payload->len);
-    buf_add_text(buf, "\r\n");
-}
-
-static bool is_number(const char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if (text[i] < '0' || text[i] > '9')
-            return false;
-    return len > 0;
-}
-
-static bool beanstalkd_is_acknowledgement(const char *line, size_t len)
-{
-    static const char word[] = "INSERTED ";
-    size_t word_len = sizeof(word) - 1;
-
-    return len > word_len && memcmp(line, word, word_len) == 0 &&
-           is_number(line + word_len, len - word_len);
-}
-
-static void redis_add_request(struct buf *buf, uint64_t id UNUSED, const struct buf *payload)
-{
-    buf_printf(buf, "*3\r\n$5\r\nLPUSH\r\n$5\r\nbench\r\n$%zu\r\n", payload->len);
-    buf_add(buf, payload->data, payload->len);
-    buf_add_text(buf, "\r\n");
-}
-
-static bool redis_is_acknowledgement(const char *line, size_t len)
-{
-    return len > 1 && line[0] == ':' && is_number(line + 1, len - 1);
-}
-
-static const struct peer peers[] = {
-    {"acpd", acpd_add_request, acpd_is_acknowledgement, false},
-    {"beanstalkd", beanstalkd_add_request, beanstalkd_is_acknowledgement, true},
-    {"redis", redis_add_request, redis_is_acknowledgement, true},
-};
-
-static const struct peer *peer_find(const char *name)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(peers); i++)
-        if (strcmp(peers[i].name, name) == 0)
-            return &peers[i];
-    fail("unknown peer \"%s\": acpd, beanstalkd, redis or disk", name);
-}
-
 /* ---- connections ---- */
 
 static int connect_unix(const char *path)
@@ -293,45 +204,47 @@ static void conn_open(struct run *run, struct conn *conn)
     conn_watch(run, conn, EPOLL_CTL_ADD, false);
 }
 
-/* Sends the bytes; keeps in conn->out what the socket does not take now. */
-static void conn_send(struct run *run, struct conn *conn, const char *data, size_t len)
+/* Sends what the socket takes now. */
+static void conn_flush(struct run *run, struct conn *conn)
 {
-    ssize_t sent = send(conn->fd, data, len, MSG_NOSIGNAL);
+    ssize_t sent = send(conn->fd, conn->out.data, conn->out.len, MSG_NOSIGNAL);
 
     if (sent < 0 && errno != EAGAIN && errno != EINTR)
         fail("send: %s", strerror(errno));
-    if (sent < 0)
-        sent = 0;
-    if ((size_t)sent < len)
-        buf_add(&conn->out, data + sent, len - (size_t)sent);
+    if (sent > 0)
+        buf_consume(&conn->out, (size_t)sent);
     if (conn->writing != (conn->out.len > 0))
         conn_watch(run, conn, EPOLL_CTL_MOD, conn->out.len > 0);
 }
 
-static void conn_flush(struct run *run, struct conn *conn)
+static void conn_request(struct run *run, struct conn *conn)
 {
-    struct buf CLEANUP(buf_deinit) rest = conn->out;
-
-    conn->out = (struct buf){0};
-    conn_send(run, conn, rest.data, rest.len);
+    conn->job.call = ++run->last_call;
+    run->peer->steps[conn->step].add_request(&conn->out, &conn->job);
 }
 
-static void conn_request(struct run *run, struct conn *conn, int64_t now_us)
+/* Takes the first reply, and adds the request that follows it. */
+static void conn_take(struct run *run, struct conn *conn, size_t size, int64_t now_us)
 {
-    if (!run->peer->fixed) {
-        buf_clear(&run->request);
-        run->peer->add_request(&run->request, ++run->last_id, &run->payload);
+    size_t depth = (size_t)run->options->depth;
+
+    if (!run->peer->steps[conn->step].take_reply(&conn->job, conn->in.data, size))
+        fail("wrong reply: %.*s", (int)size, conn->in.data);
+    buf_consume(&conn->in, size);
+    conn->step = run->options->lives ? (conn->step + 1) % STEPS : 0;
+    if (conn->step == 0) {
+        sample_add(&run->sample, conn->sent_us[conn->oldest], now_us);
+        conn->sent_us[conn->oldest] = now_us;
+        conn->oldest = (conn->oldest + 1) % depth;
     }
-    conn->sent_us = now_us;
-    conn_send(run, conn, run->request.data, run->request.len);
+    conn_request(run, conn);
 }
 
-/* Reads what has arrived. A whole line must be the acknowledgement; nothing may follow it. */
 static void conn_read(struct run *run, struct conn *conn)
 {
     ssize_t got = recv(conn->fd, buf_reserve(&conn->in, READ_SIZE), READ_SIZE, 0);
     int64_t now_us = clock_mono_us();
-    size_t len;
+    size_t size;
 
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -340,18 +253,24 @@ static void conn_read(struct run *run, struct conn *conn)
     if (got == 0)
         fail("the server closed a connection");
     conn->in.len += (size_t)got;
-    if (!memchr(conn->in.data + conn->in.len - (size_t)got, '\n', (size_t)got))
-        return;
+    while (conn->in.len &&
+           (size = run->peer->steps[conn->step].size_reply(conn->in.data, conn->in.len)))
+        conn_take(run, conn, size, now_us);
+    if (conn->out.len)
+        conn_flush(run, conn);
+}
 
-    len = conn->in.len - 1;
-    if (len && conn->in.data[len - 1] == '\r')
-        len--;
-    if (memchr(conn->in.data, '\n', conn->in.len) != conn->in.data + conn->in.len - 1 ||
-        !run->peer->is_acknowledgement(conn->in.data, len))
-        fail("wrong reply: %.*s", (int)conn->in.len, conn->in.data);
-    sample_add(&run->sample, conn->sent_us, now_us);
-    buf_clear(&conn->in);
-    conn_request(run, conn, now_us);
+static void conn_begin(struct run *run, struct conn *conn)
+{
+    int depth = run->options->depth;
+
+    conn->job.payload = &run->payload;
+    conn->sent_us = xcalloc((size_t)depth, sizeof(*conn->sent_us));
+    for (int i = 0; i < depth; i++) {
+        conn->sent_us[i] = clock_mono_us();
+        conn_request(run, conn);
+    }
+    conn_flush(run, conn);
 }
 
 /* ---- the two measurements ---- */
@@ -368,11 +287,9 @@ static void run_queue(struct run *run)
     for (int i = 0; i < connections; i++)
         conn_open(run, &run->conns[i]);
 
-    if (run->peer->fixed)
-        run->peer->add_request(&run->request, 0, &run->payload);
     sample_start(&run->sample, run->options->seconds);
     for (int i = 0; i < connections; i++)
-        conn_request(run, &run->conns[i], clock_mono_us());
+        conn_begin(run, &run->conns[i]);
 
     while (clock_mono_us() < run->sample.end_us) {
         ready = epoll_wait(run->epoll, events, EVENTS, SILENCE_MS);
@@ -395,13 +312,13 @@ static void run_deinit(struct run *run)
 {
     for (int i = 0; run->conns && i < run->options->connections; i++) {
         closep(&run->conns[i].fd);
+        free(run->conns[i].sent_us);
         buf_deinit(&run->conns[i].in);
         buf_deinit(&run->conns[i].out);
     }
     free(run->conns);
     closep(&run->epoll);
     buf_deinit(&run->payload);
-    buf_deinit(&run->request);
     free(run->sample.latencies);
 }
 
@@ -456,11 +373,13 @@ static struct options parse_options(int argc, char **argv)
         {"connections", required_argument, NULL, 'c'},
         {"seconds", required_argument, NULL, 't'},
         {"payload", required_argument, NULL, 'b'},
+        {"depth", required_argument, NULL, 'n'},
+        {"lives", no_argument, NULL, 'l'},
         {"dir", required_argument, NULL, 'd'},
         {"json", no_argument, NULL, 'j'},
         {0},
     };
-    struct options options = {.connections = 1, .payload = 200, .seconds = 3};
+    struct options options = {.connections = 1, .payload = 200, .depth = 1, .seconds = 3};
 
     for (int o; (o = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         switch (o) {
@@ -482,6 +401,12 @@ static struct options parse_options(int argc, char **argv)
         case 'b':
             options.payload = parse_int("payload", optarg, 1, PAYLOAD_MAX);
             break;
+        case 'n':
+            options.depth = parse_int("depth", optarg, 1, DEPTH_MAX);
+            break;
+        case 'l':
+            options.lives = true;
+            break;
         case 'd':
             options.dir = optarg;
             break;
@@ -497,6 +422,7 @@ static struct options parse_options(int argc, char **argv)
     if (!options.peer)
         fail("usage: queue-client --peer acpd|beanstalkd|redis --socket PATH | --port N\n"
              "           [--connections C] [--seconds S] [--payload BYTES] [--json]\n"
+             "           [--lives | --depth N]\n"
              "       queue-client --peer disk --dir DIR [--seconds S] [--json]");
     return options;
 }
@@ -515,6 +441,10 @@ int main(int argc, char **argv)
         run_disk(&run);
     } else {
         run.peer = peer_find(options.peer);
+        if (!run.peer)
+            fail("unknown peer \"%s\": acpd, beanstalkd, redis or disk", options.peer);
+        if (options.lives && options.depth > 1)
+            fail("give either --lives or --depth");
         if (!options.socket == !options.port)
             fail("give either --socket or --port");
         run_queue(&run);

@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Short programs run per second, two at a time: acpd against xargs and task-spooler."""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Callable
+
+from servers import BenchError, Server, above_zero, acpd, ask, on_disk, spread, thousands, verdict
+
+SLOTS = 2
+PROGRAM = "true"
+GOALS = {"xargs -P": (0.85, 0.95), "task-spooler": (2, 3)}  # the ratio that acpd must have, and should have
+PROFILE = {
+    "name": "bench",
+    "queueLimit": 100_000_000,
+    "maxConcurrentTasks": SLOTS,
+    "runner": {"type": "command", "command": [PROGRAM]},
+}
+BATCH = 1000
+
+
+def call(number: int, method: str, params: str) -> str:
+    return f'{{"jsonrpc":"2.0","id":{number},"method":"{method}","params":{params}}}\n'
+
+
+def run_acpd(build: Path, folder: Path, count: int) -> float:
+    peer = acpd(build, {"profiles": [PROFILE]}, "get_profile_state", {"name": "bench"}, r'"completedTasks": ?(\d+)')
+
+    def set_active(active: str) -> None:
+        ask(server.socket, call(1, "update_profile_status", f'{{"name":"bench","isActive":{active}}}'), '"success"')
+
+    with Server(peer, folder) as server:
+        set_active("false")
+        for first in range(0, count, BATCH):
+            last = min(first + BATCH, count) - 1
+            calls = (call(i, "assign_task_to_profile", '{"name":"bench","task":{"title":"t"}}')
+                     for i in range(first, last + 1))
+            ask(server.socket, "".join(calls), rf'"id": ?{last},"result"')
+        began = time.monotonic()
+        set_active("true")
+        while int(peer.count(server.socket)[1]) < count:
+            time.sleep(0.01)
+        return count / (time.monotonic() - began)
+
+
+def run_xargs(_build: Path, _folder: Path, count: int) -> float:
+    began = time.monotonic()
+    lines = "".join(f"{i}\n" for i in range(count))
+    subprocess.run(["xargs", "-n1", f"-P{SLOTS}", PROGRAM], input=lines, text=True, check=True)
+    return count / (time.monotonic() - began)
+
+
+def run_spooler(_build: Path, folder: Path, count: int) -> float:
+    """From the first that is submitted, each by a client of its own, to the end of the last."""
+    environment = {**os.environ, "TS_SOCKET": str(folder / "tsp"), "TMPDIR": str(folder), "TS_MAXFINISHED": "1000000"}
+
+    def tsp(*arguments: str) -> str:
+        return subprocess.run(["tsp", *arguments], env=environment, check=True, capture_output=True, text=True).stdout
+
+    tsp("-S", str(SLOTS))
+    try:
+        began = time.monotonic()
+        for _ in range(count):
+            tsp("-n", PROGRAM)
+        while "running" in (jobs := tsp()) or "queued" in jobs:
+            time.sleep(0.01)
+        return count / (time.monotonic() - began)
+    finally:
+        tsp("-K")
+
+
+RUNS: dict[str, Callable[[Path, Path, int], float]] = {
+    "acpd": run_acpd,
+    "xargs -P": run_xargs,
+    "task-spooler": run_spooler,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", type=Path, required=True, help="meson's build folder")
+    parser.add_argument("--rounds", type=above_zero(int), default=5)
+    parser.add_argument("--count", type=above_zero(int), default=500, help="programs in a round")
+    parser.add_argument("--dir", type=Path, help="folder for the data; default: the build folder")
+    options = parser.parse_args()
+    rates: dict[str, list[float]] = {name: [] for name in RUNS}
+    try:
+        with on_disk(options.dir or options.build) as base:
+            for _ in range(options.rounds):
+                for name, run in RUNS.items():
+                    rates[name].append(run(options.build.resolve(), base, options.count))
+    except (BenchError, OSError, subprocess.CalledProcessError) as error:
+        print(f"bench_run.py: {error}", file=sys.stderr)
+        return 1
+    print("| program | children/s | acpd / program | floor; goal |\n|---|---:|---:|---|")
+    for name, own in rates.items():
+        cells = [name, spread(own, thousands), "", ""]
+        if name in GOALS:
+            ratios = [a / b for a, b in zip(rates["acpd"], own, strict=True)]
+            cells[2:] = [spread(ratios, lambda value: f"{value:.2f}"), verdict(statistics.median(ratios), *GOALS[name])]
+        print(f"| {' | '.join(cells)} |")
+    print(f"\nMedians (min..max) of {options.rounds} rounds of {options.count} times `{PROGRAM}`, {SLOTS} at a time.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
