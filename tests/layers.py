@@ -35,6 +35,7 @@ ALLOWED = {
     "tests": "sqlite3.h",
     "tests/store": "common core store check.h",
     "tests/fuzz": "common core config store run engine rpc gateway event2 civetweb.h json-c",
+    "tests/bench": "common core config civetweb.h",
     "tests/simulate": "common core config store run engine rpc event2 sqlite3.h",
     "tests/*": "common core config store run engine rpc gateway event2 json-c sqlite3.h check.h",
 }

@@ -71,6 +71,17 @@ def test_no_extension_reaches_beyond_the_timeout(make_daemon):
         assert task["error"]["class"] == "timeout"
 
 
+def test_a_worker_that_disconnects_keeps_its_lease(make_daemon):
+    daemon = make_daemon({"name": "w", "runner": {"type": "worker", "lease": 60}})
+    with daemon.client() as client:
+        with daemon.client() as worker:
+            mine = claim(worker)
+        client.get_health()
+        assert client.task(mine["id"])["status"] == "running"
+        with daemon.client() as worker:
+            assert worker.complete_task(**mine)["status"] == "completed"
+
+
 def test_a_lease_that_outlives_acpd_holds_as_long_again(daemon):
     with daemon.client() as client:
         mine = claim(client)

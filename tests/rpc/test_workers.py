@@ -485,16 +485,6 @@ def test_a_claim_whose_reply_cannot_be_sent_is_taken_back(make_daemon):
         assert claim(client)["task"]["id"] in ids
 
 
-def test_a_worker_that_disconnects_keeps_its_lease(daemon, client):
-    id = client.assign("w")["id"]
-    with daemon.client() as worker:
-        mine = claim(worker)
-    client.get_health()
-    assert client.task(id)["status"] == "running"
-    with daemon.client() as worker:
-        assert worker.complete_task(**held(mine))["status"] == "completed"
-
-
 def test_a_cancelled_task_is_its_workers_no_more(client):
     id = client.assign("w")["id"]
     mine = claim(client)
