@@ -69,8 +69,9 @@ typedef int (*engine_reload_fn)(struct engine *engine, char **ret_error);
 /** Says how. */
 void engine_set_reload(struct engine *engine, engine_reload_fn reload);
 int engine_reload(struct engine *engine, char **ret_error);
-/** The first passes, as engine_configure() and then: attempts that were running at a crash are
- *  interrupted, and their tasks queued again; workers keep their leases. */
+/** Applies the settings, which it takes, and recovers: attempts that were running at a crash are
+ *  interrupted, and their tasks queued again; workers keep their leases. Negative if the storage
+ *  fails or cannot tell. */
 int engine_start(struct engine *engine, struct settings *settings);
 /** Allows runs to be started from now on. */
 void engine_set_supervisor(struct engine *engine, struct supervisor *supervisor);

@@ -80,7 +80,7 @@ static enum error_class judge_class_of_status(int status)
     }
 }
 
-/* Whether this error says that the system lacks something: any task would have met it. */
+/* Whether this error says that the system lacks something: any task would have met it then. */
 static bool judge_is_shortage(int error)
 {
     return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE;

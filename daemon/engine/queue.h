@@ -23,7 +23,7 @@ MUST_CHECK int queue_claim(struct engine *engine, struct profile *profile, size_
 /** How an attempt ended. */
 struct queue_end {
     enum error_class class; /* ERROR_NONE: the task is completed */
-    bool is_shortage;       /* of processes, memory or descriptors: the task loses nothing by it */
+    bool is_shortage;       /* of processes, memory or descriptors: no attempt is spent */
     const char *message, *result, *tail, *usage;
     struct metrics_cost cost;
     int64_t duration_ms;

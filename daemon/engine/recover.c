@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The start: recovers what the previous acpd left behind. */
+#include <errno.h>
+
 #include "common/log.h"
 #include "engine/metrics.h"
 #include "engine/queue.h"
@@ -97,9 +99,16 @@ static int recover_all(struct engine *engine)
     return r;
 }
 
+/* Nothing can be done in doubt: another start finds out what there is. */
+static int recover_commit(struct engine *engine, int r)
+{
+    r = engine_commit(engine, r);
+    return r == ENGINE_UNKNOWN ? -EIO : r;
+}
+
 int engine_start(struct engine *engine, struct settings *settings)
 {
-    int r = engine_commit(engine, engine_configure(engine, settings));
+    int r = recover_commit(engine, engine_configure(engine, settings));
 
     if (r >= 0)
         r = recover_all(engine);
@@ -107,5 +116,5 @@ int engine_start(struct engine *engine, struct settings *settings)
         r = engine_plan(engine);
     if (r >= 0)
         r = engine_finish_pass(engine);
-    return r < 0 ? r : engine_commit(engine, r);
+    return r < 0 ? r : recover_commit(engine, r);
 }

@@ -18,6 +18,7 @@
 #define FREE_PAGES_KEPT 1024
 
 #define WAL_INDEX_REGION 32768 /* bytes that SQLite maps at a time */
+#define SPOIL_TRIES      8
 
 #define X(name, sql) [STMT_##name] = sql,
 static const char *const statement_texts[STATEMENT_COUNT] = {STATEMENTS(X)};
@@ -164,26 +165,31 @@ int store_resolve(struct store *store)
  * the log would take them for committed. So overwrite the first one with a plain write. That is
  * enough if the process is killed, and it is the most that a disk which does not sync can do.
  *
- * The failed commit did not change the index of the log. Byte 16 of its header holds the number of
- * valid frames (https://www.sqlite.org/walformat.html).
+ * The failed commit did not change the index of the log. Its header holds the size of a page, at
+ * byte 14 (1 is 65,536), and the number of valid frames, at byte 16
+ * (https://www.sqlite.org/walformat.html). So nothing has to be read from the disk. A disk may take
+ * the write at the second try.
  */
 static void sqlite_open_spoil_refused_frames(struct store *store)
 {
     static const char nothing[24]; /* a frame's header */
     sqlite3_file *file = NULL, *log = NULL;
     volatile void *index = NULL;
-    int64_t page_size = 0;
+    uint16_t page_size;
     uint32_t frames;
+    int64_t at;
 
     if (sqlite3_file_control(store->db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK ||
         sqlite3_file_control(store->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) != SQLITE_OK ||
         !file->pMethods || !log->pMethods || file->pMethods->iVersion < 2 ||
-        file->pMethods->xShmMap(file, 0, WAL_INDEX_REGION, 0, &index) != SQLITE_OK || !index ||
-        sqlite_number(store->db, "PRAGMA page_size", &page_size) < 0)
+        file->pMethods->xShmMap(file, 0, WAL_INDEX_REGION, 0, &index) != SQLITE_OK || !index)
         return;
+    memcpy(&page_size, (const char *)index + 14, sizeof(page_size));
     memcpy(&frames, (const char *)index + 16, sizeof(frames));
-    log->pMethods->xWrite(log, nothing, sizeof(nothing),
-                          32 + (int64_t)frames * (page_size + (int64_t)sizeof(nothing)));
+    at = 32 + (int64_t)frames * ((page_size == 1 ? 65536 : page_size) + (int64_t)sizeof(nothing));
+    for (int i = 0; i < SPOIL_TRIES; i++)
+        if (log->pMethods->xWrite(log, nothing, sizeof(nothing), at) == SQLITE_OK)
+            return;
 }
 
 void store_rollback(struct store *store)

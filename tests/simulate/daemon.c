@@ -21,8 +21,8 @@
 #include "store/store.h"
 #include "world.h"
 
-#define PASS_MS                                                                                    \
-    10 /* that a pass may take, apart from waiting for the disk: some 500 looks at a clock */
+/* That a pass may take, apart from waiting for the disk: some 500 looks at a clock. */
+#define PASS_MS 10
 
 static char folder[64];
 static char *socket_path, *config_path, *database_path;
@@ -188,11 +188,12 @@ static struct json_object *daemon_list_backup(const char *path)
     struct json_object *tasks = json_object_new_array();
     sqlite3 *db = NULL;
     sqlite3_stmt *stmt = NULL;
+    int r;
 
-    EXPECT(sqlite3_open(path, &db) == SQLITE_OK &&
+    EXPECT(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, "unix") == SQLITE_OK &&
            sqlite3_prepare_v2(db, "SELECT id, key, status FROM task", -1, &stmt, NULL) ==
                SQLITE_OK);
-    while (sqlite3_step(stmt) == SQLITE_ROW) {
+    while ((r = sqlite3_step(stmt)) == SQLITE_ROW) {
         struct json_object *task = json_object_new_object();
         int status = sqlite3_column_int(stmt, 2);
 
@@ -203,6 +204,7 @@ static struct json_object *daemon_list_backup(const char *path)
                                json_object_new_string(task_status_name((enum task_status)status)));
         json_object_array_add(tasks, task);
     }
+    EXPECT(r == SQLITE_DONE, "%s", sqlite3_errmsg(db));
     sqlite3_finalize(stmt);
     sqlite3_close(db);
     return tasks;

@@ -46,10 +46,11 @@ static struct list undos = LIST_INIT(undos);
 static enum disk_state disk;
 static uint64_t failures, kept_count;
 static int64_t waited;
+static bool owes_sync;
 
 void disk_set(enum disk_state state)
 {
-    static const char *const names[] = {"good", "full", "failing", "slow", "gone"};
+    static const char *const names[] = {"good", "full", "failing", "not syncing", "slow", "gone"};
 
     disk = state;
     world_note("disk:", names[state], strlen(names[state]));
@@ -58,6 +59,11 @@ void disk_set(enum disk_state state)
 enum disk_state disk_get(void)
 {
     return disk;
+}
+
+bool disk_owes_sync(void)
+{
+    return owes_sync;
 }
 
 uint64_t disk_failures(void)
@@ -77,10 +83,11 @@ int64_t disk_waited(void)
 
 static void disk_dawdle(void)
 {
-    int64_t ms = (int64_t)world_below(SLOW_MS);
+    int64_t ms;
 
-    if (disk != DISK_SLOW || !world_one_in(8))
+    if (disk != DISK_SLOW || world_noise_below(8))
         return;
+    ms = (int64_t)world_noise_below(SLOW_MS);
     world_wait(ms);
     waited += ms;
 }
@@ -89,7 +96,8 @@ static void disk_dawdle(void)
 static int disk_fail(bool needs_room, int error)
 {
     bool fails = disk == DISK_GONE || (disk == DISK_FULL && needs_room) ||
-                 (disk == DISK_FAILING && world_one_in(3));
+                 (disk == DISK_FAILING && !world_noise_below(3)) ||
+                 (disk == DISK_NOT_SYNCING && error == SQLITE_IOERR_FSYNC);
 
     disk_dawdle();
     if (!fails)
@@ -169,7 +177,7 @@ static void disk_undo_write(const struct undo *undo, int fd)
 
     EXPECT(fstat(fd, &file) == 0 && pwrite(fd, undo->bytes, undo->width, undo->offset) >= 0);
     if (undo->len < undo->width && file.st_size <= undo->offset + (int64_t)undo->width &&
-        world_one_in(2))
+        !world_noise_below(2))
         EXPECT(ftruncate(fd, undo->offset + (int64_t)undo->len) == 0);
 }
 
@@ -200,7 +208,7 @@ void disk_cut_power(void)
     while (!list_is_empty(&undos)) {
         struct undo *undo = list_entry(undos.prev, struct undo, link);
 
-        if (world_one_in(2))
+        if (!world_noise_below(2))
             disk_undo(undo);
         disk_forget(undo);
     }
@@ -221,7 +229,7 @@ static int disk_read(sqlite3_file *base, void *bytes, int len, sqlite3_int64 off
     sqlite3_file *inner = disk_file(base)->inner;
 
     disk_dawdle();
-    if (disk == DISK_FAILING && world_one_in(READS_PER_ERROR)) {
+    if (disk == DISK_FAILING && !world_noise_below(READS_PER_ERROR)) {
         failures++;
         return SQLITE_IOERR_READ;
     }
@@ -234,10 +242,10 @@ static int disk_write(sqlite3_file *base, const void *bytes, int len, sqlite3_in
     struct file *file = disk_file(base);
     int r = disk_fail(true, SQLITE_IOERR_WRITE);
 
-    if (r != SQLITE_OK && (disk == DISK_GONE || world_one_in(2)))
+    if (r != SQLITE_OK && (disk == DISK_GONE || !world_noise_below(2)))
         return r;
     if (r != SQLITE_OK)
-        len = (int)world_below((uint64_t)len + 1); /* a short write */
+        len = (int)world_noise_below((uint64_t)len + 1); /* a short write */
     if (!len)
         return r;
     if (file->path)
@@ -265,6 +273,8 @@ static int disk_sync(sqlite3_file *base, int flags UNUSED)
     struct file *file = disk_file(base);
     int r = disk_fail(false, SQLITE_IOERR_FSYNC);
 
+    if (disk != DISK_GONE)
+        owes_sync = r != SQLITE_OK;
     if (r != SQLITE_OK || !file->path)
         return r;
     disk_forget_all(file->path, false);

@@ -6,10 +6,12 @@
 #include "faults.h"
 
 #include <errno.h>
+#include <sqlite3.h>
 #include <string.h>
 
 #include "core/retry.h"
 #include "daemon.h"
+#include "engine/judge.h"
 #include "engine/queue.h"
 #include "engine/reload.h"
 #include "engine/runner_lease.h"
@@ -65,6 +67,8 @@ enum fault {
     FAULT_DESCRIPTOR,
     FAULT_ANSWER,
     FAULT_ATTEMPTS,
+    FAULT_SHORTAGE,
+    FAULT_REMAINS,
     FAULT_ROOM,
 };
 
@@ -109,6 +113,8 @@ static const char *const names[] = {
     [FAULT_DESCRIPTOR] = "a descriptor that stays open",
     [FAULT_ANSWER] = "a no that reaches the agent as a yes",
     [FAULT_ATTEMPTS] = "one attempt more than there may be",
+    [FAULT_SHORTAGE] = "a shortage that spends attempts",
+    [FAULT_REMAINS] = "frames of a failed commit that stay",
     [FAULT_ROOM] = "twice the room in a queue",
 };
 
@@ -157,6 +163,13 @@ REPLACE(int, store_commit, struct store *store)
     return 0;
 }
 
+REPLACE(int, sqlite3_file_control, sqlite3 *db, const char *name, int operation, void *data)
+{
+    return fault == FAULT_REMAINS && operation == SQLITE_FCNTL_JOURNAL_POINTER
+               ? SQLITE_ERROR
+               : REAL(sqlite3_file_control)(db, name, operation, data);
+}
+
 REPLACE(int, engine_commit, struct engine *engine, int r)
 {
     if (fault == FAULT_EARLY_REPLY)
@@ -189,8 +202,10 @@ REPLACE(void, settle_commit, struct engine *engine)
 
 REPLACE(void, reload_commit, struct engine *engine)
 {
+    bool reloads = engine->staged.is_set;
+
     REAL(reload_commit)(engine);
-    for (size_t i = 0; i < engine->profile_count; i++) {
+    for (size_t i = 0; reloads && i < engine->profile_count; i++) {
         struct profile_config *config = &engine->profiles[i]->config;
 
         if (fault == FAULT_LIMIT)
@@ -331,7 +346,7 @@ REPLACE(int, queue_release, struct engine *engine, int *budget)
 {
     int one = 1, r;
 
-    if (world_one_in(2))
+    if (world_noise() & 1)
         return REAL(queue_release)(engine, budget);
     r = REAL(queue_release)(engine, &one);
     *budget = 0;
@@ -342,7 +357,7 @@ REPLACE(int, queue_wake, struct engine *engine, struct profile *profile, int *bu
 {
     int one = 1, r;
 
-    if (world_one_in(2))
+    if (world_noise() & 1)
         return REAL(queue_wake)(engine, profile, budget);
     r = REAL(queue_wake)(engine, profile, &one);
     *budget = 0;
@@ -378,6 +393,12 @@ REPLACE(void, run_log_free, struct run_log *log)
 {
     if (!faults_strike(FAULT_DESCRIPTOR))
         REAL(run_log_free)(log);
+}
+
+REPLACE(void, judge_end, struct attempt *attempt, const struct run_end *end)
+{
+    REAL(judge_end)(attempt, end);
+    attempt->is_shortage &= fault != FAULT_SHORTAGE;
 }
 
 REPLACE(int, lease_adopt_all, struct engine *engine)

@@ -64,6 +64,11 @@ static struct fact *model_learn_id(int64_t id)
     return fact;
 }
 
+static void model_note_profile(struct fact *fact, struct json_object *task)
+{
+    fact->profile = setting_find(json_get_string(task, "profile"));
+}
+
 struct fact *model_learn(struct json_object *task)
 {
     const char *key = json_get_string(task, "key");
@@ -74,8 +79,9 @@ struct fact *model_learn(struct json_object *task)
            fact->key, key);
     for (size_t i = 0; !fact->key[0] && !setting_forgets() && i < model.count; i++)
         EXPECT(strcmp(model.facts[i]->key, key) != 0, "two tasks with the key %s", key);
+    if (!fact->key[0])
+        model_note_profile(fact, task);
     snprintf(fact->key, sizeof(fact->key), "%s", key);
-    fact->profile = setting_find(json_get_string(task, "profile"));
     return fact;
 }
 
@@ -315,6 +321,7 @@ static void model_take_claim(const struct request *request, struct json_object *
     model_begin_attempt(fact, attempt);
     if (fact->latest > attempt)
         return; /* a late reply: another attempt has begun since */
+    model_note_profile(fact, task);
     EXPECT(!fact->is_completed, "task %lld was completed", (long long)fact->id);
     EXPECT(!model_is_held(fact) && !process_works_on(fact->id, 0), "task %lld has two owners",
            (long long)fact->id);
@@ -349,7 +356,7 @@ static void model_take_failure(struct fact *fact, const struct request *request,
 
     if (request->class == ERROR_REFUSAL || request->class == ERROR_INVALID)
         EXPECT(has_failed, "%s", json_compact(task));
-    if (request->class != ERROR_EXIT)
+    if (request->class != ERROR_EXIT || fact->retries) /* a retry under way starts over */
         return;
     fact->spent++;
     EXPECT(has_failed || fact->spent < setting_attempts_max(fact->profile),
@@ -400,7 +407,7 @@ static void model_take_extend(const struct request *request, struct json_object 
            code);
     EXPECT(!code || code == RPC_UNAVAILABLE || !fact || !model_is_held(fact),
            "the owner of task %lld was refused", (long long)request->task_id);
-    if (!fact || code)
+    if (!fact || code || model.clock_set_at >= request->sent_at)
         return;
     until = model_parse_time(json_get_string(result, "expiresAt"));
     fact->until = request->sent_at + SETTING_LEASE_MS;
@@ -430,8 +437,12 @@ void model_check_task(struct json_object *task)
 {
     enum task_status status = TASK_NEW;
     struct fact *fact = model_learn(task);
+    const char *message = json_get_string(json_get(task, "error"), "message");
 
+    model_note_profile(fact, task);
     EXPECT(task_status_parse(json_get_string(task, "status"), &status) == 0);
+    EXPECT(status != TASK_FAILED || !message || !strstr(message, PROCESS_SHORTAGE),
+           "it failed for want of a process: %s", json_compact(task));
     for (size_t i = 0; i < model.refused_count; i++) {
         char key[KEY_SIZE];
 
@@ -501,6 +512,15 @@ static void model_take_status(const struct request *request, int code)
     model.pauses[i].since = model.newest;
 }
 
+static void model_take_other(const struct request *request, int code)
+{
+    bool may_be_invalid = request->method == METHOD_READING; /* its parameters may be anything */
+
+    EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_CONFLICT || code == RPC_NOT_FOUND ||
+               code == RPC_QUEUE_FULL || (may_be_invalid && code == RPC_INVALID_PARAMS),
+           "%d", code);
+}
+
 static void model_take_fault(const struct request *request, int code)
 {
     bool is_right = request->method == METHOD_WRONG
@@ -566,9 +586,7 @@ void model_take(const struct request *request, struct json_object *reply)
     case METHOD_ANSWER:
     case METHOD_READING:
     case METHOD_COUNT:
-        EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_CONFLICT || code == RPC_NOT_FOUND ||
-                   code == RPC_QUEUE_FULL || code == RPC_INVALID_PARAMS,
-               "%s", json_compact(reply));
+        model_take_other(request, code);
     }
     if (fact)
         fact->newest = model.newest;

@@ -15,9 +15,11 @@
 #include "run/run_log.h"
 #include "world.h"
 
-#define READY_MS 3000  /* at most: how long the families of the last acpd take to end */
-#define WORK_MS  20000 /* at most */
-#define NEVER_MS (INT64_C(400) * 86400000)
+#define UNLUCKY_TASKS    8 /* one in as many */
+#define UNLUCKY_ATTEMPTS 12
+#define READY_MS         3000  /* at most: how long the families of the last acpd take to end */
+#define WORK_MS          20000 /* at most */
+#define NEVER_MS         (INT64_C(400) * 86400000)
 
 enum manner {
     MANNER_WORKS,
@@ -145,12 +147,18 @@ static void process_end(struct run *run)
         end->line_len = end->output_len = strlen(line);
     }
     if (end->outcome == RUN_NOT_STARTED)
-        end->message = "cannot be started";
+        end->message = end->code == EAGAIN ? PROCESS_SHORTAGE : "cannot be started";
     else if (world_one_in(2))
         end->stderr_lines = "something went wrong\n    at its place\n";
     run_log_end(run->log);
     run->handler.on_end(run, end, run->handler.data);
     process_free(run);
+}
+
+/* For some tasks there is no process to be had, again and again. */
+static bool process_is_unlucky(const struct run *run)
+{
+    return run->task % UNLUCKY_TASKS == 0 && run->attempt <= UNLUCKY_ATTEMPTS;
 }
 
 /* A command. */
@@ -170,7 +178,8 @@ static void process_decide(struct run *run)
         process_plan_end(run, RUN_LOST, 0, ms);
         break;
     case MANNER_DOES_NOT_START:
-        process_plan_end(run, RUN_NOT_STARTED, world_one_in(2) ? ENOENT : EAGAIN, ms / 1000);
+        process_plan_end(run, RUN_NOT_STARTED,
+                         process_is_unlucky(run) || world_one_in(2) ? EAGAIN : ENOENT, ms / 1000);
         break;
     case MANNER_HANGS:
     case MANNER_IGNORES_SIGTERM:
@@ -281,6 +290,8 @@ struct run *run_start(struct supervisor *supervisor, const struct run_spec *spec
     run->manner =
         is_calm || world_one_in(2) ? MANNER_WORKS : (enum manner)world_below(MANNER_COUNT);
     process_begin(run, spec->log_path);
+    if (process_is_unlucky(run))
+        run->manner = MANNER_DOES_NOT_START;
     if (run->manner == MANNER_FLOODS)
         process_flood(run);
     if (!spec->is_dialog || run->manner == MANNER_DOES_NOT_START) {

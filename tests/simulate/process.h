@@ -10,6 +10,9 @@
 
 struct event_base;
 
+/** The message of a start that fails for want of a process. */
+#define PROCESS_SHORTAGE "no more processes"
+
 /** The supervisor of a new acpd. It is ready a little later. */
 struct supervisor *process_supervisor(struct event_base *base);
 /** Its processes end with it, all at once. May be NULL. */

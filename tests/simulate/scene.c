@@ -95,7 +95,8 @@ static void scene_set_clock(void)
 
 static void scene_break_disk(void)
 {
-    static const enum disk_state states[] = {DISK_FULL, DISK_FAILING, DISK_SLOW};
+    static const enum disk_state states[] = {DISK_FULL, DISK_FAILING, DISK_FAILING,
+                                             DISK_NOT_SYNCING, DISK_SLOW};
 
     disk_set(states[world_below(ARRAY_SIZE(states))]);
 }
@@ -120,7 +121,7 @@ static void scene_kill(void)
     bool cuts_power = world_one_in(2);
 
     scene_hang_up_all();
-    if (cuts_power && disk_get() == DISK_FAILING)
+    if (cuts_power && disk_owes_sync())
         model_forgive_refused();
     daemon_kill();
     if (cuts_power)
@@ -129,6 +130,15 @@ static void scene_kill(void)
     sums->cuts += cuts_power;
     world_wait((int64_t)world_below(10000));
     scene_start();
+}
+
+/* Some passes fail, and nothing comes after them that could mend what they left. */
+static void scene_kill_while_failing(void)
+{
+    disk_set(world_one_in(2) ? DISK_FAILING : DISK_NOT_SYNCING);
+    for (uint64_t passes = world_below(4); passes; passes--)
+        scene_pass();
+    scene_kill();
 }
 
 static void scene_stop(void)
@@ -436,6 +446,7 @@ static const struct {
     {{"break disk", 20}, scene_break_disk},
     {{"mend disk", 16}, scene_mend_disk},
     {{"kill", 10}, scene_kill},
+    {{"kill while failing", 4}, scene_kill_while_failing},
     {{"stop", 2}, scene_stop},
     {{"reload", 16}, scene_reload},
     {{"kill supervisor", 4}, process_kill_supervisor},

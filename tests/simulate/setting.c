@@ -102,12 +102,12 @@ static void setting_print_profile(size_t i, bool is_calm, struct buf *out)
                "{\"name\":\"%s\",\"maxConcurrentTasks\":%d,\"minConcurrentTasks\":%d,"
                "\"queueLimit\":%d,\"overflow\":\"%s\",\"timeout\":%d,"
                "\"retry\":{\"maxAttempts\":%d,\"backoff\":%d,\"maxBackoff\":60},"
-               "\"cooldown\":{\"min\":1,\"max\":%d},\"runner\":",
+               "\"cooldown\":{\"min\":0.2,\"max\":%d},\"runner\":",
                setting_profiles[i].name, values->slots, CHOOSE(is_calm, 0, 0, 0, 1),
                values->queue_limit, overflow,
                setting_profiles[i].kind == SETTING_WORKER ? CHOOSE(is_calm, 3600, WORKER_S, 3600)
                                                           : CHOOSE(is_calm, 60, 8, 60),
-               values->attempts, CHOOSE(is_calm, 1, 1, 30), CHOOSE(is_calm, 10, 10, 300));
+               values->attempts, CHOOSE(is_calm, 1, 1, 30), CHOOSE(is_calm, 1, 1, 300));
     setting_print_runner(setting_profiles[i].kind, is_calm, values, out);
     buf_add_char(out, '}');
 }

@@ -72,6 +72,11 @@ unsigned char world_noise(void)
     return (unsigned char)world_mix(world.seed + ++world.noise);
 }
 
+uint64_t world_noise_below(uint64_t limit)
+{
+    return world_mix(world.seed + ++world.noise) % limit;
+}
+
 uint64_t world_below(uint64_t limit)
 {
     return random_below(limit);

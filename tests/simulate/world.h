@@ -42,6 +42,8 @@ bool world_one_in(uint64_t times);
 
 /** A random byte for acpd, which leaves the choices of the step alone. */
 unsigned char world_noise(void);
+/** The same, below `limit`. */
+uint64_t world_noise_below(uint64_t limit);
 
 /** Time passes. */
 void world_wait(int64_t ms);
