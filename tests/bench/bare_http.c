@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * civetweb and nothing else: answers every GET with the bytes of a file, for comparison with
- * acp-gateway, which has the same options.
+ * acp-gateway, whose options for threads and connections it has.
  *
  *     bare-http PORT FILE
  */
@@ -49,13 +49,15 @@ int main(int argc, char **argv)
     const char *options[] = {"listening_ports",
                              argc > 1 ? argv[1] : "",
                              "num_threads",
-                             "64",
+                             "600",
                              "tcp_nodelay",
                              "1",
                              "enable_keep_alive",
                              "yes",
                              "keep_alive_timeout_ms",
-                             "5000",
+                             "80000",
+                             "request_timeout_ms",
+                             "3000",
                              NULL};
     struct mg_callbacks callbacks = {0};
     struct buf answer = {0};

@@ -5,6 +5,7 @@
 import argparse
 import contextlib
 import json
+import os
 import re
 import socket
 import statistics
@@ -15,8 +16,8 @@ import urllib.request
 from pathlib import Path
 from typing import Iterator
 
-from bench_queue import ACPD_PROFILE, Load, run_client
-from servers import BenchError, Server, above_zero, acpd, on_disk, spread, thousands, verdict
+from bench_queue import ACPD_PROFILE, Load, acpd_peer, run_client
+from servers import BenchError, Server, above_zero, on_disk, spread, thousands, verdict
 
 CONNECTIONS = 16
 GOALS = {"states": (0.6, 0.8), "assign": (0.65, 0.8)}  # the ratio that the gateway must have, and should have
@@ -58,6 +59,7 @@ def serving(path: str, port: int, *command: object) -> Iterator[None]:
 def wrk(port: int, path: str, seconds: float, *arguments: object) -> float:
     """Requests per second; every one must succeed."""
     command = ["wrk", "-t2", f"-c{CONNECTIONS}", f"-d{seconds:g}s", *map(str, arguments), f"http://127.0.0.1:{port}{path}"]
+    os.sync()  # what was measured before
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if bad := re.search(r"Non-2xx.*|Socket errors.*", said):
         raise BenchError(f"{path}: {bad[0]}")
@@ -66,8 +68,7 @@ def wrk(port: int, path: str, seconds: float, *arguments: object) -> float:
 
 def measure(options: argparse.Namespace, base: Path, rates: dict[str, list[float]]) -> None:
     build = options.build.resolve()
-    config = {"profiles": [ACPD_PROFILE, *({**ACPD_PROFILE, "name": f"other-{i}"} for i in range(9))]}
-    peer = acpd(build, config, "get_profile_state", {"name": "bench"}, r'"queueSize"')
+    peer = acpd_peer(build, *({**ACPD_PROFILE, "name": f"other-{i}"} for i in range(9)))
     page, bytes_of_states, script = base / "page", base / "states.json", base / "assign.lua"
     page.mkdir(exist_ok=True)
     (page / "index.html").touch()

@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench_queue import ACPD_PROFILE, load_names, run_client
-from servers import BenchError, Server, above_zero, acpd, on_disk
+from bench_queue import acpd_peer, load_names, run_client
+from servers import BenchError, Server, above_zero, on_disk
 
 SHARE_MIN = 0.7  # %
 
@@ -37,7 +37,7 @@ def main() -> int:
     parser.add_argument("--dir", type=Path, help="folder for the data; default: the build folder")
     options = parser.parse_args()
     build = options.build.resolve()
-    peer = acpd(build, {"profiles": [ACPD_PROFILE]}, "get_profile_state", {"name": "bench"}, r'"queueSize"')
+    peer = acpd_peer(build)
     try:
         with on_disk(options.dir or options.build) as base:
             for load in options.loads:
@@ -47,9 +47,11 @@ def main() -> int:
                     before = cpu_seconds(pid)
                     command = ["perf", "record", "-q", "-e", "cpu-clock", "-o", str(record), "-p", str(pid)]
                     with subprocess.Popen(command) as perf:
-                        result = run_client(build / "tests" / "bench" / "queue-client", "acpd", "--socket",
-                                            server.socket, *load.arguments, "--seconds", options.seconds)
-                        perf.terminate()
+                        try:
+                            result = run_client(build / "tests" / "bench" / "queue-client", "acpd", "--socket",
+                                                server.socket, *load.arguments, "--seconds", options.seconds)
+                        finally:
+                            perf.terminate()
                     user, kernel = (now - then for now, then in zip(cpu_seconds(pid), before))
                     each = 1e6 / result.acknowledged
                     print(f"{load.name}: {result.rate:.0f}/s; {(user + kernel) * each:.1f} us of one core each, "

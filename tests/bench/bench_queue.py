@@ -22,6 +22,7 @@ from servers import (BenchError, Peer, Server, above_zero, acpd, ask, machine, o
                      verdict)
 
 DISK_SECONDS = 1
+CONNECTIONS_MAX = 1000
 # (load, peer): the ratio that acpd must have, and the one that it should have
 GOALS = {
     ("put-c64", "redis"): (0.85, 1.1),
@@ -33,14 +34,19 @@ GOALS = {
 ACPD_PROFILE = {
     "name": "bench",
     "queueLimit": 100_000_000,
-    "maxConcurrentTasks": 1000,
+    "maxConcurrentTasks": CONNECTIONS_MAX,
     "runner": {"type": "worker"},
 }
 
 
+def acpd_peer(build: Path, *others: dict[str, object]) -> Peer:
+    config = {"profiles": [ACPD_PROFILE, *others]}
+    return acpd(build, config, "get_profile_state", {"name": "bench"}, r'"queueSize": ?(\d+)\D')
+
+
 def all_peers(build: Path) -> list[Peer]:
     return [
-        acpd(build, {"profiles": [ACPD_PROFILE]}, "get_profile_state", {"name": "bench"}, r'"queueSize": ?(\d+)\D'),
+        acpd_peer(build),
         Peer(
             name="beanstalkd",
             program="beanstalkd",
@@ -220,6 +226,8 @@ def load_names(text: str) -> list[Load]:
     for name in text.split(","):
         if not re.fullmatch(r"(put|life)-c[1-9]\d*|put-d[1-9]\d*", name):
             raise argparse.ArgumentTypeError(f"{name!r}: put-cN, life-cN or put-dN")
+        if Load(name).connections > CONNECTIONS_MAX:
+            raise argparse.ArgumentTypeError(f"{name!r}: at most {CONNECTIONS_MAX} connections")
     return [Load(name) for name in text.split(",")]
 
 

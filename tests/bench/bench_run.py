@@ -4,6 +4,7 @@
 
 import argparse
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -23,29 +24,33 @@ PROFILE = {
     "runner": {"type": "command", "command": [PROGRAM]},
 }
 BATCH = 1000
+RUN_SECONDS = 600
 
 
 def call(number: int, method: str, params: str) -> str:
     return f'{{"jsonrpc":"2.0","id":{number},"method":"{method}","params":{params}}}\n'
 
 
+def wait_until(is_over: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + RUN_SECONDS
+    while not is_over():
+        if time.monotonic() > deadline:
+            raise BenchError(f"not all programs have run within {RUN_SECONDS} s")
+        time.sleep(0.01)
+
+
 def run_acpd(build: Path, folder: Path, count: int) -> float:
+    """From the first that is submitted to the end of the last."""
     peer = acpd(build, {"profiles": [PROFILE]}, "get_profile_state", {"name": "bench"}, r'"completedTasks": ?(\d+)')
 
-    def set_active(active: str) -> None:
-        ask(server.socket, call(1, "update_profile_status", f'{{"name":"bench","isActive":{active}}}'), '"success"')
-
     with Server(peer, folder) as server:
-        set_active("false")
+        began = time.monotonic()
         for first in range(0, count, BATCH):
             last = min(first + BATCH, count) - 1
             calls = (call(i, "assign_task_to_profile", '{"name":"bench","task":{"title":"t"}}')
                      for i in range(first, last + 1))
             ask(server.socket, "".join(calls), rf'"id": ?{last},"result"')
-        began = time.monotonic()
-        set_active("true")
-        while int(peer.count(server.socket)[1]) < count:
-            time.sleep(0.01)
+        wait_until(lambda: int(peer.count(server.socket)[1]) == count)
         return count / (time.monotonic() - began)
 
 
@@ -57,7 +62,7 @@ def run_xargs(_build: Path, _folder: Path, count: int) -> float:
 
 
 def run_spooler(_build: Path, folder: Path, count: int) -> float:
-    """From the first that is submitted, each by a client of its own, to the end of the last."""
+    """As for acpd, but each is submitted by a client of its own: there is no other way."""
     environment = {**os.environ, "TS_SOCKET": str(folder / "tsp"), "TMPDIR": str(folder), "TS_MAXFINISHED": "1000000"}
 
     def tsp(*arguments: str) -> str:
@@ -68,8 +73,7 @@ def run_spooler(_build: Path, folder: Path, count: int) -> float:
         began = time.monotonic()
         for _ in range(count):
             tsp("-n", PROGRAM)
-        while "running" in (jobs := tsp()) or "queued" in jobs:
-            time.sleep(0.01)
+        wait_until(lambda: not re.search(r"^\d+ +(running|queued)", tsp(), re.M))
         return count / (time.monotonic() - began)
     finally:
         tsp("-K")

@@ -24,13 +24,12 @@ NOT_TYPED = {
     ("docs/operations.md", "meson setup build"): "the same, and the machine's users need root",
     ("docs/operations.md", "systemctl --user enable"): "needs a systemd; tests/system checks the units",
     ("docs/operations.md", "systemctl enable"): "the same",
-    ("docs/performance.md", "./dev bench queue"): "takes many minutes, and its figures are the machine's",
-    ("docs/performance.md", "./dev bench fair"): "the same",
+    ("docs/performance.md", "./dev bench fair"): "takes many minutes, and its figures are the machine's",
     ("docs/performance.md", "./dev bench routing"): "the same",
     ("docs/rest.md", "# token"): "the shape of a file; tests/http/test_tokens.py has such",
     ("docs/architecture.md", "common/"): "a list of folders",
     ("docs/architecture.md", "roster  event"): "a list of files",
-    ("docs/architecture.md", "stream  param"): "the same",
+    ("docs/architecture.md", "listener  stream"): "the same",
     ("docs/protocol.md", "                 \u250c"): "a picture; tests/unit has the transitions",
 }
 
