@@ -71,9 +71,6 @@ int main(int argc, char **argv)
     if (!context)
         return EXIT_FAILURE;
     mg_set_request_handler(context, "/", on_get, &answer);
-    puts("ready");
-    fflush(stdout);
-    pause();
-    mg_stop(context);
+    pause(); /* until a signal ends it */
     return EXIT_SUCCESS;
 }

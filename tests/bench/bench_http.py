@@ -4,20 +4,18 @@
 
 import argparse
 import contextlib
-import json
 import os
 import re
 import socket
 import statistics
 import subprocess
-import sys
 import time
 import urllib.request
 from pathlib import Path
 from typing import Iterator
 
 from bench_queue import ACPD_PROFILE, Load, acpd_peer, run_client
-from servers import BenchError, Server, above_zero, on_disk, spread, thousands, verdict
+from servers import BenchError, Server, above_zero, options_of, run, spread, thousands, verdict
 
 CONNECTIONS = 16
 GOALS = {"states": (0.6, 0.8), "assign": (0.65, 0.8)}  # the ratio that the gateway must have, and should have
@@ -66,8 +64,8 @@ def wrk(port: int, path: str, seconds: float, *arguments: object) -> float:
     return float(re.search(r"Requests/sec: +([\d.]+)", said)[1])
 
 
-def measure(options: argparse.Namespace, base: Path, rates: dict[str, list[float]]) -> None:
-    build = options.build.resolve()
+def measure(options: argparse.Namespace, rates: dict[str, list[float]]) -> None:
+    build, base = options.build, options.base
     peer = acpd_peer(build, *({**ACPD_PROFILE, "name": f"other-{i}"} for i in range(9)))
     page, bytes_of_states, script = base / "page", base / "states.json", base / "assign.lua"
     page.mkdir(exist_ok=True)
@@ -88,22 +86,11 @@ def measure(options: argparse.Namespace, base: Path, rates: dict[str, list[float
         rates["assign: socket"].append(result.rate)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", type=Path, required=True, help="meson's build folder")
-    parser.add_argument("--rounds", type=above_zero(int), default=5)
-    parser.add_argument("--seconds", type=above_zero(int), default=3, help="per measurement")
-    parser.add_argument("--dir", type=Path, help="folder for the data; default: the build folder")
-    options = parser.parse_args()
+def bench(options: argparse.Namespace) -> None:
     names = ["states: acp-gateway", "states: civetweb", "assign: acp-gateway", "assign: socket"]
     rates: dict[str, list[float]] = {name: [] for name in names}
-    try:
-        with on_disk(options.dir or options.build) as base:
-            for _ in range(options.rounds):
-                measure(options, base, rates)
-    except (BenchError, OSError, subprocess.CalledProcessError, json.JSONDecodeError) as error:
-        print(f"bench_http.py: {error}", file=sys.stderr)
-        return 1
+    for _ in range(options.rounds):
+        measure(options, rates)
     print("| what | server | requests/s | acp-gateway / server | floor; goal |\n|---|---|---:|---:|---|")
     for own, other in (names[:2], names[2:]):
         ratios = [a / b for a, b in zip(rates[own], rates[other], strict=True)]
@@ -113,8 +100,14 @@ def main() -> int:
             print(f"| {' | '.join([*name.split(': '), spread(rates[name], thousands), *cells])} |")
     print(f"\nMedians (min..max) of {options.rounds} rounds of {options.seconds} s, {CONNECTIONS} connections, "
           "10 profiles.")
-    return 0
+
+
+def main() -> None:
+    parser = options_of(__doc__)
+    parser.add_argument("--rounds", type=above_zero(int), default=5)
+    parser.add_argument("--seconds", type=above_zero(int), default=3, help="per measurement")
+    run(bench, parser)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -6,11 +6,10 @@ import argparse
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
-from bench_queue import acpd_peer, load_names, run_client
-from servers import BenchError, Server, above_zero, on_disk
+from bench_queue import Load, acpd_peer, load_names, run_client
+from servers import Server, above_zero, options_of, run
 
 SHARE_MIN = 0.7  # %
 
@@ -29,38 +28,34 @@ def functions(record: Path) -> str:
                      re.findall(r"^ +([\d.]+)% +(\[.\] \S+)", said, re.M))
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", type=Path, required=True, help="meson's build folder")
+def measure(options: argparse.Namespace, load: Load) -> None:
+    client, record = options.build / "tests" / "bench" / "queue-client", options.base / "perf.data"
+    with Server(acpd_peer(options.build), options.base) as server:
+        pid = server.process.pid
+        before = cpu_seconds(pid)
+        with subprocess.Popen(["perf", "record", "-q", "-e", "cpu-clock", "-o", str(record), "-p", str(pid)]) as perf:
+            try:
+                result = run_client(client, "acpd", "--socket", server.socket, *load.arguments,
+                                    "--seconds", options.seconds)
+            finally:
+                perf.terminate()
+        user, kernel = (now - then for now, then in zip(cpu_seconds(pid), before))
+    each = 1e6 / result.acknowledged
+    print(f"{load.name}: {result.rate:.0f}/s; {(user + kernel) * each:.1f} us of one core each, "
+          f"{kernel * each:.1f} of them in the kernel\n{functions(record)}\n")
+
+
+def bench(options: argparse.Namespace) -> None:
+    for load in options.loads:
+        measure(options, load)
+
+
+def main() -> None:
+    parser = options_of(__doc__)
     parser.add_argument("--loads", type=load_names, default="put-c64,life-c64", help="as of bench_queue.py")
     parser.add_argument("--seconds", type=above_zero(float), default=5.0, help="per load")
-    parser.add_argument("--dir", type=Path, help="folder for the data; default: the build folder")
-    options = parser.parse_args()
-    build = options.build.resolve()
-    peer = acpd_peer(build)
-    try:
-        with on_disk(options.dir or options.build) as base:
-            for load in options.loads:
-                with Server(peer, base) as server:
-                    record = base / "perf.data"
-                    pid = server.process.pid
-                    before = cpu_seconds(pid)
-                    command = ["perf", "record", "-q", "-e", "cpu-clock", "-o", str(record), "-p", str(pid)]
-                    with subprocess.Popen(command) as perf:
-                        try:
-                            result = run_client(build / "tests" / "bench" / "queue-client", "acpd", "--socket",
-                                                server.socket, *load.arguments, "--seconds", options.seconds)
-                        finally:
-                            perf.terminate()
-                    user, kernel = (now - then for now, then in zip(cpu_seconds(pid), before))
-                    each = 1e6 / result.acknowledged
-                    print(f"{load.name}: {result.rate:.0f}/s; {(user + kernel) * each:.1f} us of one core each, "
-                          f"{kernel * each:.1f} of them in the kernel\n{functions(record)}\n")
-    except (BenchError, OSError, subprocess.CalledProcessError) as error:
-        print(f"bench_profile.py: {error}", file=sys.stderr)
-        return 1
-    return 0
+    run(bench, parser)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

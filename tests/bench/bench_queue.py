@@ -18,8 +18,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from servers import (BenchError, Peer, Server, above_zero, acpd, ask, machine, on_disk, spread, thousands,
-                     verdict)
+from servers import (BenchError, Peer, Server, above_zero, acpd, ask, machine, options_of, run, spread,
+                     thousands, verdict)
 
 DISK_SECONDS = 1
 CONNECTIONS_MAX = 1000
@@ -231,7 +231,22 @@ def load_names(text: str) -> list[Load]:
     return [Load(name) for name in text.split(",")]
 
 
-def parse_arguments() -> argparse.Namespace:
+def bench(options: argparse.Namespace) -> None:
+    options.client = options.build / "tests" / "bench" / "queue-client"
+    if not options.client.exists():
+        raise BenchError(f"{options.client} is missing: run meson setup -Dbench=true")
+    peers = installed(all_peers(options.build), options.peers)
+    if not peers:
+        raise BenchError("nothing to measure")
+    results = run_rounds(options, peers, options.base)
+    print(table(options, peers, results), end="\n\n")
+    print(
+        f"Medians (min..max) of {options.rounds} rounds of {options.seconds:g} s,"
+        f" {options.payload}-byte payload. {machine(peers, options.base)}."
+    )
+
+
+def main() -> None:
     names = [peer.name for peer in all_peers(Path())]
 
     def peer_names(text: str) -> list[str]:
@@ -241,8 +256,7 @@ def parse_arguments() -> argparse.Namespace:
                 raise argparse.ArgumentTypeError(f"unknown peer {name!r}; choose from {','.join(names)}")
         return wanted
 
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--build", type=Path, required=True, help="meson's build folder")
+    parser = options_of(__doc__)
     parser.add_argument("--rounds", type=above_zero(int), default=5)
     parser.add_argument("--seconds", type=above_zero(float), default=3.0, help="per measurement")
     parser.add_argument(
@@ -253,38 +267,8 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--payload", type=above_zero(int), default=200, help="bytes per job")
     parser.add_argument("--peers", type=peer_names, default=names)
-    parser.add_argument("--dir", type=Path, help="folder for the data; default: the build folder")
-    return parser.parse_args()
-
-
-def bench(options: argparse.Namespace) -> None:
-    build = options.build.resolve()
-    options.client = build / "tests" / "bench" / "queue-client"
-    if not options.client.exists():
-        raise BenchError(f"{options.client} is missing: run meson setup -Dbench=true")
-    peers = installed(all_peers(build), options.peers)
-    if not peers:
-        raise BenchError("nothing to measure")
-
-    with on_disk(options.dir or build) as base:
-        results = run_rounds(options, peers, base)
-        print(table(options, peers, results), end="\n\n")
-        print(
-            f"Medians (min..max) of {options.rounds} rounds of {options.seconds:g} s,"
-            f" {options.payload}-byte payload. {machine(peers, base)}."
-        )
-
-
-def main() -> int:
-    try:
-        bench(parse_arguments())
-    except (BenchError, OSError) as error:
-        print(f"bench_queue.py: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    run(bench, parser)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

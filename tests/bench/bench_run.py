@@ -7,12 +7,11 @@ import os
 import re
 import statistics
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Callable
 
-from servers import BenchError, Server, above_zero, acpd, ask, on_disk, spread, thousands, verdict
+from servers import BenchError, Server, above_zero, acpd, ask, options_of, run, spread, thousands, verdict
 
 SLOTS = 2
 PROGRAM = "true"
@@ -42,7 +41,6 @@ def wait_until(is_over: Callable[[], bool]) -> None:
 def run_acpd(build: Path, folder: Path, count: int) -> float:
     """From the first that is submitted to the end of the last."""
     peer = acpd(build, {"profiles": [PROFILE]}, "get_profile_state", {"name": "bench"}, r'"completedTasks": ?(\d+)')
-
     with Server(peer, folder) as server:
         began = time.monotonic()
         for first in range(0, count, BATCH):
@@ -86,22 +84,11 @@ RUNS: dict[str, Callable[[Path, Path, int], float]] = {
 }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", type=Path, required=True, help="meson's build folder")
-    parser.add_argument("--rounds", type=above_zero(int), default=5)
-    parser.add_argument("--count", type=above_zero(int), default=500, help="programs in a round")
-    parser.add_argument("--dir", type=Path, help="folder for the data; default: the build folder")
-    options = parser.parse_args()
+def bench(options: argparse.Namespace) -> None:
     rates: dict[str, list[float]] = {name: [] for name in RUNS}
-    try:
-        with on_disk(options.dir or options.build) as base:
-            for _ in range(options.rounds):
-                for name, run in RUNS.items():
-                    rates[name].append(run(options.build.resolve(), base, options.count))
-    except (BenchError, OSError, subprocess.CalledProcessError) as error:
-        print(f"bench_run.py: {error}", file=sys.stderr)
-        return 1
+    for _ in range(options.rounds):
+        for name, run_programs in RUNS.items():
+            rates[name].append(run_programs(options.build, options.base, options.count))
     print("| program | children/s | acpd / program | floor; goal |\n|---|---:|---:|---|")
     for name, own in rates.items():
         cells = [name, spread(own, thousands), "", ""]
@@ -110,8 +97,14 @@ def main() -> int:
             cells[2:] = [spread(ratios, lambda value: f"{value:.2f}"), verdict(statistics.median(ratios), *GOALS[name])]
         print(f"| {' | '.join(cells)} |")
     print(f"\nMedians (min..max) of {options.rounds} rounds of {options.count} times `{PROGRAM}`, {SLOTS} at a time.")
-    return 0
+
+
+def main() -> None:
+    parser = options_of(__doc__)
+    parser.add_argument("--rounds", type=above_zero(int), default=5)
+    parser.add_argument("--count", type=above_zero(int), default=500, help="programs in a round")
+    run(bench, parser)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

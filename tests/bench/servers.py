@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Servers that a benchmark starts one after the other, each on an empty folder, and what it prints."""
 
+import argparse
 import contextlib
 import json
 import os
@@ -197,3 +198,24 @@ def above_zero(kind: Callable[[str], float]) -> Callable[[str], float]:
 
     parse.__name__ = "number above 0"
     return parse
+
+
+def options_of(description: str) -> argparse.ArgumentParser:
+    """A parser of the options that every benchmark has."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--build", type=Path, required=True, help="meson's build folder")
+    parser.add_argument("--dir", type=Path, help="folder for the data; default: the build folder")
+    return parser
+
+
+def run(bench: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
+    """Runs a benchmark, and exits with its status."""
+    options = parser.parse_args()
+    options.build = options.build.resolve()
+    try:
+        with on_disk(options.dir or options.build) as options.base:
+            bench(options)
+    except (BenchError, OSError, subprocess.CalledProcessError) as error:
+        sys.exit(f"{parser.prog}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -268,3 +268,23 @@ def test_the_next_start_finds_out(make_daemon, outcome, end):
         assert len(is_there(client, "k")) == (outcome == "unseen")
         wait_until(lambda: client.task(runs)["attempt"] == 2, "it runs again")
         client.cancel_task(id=runs)
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_a_start_in_doubt_ends_and_the_next_one_goes_on(make_daemon, outcome):
+    daemon = make_faulty(make_daemon, "exec sleep 600")
+    with daemon.client() as client:
+        runs = client.assign("p")["id"]
+        wait_until(lambda: daemon.processes(ACPD_TASK_ID=runs), "it runs")
+        leased = client.assign("w")["id"]
+        lease = client.claim_task(profiles=["w"], worker="x")["lease"]
+    daemon.kill()
+    daemon.order.write_text(outcome)
+    assert daemon.spawn().process.wait(60) != 0
+    assert "cannot recover" in daemon.log.read_text()
+    daemon.order.unlink()
+    daemon.start()
+    with daemon.client() as client:
+        assert client.complete_task(id=leased, lease=lease)["status"] == "completed"
+        wait_until(lambda: client.task(runs)["attempt"] == 2, "it runs again")
+        client.cancel_task(id=runs)

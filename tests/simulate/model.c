@@ -521,7 +521,7 @@ static void model_take_other(const struct request *request, int code)
            "%d", code);
 }
 
-static void model_take_fault(const struct request *request, int code)
+static void model_take_wrong(const struct request *request, int code)
 {
     bool is_right = request->method == METHOD_WRONG
                         ? code == RPC_INVALID_PARAMS
@@ -580,7 +580,7 @@ void model_take(const struct request *request, struct json_object *reply)
         break;
     case METHOD_WRONG:
     case METHOD_NOISE:
-        model_take_fault(request, code);
+        model_take_wrong(request, code);
         break;
     case METHOD_RETRY:
     case METHOD_ANSWER:
