@@ -21,31 +21,14 @@ void buf_clear(struct buf *buf)
     buf->len = 0;
 }
 
-char *buf_reserve(struct buf *buf, size_t len)
+void buf_grow(struct buf *buf, size_t len)
 {
-    if (buf->capacity - buf->len < len) {
-        size_t capacity = buf->capacity ? buf->capacity : 256;
+    size_t capacity = buf->capacity ? buf->capacity : 256;
 
-        while (capacity - buf->len < len)
-            capacity *= 2;
-        buf->data = xrealloc(buf->data, capacity);
-        buf->capacity = capacity;
-    }
-    return buf->data + buf->len;
-}
-
-void buf_add(struct buf *buf, const void *data, size_t len)
-{
-    if (!len)
-        return;
-    memcpy(buf_reserve(buf, len), data, len);
-    buf->len += len;
-}
-
-void buf_add_char(struct buf *buf, char c)
-{
-    *buf_reserve(buf, 1) = c;
-    buf->len++;
+    while (capacity - buf->len < len)
+        capacity *= 2;
+    buf->data = xrealloc(buf->data, capacity);
+    buf->capacity = capacity;
 }
 
 void buf_add_int(struct buf *buf, int64_t value)

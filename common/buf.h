@@ -14,15 +14,38 @@ struct buf {
 void buf_deinit(struct buf *buf);
 /** Empties the buffer and keeps its memory. */
 void buf_clear(struct buf *buf);
+/** Makes the capacity exceed the length by at least `len`. */
+void buf_grow(struct buf *buf, size_t len);
+
+/* Inline, since replies are printed by many small additions, most of a known length. */
+
 /** Makes room for `len` more bytes and returns where they go. */
-char *buf_reserve(struct buf *buf, size_t len);
-void buf_add(struct buf *buf, const void *data, size_t len);
-/** Inline, so that the length of a literal is known when it is compiled. */
+static inline char *buf_reserve(struct buf *buf, size_t len)
+{
+    if (buf->capacity - buf->len < len)
+        buf_grow(buf, len);
+    return buf->data + buf->len;
+}
+
+static inline void buf_add(struct buf *buf, const void *data, size_t len)
+{
+    if (!len)
+        return;
+    memcpy(buf_reserve(buf, len), data, len);
+    buf->len += len;
+}
+
 static inline void buf_add_text(struct buf *buf, const char *text)
 {
     buf_add(buf, text, strlen(text));
 }
-void buf_add_char(struct buf *buf, char c);
+
+static inline void buf_add_char(struct buf *buf, char c)
+{
+    *buf_reserve(buf, 1) = c;
+    buf->len++;
+}
+
 void buf_add_int(struct buf *buf, int64_t value);
 /** As many digits as it needs to be read back as the same number, integers without a point. */
 void buf_add_number(struct buf *buf, double value);

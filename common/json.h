@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading JSON with json-c, as strictly as RFC 8259 requires, and the JSON-RPC error codes. */
+/* JSON as json-c's values, which may be kept and changed, and the JSON-RPC error codes. */
 #pragma once
 
 #include <json-c/json.h>
 
-#include "common/macros.h"
-
-#define JSON_DEPTH_MAX 64
+#include "common/json_doc.h"
 
 /* JSON-RPC 2.0, section 5.1, and acpd's own. */
 enum rpc_code {
@@ -22,10 +20,9 @@ enum rpc_code {
     RPC_FORBIDDEN = -32005,
 };
 
-/** Parses exactly one value, optionally surrounded by white space. UTF-8 and numbers are checked:
- *  NaN, Infinity, integers over 64 bits and numbers that do not fit a double are rejected. The
- *  caller puts *ret_value (NULL means null). On -EINVAL *ret_reason is the error and *ret_offset
- *  its position. */
+/** Reads exactly one value, as json_doc_read() does; of members with the same name the last one
+ *  counts. The caller puts *ret_value (NULL means null). On -EINVAL *ret_reason is the error and
+ *  *ret_offset its position. */
 int json_parse(const char *text, size_t len, struct json_object **ret_value,
                const char **ret_reason, size_t *ret_offset);
 
@@ -33,11 +30,6 @@ int json_parse(const char *text, size_t len, struct json_object **ret_value,
  *  fits. */
 int json_parse_leniently(const char *text, size_t len, struct json_object **ret_value,
                          const char **ret_reason, size_t *ret_offset);
-
-/** Returns the compact text of one value; the caller frees it. It is checked as by json_parse(),
- *  but integers may have any size, and numbers, escapes and members are kept as written. */
-int json_compact_text(const char *text, size_t len, char **ret_text, const char **ret_reason,
-                      size_t *ret_offset);
 
 /** Returns the name of the first duplicate member in a text accepted by json_parse(), and
  * its position; NULL if there is none. The caller frees the name. */

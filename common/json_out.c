@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/json_out.h"
 
+#include <endian.h>
 #include <math.h>
 #include <stdarg.h>
 
@@ -41,6 +42,38 @@ void json_out_begin(struct buf *out, const char *name, size_t len)
     out->len += (size_t)(end - start);
 }
 
+#define EACH(byte) (0x0101010101010101u * (byte))
+
+/* Of eight bytes, in the order of their addresses: how many come before the first that is a quote,
+ * a backslash, a control character or not ASCII. */
+static size_t json_out_count_plain(uint64_t eight)
+{
+    uint64_t bytes = le64toh(eight), special;
+
+    /* A byte that is smaller than what is subtracted borrows, which sets its high bit. A borrow may
+     * spill into the bytes above, behind a special one. */
+    special = (bytes | (bytes - EACH(0x20)) | ((bytes ^ EACH('"')) - EACH(1)) |
+               ((bytes ^ EACH('\\')) - EACH(1)) | ((bytes ^ EACH(0x7f)) - EACH(1))) &
+              EACH(0x80);
+    return special ? (size_t)__builtin_ctzll(special) / 8 : 8;
+}
+
+size_t json_out_plain_length(const char *text, size_t len)
+{
+    size_t at = 0, count = 8;
+    uint64_t eight = 0;
+
+    for (; count == 8 && len - at >= 8; at += count) {
+        memcpy(&eight, text + at, 8);
+        count = json_out_count_plain(eight);
+    }
+    if (count < 8 || at == len)
+        return at;
+    eight = 0; /* control characters */
+    memcpy(&eight, text + at, len - at);
+    return at + json_out_count_plain(eight);
+}
+
 void json_out_put_string(struct buf *out, const char *text, size_t len)
 {
     static const char hex[] = "0123456789abcdef";
@@ -52,13 +85,14 @@ void json_out_put_string(struct buf *out, const char *text, size_t len)
     }
     buf_add_char(out, '"');
     while (i < len) {
-        unsigned char c = (unsigned char)text[i];
-        size_t width;
+        size_t width = json_out_plain_length(text + i, len - i);
+        unsigned char c;
 
-        if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
-            i++;
+        if (width) {
+            i += width;
             continue;
         }
+        c = (unsigned char)text[i];
         width = c < 0x80 ? 0 : utf8_width(text + i, len - i);
         if (width) {
             i += width;

@@ -14,6 +14,9 @@
 
 #include "common/buf.h"
 
+/** Length of the beginning of a text that is printable ASCII without quotes and backslashes, which
+ *  stands for itself in JSON. */
+size_t json_out_plain_length(const char *text, size_t len);
 /** What the inline functions below begin with: the comma if it is due, and the name. */
 void json_out_begin(struct buf *out, const char *name, size_t len);
 /** What some of them end with: the value. */

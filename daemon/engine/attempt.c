@@ -1,14 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/attempt.h"
 
+#include <string.h>
+
 #include "common/alloc.h"
 #include "engine/runner.h"
 #include "run/acp.h"
 
-struct attempt *attempt_find(const struct engine *engine, int64_t task_id, int64_t number)
+static struct list *attempt_bucket(const struct engine *engine, int64_t task_id)
 {
+    return &engine->by_task[(size_t)task_id & (engine->bucket_count - 1)];
+}
+
+void attempt_index(struct engine *engine, size_t bucket_count)
+{
+    engine->bucket_count = bucket_count;
+    engine->by_task = xrealloc(engine->by_task, bucket_count * sizeof(*engine->by_task));
+    for (size_t i = 0; i < bucket_count; i++)
+        list_init(&engine->by_task[i]);
     list_for_each (link, &engine->attempts) {
         struct attempt *attempt = list_entry(link, struct attempt, link);
+
+        list_append(attempt_bucket(engine, attempt->task_id), &attempt->of_task);
+    }
+}
+
+struct attempt *attempt_find(const struct engine *engine, int64_t task_id, int64_t number)
+{
+    list_for_each (link, attempt_bucket(engine, task_id)) {
+        struct attempt *attempt = list_entry(link, struct attempt, of_task);
 
         if (attempt->task_id == task_id && attempt->number == number)
             return attempt;
@@ -16,13 +36,26 @@ struct attempt *attempt_find(const struct engine *engine, int64_t task_id, int64
     return NULL;
 }
 
+struct attempt *attempt_find_held(const struct engine *engine, int64_t task_id, const char *token)
+{
+    list_for_each (link, attempt_bucket(engine, task_id)) {
+        struct attempt *attempt = list_entry(link, struct attempt, of_task);
+
+        if (attempt->task_id == task_id && attempt->lease && strcmp(attempt->lease, token) == 0)
+            return attempt;
+    }
+    return NULL;
+}
+
 const struct attempt *attempt_find_kept(const struct engine *engine, pid_t keeper)
 {
+    if (!keeper) /* most callers are no process of an attempt */
+        return NULL;
     list_for_each (link, &engine->attempts) {
         const struct attempt *attempt = list_entry(link, struct attempt, link);
         const struct runner *runner = attempt->runner;
 
-        if (keeper && runner->keeper && runner->keeper(attempt) == keeper)
+        if (runner->keeper && runner->keeper(attempt) == keeper)
             return attempt;
     }
     return NULL;
@@ -30,13 +63,31 @@ const struct attempt *attempt_find_kept(const struct engine *engine, pid_t keepe
 
 bool attempt_is_left(const struct engine *engine, int64_t task_id)
 {
-    list_for_each (link, &engine->attempts) {
-        const struct attempt *attempt = list_entry(link, struct attempt, link);
+    list_for_each (link, attempt_bucket(engine, task_id)) {
+        const struct attempt *attempt = list_entry(link, struct attempt, of_task);
 
         if (attempt->task_id == task_id && attempt->state != ATTEMPT_SETTLED)
             return true;
     }
     return false;
+}
+
+void attempt_touch(struct attempt *attempt)
+{
+    if (list_is_empty(&attempt->touched))
+        list_append(&attempt->engine->touched, &attempt->touched);
+}
+
+void attempt_rest(struct attempt *attempt)
+{
+    if (attempt->state == ATTEMPT_RUNNING && attempt->stop == ERROR_NONE && !attempt->log_has_grown)
+        list_remove(&attempt->touched);
+}
+
+void attempt_note_growth(struct attempt *attempt)
+{
+    attempt->log_has_grown = true;
+    attempt_touch(attempt);
 }
 
 void attempt_arm(struct attempt *attempt)
@@ -56,6 +107,7 @@ void attempt_stop(struct attempt *attempt, enum error_class why)
         return;
     attempt->stop = why;
     attempt->stop_is_staged = true;
+    attempt_touch(attempt);
     heap_remove(&attempt->engine->deadlines, &attempt->deadline);
 }
 
@@ -79,6 +131,9 @@ void attempt_resume(struct attempt *attempt)
 void attempt_free(struct attempt *attempt)
 {
     list_remove(&attempt->link);
+    list_remove(&attempt->of_task);
+    list_remove(&attempt->touched);
+    attempt->engine->attempt_count--;
     forecast_end_run(attempt->profile, &attempt->slot);
     task_deinit(&attempt->task);
     heap_remove(&attempt->engine->deadlines, &attempt->deadline);
@@ -106,7 +161,11 @@ struct attempt *attempt_new(struct engine *engine, struct profile *profile, stru
     attempt->started_mono = engine->now.mono;
     attempt->timeout_ms = task->timeout_ms ? task->timeout_ms : profile->config.timeout_ms;
     attempt->timeout_at = engine->now.mono + attempt->timeout_ms;
+    if (engine->attempt_count++ == engine->bucket_count)
+        attempt_index(engine, engine->bucket_count * 2);
     list_append(&engine->attempts, &attempt->link);
+    list_append(attempt_bucket(engine, attempt->task_id), &attempt->of_task);
+    list_init(&attempt->touched);
     forecast_begin_run(profile, &attempt->slot, attempt->type, engine->now.mono);
     attempt->task = *task;
     *task = (struct task){0};
@@ -119,6 +178,7 @@ struct attempt *attempt_begin(struct engine *engine, struct profile *profile, st
     struct attempt *attempt = attempt_new(engine, profile, task, runner);
 
     attempt->is_new = true;
+    attempt_touch(attempt);
     if (profile_cooldown(profile)->length)
         attempt->is_probe = profile_stage_cooldown(profile)->is_probing = true;
     profile->staged.slots_used++;
@@ -131,6 +191,7 @@ void attempt_end(struct attempt *attempt)
     heap_remove(&attempt->engine->deadlines, &attempt->deadline);
     attempt->stop_is_staged = false;
     attempt->state = ATTEMPT_ENDED;
+    attempt_touch(attempt);
 }
 
 void attempt_end_as(struct attempt *attempt, enum error_class class, char *message)

@@ -20,6 +20,8 @@ enum attempt_state {
 
 struct attempt {
     struct list link;          /* engine.attempts */
+    struct list of_task;       /* engine.by_task */
+    struct list touched;       /* engine.touched; unlinked: nothing to do */
     struct heap_node deadline; /* engine.deadlines, by monotonic ms */
     struct engine *engine;
     struct profile *profile;
@@ -31,7 +33,8 @@ struct attempt {
     enum attempt_state state;
     bool is_new; /* by the current pass: if it fails, the attempt is dropped in any state */
 
-    struct task task; /* as it was claimed */
+    struct task task;  /* as it was claimed */
+    struct task after; /* as it was settled; its texts belong to the attempt */
     int64_t task_id, number;
     uint64_t type; /* of its task: metrics_type() */
     struct forecast_run slot;
@@ -60,8 +63,12 @@ struct attempt {
     bool is_stale;  /* its task was taken away: the end changes nothing */
 };
 
+/** Makes engine.by_task of the attempts; the number of buckets is a power of two. */
+void attempt_index(struct engine *engine, size_t bucket_count);
 /** The attempt of this task and number, or NULL. */
 struct attempt *attempt_find(const struct engine *engine, int64_t task_id, int64_t number);
+/** The attempt of this task that a worker holds with this token, or NULL. */
+struct attempt *attempt_find_held(const struct engine *engine, int64_t task_id, const char *token);
 /** The attempt whose processes belong to this keeper, or NULL. */
 const struct attempt *attempt_find_kept(const struct engine *engine, pid_t keeper);
 /** Whether an attempt of the task has not been settled and committed yet. */
@@ -75,6 +82,12 @@ struct attempt *attempt_begin(struct engine *engine, struct profile *profile, st
                               const struct runner *runner);
 void attempt_free(struct attempt *attempt);
 
+/** Makes the steps of a pass look at it, until it only runs again: see attempt_rest(). */
+void attempt_touch(struct attempt *attempt);
+/** After the pass: it need not be looked at any more, unless it is about to end. */
+void attempt_rest(struct attempt *attempt);
+/** Its log has grown. */
+void attempt_note_growth(struct attempt *attempt);
 /** Sets the alarm for its timeout and its lease, unless its runner has timers of its own. */
 void attempt_arm(struct attempt *attempt);
 /** Stages a stop; the first reason stands. */

@@ -34,35 +34,30 @@ void audit_deinit(struct audit *audit)
     *audit = (struct audit){.fd = -1};
 }
 
-static void audit_add_value(struct buf *line, struct json_object *value)
+static void audit_add_value(struct buf *line, const struct json_value *value)
 {
-    size_t len;
-
-    if (!json_object_is_type(value, json_type_string)) {
-        json_out_raw(line, NULL, json_compact(value));
-        return;
-    }
-    len = (size_t)json_object_get_string_len(value);
-    json_out_string(line, NULL, json_object_get_string(value), len < TEXT_MAX ? len : TEXT_MAX);
+    if (value->kind == JSON_STRING)
+        json_out_put_string(line, value->text, value->len < TEXT_MAX ? value->len : TEXT_MAX);
+    else
+        json_value_print(value, line);
 }
 
 /* The members of an object that are short, and those of objects in it. */
-static void audit_add_members(struct buf *line, struct json_object *object, bool is_inner)
+static void audit_add_members(struct buf *line, const struct json_value *object, bool is_inner)
 {
     json_out_object(line, NULL);
-    json_object_object_foreach(object, name, value)
-    {
-        bool is_object = json_object_is_type(value, json_type_object);
+    json_value_for_each (member, object) {
+        bool is_object = member->kind == JSON_OBJECT;
 
-        if (strv_contains((char *const *)left_out, name) || (is_object && is_inner) ||
-            json_object_is_type(value, json_type_array))
+        if (strv_contains((char *const *)left_out, member->name) || (is_object && is_inner) ||
+            member->kind == JSON_ARRAY)
             continue;
-        json_out_text(line, NULL, name); /* which is any text */
+        json_out_text(line, NULL, member->name); /* which is any text */
         buf_add_char(line, ':');
         if (is_object)
-            audit_add_members(line, value, true);
+            audit_add_members(line, member, true);
         else
-            audit_add_value(line, value);
+            audit_add_value(line, member);
     }
     json_out_end_object(line);
 }

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "common/buf.h"
-#include "common/json.h"
+#include "common/json_doc.h"
 
 struct audit {
     char *path;
@@ -26,8 +26,8 @@ struct audit_entry {
     pid_t pid;
     const char *actor; /* on whose behalf, given by the caller; NULL: its own */
     const char *method;
-    int64_t task_id;            /* the task concerned; 0: none */
-    struct json_object *params; /* short values are logged, others omitted */
+    int64_t task_id;                 /* the task concerned; 0: none */
+    const struct json_value *params; /* short values are logged, others omitted */
 };
 
 /** The file is opened when the first line is written. */

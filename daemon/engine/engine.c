@@ -9,6 +9,8 @@
 #include "engine/reload.h"
 #include "engine/runner_acp.h"
 
+#define BUCKETS_MIN 64 /* of attempts */
+
 struct engine *engine_new(struct store *store, struct settings *settings, const char *state_dir,
                           const char *socket_path)
 {
@@ -24,6 +26,8 @@ struct engine *engine_new(struct store *store, struct settings *settings, const 
     engine->has_releases = engine->has_spare_room = true;
     roster_init(&engine->roster);
     list_init(&engine->attempts);
+    list_init(&engine->touched);
+    attempt_index(engine, BUCKETS_MIN);
     list_init(&engine->idle_agents);
     if (getrandom(engine->rng, sizeof(engine->rng), 0) < 0)
         engine->rng[0] = (unsigned short)clock_mono_us();
@@ -43,6 +47,7 @@ void engine_free(struct engine *engine)
     roster_deinit(&engine->roster);
     idle_agents_free(engine);
     heap_deinit(&engine->deadlines);
+    free(engine->by_task);
     event_log_deinit(&engine->events);
     audit_deinit(&engine->audit);
     settings_deinit(&engine->settings);

@@ -316,9 +316,10 @@ int engine_claim(struct engine *engine, struct profile *const *profiles, size_t 
 /* ENGINE_CONFLICT: the token is stale. */
 /** Renews the lease; *ret_until is its end, wall ms. */
 int engine_extend(struct engine *engine, int64_t id, const char *token, int64_t *ret_until);
-/** Ends the attempt: completed with `result` (JSON or NULL), or failed with a class and message. */
+/** Ends the attempt: completed with `result` (JSON or NULL), or failed with a class and message.
+ *  *ret_task is the task afterwards, valid during this pass. */
 int engine_finish(struct engine *engine, int64_t id, const char *token, enum error_class class,
-                  const char *message, const char *result, struct task *ret_task);
+                  const char *message, const char *result, const struct task **ret_task);
 /** A claim that its worker never received: the task is queued again. */
 void engine_release_claim(struct engine *engine, int64_t id, const char *token);
 

@@ -23,8 +23,9 @@ static size_t judge_skip_blanks(const char *text, size_t len, size_t at)
 /* The last line if it is a JSON object, else NULL, and the reason if it starts like one. */
 static char *judge_object_of(struct attempt *attempt, const struct run_end *end, char **ret_why)
 {
-    const char *line = end->line, *reason;
-    size_t len = end->line_len, start = judge_skip_blanks(line, len, 0), offset;
+    const char *line = end->line;
+    size_t len = end->line_len, start = judge_skip_blanks(line, len, 0);
+    struct json_error error;
     char *text;
 
     if (len - start >= 3 && memcmp(line + start, "\xef\xbb\xbf", 3) == 0)
@@ -33,13 +34,14 @@ static char *judge_object_of(struct attempt *attempt, const struct run_end *end,
         *ret_why = xstrdup("a JSON object must be on one line");
     if (start == len || line[start] != '{')
         return NULL;
-    if (end->line_is_over)
+    if (end->line_is_over) {
         *ret_why = xasprintf("over %lld bytes", (long long)attempt->engine->settings.input_limit);
-    else if (json_compact_text(line + start, len - start, &text, &reason, &offset) < 0)
-        *ret_why = xasprintf("not valid JSON at byte %zu: %s", start + offset, reason);
-    else
-        return text;
-    return NULL;
+        return NULL;
+    }
+    text = json_doc_compact_text(line + start, len - start, &error);
+    if (!text)
+        *ret_why = xasprintf("not valid JSON at byte %zu: %s", start + error.offset, error.reason);
+    return text;
 }
 
 char *judge_result(struct attempt *attempt, struct run *run, const struct run_end *end)
@@ -54,7 +56,7 @@ char *judge_result(struct attempt *attempt, struct run *run, const struct run_en
         note = xasprintf("the last line of stdout is not used as the result: %s", why);
         run_log_note(run_get_log(run), "acpd", note, strlen(note), NULL, NULL);
         run_log_flush(run_get_log(run));
-        attempt->log_has_grown = true;
+        attempt_note_growth(attempt);
     }
     json_out_object(&result, NULL);
     json_out_string(&result, "output", end->output ? end->output : "", end->output_len);

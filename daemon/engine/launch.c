@@ -86,8 +86,8 @@ static void launch_begin(struct attempt *attempt)
 
 void engine_launch(struct engine *engine)
 {
-    list_for_each_safe (link, &engine->attempts) {
-        struct attempt *attempt = list_entry(link, struct attempt, link);
+    list_for_each_safe (link, &engine->touched) {
+        struct attempt *attempt = list_entry(link, struct attempt, touched);
 
         if (attempt->state == ATTEMPT_CLAIMED)
             launch_begin(attempt);
@@ -97,5 +97,6 @@ void engine_launch(struct engine *engine)
             attempt->stop_is_staged = false;
             attempt->runner->stop(attempt);
         }
+        attempt_rest(attempt);
     }
 }

@@ -95,6 +95,7 @@ int engine_answer_permission(struct engine *engine, const char *id, const char *
         return r;
     attempt->profile->staged.last_activity = engine->now.wall;
     profile_touch(attempt->profile);
+    attempt_touch(attempt);
     acp_choose(question, option, by);
     return 0;
 }

@@ -44,12 +44,13 @@ static int64_t queue_length_of(const char *text)
     return text ? (int64_t)strlen(text) : 0;
 }
 
-static int64_t queue_weight_of(const struct engine *engine, const struct task *task)
+/* `logged`: its last attempt that may have a log. */
+static int64_t queue_weight_of(const struct engine *engine, const struct task *task, int64_t logged)
 {
     int64_t bytes = ROW_BYTES + queue_length_of(task->body) + queue_length_of(task->result) +
                     queue_length_of(task->routing) + queue_length_of(task->error_message);
 
-    for (int64_t i = task->attempt; i > 0 && i > task->attempt - LOGS_WEIGHED; i--) {
+    for (int64_t i = logged; i > 0 && i > logged - LOGS_WEIGHED; i--) {
         CLEANUP(freep) char *path = task_log_path(engine, task->id, i);
         struct stat st;
 
@@ -59,9 +60,11 @@ static int64_t queue_weight_of(const struct engine *engine, const struct task *t
     return bytes;
 }
 
-static void queue_weigh(const struct engine *engine, struct task *task, struct task_counts *delta)
+static void queue_weigh(const struct engine *engine, struct task *task, int64_t logged,
+                        struct task_counts *delta)
 {
-    int64_t bytes = task_status_is_finished(task->status) ? queue_weight_of(engine, task) : 0;
+    int64_t bytes =
+        task_status_is_finished(task->status) ? queue_weight_of(engine, task, logged) : 0;
 
     delta->finished_bytes += bytes - task->bytes;
     task->bytes = bytes;
@@ -241,7 +244,7 @@ int queue_finish(struct engine *engine, struct profile *profile, const struct ta
         after.sort_key = engine->now.wall + delay_ms;
     else
         after.finished_at = engine->now.wall;
-    queue_weigh(engine, &after, &delta);
+    queue_weigh(engine, &after, after.attempt - end->was_leased, &delta);
     r = store_finish(engine->store, &after, &fence, &attempt, &has_dependants);
     if (r != STORE_DONE)
         return queue_outcome_of(r);
@@ -300,7 +303,7 @@ int queue_retry(struct engine *engine, struct profile *profile, struct task *tas
         queue_block(task, &delta);
     else
         queue_admit(engine, task, &delta);
-    queue_weigh(engine, task, &delta);
+    queue_weigh(engine, task, task->attempt, &delta);
     r = store_change(engine->store, task, &fence);
     if (r != STORE_DONE)
         return queue_outcome_of(r);
@@ -323,7 +326,7 @@ int queue_cancel(struct engine *engine, struct profile *profile, struct task *ta
     free(task->error_message);
     free(STEAL(task->error_tail));
     task->error_message = message;
-    queue_weigh(engine, task, &delta);
+    queue_weigh(engine, task, task->attempt, &delta);
     r = store_cancel(engine->store, task, &fence, &has_dependants);
     if (r != STORE_DONE)
         return queue_outcome_of(r);
@@ -348,7 +351,7 @@ int queue_reweigh(struct engine *engine, struct profile *profile, struct task *t
     struct task_counts delta = {0};
     int r;
 
-    queue_weigh(engine, task, &delta);
+    queue_weigh(engine, task, task->attempt, &delta);
     r = store_change(engine->store, task, &fence);
     if (r == STORE_DONE)
         task_counts_add(profile_stage_counts(profile), &delta);

@@ -24,6 +24,7 @@ MUST_CHECK int queue_claim(struct engine *engine, struct profile *profile, size_
 struct queue_end {
     enum error_class class; /* ERROR_NONE: the task is completed */
     bool is_shortage;       /* of processes, memory or descriptors: no attempt is spent */
+    bool was_leased;        /* a worker ran it: there is no log */
     const char *message, *result, *tail, *usage;
     struct metrics_cost cost;
     int64_t duration_ms;

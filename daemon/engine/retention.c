@@ -44,8 +44,8 @@ static int64_t *retention_ending_tasks(const struct engine *engine, size_t *ret_
     int64_t *ids = NULL;
     size_t count = 0;
 
-    list_for_each (link, &engine->attempts) {
-        const struct attempt *attempt = list_entry(link, struct attempt, link);
+    list_for_each (link, &engine->touched) {
+        const struct attempt *attempt = list_entry(link, struct attempt, touched);
 
         if (attempt->state == ATTEMPT_SETTLED)
             continue;

@@ -361,7 +361,7 @@ static void runner_acp_on_answered(struct acp *acp UNUSED, const struct acp_ques
 
 static void runner_acp_on_log(struct acp *acp UNUSED, void *data)
 {
-    ((struct attempt *)data)->log_has_grown = true;
+    attempt_note_growth(data);
 }
 
 static void runner_acp_launch(struct attempt *attempt, const struct run_spec *run)

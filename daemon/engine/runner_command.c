@@ -5,7 +5,7 @@
 
 static void runner_command_on_log(struct run *run UNUSED, void *data)
 {
-    ((struct attempt *)data)->log_has_grown = true;
+    attempt_note_growth(data);
 }
 
 static void runner_command_on_run_end(struct run *run, const struct run_end *end, void *data)

@@ -22,14 +22,17 @@ static bool runner_lease_is_before(const struct task *a, const struct task *b)
 
 static char *runner_lease_make_token(void)
 {
+    static const char hex[] = "0123456789abcdef";
     unsigned char random[16];
-    struct buf token = {0};
+    char *token = xcalloc(1, 2 * sizeof(random) + 1);
 
     if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
         abort();
-    for (size_t i = 0; i < sizeof(random); i++)
-        buf_printf(&token, "%02x", random[i]);
-    return buf_take(&token);
+    for (size_t i = 0; i < sizeof(random); i++) {
+        token[2 * i] = hex[random[i] >> 4];
+        token[2 * i + 1] = hex[random[i] & 15];
+    }
+    return token;
 }
 
 /* A worker has tried to claim tasks of the profile. */
@@ -107,24 +110,11 @@ int engine_claim(struct engine *engine, struct profile *const *profiles, size_t 
     return 0;
 }
 
-/* The attempt of this token, or NULL. */
-static struct attempt *runner_lease_find_held(const struct engine *engine, int64_t id,
-                                              const char *token)
-{
-    list_for_each (link, &engine->attempts) {
-        struct attempt *attempt = list_entry(link, struct attempt, link);
-
-        if (attempt->task_id == id && attempt->lease && strcmp(attempt->lease, token) == 0)
-            return attempt;
-    }
-    return NULL;
-}
-
 /* ENGINE_CONFLICT: the attempt is no longer its owner's. */
 static int runner_lease_find(struct engine *engine, int64_t id, const char *token,
                              struct attempt **ret_attempt)
 {
-    struct attempt *attempt = runner_lease_find_held(engine, id, token);
+    struct attempt *attempt = attempt_find_held(engine, id, token);
     CLEANUP(task_deinit) struct task task = {0};
     int r;
 
@@ -154,7 +144,7 @@ int engine_extend(struct engine *engine, int64_t id, const char *token, int64_t 
 }
 
 int engine_finish(struct engine *engine, int64_t id, const char *token, enum error_class class,
-                  const char *message, const char *result, struct task *ret_task)
+                  const char *message, const char *result, const struct task **ret_task)
 {
     struct attempt *attempt;
     int r = runner_lease_find(engine, id, token, &attempt);
@@ -168,18 +158,19 @@ int engine_finish(struct engine *engine, int64_t id, const char *token, enum err
     heap_remove(&engine->deadlines, &attempt->deadline);
     attempt->was_asked = true;
     attempt->state = ATTEMPT_ENDED;
+    attempt_touch(attempt);
     r = attempt_settle(attempt);
     if (r < 0)
         return r;
     if (attempt->is_stale)
         return ENGINE_CONFLICT;
-    r = store_get_task(engine->store, id, ret_task);
-    return r < 0 ? r : r == 0 ? ENGINE_NOT_FOUND : 0;
+    *ret_task = &attempt->after;
+    return 0;
 }
 
 void engine_release_claim(struct engine *engine, int64_t id, const char *token)
 {
-    struct attempt *attempt = runner_lease_find_held(engine, id, token);
+    struct attempt *attempt = attempt_find_held(engine, id, token);
 
     if (!attempt || attempt->state > ATTEMPT_RUNNING)
         return;

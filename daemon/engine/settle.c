@@ -67,6 +67,7 @@ int attempt_settle(struct attempt *attempt)
     const struct queue_end end = {
         .class = attempt->class,
         .is_shortage = attempt->is_shortage,
+        .was_leased = attempt->lease,
         .message = attempt->message,
         .result = attempt->result,
         .tail = attempt->tail,
@@ -74,17 +75,17 @@ int attempt_settle(struct attempt *attempt)
         .cost = attempt->cost,
         .duration_ms = attempt->ended_mono - attempt->started_mono,
     };
-    struct task after;
-    int r = queue_finish(attempt->engine, attempt->profile, &attempt->task, &end, &after);
+    const struct task *after = &attempt->after;
+    int r = queue_finish(attempt->engine, attempt->profile, &attempt->task, &end, &attempt->after);
 
     attempt->is_stale = false;
     if (r == ENGINE_STALE)
         r = settle_stale(attempt);
     else if (r == 0 && attempt->class != ERROR_NONE)
         log_info("task %lld, attempt %lld of profile \"%s\": %s: %s; the task is now %s",
-                 (long long)after.id, (long long)after.attempt, attempt->profile->config.name,
+                 (long long)after->id, (long long)after->attempt, attempt->profile->config.name,
                  error_class_info(attempt->class)->name, attempt->message,
-                 task_status_name(after.status));
+                 task_status_name(after->status));
     if (r < 0)
         return r;
     settle_note_for_cooldown(attempt);
@@ -140,8 +141,8 @@ static void settle_tell_growth(struct attempt *attempt)
 int settle_step(struct engine *engine)
 {
     engine->next_log_event = INT64_MAX;
-    list_for_each (link, &engine->attempts) {
-        struct attempt *attempt = list_entry(link, struct attempt, link);
+    list_for_each (link, &engine->touched) {
+        struct attempt *attempt = list_entry(link, struct attempt, touched);
         int r;
 
         settle_tell_growth(attempt);
@@ -171,8 +172,8 @@ static void settle_note_attempt(const struct attempt *attempt)
 
 void settle_commit(struct engine *engine)
 {
-    list_for_each_safe (link, &engine->attempts) {
-        struct attempt *attempt = list_entry(link, struct attempt, link);
+    list_for_each_safe (link, &engine->touched) {
+        struct attempt *attempt = list_entry(link, struct attempt, touched);
 
         attempt->is_new = false;
         if (attempt->state != ATTEMPT_SETTLED)
@@ -190,8 +191,8 @@ void settle_commit(struct engine *engine)
 
 void settle_rollback(struct engine *engine)
 {
-    list_for_each_safe (link, &engine->attempts) {
-        struct attempt *attempt = list_entry(link, struct attempt, link);
+    list_for_each_safe (link, &engine->touched) {
+        struct attempt *attempt = list_entry(link, struct attempt, touched);
 
         if (attempt->is_new) {
             attempt_free(attempt);

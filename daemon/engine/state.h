@@ -41,8 +41,11 @@ struct engine {
 
     struct event_log events;
     struct audit audit;
-    int64_t next_log_event;  /* monotonic ms: when to report growth of logs */
-    struct list attempts;    /* struct attempt: claimed, running, or ended and not yet settled */
+    int64_t next_log_event; /* monotonic ms: when to report growth of logs */
+    struct list attempts;   /* struct attempt: claimed, running, or ended and not yet settled */
+    struct list touched;    /* those of them that a pass has to look at; the others only run */
+    struct list *by_task;   /* those of them by task: a power of two of buckets */
+    size_t bucket_count, attempt_count;
     struct list idle_agents; /* struct idle_agent: kept for another attempt */
     struct heap deadlines;
     unsigned short rng[3]; /* erand48 */

@@ -93,6 +93,7 @@ static int tasks_cancel_running(struct engine *engine, struct profile *profile, 
     struct attempt *attempt = attempt_find(engine, task->id, task->attempt);
     const struct queue_end end = {
         .class = ERROR_CANCELLED,
+        .was_leased = attempt && attempt->lease,
         .message = message,
         .duration_ms = attempt ? engine->now.mono - attempt->started_mono : 0,
     };
@@ -147,11 +148,25 @@ int engine_retry(struct engine *engine, int64_t id, struct task *ret_task)
     return queue_retry(engine, profile, ret_task, r > 0);
 }
 
+/* How many of the tasks in its status precede it, counted to `limit`. A new task usually is the
+ * last one, which takes no counting. */
+static int tasks_count_before(struct engine *engine, const struct profile *profile,
+                              const struct task *task, int64_t limit, int64_t *ret_count)
+{
+    int64_t behind = 0;
+    int r = store_count_behind(engine->store, task, 1, &behind);
+
+    if (r < 0 || behind)
+        return r < 0 ? r : store_count_before(engine->store, task, limit, ret_count);
+    *ret_count = profile_count(profile, task->status) - 1;
+    return 0;
+}
+
 /* One-based, counted to ENGINE_POSITION_MAX; 0 beyond. */
 static int tasks_position_of(struct engine *engine, const struct profile *profile,
                              const struct task *task, int64_t *ret_position)
 {
-    int64_t before = 0, in_status;
+    int64_t before = 0, in_status = 0;
     int r;
 
     if (task->status != TASK_QUEUED)
@@ -162,7 +177,7 @@ static int tasks_position_of(struct engine *engine, const struct profile *profil
         *ret_position = 0;
         return 0;
     }
-    r = store_count_before(engine->store, task, ENGINE_POSITION_MAX - before, &in_status);
+    r = tasks_count_before(engine, profile, task, ENGINE_POSITION_MAX - before, &in_status);
     if (r < 0)
         return r;
     before += in_status;

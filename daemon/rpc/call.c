@@ -26,7 +26,7 @@ static struct rpc_call *call_take_spare(struct rpc_server *server)
     call = list_entry(server->spare_calls.prev, struct rpc_call, link); /* the last one used */
     list_remove(&call->link);
     server->spare_count--;
-    *call = (struct rpc_call){.result = call->result};
+    *call = (struct rpc_call){.result = call->result, .request = call->request};
     buf_clear(&call->result);
     return call;
 }
@@ -38,6 +38,7 @@ void call_free_spare(struct rpc_server *server)
 
         list_remove(link);
         buf_deinit(&call->result);
+        json_doc_deinit(&call->request);
         free(call);
     }
     server->spare_count = 0;
@@ -73,7 +74,6 @@ void call_free(struct rpc_call *call)
     list_remove(&call->link);
     list_remove(&call->uncommitted);
     list_remove(&call->sibling);
-    json_object_put(call->params);
     free(call->claimed_token);
     free(call->message);
     free(call->data);
@@ -81,7 +81,9 @@ void call_free(struct rpc_call *call)
     free(call->id);
     if (call->result.capacity > SPARE_RESULT || server->spare_count == SPARE_CALLS)
         buf_deinit(&call->result);
+    json_doc_clear(&call->request);
     if (server->spare_count == SPARE_CALLS) {
+        json_doc_deinit(&call->request);
         free(call);
         return;
     }
@@ -100,7 +102,8 @@ void call_end(struct rpc_call *call)
     struct batch *batch = call->batch;
 
     list_remove(&call->link);
-    json_object_put(STEAL(call->params));
+    call->params = NULL;
+    json_doc_clear(&call->request);
     if (call->is_delayed) {
         connection->waiting--;
         connection->is_blocked &= !call->blocks_next;
@@ -184,18 +187,20 @@ void call_print(const struct rpc_call *call, struct buf *out)
     buf_add_text(out, call->after);
 }
 
-struct batch *batch_new(struct json_object *requests)
+struct batch *batch_new(struct json_doc *doc, const struct json_value *requests)
 {
     struct batch *batch = xcalloc(1, sizeof(*batch));
 
-    batch->requests = requests;
+    batch->doc = *doc;
+    batch->next = requests->first;
+    *doc = (struct json_doc){0};
     list_init(&batch->calls);
     return batch;
 }
 
 void batch_free(struct batch *batch)
 {
-    json_object_put(batch->requests);
+    json_doc_deinit(&batch->doc);
     free(batch);
 }
 
@@ -210,7 +215,7 @@ bool batch_finish(struct batch *batch, struct connection *connection)
 {
     const char *before = "[";
 
-    if (batch->open || batch->next < json_object_array_length(batch->requests))
+    if (batch->open || batch->next)
         return false;
     if (!list_is_empty(&batch->calls))
         list_entry(batch->calls.prev, struct rpc_call, sibling)->after = "]\n";

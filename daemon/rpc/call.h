@@ -36,7 +36,7 @@ struct rpc_call {
     const struct rpc_method *method; /* NULL: there is none */
     char *id;                        /* JSON; NULL: a notification, which has no reply */
     char *actor;                     /* on whose behalf the peer calls; NULL: its own */
-    struct json_object *params;      /* an object that has passed the checks */
+    struct json_value *params;       /* an object that has passed the checks */
     struct buf *out;                 /* where the handler prints its result */
 
     int64_t task_id; /* set by the handler: the task concerned; 0: none */
@@ -58,6 +58,7 @@ struct rpc_call {
     struct list link;        /* server.waiting, connection.ended or connection.unheard */
     struct list sibling;     /* batch.calls */
     struct list uncommitted; /* server.uncommitted: ended after the first write of the pass */
+    struct json_doc request; /* unless it is the batch's: it holds the parameters */
     struct buf result;
     size_t size; /* of its reply, about, as counted in connection.staged */
     bool is_delayed;
@@ -71,9 +72,9 @@ struct rpc_call {
 /* The calls of one line, answered with one line. */
 struct batch {
     struct list calls; /* those with replies, in the order of their requests */
-    struct json_object *requests;
-    size_t next; /* the next request */
-    size_t open; /* number of calls that have not ended */
+    struct json_doc doc;
+    struct json_value *next; /* the next request, or NULL */
+    size_t open;             /* number of calls that have not ended */
 };
 
 /** `id` is taken over. */
@@ -95,7 +96,8 @@ void call_drop(struct rpc_call *call);
 /** Prints the reply, with separators. */
 void call_print(const struct rpc_call *call, struct buf *out);
 
-struct batch *batch_new(struct json_object *requests);
+/** A batch of the requests in this array; takes over the document. */
+struct batch *batch_new(struct json_doc *doc, const struct json_value *requests);
 /** Whether all of its calls have ended; if so, the connection gets its replies. */
 bool batch_finish(struct batch *batch, struct connection *connection);
 void batch_free(struct batch *batch);

@@ -59,6 +59,7 @@ struct rpc_server {
     struct heap ready; /* connections with requests to handle */
     int64_t clock_us;  /* used time of the last one served: new connections start there */
     struct list subscribers;
+    struct json_doc request; /* the line that is being read */
     struct list spare_calls; /* struct rpc_call: to be used again */
     size_t spare_count;
     struct list waiting;     /* struct rpc_call: delayed, the oldest first */

@@ -78,7 +78,7 @@ bool dispatch_admit(const struct rpc_server *server, struct rpc_call *call)
 /* Whether the task descends from the task of the calling process; if not, sets the call's error. */
 static bool dispatch_is_own(struct rpc_call *call)
 {
-    int64_t id = json_object_get_int64(json_get(call->params, "id"));
+    int64_t id = json_value_integer(json_value_get(call->params, "id"));
     bool may = false;
     int r = engine_may_handle(call->engine, call->peer->keeper, id, &may);
 
@@ -91,16 +91,16 @@ static bool dispatch_is_own(struct rpc_call *call)
 }
 
 /* Reads the parameters, by name; if they are invalid, sets the call's error. */
-static bool dispatch_check_params(struct rpc_call *call, struct json_object *params)
+static bool dispatch_check_params(struct rpc_call *call, struct json_value *params)
 {
+    static struct json_value none = {.kind = JSON_OBJECT};
     const struct param *declared = call->method->params;
     struct param_error error;
     bool is_good = true;
 
-    if (json_object_is_type(params, json_type_array))
-        is_good = param_from_array(declared, params, &call->params, &error);
-    else
-        call->params = params ? json_object_get(params) : json_object_new_object();
+    if (json_value_is(params, JSON_ARRAY))
+        is_good = param_from_array(declared, params, &error);
+    call->params = params ? params : &none;
     if (!is_good || !param_check(declared, call->params, engine_settings(call->engine), &error)) {
         rpc_error_field(call, error.field, error.reason);
         return false;
@@ -123,46 +123,41 @@ static bool dispatch_is_gateway(struct rpc_peer *peer)
 }
 
 /* On whose behalf the call is made: a member next to the method, accepted from the gateway only. */
-static bool dispatch_read_actor(struct rpc_call *call, struct json_object *request)
+static bool dispatch_read_actor(struct rpc_call *call, const struct json_value *request)
 {
-    struct json_object *actor = json_get(request, "actor");
-    const char *name;
+    const struct json_value *actor = json_value_get(request, "actor");
 
     if (!actor || !dispatch_is_gateway(call->peer))
         return true;
-    name = json_object_get_string(actor);
-    if (!json_object_is_type(actor, json_type_string) ||
-        strlen(name) != (size_t)json_object_get_string_len(actor) || !word_is_valid(name))
+    if (!json_value_is_text(actor) || !word_is_valid(actor->text))
         return false;
-    call->actor = xstrdup(name);
+    call->actor = xstrdup(actor->text);
     return true;
 }
 
 /* What is wrong with a request before its method is looked at, or NULL. */
-static const char *dispatch_find_fault(struct json_object *request, bool good_id)
+static const char *dispatch_find_fault(const struct json_value *request, bool good_id)
 {
-    struct json_object *version = json_get(request, "jsonrpc");
+    const char *version = json_value_get_text(request, "jsonrpc");
 
-    if (!json_object_is_type(json_get(request, "method"), json_type_string))
+    if (!json_value_get_text(request, "method"))
         return "invalid request: method must be a string";
     if (!good_id)
         return "invalid request: id must be a string, a number or null";
-    if (!json_object_is_type(version, json_type_string) ||
-        strcmp(json_object_get_string(version), "2.0") != 0)
+    if (!version || strcmp(version, "2.0") != 0)
         return "invalid request: jsonrpc must be \"2.0\"";
     return NULL;
 }
 
 /* Finds the method and checks the parameters. False: the call's error is set. */
-static bool dispatch_prepare(struct rpc_call *call, struct json_object *request)
+static bool dispatch_prepare(struct rpc_call *call, const struct json_value *request)
 {
     const struct rpc_server *server = call->connection->server;
-    struct json_object *params = json_get(request, "params");
-    const char *name = json_get_string(request, "method");
+    struct json_value *params = json_value_get(request, "params");
+    const char *name = json_value_get_text(request, "method");
 
     call->method = rpc_method_find(name);
-    if (params && !json_object_is_type(params, json_type_object) &&
-        !json_object_is_type(params, json_type_array))
+    if (params && params->kind != JSON_OBJECT && params->kind != JSON_ARRAY)
         rpc_error(call, RPC_INVALID_REQUEST,
                   "invalid request: params must be an object or an array");
     else if (!dispatch_read_actor(call, request))
@@ -181,28 +176,42 @@ static bool dispatch_prepare(struct rpc_call *call, struct json_object *request)
     return false;
 }
 
-static void dispatch_handle_request(struct connection *connection, struct batch *batch,
-                                    struct json_object *request)
+/* The id as it is printed, or NULL: the request has none. */
+static char *dispatch_copy_id(const struct json_value *id)
 {
-    struct json_object *id = NULL;
-    struct rpc_call *call;
-    const char *fault;
-    bool has_id, good_id;
+    struct buf text = {0};
 
-    if (!json_object_is_type(request, json_type_object)) {
+    if (!id)
+        return NULL;
+    json_value_print(id, &text);
+    return buf_take(&text);
+}
+
+static bool dispatch_is_id(const struct json_value *id)
+{
+    return id->kind == JSON_STRING || id->kind == JSON_INTEGER || id->kind == JSON_NUMBER ||
+           id->kind == JSON_NULL;
+}
+
+static void dispatch_handle_request(struct connection *connection, struct batch *batch,
+                                    struct json_doc *doc, const struct json_value *request)
+{
+    const struct json_value *id = json_value_find(request, "id");
+    bool is_object = json_value_is(request, JSON_OBJECT), good_id = !id || dispatch_is_id(id);
+    const char *fault =
+        is_object ? dispatch_find_fault(request, good_id) : "invalid request: must be an object";
+    struct rpc_call *call;
+
+    if (fault && (!id || !good_id))
         call = call_new(connection, batch, xstrdup("null"));
-        rpc_error(call, RPC_INVALID_REQUEST, "invalid request: must be an object");
-        call_end(call);
-        return;
-    }
-    has_id = json_object_object_get_ex(request, "id", &id);
-    good_id = !id || json_object_is_type(id, json_type_string) ||
-              json_object_is_type(id, json_type_int) || json_object_is_type(id, json_type_double);
-    fault = dispatch_find_fault(request, good_id);
-    if (has_id && good_id)
-        call = call_new(connection, batch, xstrdup(json_compact(id)));
     else
-        call = call_new(connection, batch, fault ? xstrdup("null") : NULL);
+        call = call_new(connection, batch, dispatch_copy_id(id));
+    if (doc) { /* the values move with it */
+        struct json_doc spare = call->request;
+
+        call->request = *doc;
+        *doc = spare;
+    }
     if (fault)
         rpc_error(call, RPC_INVALID_REQUEST, "%s", fault);
     if (!fault && dispatch_prepare(call, request))
@@ -213,12 +222,10 @@ static void dispatch_handle_request(struct connection *connection, struct batch 
 
 /* Whether the request is expected to take longer than a turn and has not waited for its place yet;
  * if so, it does from now on. */
-static bool dispatch_must_wait(struct connection *connection, struct json_object *request)
+static bool dispatch_must_wait(struct connection *connection, const struct json_value *request)
 {
-    struct json_object *name = json_get(request, "method");
-    const struct rpc_method *method = json_object_is_type(name, json_type_string)
-                                          ? rpc_method_find(json_object_get_string(name))
-                                          : NULL;
+    const char *name = json_value_get_text(request, "method");
+    const struct rpc_method *method = name ? rpc_method_find(name) : NULL;
     int64_t expected_us = method ? connection->server->expected_us[rpc_method_number(method)] : 0;
 
     if (expected_us <= TURN_US || connection->long_us ||
@@ -234,13 +241,13 @@ static bool dispatch_must_wait(struct connection *connection, struct json_object
 bool dispatch_batch(struct connection *connection)
 {
     struct batch *batch = connection->batch;
-    struct json_object *request = json_object_array_get_idx(batch->requests, batch->next);
+    const struct json_value *request = batch->next;
 
     if (dispatch_must_wait(connection, request))
         return false;
-    batch->next++;
-    dispatch_handle_request(connection, batch, request);
-    if (batch->next < json_object_array_length(batch->requests))
+    batch->next = request->next;
+    dispatch_handle_request(connection, batch, NULL, request);
+    if (batch->next)
         return true;
     connection->batch = NULL; /* its last call finishes it, if it has not ended yet */
     if (batch_finish(batch, connection))
@@ -248,12 +255,12 @@ bool dispatch_batch(struct connection *connection)
     return true;
 }
 
-static void dispatch_begin_batch(struct connection *connection, struct json_object *requests)
+static void dispatch_begin_batch(struct connection *connection, struct json_doc *doc,
+                                 const struct json_value *requests)
 {
-    size_t count = json_object_array_length(requests);
     int64_t limit = engine_settings(connection->server->engine)->batch_limit;
 
-    if (!count || count > (size_t)limit) {
+    if (!requests->count || requests->count > (size_t)limit) {
         char message[96];
 
         snprintf(message, sizeof(message), "invalid request: a batch must have 1 to %lld requests",
@@ -261,26 +268,26 @@ static void dispatch_begin_batch(struct connection *connection, struct json_obje
         dispatch_refuse(connection, RPC_INVALID_REQUEST, message);
         return;
     }
-    connection->batch = batch_new(json_object_get(requests));
+    connection->batch = batch_new(doc, requests);
 }
 
 bool dispatch_line(struct connection *connection, const char *line, size_t len)
 {
-    CLEANUP(json_putp) struct json_object *message = NULL;
-    const char *reason;
-    size_t offset;
+    struct json_doc *doc = &connection->server->request;
+    struct json_error error;
+    const struct json_value *message = json_doc_read(doc, line, len, &error);
 
-    if (json_parse(line, len, &message, &reason, &offset) < 0) {
+    if (!message) {
         char text[160];
 
-        snprintf(text, sizeof(text), "parse error at byte %zu: %s", offset, reason);
+        snprintf(text, sizeof(text), "parse error at byte %zu: %s", error.offset, error.reason);
         dispatch_refuse(connection, RPC_PARSE_ERROR, text);
-    } else if (json_object_is_type(message, json_type_array)) {
-        dispatch_begin_batch(connection, message);
+    } else if (message->kind == JSON_ARRAY) {
+        dispatch_begin_batch(connection, doc, message);
     } else {
         if (dispatch_must_wait(connection, message))
             return false;
-        dispatch_handle_request(connection, NULL, message);
+        dispatch_handle_request(connection, NULL, doc, message);
     }
     return true;
 }

@@ -64,7 +64,7 @@ enum rpc_outcome rpc_error_queue_full(struct rpc_call *call, const struct profil
 
 struct profile *rpc_get_profile(struct rpc_call *call, const char *param)
 {
-    const char *name = json_get_string(call->params, param);
+    const char *name = json_value_get_text(call->params, param);
     struct profile *profile = engine_find_profile(call->engine, name);
 
     if (!profile)
@@ -74,12 +74,12 @@ struct profile *rpc_get_profile(struct rpc_call *call, const char *param)
 
 int64_t rpc_get_int(struct rpc_call *call, const char *param, int64_t otherwise)
 {
-    struct json_object *value = json_get(call->params, param);
+    const struct json_value *value = json_value_get(call->params, param);
 
-    return value ? json_object_get_int64(value) : otherwise;
+    return value ? value->integer : otherwise;
 }
 
 const struct metrics_range *rpc_get_range(struct rpc_call *call)
 {
-    return metrics_range_find(json_get_string(call->params, "range"));
+    return metrics_range_find(json_value_get_text(call->params, "range"));
 }

@@ -5,6 +5,8 @@
 #include "common/json_out.h"
 #include "rpc/method.h"
 
+#define METHODS_MAX 64
+
 static enum rpc_outcome method_discover(struct rpc_call *call);
 
 static const struct param no_params[] = {{.type = PARAM_END}};
@@ -21,29 +23,57 @@ const struct rpc_method *const rpc_method_tables[] = {
     rpc_worker_methods,  rpc_system_methods, own_methods,         NULL,
 };
 
+/* All of them, sorted by name; filled when it is first asked for. */
+static struct {
+    const struct rpc_method *methods[METHODS_MAX];
+    size_t count;
+} sorted;
+
+static int method_compare(const void *a, const void *b)
+{
+    const struct rpc_method *const *one = a, *const *other = b;
+
+    return strcmp((*one)->name, (*other)->name);
+}
+
+static void method_sort(void)
+{
+    if (sorted.count)
+        return;
+    for (size_t i = 0; rpc_method_tables[i]; i++) {
+        for (const struct rpc_method *m = rpc_method_tables[i]; m->name; m++) {
+            if (sorted.count == METHODS_MAX)
+                abort();
+            sorted.methods[sorted.count++] = m;
+        }
+    }
+    qsort(sorted.methods, sorted.count, sizeof(sorted.methods[0]), method_compare);
+}
+
+static const struct rpc_method **method_search(const char *name)
+{
+    const struct rpc_method wanted = {.name = name}, *key = &wanted;
+
+    method_sort();
+    return bsearch(&key, sorted.methods, sorted.count, sizeof(sorted.methods[0]), method_compare);
+}
+
 const struct rpc_method *rpc_method_find(const char *name)
 {
-    for (size_t i = 0; rpc_method_tables[i]; i++)
-        for (const struct rpc_method *m = rpc_method_tables[i]; m->name; m++)
-            if (strcmp(m->name, name) == 0)
-                return m;
-    return NULL;
+    const struct rpc_method **found = method_search(name);
+
+    return found ? *found : NULL;
 }
 
 size_t rpc_method_number(const struct rpc_method *method)
 {
-    size_t before = 0;
-
-    for (size_t i = 0; rpc_method_tables[i]; i++)
-        for (const struct rpc_method *m = rpc_method_tables[i]; m->name; m++, before++)
-            if (m == method)
-                return before;
-    return before;
+    return (size_t)(method_search(method->name) - sorted.methods);
 }
 
 size_t rpc_method_count(void)
 {
-    return rpc_method_number(NULL);
+    method_sort();
+    return sorted.count;
 }
 
 static void method_print_method(const struct rpc_method *method, const struct settings *settings,

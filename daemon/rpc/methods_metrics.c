@@ -27,7 +27,7 @@ static bool methods_metrics_get_optional_profile(struct rpc_call *call,
 {
     struct profile *profile = NULL;
 
-    if (json_get(call->params, "name")) {
+    if (json_value_get(call->params, "name")) {
         profile = rpc_get_profile(call, "name");
         if (!profile)
             return false;
@@ -166,8 +166,8 @@ static int methods_metrics_print_capacity(struct rpc_call *call, const struct pr
 
 static enum rpc_outcome get_capacity(struct rpc_call *call)
 {
-    struct json_object *target = json_get(call->params, "targetWait");
-    double target_wait = target ? json_object_get_double(target) : 60;
+    const struct json_value *target = json_value_get(call->params, "targetWait");
+    double target_wait = target ? target->number : 60;
     struct profile *only;
 
     if (!methods_metrics_get_optional_profile(call, &only))

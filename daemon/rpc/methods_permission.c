@@ -34,8 +34,8 @@ static const struct param answer_params[] = {
 
 static enum rpc_outcome answer_permission(struct rpc_call *call)
 {
-    const char *id = json_get_string(call->params, "id");
-    const char *option = json_get_string(call->params, "optionId");
+    const char *id = json_value_get_text(call->params, "id");
+    const char *option = json_value_get_text(call->params, "optionId");
     char by[64];
     int r;
 

@@ -178,7 +178,7 @@ static const struct param status_params[] = {
 static enum rpc_outcome update_profile_status(struct rpc_call *call)
 {
     struct profile *profile = rpc_get_profile(call, "name");
-    bool is_active = json_object_get_boolean(json_get(call->params, "isActive"));
+    bool is_active = json_value_get(call->params, "isActive")->is_true;
     int r;
 
     if (!profile)
@@ -213,7 +213,7 @@ static enum rpc_outcome get_best_profile_for_task(struct rpc_call *call)
     CLEANUP(freep) struct router_candidate *candidates = NULL;
     size_t count, fit;
 
-    admission_from_json(json_get(call->params, "task"), &task, &admission);
+    admission_from_json(json_value_get(call->params, "task"), &task, &admission);
     fit = engine_route(call->engine, &admission, &candidates, &count);
     json_out_object(call->out, NULL);
     json_out_key(call->out, "bestProfile");
@@ -310,7 +310,7 @@ static enum rpc_outcome assign_task_to_profile(struct rpc_call *call)
     if (profile->is_removed)
         return rpc_error(call, RPC_CONFLICT, "profile \"%s\" is no longer configured",
                          profile->config.name);
-    admission_from_json(json_get(call->params, "task"), &task, &admission);
+    admission_from_json(json_value_get(call->params, "task"), &task, &admission);
     admission.keeper = call->peer->keeper;
     return methods_profile_assign(call, profile, &admission);
 }
@@ -333,7 +333,7 @@ static enum rpc_outcome submit_task(struct rpc_call *call)
     size_t count, fit;
     int r;
 
-    admission_from_json(json_get(call->params, "task"), &task, &admission);
+    admission_from_json(json_value_get(call->params, "task"), &task, &admission);
     admission.keeper = call->peer->keeper;
     if (task.key) {
         /* The first task with the key counts, wherever the router would send it now. */

@@ -164,17 +164,17 @@ static const struct param subscribe_params[] = {
 
 static enum rpc_outcome subscribe(struct rpc_call *call)
 {
-    struct json_object *names = json_get(call->params, "profiles");
-    size_t count = names ? json_object_array_length(names) : 0;
-    CLEANUP(freep) int64_t *profiles = names ? xcalloc(count + 1, sizeof(*profiles)) : NULL;
+    const struct json_value *names = json_value_get(call->params, "profiles");
+    CLEANUP(freep)
+    int64_t *profiles = names ? xcalloc(names->count + 1, sizeof(*profiles)) : NULL;
+    size_t count = 0;
 
-    for (size_t i = 0; i < count; i++) {
-        const char *name = json_object_get_string(json_object_array_get_idx(names, i));
-        const struct profile *profile = engine_find_profile(call->engine, name);
+    json_value_for_each (name, names) {
+        const struct profile *profile = engine_find_profile(call->engine, name->text);
 
         if (!profile)
-            return rpc_error(call, RPC_NOT_FOUND, "profile \"%s\" not found", name);
-        profiles[i] = profile->id;
+            return rpc_error(call, RPC_NOT_FOUND, "profile \"%s\" not found", name->text);
+        profiles[count++] = profile->id;
     }
     if (!call->id)
         return rpc_error(call, RPC_INVALID_REQUEST, "a subscription needs an id");

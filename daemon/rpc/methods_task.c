@@ -79,13 +79,13 @@ static enum rpc_outcome list_tasks(struct rpc_call *call)
         .before = rpc_get_int(call, "before", 0),
         .page = {.tasks = (size_t)rpc_get_int(call, "limit", 100), .bytes = RPC_LIST_BYTES},
     };
-    const char *status = json_get_string(call->params, "status");
+    const char *status = json_value_get_text(call->params, "status");
     bool has_more = false;
     int64_t next = 0;
     int r;
 
-    if (json_get(call->params, "profile")) {
-        const char *name = json_get_string(call->params, "profile");
+    if (json_value_get(call->params, "profile")) {
+        const char *name = json_value_get_text(call->params, "profile");
         struct profile *profile = engine_find_known_profile(call->engine, name);
 
         if (!profile)
@@ -163,17 +163,17 @@ static enum rpc_outcome update_task(struct rpc_call *call)
     int64_t id = rpc_get_int(call, "id", 0);
     CLEANUP(task_deinit) struct task task = {0};
     struct engine_update update = {.priority = -1};
-    const char *priority = json_get_string(call->params, "priority");
-    const char *run_at = json_get_string(call->params, "runAt");
+    const char *priority = json_value_get_text(call->params, "priority");
+    const char *run_at = json_value_get_text(call->params, "runAt");
     enum task_priority parsed;
     int r;
 
     if (priority && task_priority_parse(priority, &parsed) == 0)
         update.priority = (int)parsed;
-    update.has_run_at = json_object_object_get_ex(call->params, "runAt", NULL);
+    update.has_run_at = json_value_find(call->params, "runAt") != NULL;
     if (run_at)
         clock_parse_iso(run_at, &update.run_at);
-    if (json_get(call->params, "profile")) {
+    if (json_value_get(call->params, "profile")) {
         update.profile = rpc_get_profile(call, "profile");
         if (!update.profile)
             return RPC_ERROR;

@@ -51,31 +51,27 @@ static const struct param claim_params[] = {
 static enum rpc_outcome methods_worker_get_profiles(struct rpc_call *call,
                                                     struct profile **ret_profiles)
 {
-    struct json_object *names = json_get(call->params, "profiles");
+    json_value_for_each (name, json_value_get(call->params, "profiles")) {
+        struct profile *profile = engine_find_profile(call->engine, name->text);
 
-    for (size_t i = 0; i < json_object_array_length(names); i++) {
-        const char *name = json_object_get_string(json_object_array_get_idx(names, i));
-
-        ret_profiles[i] = engine_find_profile(call->engine, name);
-        if (!ret_profiles[i])
-            return rpc_error(call, RPC_NOT_FOUND, "profile \"%s\" not found", name);
-        if (ret_profiles[i]->config.runner.type != RUNNER_WORKER)
-            return rpc_error(call, RPC_CONFLICT, "profile \"%s\" does not use workers", name);
+        if (!profile)
+            return rpc_error(call, RPC_NOT_FOUND, "profile \"%s\" not found", name->text);
+        if (profile->config.runner.type != RUNNER_WORKER)
+            return rpc_error(call, RPC_CONFLICT, "profile \"%s\" does not use workers", name->text);
+        *ret_profiles++ = profile;
     }
     return RPC_REPLY;
 }
 
 static int64_t methods_worker_get_ms(struct rpc_call *call, const char *param)
 {
-    return (int64_t)(1000 * json_object_get_double(json_get(call->params, param)));
+    return (int64_t)(1000 * json_value_number(json_value_get(call->params, param)));
 }
 
 static bool methods_worker_names_profile(const struct rpc_call *call, const char *name)
 {
-    struct json_object *names = json_get(call->params, "profiles");
-
-    for (size_t i = 0; i < json_object_array_length(names); i++)
-        if (strcmp(json_object_get_string(json_object_array_get_idx(names, i)), name) == 0)
+    json_value_for_each (other, json_value_get(call->params, "profiles"))
+        if (strcmp(other->text, name) == 0)
             return true;
     return false;
 }
@@ -112,7 +108,7 @@ static enum rpc_outcome methods_worker_delay(struct rpc_call *call, int64_t wait
 static enum rpc_outcome claim_task(struct rpc_call *call)
 {
     struct engine *engine = call->engine;
-    size_t count = json_object_array_length(json_get(call->params, "profiles"));
+    size_t count = json_value_count(json_value_get(call->params, "profiles"));
     CLEANUP(freep) struct profile **profiles = xcalloc(count + 1, sizeof(*profiles));
     const struct task *task = NULL;
     CLEANUP(freep) char *token = NULL;
@@ -132,7 +128,7 @@ static enum rpc_outcome claim_task(struct rpc_call *call)
         if (methods_worker_must_queue(call, profiles, count)) /* first come, first served */
             return methods_worker_delay(call, wait);
     }
-    r = engine_claim(engine, profiles, count, json_get_string(call->params, "worker"),
+    r = engine_claim(engine, profiles, count, json_value_get_text(call->params, "worker"),
                      methods_worker_get_ms(call, "lease"), &task, &token);
     if (r < 0)
         return rpc_error_storage(call, r);
@@ -172,7 +168,7 @@ static const struct param extend_params[] = {ID, LEASE, END};
 static enum rpc_outcome extend_lease(struct rpc_call *call)
 {
     int64_t id = rpc_get_int(call, "id", 0), until = 0;
-    int r = engine_extend(call->engine, id, json_get_string(call->params, "lease"), &until);
+    int r = engine_extend(call->engine, id, json_value_get_text(call->params, "lease"), &until);
 
     if (r)
         return methods_worker_refused(call, r, id);
@@ -187,13 +183,13 @@ static enum rpc_outcome methods_worker_finish(struct rpc_call *call, enum error_
                                               const char *message, const char *result)
 {
     int64_t id = rpc_get_int(call, "id", 0);
-    CLEANUP(task_deinit) struct task task = {0};
-    int r = engine_finish(call->engine, id, json_get_string(call->params, "lease"), class, message,
-                          result, &task);
+    const struct task *task = NULL;
+    int r = engine_finish(call->engine, id, json_value_get_text(call->params, "lease"), class,
+                          message, result, &task);
 
     if (r)
         return methods_worker_refused(call, r, id);
-    r = rpc_print_task(call, &task, 0);
+    r = rpc_print_task(call, task, 0);
     return r < 0 ? rpc_error_storage(call, r) : RPC_REPLY;
 }
 
@@ -209,9 +205,12 @@ static const struct param complete_params[] = {
 
 static enum rpc_outcome complete_task(struct rpc_call *call)
 {
-    struct json_object *result = json_get(call->params, "result");
+    const struct json_value *result = json_value_get(call->params, "result");
+    CLEANUP(buf_deinit) struct buf text = {0};
 
-    return methods_worker_finish(call, ERROR_NONE, NULL, result ? json_compact(result) : NULL);
+    if (result)
+        json_value_print(result, &text);
+    return methods_worker_finish(call, ERROR_NONE, NULL, result ? buf_text(&text) : NULL);
 }
 
 static const struct param error_params[] = {
@@ -240,16 +239,16 @@ static const struct param fail_params[] = {
 };
 
 /* A failure is never rejected because of its message. */
-static char *methods_worker_message_of(struct json_object *error)
+static char *methods_worker_message_of(const struct json_value *error)
 {
     static const char mark[] = " … (cut)";
-    struct json_object *message = json_get(error, "message");
-    size_t len = (size_t)json_object_get_string_len(message);
+    const struct json_value *message = json_value_get(error, "message");
+    size_t len = message->len;
     struct buf text = {0};
 
     if (!len)
         return xstrdup("the worker gave no reason");
-    buf_add(&text, json_object_get_string(message), len);
+    buf_add(&text, message->text, len);
     if (len > MESSAGE_MAX) {
         len = MESSAGE_MAX - strlen(mark);
         while (((unsigned char)text.data[len] & 0xc0) == 0x80)
@@ -264,8 +263,8 @@ static char *methods_worker_message_of(struct json_object *error)
 
 static enum rpc_outcome fail_task(struct rpc_call *call)
 {
-    struct json_object *error = json_get(call->params, "error");
-    const char *name = json_get_string(error, "class");
+    const struct json_value *error = json_value_get(call->params, "error");
+    const char *name = json_value_get_text(error, "class");
     CLEANUP(freep) char *message = methods_worker_message_of(error);
     enum error_class class = ERROR_EXIT;
 

@@ -33,30 +33,27 @@ static size_t param_max_bytes(const struct param *param, const struct settings *
     return param->limit ? (size_t)limit : param->max_bytes;
 }
 
-static bool param_check_string(const struct param *param, struct json_object *value,
+static bool param_check_string(const struct param *param, const struct json_value *value,
                                const struct settings *settings, const char *field,
                                struct param_error *error)
 {
-    const char *text = json_object_get_string(value);
-    size_t len = (size_t)json_object_get_string_len(value), max = param_max_bytes(param, settings);
+    size_t max = param_max_bytes(param, settings);
 
-    if (!json_object_is_type(value, json_type_string))
+    if (value->kind != JSON_STRING)
         return param_fail(error, field, "must be a string");
-    if (!param->may_be_empty && !len)
+    if (!param->may_be_empty && !value->len)
         return param_fail(error, field, "must not be empty");
-    if (max && len > max)
+    if (max && value->len > max)
         return param_fail(error, field, "must be at most %zu byte%s", max, PLURAL(max));
-    if (!param->is_any_text && strlen(text) != len)
+    if (!param->is_any_text && !json_value_is_text(value))
         return param_fail(error, field, "must not contain U+0000");
     return true;
 }
 
-static bool param_check_word(struct json_object *value, const char *field,
+static bool param_check_word(const struct json_value *value, const char *field,
                              struct param_error *error)
 {
-    if (!json_object_is_type(value, json_type_string) ||
-        strlen(json_object_get_string(value)) != (size_t)json_object_get_string_len(value) ||
-        !word_is_valid(json_object_get_string(value)))
+    if (!json_value_is_text(value) || !word_is_valid(value->text))
         return param_fail(error, field, "must be a word of the form " WORD_PATTERN);
     return true;
 }
@@ -64,68 +61,71 @@ static bool param_check_word(struct json_object *value, const char *field,
 #define WORDS_MAX 64
 #define TEXTS_MAX 64
 
-static bool param_check_words(struct json_object *value, const char *field,
+static bool param_check_words(const struct json_value *value, const char *field,
                               struct param_error *error)
 {
-    if (!json_object_is_type(value, json_type_array))
+    size_t i = 0;
+
+    if (value->kind != JSON_ARRAY)
         return param_fail(error, field, "must be an array of words");
-    if (json_object_array_length(value) > WORDS_MAX)
+    if (value->count > WORDS_MAX)
         return param_fail(error, field, "must have at most %d words", WORDS_MAX);
-    for (size_t i = 0; i < json_object_array_length(value); i++) {
-        if (param_check_word(json_object_array_get_idx(value, i), field, error))
-            continue;
-        snprintf(error->field, sizeof(error->field), "%s[%zu]", field, i);
-        return false;
+    json_value_for_each (word, value) {
+        if (!param_check_word(word, field, error)) {
+            snprintf(error->field, sizeof(error->field), "%s[%zu]", field, i);
+            return false;
+        }
+        i++;
     }
     return true;
 }
 
-static bool param_check_ids(struct json_object *value, const char *field, struct param_error *error)
+static bool param_check_ids(const struct json_value *value, const char *field,
+                            struct param_error *error)
 {
-    if (!json_object_is_type(value, json_type_array))
-        return param_fail(error, field, "must be an array of ids");
-    if (json_object_array_length(value) > RPC_IDS_MAX)
-        return param_fail(error, field, "must have at most %d ids", RPC_IDS_MAX);
-    for (size_t i = 0; i < json_object_array_length(value); i++) {
-        struct json_object *id = json_object_array_get_idx(value, i);
+    size_t i = 0;
 
-        if (json_object_is_type(id, json_type_int) && json_object_get_int64(id) >= 1 &&
-            json_object_get_int64(id) <= RPC_ID_MAX)
-            continue;
-        param_fail(error, field, "must be an id: an integer of at least 1");
-        snprintf(error->field, sizeof(error->field), "%s[%zu]", field, i);
-        return false;
+    if (value->kind != JSON_ARRAY)
+        return param_fail(error, field, "must be an array of ids");
+    if (value->count > RPC_IDS_MAX)
+        return param_fail(error, field, "must have at most %d ids", RPC_IDS_MAX);
+    json_value_for_each (id, value) {
+        if (id->kind != JSON_INTEGER || id->integer < 1 || id->integer > RPC_ID_MAX) {
+            param_fail(error, field, "must be an id: an integer of at least 1");
+            snprintf(error->field, sizeof(error->field), "%s[%zu]", field, i);
+            return false;
+        }
+        i++;
     }
     return true;
 }
 
-static bool param_check_texts(const struct param *param, struct json_object *value,
+static bool param_check_texts(const struct param *param, const struct json_value *value,
                               const struct settings *settings, const char *field,
                               struct param_error *error)
 {
-    if (!json_object_is_type(value, json_type_object))
+    if (value->kind != JSON_OBJECT)
         return param_fail(error, field, "must be an object of strings");
-    if (json_object_object_length(value) > TEXTS_MAX)
+    if (value->count > TEXTS_MAX)
         return param_fail(error, field, "must have at most %d members", TEXTS_MAX);
-    json_object_object_foreach(value, name, text)
-    {
+    json_value_for_each (text, value) {
         char inner[128];
 
-        snprintf(inner, sizeof(inner), "%s.%s", field, name);
+        snprintf(inner, sizeof(inner), "%s.%s", field, text->name);
         if (!param_check_string(param, text, settings, inner, error))
             return false;
     }
     return true;
 }
 
-static bool param_check_number(const struct param *param, struct json_object *value,
+static bool param_check_number(const struct param *param, const struct json_value *value,
                                const char *field, struct param_error *error)
 {
-    bool is_integer = json_object_is_type(value, json_type_int);
-    double number = json_object_get_double(value);
+    bool is_integer = value->kind == JSON_INTEGER;
+    double number = value->number;
     const char *kind = param->type == PARAM_INTEGER ? "an integer" : "a number";
 
-    if (!is_integer && !json_object_is_type(value, json_type_double))
+    if (!is_integer && value->kind != JSON_NUMBER)
         return param_fail(error, field, "must be %s", kind);
     if (param->type == PARAM_INTEGER && !is_integer)
         return param_fail(error, field, "must be an integer");
@@ -140,7 +140,7 @@ static bool param_check_number(const struct param *param, struct json_object *va
     return true;
 }
 
-static bool param_check_enum(const struct param *param, struct json_object *value,
+static bool param_check_enum(const struct param *param, const struct json_value *value,
                              const char *field, struct param_error *error)
 {
     char all[120] = "";
@@ -148,12 +148,24 @@ static bool param_check_enum(const struct param *param, struct json_object *valu
     for (size_t i = 0; param->values[i]; i++) {
         size_t len = strlen(all);
 
-        if (json_object_is_type(value, json_type_string) &&
-            strcmp(json_object_get_string(value), param->values[i]) == 0)
+        if (value->kind == JSON_STRING && strcmp(value->text, param->values[i]) == 0)
             return true;
         snprintf(all + len, sizeof(all) - len, "%s\"%s\"", i ? ", " : "", param->values[i]);
     }
     return param_fail(error, field, "must be one of %s", all);
+}
+
+static bool param_check_any(const struct param *param, const struct json_value *value,
+                            const struct settings *settings, const char *field,
+                            struct param_error *error)
+{
+    CLEANUP(buf_deinit) struct buf text = {0};
+    size_t max = param_max_bytes(param, settings);
+
+    json_value_print(value, &text);
+    if (max && text.len > max)
+        return param_fail(error, field, "must be at most %zu byte%s of JSON", max, PLURAL(max));
+    return true;
 }
 
 /* Names the object that the field is in. */
@@ -166,10 +178,10 @@ static bool param_fail_within(const char *object, struct param_error *error)
     return false;
 }
 
-static bool param_check_members(const struct param *params, struct json_object *object,
+static bool param_check_members(const struct param *params, struct json_value *object,
                                 const struct settings *settings, struct param_error *error);
 
-static bool param_check_value(const struct param *param, struct json_object *value,
+static bool param_check_value(const struct param *param, struct json_value *value,
                               const struct settings *settings, const char *field,
                               struct param_error *error)
 {
@@ -190,24 +202,19 @@ static bool param_check_value(const struct param *param, struct json_object *val
     case PARAM_NUMBER:
         return param_check_number(param, value, field, error);
     case PARAM_BOOLEAN:
-        if (!json_object_is_type(value, json_type_boolean))
+        if (value->kind != JSON_BOOLEAN)
             return param_fail(error, field, "must be true or false");
         return true;
     case PARAM_TIME:
-        if (!json_object_is_type(value, json_type_string) ||
-            clock_parse_iso(json_object_get_string(value), &at) < 0)
+        if (value->kind != JSON_STRING || clock_parse_iso(value->text, &at) < 0)
             return param_fail(error, field, "must be a time such as 2026-01-31T12:00:00Z");
         return true;
     case PARAM_ENUM:
         return param_check_enum(param, value, field, error);
     case PARAM_ANY:
-        if (param->limit && strlen(json_compact(value)) > param_max_bytes(param, settings))
-            return param_fail(error, field, "must be at most %zu byte%s of JSON",
-                              param_max_bytes(param, settings),
-                              PLURAL(param_max_bytes(param, settings)));
-        return true;
+        return param_check_any(param, value, settings, field, error);
     case PARAM_OBJECT:
-        if (!json_object_is_type(value, json_type_object))
+        if (value->kind != JSON_OBJECT)
             return param_fail(error, field, "must be an object");
         return param_check_members(param->fields, value, settings, error) ||
                param_fail_within(field, error);
@@ -225,24 +232,21 @@ static const struct param *param_find_param(const struct param *params, const ch
     return NULL;
 }
 
-static bool param_check_members(const struct param *params, struct json_object *object,
+static bool param_check_members(const struct param *params, struct json_value *object,
                                 const struct settings *settings, struct param_error *error)
 {
-    json_object_object_foreach(object, name, unchecked)
-    {
-        (void)unchecked;
-        if (!param_find_param(params, name))
-            return param_fail(error, name, "is not a known parameter");
-    }
+    json_value_for_each (member, object)
+        if (!param_find_param(params, member->name))
+            return param_fail(error, member->name, "is not a known parameter");
     for (const struct param *p = params; p->type != PARAM_END; p++) {
-        struct json_object *value = json_get(object, p->name);
-        struct json_object *other = p->alias ? json_get(object, p->alias) : NULL;
+        struct json_value *value = json_value_get(object, p->name);
+        struct json_value *other = p->alias ? json_value_get(object, p->alias) : NULL;
 
-        if (value && other && !json_object_equal(value, other))
+        if (value && other && !json_value_equals(value, other))
             return param_fail(error, p->name, "contradicts \"%s\"", p->alias);
         if (!value && other) {
             value = other;
-            json_object_object_add(object, p->name, json_object_get(value));
+            value->name = p->name;
         }
         if (!value && p->is_required)
             return param_fail(error, p->name, "is required");
@@ -252,29 +256,28 @@ static bool param_check_members(const struct param *params, struct json_object *
     return true;
 }
 
-bool param_check(const struct param *params, struct json_object *object,
+bool param_check(const struct param *params, struct json_value *object,
                  const struct settings *settings, struct param_error *ret_error)
 {
     return param_check_members(params, object, settings, ret_error);
 }
 
-bool param_from_array(const struct param *params, struct json_object *array,
-                      struct json_object **ret_object, struct param_error *ret_error)
+bool param_from_array(const struct param *params, struct json_value *array,
+                      struct param_error *ret_error)
 {
-    CLEANUP(json_putp) struct json_object *object = json_object_new_object();
-    size_t i = 0;
+    struct json_value **at = &array->first;
 
-    for (const struct param *p = params;
-         p->type != PARAM_END && i < json_object_array_length(array); p++, i++) {
-        struct json_object *value = json_object_array_get_idx(array, i);
-
-        /* null is a placeholder. */
-        if (value)
-            json_object_object_add(object, p->name, json_object_get(value));
+    for (const struct param *p = params; *at; p++) {
+        if (p->type == PARAM_END)
+            return param_fail(ret_error, "params",
+                              "has more elements than the method has parameters");
+        (*at)->name = p->name;
+        if ((*at)->kind == JSON_NULL) /* a placeholder */
+            *at = (*at)->next;
+        else
+            at = &(*at)->next;
     }
-    if (i < json_object_array_length(array))
-        return param_fail(ret_error, "params", "has more elements than the method has parameters");
-    *ret_object = STEAL(object);
+    array->kind = JSON_OBJECT;
     return true;
 }
 

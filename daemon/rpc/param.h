@@ -50,11 +50,11 @@ struct param_error {
 };
 
 /** Checks an object's members against the list; null counts as omitted. An alias is renamed. */
-bool param_check(const struct param *params, struct json_object *object,
+bool param_check(const struct param *params, struct json_value *object,
                  const struct settings *settings, struct param_error *ret_error);
-/** Converts positional parameters to an object, in the order of the list. */
-bool param_from_array(const struct param *params, struct json_object *array,
-                      struct json_object **ret_object, struct param_error *ret_error);
+/** Turns positional parameters into an object, in the order of the list. */
+bool param_from_array(const struct param *params, struct json_value *array,
+                      struct param_error *ret_error);
 
 /** Prints the JSON Schema of one parameter. */
 void param_print_schema(const struct param *param, const struct settings *settings,

@@ -134,6 +134,7 @@ void rpc_server_free(struct rpc_server *server)
     heap_deinit(&server->ready);
     listener_deinit(&server->listener);
     free(server->expected_us);
+    json_doc_deinit(&server->request);
     free(server);
 }
 

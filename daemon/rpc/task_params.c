@@ -72,44 +72,45 @@
 const struct param task_params[] = {{TITLE, .is_required = true}, REST};
 const struct param task_query_params[] = {{TITLE, .may_be_empty = true}, REST};
 
-static void task_params_print_words(struct json_object *json, const char *member, struct buf *body)
+/* A member as it was given; `otherwise` if it is missing. */
+static void task_params_print_value(const struct json_value *json, const char *member,
+                                    const char *otherwise, struct buf *body)
 {
-    struct json_object *words = json_get(json, member);
+    const struct json_value *value = json_value_get(json, member);
 
-    json_out_raw(body, member, words ? json_compact(words) : "[]");
+    json_out_key(body, member);
+    if (value)
+        json_value_print(value, body);
+    else
+        buf_add_text(body, otherwise);
 }
 
 /* The members that never change, in the order of the documentation. */
-static char *task_params_print_body(struct json_object *json)
+static char *task_params_print_body(const struct json_value *json)
 {
-    struct json_object *title = json_get(json, "title");
-    struct json_object *description = json_get(json, "description");
-    struct json_object *input = json_get(json, "input");
-    struct json_object *depends_on = json_get(json, "dependsOn");
-    struct json_object *options = json_get(json, "options");
     struct buf body = {0};
 
-    json_out_string(&body, "title", json_object_get_string(title),
-                    (size_t)json_object_get_string_len(title));
-    json_out_string(&body, "description", json_object_get_string(description),
-                    description ? (size_t)json_object_get_string_len(description) : 0);
-    task_params_print_words(json, "capabilities", &body);
-    task_params_print_words(json, "prefers", &body);
-    task_params_print_words(json, "avoid", &body);
-    json_out_raw(&body, "input", input ? json_compact(input) : NULL);
-    json_out_text(&body, "model", json_get_string(json, "model"));
-    json_out_text(&body, "mode", json_get_string(json, "mode"));
-    json_out_raw(&body, "options", options ? json_compact(options) : NULL);
-    json_out_raw(&body, "dependsOn", depends_on ? json_compact(depends_on) : "[]");
+    task_params_print_value(json, "title", "null", &body);
+    task_params_print_value(json, "description", "null", &body);
+    task_params_print_value(json, "capabilities", "[]", &body);
+    task_params_print_value(json, "prefers", "[]", &body);
+    task_params_print_value(json, "avoid", "[]", &body);
+    task_params_print_value(json, "input", "null", &body);
+    task_params_print_value(json, "model", "null", &body);
+    task_params_print_value(json, "mode", "null", &body);
+    task_params_print_value(json, "options", "null", &body);
+    task_params_print_value(json, "dependsOn", "[]", &body);
     return buf_take(&body);
 }
 
-static void task_params_task_from_json(struct json_object *json, struct task *ret_task)
+static void task_params_task_from_json(const struct json_value *json, struct task *ret_task)
 {
     struct task task = {.priority = PRIORITY_MEDIUM};
-    const char *priority = json_get_string(json, "priority"), *key = json_get_string(json, "key");
-    const char *run_at = json_get_string(json, "runAt"), *type = json_get_string(json, "type");
-    struct json_object *timeout = json_get(json, "timeout");
+    const char *priority = json_value_get_text(json, "priority");
+    const char *key = json_value_get_text(json, "key");
+    const char *run_at = json_value_get_text(json, "runAt");
+    const char *type = json_value_get_text(json, "type");
+    const struct json_value *timeout = json_value_get(json, "timeout");
 
     if (priority)
         task_priority_parse(priority, &task.priority);
@@ -120,44 +121,41 @@ static void task_params_task_from_json(struct json_object *json, struct task *re
     if (run_at)
         clock_parse_iso(run_at, &task.run_at);
     if (timeout)
-        task.timeout_ms = (int64_t)ceil(json_object_get_double(timeout) * 1000 - 1e-4);
-    task.max_attempts = json_object_get_int64(json_get(json, "maxAttempts"));
+        task.timeout_ms = (int64_t)ceil(timeout->number * 1000 - 1e-4);
+    task.max_attempts = json_value_integer(json_value_get(json, "maxAttempts"));
     task.body = task_params_print_body(json);
     *ret_task = task;
 }
 
 /* Appends the words of the member that are not in `known`, each once. */
-static char **task_params_add_words(char **words, struct json_object *json, const char *member,
+static char **task_params_add_words(char **words, const struct json_value *json, const char *member,
                                     char *const *known)
 {
-    struct json_object *array = json_get(json, member);
-    size_t count = array ? json_object_array_length(array) : 0, n = strv_length(words);
+    const struct json_value *array = json_value_get(json, member);
+    size_t n = strv_length(words);
 
-    words = xrealloc(words, (n + count + 1) * sizeof(*words));
+    words = xrealloc(words, (n + json_value_count(array) + 1) * sizeof(*words));
     words[n] = NULL;
-    for (size_t i = 0; i < count; i++) {
-        char *word = (char *)json_object_get_string(json_object_array_get_idx(array, i));
-
-        if (strv_contains(words, word) || strv_contains(known, word))
+    json_value_for_each (word, array) {
+        if (strv_contains(words, word->text) || strv_contains(known, word->text))
             continue;
-        words[n++] = word;
+        words[n++] = (char *)word->text;
         words[n] = NULL;
     }
     return words;
 }
 
-void admission_from_json(struct json_object *json, struct task *ret_task,
+void admission_from_json(const struct json_value *json, struct task *ret_task,
                          struct engine_admission *ret_admission)
 {
-    struct json_object *ids = json_get(json, "dependsOn");
-    size_t count = ids ? json_object_array_length(ids) : 0;
-    const char *type = json_get_string(json, "type");
+    const struct json_value *ids = json_value_get(json, "dependsOn");
+    const char *type = json_value_get_text(json, "type");
     char **capabilities = NULL;
+    size_t count = json_value_count(ids);
     struct engine_admission admission = {
         .task = ret_task,
         .request.type = metrics_type(type),
         .depends_on = xcalloc(count + 1, sizeof(*admission.depends_on)),
-        .depends_on_count = count,
         .is_blocked = count > 0,
     };
 
@@ -169,8 +167,8 @@ void admission_from_json(struct json_object *json, struct task *ret_task,
     admission.request.capabilities = capabilities;
     admission.request.prefers = task_params_add_words(NULL, json, "prefers", capabilities);
     admission.request.avoid = task_params_add_words(NULL, json, "avoid", NULL);
-    for (size_t i = 0; i < count; i++)
-        admission.depends_on[i] = json_object_get_int64(json_object_array_get_idx(ids, i));
+    json_value_for_each (id, ids)
+        admission.depends_on[admission.depends_on_count++] = id->integer;
     task_params_task_from_json(json, ret_task);
     *ret_admission = admission;
 }

@@ -11,6 +11,6 @@ extern const struct param task_query_params[];
 
 /** Fills an admission for engine_route() and engine_assign() from a checked request. It borrows
  *  from both arguments; CLEANUP(admission_deinit). */
-void admission_from_json(struct json_object *json, struct task *ret_task,
+void admission_from_json(const struct json_value *json, struct task *ret_task,
                          struct engine_admission *ret_admission);
 void admission_deinit(struct engine_admission *admission);

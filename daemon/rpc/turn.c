@@ -41,7 +41,7 @@ static bool turn_handle_next(struct connection *connection)
         turn_refuse_line(connection);
         return true;
     }
-    /* json_parse() takes a CR before the LF for white space; an empty line is none. */
+    /* json_doc_read() takes a CR before the LF for white space; an empty line is none. */
     if (len && !(len == 1 && line[0] == '\r') && !dispatch_line(connection, line, len))
         return false;
     stream_take_line(stream);

@@ -49,7 +49,9 @@
       "blocked = blocked + ?4, running = running + ?5, completed = completed + ?6, "               \
       "failed = failed + ?7, cancelled = cancelled + ?8, is_active = coalesce(?9, is_active), "    \
       "last_activity = coalesce(?10, last_activity), "                                             \
-      "finished_bytes = finished_bytes + ?11 WHERE id = ?1")                                       \
+      "finished_bytes = finished_bytes + ?11, minute_at = coalesce(?12, minute_at), "              \
+      "minute_queue_max = coalesce(?13, minute_queue_max), "                                       \
+      "minute = iif(?12 IS NULL, minute, ?14) WHERE id = ?1")                                      \
     X(COUNT_WAITING, "SELECT queued + scheduled + blocked FROM profile WHERE id = ?1")             \
     X(NEXT_ID, "SELECT ifnull(max(id), 0) + 1 FROM task")                                          \
     X(HAS_HISTORY, "SELECT " HAS_HISTORY)                                                          \
@@ -103,6 +105,8 @@
       "ORDER BY profile_id, place LIMIT ?4")                                                       \
     X(COUNT_BEFORE, "SELECT count(*) FROM (SELECT 1 FROM task INDEXED BY task_live WHERE " LIVE    \
                     " AND status = ?1 AND profile_id = ?2 AND (place, id) < (?3, ?4) LIMIT ?5)")   \
+    X(COUNT_BEHIND, "SELECT count(*) FROM (SELECT 1 FROM task INDEXED BY task_live WHERE " LIVE    \
+                    " AND status = ?1 AND profile_id = ?2 AND (place, id) > (?3, ?4) LIMIT ?5)")   \
     X(OLDEST_QUEUED, "SELECT min(ready_at) FROM (SELECT ready_at FROM task INDEXED BY task_live "  \
                      "WHERE " LIVE " AND status = 1 AND profile_id = ?1 ORDER BY place, id "       \
                      "LIMIT ?2)")                                                                  \
@@ -136,8 +140,6 @@
     X(PUT_BUCKET, "INSERT OR REPLACE INTO bucket VALUES (?1, ?2, ?3, ?4)")                         \
     X(LIST_BUCKETS, "SELECT data, at FROM bucket "                                                 \
                     "WHERE profile_id = ?1 AND span = ?2 AND at >= ?3 AND at < ?4")                \
-    X(PUT_MINUTE, "UPDATE profile SET minute_at = ?2, minute_queue_max = ?3, minute = ?4 "         \
-                  "WHERE id = ?1")                                                                 \
     X(PRUNE_BUCKETS,                                                                               \
       "DELETE FROM bucket WHERE profile_id = ?2 AND span = ?3 AND at <= (SELECT max(at) FROM "     \
       "(SELECT at FROM bucket WHERE profile_id = ?2 AND span = ?3 AND at < ?4 ORDER BY at "        \
@@ -167,10 +169,11 @@ enum statement { STATEMENTS(X) STATEMENT_COUNT };
 /* Changes of the current pass to a profile's row; written by the commit. */
 struct profile_change {
     int64_t profile_id;
-    struct task_counts counts; /* added */
-    int is_active;             /* -1: unchanged */
-    int64_t last_activity;     /* 0: unchanged */
-    int64_t waiting;           /* as stored in the row; -1: not read yet */
+    struct task_counts counts;     /* added */
+    int is_active;                 /* -1: unchanged */
+    int64_t last_activity;         /* 0: unchanged */
+    int64_t waiting;               /* as stored in the row; -1: not read yet */
+    struct metrics_minute *minute; /* NULL: unchanged */
 };
 
 struct store {
@@ -241,8 +244,13 @@ int sqlite_take_number(struct store *store, sqlite3_stmt *stmt, int64_t *ret_num
 
 /** Takes ownership of the task. */
 void sqlite_push_task(struct task_list *tasks, struct task *task);
-/** Reads the current row of a statement over TASK_COLUMNS. */
+/** Reads the current row of a statement over TASK_COLUMNS. -EBADMSG: it does not match its
+ *  checksum. */
 int sqlite_read_task(struct store *store, sqlite3_stmt *stmt, struct task *ret_task);
+/** The same with its lease; its token is NULL if it has none. */
+int sqlite_read_leased(struct store *store, sqlite3_stmt *stmt, struct task *ret_task,
+                       struct store_lease *ret_lease);
+void sqlite_lease_deinit(struct store_lease *lease);
 /** Reads the row of a statement that returns at most one. 1: found. */
 int sqlite_take_task(struct store *store, sqlite3_stmt *stmt, struct task *ret_task);
 /** Binds ?1 to ?34, TASK_COLUMNS, and sets the task's checksum. `lease` NULL: none. */
@@ -254,6 +262,8 @@ struct profile_change *sqlite_change_of(struct store *store, int64_t profile_id)
 struct task_counts *sqlite_counts(struct store *store, int64_t profile_id);
 /** Writes the pending changes of all profiles. */
 int sqlite_flush_profiles(struct store *store);
+/** Forgets them. */
+void sqlite_drop_changes(struct store *store);
 int sqlite_add_attempt(struct store *store, const struct store_attempt *attempt);
 
 void sqlite_bind_text_or_null(sqlite3_stmt *stmt, int index, const char *text);

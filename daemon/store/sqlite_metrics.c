@@ -91,22 +91,6 @@ static int sqlite_metrics_add_to_bucket(struct store *store, int64_t profile_id,
     return sqlite_run(store, stmt);
 }
 
-int store_put_minute(struct store *store, int64_t profile_id, const struct metrics_minute *minute)
-{
-    CLEANUP(buf_deinit) struct buf bytes = {0};
-    sqlite3_stmt *stmt;
-    int r = sqlite_use_writing(store, STMT_PUT_MINUTE, &stmt);
-
-    if (r < 0)
-        return r;
-    sqlite3_bind_int64(stmt, 1, profile_id);
-    sqlite3_bind_int64(stmt, 2, minute->at);
-    sqlite3_bind_int64(stmt, 3, minute->queue_max);
-    if (minute->at)
-        sqlite_bind_bucket(stmt, 4, &minute->sum, &bytes);
-    return sqlite_run(store, stmt);
-}
-
 int store_add_metrics(struct store *store, int64_t profile_id, int64_t at,
                       const struct metrics_bucket *bucket)
 {

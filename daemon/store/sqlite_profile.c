@@ -88,6 +88,12 @@ int store_list_profiles(struct store *store, struct store_profiles *ret_profiles
     return r;
 }
 
+void sqlite_drop_changes(struct store *store)
+{
+    while (store->change_count)
+        free(store->changes[--store->change_count].minute);
+}
+
 struct profile_change *sqlite_change_of(struct store *store, int64_t id)
 {
     struct profile_change *change;
@@ -111,6 +117,7 @@ struct task_counts *sqlite_counts(struct store *store, int64_t profile_id)
 
 static int sqlite_profile_write_change(struct store *store, const struct profile_change *change)
 {
+    CLEANUP(buf_deinit) struct buf bytes = {0};
     sqlite3_stmt *stmt;
     int r = sqlite_use_writing(store, STMT_UPDATE_PROFILE, &stmt);
 
@@ -124,6 +131,12 @@ static int sqlite_profile_write_change(struct store *store, const struct profile
     if (change->last_activity)
         sqlite3_bind_int64(stmt, 10, change->last_activity);
     sqlite3_bind_int64(stmt, 11, change->counts.finished_bytes);
+    if (change->minute) {
+        sqlite3_bind_int64(stmt, 12, change->minute->at);
+        sqlite3_bind_int64(stmt, 13, change->minute->queue_max);
+        if (change->minute->at)
+            sqlite_bind_bucket(stmt, 14, &change->minute->sum, &bytes);
+    }
     return sqlite_run(store, stmt);
 }
 
@@ -135,7 +148,7 @@ int sqlite_flush_profiles(struct store *store)
         if (r < 0)
             return r;
     }
-    store->change_count = 0;
+    sqlite_drop_changes(store);
     return 0;
 }
 
@@ -152,6 +165,21 @@ int store_update_profile(struct store *store, int64_t id, int is_active, int64_t
         change->is_active = is_active;
     if (last_activity)
         change->last_activity = last_activity;
+    return 0;
+}
+
+int store_put_minute(struct store *store, int64_t id, const struct metrics_minute *minute)
+{
+    struct profile_change *change;
+    int r = sqlite_begin(store);
+
+    if (r < 0)
+        return r;
+    store->writes++;
+    change = sqlite_change_of(store, id);
+    if (!change->minute)
+        change->minute = xmalloc(sizeof(*change->minute));
+    *change->minute = *minute;
     return 0;
 }
 

@@ -309,7 +309,7 @@ static sqlite3_stmt *sqlite_queue_use_running(struct store *store,
 
 /* The next of them. 1: found; a task without an id has a damaged row. */
 static int sqlite_queue_step_running(struct store *store, sqlite3_stmt *stmt,
-                                     struct store_cursor *cursor, struct task *ret_task)
+                                     struct store_cursor *cursor, struct store_leased *ret_leased)
 {
     int r = sqlite_step(store, stmt);
 
@@ -317,8 +317,8 @@ static int sqlite_queue_step_running(struct store *store, sqlite3_stmt *stmt,
         return r;
     cursor->profile_id = sqlite3_column_int64(stmt, 1);
     cursor->sort_key = sqlite3_column_int64(stmt, 4);
-    if (sqlite_read_task(store, stmt, ret_task) < 0)
-        *ret_task = (struct task){0};
+    *ret_leased = (struct store_leased){0};
+    (void)sqlite_read_leased(store, stmt, &ret_leased->task, &ret_leased->lease);
     return 1;
 }
 
@@ -326,14 +326,14 @@ int store_take_over(struct store *store, struct store_cursor *cursor, size_t lim
                     struct task_list *ret_tasks, int64_t *ret_damaged)
 {
     sqlite3_stmt *stmt = sqlite_queue_use_running(store, cursor, false, limit);
-    struct task task;
+    struct store_leased next;
     size_t rows = 0;
     int r;
 
     *ret_damaged = 0;
-    for (; (r = sqlite_queue_step_running(store, stmt, cursor, &task)) > 0; rows++) {
-        if (task.id)
-            sqlite_push_task(ret_tasks, &task);
+    for (; (r = sqlite_queue_step_running(store, stmt, cursor, &next)) > 0; rows++) {
+        if (next.task.id)
+            sqlite_push_task(ret_tasks, &next.task);
         else
             ++*ret_damaged;
     }
@@ -344,21 +344,15 @@ int store_list_leased(struct store *store, struct store_cursor *cursor, size_t l
                       struct store_leased **ret_leased, size_t *ret_count)
 {
     sqlite3_stmt *stmt = sqlite_queue_use_running(store, cursor, true, limit);
-    struct store_leased *leased = NULL;
+    struct store_leased *leased = NULL, next;
     size_t rows = 0, count = 0;
-    struct task task;
     int r;
 
-    for (; (r = sqlite_queue_step_running(store, stmt, cursor, &task)) > 0; rows++) {
-        if (!task.id)
+    for (; (r = sqlite_queue_step_running(store, stmt, cursor, &next)) > 0; rows++) {
+        if (!next.task.id)
             continue;
         leased = xrealloc(leased, (count + 1) * sizeof(*leased));
-        leased[count++] = (struct store_leased){
-            .task = task,
-            .lease = {.token = sqlite_column_copy(stmt, LEASE_COLUMN),
-                      .length_ms = sqlite3_column_int64(stmt, LEASE_COLUMN + 1),
-                      .worker = sqlite_column_copy(stmt, LEASE_COLUMN + 2)},
-        };
+        leased[count++] = next;
     }
     if (r < 0) {
         store_leased_free(leased, count);
@@ -373,8 +367,7 @@ void store_leased_free(struct store_leased *leased, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         task_deinit(&leased[i].task);
-        free(leased[i].lease.token);
-        free(leased[i].lease.worker);
+        sqlite_lease_deinit(&leased[i].lease);
     }
     free(leased);
 }

@@ -12,6 +12,7 @@
  */
 #include "store/sqlite_row.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
@@ -21,43 +22,67 @@
 #include "core/word.h"
 #include "store/sqlite_metrics.h"
 
-static uint32_t sqlite_row_add_number(uint32_t crc, char tag, int64_t number)
-{
-    unsigned char bytes[9] = {(unsigned char)tag};
+/* A checksum being computed; what is short is gathered first. */
+struct summing {
+    uint32_t crc;
+    size_t len;
+    unsigned char bytes[256];
+};
 
-    for (int i = 0; i < 8; i++)
-        bytes[i + 1] = (unsigned char)((uint64_t)number >> (8 * i));
-    return crc32c(crc, bytes, sizeof(bytes));
+static uint32_t sqlite_row_finish(struct summing *sum)
+{
+    sum->crc = crc32c(sum->crc, sum->bytes, sum->len);
+    sum->len = 0;
+    return sum->crc;
 }
 
-static uint32_t sqlite_row_add_text(uint32_t crc, const char *text, size_t len)
+static void sqlite_row_add_byte(struct summing *sum, char byte)
 {
-    return text ? crc32c(sqlite_row_add_number(crc, 't', (int64_t)len), text, len)
-                : crc32c(crc, "n", 1);
+    if (sum->len == sizeof(sum->bytes))
+        sqlite_row_finish(sum);
+    sum->bytes[sum->len++] = (unsigned char)byte;
 }
 
-static uint32_t sqlite_row_add_string(uint32_t crc, const char *text)
+static void sqlite_row_add_number(struct summing *sum, char tag, int64_t number)
 {
-    return sqlite_row_add_text(crc, text, text ? strlen(text) : 0);
+    uint64_t little = htole64((uint64_t)number);
+
+    if (sizeof(sum->bytes) - sum->len < 1 + sizeof(little))
+        sqlite_row_finish(sum);
+    sum->bytes[sum->len] = (unsigned char)tag;
+    memcpy(sum->bytes + sum->len + 1, &little, sizeof(little));
+    sum->len += 1 + sizeof(little);
+}
+
+static void sqlite_row_add_text(struct summing *sum, const char *text, size_t len)
+{
+    sqlite_row_add_number(sum, 't', (int64_t)len);
+    sum->crc = crc32c(sqlite_row_finish(sum), text, len);
+}
+
+static void sqlite_row_add_string(struct summing *sum, const char *text)
+{
+    if (text)
+        sqlite_row_add_text(sum, text, strlen(text));
+    else
+        sqlite_row_add_byte(sum, 'n');
 }
 
 /* Begins a column that is not NULL. */
-static uint32_t sqlite_row_begin_column(uint32_t crc, int column)
+static void sqlite_row_begin_column(struct summing *sum, int column)
 {
-    return column < LEASE_COLUMN ? crc : sqlite_row_add_number(crc, 'c', column);
+    if (column >= LEASE_COLUMN)
+        sqlite_row_add_number(sum, 'c', column);
 }
 
-static uint32_t sqlite_row_add_null(uint32_t crc, int column)
+static void sqlite_row_add_lease(struct summing *sum, const struct store_lease *lease)
 {
-    return column < LEASE_COLUMN ? sqlite_row_add_text(crc, NULL, 0) : crc;
-}
-
-static uint32_t sqlite_row_add_lease(uint32_t crc, const struct store_lease *lease)
-{
-    crc = sqlite_row_add_string(sqlite_row_begin_column(crc, LEASE_COLUMN), lease->token);
-    crc = sqlite_row_add_number(sqlite_row_begin_column(crc, LEASE_COLUMN + 1), 'i',
-                                lease->length_ms);
-    return sqlite_row_add_string(sqlite_row_begin_column(crc, LEASE_COLUMN + 2), lease->worker);
+    sqlite_row_begin_column(sum, LEASE_COLUMN);
+    sqlite_row_add_string(sum, lease->token);
+    sqlite_row_begin_column(sum, LEASE_COLUMN + 1);
+    sqlite_row_add_number(sum, 'i', lease->length_ms);
+    sqlite_row_begin_column(sum, LEASE_COLUMN + 2);
+    sqlite_row_add_string(sum, lease->worker);
 }
 
 int64_t sqlite_row_crc(const struct task *task, const struct store_lease *lease)
@@ -87,68 +112,47 @@ int64_t sqlite_row_crc(const struct task *task, const struct store_lease *lease)
     };
     const int64_t last[] = {task->bytes, task->cooldowns, task->completed_then, task->submitted_by,
                             task->depth};
-    uint32_t crc = 0;
+    struct summing sum;
 
+    sum.crc = 0;
+    sum.len = 0;
     for (size_t i = 0; i < ARRAY_SIZE(first); i++)
-        crc = sqlite_row_add_number(crc, 'i', first[i]);
+        sqlite_row_add_number(&sum, 'i', first[i]);
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
-        crc = sqlite_row_add_string(crc, texts[i]);
+        sqlite_row_add_string(&sum, texts[i]);
     for (size_t i = 0; i < ARRAY_SIZE(last); i++)
-        crc = sqlite_row_add_number(crc, 'i', last[i]);
-    crc = sqlite_row_add_string(crc, task->error_tail);
-    return lease ? sqlite_row_add_lease(crc, lease) : crc;
-}
-
-bool sqlite_row_is_sound(sqlite3_stmt *stmt)
-{
-    uint32_t crc = 0;
-
-    for (int i = 0; i < TASK_FIELD_COUNT; i++) {
-        switch (sqlite3_column_type(stmt, i)) {
-        case SQLITE_INTEGER:
-            crc = sqlite_row_add_number(sqlite_row_begin_column(crc, i), 'i',
-                                        sqlite3_column_int64(stmt, i));
-            break;
-        case SQLITE_TEXT:
-            crc = sqlite_row_add_text(sqlite_row_begin_column(crc, i),
-                                      (const char *)sqlite3_column_text(stmt, i),
-                                      (size_t)sqlite3_column_bytes(stmt, i));
-            break;
-        case SQLITE_NULL:
-            crc = sqlite_row_add_null(crc, i);
-            break;
-        default:
-            return false;
-        }
-    }
-    return sqlite3_column_type(stmt, TASK_FIELD_COUNT) == SQLITE_INTEGER &&
-           sqlite3_column_int64(stmt, TASK_FIELD_COUNT) == crc;
+        sqlite_row_add_number(&sum, 'i', last[i]);
+    sqlite_row_add_string(&sum, task->error_tail);
+    if (lease)
+        sqlite_row_add_lease(&sum, lease);
+    return sqlite_row_finish(&sum);
 }
 
 /* task_crc(column, …): NULL if a column has a type that acpd never writes. */
 static void sqlite_row_task_crc(sqlite3_context *context, int count, sqlite3_value **values)
 {
-    uint32_t crc = 0;
+    struct summing sum = {0};
 
     for (int i = 0; i < count; i++) {
         switch (sqlite3_value_type(values[i])) {
         case SQLITE_INTEGER:
-            crc = sqlite_row_add_number(sqlite_row_begin_column(crc, i), 'i',
-                                        sqlite3_value_int64(values[i]));
+            sqlite_row_begin_column(&sum, i);
+            sqlite_row_add_number(&sum, 'i', sqlite3_value_int64(values[i]));
             break;
         case SQLITE_TEXT:
-            crc = sqlite_row_add_text(sqlite_row_begin_column(crc, i),
-                                      (const char *)sqlite3_value_text(values[i]),
-                                      (size_t)sqlite3_value_bytes(values[i]));
+            sqlite_row_begin_column(&sum, i);
+            sqlite_row_add_text(&sum, (const char *)sqlite3_value_text(values[i]),
+                                (size_t)sqlite3_value_bytes(values[i]));
             break;
         case SQLITE_NULL:
-            crc = sqlite_row_add_null(crc, i);
+            if (i < LEASE_COLUMN)
+                sqlite_row_add_byte(&sum, 'n');
             break;
         default:
             return;
         }
     }
-    sqlite3_result_int64(context, crc);
+    sqlite3_result_int64(context, sqlite_row_finish(&sum));
 }
 
 /* is_line(text): whether it is a single line of UTF-8, or NULL. Replies are lines, so the text

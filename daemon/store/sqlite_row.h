@@ -6,8 +6,6 @@
 
 /** The checksum of the row of a task with this lease (NULL: none). */
 int64_t sqlite_row_crc(const struct task *task, const struct store_lease *lease);
-/** Whether the current row of a statement over TASK_COLUMNS matches its checksum. */
-bool sqlite_row_is_sound(sqlite3_stmt *stmt);
 /** Registers the SQL functions for checking rows, and metrics_blob(). */
 int sqlite_row_add_functions(sqlite3 *db);
 /** An SQL condition that holds for every undamaged row of `task` in a database of this schema. */

@@ -10,48 +10,121 @@ void sqlite_push_task(struct task_list *tasks, struct task *task)
     *task = (struct task){0};
 }
 
+/* A row that is being read. */
+struct row {
+    sqlite3_stmt *stmt;
+    int at;        /* the next column */
+    bool is_sound; /* so far, every column has a type that acpd writes */
+};
+
+static int64_t sqlite_task_take_number(struct row *row)
+{
+    sqlite3_value *value = sqlite3_column_value(row->stmt, row->at++);
+
+    row->is_sound &= sqlite3_value_type(value) == SQLITE_INTEGER;
+    return sqlite3_value_int64(value);
+}
+
+/* A copy of the text, or NULL. */
+static char *sqlite_task_take_text(struct row *row)
+{
+    sqlite3_value *value = sqlite3_column_value(row->stmt, row->at++);
+
+    if (sqlite3_value_type(value) == SQLITE_NULL)
+        return NULL;
+    row->is_sound &= sqlite3_value_type(value) == SQLITE_TEXT;
+    return xstrdup(row->is_sound ? (const char *)sqlite3_value_text(value) : "");
+}
+
+/* The members of a task in the order of TASK_FIELDS. */
+static void sqlite_task_take_fields(struct row *row, struct task *task)
+{
+    char *class;
+
+    task->id = sqlite_task_take_number(row);
+    task->profile_id = sqlite_task_take_number(row);
+    task->status = (enum task_status)sqlite_task_take_number(row);
+    task->priority = (enum task_priority)sqlite_task_take_number(row);
+    task->sort_key = sqlite_task_take_number(row);
+    task->created_at = sqlite_task_take_number(row);
+    task->started_at = sqlite_task_take_number(row);
+    task->finished_at = sqlite_task_take_number(row);
+    task->run_at = sqlite_task_take_number(row);
+    task->ready_at = sqlite_task_take_number(row);
+    task->queued_at = sqlite_task_take_number(row);
+    task->timeout_ms = sqlite_task_take_number(row);
+    task->max_attempts = sqlite_task_take_number(row);
+    task->attempt = sqlite_task_take_number(row);
+    task->spent = sqlite_task_take_number(row);
+    task->retries = sqlite_task_take_number(row);
+    task->interruptions = sqlite_task_take_number(row);
+    class = sqlite_task_take_text(row);
+    task->error_class = sqlite_class_parse(class);
+    if (task->error_class == ERROR_UNKNOWN)
+        task->unknown_class = STEAL(class);
+    free(class);
+    task->error_message = sqlite_task_take_text(row);
+    task->key = sqlite_task_take_text(row);
+    task->result = sqlite_task_take_text(row);
+    task->routing = sqlite_task_take_text(row);
+    task->body = sqlite_task_take_text(row);
+    task->type = sqlite_task_take_text(row);
+    task->bytes = sqlite_task_take_number(row);
+    task->cooldowns = sqlite_task_take_number(row);
+    task->completed_then = sqlite_task_take_number(row);
+    task->submitted_by = sqlite_task_take_number(row);
+    task->depth = sqlite_task_take_number(row);
+    task->error_tail = sqlite_task_take_text(row);
+}
+
+/* The lease behind them. */
+static void sqlite_task_take_lease(struct row *row, struct store_lease *lease)
+{
+    lease->token = sqlite_task_take_text(row);
+    if (lease->token) {
+        lease->length_ms = sqlite_task_take_number(row);
+        lease->worker = sqlite_task_take_text(row);
+        return;
+    }
+    row->is_sound &= sqlite3_column_type(row->stmt, row->at) == SQLITE_NULL &&
+                     sqlite3_column_type(row->stmt, row->at + 1) == SQLITE_NULL;
+    row->at += 2;
+}
+
+void sqlite_lease_deinit(struct store_lease *lease)
+{
+    free(lease->token);
+    free(lease->worker);
+    *lease = (struct store_lease){0};
+}
+
+int sqlite_read_leased(struct store *store, sqlite3_stmt *stmt, struct task *ret_task,
+                       struct store_lease *ret_lease)
+{
+    struct row row = {.stmt = stmt, .is_sound = true};
+    struct store_lease lease = {0};
+    struct task task = {0};
+
+    sqlite_task_take_fields(&row, &task);
+    sqlite_task_take_lease(&row, &lease);
+    task.sum = sqlite_task_take_number(&row);
+    if (!row.is_sound || task.sum != sqlite_row_crc(&task, lease.token ? &lease : NULL)) {
+        int64_t id = task.id;
+
+        task_deinit(&task);
+        sqlite_lease_deinit(&lease);
+        return sqlite_fail_damaged(store, id);
+    }
+    *ret_task = task;
+    *ret_lease = lease;
+    return 0;
+}
+
 int sqlite_read_task(struct store *store, sqlite3_stmt *stmt, struct task *ret_task)
 {
-    int64_t id = sqlite3_column_int64(stmt, 0);
+    CLEANUP(sqlite_lease_deinit) struct store_lease lease = {0};
 
-    if (!sqlite_row_is_sound(stmt))
-        return sqlite_fail_damaged(store, id);
-    *ret_task = (struct task){
-        .id = id,
-        .profile_id = sqlite3_column_int64(stmt, 1),
-        .status = (enum task_status)sqlite3_column_int(stmt, 2),
-        .priority = (enum task_priority)sqlite3_column_int(stmt, 3),
-        .sort_key = sqlite3_column_int64(stmt, 4),
-        .created_at = sqlite3_column_int64(stmt, 5),
-        .started_at = sqlite3_column_int64(stmt, 6),
-        .finished_at = sqlite3_column_int64(stmt, 7),
-        .run_at = sqlite3_column_int64(stmt, 8),
-        .ready_at = sqlite3_column_int64(stmt, 9),
-        .queued_at = sqlite3_column_int64(stmt, 10),
-        .timeout_ms = sqlite3_column_int64(stmt, 11),
-        .max_attempts = sqlite3_column_int64(stmt, 12),
-        .attempt = sqlite3_column_int64(stmt, 13),
-        .spent = sqlite3_column_int64(stmt, 14),
-        .retries = sqlite3_column_int64(stmt, 15),
-        .interruptions = sqlite3_column_int64(stmt, 16),
-        .error_class = sqlite_class_parse((const char *)sqlite3_column_text(stmt, 17)),
-        .error_message = sqlite_column_copy(stmt, 18),
-        .key = sqlite_column_copy(stmt, 19),
-        .result = sqlite_column_copy(stmt, 20),
-        .routing = sqlite_column_copy(stmt, 21),
-        .body = sqlite_column_copy(stmt, 22),
-        .type = sqlite_column_copy(stmt, 23),
-        .bytes = sqlite3_column_int64(stmt, 24),
-        .cooldowns = sqlite3_column_int64(stmt, 25),
-        .completed_then = sqlite3_column_int64(stmt, 26),
-        .submitted_by = sqlite3_column_int64(stmt, 27),
-        .depth = sqlite3_column_int64(stmt, 28),
-        .error_tail = sqlite_column_copy(stmt, 29),
-        .sum = sqlite3_column_int64(stmt, TASK_FIELD_COUNT),
-    };
-    if (ret_task->error_class == ERROR_UNKNOWN)
-        ret_task->unknown_class = sqlite_column_copy(stmt, 17);
-    return 0;
+    return sqlite_read_leased(store, stmt, ret_task, &lease);
 }
 
 void sqlite_bind_task(sqlite3_stmt *stmt, struct task *task, const struct store_lease *lease)
@@ -130,10 +203,10 @@ int store_last_queued(struct store *store, int64_t profile_id, struct task *ret_
     return sqlite_take_task(store, stmt, ret_task);
 }
 
-int store_count_before(struct store *store, const struct task *task, int64_t limit,
-                       int64_t *ret_count)
+static int sqlite_task_count(struct store *store, enum statement statement, const struct task *task,
+                             int64_t limit, int64_t *ret_count)
 {
-    sqlite3_stmt *stmt = sqlite_use(store, STMT_COUNT_BEFORE);
+    sqlite3_stmt *stmt = sqlite_use(store, statement);
     int r;
 
     sqlite3_bind_int(stmt, 1, (int)task->status);
@@ -143,6 +216,18 @@ int store_count_before(struct store *store, const struct task *task, int64_t lim
     sqlite3_bind_int64(stmt, 5, limit);
     r = sqlite_take_number(store, stmt, ret_count);
     return r < 0 ? r : 0;
+}
+
+int store_count_before(struct store *store, const struct task *task, int64_t limit,
+                       int64_t *ret_count)
+{
+    return sqlite_task_count(store, STMT_COUNT_BEFORE, task, limit, ret_count);
+}
+
+int store_count_behind(struct store *store, const struct task *task, int64_t limit,
+                       int64_t *ret_count)
+{
+    return sqlite_task_count(store, STMT_COUNT_BEHIND, task, limit, ret_count);
 }
 
 int store_oldest_queued(struct store *store, int64_t profile_id, int64_t limit,

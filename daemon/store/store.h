@@ -246,6 +246,9 @@ MUST_CHECK int store_unmet_dependency(struct store *store, int64_t task_id, int6
 /** How many tasks of the same profile and status precede this one, up to `limit`. */
 MUST_CHECK int store_count_before(struct store *store, const struct task *task, int64_t limit,
                                   int64_t *ret_count);
+/** How many of them follow it, likewise. */
+MUST_CHECK int store_count_behind(struct store *store, const struct task *task, int64_t limit,
+                                  int64_t *ret_count);
 /** The earliest readyAt among the first `limit` queued tasks. 1: found. */
 MUST_CHECK int store_oldest_queued(struct store *store, int64_t profile_id, int64_t limit,
                                    int64_t *ret_ready_at);
@@ -271,7 +274,7 @@ MUST_CHECK int store_fill_window(struct store *store, int64_t profile_id,
 /* Metrics. A damaged bucket counts as empty and is reported by store_damage(). */
 
 /** Stores the current minute of a profile in the profile's row; the buckets do not include it. */
-MUST_CHECK int store_put_minute(struct store *store, int64_t profile_id,
+MUST_CHECK int store_put_minute(struct store *store, int64_t id,
                                 const struct metrics_minute *minute);
 /** Adds to the buckets of the minute, the quarter-hour and the hour that contain `at`. Profile 0
  *  stands for all profiles and holds only queue_max, since maxima do not add up. */

@@ -102,8 +102,9 @@ END_TEST
 
 START_TEST(queue_positions)
 {
-    /* The number of tasks of the same status before each in add_queue(). */
+    /* The number of tasks of the same status before and behind each in add_queue(). */
     static const int64_t before[QUEUE] = {0, 1, 2, 3, 4, 0, 1, 2, 0, 1, 2};
+    static const int64_t behind[QUEUE] = {4, 3, 2, 1, 0, 2, 1, 0, 2, 1, 0};
     int64_t expected[QUEUE];
 
     add_queue(expected);
@@ -116,6 +117,8 @@ START_TEST(queue_positions)
 
             MUST(store_count_before(store, &task, limit, &count));
             EXPECT(count, before[i] < limit ? before[i] : limit);
+            MUST(store_count_behind(store, &task, limit, &count));
+            EXPECT(count, behind[i] < limit ? behind[i] : limit);
         }
     }
 }

@@ -244,13 +244,17 @@ static void check_model(void)
         EXPECT(list_queue(model_profiles[i], NULL, &ids), STORE_STALE);
         check_ids(&ids, expected.ids, expected.count);
         if (n) {
-            size_t k = random_below(n), before = 0;
+            size_t k = random_below(n), before = 0, behind = 0;
             int64_t count = -1;
 
-            for (size_t j = 0; j < k; j++)
-                before += queue[j]->status == queue[k]->status;
+            for (size_t j = 0; j < n; j++) {
+                before += j < k && queue[j]->status == queue[k]->status;
+                behind += j > k && queue[j]->status == queue[k]->status;
+            }
             MUST(store_count_before(store, queue[k], TASKS_MAX, &count));
             EXPECT(count, (int64_t)before);
+            MUST(store_count_behind(store, queue[k], TASKS_MAX, &count));
+            EXPECT(count, (int64_t)behind);
         }
     }
 }

@@ -17,5 +17,6 @@ void add_clock_cases(Suite *suite);
 void add_list_cases(Suite *suite);
 void add_buf_cases(Suite *suite);
 void add_json_cases(Suite *suite);
+void add_json_doc_cases(Suite *suite);
 void add_json_out_cases(Suite *suite);
 void add_path_cases(Suite *suite);

@@ -111,23 +111,19 @@ START_TEST(json_compacts)
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        CLEANUP(freep) char *text = NULL;
-        const char *reason = "none";
-        size_t offset = 0;
-        int r = json_compact_text(rows[i].text, strlen(rows[i].text), &text, &reason, &offset);
+        struct json_error error = {.reason = "none"};
+        CLEANUP(freep)
+        char *text = json_doc_compact_text(rows[i].text, strlen(rows[i].text), &error);
 
-        ck_assert_msg(r == 0, "<%s>: %s at %zu", rows[i].text, reason, offset);
+        ck_assert_msg(text, "<%s>: %s at %zu", rows[i].text, error.reason, error.offset);
         ck_assert_str_eq(text, rows[i].compact);
     }
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-        char *text = NULL;
-        const char *reason = NULL;
-        size_t offset;
+        struct json_error error = {0};
 
-        ck_assert_msg(json_compact_text(bad[i], strlen(bad[i]), &text, &reason, &offset) == -EINVAL,
-                      "<%s> was taken", bad[i]);
-        ck_assert_ptr_null(text);
-        ck_assert_ptr_nonnull(reason);
+        ck_assert_msg(!json_doc_compact_text(bad[i], strlen(bad[i]), &error), "<%s> was taken",
+                      bad[i]);
+        ck_assert_ptr_nonnull(error.reason);
     }
 }
 END_TEST

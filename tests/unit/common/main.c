@@ -13,6 +13,7 @@ int main(void)
     add_list_cases(suite);
     add_buf_cases(suite);
     add_json_cases(suite);
+    add_json_doc_cases(suite);
     add_json_out_cases(suite);
     add_path_cases(suite);
     srunner_run_all(runner, CK_ENV);
