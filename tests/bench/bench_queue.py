@@ -18,6 +18,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from queue_servers import gearmand, postgres
 from servers import (BenchError, Peer, Server, above_zero, acpd, ask, machine, options_of, run, spread,
                      thousands, verdict)
 
@@ -30,7 +31,10 @@ GOALS = {
     ("put-d100", "redis"): (0.45, 0.7),
     ("put-c64", "beanstalkd"): (8, 10),
     ("life-c64", "beanstalkd"): (6, 8),
+    ("life-c64", "bullmq"): (2.5, 3),
+    ("life-c64", "postgres"): (8, 12),
 }
+GOALS_P99 = {("put-c64", "redis"): (1.5, 1.0)}  # the same for the 99th percentile of latencies, of which less is better
 ACPD_PROFILE = {
     "name": "bench",
     "queueLimit": 100_000_000,
@@ -44,33 +48,55 @@ def acpd_peer(build: Path, *others: dict[str, object]) -> Peer:
     return acpd(build, config, "get_profile_state", {"name": "bench"}, r'"queueSize": ?(\d+)\D')
 
 
+def beanstalkd(name: str, *options: str) -> Peer:
+    return Peer(
+        name=name,
+        program="beanstalkd",
+        version=["-v"],
+        command=lambda program, folder, path: [program, "-l", f"unix:{path}", "-b", str(folder), *options],
+        prepare=lambda path: ask(path, "stats\r\n", r"OK \d+\r\n"),
+        count=lambda path: ask(path, "stats\r\n", r"current-jobs-ready: (\d+)\n"),
+        protocol="beanstalkd",
+    )
+
+
+def redis(name: str, fsync: str, is_stream: bool = False) -> Peer:
+    ready = ("XGROUP CREATE bench g $ MKSTREAM\r\n", r"\+OK|BUSYGROUP") if is_stream else ("PING\r\n", r"\+PONG\r\n")
+    length = "XLEN" if is_stream else "LLEN"
+    return Peer(
+        name=name,
+        program="redis-server",
+        version=["--version"],
+        # No snapshots and no rewriting of the log: only the appends are measured.
+        command=lambda program, folder, path: [
+            *(program, "--port", "0", "--unixsocket", str(path), "--dir", str(folder)),
+            *("--appendonly", "yes", "--appendfsync", fsync),
+            *("--save", "", "--auto-aof-rewrite-percentage", "0"),
+        ],
+        prepare=lambda path: ask(path, *ready),
+        count=lambda path: ask(path, f"{length} bench\r\n", r":(\d+)\r\n"),
+        protocol="redis-stream" if is_stream else "redis",
+    )
+
+
+def bullmq() -> Peer:
+    server = redis("bullmq", "always")
+    server.client = ("node", str(Path(__file__).parent / "bullmq" / "client.mjs"))
+    server.count = lambda path: ask(path, "LLEN bull:bench:wait\r\n", r":(\d+)\r\n")
+    return server
+
+
 def all_peers(build: Path) -> list[Peer]:
     return [
         acpd_peer(build),
-        Peer(
-            name="beanstalkd",
-            program="beanstalkd",
-            version=["-v"],
-            command=lambda program, folder, path: [
-                *(program, "-l", f"unix:{path}"),
-                *("-b", str(folder), "-f0"),
-            ],
-            prepare=lambda path: ask(path, "stats\r\n", r"OK \d+\r\n"),
-            count=lambda path: ask(path, "stats\r\n", r"current-jobs-ready: (\d+)\n"),
-        ),
-        Peer(
-            name="redis",
-            program="redis-server",
-            version=["--version"],
-            # No snapshots and no rewriting of the log: only the appends are measured.
-            command=lambda program, folder, path: [
-                *(program, "--port", "0", "--unixsocket", str(path), "--dir", str(folder)),
-                *("--appendonly", "yes", "--appendfsync", "always"),
-                *("--save", "", "--auto-aof-rewrite-percentage", "0"),
-            ],
-            prepare=lambda path: ask(path, "PING\r\n", r"\+PONG\r\n"),
-            count=lambda path: ask(path, "LLEN bench\r\n", r":(\d+)\r\n"),
-        ),
+        beanstalkd("beanstalkd", "-f0"),
+        beanstalkd("beanstalkd-f50"),  # its default
+        redis("redis", "always"),
+        redis("redis-everysec", "everysec"),
+        redis("redis-stream", "always", is_stream=True),
+        bullmq(),
+        postgres(),
+        gearmand(),
     ]
 
 
@@ -117,10 +143,11 @@ class Result:
     acknowledged: int
 
 
-def run_client(client: Path, peer: str, *arguments: object) -> Result:
+def run_client(client: Path | tuple[str, ...], peer: str, *arguments: object) -> Result:
     # Flush what the previous measurement left unwritten.
     os.sync()
-    command = [str(client), "--peer", peer, "--json", *map(str, arguments)]
+    program = client if isinstance(client, tuple) else (str(client),)
+    command = [*program, "--peer", peer, "--json", *map(str, arguments)]
     run = subprocess.run(command, capture_output=True, text=True)
     if run.returncode:
         raise BenchError(f"{peer}: {run.stderr.strip()}")
@@ -133,7 +160,7 @@ def measure(options: argparse.Namespace, peer: Peer, load: Load, base: Path) -> 
     with Server(peer, base) as server:
         try:
             result = run_client(
-                *(options.client, peer.name, "--socket", server.socket),
+                *(peer.client or options.client, peer.protocol or peer.name, *peer.address(server.socket)),
                 *load.arguments,
                 *("--seconds", options.seconds, "--payload", options.payload),
             )
@@ -197,7 +224,9 @@ def table(options: argparse.Namespace, peers: list[Peer], results: Results) -> s
                 lines.append(row(load.name, peer.name, theirs))
                 continue
             ratios = [a.rate / b.rate for a, b in zip(own, theirs, strict=True)]
+            p99 = statistics.median(a.p99 / b.p99 for a, b in zip(own, theirs, strict=True))
             goal = GOALS.get((load.name, peer.name))
+            goal_p99 = GOALS_P99.get((load.name, peer.name))
             lines.append(
                 row(
                     load.name,
@@ -207,6 +236,10 @@ def table(options: argparse.Namespace, peers: list[Peer], results: Results) -> s
                     verdict(statistics.median(ratios), *goal) if goal else "",
                 )
             )
+            if goal_p99:
+                least, best = goal_p99
+                met = verdict(-p99, -least, -best).partition(": ")[2]
+                lines.append(f"| {load.name} | {peer.name} | | | p99 | {p99:.2f} | {least:g}; {best:g}: {met} |")
     return "\n".join(lines)
 
 
@@ -266,7 +299,8 @@ def main() -> None:
         help="puts or lives on N connections, or on one with N puts under way",
     )
     parser.add_argument("--payload", type=above_zero(int), default=200, help="bytes per job")
-    parser.add_argument("--peers", type=peer_names, default=names)
+    parser.add_argument("--peers", type=peer_names, default="acpd,beanstalkd,redis",
+                        help=f"default: acpd,beanstalkd,redis; all: {','.join(names)}")
     run(bench, parser)
 
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Measures acknowledged durable operations per second of acpd, beanstalkd or Redis lists: puts, or
- * whole lives (put, claim, complete).
+ * Measures acknowledged durable operations per second of acpd and others: puts, or whole lives
+ * (put, claim, complete). See queue_peers.c for who they are.
  *
  * A closed loop: each connection sends one request, waits for its acknowledgement, checks it, and
  * sends the next; with a depth, it keeps as many puts under way. One thread and one buffer copy per
@@ -194,11 +194,33 @@ static void conn_watch(struct run *run, struct conn *conn, int operation, bool w
     conn->writing = writing;
 }
 
+/* Says hello, and waits for the whole answer. */
+static void conn_greet(const struct peer *peer, struct conn *conn)
+{
+    ssize_t n;
+
+    if (!peer->add_greeting)
+        return;
+    peer->add_greeting(&conn->out);
+    n = send(conn->fd, conn->out.data, conn->out.len, MSG_NOSIGNAL);
+    if (n != (ssize_t)conn->out.len)
+        fail("cannot send the greeting");
+    buf_clear(&conn->out);
+    while (peer->size_welcome && !peer->size_welcome(conn->in.data, conn->in.len)) {
+        n = recv(conn->fd, buf_reserve(&conn->in, READ_SIZE), READ_SIZE, 0);
+        if (n <= 0)
+            fail("no answer to the greeting");
+        conn->in.len += (size_t)n;
+    }
+    buf_clear(&conn->in);
+}
+
 static void conn_open(struct run *run, struct conn *conn)
 {
     const struct options *options = run->options;
 
     conn->fd = options->socket ? connect_unix(options->socket) : connect_loopback(options->port);
+    conn_greet(run->peer, conn);
     if (fcntl(conn->fd, F_SETFL, O_NONBLOCK) < 0)
         fail("fcntl: %s", strerror(errno));
     conn_watch(run, conn, EPOLL_CTL_ADD, false);
@@ -420,7 +442,8 @@ static struct options parse_options(int argc, char **argv)
     if (optind < argc)
         fail("unexpected argument \"%s\"", argv[optind]);
     if (!options.peer)
-        fail("usage: queue-client --peer acpd|beanstalkd|redis --socket PATH | --port N\n"
+        fail("usage: queue-client --peer acpd|beanstalkd|redis|redis-stream|postgres|gearmand\n"
+             "           --socket PATH | --port N\n"
              "           [--connections C] [--seconds S] [--payload BYTES] [--json]\n"
              "           [--lives | --depth N]\n"
              "       queue-client --peer disk --dir DIR [--seconds S] [--json]");
@@ -442,7 +465,7 @@ int main(int argc, char **argv)
     } else {
         run.peer = peer_find(options.peer);
         if (!run.peer)
-            fail("unknown peer \"%s\": acpd, beanstalkd, redis or disk", options.peer);
+            fail("unknown peer \"%s\"", options.peer);
         if (options.lives && options.depth > 1)
             fail("give either --lives or --depth");
         if (!options.socket == !options.port)

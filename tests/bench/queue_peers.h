@@ -31,6 +31,10 @@ struct step {
 struct peer {
     const char *name;
     struct step steps[STEPS]; /* put, claim, complete */
+    /** What a new connection sends first; NULL: nothing. */
+    void (*add_greeting)(struct buf *buf);
+    /** Bytes of the reply to it; 0: it has not arrived as a whole. NULL: there is none. */
+    size_t (*size_welcome)(const char *data, size_t len);
 };
 
 /** NULL: there is none. */

@@ -55,6 +55,9 @@ class Peer:
     command: Callable[[str, Path, Path], list[str]]  # program, folder, socket
     prepare: Callable[[Path], object]  # fails with OSError until the server answers
     count: Callable[[Path], re.Match[str]]
+    protocol: str = ""  # as queue-client names it, if not by the peer's name
+    address: Callable[[Path], list[object]] = lambda path: ["--socket", path]  # queue-client's options
+    client: tuple[str, ...] = ()  # a program with queue-client's options, if not that one
 
 
 def acpd(build: Path, config: dict[str, object], method: str, params: dict[str, object], pattern: str) -> Peer:
