@@ -116,9 +116,12 @@ int json_parse_leniently(const char *text, size_t len, struct json_object **ret_
 
 static const struct json_value *json_find_twin_in(const struct json_value *container)
 {
-    CLEANUP(json_putp) struct json_object *names = json_made(json_object_new_object());
+    CLEANUP(json_putp) struct json_object *names = NULL;
     const struct json_value *twin = NULL;
 
+    if (!container->first)
+        return NULL;
+    names = json_made(json_object_new_object());
     json_value_for_each (item, container) {
         if (item->name && json_object_object_get_ex(names, item->name, NULL))
             return item;

@@ -31,8 +31,8 @@ int json_parse(const char *text, size_t len, struct json_object **ret_value,
 int json_parse_leniently(const char *text, size_t len, struct json_object **ret_value,
                          const char **ret_reason, size_t *ret_offset);
 
-/** Returns the name of the first duplicate member in a text accepted by json_parse(), and
- * its position; NULL if there is none. The caller frees the name. */
+/** Returns the name of the first duplicate member in a JSON text, and its position; NULL if there
+ * is none. The caller frees the name. */
 char *json_find_twin(const char *text, size_t len, size_t *ret_offset);
 
 /** CLEANUP(json_putp) */

@@ -25,6 +25,9 @@ struct reading {
     size_t depth;
     bool is_lenient;    /* integers may exceed 64 bits */
     const char *reason; /* what is wrong at `at` */
+    /* If the text is only checked, all values are this one in turn. */
+    bool is_only_checked;
+    struct json_value any;
 };
 
 static struct json_value *json_doc_read_value(struct reading *in);
@@ -44,6 +47,19 @@ static struct json_value *json_doc_new_value(struct json_doc *doc, enum json_kin
     value = &chunk->values[doc->used++];
     *value = (struct json_value){.kind = kind};
     return value;
+}
+
+struct json_value *json_doc_add_object(struct json_doc *doc)
+{
+    return json_doc_new_value(doc, JSON_OBJECT);
+}
+
+static struct json_value *json_doc_begin_value(struct reading *in, enum json_kind kind)
+{
+    if (!in->is_only_checked)
+        return json_doc_new_value(in->doc, kind);
+    in->any = (struct json_value){.kind = kind};
+    return &in->any;
 }
 
 static void *json_doc_fail(struct reading *in, size_t at, const char *reason)
@@ -144,7 +160,7 @@ static struct json_value *json_doc_read_number(struct reading *in)
 
     if (!end)
         return json_doc_fail(in, in->at, "number expected");
-    value = json_doc_new_value(in->doc, is_integer ? JSON_INTEGER : JSON_NUMBER);
+    value = json_doc_begin_value(in, is_integer ? JSON_INTEGER : JSON_NUMBER);
     value->text = in->text + in->at;
     value->len = end - in->at;
     if (is_integer) {
@@ -301,7 +317,7 @@ static struct json_value *json_doc_read_string(struct reading *in)
 
     if (!string)
         return NULL;
-    value = json_doc_new_value(in->doc, JSON_STRING);
+    value = json_doc_begin_value(in, JSON_STRING);
     value->text = string;
     value->len = len;
     return value;
@@ -336,9 +352,10 @@ static struct json_value *json_doc_read_item(struct reading *in, bool is_member)
 }
 
 /* The items after the opening bracket. */
-static struct json_value *json_doc_read_items(struct reading *in, struct json_value *container)
+static struct json_value *json_doc_read_items(struct reading *in, enum json_kind kind)
 {
-    const char end = container->kind == JSON_OBJECT ? '}' : ']';
+    const char end = kind == JSON_OBJECT ? '}' : ']';
+    struct json_value *container = json_doc_begin_value(in, kind);
     struct json_value **next = &container->first;
 
     json_doc_skip_space(in);
@@ -346,7 +363,7 @@ static struct json_value *json_doc_read_items(struct reading *in, struct json_va
         return container;
     for (;;) {
         json_doc_skip_space(in);
-        *next = json_doc_read_item(in, container->kind == JSON_OBJECT);
+        *next = json_doc_read_item(in, kind == JSON_OBJECT);
         if (!*next)
             return NULL;
         next = &(*next)->next;
@@ -367,7 +384,7 @@ static struct json_value *json_doc_read_container(struct reading *in, enum json_
         return json_doc_fail(in, in->at, "nested too deeply");
     in->depth++;
     in->at++;
-    container = json_doc_read_items(in, json_doc_new_value(in->doc, kind));
+    container = json_doc_read_items(in, kind);
     in->depth--;
     return container;
 }
@@ -380,7 +397,7 @@ static struct json_value *json_doc_read_literal(struct reading *in, const char *
     for (const char *c = literal; *c; c++)
         if (!json_doc_take(in, *c))
             return json_doc_fail_unexpected(in, in->at);
-    value = json_doc_new_value(in->doc, kind);
+    value = json_doc_begin_value(in, kind);
     value->is_true = literal[0] == 't';
     return value;
 }
@@ -426,10 +443,11 @@ static struct json_value *json_doc_read_whole(struct reading *in)
                              : json_doc_fail(in, in->at, "there is something after the value");
 }
 
-static struct json_value *json_doc_begin(struct json_doc *doc, const char *text, size_t len,
-                                         bool is_lenient, struct json_error *ret_error)
+/* `in` says how. */
+static struct json_value *json_doc_read_as(struct reading *in, struct json_doc *doc,
+                                           const char *text, size_t len,
+                                           struct json_error *ret_error)
 {
-    struct reading in = {.doc = doc, .is_lenient = is_lenient};
     struct json_value *value;
 
     json_doc_clear(doc);
@@ -437,24 +455,25 @@ static struct json_value *json_doc_begin(struct json_doc *doc, const char *text,
         len--;
     buf_add(&doc->text, text, len);
     buf_text(&doc->text); /* ends with NUL, as strtod() needs it */
-    in.text = doc->text.data;
-    in.len = len;
-    value = json_doc_read_whole(&in);
+    in->doc = doc;
+    in->text = doc->text.data;
+    in->len = len;
+    value = json_doc_read_whole(in);
     if (!value)
-        *ret_error = (struct json_error){.reason = in.reason, .offset = in.at};
+        *ret_error = (struct json_error){.reason = in->reason, .offset = in->at};
     return value;
 }
 
 struct json_value *json_doc_read(struct json_doc *doc, const char *text, size_t len,
                                  struct json_error *ret_error)
 {
-    return json_doc_begin(doc, text, len, false, ret_error);
+    return json_doc_read_as(&(struct reading){0}, doc, text, len, ret_error);
 }
 
 struct json_value *json_doc_read_leniently(struct json_doc *doc, const char *text, size_t len,
                                            struct json_error *ret_error)
 {
-    return json_doc_begin(doc, text, len, true, ret_error);
+    return json_doc_read_as(&(struct reading){.is_lenient = true}, doc, text, len, ret_error);
 }
 
 static void json_doc_free_chunks(struct json_chunk *chunk)
@@ -469,7 +488,10 @@ static void json_doc_free_chunks(struct json_chunk *chunk)
 
 void json_doc_clear(struct json_doc *doc)
 {
-    if (doc->chunks && !doc->spare) { /* the last one is the first that was made */
+#ifdef HAS_ASAN
+    json_doc_deinit(doc); /* so that it sees the use of a value that is gone */
+#else
+    if (doc->chunks && !doc->spare) { /* keeps one of them */
         doc->spare = doc->chunks;
         doc->chunks = doc->chunks->next;
         doc->spare->next = NULL;
@@ -480,6 +502,7 @@ void json_doc_clear(struct json_doc *doc)
     if (doc->text.capacity > TEXT_USUAL)
         buf_deinit(&doc->text);
     buf_clear(&doc->text);
+#endif
 }
 
 void json_doc_deinit(struct json_doc *doc)
@@ -520,9 +543,10 @@ static size_t json_doc_copy_string(struct buf *out, const char *text, size_t len
 char *json_doc_compact_text(const char *text, size_t len, struct json_error *ret_error)
 {
     CLEANUP(json_doc_deinit) struct json_doc doc = {0};
+    struct reading in = {.is_lenient = true, .is_only_checked = true};
     struct buf out = {0};
 
-    if (!json_doc_read_leniently(&doc, text, len, ret_error))
+    if (!json_doc_read_as(&in, &doc, text, len, ret_error))
         return NULL;
     for (size_t at = 0; at < len;) {
         if (text[at] == '"') {

@@ -35,6 +35,8 @@ struct json_value *json_doc_read(struct json_doc *doc, const char *text, size_t 
 /** The same for text from other programs: integers may have any size. */
 struct json_value *json_doc_read_leniently(struct json_doc *doc, const char *text, size_t len,
                                            struct json_error *ret_error);
+/** Adds an empty object to what it holds. */
+struct json_value *json_doc_add_object(struct json_doc *doc);
 /** Drops what it holds, and keeps a little memory for the next text. */
 void json_doc_clear(struct json_doc *doc);
 void json_doc_deinit(struct json_doc *doc);

@@ -23,13 +23,14 @@ struct json_value {
     const char *name; /* of a member; else NULL */
     const char *text; /* a string, which may contain U+0000, followed by one; a number as written */
     size_t len;       /* of the text, in bytes */
-    double number;
-    int64_t integer; /* the nearest that fits */
-    size_t count;    /* elements or members */
+    double number;    /* of one; 0 for other kinds, as the integer is */
+    int64_t integer;  /* the nearest that fits */
+    size_t count;     /* elements or members */
     struct json_value *first, *next;
 };
 
-/** The member, of several of this name the last; NULL if it is missing or null. */
+/** The member, of several of this name the last; NULL if it is missing or null. Looks at each of
+ *  them. */
 struct json_value *json_value_get(const struct json_value *object, const char *name);
 /** The same, whether null or not. */
 struct json_value *json_value_find(const struct json_value *object, const char *name);
@@ -45,6 +46,8 @@ int64_t json_value_integer(const struct json_value *value);
 double json_value_number(const struct json_value *value);
 /** Number of elements or members. */
 size_t json_value_count(const struct json_value *value);
+/** Whether their compact texts are the same: of numbers the digits count, and the order of members.
+ */
 bool json_value_equals(const struct json_value *a, const struct json_value *b);
 /** Appends its compact text; numbers as they were written. NULL prints null. */
 void json_value_print(const struct json_value *value, struct buf *out);

@@ -127,11 +127,27 @@ void call_end(struct rpc_call *call)
         batch_free(batch);
 }
 
+/* Keeps only the parameters, for the whole request may be much longer. */
+static void call_shorten(struct rpc_call *call)
+{
+    CLEANUP(buf_deinit) struct buf text = {0};
+    struct json_doc doc = {0};
+    struct json_error error;
+
+    json_value_print(call->params, &text);
+    call->params = json_doc_read(&doc, text.data, text.len, &error);
+    if (!call->params)
+        abort(); /* it was printed here */
+    json_doc_deinit(&call->request);
+    call->request = doc;
+}
+
 void call_delay(struct rpc_call *call)
 {
     list_append(&call->connection->server->waiting, &call->link);
     if (call->is_delayed)
         return;
+    call_shorten(call);
     call->is_delayed = true;
     call->connection->waiting++;
     call->connection->is_blocked |= call->blocks_next;

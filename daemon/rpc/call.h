@@ -58,7 +58,7 @@ struct rpc_call {
     struct list link;        /* server.waiting, connection.ended or connection.unheard */
     struct list sibling;     /* batch.calls */
     struct list uncommitted; /* server.uncommitted: ended after the first write of the pass */
-    struct json_doc request; /* unless it is the batch's: it holds the parameters */
+    struct json_doc request; /* holds the parameters, unless the batch does */
     struct buf result;
     size_t size; /* of its reply, about, as counted in connection.staged */
     bool is_delayed;

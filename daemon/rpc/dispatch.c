@@ -93,14 +93,13 @@ static bool dispatch_is_own(struct rpc_call *call)
 /* Reads the parameters, by name; if they are invalid, sets the call's error. */
 static bool dispatch_check_params(struct rpc_call *call, struct json_value *params)
 {
-    static struct json_value none = {.kind = JSON_OBJECT};
     const struct param *declared = call->method->params;
     struct param_error error;
     bool is_good = true;
 
     if (json_value_is(params, JSON_ARRAY))
         is_good = param_from_array(declared, params, &error);
-    call->params = params ? params : &none;
+    call->params = params ? params : json_doc_add_object(&call->request);
     if (!is_good || !param_check(declared, call->params, engine_settings(call->engine), &error)) {
         rpc_error_field(call, error.field, error.reason);
         return false;
@@ -265,6 +264,7 @@ static void dispatch_begin_batch(struct connection *connection, struct json_doc 
 
         snprintf(message, sizeof(message), "invalid request: a batch must have 1 to %lld requests",
                  (long long)limit);
+        json_doc_clear(doc);
         dispatch_refuse(connection, RPC_INVALID_REQUEST, message);
         return;
     }
@@ -281,12 +281,15 @@ bool dispatch_line(struct connection *connection, const char *line, size_t len)
         char text[160];
 
         snprintf(text, sizeof(text), "parse error at byte %zu: %s", error.offset, error.reason);
+        json_doc_clear(doc);
         dispatch_refuse(connection, RPC_PARSE_ERROR, text);
     } else if (message->kind == JSON_ARRAY) {
         dispatch_begin_batch(connection, doc, message);
     } else {
-        if (dispatch_must_wait(connection, message))
+        if (dispatch_must_wait(connection, message)) {
+            json_doc_clear(doc);
             return false;
+        }
         dispatch_handle_request(connection, NULL, doc, message);
     }
     return true;

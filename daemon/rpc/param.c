@@ -58,8 +58,9 @@ static bool param_check_word(const struct json_value *value, const char *field,
     return true;
 }
 
-#define WORDS_MAX 64
-#define TEXTS_MAX 64
+#define PARAMS_MAX 32 /* of a method, or of an object in it */
+#define WORDS_MAX  64
+#define TEXTS_MAX  64
 
 static bool param_check_words(const struct json_value *value, const char *field,
                               struct param_error *error)
@@ -232,27 +233,55 @@ static const struct param *param_find_param(const struct param *params, const ch
     return NULL;
 }
 
+/* The value of a parameter, by its name or its alias; NULL: it is missing or null. False: the two
+ * contradict each other. */
+static bool param_choose_value(const struct param *param, const struct json_value *object,
+                               struct json_value **ret_value, struct param_error *error)
+{
+    struct json_value *value = json_value_get(object, param->name);
+    struct json_value *other = param->alias ? json_value_get(object, param->alias) : NULL;
+
+    if (value && other && !json_value_equals(value, other))
+        return param_fail(error, param->name, "contradicts \"%s\"", param->alias);
+    *ret_value = value ? value : other;
+    return true;
+}
+
+/* Leaves the object with what has been checked, in the order of the declaration, so that handlers
+ * never meet another value, such as one of the same name or under an alias. */
 static bool param_check_members(const struct param *params, struct json_value *object,
                                 const struct settings *settings, struct param_error *error)
 {
+    struct json_value *checked[PARAMS_MAX], **next = &object->first;
+    size_t count = 0;
+
     json_value_for_each (member, object)
         if (!param_find_param(params, member->name))
             return param_fail(error, member->name, "is not a known parameter");
     for (const struct param *p = params; p->type != PARAM_END; p++) {
-        struct json_value *value = json_value_get(object, p->name);
-        struct json_value *other = p->alias ? json_value_get(object, p->alias) : NULL;
+        struct json_value *value = NULL;
 
-        if (value && other && !json_value_equals(value, other))
-            return param_fail(error, p->name, "contradicts \"%s\"", p->alias);
-        if (!value && other) {
-            value = other;
-            value->name = p->name;
-        }
+        if (!param_choose_value(p, object, &value, error))
+            return false;
         if (!value && p->is_required)
             return param_fail(error, p->name, "is required");
         if (value && !param_check_value(p, value, settings, p->name, error))
             return false;
+        if (!value && p->takes_null)
+            value = json_value_find(object, p->name);
+        if (!value)
+            continue;
+        if (count == PARAMS_MAX)
+            abort();
+        value->name = p->name;
+        checked[count++] = value;
     }
+    for (size_t i = 0; i < count; i++) {
+        *next = checked[i];
+        next = &checked[i]->next;
+    }
+    *next = NULL;
+    object->count = count;
     return true;
 }
 

@@ -49,7 +49,8 @@ struct param_error {
     char reason[160];
 };
 
-/** Checks an object's members against the list; null counts as omitted. An alias is renamed. */
+/** Checks an object's members against the list; null counts as omitted. Afterwards it has one
+ *  member for each parameter that was given, under its name. */
 bool param_check(const struct param *params, struct json_value *object,
                  const struct settings *settings, struct param_error *ret_error);
 /** Turns positional parameters into an object, in the order of the list. */

@@ -94,6 +94,7 @@ void sqlite_drop_changes(struct store *store)
         free(store->changes[--store->change_count].minute);
 }
 
+/* A pass changes few profiles, most of them several times in a row. */
 struct profile_change *sqlite_change_of(struct store *store, int64_t id)
 {
     struct profile_change *change;

@@ -10,7 +10,8 @@ void sqlite_push_task(struct task_list *tasks, struct task *task)
     *task = (struct task){0};
 }
 
-/* A row that is being read. */
+/* A row that is being read. SQLite's values are only for use under its mutexes, which a program of
+ * one thread has not: see sqlite_open_configure(). */
 struct row {
     sqlite3_stmt *stmt;
     int at;        /* the next column */
@@ -25,15 +26,25 @@ static int64_t sqlite_task_take_number(struct row *row)
     return sqlite3_value_int64(value);
 }
 
+/* A number below `count`. */
+static int sqlite_task_take_enum(struct row *row, int count)
+{
+    int64_t number = sqlite_task_take_number(row);
+    bool is_known = number >= 0 && number < count;
+
+    row->is_sound &= is_known;
+    return is_known ? (int)number : 0;
+}
+
 /* A copy of the text, or NULL. */
 static char *sqlite_task_take_text(struct row *row)
 {
     sqlite3_value *value = sqlite3_column_value(row->stmt, row->at++);
 
-    if (sqlite3_value_type(value) == SQLITE_NULL)
-        return NULL;
-    row->is_sound &= sqlite3_value_type(value) == SQLITE_TEXT;
-    return xstrdup(row->is_sound ? (const char *)sqlite3_value_text(value) : "");
+    if (sqlite3_value_type(value) == SQLITE_TEXT)
+        return xstrdup((const char *)sqlite3_value_text(value));
+    row->is_sound &= sqlite3_value_type(value) == SQLITE_NULL;
+    return NULL;
 }
 
 /* The members of a task in the order of TASK_FIELDS. */
@@ -43,8 +54,8 @@ static void sqlite_task_take_fields(struct row *row, struct task *task)
 
     task->id = sqlite_task_take_number(row);
     task->profile_id = sqlite_task_take_number(row);
-    task->status = (enum task_status)sqlite_task_take_number(row);
-    task->priority = (enum task_priority)sqlite_task_take_number(row);
+    task->status = (enum task_status)sqlite_task_take_enum(row, TASK_STATUS_COUNT);
+    task->priority = (enum task_priority)sqlite_task_take_enum(row, PRIORITY_COUNT);
     task->sort_key = sqlite_task_take_number(row);
     task->created_at = sqlite_task_take_number(row);
     task->started_at = sqlite_task_take_number(row);

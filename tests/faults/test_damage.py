@@ -229,7 +229,8 @@ def test_after_a_recovery_of_random_damage_acpd_starts_and_every_list_answers(fi
 
 
 @pytest.mark.parametrize("change", [
-    "status = 0", "status = 7", "priority = 7", "priority = 0", "body = char(10) || body",
+    "status = 0", "status = 7", "priority = 7", "priority = 0", "priority = priority + (1 << 32)",
+    "status = status + (1 << 32)", "body = char(10) || body",
     "body = replace(body, ':', ';')", "body = replace(body, 'title', 'tithe')", "result = x'7bff7d'",
     "routing = 'a' || char(1)", "crc = crc + 1", "crc = NULL", "attempt = 1.5", "created_at = '1'"])
 def test_a_row_that_acpd_never_wrote_is_told(filled, change):

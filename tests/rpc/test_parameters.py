@@ -4,7 +4,7 @@ empty."""
 
 import pytest
 
-from acpd import RpcError
+from acpd import RpcError, profile, resident_bytes
 
 GIVEN = {"string": "x", "integer": 1, "boolean": True, "array": ["p"], "task": {"title": "t"},
          "error": {"message": "m"}}
@@ -79,3 +79,62 @@ def test_the_document_says_what_is_accepted_and_what_is_refused(daemon, client):
             field = refused_field(daemon, method, params(value))
             assert field and field.startswith(path), (method, path, value)
     assert unbounded == UNBOUNDED
+
+
+@pytest.mark.parametrize("params", [
+    '{"profileName":"p","name":null}', '{"name":null,"profileName":"p"}', '{"profileName":"p","name":7,"name":null}',
+    '{"name":"q","name":"p"}', '{"name":7,"name":"p"}', '{"profileName":"q","name":"p","profileName":null}',
+    '{"profileName":"p","name":"p"}', '["p"]'])
+@pytest.mark.parametrize("method", ["get_profile_state", "get_profile_metrics", "get_profile_task_queue"])
+def test_a_handler_sees_what_was_checked(make_daemon, method, params):
+    """Of members with the same name the last one counts, null is as good as nothing, and an alias is the name."""
+    daemon = make_daemon(profile("p"), profile("q"))
+    with daemon.client() as client:
+        client.assign("p", "of p")
+        client.send(f'{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}\n')
+        result = client.reply()["result"]
+        assert method != "get_profile_state" or result["name"] == "p"
+        assert client.state("q")["name"] == "q", "it is alive"
+
+
+@pytest.mark.parametrize("params, message", [
+    ('{"profileName":"q","name":"p"}', "name contradicts"), ('{"name":"p","name":7}', "name must be a string"),
+    ('{"profileName":null,"name":null}', "name is required"), ('{"name":"p","surprise":null}', "surprise is not"),
+    ('["p","1h",null,null,null,null]', "more elements")])
+def test_what_cannot_be_chosen_is_refused(make_daemon, params, message):
+    daemon = make_daemon(profile("p"), profile("q"))
+    with daemon.client() as client:
+        client.send(f'{{"jsonrpc":"2.0","id":1,"method":"get_profile_metrics","params":{params}}}\n')
+        assert message in client.reply()["error"]["message"]
+
+
+def test_the_audit_log_has_what_was_checked(make_daemon):
+    daemon = make_daemon(profile("p"))
+    with daemon.client() as client:
+        client.send('{"jsonrpc":"2.0","id":1,"method":"update_profile_status",'
+                    '"params":{"isActive":{"surprise":1},"profileName":"p","name":null,"isActive":false}}\n')
+        assert client.reply()["result"]["success"]
+    line = (daemon.state / "audit.log").read_text().splitlines()[-1]
+    assert line.count("isActive") == 1 and '"params":{"name":"p","isActive":false}' in line
+
+
+def test_a_claim_that_waits_keeps_its_parameters_only(make_daemon):
+    """Whatever else its request contains."""
+    daemon = make_daemon(profile("w", runner={"type": "worker"}))
+    junk = "[" + "0," * 400_000 + "0]"
+    twins = '"wait":1,' * 40_000
+    with daemon.client() as client:
+        client.send('{"jsonrpc":"2.0","id":"first","method":"claim_task",'
+                    '"params":{"profiles":["w"],"worker":"w","wait":60}}\n')
+        client.get_health()
+        before = resident_bytes(daemon.process.pid)
+        for i in range(60):
+            client.send(f'{{"jsonrpc":"2.0","id":{i},"method":"claim_task","junk":{junk},'
+                        f'"params":{{"profiles":["w"],{twins}"worker":"w","wait":60}}}}\n')
+        client.get_health()
+        with daemon.client() as other:
+            grown = resident_bytes(daemon.process.pid) - before
+            assert grown < 60 * 2**20 * 8, f"{grown >> 20} MiB"  # 60 times 29 MiB if all was kept
+            for i in range(61):
+                other.assign("w", f"t{i}")
+        assert client.reply()["result"]["task"]["title"] == "t0"
