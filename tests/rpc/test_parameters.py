@@ -120,7 +120,7 @@ def test_the_audit_log_has_what_was_checked(make_daemon):
 
 def test_a_claim_that_waits_keeps_its_parameters_only(make_daemon):
     """Whatever else its request contains."""
-    daemon = make_daemon(profile("w", runner={"type": "worker"}))
+    daemon = make_daemon({"name": "w", "runner": {"type": "worker"}})
     junk = "[" + "0," * 400_000 + "0]"
     twins = '"wait":1,' * 40_000
     with daemon.client() as client:
