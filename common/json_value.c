@@ -66,7 +66,7 @@ bool json_value_equals(const struct json_value *a, const struct json_value *b)
 
     json_value_print(a, &one);
     json_value_print(b, &other);
-    return one.len == other.len && memcmp(one.data, other.data, one.len) == 0;
+    return strcmp(buf_text(&one), buf_text(&other)) == 0;
 }
 
 void json_value_print(const struct json_value *value, struct buf *out)

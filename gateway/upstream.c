@@ -27,7 +27,6 @@ struct shared {
     struct shared *next; /* upstream.shared, until it is answered */
     struct buf request;
     enum { SHARED_WAITING, SHARED_SENT, SHARED_ANSWERED } state;
-    pthread_cond_t answered;
     size_t holders; /* callers that still use it */
     int outcome;
     struct upstream_reply reply;
@@ -43,6 +42,7 @@ struct upstream {
     uint64_t breaks; /* connections that broke so far */
 
     pthread_mutex_t shared_lock;
+    pthread_cond_t answered; /* one of: */
     struct shared *shared;
 
     pthread_mutex_t document_lock; /* json-c's values are one thread's at a time */
@@ -69,6 +69,7 @@ struct upstream *upstream_new(const char *socket_path)
     pthread_mutex_init(&upstream->shared_lock, NULL);
     pthread_mutex_init(&upstream->document_lock, NULL);
     upstream_init_condition(&upstream->freed);
+    upstream_init_condition(&upstream->answered);
     return upstream;
 }
 
@@ -79,6 +80,7 @@ void upstream_free(struct upstream *upstream)
     for (size_t i = 0; i < upstream->idle_count; i++)
         close(upstream->idle[i]);
     json_object_put(upstream->document);
+    pthread_cond_destroy(&upstream->answered);
     pthread_cond_destroy(&upstream->freed);
     pthread_mutex_destroy(&upstream->document_lock);
     pthread_mutex_destroy(&upstream->shared_lock);
@@ -316,7 +318,6 @@ static struct shared *upstream_add_shared(struct upstream *upstream, struct buf 
 
     shared->request = *request;
     *request = (struct buf){0};
-    upstream_init_condition(&shared->answered);
     shared->next = upstream->shared;
     upstream->shared = shared;
     return shared;
@@ -326,7 +327,6 @@ static void upstream_leave_shared(struct shared *shared)
 {
     if (--shared->holders)
         return;
-    pthread_cond_destroy(&shared->answered);
     buf_deinit(&shared->request);
     upstream_reply_deinit(&shared->reply);
     free(shared);
@@ -336,18 +336,14 @@ static void upstream_leave_shared(struct shared *shared)
  * much later, for that one may take long. */
 static void upstream_send_shared(struct upstream *upstream, struct shared *shared)
 {
-    struct shared *earlier = upstream_find_shared(upstream, &shared->request, SHARED_SENT), **at;
+    struct shared **at;
     struct timespec until;
     int r = 0;
 
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += SHARED_SECONDS;
-    if (earlier)
-        earlier->holders++;
-    while (earlier && earlier->state == SHARED_SENT && r == 0)
-        r = pthread_cond_timedwait(&earlier->answered, &upstream->shared_lock, &until);
-    if (earlier)
-        upstream_leave_shared(earlier);
+    while (r == 0 && upstream_find_shared(upstream, &shared->request, SHARED_SENT))
+        r = pthread_cond_timedwait(&upstream->answered, &upstream->shared_lock, &until);
     shared->state = SHARED_SENT;
     pthread_mutex_unlock(&upstream->shared_lock);
     shared->outcome = upstream_exchange(upstream, &shared->request, &shared->reply);
@@ -356,7 +352,7 @@ static void upstream_send_shared(struct upstream *upstream, struct shared *share
     for (at = &upstream->shared; *at != shared; at = &(*at)->next) {
     }
     *at = shared->next;
-    pthread_cond_broadcast(&shared->answered);
+    pthread_cond_broadcast(&upstream->answered);
 }
 
 /* A copy of the outcome: json-c's values are one thread's. */
@@ -389,7 +385,7 @@ int upstream_read(struct upstream *upstream, const char *method, struct json_obj
     if (!is_joining)
         upstream_send_shared(upstream, shared);
     while (shared->state != SHARED_ANSWERED)
-        pthread_cond_wait(&shared->answered, &upstream->shared_lock);
+        pthread_cond_wait(&upstream->answered, &upstream->shared_lock);
     pthread_mutex_unlock(&upstream->shared_lock);
     outcome = upstream_copy_shared(shared, ret_reply);
     pthread_mutex_lock(&upstream->shared_lock);
