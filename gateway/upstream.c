@@ -26,7 +26,7 @@
 struct shared {
     struct shared *next; /* upstream.shared, until it is answered */
     struct buf request;
-    enum { SHARED_WAITING, SHARED_SENT, SHARED_ANSWERED } state;
+    enum shared_state { SHARED_WAITING, SHARED_SENT, SHARED_ANSWERED } state;
     size_t holders; /* callers that still use it */
     int outcome;
     struct upstream_reply reply;
@@ -42,7 +42,7 @@ struct upstream {
     uint64_t breaks; /* connections that broke so far */
 
     pthread_mutex_t shared_lock;
-    pthread_cond_t answered; /* one of: */
+    pthread_cond_t answered; /* a shared call was */
     struct shared *shared;
 
     pthread_mutex_t document_lock; /* json-c's values are one thread's at a time */
@@ -302,10 +302,10 @@ int upstream_call(struct upstream *upstream, const char *method, const char *act
 }
 
 static struct shared *upstream_find_shared(const struct upstream *upstream,
-                                           const struct buf *request, int state)
+                                           const struct buf *request, enum shared_state state)
 {
     for (struct shared *shared = upstream->shared; shared; shared = shared->next)
-        if ((int)shared->state == state && shared->request.len == request->len &&
+        if (shared->state == state && shared->request.len == request->len &&
             memcmp(shared->request.data, request->data, request->len) == 0)
             return shared;
     return NULL;

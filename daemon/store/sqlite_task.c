@@ -10,8 +10,8 @@ void sqlite_push_task(struct task_list *tasks, struct task *task)
     *task = (struct task){0};
 }
 
-/* A row that is being read. SQLite's values are only for use under its mutexes, which a program of
- * one thread has not: see sqlite_open_configure(). */
+/* A row that is being read. sqlite3_column_value() needs no mutex here: acpd uses SQLite from one
+ * thread. */
 struct row {
     sqlite3_stmt *stmt;
     int at;        /* the next column */

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Durable puts and lives (put, claim, complete) per second: acpd against beanstalkd and Redis lists.
+"""Durable puts and lives (put, claim, complete) per second: acpd against other queues.
 
-Every measurement starts a fresh server on an empty folder, always on the same disk, and has it
-flush every write before acknowledging it. The servers take turns within a round, so a slow minute
+Every measurement starts a fresh server on an empty folder, always on the same disk. All but those
+that are named after it flush every write before acknowledging it. The servers take turns within a round, so a slow minute
 of the machine hits all of them; ratios are taken within a round.
 """
 
@@ -82,6 +82,8 @@ def redis(name: str, fsync: str, is_stream: bool = False) -> Peer:
 def bullmq() -> Peer:
     server = redis("bullmq", "always")
     server.client = ("node", str(Path(__file__).parent / "bullmq" / "client.mjs"))
+    package = Path(__file__).parent / "bullmq" / "package.json"
+    server.version = ["-c", f"echo {json.loads(package.read_text())['dependencies']['bullmq']}"]
     server.count = lambda path: ask(path, "LLEN bull:bench:wait\r\n", r":(\d+)\r\n")
     return server
 

@@ -42,8 +42,10 @@ def main() -> None:
         if which in ROUNDS:
             arguments += ["--rounds", str(options.rounds)]
         command = [sys.executable, str(Path(__file__).with_name(f"bench_{which}.py")), "--build", options.build]
-        text = subprocess.run([*command, *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout
-        PAGE.write_text(put(PAGE.read_text(), name, text))
+        done = subprocess.run([*command, *arguments], stdout=subprocess.PIPE, text=True)
+        if done.returncode:
+            sys.exit(f"the table {name} stays as it is")
+        PAGE.write_text(put(PAGE.read_text(), name, done.stdout))
 
 
 if __name__ == "__main__":

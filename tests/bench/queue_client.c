@@ -248,9 +248,15 @@ static void conn_request(struct run *run, struct conn *conn)
 /* Takes the first reply, and adds the request that follows it. */
 static void conn_take(struct run *run, struct conn *conn, size_t size, int64_t now_us)
 {
+    const struct step *step = &run->peer->steps[conn->step];
     size_t depth = (size_t)run->options->depth;
 
-    if (!run->peer->steps[conn->step].take_reply(&conn->job, conn->in.data, size))
+    if (step->is_futile && step->is_futile(conn->in.data, size)) {
+        buf_consume(&conn->in, size);
+        conn_request(run, conn);
+        return;
+    }
+    if (!step->take_reply(&conn->job, conn->in.data, size))
         fail("wrong reply: %.*s", (int)size, conn->in.data);
     buf_consume(&conn->in, size);
     conn->step = run->options->lives ? (conn->step + 1) % STEPS : 0;

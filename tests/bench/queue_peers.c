@@ -325,9 +325,14 @@ static void postgres_put(struct buf *buf, const struct job *job)
     postgres_add_query(buf, "EXECUTE put('", job->payload->data, job->payload->len, "')");
 }
 
-static bool postgres_take_done(struct job *job UNUSED, const char *data, size_t len UNUSED)
+static bool postgres_is_tag(const char *data, size_t len, const char *tag)
 {
-    return data[0] == 'C';
+    return len > 5 && data[0] == 'C' && starts_with(data + 5, len - 5, tag);
+}
+
+static bool postgres_take_put(struct job *job UNUSED, const char *data, size_t len)
+{
+    return postgres_is_tag(data, len, "INSERT 0 1");
 }
 
 static void postgres_claim(struct buf *buf, const struct job *job UNUSED)
@@ -348,6 +353,19 @@ static bool postgres_take_claim(struct job *job, const char *data, size_t len)
     memcpy(job->id, data + row + 11, size);
     job->id[size] = '\0';
     return true;
+}
+
+/* All jobs that it saw were locked by others, or are taken by now. */
+static bool postgres_is_futile(const char *data, size_t len)
+{
+    size_t row = data[0] == 'T' ? 1 + read_big_endian(data + 1) : len;
+
+    return row < len && postgres_is_tag(data + row, len - row, "UPDATE 0");
+}
+
+static bool postgres_take_complete(struct job *job UNUSED, const char *data, size_t len)
+{
+    return postgres_is_tag(data, len, "DELETE 1");
 }
 
 static void postgres_complete(struct buf *buf, const struct job *job)
@@ -448,9 +466,9 @@ static const struct peer peers[] = {
       {stream_claim, redis_size, stream_take_claim},
       {stream_complete, stream_size_complete, stream_take_complete}}},
     {"postgres",
-     {{postgres_put, postgres_size, postgres_take_done},
-      {postgres_claim, postgres_size, postgres_take_claim},
-      {postgres_complete, postgres_size, postgres_take_done}},
+     {{postgres_put, postgres_size, postgres_take_put},
+      {postgres_claim, postgres_size, postgres_take_claim, postgres_is_futile},
+      {postgres_complete, postgres_size, postgres_take_complete}},
      postgres_add_greeting,
      postgres_size_welcome},
     {"gearmand",

@@ -23,6 +23,8 @@ struct step {
     size_t (*size_reply)(const char *data, size_t len);
     /** Whether it acknowledges the request; takes from it what the next step needs. */
     bool (*take_reply)(struct job *job, const char *data, size_t len);
+    /** Whether the request has to be made again; NULL: never. */
+    bool (*is_futile)(const char *data, size_t len);
 };
 
 /* A put alone is the first step; a life is all of them. */

@@ -16,6 +16,7 @@ POSTGRES_PORT = 5432  # only part of the name of the socket
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS job (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     is_taken boolean NOT NULL DEFAULT false, payload text NOT NULL);
+ALTER TABLE job ALTER payload SET STORAGE EXTERNAL; -- as others, without compressing it
 CREATE INDEX IF NOT EXISTS job_waiting ON job (id) WHERE NOT is_taken;
 """
 
@@ -39,6 +40,8 @@ def start_postgres(program: str, folder: Path, path: Path) -> list[str]:
         if not os.geteuid():
             for above in (folder, folder.parent, folder.parent.parent):
                 above.chmod(0o711)
+            if any(not above.stat().st_mode & 0o001 for above in folder.parents):
+                raise BenchError(f"{POSTGRES_USER} cannot reach {folder}: choose another one with --dir")
             shutil.chown(folder, POSTGRES_USER)
         initdb = [*unprivileged(), postgres_program("initdb"), "-D", str(data), "-U", "postgres", "-A", "trust",
                   "--no-locale", "-E", "UTF8"]
@@ -108,7 +111,7 @@ def gearmand() -> Peer:
 
     return Peer(
         name="gearmand",
-        program="gearmand",
+        program=shutil.which("gearmand", path=f"{os.environ['PATH']}:/usr/sbin") or "gearmand",
         version=["--version"],
         command=lambda program, folder, path: [
             *(program, "--listen", "127.0.0.1", "--port", str(port), "--log-file", "none"),

@@ -106,7 +106,7 @@ class Server:
         command = self.peer.command(self.peer.program, self.data, self.socket)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                command, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         deadline = time.monotonic() + START_SECONDS
         while True:
@@ -170,7 +170,7 @@ def on_disk(home: Path) -> Iterator[Path]:
     if (kind := file_system(home)[0]) in IN_MEMORY:
         raise BenchError(f"{home} is on {kind}: a flush costs nothing there; use --dir on a disk")
     with tempfile.TemporaryDirectory(prefix="q", dir=home) as name:
-        if len(name) + len("/tmpXXXXXXXX/s") > SOCKET_PATH_MAX:
+        if len(name) + len("/tmpXXXXXXXX/data/.s.PGSQL.5432") > SOCKET_PATH_MAX:
             raise BenchError(f"{name} is too long for a socket path; use --dir")
         yield Path(name)
 
