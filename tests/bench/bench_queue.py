@@ -285,7 +285,7 @@ def main() -> None:
     names = [peer.name for peer in all_peers(Path())]
 
     def peer_names(text: str) -> list[str]:
-        wanted = text.split(",")
+        wanted = names if text == "all" else text.split(",")
         for name in wanted:
             if name not in names:
                 raise argparse.ArgumentTypeError(f"unknown peer {name!r}; choose from {','.join(names)}")
@@ -302,7 +302,7 @@ def main() -> None:
     )
     parser.add_argument("--payload", type=above_zero(int), default=200, help="bytes per job")
     parser.add_argument("--peers", type=peer_names, default="acpd,beanstalkd,redis",
-                        help=f"default: acpd,beanstalkd,redis; all: {','.join(names)}")
+                        help=f"default: acpd,beanstalkd,redis; or all: {','.join(names)}")
     run(bench, parser)
 
 

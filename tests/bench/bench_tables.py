@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
-EVERYONE = "acpd,beanstalkd,beanstalkd-f50,redis,redis-everysec,redis-stream,bullmq,postgres,gearmand"
+QUEUES = ["queue", "--seconds", "2", "--peers", "all", "--loads"]
 TABLES = {
-    "queue": ["queue", "--peers", EVERYONE, "--loads", "put-c1,put-c16,put-c64,put-d100,life-c1,life-c16,life-c64"],
-    "large": ["queue", "--peers", EVERYONE, "--loads", "put-c64,life-c64", "--payload", "16384"],
+    "queue": [*QUEUES, "put-c1,put-c16,put-c64,put-d100,life-c1,life-c16,life-c64"],
+    "large": [*QUEUES, "put-c64,life-c64", "--payload", "16384"],
     "run": ["run"],
     "http": ["http"],
     "start": ["start"],
