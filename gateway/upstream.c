@@ -367,15 +367,15 @@ static int upstream_copy_shared(const struct shared *shared, struct upstream_rep
     return upstream_understand(ret_reply);
 }
 
-int upstream_read(struct upstream *upstream, const char *method, struct json_object *params,
-                  struct upstream_reply *ret_reply)
+int upstream_read(struct upstream *upstream, const char *method, const char *actor,
+                  struct json_object *params, struct upstream_reply *ret_reply)
 {
     CLEANUP(buf_deinit) struct buf request = {0};
     struct shared *shared;
     bool is_joining;
     int outcome;
 
-    upstream_print_request(method, NULL, params, &request);
+    upstream_print_request(method, actor, params, &request);
     pthread_mutex_lock(&upstream->shared_lock);
     shared = upstream_find_shared(upstream, &request, SHARED_WAITING);
     is_joining = shared;

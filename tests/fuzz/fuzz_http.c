@@ -252,14 +252,15 @@ static struct json_object *some_error(void)
     return error;
 }
 
-int upstream_read(struct upstream *upstream UNUSED, const char *method, struct json_object *params,
-                  struct upstream_reply *ret_reply)
+int upstream_call(struct upstream *upstream UNUSED, const char *method, const char *actor,
+                  struct json_object *params, struct upstream_reply *ret_reply)
 {
     const char *verb = current->request_method;
 
     calls++;
     check_guards(strcmp(verb, "GET") != 0 && strcmp(verb, "HEAD") != 0);
     PROMISE(rpc_method_find(method));
+    PROMISE(!policy->tokens == !actor);
     json_object_put(fuzz_must_parse(json_compact(params), strlen(json_compact(params))));
     ret_reply->result =
         strcmp(method, "get_metrics_export") == 0 ? "\"# HELP x\\n\"" : "{\"x\":[null]}";
@@ -269,11 +270,10 @@ int upstream_read(struct upstream *upstream UNUSED, const char *method, struct j
     return outcome;
 }
 
-int upstream_call(struct upstream *upstream, const char *method, const char *actor,
+int upstream_read(struct upstream *upstream, const char *method, const char *actor,
                   struct json_object *params, struct upstream_reply *ret_reply)
 {
-    PROMISE(!policy->tokens == !actor);
-    return upstream_read(upstream, method, params, ret_reply);
+    return upstream_call(upstream, method, actor, params, ret_reply);
 }
 
 void upstream_reply_deinit(struct upstream_reply *reply)
