@@ -135,8 +135,7 @@ static int api_call(struct mg_connection *connection, struct upstream *upstream,
     CLEANUP(upstream_reply_deinit) struct upstream_reply reply = {0};
     const char *actor = holder->name[0] ? holder->name : NULL;
 
-    switch ((route->writes ? upstream_call : upstream_read)(upstream, route->method, actor, params,
-                                                            &reply)) {
+    switch (upstream_call(upstream, route->method, actor, params, &reply)) {
     case UPSTREAM_REFUSED:
         return api_reply_refused(connection, reply.error);
     case UPSTREAM_TOO_LARGE:

@@ -17,20 +17,8 @@
 #define WAIT_SECONDS    5  /* for one of them to come free */
 #define CONNECT_SECONDS 2  /* the daemon's backlog may be full */
 #define ANSWER_SECONDS  15 /* a pass this long means that the daemon hangs */
-#define SHARED_SECONDS  1  /* that a call waits for one like it */
 #define READ_SIZE       (64 * 1024)
 #define REPLY_MAX       (256 * 1024 * 1024) /* bytes; the daemon's own bounds are far below */
-
-/* A call that several callers share. Those that ask while it waits to be sent join it; one of them
- * sends it. */
-struct shared {
-    struct shared *next; /* upstream.shared, until it is answered */
-    struct buf request;
-    enum shared_state { SHARED_WAITING, SHARED_SENT, SHARED_ANSWERED } state;
-    size_t holders; /* callers that still use it */
-    int outcome;
-    struct upstream_reply reply;
-};
 
 struct upstream {
     char *path;
@@ -41,35 +29,23 @@ struct upstream {
 
     uint64_t breaks; /* connections that broke so far */
 
-    pthread_mutex_t shared_lock;
-    pthread_cond_t answered; /* a shared call was */
-    struct shared *shared;
-
     pthread_mutex_t document_lock; /* json-c's values are one thread's at a time */
     struct json_object *document;  /* of rpc.discover */
     uint64_t document_breaks;      /* `breaks` at the time of the request */
 };
 
-static void upstream_init_condition(pthread_cond_t *condition)
-{
-    pthread_condattr_t monotonic;
-
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(condition, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-}
-
 struct upstream *upstream_new(const char *socket_path)
 {
     struct upstream *upstream = xcalloc(1, sizeof(*upstream));
+    pthread_condattr_t monotonic;
 
     upstream->path = xstrdup(socket_path);
     pthread_mutex_init(&upstream->lock, NULL);
-    pthread_mutex_init(&upstream->shared_lock, NULL);
     pthread_mutex_init(&upstream->document_lock, NULL);
-    upstream_init_condition(&upstream->freed);
-    upstream_init_condition(&upstream->answered);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&upstream->freed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     return upstream;
 }
 
@@ -80,10 +56,8 @@ void upstream_free(struct upstream *upstream)
     for (size_t i = 0; i < upstream->idle_count; i++)
         close(upstream->idle[i]);
     json_object_put(upstream->document);
-    pthread_cond_destroy(&upstream->answered);
     pthread_cond_destroy(&upstream->freed);
     pthread_mutex_destroy(&upstream->document_lock);
-    pthread_mutex_destroy(&upstream->shared_lock);
     pthread_mutex_destroy(&upstream->lock);
     free(upstream->path);
     free(upstream);
@@ -258,18 +232,21 @@ static void upstream_print_request(const char *method, const char *actor,
     buf_add_char(out, '\n');
 }
 
-static int upstream_exchange(struct upstream *upstream, const struct buf *request,
-                             struct upstream_reply *ret_reply)
+int upstream_call(struct upstream *upstream, const char *method, const char *actor,
+                  struct json_object *params, struct upstream_reply *ret_reply)
 {
+    CLEANUP(buf_deinit) struct buf request = {0};
+
     *ret_reply = (struct upstream_reply){0};
+    upstream_print_request(method, actor, params, &request);
     for (int round = 0; round < 2; round++) {
         int fd = upstream_take(upstream, round > 0);
         size_t sent;
 
         if (fd < 0)
             return UPSTREAM_AWAY;
-        sent = upstream_send_request(fd, request);
-        if (sent < request->len) {
+        sent = upstream_send_request(fd, &request);
+        if (sent < request.len) {
             /* The daemon may have given the reason before it disconnected, as for a line that is
              * too long. */
             bool is_said = sent && upstream_receive_line(fd, &ret_reply->line);
@@ -280,7 +257,7 @@ static int upstream_exchange(struct upstream *upstream, const struct buf *reques
             if (!sent)
                 continue; /* it had closed the connection meanwhile and saw nothing */
             /* An incomplete line has no effect, but at the end of input its LF may be missing. */
-            return sent + 1 < request->len ? UPSTREAM_AWAY : UPSTREAM_LOST;
+            return sent + 1 < request.len ? UPSTREAM_AWAY : UPSTREAM_LOST;
         }
         if (!upstream_receive_line(fd, &ret_reply->line)) {
             upstream_give_back(upstream, fd, false);
@@ -290,108 +267,6 @@ static int upstream_exchange(struct upstream *upstream, const struct buf *reques
         return upstream_understand(ret_reply);
     }
     return UPSTREAM_AWAY;
-}
-
-int upstream_call(struct upstream *upstream, const char *method, const char *actor,
-                  struct json_object *params, struct upstream_reply *ret_reply)
-{
-    CLEANUP(buf_deinit) struct buf request = {0};
-
-    upstream_print_request(method, actor, params, &request);
-    return upstream_exchange(upstream, &request, ret_reply);
-}
-
-static struct shared *upstream_find_shared(const struct upstream *upstream,
-                                           const struct buf *request, enum shared_state state)
-{
-    for (struct shared *shared = upstream->shared; shared; shared = shared->next)
-        if (shared->state == state && shared->request.len == request->len &&
-            memcmp(shared->request.data, request->data, request->len) == 0)
-            return shared;
-    return NULL;
-}
-
-/* Takes over the request. */
-static struct shared *upstream_add_shared(struct upstream *upstream, struct buf *request)
-{
-    struct shared *shared = xcalloc(1, sizeof(*shared));
-
-    shared->request = *request;
-    *request = (struct buf){0};
-    shared->next = upstream->shared;
-    upstream->shared = shared;
-    return shared;
-}
-
-static void upstream_leave_shared(struct shared *shared)
-{
-    if (--shared->holders)
-        return;
-    buf_deinit(&shared->request);
-    upstream_reply_deinit(&shared->reply);
-    free(shared);
-}
-
-/* Sends the call once an earlier one like it is answered, so that others have time to join; but not
- * much later, for that one may take long. */
-static void upstream_send_shared(struct upstream *upstream, struct shared *shared)
-{
-    struct shared **at;
-    struct timespec until;
-    int r = 0;
-
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += SHARED_SECONDS;
-    while (r == 0 && upstream_find_shared(upstream, &shared->request, SHARED_SENT))
-        r = pthread_cond_timedwait(&upstream->answered, &upstream->shared_lock, &until);
-    shared->state = SHARED_SENT;
-    pthread_mutex_unlock(&upstream->shared_lock);
-    shared->outcome = upstream_exchange(upstream, &shared->request, &shared->reply);
-    pthread_mutex_lock(&upstream->shared_lock);
-    shared->state = SHARED_ANSWERED;
-    for (at = &upstream->shared; *at != shared; at = &(*at)->next) {
-    }
-    *at = shared->next;
-    pthread_cond_broadcast(&upstream->answered);
-}
-
-/* A copy of the outcome: json-c's values are one thread's. */
-static int upstream_copy_shared(const struct shared *shared, struct upstream_reply *ret_reply)
-{
-    const struct buf *line = &shared->reply.line;
-
-    *ret_reply = (struct upstream_reply){0};
-    if (shared->outcome == UPSTREAM_AWAY || shared->outcome == UPSTREAM_LOST)
-        return shared->outcome;
-    buf_add(&ret_reply->line, line->data, line->len);
-    return upstream_understand(ret_reply);
-}
-
-int upstream_read(struct upstream *upstream, const char *method, const char *actor,
-                  struct json_object *params, struct upstream_reply *ret_reply)
-{
-    CLEANUP(buf_deinit) struct buf request = {0};
-    struct shared *shared;
-    bool is_joining;
-    int outcome;
-
-    upstream_print_request(method, actor, params, &request);
-    pthread_mutex_lock(&upstream->shared_lock);
-    shared = upstream_find_shared(upstream, &request, SHARED_WAITING);
-    is_joining = shared;
-    if (!is_joining)
-        shared = upstream_add_shared(upstream, &request);
-    shared->holders++;
-    if (!is_joining)
-        upstream_send_shared(upstream, shared);
-    while (shared->state != SHARED_ANSWERED)
-        pthread_cond_wait(&upstream->answered, &upstream->shared_lock);
-    pthread_mutex_unlock(&upstream->shared_lock);
-    outcome = upstream_copy_shared(shared, ret_reply);
-    pthread_mutex_lock(&upstream->shared_lock);
-    upstream_leave_shared(shared);
-    pthread_mutex_unlock(&upstream->shared_lock);
-    return outcome;
 }
 
 void upstream_reply_deinit(struct upstream_reply *reply)

@@ -39,11 +39,6 @@ void upstream_free(struct upstream *upstream);
  *  deinits the reply. */
 int upstream_call(struct upstream *upstream, const char *method, const char *actor,
                   struct json_object *params, struct upstream_reply *ret_reply);
-/** The same for a method that only reads. Calls on behalf of the same actor that ask the same at
- * the same time become one, which is sent after each of them was made: a caller sees what was done
- *  before. */
-int upstream_read(struct upstream *upstream, const char *method, const char *actor,
-                  struct json_object *params, struct upstream_reply *ret_reply);
 void upstream_reply_deinit(struct upstream_reply *reply);
 
 /** Lets `look` read the daemon's rpc.discover document, one caller at a time; it is cached until a

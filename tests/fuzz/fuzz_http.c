@@ -270,12 +270,6 @@ int upstream_call(struct upstream *upstream UNUSED, const char *method, const ch
     return outcome;
 }
 
-int upstream_read(struct upstream *upstream, const char *method, const char *actor,
-                  struct json_object *params, struct upstream_reply *ret_reply)
-{
-    return upstream_call(upstream, method, actor, params, ret_reply);
-}
-
 void upstream_reply_deinit(struct upstream_reply *reply)
 {
     json_object_put(reply->error);

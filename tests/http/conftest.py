@@ -2,7 +2,6 @@
 import pytest
 
 from acpd import profile, shell
-from middle import Middle
 
 
 @pytest.fixture
@@ -18,16 +17,3 @@ def world(make_daemon):
         for i in range(5):
             client.assign("p", f"waits {i}", priority=["low", "medium", "high"][i % 3])
     return daemon
-
-
-@pytest.fixture
-def make_middle(folder):
-    middles = []
-
-    def make(daemon, decide):
-        middles.append(Middle(folder / f"middle-{len(middles)}.sock", daemon, decide))
-        return middles[-1]
-
-    yield make
-    for middle in middles:
-        middle.close()

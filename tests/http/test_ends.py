@@ -14,6 +14,7 @@ import time
 import pytest
 
 from acpd import in_threads, profile, shell, wait_until
+from middle import Middle
 
 # Seconds, generous for busy machines.
 AT_ONCE = 5
@@ -38,6 +39,19 @@ def titles(daemon):
     """The titles of all tasks, as seen through the socket."""
     with daemon.client() as client:
         return [task["title"] for task in client.all_tasks().values()]
+
+
+@pytest.fixture
+def make_middle(folder):
+    middles = []
+
+    def make(daemon, decide):
+        middles.append(Middle(folder / f"middle-{len(middles)}.sock", daemon, decide))
+        return middles[-1]
+
+    yield make
+    for middle in middles:
+        middle.close()
 
 
 def assert_all_away(gateway):
