@@ -85,8 +85,8 @@ void attempt_free(struct attempt *attempt);
 /** Makes the steps of a pass look at it until it only runs again. So an attempt whose task is not
  *  running any more is among those that were touched, as retention relies on. */
 void attempt_touch(struct attempt *attempt);
-/** After the pass: if it only runs, nobody has to look at it. It does not if it is being stopped,
- * has ended, or its log has grown. */
+/** After the pass: lets go of one that only runs, rather than being stopped, having ended, or
+ * having a log that has grown. */
 void attempt_rest(struct attempt *attempt);
 /** Its log has grown. */
 void attempt_note_growth(struct attempt *attempt);

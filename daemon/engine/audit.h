@@ -7,7 +7,7 @@
 #pragma once
 
 #include "common/buf.h"
-#include "common/json_doc.h"
+#include "common/json_value.h"
 
 struct audit {
     char *path;

@@ -153,15 +153,26 @@ int sqlite_flush_profiles(struct store *store)
     return 0;
 }
 
-int store_update_profile(struct store *store, int64_t id, int is_active, int64_t last_activity)
+/* The changes of a profile, to be added to. */
+static int sqlite_profile_begin_change(struct store *store, int64_t id,
+                                       struct profile_change **ret_change)
 {
-    struct profile_change *change;
     int r = sqlite_begin(store);
 
     if (r < 0)
         return r;
     store->writes++;
-    change = sqlite_change_of(store, id);
+    *ret_change = sqlite_change_of(store, id);
+    return 0;
+}
+
+int store_update_profile(struct store *store, int64_t id, int is_active, int64_t last_activity)
+{
+    struct profile_change *change;
+    int r = sqlite_profile_begin_change(store, id, &change);
+
+    if (r < 0)
+        return r;
     if (is_active >= 0)
         change->is_active = is_active;
     if (last_activity)
@@ -172,12 +183,10 @@ int store_update_profile(struct store *store, int64_t id, int is_active, int64_t
 int store_put_minute(struct store *store, int64_t id, const struct metrics_minute *minute)
 {
     struct profile_change *change;
-    int r = sqlite_begin(store);
+    int r = sqlite_profile_begin_change(store, id, &change);
 
     if (r < 0)
         return r;
-    store->writes++;
-    change = sqlite_change_of(store, id);
     if (!change->minute)
         change->minute = xmalloc(sizeof(*change->minute));
     *change->minute = *minute;

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Durable puts and lives (put, claim, complete) per second: acpd against other queues.
 
-Every measurement starts a fresh server on an empty folder, always on the same disk. All but those
-that are named after it flush every write before acknowledging it. The servers take turns within a round, so a slow minute
-of the machine hits all of them; ratios are taken within a round.
+Every measurement starts a fresh server on an empty folder, always on the same disk. It flushes every write before
+acknowledging it, unless its name says how often it does. The servers take turns within a round, so a slow minute of
+the machine hits all of them; ratios are taken within a round.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def beanstalkd(name: str, *options: str) -> Peer:
     return Peer(
         name=name,
         program="beanstalkd",
-        version=["-v"],
+        version=["beanstalkd", "-v"],
         command=lambda program, folder, path: [program, "-l", f"unix:{path}", "-b", str(folder), *options],
         prepare=lambda path: ask(path, "stats\r\n", r"OK \d+\r\n"),
         count=lambda path: ask(path, "stats\r\n", r"current-jobs-ready: (\d+)\n"),
@@ -66,7 +66,7 @@ def redis(name: str, fsync: str, is_stream: bool = False) -> Peer:
     return Peer(
         name=name,
         program="redis-server",
-        version=["--version"],
+        version=["redis-server", "--version"],
         # No snapshots and no rewriting of the log: only the appends are measured.
         command=lambda program, folder, path: [
             *(program, "--port", "0", "--unixsocket", str(path), "--dir", str(folder)),
@@ -80,10 +80,10 @@ def redis(name: str, fsync: str, is_stream: bool = False) -> Peer:
 
 
 def bullmq() -> Peer:
+    folder = Path(__file__).parent / "bullmq"
     server = redis("bullmq", "always")
-    server.client = ("node", str(Path(__file__).parent / "bullmq" / "client.mjs"))
-    package = Path(__file__).parent / "bullmq" / "package.json"
-    server.version = ["-c", f"echo {json.loads(package.read_text())['dependencies']['bullmq']}"]
+    server.client = ("node", str(folder / "client.mjs"))
+    server.version = ["node", "-p", f"require('{folder}/package.json').dependencies.bullmq"]
     server.count = lambda path: ask(path, "LLEN bull:bench:wait\r\n", r":(\d+)\r\n")
     return server
 

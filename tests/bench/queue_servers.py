@@ -78,7 +78,7 @@ def postgres() -> Peer:
     return Peer(
         name="postgres",
         program=postgres_program("postgres"),
-        version=["--version"],
+        version=[postgres_program("postgres"), "--version"],
         command=start_postgres,
         prepare=lambda path: psql(path, SCHEMA),
         count=lambda path: number_in(psql(path, "SELECT count(*) FROM job")),
@@ -95,6 +95,7 @@ def free_port() -> int:
 def gearmand() -> Peer:
     """Its queue is kept in SQLite. It listens on TCP only."""
     port = free_port()
+    program = shutil.which("gearmand", path=f"{os.environ['PATH']}:/usr/sbin") or "gearmand"
 
     def status(_path: Path) -> re.Match[str]:
         with contextlib.closing(socket.create_connection(("127.0.0.1", port), ANSWER_SECONDS)) as connection:
@@ -111,8 +112,8 @@ def gearmand() -> Peer:
 
     return Peer(
         name="gearmand",
-        program=shutil.which("gearmand", path=f"{os.environ['PATH']}:/usr/sbin") or "gearmand",
-        version=["--version"],
+        program=program,
+        version=[program, "--version"],
         command=lambda program, folder, path: [
             *(program, "--listen", "127.0.0.1", "--port", str(port), "--log-file", "none"),
             *("--queue-type", "libsqlite3", "--libsqlite3-db", str(folder / "queue.db")),

@@ -51,7 +51,7 @@ def ask(path: Path, request: str, pattern: str) -> re.Match[str]:
 class Peer:
     name: str
     program: str
-    version: list[str]
+    version: list[str]  # a command that says it
     command: Callable[[str, Path, Path], list[str]]  # program, folder, socket
     prepare: Callable[[Path], object]  # fails with OSError until the server answers
     count: Callable[[Path], re.Match[str]]
@@ -72,7 +72,8 @@ def acpd(build: Path, config: dict[str, object], method: str, params: dict[str, 
         message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         return ask(path, json.dumps(message) + "\n", pattern)
 
-    return Peer("acpd", str(build / "daemon" / "acpd"), ["--version"], command, call, call)
+    program = str(build / "daemon" / "acpd")
+    return Peer("acpd", program, [program, "--version"], command, call, call)
 
 
 class Server:
@@ -176,7 +177,7 @@ def on_disk(home: Path) -> Iterator[Path]:
 
 
 def version(peer: Peer) -> str:
-    run = subprocess.run([peer.program, *peer.version], capture_output=True, text=True)
+    run = subprocess.run(peer.version, capture_output=True, text=True)
     match = re.search(r"\d+(\.\d+)+", run.stdout + run.stderr)
     return f"{peer.name} {match[0] if match else '(version unknown)'}"
 
