@@ -6,8 +6,11 @@
 #include "common/alloc.h"
 #include "common/buf.h"
 #include "common/json.h"
+#include "common/strv.h"
 #include "process.h"
 #include "world.h"
+
+#define IDLE_MS 20000 /* at most: until it leaves */
 
 struct agent {
     struct run *run;
@@ -17,6 +20,12 @@ struct agent {
     int64_t last_question; /* of this turn */
     int64_t prompt;        /* the open prompt's id; 0: none */
     int sessions;
+    bool hides_errors; /* behind the regular end of a turn, as Codex and Copilot do */
+    bool has_options;  /* for its sessions, instead of modes */
+    /* What this session was told to use; empty: nothing. */
+    struct {
+        char model[16], mode[16], level[16];
+    } told;
 };
 
 struct agent *agent_new(struct run *run, bool is_good)
@@ -25,6 +34,8 @@ struct agent *agent_new(struct run *run, bool is_good)
 
     agent->run = run;
     agent->is_good = is_good;
+    agent->hides_errors = world_one_in(2);
+    agent->has_options = world_one_in(2);
     return agent;
 }
 
@@ -145,15 +156,19 @@ static void agent_work(struct agent *agent)
 static void agent_ask(struct agent *agent)
 {
     static const char *const kinds[] = {"read", "edit", "execute", "other"};
+    static const char always[] = "{\"optionId\":\"always\",\"name\":\"Always\",\"kind\":"
+                                 "\"allow_always\"},{\"optionId\":\"never\",\"name\":\"Never\","
+                                 "\"kind\":\"reject_always\"},";
     long long id = ++agent->last_question;
 
     agent_say(agent,
               "{\"jsonrpc\":\"2.0\",\"id\":%lld,\"method\":\"session/request_permission\","
               "\"params\":{\"sessionId\":\"s%d\",\"toolCall\":{\"toolCallId\":\"q%lld\",\"title\":"
-              "\"Do it\",\"kind\":\"%s\"},\"options\":[{\"optionId\":\"yes\",\"name\":\"Yes\","
+              "\"Do it\",\"kind\":\"%s\"},\"options\":[%s{\"optionId\":\"yes\",\"name\":\"Yes\","
               "\"kind\":\"allow_once\"},{\"optionId\":\"no\",\"name\":\"No\",\"kind\":"
               "\"reject_once\"}]}}",
-              id, agent->sessions, id, kinds[world_below(ARRAY_SIZE(kinds))]);
+              id, agent->sessions, id, kinds[world_below(ARRAY_SIZE(kinds))],
+              world_one_in(2) ? always : "");
 }
 
 /* --- the turn -----------------------------------------------------------------------------------
@@ -165,12 +180,31 @@ static void agent_end_turn(struct agent *agent, const char *reason)
     int64_t prompt = agent->prompt;
 
     agent->prompt = 0;
-    if (strcmp(reason, "end_turn") == 0) {
-        agent_say_text(agent, process_mark(agent->run));
-        process_succeed(agent->run);
-    }
     agent_answer(agent, prompt, result);
     process_rest(agent->run);
+}
+
+static void agent_succeed(struct agent *agent)
+{
+    agent_say_text(agent, process_mark(agent->run));
+    process_succeed(agent->run);
+    agent_end_turn(agent, "end_turn");
+    if (world_one_in(4)) /* as opencode does */
+        agent_say_text(agent, " (said after the answer)");
+    if (agent_errs(agent, 10)) /* while it has nothing to do, or just when it gets something */
+        process_leave(agent->run, (int64_t)world_below(IDLE_MS));
+}
+
+/* Its model has failed, and it only says so. */
+static void agent_hide_error(struct agent *agent)
+{
+    if (world_one_in(2))
+        agent_update(agent, "{\"sessionUpdate\":\"session_info_update\",\"_meta\":{\"codex\":{"
+                            "\"threadStatus\":{\"type\":\"systemError\"},\"error\":{\"message\":"
+                            "\"no\",\"codexErrorInfo\":{\"httpStatusCode\":500}}}}}");
+    else
+        agent_say_text(agent, "Error: 429 rate limit exceeded");
+    agent_end_turn(agent, "end_turn");
 }
 
 static void agent_end_badly(struct agent *agent)
@@ -178,19 +212,29 @@ static void agent_end_badly(struct agent *agent)
     static const char *const reasons[] = {"max_tokens", "max_turn_requests", "refusal", "cancelled",
                                           "unheard_of"};
 
-    switch (world_below(4)) {
+    switch (world_below(8)) {
     case 0:
+    case 1:
         agent_end_turn(agent, reasons[world_below(ARRAY_SIZE(reasons))]);
         break;
-    case 1:
+    case 2:
+    case 3:
         agent_fail(agent, agent->prompt);
         agent->prompt = 0;
         process_rest(agent->run);
         break;
-    case 2:
+    case 4:
         if (world_one_in(2))
             process_say(agent->run, "{\"jsonrpc\":", 11);
         process_exit(agent->run, world_one_in(2) ? 0 : 1);
+        break;
+    case 5:
+        if (agent->hides_errors)
+            agent_hide_error(agent);
+        break;
+    case 6:
+        if (world_one_in(10)) /* it takes long */
+            process_never_end_line(agent->run);
         break;
     default: /* it is silent from now on */
         break;
@@ -212,7 +256,7 @@ static void agent_go_on(struct agent *agent)
         else if (agent_errs(agent, 3))
             return agent_end_badly(agent);
         else if (lot > 7)
-            agent_end_turn(agent, "end_turn");
+            agent_succeed(agent);
     }
 }
 
@@ -223,6 +267,7 @@ static void agent_take_prompt(struct agent *agent, int64_t id)
 {
     agent->prompt = id;
     agent->last_question = 0;
+    process_note_prompt(agent->run, agent->told.model, agent->told.mode, agent->told.level);
     agent_go_on(agent);
 }
 
@@ -232,31 +277,91 @@ static void agent_take_cancel(struct agent *agent)
         agent_end_turn(agent, agent_errs(agent, 4) ? "end_turn" : "cancelled");
 }
 
-static void agent_take_request(struct agent *agent, const char *method, int64_t id)
+static void agent_open_session(struct agent *agent, int64_t id)
 {
-    static const char session[] = "{\"sessionId\":\"s%d\",\"modes\":{\"currentModeId\":\"auto\","
-                                  "\"availableModes\":[{\"id\":\"auto\",\"name\":\"Auto\"},"
-                                  "{\"id\":\"default\",\"name\":\"Default\"}]}}";
-    CLEANUP(freep) char *result = NULL;
+    static const char modes[] = "\"modes\":{\"currentModeId\":\"auto\",\"availableModes\":[{\"id\":"
+                                "\"auto\",\"name\":\"Auto\"},{\"id\":\"default\",\"name\":"
+                                "\"Default\"}]}";
+    static const char options[] =
+        "\"configOptions\":[{\"id\":\"model\",\"category\":\"model\",\"type\":\"select\","
+        "\"currentValue\":\"m0\",\"options\":[{\"value\":\"m0\"},{\"value\":\"m1\"}]},{\"id\":"
+        "\"mode\",\"category\":\"mode\",\"type\":\"select\",\"currentValue\":\"default\","
+        "\"options\":[{\"value\":\"default\"}]},{\"id\":\"effort\",\"category\":\"thought_level\","
+        "\"type\":\"select\",\"currentValue\":\"low\",\"options\":[{\"value\":\"low\"},{\"value\":"
+        "\"high\"}]}]";
+    CLEANUP(freep)
+    char *result = xasprintf("{\"sessionId\":\"s%d\",%s}", ++agent->sessions,
+                             agent->has_options ? options : modes);
 
+    memset(&agent->told, 0, sizeof(agent->told));
+    agent_answer(agent, id, result);
+}
+
+/* session/set_config_option, set_mode or set_model. */
+static void agent_take_setting(struct agent *agent, struct json_object *params, int64_t id)
+{
+    static const struct {
+        const char *name, *value; /* of the parameters */
+        const char *option;
+    } forms[] = {
+        {"configId", "value", NULL}, {"modeId", "modeId", "mode"}, {"modelId", "modelId", "model"}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+        const char *name = json_get_string(params, forms[i].name),
+                   *value = json_get_string(params, forms[i].value),
+                   *option = forms[i].option ? forms[i].option : name;
+
+        if (!name)
+            continue;
+        if (strcmp(option, "model") == 0)
+            snprintf(agent->told.model, sizeof(agent->told.model), "%s", value);
+        else if (strcmp(option, "mode") == 0)
+            snprintf(agent->told.mode, sizeof(agent->told.mode), "%s", value);
+        else
+            snprintf(agent->told.level, sizeof(agent->told.level), "%s", value);
+    }
+    agent_answer(agent, id, "{}");
+}
+
+/* Something goes wrong instead of an answer. */
+static bool agent_fails_to_answer(struct agent *agent, int64_t id)
+{
+    if (agent_errs(agent, 40))
+        agent_fail(agent, id);
+    else if (agent_errs(agent, 60))
+        process_exit(agent->run, 1);
+    else
+        return agent_errs(agent, 60); /* silence */
+    return true;
+}
+
+static void agent_initialize(struct agent *agent, int64_t id)
+{
+    CLEANUP(freep)
+    char *result = xasprintf(
+        "{\"protocolVersion\":%d,\"agentInfo\":{\"name\":\"%s\"},\"agentCapabilities\":{"
+        "\"sessionCapabilities\":{\"close\":{}}},\"authMethods\":[{\"id\":\"key\",\"name\":"
+        "\"Key\"}]}",
+        agent_errs(agent, 50) ? 2 : 1, agent->hides_errors ? "copilot" : "agent");
+
+    agent_answer(agent, id, result);
+}
+
+static void agent_take_request(struct agent *agent, const char *method, struct json_object *params,
+                               int64_t id)
+{
     EXPECT(id == ++agent->last_request, "%s has the id %lld", method, (long long)id);
     EXPECT(!agent->prompt || strcmp(method, "session/close") == 0, "%s during a turn", method);
-    if (agent_errs(agent, 40))
-        return agent_fail(agent, id);
-    if (agent_errs(agent, 60))
-        return process_exit(agent->run, 1);
-    if (agent_errs(agent, 60))
-        return; /* silence */
+    if (agent_fails_to_answer(agent, id))
+        return;
     if (agent_errs(agent, 20))
         agent_babble(agent);
     if (strcmp(method, "initialize") == 0)
-        agent_answer(agent, id,
-                     agent_errs(agent, 50)
-                         ? "{\"protocolVersion\":2}"
-                         : "{\"protocolVersion\":1,\"agentCapabilities\":{\"sessionCapabilities\":"
-                           "{\"close\":{}}},\"authMethods\":[{\"id\":\"key\",\"name\":\"Key\"}]}");
+        agent_initialize(agent, id);
     else if (strcmp(method, "session/new") == 0)
-        agent_answer(agent, id, result = xasprintf(session, ++agent->sessions));
+        agent_open_session(agent, id);
+    else if (strncmp(method, "session/set_", 12) == 0)
+        agent_take_setting(agent, params, id);
     else if (strcmp(method, "session/prompt") == 0)
         agent_take_prompt(agent, id);
     else
@@ -266,6 +371,7 @@ static void agent_take_request(struct agent *agent, const char *method, int64_t 
 /* Of our requests only the questions wait for their answers. */
 static void agent_take_answer(struct agent *agent, struct json_object *message)
 {
+    static const char *const options[] = {"yes", "no", "always", "never", NULL};
     struct json_object *outcome = json_get(json_get(message, "result"), "outcome");
     const char *word = json_get_string(outcome, "outcome"),
                *option = json_get_string(outcome, "optionId");
@@ -273,10 +379,11 @@ static void agent_take_answer(struct agent *agent, struct json_object *message)
     if (!outcome)
         return;
     EXPECT(word && (strcmp(word, "cancelled") == 0 ||
-                    (option && (strcmp(option, "yes") == 0 || strcmp(option, "no") == 0))),
+                    (option && strv_contains((char *const *)options, option))),
            "%s", json_compact(message));
     if (option)
-        process_note_answer(agent->run, agent->last_question, strcmp(option, "yes") == 0);
+        process_note_answer(agent->run, agent->last_question,
+                            strcmp(option, "yes") == 0 || strcmp(option, "always") == 0);
     agent_go_on(agent);
 }
 
@@ -293,7 +400,8 @@ static void agent_take(struct agent *agent, const char *line, size_t len)
     if (!method)
         agent_take_answer(agent, message);
     else if (json_get(message, "id"))
-        agent_take_request(agent, method, json_object_get_int64(json_get(message, "id")));
+        agent_take_request(agent, method, json_get(message, "params"),
+                           json_object_get_int64(json_get(message, "id")));
     else if (strcmp(method, "session/cancel") == 0)
         agent_take_cancel(agent);
 }

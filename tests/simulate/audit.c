@@ -51,6 +51,25 @@ static void audit_dependencies(struct json_object *task, enum task_status status
     EXPECT(status != TASK_BLOCKED || !all_done, "it waits for nothing: %s", json_compact(task));
 }
 
+/* No call is under way: what is shown is so until another one is sent. */
+static void audit_learn(struct fact *fact, struct json_object *task, enum task_status status)
+{
+    bool is_cancelled = status == TASK_CANCELLED;
+
+    if (status == TASK_RUNNING && json_object_get_int64(json_get(task, "attempt")) == fact->attempt)
+        fact->open_ends = 0;
+    if (status != TASK_COMPLETED)
+        fact->completes = 0;
+    fact->is_cancelled = is_cancelled;
+    fact->cancels = (struct causes){is_cancelled, is_cancelled};
+    fact->retries = fact->acknowledged_before = 0;
+    for (size_t i = 0; i < CHANGE_COUNT; i++)
+        known_learn(&fact->changes[i], model_read(task, (enum change)i));
+    fact->was_refused = fact->is_doubtful = false;
+    fact->overtaken_by = 0;
+    fact->told = status;
+}
+
 static void audit_task(struct json_object *task, struct json_object *tasks)
 {
     struct fact *fact = model_learn(task);
@@ -60,13 +79,13 @@ static void audit_task(struct json_object *task, struct json_object *tasks)
     model_check_task(task);
     EXPECT(fact->told == TASK_NEW || fact->told == status, "the events said %s: %s",
            task_status_name(fact->told), json_compact(task));
-    fact->told = status;
-    fact->is_cancelled = status == TASK_CANCELLED; /* no call is under way */
-    fact->retries = 0;
     EXPECT(status != TASK_RUNNING || setting_profiles[fact->profile].kind != SETTING_COMMAND ||
                process_works_on(fact->id, attempt),
            "nobody works on it: %s", json_compact(task));
+    EXPECT(!fact->overtaken_by || fact->is_doubtful || status != TASK_QUEUED || attempt,
+           "task %lld was claimed before %s", (long long)fact->overtaken_by, json_compact(task));
     audit_dependencies(task, status, tasks);
+    audit_learn(fact, task, status);
 }
 
 static void audit_process(int64_t id, int64_t attempt, void *data)
@@ -99,24 +118,35 @@ static void audit_counts(struct json_object *state, struct json_object *tasks)
     EXPECT(setting_forgets() ||
                counts[TASK_COMPLETED] == json_object_get_int64(json_get(state, "completedTasks")),
            "%lld tasks of %s are completed", (long long)counts[TASK_COMPLETED], name);
+    EXPECT(setting_forgets() ||
+               counts[TASK_FAILED] == json_object_get_int64(json_get(state, "failedTasks")),
+           "%lld tasks of %s have failed", (long long)counts[TASK_FAILED], name);
 }
 
-/* When its turn would have been if it had the lowest priority, or false if that is not known: of a
- * task that has been ready since it was created, with the priority that it has. */
+/* No call is under way that pauses or resumes a profile. */
+static void audit_pause(struct json_object *state)
+{
+    size_t i = setting_find(json_get_string(state, "name"));
+    bool is_active = json_object_get_boolean(json_get(state, "isActive"));
+
+    EXPECT(!is_active || !model.pauses[i].is_paused, "it is paused: %s", json_compact(state));
+    EXPECT(is_active || model.pauses[i].causes || !setting_newest(i)->is_there,
+           "nobody paused it: %s", json_compact(state));
+    model.pauses[i].causes = !is_active;
+}
+
+static void audit_state(struct json_object *state, struct json_object *tasks)
+{
+    audit_counts(state, tasks);
+    audit_pause(state);
+}
+
+/* When its turn is, if that is known: of a task that was never tried. */
 static bool audit_rank(struct json_object *task, struct span *ret_rank)
 {
-    const struct fact *fact = model_find(json_object_get_int64(json_get(task, "id")));
-    enum task_priority priority = PRIORITY_LOW;
-
-    if (audit_status_of(task) != TASK_QUEUED || json_get(task, "runAt") ||
-        json_object_array_length(json_get(task, "dependsOn")) ||
-        json_object_get_int(json_get(task, "attempt")) || fact->was_retried || fact->updates ||
-        !fact->born.to || (fact->life != model.life && model.clock_set_at))
-        return false;
-    EXPECT(task_priority_parse(json_get_string(task, "priority"), &priority) == 0);
-    *ret_rank = (struct span){fact->born.from - priority * SETTING_AGING_MS,
-                              fact->born.to - priority * SETTING_AGING_MS};
-    return true;
+    return audit_status_of(task) == TASK_QUEUED &&
+           !json_object_get_int(json_get(task, "attempt")) &&
+           model_rank(model_find(json_object_get_int64(json_get(task, "id"))), ret_rank);
 }
 
 static void audit_queue(struct json_object *queue)
@@ -143,7 +173,21 @@ static bool audit_may_be_gone(const struct fact *fact)
            (fact->told == TASK_NEW || task_status_is_finished(fact->told));
 }
 
-void model_audit(struct json_object *tasks, struct json_object *states,
+/* Metrics of a time that is yet to come, since the clock was set back, are not in the history. */
+static void audit_history(struct json_object *history, struct json_object *tasks)
+{
+    int64_t completed = 0,
+            told = json_object_get_int64(json_get(json_get(history, "total"), "completed"));
+
+    if (setting_forgets() || world_wall_ms() < model.latest_wall)
+        return;
+    for (size_t i = 0; i < json_object_array_length(tasks); i++)
+        completed += audit_status_of(json_object_array_get_idx(tasks, i)) == TASK_COMPLETED;
+    EXPECT(completed == told, "%lld tasks are completed, the metrics say %lld",
+           (long long)completed, (long long)told);
+}
+
+void model_audit(struct json_object *tasks, struct json_object *states, struct json_object *history,
                  struct json_object *const *queues)
 {
     for (size_t i = 0; i < json_object_array_length(tasks); i++)
@@ -155,8 +199,9 @@ void model_audit(struct json_object *tasks, struct json_object *states,
                (long long)fact->id);
     }
     process_visit_commands(audit_process, tasks);
+    audit_history(history, tasks);
     for (size_t i = 0; i < json_object_array_length(states); i++)
-        audit_counts(json_object_array_get_idx(states, i), tasks);
+        audit_state(json_object_array_get_idx(states, i), tasks);
     for (size_t i = 0; i < SETTING_PROFILES; i++)
         audit_queue(queues[i]);
 }
@@ -172,7 +217,8 @@ void model_audit_backup(struct json_object *tasks)
                (long long)fact->id);
         EXPECT(!task || !fact->is_completed || status == TASK_COMPLETED, "completed: %s",
                json_compact(task));
-        EXPECT(!task || !fact->is_cancelled || fact->retries || status == TASK_CANCELLED,
+        EXPECT(!task || !fact->is_cancelled || fact->retries || fact->is_doubtful ||
+                   status == TASK_CANCELLED,
                "cancelled: %s", json_compact(task));
     }
 }

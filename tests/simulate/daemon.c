@@ -4,8 +4,6 @@
 #include <event2/event.h>
 #include <sqlite3.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/alloc.h"
@@ -17,6 +15,7 @@
 #include "model.h"
 #include "process.h"
 #include "rpc/connection.h"
+#include "socket.h"
 #include "store/sqlite_files.h"
 #include "store/store.h"
 #include "world.h"
@@ -93,6 +92,7 @@ static void daemon_free(void)
         event_base_free(loop.base);
     loop = (struct loop){0};
     store = NULL;
+    socket_forget_waiting();
 }
 
 bool daemon_start(void)
@@ -127,6 +127,7 @@ bool daemon_pass(void)
 {
     int64_t began = world_mono_ms(), waited = disk_waited();
 
+    socket_let_write();
     loop_pass(&loop, false);
     if (disk_get() != DISK_GOOD || loop.storage_is_failing || loop.stop_requested)
         model_note_trouble();
@@ -210,6 +211,46 @@ static struct json_object *daemon_list_backup(const char *path)
     return tasks;
 }
 
+/* Changes a row's checksum; *id: which, or 0: that of the first task in the profile's queue. */
+static void daemon_change_checksum(const char *profile, int by, int64_t *id)
+{
+    static const char find[] = "SELECT task.id FROM task JOIN profile ON profile.id = profile_id "
+                               "WHERE name = ?1 AND status = ?2 ORDER BY place LIMIT 1";
+    sqlite3 *db = NULL;
+    sqlite3_stmt *stmt = NULL;
+
+    EXPECT(sqlite3_open_v2(database_path, &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK);
+    if (!*id) {
+        EXPECT(sqlite3_prepare_v2(db, find, -1, &stmt, NULL) == SQLITE_OK, "%s",
+               sqlite3_errmsg(db));
+        sqlite3_bind_text(stmt, 1, profile, -1, SQLITE_STATIC);
+        sqlite3_bind_int(stmt, 2, TASK_QUEUED);
+        *id = sqlite3_step(stmt) == SQLITE_ROW ? sqlite3_column_int64(stmt, 0) : 0;
+        sqlite3_finalize(stmt);
+    }
+    EXPECT(sqlite3_prepare_v2(db, "UPDATE task SET crc = crc + ?1 WHERE id = ?2", -1, &stmt,
+                              NULL) == SQLITE_OK,
+           "%s", sqlite3_errmsg(db));
+    sqlite3_bind_int(stmt, 1, by);
+    sqlite3_bind_int64(stmt, 2, *id);
+    EXPECT(sqlite3_step(stmt) == SQLITE_DONE, "%s", sqlite3_errmsg(db));
+    sqlite3_finalize(stmt);
+    sqlite3_close(db);
+}
+
+int64_t daemon_damage(const char *profile)
+{
+    int64_t id = 0;
+
+    daemon_change_checksum(profile, 1, &id);
+    return id;
+}
+
+void daemon_repair(int64_t id)
+{
+    daemon_change_checksum(NULL, -1, &id);
+}
+
 struct json_object *daemon_back_up(void)
 {
     CLEANUP(freep) char *info = NULL, *error = NULL, *to = xasprintf("%s/backup", folder);
@@ -230,10 +271,5 @@ size_t daemon_connections(void)
 
 int daemon_connect(void)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-    strcpy(address.sun_path, socket_path);
-    EXPECT(fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
-    return fd;
+    return socket_connect(socket_path);
 }

@@ -38,5 +38,10 @@ void daemon_reload(void);
 /** As acpd backup does: the tasks in the backup, as an array of {id, key, status}; NULL: it failed.
  */
 struct json_object *daemon_back_up(void);
-/** Connects to its socket, without blocking. */
+/** While acpd is not running: damages the row of the first task in the profile's queue; returns its
+ *  id, or 0 if the queue is empty. */
+int64_t daemon_damage(const char *profile);
+/** And repairs it. */
+void daemon_repair(int64_t id);
+/** Connects a client; see socket.h. */
 int daemon_connect(void);

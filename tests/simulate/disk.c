@@ -14,6 +14,7 @@
 #define SLOW_MS         1000
 #define READS_PER_ERROR 8
 #define WRITE_MAX       65536 /* bytes of a page at most */
+#define PATH_MAX_BYTES  128   /* of a file of acpd's, with what malloc() adds */
 #define SECTOR          512   /* bytes: what a disk writes as a whole */
 
 struct file {
@@ -43,6 +44,7 @@ struct undo {
 static sqlite3_vfs disk_vfs;
 static sqlite3_io_methods disk_methods;
 static struct list undos = LIST_INIT(undos);
+static size_t undo_count;
 static enum disk_state disk;
 static uint64_t failures, kept_count;
 static int64_t waited;
@@ -69,6 +71,11 @@ bool disk_owes_sync(void)
 uint64_t disk_failures(void)
 {
     return failures;
+}
+
+size_t disk_memory(void)
+{
+    return undo_count * (sizeof(struct undo) + PATH_MAX_BYTES);
 }
 
 static struct file *disk_file(sqlite3_file *file)
@@ -113,6 +120,7 @@ static struct undo *disk_new_undo(enum undo_kind kind, const char *path)
     undo->kind = kind;
     undo->path = xstrdup(path);
     list_append(&undos, &undo->link);
+    undo_count++;
     return undo;
 }
 
@@ -151,6 +159,7 @@ static void disk_remember(const struct file *file, int64_t offset, size_t len)
 static void disk_forget(struct undo *undo)
 {
     list_remove(&undo->link);
+    undo_count--;
     if (undo->kept)
         unlink(undo->kept); /* unless the power cut brought it back */
     free(undo->path);

@@ -29,3 +29,5 @@ bool disk_owes_sync(void);
 uint64_t disk_failures(void);
 /** How long it has let others wait, in ms. */
 int64_t disk_waited(void);
+/** Bytes in memory for what is not synced, about. */
+size_t disk_memory(void);

@@ -34,8 +34,12 @@ void model_settle(void);
 void model_note_resumes(void);
 /** A process starts to work on an attempt. */
 void model_note_start(int64_t task, int64_t attempt, const char *profile);
+/** An agent is prompted to do it, after it was told what to use; empty: nothing. */
+void model_note_prompt(int64_t task, const char *model, const char *mode, const char *level);
 /** It ends well now, or has said that it did. */
 void model_note_success(int64_t task, int64_t attempt);
+/** A worker, who is not one of the clients, says that it has done the task. */
+void model_note_work(int64_t task);
 /** An event. `from`: TASK_NEW if the task is new. */
 void model_note_event(int64_t task, enum task_status from, enum task_status to);
 /** Events were lost. */
@@ -55,7 +59,7 @@ void model_forgive_refused(void);
 void model_audit_backup(struct json_object *tasks);
 /** The task that was claimed from the queue as it was listed right before. */
 void model_audit_claim(struct json_object *task, struct json_object *queue);
-/** Nothing happens: all that is listed agrees with what was promised. `queues` is an array for
- *  each profile. */
-void model_audit(struct json_object *tasks, struct json_object *states,
+/** Nothing happens: all that is listed agrees with what was promised. `history`: the metrics of the
+ *  last seven days; `queues`: an array for each profile. */
+void model_audit(struct json_object *tasks, struct json_object *states, struct json_object *history,
                  struct json_object *const *queues);

@@ -17,6 +17,21 @@ struct span {
     int64_t from, to;
 };
 
+#define UNKNOWN INT64_MIN
+
+/* A value that calls change. While one of them is under way, or several were at once, it is
+ * unknown. */
+struct known {
+    int64_t value, before;
+    int64_t sole; /* the call that changes it, if there is no other; 0: there was */
+    int open;
+};
+
+/* Calls that bring something about, or have. One that was refused does not count any more. */
+struct causes {
+    int count, acknowledged;
+};
+
 /* What is known of a task. */
 struct fact {
     int64_t id;
@@ -30,16 +45,24 @@ struct fact {
 
     char token[TOKEN_SIZE], old_token[TOKEN_SIZE];
     int64_t attempt, until; /* of the lease; token empty: none is known */
+    int64_t lease_ms;       /* its length */
+    int64_t ended;          /* the newest call when it was heard to have ended by another's call */
     int open_ends;          /* calls that may end or have ended it */
-    int cancels;            /* calls that may cancel it or have cancelled it */
-    int retries;            /* calls that may retry it or have just retried it */
-    int updates;            /* calls that may change it or have changed it */
-    bool was_retried;
-    int spent;           /* attempts, at least, since it was retried */
-    int open_updates;    /* those changes that are under way */
-    int64_t sole_update; /* the call of the latest one if there was no other; 0: there was */
-    int priority;        /* as the last of them was acknowledged; -1: unknown */
-    int64_t newest;      /* the newest call when something was last acknowledged */
+    struct causes cancels;
+    int acknowledged_before; /* cancels, when the retry was sent; -1: there were several */
+    int completes;           /* calls that may complete it or have completed it */
+    int retries;             /* calls that may retry it or have just retried it */
+    int64_t retry;           /* the newest call when one was acknowledged */
+    bool was_updated, was_retried;
+    int64_t retried_at; /* its last attempt when a retry was acknowledged */
+    int spent;          /* attempts, at least, since it was retried */
+    struct known changes[CHANGE_COUNT];
+    bool was_refused;     /* something about it was, since it was audited */
+    bool is_doubtful;     /* and what was may have taken effect: see D2 */
+    bool is_plain;        /* it was queued as it was born */
+    int64_t heard;        /* the newest call when its birth was acknowledged */
+    int64_t overtaken_by; /* a task that was claimed though it ranks after this one; 0: none */
+    int64_t newest;       /* the newest call when something was last acknowledged */
     bool is_completed, is_cancelled; /* acknowledged */
     enum task_status told;           /* by the last event; TASK_NEW: unknown */
 };
@@ -52,22 +75,43 @@ extern struct model {
     bool *is_repeated;    /* by key: sent more than once */
     int64_t newest;       /* the call that was sent last */
     int64_t clock_set_at; /* monotonic ms; 0: never */
+    int64_t latest_wall;  /* ms: the latest time that the clock has shown when it was set */
     int64_t life;         /* of acpd: when it began, monotonic ms */
     int64_t troubled;     /* the newest call when there was trouble last */
     struct {
         bool is_paused;      /* surely */
         int64_t since;       /* the newest call when it was acknowledged */
         int resumes_at_once; /* calls under way that may resume it */
+        int causes;          /* calls that may pause it or have paused it */
         int64_t resumed;     /* the newest call when one of them was last answered */
     } pauses[SETTING_PROFILES];
 } model;
 
+/** NULL: unknown. */
 struct fact *model_find(int64_t id);
 /** What is known of a task that acpd shows. */
 struct fact *model_learn(struct json_object *task);
+/** The number of a task's key. */
+int64_t model_key(const struct fact *fact);
+/** Takes down which profile a task belongs to. */
+void model_note_profile(struct fact *fact, struct json_object *task);
+/** An attempt begins, by a worker or a process. */
+void model_begin_attempt(struct fact *fact, int64_t attempt);
+/** How many tasks of the profile workers surely own. */
+size_t model_count_held(size_t profile);
 /** Whether an attempt belongs to the set. */
 bool model_has(const struct attempts *attempts, int64_t number);
 /** Whether its worker is surely its owner. */
 bool model_is_held(const struct fact *fact);
+/** When its turn would have been if it had the lowest priority; false if that is not known. */
+bool model_rank(const struct fact *fact, struct span *ret_rank);
+/** What an update may change, as it is shown. */
+int64_t model_read(struct json_object *task, enum change change);
 /** The task as acpd shows it, against what was promised. */
 void model_check_task(struct json_object *task);
+
+void known_sent(struct known *known, int64_t call);
+/** The call was acknowledged, and the value is this, or it was refused. */
+void known_settle(struct known *known, int64_t call, bool is_refused, int64_t value);
+/** No call is under way. */
+void known_learn(struct known *known, int64_t value);

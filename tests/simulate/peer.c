@@ -9,6 +9,7 @@
 #include "common/alloc.h"
 #include "daemon.h"
 #include "model.h"
+#include "socket.h"
 #include "world.h"
 
 #define PASSES_MAX 100000
@@ -21,7 +22,7 @@ void peer_connect(struct peer *peer)
 void peer_drop(struct peer *peer)
 {
     if (peer->fd >= 0)
-        close(peer->fd);
+        socket_hang_up(peer->fd);
     buf_deinit(&peer->out);
     buf_deinit(&peer->in);
     free(peer->lines);

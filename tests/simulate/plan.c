@@ -8,7 +8,7 @@
 
 void plan_init(struct plan *plan, uint64_t seed)
 {
-    *plan = (struct plan){.seed = seed, .peers = PLAN_PEERS};
+    *plan = (struct plan){.seed = seed, .clients = PLAN_CLIENTS};
     memset(plan->has_step, true, sizeof(plan->has_step));
 }
 
@@ -53,8 +53,8 @@ static bool plan_read_line(struct plan *plan, char *line)
     }
     if (strncmp(line, "steps", 5) == 0)
         return plan_read_steps(plan, line + 5);
-    return sscanf(line, "clients %zu", &plan->peers) == 1 && plan->peers > 0 &&
-           plan->peers <= PLAN_PEERS;
+    return sscanf(line, "clients %zu", &plan->clients) == 1 && plan->clients > 0 &&
+           plan->clients <= PLAN_CLIENTS;
 }
 
 bool plan_read(const char *path, struct plan *ret_plan)
@@ -63,7 +63,7 @@ bool plan_read(const char *path, struct plan *ret_plan)
     char line[8192];
     bool is_good = true;
 
-    *ret_plan = (struct plan){.seed = NO_SEED, .peers = PLAN_PEERS};
+    *ret_plan = (struct plan){.seed = NO_SEED, .clients = PLAN_CLIENTS};
     if (!file) {
         perror(path);
         return false;
@@ -80,7 +80,7 @@ bool plan_read(const char *path, struct plan *ret_plan)
 
 void plan_print(const struct plan *plan, FILE *out)
 {
-    fprintf(out, "seed %llu\nclients %zu\nsteps", (unsigned long long)plan->seed, plan->peers);
+    fprintf(out, "seed %llu\nclients %zu\nsteps", (unsigned long long)plan->seed, plan->clients);
     for (size_t first = 0, last; first < PLAN_STEPS; first = last + 1) {
         last = first;
         if (!plan->has_step[first])
@@ -109,7 +109,7 @@ void plan_shrink(struct plan *plan, bool (*fails)(const struct plan *plan), bool
 {
     struct plan smaller = *plan;
 
-    while (may_go_on() && --smaller.peers && fails(&smaller))
+    while (may_go_on() && --smaller.clients && fails(&smaller))
         *plan = smaller;
     for (size_t width = plan_count(plan) / 2; width && may_go_on(); width /= 2) {
         /* From the end: what comes after the failure goes first. */

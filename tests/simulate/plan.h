@@ -6,12 +6,12 @@
 
 #include "common/macros.h"
 
-#define PLAN_STEPS 600
-#define PLAN_PEERS 5
+#define PLAN_STEPS   600
+#define PLAN_CLIENTS 6
 
 struct plan {
     uint64_t seed;
-    size_t peers;
+    size_t clients;
     bool has_step[PLAN_STEPS];
 };
 

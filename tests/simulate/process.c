@@ -53,6 +53,8 @@ struct run {
     enum manner manner;
     bool is_stopping;
     bool exits, rests; /* of an agent, once it has said everything */
+    bool is_endless;   /* what it says */
+    int64_t leaves_at; /* monotonic ms; 0: it stays */
     struct buf said;   /* and not heard yet */
     struct run_end end;
 };
@@ -217,16 +219,33 @@ static void process_speak(struct run *run)
         process_do_next(run, (int64_t)world_below(200));
     else if (run->rests)
         run->task = 0;
+    if (!run->said.len && !run->exits && run->leaves_at)
+        process_do_next(run,
+                        run->leaves_at > world_mono_ms() ? run->leaves_at - world_mono_ms() : 0);
     if (len)
         run->handler.on_output(run, bytes, len, run->handler.data);
+}
+
+/* A piece of a line that has no end. */
+static void process_speak_endlessly(struct run *run)
+{
+    static char piece[1 << 20];
+
+    memset(piece, 'x', sizeof(piece));
+    process_do_next(run, 10);
+    run->handler.on_output(run, piece, sizeof(piece), run->handler.data);
 }
 
 static void process_on_next(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
 {
     struct run *run = data;
 
-    if (run->agent && run->said.len && !run->is_stopping)
+    if (run->is_endless && !run->is_stopping)
+        process_speak_endlessly(run);
+    else if (run->agent && run->said.len && !run->is_stopping)
         process_speak(run);
+    else if (run->leaves_at && world_mono_ms() >= run->leaves_at && !run->is_stopping)
+        process_exit(run, 0);
     else if (!run->agent || run->exits || run->is_stopping)
         process_end(run);
 }
@@ -379,6 +398,17 @@ void process_exit(struct run *run, int status)
         process_plan_end(run, RUN_EXITED, status, (int64_t)world_below(200));
 }
 
+void process_leave(struct run *run, int64_t ms)
+{
+    run->leaves_at = world_mono_ms() + ms;
+}
+
+void process_never_end_line(struct run *run)
+{
+    run->is_endless = true;
+    process_do_next(run, 10);
+}
+
 void process_rest(struct run *run)
 {
     run->rests = true;
@@ -396,6 +426,12 @@ void process_note_answer(const struct run *run, int64_t question, bool is_yes)
     snprintf(id, sizeof(id), "%lld-%lld-%lld", (long long)run->task, (long long)run->attempt,
              (long long)question);
     question_note_answer(id, run->profile, is_yes);
+}
+
+void process_note_prompt(const struct run *run, const char *model, const char *mode,
+                         const char *level)
+{
+    model_note_prompt(run->task, model, mode, level);
 }
 
 const char *process_mark(const struct run *run)

@@ -37,6 +37,13 @@ size_t process_count(const char *profile);
 void process_say(struct run *run, const char *bytes, size_t len);
 /** It exits, a little later. */
 void process_exit(struct run *run, int status);
+/** It will exit, whatever it is doing then. */
+void process_leave(struct run *run, int64_t ms);
+/** It writes and writes, and never ends the line. */
+void process_never_end_line(struct run *run);
+/** It is prompted, after it was told what to use; empty: nothing. */
+void process_note_prompt(const struct run *run, const char *model, const char *mode,
+                         const char *level);
 /** Its turn is over once it has said everything; then it works on nothing. */
 void process_rest(struct run *run);
 /** Its turn will have ended well. */

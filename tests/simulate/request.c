@@ -9,6 +9,7 @@
 #include "question.h"
 #include "rpc/method.h"
 #include "setting.h"
+#include "spec.h"
 #include "world.h"
 
 #define SOON_MS       60000
@@ -53,9 +54,28 @@ static bool request_choose_failure(struct request *request)
 
 static bool request_choose_change(struct request *request)
 {
-    if (!world_one_in(3))
-        request->priority = (int)world_below(PRIORITY_COUNT);
+    request->change = (enum change)world_below(CHANGE_COUNT);
+    switch (request->change) {
+    case CHANGE_PRIORITY:
+        request->value = (int64_t)world_below(PRIORITY_COUNT);
+        break;
+    case CHANGE_PROFILE:
+        request->value = (int64_t)request->profile;
+        break;
+    case CHANGE_RUN_AT:
+    case CHANGE_COUNT:
+        request->value =
+            world_one_in(3) ? 0 : world_wall_ms() + (int64_t)world_below(SOON_MS) - SOON_MS / 10;
+    }
     return request_choose_task(request);
+}
+
+static bool request_choose_lease_length(struct request *request)
+{
+    static const int64_t lengths[] = {0, 0, 0, 10000, 60000};
+
+    request->lease_ms = lengths[world_below(ARRAY_SIZE(lengths))];
+    return true;
 }
 
 static bool request_choose_status(struct request *request)
@@ -78,18 +98,23 @@ static void request_print_id(const struct request *request, struct buf *out)
     buf_printf(out, "{\"id\":%lld}", (long long)request->task_id);
 }
 
+static void request_print_time(const char *name, int64_t wall_ms, struct buf *out)
+{
+    char at[CLOCK_ISO_SIZE];
+
+    clock_format_iso(wall_ms, at);
+    buf_printf(out, "\"%s\":\"%s\"", name, at);
+}
+
 static void request_print_task(const struct request *request, struct buf *out)
 {
-    static const char *const priorities[] = {"low", "medium", "high"};
-    char at[CLOCK_ISO_SIZE];
     const char *comma = "";
 
-    buf_printf(out, "{\"title\":\"t\",\"key\":\"k%lld\",\"priority\":\"%s\",\"input\":\"%0*d\"",
-               (long long)request->key, priorities[request->key % 3], (int)(request->key % 17) * 40,
-               0);
+    buf_add_char(out, '{');
+    spec_print(request->key, out);
     if (request->run_at) {
-        clock_format_iso(request->run_at, at);
-        buf_printf(out, ",\"runAt\":\"%s\"", at);
+        buf_add_char(out, ',');
+        request_print_time("runAt", request->run_at, out);
     }
     buf_add_text(out, ",\"dependsOn\":[");
     for (size_t i = 0; i < DEPENDS_ON; i++) {
@@ -117,8 +142,11 @@ static void request_print_submit(const struct request *request, struct buf *out)
 
 static void request_print_claim(const struct request *request, struct buf *out)
 {
-    buf_printf(out, "{\"profiles\":[%s],\"worker\":\"x\",\"wait\":%d}",
+    buf_printf(out, "{\"profiles\":[%s],\"worker\":\"x\",\"wait\":%d",
                request->id % 2 ? "\"w\",\"v\"" : "\"w\"", request->may_wait ? 5 : 0);
+    if (request->lease_ms)
+        buf_printf(out, ",\"lease\":%lld", (long long)request->lease_ms / 1000);
+    buf_add_char(out, '}');
 }
 
 static void request_print_complete(const struct request *request, struct buf *out)
@@ -142,11 +170,22 @@ static void request_print_extend(const struct request *request, struct buf *out)
 static void request_print_update(const struct request *request, struct buf *out)
 {
     buf_printf(out, "{\"id\":%lld,", (long long)request->task_id);
-    if (request->priority >= 0)
-        buf_printf(out, "\"priority\":\"%s\"}",
-                   task_priority_name((enum task_priority)request->priority));
-    else
-        buf_printf(out, "\"profile\":\"%s\"}", setting_profiles[request->profile].name);
+    switch (request->change) {
+    case CHANGE_PRIORITY:
+        buf_printf(out, "\"priority\":\"%s\"",
+                   task_priority_name((enum task_priority)request->value));
+        break;
+    case CHANGE_PROFILE:
+        buf_printf(out, "\"profile\":\"%s\"", setting_profiles[request->value].name);
+        break;
+    case CHANGE_RUN_AT:
+    case CHANGE_COUNT:
+        if (request->value)
+            request_print_time("runAt", request->value, out);
+        else
+            buf_add_text(out, "\"runAt\":null");
+    }
+    buf_add_char(out, '}');
 }
 
 static void request_print_limit(const struct request *request UNUSED, struct buf *out)
@@ -213,12 +252,16 @@ static void request_print_any(const struct param *param, struct buf *out)
     case PARAM_OBJECT:
         json_out_object(out, param->name);
         for (const struct param *field = param->fields; field->type != PARAM_END; field++)
-            if (field->is_required)
+            if (field->is_required || world_one_in(3))
                 request_print_any(field, out);
         json_out_end_object(out);
         break;
     case PARAM_TEXTS:
+        json_out_raw(out, param->name, world_one_in(2) ? "{}" : "{\"thought_level\":\"low\"}");
+        break;
     case PARAM_ANY:
+        json_out_raw(out, param->name, world_one_in(2) ? "null" : "[{\"a\":\"\\u00e9\"},1e3]");
+        break;
     case PARAM_END:
         break;
     }
@@ -276,7 +319,7 @@ static const struct {
 } methods[METHOD_COUNT] = {
     [METHOD_ASSIGN] = {"assign_task_to_profile", 32, request_choose_key, request_print_assign},
     [METHOD_SUBMIT] = {"submit_task", 4, request_choose_key, request_print_submit},
-    [METHOD_CLAIM] = {"claim_task", 32, NULL, request_print_claim},
+    [METHOD_CLAIM] = {"claim_task", 32, request_choose_lease_length, request_print_claim},
     [METHOD_COMPLETE] = {"complete_task", 24, request_choose_lease, request_print_complete},
     [METHOD_FAIL] = {"fail_task", 16, request_choose_failure, request_print_fail},
     [METHOD_EXTEND] = {"extend_lease", 20, request_choose_lease, request_print_extend},
@@ -313,7 +356,6 @@ void request_make(struct request *ret_request, int64_t id, bool is_batched)
         .sent_at = world_mono_ms(),
         .is_batched = is_batched,
         .profile = world_below(SETTING_PROFILES),
-        .priority = -1,
     };
 
     if (methods[request.method].choose && !methods[request.method].choose(&request))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The calls of the clients. To add a method, add a member here, its row in request.c and what its
- * reply must be like in model.c.
+ * reply must be like in reply.c.
  */
 #pragma once
 
@@ -33,6 +33,14 @@ enum method {
 #define TOKEN_SIZE 64
 #define DEPENDS_ON 2
 
+/* What an update may change, one at a time. */
+enum change {
+    CHANGE_PRIORITY,
+    CHANGE_PROFILE,
+    CHANGE_RUN_AT,
+    CHANGE_COUNT,
+};
+
 /* A request, until its reply has been read. */
 struct request {
     enum method method;
@@ -50,7 +58,9 @@ struct request {
     bool may_wait;
     bool is_notification; /* nobody asks for its reply */
     bool is_batched;      /* the replies of a batch have a limit */
-    int priority;         /* of METHOD_UPDATE; -1: unchanged */
+    enum change change;   /* of METHOD_UPDATE */
+    int64_t value;        /* of that: a priority, a profile, or a time in wall ms; 0: null */
+    int64_t lease_ms;     /* of METHOD_CLAIM; 0: the profile's */
 };
 
 /** A call of some kind. */

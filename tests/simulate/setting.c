@@ -6,7 +6,6 @@
 #include "common/buf.h"
 #include "world.h"
 
-#define WORKER_S         (SETTING_LEASE_MS / 1000 + 15) /* a lease and a half */
 #define DEFAULT_ATTEMPTS 3 /* also of tasks whose profile is not configured any more */
 
 const struct setting_profile setting_profiles[] = {
@@ -24,6 +23,7 @@ static struct range {
 } ranges[SETTING_PROFILES];
 static struct setting_values newest[SETTING_PROFILES];
 static bool forgets, has_few_events;
+static bool has_evicted[SETTING_PROFILES];
 
 void setting_begin(void)
 {
@@ -31,6 +31,7 @@ void setting_begin(void)
     has_few_events = world_one_in(2);
     memset(ranges, 0, sizeof(ranges));
     memset(newest, 0, sizeof(newest));
+    memset(has_evicted, 0, sizeof(has_evicted));
 }
 
 size_t setting_find(const char *profile)
@@ -98,15 +99,18 @@ static void setting_print_profile(size_t i, bool is_calm, struct buf *out)
                                               SETTING_ALLOW, SETTING_REJECT),
     };
     setting_widen(&ranges[i], values);
+    has_evicted[i] |= strcmp(overflow, "evict") == 0;
     buf_printf(out,
-               "{\"name\":\"%s\",\"maxConcurrentTasks\":%d,\"minConcurrentTasks\":%d,"
+               "{\"name\":\"%s\",\"capabilities\":[\"build\"],\"maxConcurrentTasks\":%d,"
+               "\"minConcurrentTasks\":%d,"
                "\"queueLimit\":%d,\"overflow\":\"%s\",\"timeout\":%d,"
                "\"retry\":{\"maxAttempts\":%d,\"backoff\":%d,\"maxBackoff\":60},"
                "\"cooldown\":{\"min\":0.2,\"max\":%d},\"runner\":",
                setting_profiles[i].name, values->slots, CHOOSE(is_calm, 0, 0, 0, 1),
                values->queue_limit, overflow,
-               setting_profiles[i].kind == SETTING_WORKER ? CHOOSE(is_calm, 3600, WORKER_S, 3600)
-                                                          : CHOOSE(is_calm, 60, 8, 60),
+               setting_profiles[i].kind == SETTING_WORKER
+                   ? CHOOSE(is_calm, 3600, SETTING_TIMEOUT_MIN_MS / 1000, 3600)
+                   : CHOOSE(is_calm, 60, 8, 60),
                values->attempts, CHOOSE(is_calm, 1, 1, 30), CHOOSE(is_calm, 1, 1, 300));
     setting_print_runner(setting_profiles[i].kind, is_calm, values, out);
     buf_add_char(out, '}');
@@ -163,6 +167,11 @@ int setting_attempts_max(size_t profile)
 bool setting_may(size_t profile, enum setting_policy policy)
 {
     return ranges[profile].may[policy];
+}
+
+bool setting_has_evicted(size_t profile)
+{
+    return has_evicted[profile];
 }
 
 void setting_settle(size_t profile)

@@ -6,6 +6,8 @@
 
 #define SETTING_LEASE_MS 30000
 #define SETTING_AGING_MS 60000
+/* The shortest timeout of a profile with workers: half as long again as a lease. */
+#define SETTING_TIMEOUT_MIN_MS 45000
 
 enum setting_kind { SETTING_WORKER, SETTING_COMMAND, SETTING_AGENT };
 
@@ -39,6 +41,8 @@ int setting_slots_max(size_t profile);
 int setting_attempts_min(size_t profile);
 int setting_attempts_max(size_t profile);
 bool setting_may(size_t profile, enum setting_policy policy);
+/** Whether any configuration of this world lets its queue evict tasks. */
+bool setting_has_evicted(size_t profile);
 /** What was in force before the last configuration has no effect any more. */
 void setting_settle(size_t profile);
 /** Whether the configurations of this world may keep few events, so that a subscriber may miss

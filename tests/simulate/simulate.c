@@ -39,7 +39,9 @@
 
 #define JOBS_MAX    256
 #define MINUTES_MAX 1000000
-#define JOB_SEEDS   1000000000 /* between the seeds of two jobs */
+/* Between the seeds of two seconds, and of two jobs: no two of them play the same world. */
+#define SECOND_SEEDS (UINT64_C(1) << 20)
+#define JOB_SEEDS    (UINT64_C(1) << 54)
 
 static struct scene_sums *sums; /* shared with the worlds' processes */
 static size_t fault;
@@ -71,6 +73,8 @@ static int simulate_play(const struct plan *plan, bool is_quiet)
         alarm(BLOCKED_S);
         setrlimit(RLIMIT_CPU, &(struct rlimit){.rlim_cur = WORLD_S, .rlim_max = WORLD_S});
         faults_put_in(fault);
+        if (chdir("/")) /* acpd tells its agents where it is */
+            _exit(EXIT_FAILURE);
         if (is_quiet && !freopen("/dev/null", "w", stderr))
             _exit(EXIT_FAILURE);
         scene_play(plan, sums);
@@ -113,6 +117,7 @@ static void simulate_report(struct plan *plan)
            place[0] ? place : "a signal or a sanitizer");
     plan_print(plan, stdout);
     simulate_play(plan, false);
+    printf("# trace %016llx\n", (unsigned long long)sums->trace);
 }
 
 /* --- what can be asked for ----------------------------------------------------------------------
@@ -125,8 +130,9 @@ static int simulate_replay(const char *path)
     if (!plan_read(path, &plan))
         return EXIT_FAILURE;
     if (simulate_play(&plan, false)) {
-        printf("%s: its world ends badly at %s\n", path,
-               sums->place[0] ? sums->place : "a signal or a sanitizer");
+        printf("%s: its world ends badly at %s; trace %016llx\n", path,
+               sums->place[0] ? sums->place : "a signal or a sanitizer",
+               (unsigned long long)sums->trace);
         return EXIT_FAILURE;
     }
     printf("%s: nothing found; trace %016llx\n", path, (unsigned long long)sums->trace);
@@ -173,6 +179,7 @@ static int simulate_test_itself(uint64_t seed)
 {
     bool has_missed = false;
 
+    printf("seed %llu\n", (unsigned long long)seed);
     if (fault)
         return simulate_seek(seed) ? EXIT_SUCCESS : EXIT_FAILURE;
     for (fault = 1; faults_name(fault) && !is_interrupted; fault++)
@@ -207,14 +214,13 @@ static void simulate_add(struct scene_sums *total, const struct scene_sums *part
     total->stops += part->stops;
     total->failed_commits += part->failed_commits;
     total->failures += part->failures;
-    total->trace += part->trace;
 }
 
 static void simulate_print(uint64_t seed, const struct scene_sums *total)
 {
     printf("seed %llu: %llu worlds, %llu calls, %llu acknowledged assignments, %llu attempts, %llu "
            "events, %llu kills, %llu power cuts, %llu stops, %llu failed commits, %llu failures of "
-           "the disk; nothing found; trace %016llx\n",
+           "the disk; nothing found; trace of the first world %016llx\n",
            (unsigned long long)seed, (unsigned long long)total->worlds,
            (unsigned long long)total->calls, (unsigned long long)total->acknowledged,
            (unsigned long long)total->attempts, (unsigned long long)total->events,
@@ -243,6 +249,7 @@ static int simulate_run(uint64_t seed, double minutes, size_t jobs)
         result = status ? EXIT_FAILURE : result;
         job++;
     }
+    total.trace = parts[0].trace;
     for (size_t job = 0; job < jobs; job++)
         simulate_add(&total, &parts[job]);
     if (result == EXIT_SUCCESS)
@@ -293,7 +300,7 @@ static bool simulate_parse(int argc, char **argv, struct options *ret_options)
         {"self-test", no_argument, NULL, 't'},    {0}};
     int c;
 
-    *ret_options = (struct options){.seed = (uint64_t)time(NULL)};
+    *ret_options = (struct options){.seed = (uint64_t)time(NULL) * SECOND_SEEDS};
     while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
         bool is_good = true;
 

@@ -11,7 +11,7 @@ import pytest
 SIMULATE = pathlib.Path(os.environ["ACPD_BUILD"]) / "tests/simulate/simulate"
 FOLDER = pathlib.Path(__file__).parent
 FOUND = FOLDER / "found"
-FAULTS = re.findall(r'\[FAULT_\w+\] = "(.*)"', (FOLDER / "faults.c").read_text())[1:]
+FAULTS = re.findall(r"FAULT\(\w+, \"(.*)\"\)", (FOLDER / "faults_table.h").read_text())[1:]
 
 
 def run(*arguments):
@@ -29,10 +29,16 @@ def test_no_promise_is_broken_in_a_minute_of_worlds():
     print(simulate("--minutes", 1, "--jobs", 1, *(["--seed", seed] if seed else [])))
 
 
-def test_the_same_seed_is_the_same_run():
-    traces = {re.search("trace (.*)", simulate("--seed", 14)).group(1) for _ in range(2)}
-    assert len(traces) == 1
-    assert re.search("trace (.*)", simulate("--seed", 15)).group(1) not in traces
+def trace_of(*arguments):
+    return re.search("trace of the first world (.*)", simulate(*arguments)).group(1)
+
+
+def test_the_same_seed_is_the_same_run(tmp_path, monkeypatch):
+    trace = trace_of("--seed", 14)
+    assert trace_of("--seed", 14, "--minutes", 0.1, "--jobs", 2) == trace, "however many worlds there are"
+    monkeypatch.chdir(tmp_path)
+    assert trace_of("--seed", 14) == trace, "wherever it runs"
+    assert trace_of("--seed", 15) != trace
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -55,7 +61,9 @@ def test_a_world_that_ends_badly_is_made_smaller(tmp_path):
     plan.write_text(said.stdout[said.stdout.index("#"):])
     steps = re.search("^steps (.*)$", said.stdout, re.M).group(1).split()
     assert sum(int(b or a) - int(a) + 1 for a, b in (re.match(r"(\d+)-?(\d*)", step).groups() for step in steps)) < 300
-    assert run("--replay", plan, *fault).returncode == 1
+    again = run("--replay", plan, *fault)
+    assert again.returncode == 1
+    assert re.search("trace (.*)", again.stdout).group(1) == re.search("# trace (.*)", said.stdout).group(1)
     simulate("--replay", plan)
 
 

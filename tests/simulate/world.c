@@ -64,7 +64,7 @@ static uint64_t world_mix(uint64_t number)
 
 void world_step(size_t number)
 {
-    chance = world_mix(world.seed * 4096 + number) | 1;
+    chance = world_mix(world_mix(world.seed) + number) | 1;
 }
 
 unsigned char world_noise(void)

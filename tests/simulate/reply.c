@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: MIT */
+/* What the replies must be like, and what they promise. */
+#include <string.h>
+
+#include "common/alloc.h"
+#include "common/clock.h"
+#include "model_state.h"
+#include "process.h"
+#include "question.h"
+#include "spec.h"
+#include "world.h"
+
+static void model_take_refusal(const struct request *request, int code)
+{
+    bool may_be_unknown = request->method == METHOD_SUBMIT || request->depends_on[0] ||
+                          request->depends_on[1] ||
+                          setting_profiles[request->profile].may_be_missing;
+
+    EXPECT(code == RPC_UNAVAILABLE || code == RPC_QUEUE_FULL ||
+               (may_be_unknown &&
+                (code == RPC_NOT_FOUND || code == RPC_CONFLICT || code == RPC_INVALID_PARAMS)),
+           "%d", code);
+    model.refused = xrealloc(model.refused, (model.refused_count + 1) * sizeof(*model.refused));
+    model.refused[model.refused_count++] = request->key;
+}
+
+static void model_take_assign(const struct request *request, struct json_object *result, int code)
+{
+    char key[KEY_SIZE];
+    struct fact *fact;
+
+    if (code) {
+        model_take_refusal(request, code);
+        return;
+    }
+    snprintf(key, sizeof(key), "k%lld", (long long)request->key);
+    fact = model_learn(json_get(result, "task"));
+    EXPECT(strcmp(fact->key, key) == 0, "%s was answered with %s", key, fact->key);
+    model.acknowledged++;
+    if (request->method == METHOD_SUBMIT && !json_get(result, "deduplicated"))
+        spec_check_routing(request->key, json_get(result, "task"));
+    if (model.is_repeated[request->key])
+        return;
+    if (model.clock_set_at < request->sent_at && !fact->was_retried && !fact->was_updated)
+        fact->run_at = request->run_at;
+    fact->born = (struct span){request->sent_at, world_mono_ms()};
+    fact->life = model.life;
+    fact->heard = model.newest;
+    fact->is_plain = strcmp(json_get_string(json_get(result, "task"), "status"), "queued") == 0;
+}
+
+/* Tasks that should have been claimed before this one. If they turn out to wait still, that is
+ * wrong. */
+static void model_note_overtaking(const struct fact *fact, const struct request *request)
+{
+    struct span rank, other_rank;
+
+    if (fact->attempt != 1 || !model_rank(fact, &rank))
+        return;
+    for (size_t i = 0; i < model.count; i++) {
+        struct fact *other = model.facts[i];
+
+        if (other->profile == fact->profile && !other->latest && other->heard < request->id &&
+            model_rank(other, &other_rank) && other_rank.to < rank.from)
+            other->overtaken_by = fact->id;
+    }
+}
+
+/* How long its worker owns it at least: an attempt's timeout may come before the lease's end. */
+static int64_t model_lease_of(const struct fact *fact)
+{
+    int64_t timeout = spec_timeout_ms(model_key(fact));
+
+    timeout = timeout ? timeout : SETTING_TIMEOUT_MIN_MS;
+    return timeout < fact->lease_ms ? timeout : fact->lease_ms;
+}
+
+static void model_take_claim(const struct request *request, struct json_object *result, int code)
+{
+    struct json_object *task = json_get(result, "task");
+    int64_t attempt = json_object_get_int64(json_get(task, "attempt"));
+    struct fact *fact;
+    size_t held;
+
+    EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_NOT_FOUND || code == RPC_CONFLICT, "%d",
+           code);
+    if (!task)
+        return;
+    fact = model_learn(task);
+    model_begin_attempt(fact, attempt);
+    if (fact->latest > attempt)
+        return; /* a late reply: another attempt has begun since */
+    model_note_profile(fact, task);
+    EXPECT(!fact->is_completed, "task %lld was completed", (long long)fact->id);
+    EXPECT(!model_is_held(fact) && !process_works_on(fact->id, 0), "task %lld has two owners",
+           (long long)fact->id);
+    if (request->id > fact->newest) { /* what came since may be older than its reply */
+        EXPECT(world_wall_ms() >= fact->run_at, "task %lld is early", (long long)fact->id);
+        EXPECT(!fact->is_cancelled || fact->retries || fact->is_doubtful, "task %lld was cancelled",
+               (long long)fact->id);
+    }
+    EXPECT(!model.pauses[fact->profile].is_paused ||
+               request->id <= model.pauses[fact->profile].since,
+           "%s is paused", setting_profiles[fact->profile].name);
+    fact->newest = model.newest;
+    strcpy(fact->old_token, fact->token);
+    snprintf(fact->token, sizeof(fact->token), "%s", json_get_string(result, "lease"));
+    fact->attempt = attempt;
+    fact->lease_ms = request->lease_ms ? request->lease_ms : SETTING_LEASE_MS;
+    fact->until = request->sent_at + model_lease_of(fact);
+    fact->open_ends = 0;
+    model_note_overtaking(fact, request);
+    held = model_count_held(fact->profile);
+    EXPECT(held <= (size_t)setting_slots_max(fact->profile), "%zu tasks run", held);
+}
+
+/* The task whose current lease this is about, or NULL. */
+static struct fact *model_find_leased(const struct request *request)
+{
+    struct fact *fact = model_find(request->task_id);
+
+    return fact && strcmp(fact->token, request->token) == 0 ? fact : NULL;
+}
+
+/* The attempts that it may have are made, and no more of them. */
+static void model_take_failure(struct fact *fact, const struct request *request,
+                               struct json_object *task)
+{
+    bool has_failed = strcmp(json_get_string(task, "status"), "failed") == 0;
+    int own = spec_max_attempts(model_key(fact)),
+        least = own ? own : setting_attempts_min(fact->profile),
+        most = own ? own : setting_attempts_max(fact->profile);
+
+    if (request->class == ERROR_REFUSAL || request->class == ERROR_INVALID)
+        EXPECT(has_failed, "%s", json_compact(task));
+    if (request->class != ERROR_EXIT || fact->retries || fact->attempt <= fact->retried_at)
+        return; /* a retry starts over */
+    fact->spent++;
+    EXPECT(has_failed || fact->spent < most, "it has spent %d attempts: %s", fact->spent,
+           json_compact(task));
+    EXPECT(!has_failed || fact->attempt >= least, "it has attempts left: %s", json_compact(task));
+}
+
+static void model_take_end(const struct request *request, struct json_object *result, int code)
+{
+    struct fact *fact = model_find_leased(request);
+
+    if (!code) {
+        EXPECT(fact || request->method == METHOD_FAIL, "a stale lease ended task %lld",
+               (long long)request->task_id);
+        if (!fact)
+            return;
+        fact->is_completed |= request->method == METHOD_COMPLETE;
+        if (request->method == METHOD_FAIL)
+            model_take_failure(fact, request, result);
+        fact->token[0] = '\0';
+        fact->open_ends = 0;
+        return;
+    }
+    EXPECT(code == RPC_UNAVAILABLE || code == RPC_CONFLICT || code == RPC_NOT_FOUND, "%d", code);
+    model_find(request->task_id)->completes -= request->method == METHOD_COMPLETE;
+    if (fact)
+        fact->open_ends--;
+    EXPECT(code == RPC_UNAVAILABLE || !fact || !model_is_held(fact),
+           "the owner of task %lld was refused", (long long)request->task_id);
+}
+
+/* The monotonic ms of a wall clock's time. */
+static int64_t model_parse_time(const char *iso)
+{
+    int64_t wall = 0;
+
+    EXPECT(clock_parse_iso(iso, &wall) == 0, "%s", iso);
+    return wall - world_wall_ms() + world_mono_ms();
+}
+
+/* It is its owner's as long as acpd says: the attempt's timeout may come before the lease's end. */
+static void model_take_extend(const struct request *request, struct json_object *result, int code)
+{
+    struct fact *fact = model_find_leased(request);
+    int64_t until;
+
+    EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_CONFLICT || code == RPC_NOT_FOUND, "%d",
+           code);
+    EXPECT(!code || code == RPC_UNAVAILABLE || !fact || !model_is_held(fact),
+           "the owner of task %lld was refused", (long long)request->task_id);
+    if (!fact || code || model.clock_set_at >= request->sent_at || request->id <= fact->ended)
+        return;
+    until = model_parse_time(json_get_string(result, "expiresAt"));
+    fact->until = request->sent_at + fact->lease_ms;
+    if (until < fact->until)
+        fact->until = until;
+}
+
+static void model_take_task(const struct request *request, struct json_object *result, int code)
+{
+    const struct fact *fact = model_find(request->task_id);
+
+    EXPECT(!code || code == RPC_UNAVAILABLE || (code == RPC_NOT_FOUND && setting_forgets()),
+           "task %lld is gone: %d", (long long)request->task_id, code);
+    if (!code && request->id > fact->newest) /* what was asked before may be older */
+        model_check_task(result);
+}
+
+static void model_take_tasks(const struct request *request, struct json_object *tasks)
+{
+    for (size_t i = 0; tasks && i < json_object_array_length(tasks); i++) {
+        struct json_object *task = json_object_array_get_idx(tasks, i);
+        const struct fact *fact = model_find(json_object_get_int64(json_get(task, "id")));
+
+        if (!fact || request->id > fact->newest)
+            model_check_task(task);
+    }
+}
+
+static void model_take_update(const struct request *request, int code)
+{
+    struct fact *fact = model_find(request->task_id);
+    const struct known *change = &fact->changes[request->change];
+
+    EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_CONFLICT || code == RPC_NOT_FOUND ||
+               code == RPC_QUEUE_FULL,
+           "%d", code);
+    known_settle(&fact->changes[request->change], request->id, code, request->value);
+    if (!code && request->change == CHANGE_RUN_AT && change->value == request->value &&
+        model.clock_set_at < request->sent_at)
+        fact->run_at = request->value;
+}
+
+/* Extensions that were acknowledged before may be heard of later. */
+static void model_end_lease(struct fact *fact)
+{
+    fact->until = 0;
+    fact->ended = model.newest;
+}
+
+static void model_take_cancel(const struct request *request, int code)
+{
+    struct fact *fact = model_find(request->task_id);
+
+    EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_CONFLICT || code == RPC_NOT_FOUND, "%d",
+           code);
+    fact->cancels.count -= code != 0;
+    fact->cancels.acknowledged += code == 0;
+    fact->is_cancelled |= code == 0 && request->id > fact->retry;
+    if (!code)
+        model_end_lease(fact);
+}
+
+static void model_take_retry(const struct request *request, struct json_object *result, int code)
+{
+    struct fact *fact = model_find(request->task_id);
+    int64_t attempt = json_object_get_int64(json_get(result, "attempt"));
+
+    EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_CONFLICT || code == RPC_NOT_FOUND, "%d",
+           code);
+    known_settle(&fact->changes[CHANGE_RUN_AT], request->id, code, 0);
+    fact->retries--;
+    if (code)
+        return;
+    if (fact->acknowledged_before >= 0) {
+        fact->cancels.count -= fact->acknowledged_before;
+        fact->cancels.acknowledged -= fact->acknowledged_before;
+        fact->acknowledged_before = 0;
+    }
+    fact->is_cancelled = false; /* surely; another cancel may have come after it */
+    model_end_lease(fact);
+    fact->retry = model.newest;
+    if (attempt > fact->retried_at)
+        fact->retried_at = attempt;
+}
+
+static void model_take_status(const struct request *request, int code)
+{
+    size_t i = request->profile;
+
+    EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_NOT_FOUND || code == RPC_CONFLICT, "%d",
+           code);
+    if (request->is_active) {
+        model.pauses[i].resumes_at_once--;
+        model.pauses[i].resumed = model.newest;
+    } else {
+        model.pauses[i].causes -= code != 0;
+    }
+    if (code || request->is_active || model.pauses[i].resumes_at_once ||
+        request->id <= model.pauses[i].resumed || !setting_newest(i)->is_there)
+        return;
+    model.pauses[i].is_paused = true;
+    model.pauses[i].since = model.newest;
+}
+
+static void model_take_other(const struct request *request, int code)
+{
+    bool may_be_invalid = request->method == METHOD_READING; /* its parameters may be anything */
+
+    EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_CONFLICT || code == RPC_NOT_FOUND ||
+               code == RPC_QUEUE_FULL || (may_be_invalid && code == RPC_INVALID_PARAMS),
+           "%d", code);
+}
+
+static void model_take_wrong(const struct request *request, int code)
+{
+    bool is_right = request->method == METHOD_WRONG
+                        ? code == RPC_INVALID_PARAMS
+                        : code == RPC_PARSE_ERROR || code == RPC_INVALID_REQUEST;
+
+    EXPECT(is_right || code == RPC_UNAVAILABLE, "%d", code);
+}
+
+void model_take(const struct request *request, struct json_object *reply)
+{
+    struct json_object *error = json_get(reply, "error"), *result = json_get(reply, "result");
+    int code = json_object_get_int(json_get(error, "code"));
+    struct fact *fact = model_find(request->task_id);
+
+    EXPECT(!error != !result, "%s", json_compact(reply));
+    EXPECT(code != RPC_UNAVAILABLE || request->id <= model.troubled || request->is_batched,
+           "refused for no reason: %s", json_compact(reply));
+    switch (request->method) {
+    case METHOD_ASSIGN:
+    case METHOD_SUBMIT:
+        model_take_assign(request, result, code);
+        break;
+    case METHOD_CLAIM:
+        model_take_claim(request, result, code);
+        break;
+    case METHOD_COMPLETE:
+    case METHOD_FAIL:
+        model_take_end(request, result, code);
+        break;
+    case METHOD_EXTEND:
+        model_take_extend(request, result, code);
+        break;
+    case METHOD_CANCEL:
+        model_take_cancel(request, code);
+        break;
+    case METHOD_RETRY:
+        model_take_retry(request, result, code);
+        break;
+    case METHOD_GET:
+        model_take_task(request, result, code);
+        return;
+    case METHOD_UPDATE:
+        model_take_update(request, code);
+        break;
+    case METHOD_LIST:
+        model_take_tasks(request, json_get(result, "tasks"));
+        return;
+    case METHOD_QUEUE:
+        model_take_tasks(request, result);
+        return;
+    case METHOD_PERMISSIONS:
+        question_take_all(result);
+        break;
+    case METHOD_STATUS:
+        model_take_status(request, code);
+        break;
+    case METHOD_WRONG:
+    case METHOD_NOISE:
+        model_take_wrong(request, code);
+        break;
+    case METHOD_ANSWER:
+    case METHOD_READING:
+    case METHOD_COUNT:
+        model_take_other(request, code);
+    }
+    if (!fact)
+        return;
+    fact->newest = model.newest;
+    fact->was_refused |= code == RPC_UNAVAILABLE;
+}
