@@ -102,59 +102,66 @@ static void upstream_drop_ended(struct upstream *upstream)
     }
 }
 
-/* Takes one from the pool or opens one; -1: the daemon is unreachable or all are busy for too long.
- */
-static int upstream_take(struct upstream *upstream, bool is_fresh)
+/* It has ended, or is of no use any more; -1: it could not be opened. */
+static void upstream_drop(struct upstream *upstream, int fd)
 {
-    struct timespec until;
-    int fd = -1;
-
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += WAIT_SECONDS;
-    pthread_mutex_lock(&upstream->lock);
-    for (;;) {
-        while (upstream->idle_count && fd < 0) {
-            fd = upstream->idle[--upstream->idle_count];
-            if (!is_fresh && upstream_is_alive(fd))
-                break;
-            close(steal_fd(&fd));
-            upstream->open_count--;
-            upstream->breaks++;
-        }
-        if (fd >= 0 || upstream->open_count < CONNECTIONS_MAX)
-            break;
-        if (pthread_cond_timedwait(&upstream->freed, &upstream->lock, &until) == ETIMEDOUT) {
-            pthread_mutex_unlock(&upstream->lock);
-            return -1;
-        }
-    }
-    upstream->open_count += fd < 0;
-    pthread_mutex_unlock(&upstream->lock);
     if (fd >= 0)
-        return fd;
-    fd = upstream_connect(upstream->path);
-    if (fd >= 0)
-        return fd;
+        close(fd);
     pthread_mutex_lock(&upstream->lock);
     upstream->open_count--;
     upstream->breaks++;
     pthread_cond_signal(&upstream->freed);
     pthread_mutex_unlock(&upstream->lock);
-    return -1;
 }
 
-static void upstream_give_back(struct upstream *upstream, int fd, bool is_good)
+static void upstream_give_back(struct upstream *upstream, int fd)
 {
     pthread_mutex_lock(&upstream->lock);
-    if (is_good) {
-        upstream->idle[upstream->idle_count++] = fd;
-    } else {
-        close(fd);
-        upstream->open_count--;
-        upstream->breaks++;
-    }
+    upstream->idle[upstream->idle_count++] = fd;
     pthread_cond_signal(&upstream->freed);
     pthread_mutex_unlock(&upstream->lock);
+}
+
+/* *ret_fd: the idle connection that was used last, or -1: another one may be opened. False: all are
+ * busy for too long. */
+static bool upstream_reserve(struct upstream *upstream, int *ret_fd)
+{
+    struct timespec until;
+    bool has_room = true;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += WAIT_SECONDS;
+    *ret_fd = -1;
+    pthread_mutex_lock(&upstream->lock);
+    while (has_room && !upstream->idle_count && upstream->open_count >= CONNECTIONS_MAX)
+        has_room = pthread_cond_timedwait(&upstream->freed, &upstream->lock, &until) != ETIMEDOUT;
+    if (has_room && upstream->idle_count)
+        *ret_fd = upstream->idle[--upstream->idle_count];
+    else if (has_room)
+        upstream->open_count++;
+    pthread_mutex_unlock(&upstream->lock);
+    return has_room;
+}
+
+/* Takes one from the pool, or opens one if they have ended or it must be fresh; -1: the daemon is
+ * unreachable or all are busy for too long. System calls are made without the lock. */
+static int upstream_take(struct upstream *upstream, bool is_fresh)
+{
+    int fd;
+
+    while (upstream_reserve(upstream, &fd)) {
+        if (fd < 0) {
+            fd = upstream_connect(upstream->path);
+            if (fd >= 0)
+                return fd;
+            upstream_drop(upstream, -1);
+            return -1;
+        }
+        if (!is_fresh && upstream_is_alive(fd))
+            return fd;
+        upstream_drop(upstream, fd);
+    }
+    return -1;
 }
 
 /* How much of the request was sent. */
@@ -251,7 +258,7 @@ int upstream_call(struct upstream *upstream, const char *method, const char *act
              * too long. */
             bool is_said = sent && upstream_receive_line(fd, &ret_reply->line);
 
-            upstream_give_back(upstream, fd, false);
+            upstream_drop(upstream, fd);
             if (is_said)
                 return upstream_understand(ret_reply);
             if (!sent)
@@ -260,10 +267,10 @@ int upstream_call(struct upstream *upstream, const char *method, const char *act
             return sent + 1 < request.len ? UPSTREAM_AWAY : UPSTREAM_LOST;
         }
         if (!upstream_receive_line(fd, &ret_reply->line)) {
-            upstream_give_back(upstream, fd, false);
+            upstream_drop(upstream, fd);
             return UPSTREAM_LOST;
         }
-        upstream_give_back(upstream, fd, true);
+        upstream_give_back(upstream, fd);
         return upstream_understand(ret_reply);
     }
     return UPSTREAM_AWAY;

@@ -136,6 +136,8 @@ struct task_counts *profile_stage_counts(struct profile *profile)
 void profile_commit(struct profile *profile)
 {
     task_counts_add(&profile->counts, &profile->staged.counts);
+    if (profile->staged.is_dirty)
+        profile->oldest_ready = 0;
     profile->slots_used += profile->staged.slots_used;
     if (profile->staged.has_cooldown)
         profile->cooldown = profile->staged.cooldown;

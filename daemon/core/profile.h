@@ -27,6 +27,8 @@ struct profile {
     bool is_removed;    /* no longer configured: accepts no new tasks, stays until it is empty */
 
     struct task_counts counts; /* committed */
+    int64_t oldest_ready;      /* since when the oldest queued task has been ready, as long as the
+                                  counters stay as they are; 0: not looked up */
     int64_t last_activity;     /* wall ms, 0: none yet */
     struct metrics_window window;
     struct cooldown cooldown;

@@ -185,7 +185,7 @@ void engine_print_decision(const struct router_candidate *candidates, size_t cou
 struct profile *engine_next_profile(const struct engine *engine, size_t *at);
 #define for_each_profile(p, engine)                                                                \
     for (size_t at_ = 0; at_ != SIZE_MAX; at_ = SIZE_MAX)                                          \
-        for (const struct profile *p; (p = engine_next_profile(engine, &at_));)
+        for (struct profile * p; (p = engine_next_profile(engine, &at_));)
 
 /** The visible profile of this name, or NULL. */
 struct profile *engine_find_profile(const struct engine *engine, const char *name);
@@ -196,7 +196,7 @@ bool engine_is_visible(const struct profile *profile);
 int engine_set_active(struct engine *engine, struct profile *profile, bool is_active);
 /** How long the oldest queued task has been ready, in seconds; -1 if nothing is queued. Exact for
  *  up to 1,000 queued tasks, otherwise among the first 1,000. */
-int engine_oldest_queued(struct engine *engine, const struct profile *profile, double *ret_age);
+int engine_oldest_queued(struct engine *engine, struct profile *profile, double *ret_age);
 
 /* Metrics (engine/metrics.c) */
 

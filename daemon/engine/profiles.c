@@ -85,19 +85,22 @@ int engine_set_active(struct engine *engine, struct profile *profile, bool is_ac
     return store_update_profile(engine->store, profile->id, is_active, 0);
 }
 
-int engine_oldest_queued(struct engine *engine, const struct profile *profile, double *ret_age)
+int engine_oldest_queued(struct engine *engine, struct profile *profile, double *ret_age)
 {
-    int64_t ready_at;
+    int64_t ready_at = profile->staged.is_dirty ? 0 : profile->oldest_ready;
     int r;
 
-    if (profile_count(profile, TASK_QUEUED) <= 0) {
-        *ret_age = -1;
+    *ret_age = -1;
+    if (profile_count(profile, TASK_QUEUED) <= 0)
         return 0;
+    if (!ready_at) {
+        r = store_oldest_queued(engine->store, profile->id, ENGINE_POSITION_MAX, &ready_at);
+        if (r <= 0)
+            return r;
+        if (!profile->staged.is_dirty)
+            profile->oldest_ready = ready_at;
     }
-    r = store_oldest_queued(engine->store, profile->id, ENGINE_POSITION_MAX, &ready_at);
-    if (r < 0)
-        return r;
-    *ret_age = r ? (double)(engine->now.queue - ready_at) / 1000 : -1;
+    *ret_age = (double)(engine->now.queue - ready_at) / 1000;
     return 0;
 }
 

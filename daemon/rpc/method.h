@@ -67,7 +67,7 @@ const struct metrics_range *rpc_get_range(struct rpc_call *call);
 /** Prints the task with its `pending`; position as for engine_pending(). */
 int rpc_print_task(struct rpc_call *call, const struct task *task, int64_t position);
 void rpc_print_profile(const struct profile *profile, struct buf *out);
-int rpc_print_state(struct rpc_call *call, const struct profile *profile);
+int rpc_print_state(struct rpc_call *call, struct profile *profile);
 int rpc_print_metrics(struct rpc_call *call, const struct profile *profile,
                       const struct metrics_range *range);
 

@@ -34,8 +34,7 @@ static enum rpc_outcome methods_profile_done(struct rpc_call *call, int r)
 
 /* Calls `print` for each visible profile. */
 static int methods_profile_print_each(struct rpc_call *call,
-                                      int (*print)(struct rpc_call *call,
-                                                   const struct profile *profile))
+                                      int (*print)(struct rpc_call *call, struct profile *profile))
 {
     for_each_profile (profile, call->engine) {
         int r = print(call, profile);
@@ -72,7 +71,7 @@ static enum rpc_outcome get_profile_metrics(struct rpc_call *call)
     return methods_profile_done(call, rpc_print_metrics(call, profile, rpc_get_range(call)));
 }
 
-static int methods_profile_print_named_metrics(struct rpc_call *call, const struct profile *profile)
+static int methods_profile_print_named_metrics(struct rpc_call *call, struct profile *profile)
 {
     json_out_key(call->out, profile->config.name);
     return rpc_print_metrics(call, profile, rpc_get_range(call));
@@ -88,7 +87,7 @@ static enum rpc_outcome get_all_profile_metrics(struct rpc_call *call)
     return methods_profile_done(call, r);
 }
 
-static int methods_profile_print_with_state(struct rpc_call *call, const struct profile *profile)
+static int methods_profile_print_with_state(struct rpc_call *call, struct profile *profile)
 {
     int r;
 

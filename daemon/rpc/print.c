@@ -57,7 +57,7 @@ void rpc_print_profile(const struct profile *profile, struct buf *out)
     json_out_end_object(out);
 }
 
-int rpc_print_state(struct rpc_call *call, const struct profile *profile)
+int rpc_print_state(struct rpc_call *call, struct profile *profile)
 {
     struct buf *out = call->out;
     double oldest;

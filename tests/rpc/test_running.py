@@ -423,6 +423,25 @@ def test_a_waiting_task_ages_past_newer_ones_of_a_higher_priority(make_daemon):
         assert [t["id"] for t in client.get_profile_task_queue(name="p")] == [old["id"], new["id"]]
 
 
+def test_the_age_is_that_of_the_task_that_has_waited_longest(make_daemon):
+    daemon = make_daemon(profile("p"), profile("q"))
+    with daemon.client() as client:
+        for name in "pq":
+            client.update_profile_status(name=name, isActive=False)
+        assert client.state("p")["oldestQueuedAge"] is None
+        old = client.assign("p")
+        wait_until(lambda: client.state("p")["oldestQueuedAge"] > 0.5, "it has waited")
+        between = time.monotonic()
+        new = client.assign("p")
+        assert client.state("p")["oldestQueuedAge"] > 0.5, "a new task makes it no younger"
+        client.update_task(id=old["id"], profile="q")
+        assert client.state("p")["oldestQueuedAge"] <= time.monotonic() - between + 0.001
+        assert client.state("q")["oldestQueuedAge"] > 0.5
+        for id, name in ((old["id"], "q"), (new["id"], "p")):
+            client.cancel_task(id=id)
+            assert client.state(name)["oldestQueuedAge"] is None
+
+
 def test_a_task_waits_for_its_time(make_daemon):
     daemon = make_daemon(profile())
     with daemon.client() as client:
