@@ -6,6 +6,8 @@
 #include "process.h"
 #include "world.h"
 
+#define QUEUE_LISTED 100 /* tasks: as stock.c asks for */
+
 static struct json_object *audit_find(struct json_object *tasks, int64_t id)
 {
     for (size_t i = 0; i < json_object_array_length(tasks); i++) {
@@ -149,9 +151,13 @@ static bool audit_rank(struct json_object *task, struct span *ret_rank)
            model_rank(model_find(json_object_get_int64(json_get(task, "id"))), ret_rank);
 }
 
-static void audit_queue(struct json_object *queue)
+/* `waiting`: how many tasks of the profile do. */
+static void audit_queue(struct json_object *queue, int64_t waiting)
 {
     size_t count = queue ? json_object_array_length(queue) : 0;
+
+    EXPECT((int64_t)count == (waiting < QUEUE_LISTED ? waiting : QUEUE_LISTED),
+           "%zu of %lld waiting tasks are listed", count, (long long)waiting);
 
     for (size_t i = 0; i < count; i++) {
         struct json_object *first = json_object_array_get_idx(queue, i);
@@ -173,18 +179,38 @@ static bool audit_may_be_gone(const struct fact *fact)
            (fact->told == TASK_NEW || task_status_is_finished(fact->told));
 }
 
-/* Metrics of a time that is yet to come, since the clock was set back, are not in the history. */
+/* Metrics of a time that is yet to come, since the clock was set back, are not in the history. A
+ * task that was retried has ended more than once. */
 static void audit_history(struct json_object *history, struct json_object *tasks)
 {
-    int64_t completed = 0,
-            told = json_object_get_int64(json_get(json_get(history, "total"), "completed"));
+    struct json_object *total = json_get(history, "total");
+    int64_t counts[TASK_STATUS_COUNT] = {0};
+    int64_t listed = (int64_t)json_object_array_length(tasks);
 
     if (setting_forgets() || world_wall_ms() < model.latest_wall)
         return;
-    for (size_t i = 0; i < json_object_array_length(tasks); i++)
-        completed += audit_status_of(json_object_array_get_idx(tasks, i)) == TASK_COMPLETED;
-    EXPECT(completed == told, "%lld tasks are completed, the metrics say %lld",
-           (long long)completed, (long long)told);
+    for (int64_t i = 0; i < listed; i++)
+        counts[audit_status_of(json_object_array_get_idx(tasks, (size_t)i))]++;
+    EXPECT(json_object_get_int64(json_get(total, "completed")) == counts[TASK_COMPLETED] &&
+               json_object_get_int64(json_get(total, "failed")) >= counts[TASK_FAILED] &&
+               json_object_get_int64(json_get(total, "cancelled")) >= counts[TASK_CANCELLED] &&
+               json_object_get_int64(json_get(total, "arrived")) >= listed,
+           "%lld tasks: %lld completed, %lld failed, %lld cancelled; %s", (long long)listed,
+           (long long)counts[TASK_COMPLETED], (long long)counts[TASK_FAILED],
+           (long long)counts[TASK_CANCELLED], json_compact(total));
+}
+
+static int64_t audit_waiting(struct json_object *tasks, size_t profile)
+{
+    int64_t waiting = 0;
+
+    for (size_t i = 0; i < json_object_array_length(tasks); i++) {
+        struct json_object *task = json_object_array_get_idx(tasks, i);
+
+        waiting += setting_find(json_get_string(task, "profile")) == profile &&
+                   task_status_is_waiting(audit_status_of(task));
+    }
+    return waiting;
 }
 
 void model_audit(struct json_object *tasks, struct json_object *states, struct json_object *history,
@@ -203,7 +229,7 @@ void model_audit(struct json_object *tasks, struct json_object *states, struct j
     for (size_t i = 0; i < json_object_array_length(states); i++)
         audit_state(json_object_array_get_idx(states, i), tasks);
     for (size_t i = 0; i < SETTING_PROFILES; i++)
-        audit_queue(queues[i]);
+        audit_queue(queues[i], audit_waiting(tasks, i));
 }
 
 void model_audit_backup(struct json_object *tasks)
@@ -215,11 +241,16 @@ void model_audit_backup(struct json_object *tasks)
 
         EXPECT(task || audit_may_be_gone(fact), "task %lld is not in the backup",
                (long long)fact->id);
-        EXPECT(!task || !fact->is_completed || status == TASK_COMPLETED, "completed: %s",
+        if (!task)
+            continue;
+        EXPECT(!fact->key[0] || strcmp(json_get_string(task, "key"), fact->key) == 0,
+               "its key was %s: %s", fact->key, json_compact(task));
+        EXPECT(!fact->is_completed || status == TASK_COMPLETED, "completed: %s",
                json_compact(task));
-        EXPECT(!task || !fact->is_cancelled || fact->retries || fact->is_doubtful ||
+        EXPECT(!fact->is_cancelled || fact->retries || fact->is_doubtful ||
                    status == TASK_CANCELLED,
                "cancelled: %s", json_compact(task));
+        model_check_refused(fact);
     }
 }
 

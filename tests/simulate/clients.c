@@ -10,17 +10,16 @@
 #define LATE          0  /* a kind that reads only when all that it asked must be answered */
 
 static const struct {
-    const char *name;
     unsigned reads_every; /* one pass in as many; LATE */
     size_t lines_max;     /* that wait for their replies */
     bool may_batch;
 } kinds[PLAN_CLIENTS] = {
-    {"reads rarely", 30, IN_FLIGHT_MAX, true},
-    {"a connection of a gateway", 1, 1, false},
-    {"does not read", LATE, IN_FLIGHT_MAX, true},
-    {"asks and waits", 2, 1, true},
-    {"pipelines", 2, IN_FLIGHT_MAX, true},
-    {"pipelines and reads at once", 1, IN_FLIGHT_MAX, true},
+    {30, IN_FLIGHT_MAX, true},   /* reads rarely */
+    {1, 1, false},               /* a connection of a gateway */
+    {LATE, IN_FLIGHT_MAX, true}, /* does not read */
+    {2, 1, true},                /* asks and waits */
+    {2, IN_FLIGHT_MAX, true},    /* pipelines */
+    {1, IN_FLIGHT_MAX, true},    /* pipelines and reads at once */
 };
 
 static struct peer clients[PLAN_CLIENTS];

@@ -23,6 +23,8 @@
 /* That a pass may take, apart from waiting for the disk: some 500 looks at a clock. */
 #define PASS_MS 10
 
+#define OUTPUT_AHEAD ((size_t)512 << 10) /* bytes */
+
 static char folder[64];
 static char *socket_path, *config_path, *database_path;
 static struct loop loop;
@@ -123,16 +125,34 @@ bool daemon_start(void)
     return true;
 }
 
+/* What clients have not read costs bounded memory: when the limit is reached, acpd does no more for
+ * them, and one reply or a buffer full of events may have been added. */
+static void daemon_check_output(void)
+{
+    size_t limit = (size_t)engine_settings(loop.engine)->output_limit + OUTPUT_AHEAD;
+
+    list_for_each (link, &loop.server->connections) {
+        const struct connection *connection = list_entry(link, struct connection, link);
+
+        EXPECT(stream_pending(&connection->stream) <= limit, "%zu bytes wait for a client",
+               stream_pending(&connection->stream));
+    }
+}
+
 bool daemon_pass(void)
 {
     int64_t began = world_mono_ms(), waited = disk_waited();
+    uint64_t failures = disk_failures();
+    bool was_failing = loop.storage_is_failing;
 
     socket_let_write();
     loop_pass(&loop, false);
     if (disk_get() != DISK_GOOD || loop.storage_is_failing || loop.stop_requested)
         model_note_trouble();
-    EXPECT(!loop.storage_is_failing || disk_get() != DISK_GOOD || disk_failures(), "%s",
-           store_error(store));
+    EXPECT(!loop.storage_is_failing || was_failing || disk_get() != DISK_GOOD ||
+               disk_failures() > failures,
+           "%s", store_error(store));
+    daemon_check_output();
     EXPECT(world_mono_ms() - began - (disk_waited() - waited) < PASS_MS, "a pass takes %lld ms",
            (long long)(world_mono_ms() - began));
     return rpc_has_backlog(loop.server) || loop.engine->has_more_work;

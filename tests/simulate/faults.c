@@ -144,6 +144,12 @@ REPLACE(void, judge_end, struct attempt *attempt, const struct run_end *end)
     attempt->is_shortage &= faults_current != FAULT_SHORTAGE;
 }
 
+REPLACE(void, attempt_stop, struct attempt *attempt, enum error_class class)
+{
+    if (faults_current != FAULT_SURVIVOR || !attempt->lease || class != ERROR_CANCELLED)
+        REAL(attempt_stop)(attempt, class);
+}
+
 REPLACE(int, lease_adopt_all, struct engine *engine)
 {
     return faults_current == FAULT_LEASES ? 0 : REAL(lease_adopt_all)(engine);

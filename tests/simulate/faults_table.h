@@ -62,6 +62,10 @@
     FAULT(UNASKED_PAUSE, "a reload that pauses") \
     FAULT(REFUSED_CANCEL, "a refused cancel that takes effect") \
     FAULT(FAILED, "failures that are not counted") \
+    FAULT(SURVIVOR, "a lease that survives its task") \
+    FAULT(PLACE, "an update that leaves a task in its place") \
+    FAULT(BUDGET, "a retry without new attempts") \
+    FAULT(LIST, "a queue that lists its first task alone") \
     FAULT(METRICS, "metrics that miss a completion") \
     FAULT(FILTER, "a filter that forgets what came before") \
     FAULT(SETTING, "a model that the agent is not told")

@@ -107,6 +107,8 @@ REPLACE(int, store_cancel, struct store *store, struct task *task, const struct 
 
 REPLACE(int, store_change, struct store *store, struct task *task, const struct task_fence *fence)
 {
+    if (faults_current == FAULT_BUDGET && !task->spent)
+        task->spent = task->attempt;
     return faults_strike(FAULT_CHANGE) ? STORE_DONE : REAL(store_change)(store, task, fence);
 }
 
@@ -144,6 +146,22 @@ REPLACE(void, task_enqueue, struct task *task, int64_t now, int64_t aging_interv
     REAL(task_enqueue)
     (task, faults_current == FAULT_CLOCK ? world_wall_ms() : now,
      faults_current == FAULT_ORDER ? 0 : aging_interval_ms);
+}
+
+REPLACE(int64_t, task_rank, const struct task *task, int64_t aging_interval_ms)
+{
+    return faults_current == FAULT_PLACE ? task->sort_key
+                                         : REAL(task_rank)(task, aging_interval_ms);
+}
+
+REPLACE(int, engine_list_queue, struct engine *engine, const struct profile *profile,
+        const struct task *after, const struct task_page *page, struct task_list *ret_tasks)
+{
+    struct task_page first = *page;
+
+    if (faults_strike(FAULT_LIST))
+        first.tasks = 1;
+    return REAL(engine_list_queue)(engine, profile, after, &first, ret_tasks);
 }
 
 REPLACE(int, task_transition, struct task *task, enum task_status to, struct task_counts *counts)

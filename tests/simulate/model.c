@@ -160,7 +160,7 @@ static void model_add(struct attempts *attempts, int64_t number)
 
 bool model_is_held(const struct fact *fact)
 {
-    return fact->token[0] && !fact->open_ends && !fact->cancels.count &&
+    return fact->token[0] && !fact->over && !fact->open_ends && !fact->cancels.count &&
            world_mono_ms() < fact->until;
 }
 
@@ -184,19 +184,42 @@ int64_t model_pick(void)
     return among ? model.facts[model.count - 1 - world_below(among)]->id : 0;
 }
 
-int64_t model_pick_held(char ret_token[TOKEN_SIZE])
+int64_t model_pick_failed(void)
 {
     size_t start = model.count ? world_below(model.count) : 0;
 
     for (size_t i = 0; i < model.count; i++) {
         const struct fact *fact = model.facts[(start + i) % model.count];
 
-        if (!fact->token[0])
-            continue;
-        strcpy(ret_token, fact->old_token[0] && world_one_in(3) ? fact->old_token : fact->token);
-        return fact->id;
+        if (fact->told == TASK_FAILED || fact->told == TASK_CANCELLED)
+            return fact->id;
     }
     return 0;
+}
+
+/* The next one, from a task on that chance decides, whose lease may be in force, or is over. */
+static const struct fact *model_find_claimed(bool is_over, bool is_cancelled)
+{
+    size_t start = model.count ? world_below(model.count) : 0;
+
+    for (size_t i = 0; i < model.count; i++) {
+        const struct fact *fact = model.facts[(start + i) % model.count];
+
+        if (fact->token[0] && is_over == (fact->over > 0) && (!is_cancelled || fact->is_cancelled))
+            return fact;
+    }
+    return NULL;
+}
+
+int64_t model_pick_held(char ret_token[TOKEN_SIZE])
+{
+    bool is_over = world_one_in(4);
+    const struct fact *fact = model_find_claimed(is_over, is_over && world_one_in(2));
+
+    if (!fact)
+        return 0;
+    strcpy(ret_token, fact->old_token[0] && world_one_in(4) ? fact->old_token : fact->token);
+    return fact->id;
 }
 
 /* --- what happens -------------------------------------------------------------------------------
@@ -243,6 +266,7 @@ void model_sent(const struct request *request)
     }
     if (request->method == METHOD_UPDATE) {
         fact->was_updated = true;
+        fact->was_rescheduled |= request->change == CHANGE_RUN_AT;
         fact->run_at = request->change == CHANGE_RUN_AT ? 0 : fact->run_at;
         known_sent(&fact->changes[request->change], request->id);
     }
@@ -369,7 +393,8 @@ bool model_rank(const struct fact *fact, struct span *ret_rank)
 {
     int64_t priority = fact->changes[CHANGE_PRIORITY].value * SETTING_AGING_MS;
 
-    if (!fact->is_plain || fact->was_retried || fact->was_updated ||
+    if (!fact->is_plain || fact->was_retried || fact->was_rescheduled ||
+        fact->changes[CHANGE_PRIORITY].value == UNKNOWN ||
         (fact->life != model.life && model.clock_set_at))
         return false;
     *ret_rank = (struct span){fact->born.from - priority, fact->born.to - priority};
@@ -412,8 +437,7 @@ static void model_check_cancelled(const struct fact *fact, struct json_object *t
                "%s", json_compact(task));
 }
 
-/* Nothing that was refused shows. */
-static void model_check_refused(const struct fact *fact)
+void model_check_refused(const struct fact *fact)
 {
     for (size_t i = 0; i < model.refused_count; i++)
         EXPECT(model.refused[i] != model_key(fact) || model.is_repeated[model.refused[i]],
@@ -434,6 +458,7 @@ static void model_check_status(const struct fact *fact, enum task_status status,
                                struct json_object *task)
 {
     const char *message = json_get_string(json_get(task, "error"), "message");
+    int64_t attempts = json_object_get_int64(json_get(task, "attempt")) - fact->retried_at;
 
     EXPECT(!fact->is_cancelled || fact->retries || status == TASK_CANCELLED, "cancelled: %s",
            json_compact(task));
@@ -445,8 +470,10 @@ static void model_check_status(const struct fact *fact, enum task_status status,
         return;
     EXPECT(!message || !strstr(message, PROCESS_SHORTAGE), "it failed for want of a process: %s",
            json_compact(task));
-    EXPECT(json_object_get_int64(json_get(task, "attempt")) > fact->retried_at,
-           "it was retried: %s", json_compact(task));
+    EXPECT(attempts > 0, "it was retried: %s", json_compact(task));
+    EXPECT(strcmp(json_get_string(json_get(task, "error"), "class"), "exit") != 0 ||
+               attempts >= spec_max_attempts(model_key(fact)),
+           "it has attempts left: %s", json_compact(task));
 }
 
 void model_check_task(struct json_object *task)

@@ -19,7 +19,10 @@ uint64_t model_attempts(void);
 
 /** A task; 0 if none is known. */
 int64_t model_pick(void);
-/** One with a lease, and its token. */
+/** One that has failed or was cancelled, as far as is known. */
+int64_t model_pick_failed(void);
+/** One with a lease, and its token, which may be an old one; now and then one whose lease is over.
+ */
 int64_t model_pick_held(char ret_token[TOKEN_SIZE]);
 
 /* What happens. */

@@ -46,16 +46,18 @@ struct fact {
     char token[TOKEN_SIZE], old_token[TOKEN_SIZE];
     int64_t attempt, until; /* of the lease; token empty: none is known */
     int64_t lease_ms;       /* its length */
-    int64_t ended;          /* the newest call when it was heard to have ended by another's call */
-    int open_ends;          /* calls that may end or have ended it */
+    int64_t over;     /* the newest call when it was known to be over; 0: it may be in force */
+    int64_t replaced; /* the newest call when it took the place of the old one */
+    int open_ends;    /* calls that may end or have ended it */
     struct causes cancels;
     int acknowledged_before; /* cancels, when the retry was sent; -1: there were several */
     int completes;           /* calls that may complete it or have completed it */
     int retries;             /* calls that may retry it or have just retried it */
     int64_t retry;           /* the newest call when one was acknowledged */
     bool was_updated, was_retried;
-    int64_t retried_at; /* its last attempt when a retry was acknowledged */
-    int spent;          /* attempts, at least, since it was retried */
+    bool was_rescheduled; /* by an update of runAt */
+    int64_t retried_at;   /* its last attempt when a retry was acknowledged */
+    int spent;            /* attempts, at least, since it was retried */
     struct known changes[CHANGE_COUNT];
     bool was_refused;     /* something about it was, since it was audited */
     bool is_doubtful;     /* and what was may have taken effect: see D2 */
@@ -107,6 +109,8 @@ bool model_is_held(const struct fact *fact);
 bool model_rank(const struct fact *fact, struct span *ret_rank);
 /** What an update may change, as it is shown. */
 int64_t model_read(struct json_object *task, enum change change);
+/** It is there, so it was not refused. */
+void model_check_refused(const struct fact *fact);
 /** The task as acpd shows it, against what was promised. */
 void model_check_task(struct json_object *task);
 

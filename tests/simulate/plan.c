@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "plan.h"
 
+#include <ctype.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define NO_SEED UINT64_MAX
 
 void plan_init(struct plan *plan, uint64_t seed)
 {
@@ -24,58 +24,82 @@ size_t plan_count(const struct plan *plan)
 /* --- the file -----------------------------------------------------------------------------------
  */
 
+/* What a file has said so far. */
+struct reading {
+    struct plan *plan;
+    bool has_seed, has_steps, has_end;
+};
+
 /* "3 7-9": a list of steps. */
 static bool plan_read_steps(struct plan *plan, char *text)
 {
     for (char *state = NULL, *word = strtok_r(text, " \n", &state); word;
          word = strtok_r(NULL, " \n", &state)) {
-        char *end;
-        unsigned long first = strtoul(word, &end, 10), last = first;
+        unsigned first, last;
+        char rest;
 
-        if (*end == '-')
-            last = strtoul(end + 1, &end, 10);
-        if (*end || first > last || last >= PLAN_STEPS)
+        if (sscanf(word, "%u-%u%c", &first, &last, &rest) != 2) {
+            if (sscanf(word, "%u%c", &first, &rest) != 1)
+                return false;
+            last = first;
+        }
+        if (first > last || last >= PLAN_STEPS)
             return false;
         memset(&plan->has_step[first], true, last - first + 1);
     }
     return true;
 }
 
-static bool plan_read_line(struct plan *plan, char *line)
+static bool plan_read_line(struct reading *reading, char *line)
 {
+    struct plan *plan = reading->plan;
     unsigned long long seed;
+    char rest;
 
-    if (line[0] == '#' || line[0] == '\n')
+    if (line[0] == '#' || line[0] == '\0')
         return true;
-    if (sscanf(line, "seed %llu", &seed) == 1) {
+    if (strcmp(line, "end") == 0)
+        return reading->has_end = true;
+    if (strncmp(line, "steps ", 6) == 0 && !reading->has_steps)
+        return reading->has_steps = plan_read_steps(plan, line + 6);
+    if (strncmp(line, "seed ", 5) == 0 && !reading->has_seed && isdigit((unsigned char)line[5])) {
+        errno = 0;
+        reading->has_seed = sscanf(line, "seed %llu%c", &seed, &rest) == 1 && !errno;
         plan->seed = seed;
-        return true;
+        return reading->has_seed;
     }
-    if (strncmp(line, "steps", 5) == 0)
-        return plan_read_steps(plan, line + 5);
-    return sscanf(line, "clients %zu", &plan->clients) == 1 && plan->clients > 0 &&
+    return sscanf(line, "clients %zu%c", &plan->clients, &rest) == 1 && plan->clients > 0 &&
            plan->clients <= PLAN_CLIENTS;
 }
 
 bool plan_read(const char *path, struct plan *ret_plan)
 {
     FILE *file = fopen(path, "re");
+    struct reading reading = {.plan = ret_plan};
     char line[8192];
     bool is_good = true;
 
-    *ret_plan = (struct plan){.seed = NO_SEED, .clients = PLAN_CLIENTS};
+    *ret_plan = (struct plan){.clients = PLAN_CLIENTS};
     if (!file) {
         perror(path);
         return false;
     }
-    while (is_good && fgets(line, sizeof(line), file))
-        is_good = plan_read_line(ret_plan, line);
+    while (is_good && fgets(line, sizeof(line), file)) {
+        line[strcspn(line, "\n")] = '\0';
+        is_good = plan_read_line(&reading, line);
+    }
+    if (ferror(file))
+        perror(path);
+    else if (!is_good)
+        fprintf(stderr, "%s: not a plan: %.80s\n", path, line);
+    else if (!reading.has_seed || !reading.has_steps || !reading.has_end)
+        fprintf(stderr, "%s: not a plan: it has no %s\n", path,
+                !reading.has_seed    ? "seed"
+                : !reading.has_steps ? "steps"
+                                     : "end");
+    is_good &= !ferror(file) && reading.has_seed && reading.has_steps && reading.has_end;
     fclose(file);
-    if (!is_good)
-        fprintf(stderr, "%s: not a plan: %s\n", path, line);
-    else if (ret_plan->seed == NO_SEED)
-        fprintf(stderr, "%s: not a plan: it has no seed\n", path);
-    return is_good && ret_plan->seed != NO_SEED;
+    return is_good;
 }
 
 void plan_print(const struct plan *plan, FILE *out)
@@ -89,7 +113,7 @@ void plan_print(const struct plan *plan, FILE *out)
             last++;
         fprintf(out, last > first ? " %zu-%zu" : " %zu", first, last);
     }
-    fputc('\n', out);
+    fputs("\nend\n", out);
 }
 
 /* --- making it smaller --------------------------------------------------------------------------

@@ -455,6 +455,16 @@ bool process_works_on(int64_t task, int64_t attempt)
     return false;
 }
 
+bool process_is_working(void)
+{
+    if (!current)
+        return false;
+    list_for_each (link, &current->runs)
+        if (list_entry(link, struct run, link)->task)
+            return true;
+    return false;
+}
+
 size_t process_count(const char *profile)
 {
     size_t count = 0;

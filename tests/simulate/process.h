@@ -28,6 +28,8 @@ void process_calm(void);
 bool process_works_on(int64_t task, int64_t attempt);
 /** Calls `visit` for all attempts that commands work on and are not being stopped. */
 void process_visit_commands(void (*visit)(int64_t task, int64_t attempt, void *data), void *data);
+/** Whether one works on anything. */
+bool process_is_working(void);
 /** Number of those that work for the profile. */
 size_t process_count(const char *profile);
 

@@ -37,6 +37,12 @@ static void model_take_assign(const struct request *request, struct json_object 
     fact = model_learn(json_get(result, "task"));
     EXPECT(strcmp(fact->key, key) == 0, "%s was answered with %s", key, fact->key);
     model.acknowledged++;
+    spec_check(request->key, json_get(result, "task"));
+    EXPECT(!json_get(result, "deduplicated") || model.is_repeated[request->key], "it is new: %s",
+           json_compact(result));
+    EXPECT(json_get(result, "deduplicated") || !fact->heard || request->id <= fact->heard ||
+               setting_forgets(),
+           "it was there: %s", json_compact(result));
     if (request->method == METHOD_SUBMIT && !json_get(result, "deduplicated"))
         spec_check_routing(request->key, json_get(result, "task"));
     if (model.is_repeated[request->key])
@@ -55,12 +61,13 @@ static void model_note_overtaking(const struct fact *fact, const struct request 
 {
     struct span rank, other_rank;
 
-    if (fact->attempt != 1 || !model_rank(fact, &rank))
+    if (fact->attempt != 1 || request->id <= fact->newest || !model_rank(fact, &rank))
         return;
     for (size_t i = 0; i < model.count; i++) {
         struct fact *other = model.facts[i];
 
-        if (other->profile == fact->profile && !other->latest && other->heard < request->id &&
+        if (other->changes[CHANGE_PROFILE].value == (int64_t)fact->profile && !other->latest &&
+            other->heard && other->newest < request->id && other->heard < request->id &&
             model_rank(other, &other_rank) && other_rank.to < rank.from)
             other->overtaken_by = fact->id;
     }
@@ -88,8 +95,8 @@ static void model_take_claim(const struct request *request, struct json_object *
         return;
     fact = model_learn(task);
     model_begin_attempt(fact, attempt);
-    if (fact->latest > attempt)
-        return; /* a late reply: another attempt has begun since */
+    if (fact->latest > attempt || attempt <= fact->retried_at)
+        return; /* a late reply: another attempt has begun since, or the task was retried */
     model_note_profile(fact, task);
     EXPECT(!fact->is_completed, "task %lld was completed", (long long)fact->id);
     EXPECT(!model_is_held(fact) && !process_works_on(fact->id, 0), "task %lld has two owners",
@@ -102,14 +109,16 @@ static void model_take_claim(const struct request *request, struct json_object *
     EXPECT(!model.pauses[fact->profile].is_paused ||
                request->id <= model.pauses[fact->profile].since,
            "%s is paused", setting_profiles[fact->profile].name);
-    fact->newest = model.newest;
     strcpy(fact->old_token, fact->token);
     snprintf(fact->token, sizeof(fact->token), "%s", json_get_string(result, "lease"));
     fact->attempt = attempt;
     fact->lease_ms = request->lease_ms ? request->lease_ms : SETTING_LEASE_MS;
     fact->until = request->sent_at + model_lease_of(fact);
     fact->open_ends = 0;
+    fact->over = 0;
+    fact->replaced = model.newest;
     model_note_overtaking(fact, request);
+    fact->newest = model.newest;
     held = model_count_held(fact->profile);
     EXPECT(held <= (size_t)setting_slots_max(fact->profile), "%zu tasks run", held);
 }
@@ -138,23 +147,46 @@ static void model_take_failure(struct fact *fact, const struct request *request,
     fact->spent++;
     EXPECT(has_failed || fact->spent < most, "it has spent %d attempts: %s", fact->spent,
            json_compact(task));
-    EXPECT(!has_failed || fact->attempt >= least, "it has attempts left: %s", json_compact(task));
+    EXPECT(!has_failed || fact->attempt - fact->retried_at >= least, "it has attempts left: %s",
+           json_compact(task));
+}
+
+/* What was known before the call was sent: its lease is over. */
+static bool model_is_over(const struct request *request)
+{
+    const struct fact *fact = model_find(request->task_id);
+
+    if (strcmp(request->token, fact->token) == 0)
+        return fact->over && request->id > fact->over;
+    return strcmp(request->token, fact->old_token) == 0 && request->id > fact->replaced;
+}
+
+/* Its owner has it no more, whatever it may have been told before. */
+static void model_end_lease(struct fact *fact)
+{
+    fact->over = model.newest;
+    fact->open_ends = 0;
 }
 
 static void model_take_end(const struct request *request, struct json_object *result, int code)
 {
     struct fact *fact = model_find_leased(request);
+    const char *status = json_get_string(result, "status");
 
+    EXPECT(code || !model_is_over(request), "a stale lease ended task %lld",
+           (long long)request->task_id);
+    if (!code && request->method == METHOD_COMPLETE)
+        EXPECT(strcmp(status, "completed") == 0 &&
+                   json_object_get_int64(json_get(result, "result")) == request->task_id,
+               "%s", json_compact(result));
     if (!code) {
-        EXPECT(fact || request->method == METHOD_FAIL, "a stale lease ended task %lld",
-               (long long)request->task_id);
+        EXPECT(strcmp(status, "running") != 0, "%s", json_compact(result));
         if (!fact)
             return;
         fact->is_completed |= request->method == METHOD_COMPLETE;
         if (request->method == METHOD_FAIL)
             model_take_failure(fact, request, result);
-        fact->token[0] = '\0';
-        fact->open_ends = 0;
+        model_end_lease(fact);
         return;
     }
     EXPECT(code == RPC_UNAVAILABLE || code == RPC_CONFLICT || code == RPC_NOT_FOUND, "%d", code);
@@ -184,7 +216,9 @@ static void model_take_extend(const struct request *request, struct json_object 
            code);
     EXPECT(!code || code == RPC_UNAVAILABLE || !fact || !model_is_held(fact),
            "the owner of task %lld was refused", (long long)request->task_id);
-    if (!fact || code || model.clock_set_at >= request->sent_at || request->id <= fact->ended)
+    EXPECT(code || !model_is_over(request), "a stale lease of task %lld was extended",
+           (long long)request->task_id);
+    if (!fact || code || model.clock_set_at >= request->sent_at)
         return;
     until = model_parse_time(json_get_string(result, "expiresAt"));
     fact->until = request->sent_at + fact->lease_ms;
@@ -213,7 +247,7 @@ static void model_take_tasks(const struct request *request, struct json_object *
     }
 }
 
-static void model_take_update(const struct request *request, int code)
+static void model_take_update(const struct request *request, struct json_object *result, int code)
 {
     struct fact *fact = model_find(request->task_id);
     const struct known *change = &fact->changes[request->change];
@@ -222,28 +256,25 @@ static void model_take_update(const struct request *request, int code)
                code == RPC_QUEUE_FULL,
            "%d", code);
     known_settle(&fact->changes[request->change], request->id, code, request->value);
+    EXPECT(code || model_read(result, request->change) == request->value, "it was changed: %s",
+           json_compact(result));
     if (!code && request->change == CHANGE_RUN_AT && change->value == request->value &&
         model.clock_set_at < request->sent_at)
         fact->run_at = request->value;
 }
 
-/* Extensions that were acknowledged before may be heard of later. */
-static void model_end_lease(struct fact *fact)
-{
-    fact->until = 0;
-    fact->ended = model.newest;
-}
-
-static void model_take_cancel(const struct request *request, int code)
+static void model_take_cancel(const struct request *request, struct json_object *result, int code)
 {
     struct fact *fact = model_find(request->task_id);
 
     EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_CONFLICT || code == RPC_NOT_FOUND, "%d",
            code);
+    EXPECT(code || strcmp(json_get_string(result, "status"), "cancelled") == 0, "%s",
+           json_compact(result));
     fact->cancels.count -= code != 0;
     fact->cancels.acknowledged += code == 0;
     fact->is_cancelled |= code == 0 && request->id > fact->retry;
-    if (!code)
+    if (!code && request->id > fact->replaced)
         model_end_lease(fact);
 }
 
@@ -258,24 +289,29 @@ static void model_take_retry(const struct request *request, struct json_object *
     fact->retries--;
     if (code)
         return;
+    EXPECT(json_get(result, "pending"), "it does not wait: %s", json_compact(result));
     if (fact->acknowledged_before >= 0) {
         fact->cancels.count -= fact->acknowledged_before;
         fact->cancels.acknowledged -= fact->acknowledged_before;
         fact->acknowledged_before = 0;
     }
     fact->is_cancelled = false; /* surely; another cancel may have come after it */
-    model_end_lease(fact);
+    if (request->id > fact->replaced)
+        model_end_lease(fact);
     fact->retry = model.newest;
     if (attempt > fact->retried_at)
         fact->retried_at = attempt;
 }
 
-static void model_take_status(const struct request *request, int code)
+static void model_take_status(const struct request *request, struct json_object *result, int code)
 {
     size_t i = request->profile;
 
     EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_NOT_FOUND || code == RPC_CONFLICT, "%d",
            code);
+    EXPECT(code || json_object_get_boolean(json_get(json_get(result, "state"), "isActive")) ==
+                       request->is_active,
+           "%s", json_compact(result));
     if (request->is_active) {
         model.pauses[i].resumes_at_once--;
         model.pauses[i].resumed = model.newest;
@@ -294,8 +330,23 @@ static void model_take_other(const struct request *request, int code)
     bool may_be_invalid = request->method == METHOD_READING; /* its parameters may be anything */
 
     EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_CONFLICT || code == RPC_NOT_FOUND ||
-               code == RPC_QUEUE_FULL || (may_be_invalid && code == RPC_INVALID_PARAMS),
+               (may_be_invalid && code == RPC_INVALID_PARAMS),
            "%d", code);
+}
+
+/* Of reads that always have an answer, unless their profile is missing. */
+static void model_take_list(const struct request *request, struct json_object *result, int code)
+{
+    EXPECT(!code || code == RPC_UNAVAILABLE ||
+               (code == RPC_NOT_FOUND && request->method == METHOD_QUEUE &&
+                setting_profiles[request->profile].may_be_missing),
+           "%d", code);
+    if (request->method == METHOD_LIST)
+        model_take_tasks(request, json_get(result, "tasks"));
+    else if (request->method == METHOD_QUEUE)
+        model_take_tasks(request, result);
+    else
+        question_take_all(result);
 }
 
 static void model_take_wrong(const struct request *request, int code)
@@ -332,7 +383,7 @@ void model_take(const struct request *request, struct json_object *reply)
         model_take_extend(request, result, code);
         break;
     case METHOD_CANCEL:
-        model_take_cancel(request, code);
+        model_take_cancel(request, result, code);
         break;
     case METHOD_RETRY:
         model_take_retry(request, result, code);
@@ -341,19 +392,15 @@ void model_take(const struct request *request, struct json_object *reply)
         model_take_task(request, result, code);
         return;
     case METHOD_UPDATE:
-        model_take_update(request, code);
+        model_take_update(request, result, code);
         break;
     case METHOD_LIST:
-        model_take_tasks(request, json_get(result, "tasks"));
-        return;
     case METHOD_QUEUE:
-        model_take_tasks(request, result);
-        return;
     case METHOD_PERMISSIONS:
-        question_take_all(result);
-        break;
+        model_take_list(request, result, code);
+        return;
     case METHOD_STATUS:
-        model_take_status(request, code);
+        model_take_status(request, result, code);
         break;
     case METHOD_WRONG:
     case METHOD_NOISE:

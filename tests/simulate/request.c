@@ -30,6 +30,21 @@ static bool request_choose_lease(struct request *request)
     return request->task_id != 0;
 }
 
+/* Often what a worker has. */
+static bool request_choose_cancel(struct request *request)
+{
+    char token[TOKEN_SIZE];
+
+    request->task_id = world_one_in(2) ? model_pick_held(token) : 0;
+    return request->task_id || request_choose_task(request);
+}
+
+static bool request_choose_retry(struct request *request)
+{
+    request->task_id = world_one_in(3) ? 0 : model_pick_failed();
+    return request->task_id || request_choose_task(request);
+}
+
 /* A new task, or an old one's key again. */
 static bool request_choose_key(struct request *request)
 {
@@ -45,8 +60,9 @@ static bool request_choose_key(struct request *request)
 
 static bool request_choose_failure(struct request *request)
 {
-    static const enum error_class classes[] = {ERROR_EXIT, ERROR_EXIT, ERROR_RATE_LIMIT,
-                                               ERROR_REFUSAL, ERROR_INVALID};
+    static const enum error_class classes[] = {ERROR_EXIT,       ERROR_EXIT,    ERROR_RATE_LIMIT,
+                                               ERROR_REFUSAL,    ERROR_INVALID, ERROR_LIMIT,
+                                               ERROR_UNAVAILABLE};
 
     request->class = classes[world_below(ARRAY_SIZE(classes))];
     return request_choose_lease(request);
@@ -323,8 +339,8 @@ static const struct {
     [METHOD_COMPLETE] = {"complete_task", 24, request_choose_lease, request_print_complete},
     [METHOD_FAIL] = {"fail_task", 16, request_choose_failure, request_print_fail},
     [METHOD_EXTEND] = {"extend_lease", 20, request_choose_lease, request_print_extend},
-    [METHOD_CANCEL] = {"cancel_task", 8, request_choose_task, request_print_id},
-    [METHOD_RETRY] = {"retry_task", 8, request_choose_task, request_print_id},
+    [METHOD_CANCEL] = {"cancel_task", 8, request_choose_cancel, request_print_id},
+    [METHOD_RETRY] = {"retry_task", 8, request_choose_retry, request_print_id},
     [METHOD_UPDATE] = {"update_task", 8, request_choose_change, request_print_update},
     [METHOD_GET] = {"get_task", 10, request_choose_task, request_print_id},
     [METHOD_LIST] = {"list_tasks", 8, NULL, request_print_limit},

@@ -35,7 +35,7 @@
 #define SHRINK_S 120 /* for making a world smaller */
 #define WORLD_S  60  /* of processor time that a world may take */
 
-#define BLOCKED_S 3600 /* of real time: a world that waits for nothing */
+#define BLOCKED_S 3600 /* of real time: a world that is blocked does not use the processor */
 
 #define JOBS_MAX    256
 #define MINUTES_MAX 1000000
@@ -155,8 +155,18 @@ static uint64_t simulate_find_fault(uint64_t seed)
     long end = simulate_used() + FAULT_S;
 
     for (uint64_t worlds = 1; simulate_used() < end && !is_interrupted; worlds++) {
-        plan_init(&plan, seed + worlds);
-        if (simulate_play(&plan, true) && sums->place[0])
+        size_t put_in = fault;
+        bool is_found;
+
+        plan_init(&plan, seed + worlds - 1);
+        is_found = simulate_play(&plan, true) && sums->place[0];
+        fault = 0;
+        if (is_found && simulate_play(&plan, true)) {
+            printf("seed %llu ends badly without a fault, too\n", (unsigned long long)plan.seed);
+            exit(EXIT_FAILURE);
+        }
+        fault = put_in;
+        if (is_found)
             return worlds;
     }
     return 0;
@@ -168,9 +178,13 @@ static bool simulate_seek(uint64_t seed)
     long began = simulate_used();
     uint64_t worlds = simulate_find_fault(seed);
 
-    printf("%-44s %s %llu, %ld s, %s\n", faults_name(fault),
-           worlds ? "found in world" : "not found", (unsigned long long)worlds,
-           simulate_used() - began, sums->place);
+    printf("%-48s ", faults_name(fault));
+    if (worlds)
+        printf("found in world %llu, seed %llu, in %ld s\n", (unsigned long long)worlds,
+               (unsigned long long)(seed + worlds - 1), simulate_used() - began);
+    else
+        printf("%s after %ld s\n", is_interrupted ? "interrupted" : "not found",
+               simulate_used() - began);
     fflush(stdout);
     return worlds;
 }
@@ -233,22 +247,25 @@ static void simulate_print(uint64_t seed, const struct scene_sums *total)
 static int simulate_run(uint64_t seed, double minutes, size_t jobs)
 {
     struct scene_sums *parts = sums, total = {0};
-    int result = EXIT_SUCCESS, status;
+    int result = EXIT_SUCCESS, status = 0;
 
     fflush(stdout);
     for (size_t job = 0; job < jobs; job++) {
+        pid_t child;
+
         sums = &parts[job];
-        if (fork() == 0) {
+        child = fork();
+        if (child == 0) {
             prctl(PR_SET_PDEATHSIG, SIGTERM);
             exit(simulate_worlds(seed + job * JOB_SEEDS, minutes));
         }
+        if (child < 0) {
+            perror("cannot begin a job");
+            result = EXIT_FAILURE;
+        }
     }
-    for (size_t job = 0; job < jobs;) {
-        if (wait(&status) < 0)
-            continue;
+    while (wait(&status) >= 0 || errno == EINTR)
         result = status ? EXIT_FAILURE : result;
-        job++;
-    }
     total.trace = parts[0].trace;
     for (size_t job = 0; job < jobs; job++)
         simulate_add(&total, &parts[job]);
@@ -259,7 +276,7 @@ static int simulate_run(uint64_t seed, double minutes, size_t jobs)
 
 static const char usage[] =
     "simulate [--seed N] [--minutes M] [--jobs N] [--fault NAME]\n"
-    "simulate --replay FILE [--fault NAME] [--tell]\n"
+    "simulate --replay FILE [--tell] [--fault NAME]\n"
     "simulate --self-test [--seed N] [--fault NAME]\n"
     "Runs acpd in simulated worlds: one without --minutes, with a fresh seed without --seed, as\n"
     "many at once as there are processors without --jobs. --replay: the world of a plan; --tell:\n"
@@ -271,7 +288,7 @@ struct options {
     double minutes;
     uint64_t jobs;
     const char *replay;
-    bool tests_itself;
+    bool tells, tests_itself;
 };
 
 static bool simulate_parse_number(const char *text, uint64_t *ret_number)
@@ -291,6 +308,40 @@ static bool simulate_parse_minutes(const char *text, double *ret_minutes)
     return isdigit((unsigned char)text[0]) && !*end && *ret_minutes <= MINUTES_MAX;
 }
 
+static bool simulate_take_option(int c, struct options *options)
+{
+    switch (c) {
+    case 's':
+        return simulate_parse_number(optarg, &options->seed);
+    case 'm':
+        return simulate_parse_minutes(optarg, &options->minutes);
+    case 'j':
+        return simulate_parse_number(optarg, &options->jobs) && options->jobs > 0 &&
+               options->jobs <= JOBS_MAX;
+    case 'f':
+        return faults_name(fault = faults_find(optarg)) != NULL;
+    case 'r':
+        options->replay = optarg;
+        return true;
+    case 'v':
+        options->tells = true;
+        return true;
+    default:
+        options->tests_itself = true;
+        return true;
+    }
+}
+
+/* Each form of the command has options of its own. */
+static bool simulate_may_give(const struct options *options, const char *given)
+{
+    const char *known = options->replay && !options->tests_itself ? "rvf"
+                        : options->tests_itself                   ? "tsf"
+                                                                  : "smjf";
+
+    return given[strspn(given, known)] == '\0';
+}
+
 static bool simulate_parse(int argc, char **argv, struct options *ret_options)
 {
     static const struct option long_options[] = {
@@ -298,37 +349,24 @@ static bool simulate_parse(int argc, char **argv, struct options *ret_options)
         {"jobs", required_argument, NULL, 'j'},   {"fault", required_argument, NULL, 'f'},
         {"replay", required_argument, NULL, 'r'}, {"tell", no_argument, NULL, 'v'},
         {"self-test", no_argument, NULL, 't'},    {0}};
+    char given[16] = "";
     int c;
 
     *ret_options = (struct options){.seed = (uint64_t)time(NULL) * SECOND_SEEDS};
     while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        bool is_good = true;
+        size_t count = strlen(given);
 
-        if (c == 's')
-            is_good = simulate_parse_number(optarg, &ret_options->seed);
-        else if (c == 'm')
-            is_good = simulate_parse_minutes(optarg, &ret_options->minutes);
-        else if (c == 'j')
-            is_good = simulate_parse_number(optarg, &ret_options->jobs) && ret_options->jobs > 0 &&
-                      ret_options->jobs <= JOBS_MAX;
-        else if (c == 'f')
-            is_good = faults_name(fault = faults_find(optarg)) != NULL;
-        else if (c == 'r')
-            ret_options->replay = optarg;
-        else if (c == 'v')
-            world_tell();
-        else if (c == 't')
-            ret_options->tests_itself = true;
-        else
+        if (c == '?' || count + 1 == sizeof(given))
             return false;
-        if (!is_good) {
+        given[count] = (char)c;
+        if (!simulate_take_option(c, ret_options)) {
             fprintf(stderr, "%s: not a value of this option\n", optarg);
             return false;
         }
     }
     if (!ret_options->jobs)
         ret_options->jobs = ret_options->minutes > 0 ? (size_t)get_nprocs() : 1;
-    return optind == argc;
+    return optind == argc && simulate_may_give(ret_options, given);
 }
 
 /* Ctrl-C or SIGTERM: the totals so far. */
@@ -341,8 +379,12 @@ int main(int argc, char **argv)
 {
     struct options options;
 
+    if (argc == 2 && strcmp(argv[1], "--help") == 0)
+        return fputs(usage, stdout), EXIT_SUCCESS;
     if (!simulate_parse(argc, argv, &options))
         return fputs(usage, stderr), EXIT_FAILURE;
+    if (options.tells)
+        world_tell();
     sums = mmap(NULL, JOBS_MAX * sizeof(*sums), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
                 -1, 0);
     if (sums == MAP_FAILED)

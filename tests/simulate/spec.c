@@ -28,7 +28,7 @@ static const struct {
     {"mode", 10, "\"default\"", "null"},
     {"options", 11, "{\"thought_level\":\"high\"}", "null"},
     {"timeout", 8, TEXT_OF(TIMEOUT_S), "null"},
-    {"maxAttempts", 6, TEXT_OF(MAX_ATTEMPTS), "null"},
+    {"maxAttempts", 3, TEXT_OF(MAX_ATTEMPTS), "null"},
 };
 
 /* Each member belongs to keys of its own. */
@@ -63,7 +63,7 @@ int64_t spec_timeout_ms(int64_t key)
 
 static char *spec_input(int64_t key)
 {
-    return xasprintf("%0*d", (int)(key % 17) * 40, 0);
+    return xasprintf("%0*d%s", (int)(key % 17) * 40, 0, key % 5 ? "" : "\u00e9 \xf0\x9f\x8c\x8d");
 }
 
 void spec_print(int64_t key, struct buf *out)

@@ -17,6 +17,7 @@
 #define PASSES_MAX  20000
 #define DRAIN_MAX   3000 /* turns: many days, since the clock may be set back by days */
 #define QUIET_TRIES 100
+#define REST_MAX    60 /* turns of 10 s */
 #define FILL_MAX    8
 #define MEMORY_MAX  ((size_t)4 << 20) /* in use while nobody is connected */
 
@@ -301,6 +302,16 @@ static void stock_drain(struct peer *peer)
     }
 }
 
+/* Nobody goes on working, though no task runs any more. */
+static void stock_expect_rest(void)
+{
+    for (int turn = 0; process_is_working(); turn++) {
+        EXPECT(turn < REST_MAX, "a process works on, but no task runs");
+        world_wait(10000);
+        daemon_pass();
+    }
+}
+
 void stock_close(void)
 {
     struct peer last;
@@ -310,6 +321,7 @@ void stock_close(void)
     stock_calm_down(&last);
     stock_drain(&last);
     peer_drop(&last);
+    stock_expect_rest();
     stock_take();
     watch_drop();
 }
