@@ -242,30 +242,6 @@ REPLACE(int, store_take_dependants, struct store *store, int limit,
                : REAL(store_take_dependants)(store, limit, ret_dependants, ret_count);
 }
 
-/* No faults: half of the calls handle one task and end the step, which otherwise takes hundreds. */
-
-REPLACE(int, queue_release, struct engine *engine, int *budget)
-{
-    int one = 1, r;
-
-    if (world_noise() & 1)
-        return REAL(queue_release)(engine, budget);
-    r = REAL(queue_release)(engine, &one);
-    *budget = 0;
-    return r;
-}
-
-REPLACE(int, queue_wake, struct engine *engine, struct profile *profile, int *budget)
-{
-    int one = 1, r;
-
-    if (world_noise() & 1)
-        return REAL(queue_wake)(engine, profile, budget);
-    r = REAL(queue_wake)(engine, profile, &one);
-    *budget = 0;
-    return r;
-}
-
 REPLACE(int, store_prune, struct store *store, const struct store_pruning *pruning,
         struct task_list *ret_removed)
 {

@@ -89,7 +89,7 @@ int64_t model_read(struct json_object *task, enum change change)
     case CHANGE_PROFILE:
         return (int64_t)setting_find(json_get_string(task, "profile"));
     case CHANGE_RUN_AT:
-    case CHANGE_COUNT:
+    default:
         EXPECT(!run_at || clock_parse_iso(run_at, &value) == 0, "%s", run_at);
     }
     return value;
@@ -160,7 +160,7 @@ static void model_add(struct attempts *attempts, int64_t number)
 
 bool model_is_held(const struct fact *fact)
 {
-    return fact->token[0] && !fact->over && !fact->open_ends && !fact->cancels.count &&
+    return fact->token[0] && !fact->over_heard && !fact->open_ends && !fact->cancels.count &&
            world_mono_ms() < fact->until;
 }
 
@@ -205,7 +205,8 @@ static const struct fact *model_find_claimed(bool is_over, bool is_cancelled)
     for (size_t i = 0; i < model.count; i++) {
         const struct fact *fact = model.facts[(start + i) % model.count];
 
-        if (fact->token[0] && is_over == (fact->over > 0) && (!is_cancelled || fact->is_cancelled))
+        if (fact->token[0] && is_over == (fact->over_heard > 0) &&
+            (!is_cancelled || fact->is_cancelled))
             return fact;
     }
     return NULL;

@@ -32,41 +32,52 @@ struct causes {
     int count, acknowledged;
 };
 
-/* What is known of a task. */
+/*
+ * What is known of a task. A reply may be heard long after it was sent, and after later ones of
+ * other clients. So each `…_heard` is the newest call that had been sent when something was heard:
+ * only what was sent after that call is sure to find it so.
+ */
 struct fact {
     int64_t id;
-    char key[KEY_SIZE];               /* empty: not known yet */
-    size_t profile;                   /* as last heard */
-    int64_t run_at;                   /* 0: unknown, none, or it may have come */
-    struct span born;                 /* monotonic ms; 0: unknown */
-    int64_t life;                     /* of acpd: when the one began in which it was born */
-    struct attempts begun, successes; /* successes: of processes */
-    int64_t latest;                   /* attempt that was seen to begin */
+    char key[KEY_SIZE]; /* empty: not known yet */
+    size_t profile;     /* as last heard */
+    struct known changes[CHANGE_COUNT];
+    enum task_status told;           /* by the last event; TASK_NEW: unknown */
+    bool is_completed, is_cancelled; /* acknowledged */
+    int64_t last_heard;              /* of an acknowledged call about it */
 
-    char token[TOKEN_SIZE], old_token[TOKEN_SIZE];
-    int64_t attempt, until; /* of the lease; token empty: none is known */
-    int64_t lease_ms;       /* its length */
-    int64_t over;     /* the newest call when it was known to be over; 0: it may be in force */
-    int64_t replaced; /* the newest call when it took the place of the old one */
-    int open_ends;    /* calls that may end or have ended it */
-    struct causes cancels;
-    int acknowledged_before; /* cancels, when the retry was sent; -1: there were several */
-    int completes;           /* calls that may complete it or have completed it */
-    int retries;             /* calls that may retry it or have just retried it */
-    int64_t retry;           /* the newest call when one was acknowledged */
+    /* Its place in the queue. */
+    int64_t run_at;   /* wall ms; 0: unknown, none, or it may have come */
+    struct span born; /* monotonic ms; 0: unknown */
+    int64_t birth_heard;
+    int64_t life;  /* of acpd: when the one began in which it was born */
+    bool is_plain; /* it was queued as it was born */
     bool was_updated, was_retried;
     bool was_rescheduled; /* by an update of runAt */
-    int64_t retried_at;   /* its last attempt when a retry was acknowledged */
-    int spent;            /* attempts, at least, since it was retried */
-    struct known changes[CHANGE_COUNT];
-    bool was_refused;     /* something about it was, since it was audited */
-    bool is_doubtful;     /* and what was may have taken effect: see D2 */
-    bool is_plain;        /* it was queued as it was born */
-    int64_t heard;        /* the newest call when its birth was acknowledged */
     int64_t overtaken_by; /* a task that was claimed though it ranks after this one; 0: none */
-    int64_t newest;       /* the newest call when something was last acknowledged */
-    bool is_completed, is_cancelled; /* acknowledged */
-    enum task_status told;           /* by the last event; TASK_NEW: unknown */
+
+    /* Its attempts. */
+    struct attempts begun, successes; /* successes: of processes */
+    int64_t latest;                   /* attempt that was seen to begin */
+    int64_t retried_at;               /* its last attempt when a retry was acknowledged */
+    int spent;                        /* attempts, at least, since it was retried */
+
+    /* The lease of the latest claim that was heard of. */
+    char token[TOKEN_SIZE], old_token[TOKEN_SIZE]; /* empty: none is known */
+    int64_t attempt, lease_ms;
+    int64_t until; /* monotonic ms: it is its worker's, if nothing happens */
+    int64_t claim_heard;
+    int64_t over_heard; /* 0: it may be in force */
+
+    /* Calls that may have had an effect: not those that were refused. */
+    int open_ends; /* which end the lease */
+    struct causes cancels;
+    int acknowledged_before; /* cancels, when the retry was sent; -1: there were several */
+    int completes;
+    int retries; /* and are not acknowledged */
+    int64_t retry_heard;
+    bool was_refused; /* something about it was, since it was audited */
+    bool is_doubtful; /* and what was may have taken effect: see D2 */
 };
 
 extern struct model {

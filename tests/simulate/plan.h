@@ -22,8 +22,7 @@ size_t plan_count(const struct plan *plan);
 bool plan_read(const char *path, struct plan *ret_plan);
 void plan_print(const struct plan *plan, FILE *out);
 /** Leaves out what is not needed for the failure, for as long as `may_go_on` says: fewer clients,
- *  then fewer steps (Zeller, Hildebrandt, "Simplifying and Isolating Failure-Inducing Input",
- * 2002).
- */
+ *  then fewer steps (Zeller, Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", IEEE
+ *  TSE 28, 2002). */
 void plan_shrink(struct plan *plan, bool (*fails)(const struct plan *plan),
                  bool (*may_go_on)(void));

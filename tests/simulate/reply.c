@@ -40,8 +40,8 @@ static void model_take_assign(const struct request *request, struct json_object 
     spec_check(request->key, json_get(result, "task"));
     EXPECT(!json_get(result, "deduplicated") || model.is_repeated[request->key], "it is new: %s",
            json_compact(result));
-    EXPECT(json_get(result, "deduplicated") || !fact->heard || request->id <= fact->heard ||
-               setting_forgets(),
+    EXPECT(json_get(result, "deduplicated") || !fact->birth_heard ||
+               request->id <= fact->birth_heard || setting_forgets(),
            "it was there: %s", json_compact(result));
     if (request->method == METHOD_SUBMIT && !json_get(result, "deduplicated"))
         spec_check_routing(request->key, json_get(result, "task"));
@@ -51,7 +51,7 @@ static void model_take_assign(const struct request *request, struct json_object 
         fact->run_at = request->run_at;
     fact->born = (struct span){request->sent_at, world_mono_ms()};
     fact->life = model.life;
-    fact->heard = model.newest;
+    fact->birth_heard = model.newest;
     fact->is_plain = strcmp(json_get_string(json_get(result, "task"), "status"), "queued") == 0;
 }
 
@@ -61,14 +61,15 @@ static void model_note_overtaking(const struct fact *fact, const struct request 
 {
     struct span rank, other_rank;
 
-    if (fact->attempt != 1 || request->id <= fact->newest || !model_rank(fact, &rank))
+    if (fact->attempt != 1 || request->id <= fact->last_heard || !model_rank(fact, &rank))
         return;
     for (size_t i = 0; i < model.count; i++) {
         struct fact *other = model.facts[i];
 
         if (other->changes[CHANGE_PROFILE].value == (int64_t)fact->profile && !other->latest &&
-            other->heard && other->newest < request->id && other->heard < request->id &&
-            model_rank(other, &other_rank) && other_rank.to < rank.from)
+            other->birth_heard && other->last_heard < request->id &&
+            other->birth_heard < request->id && model_rank(other, &other_rank) &&
+            other_rank.to < rank.from)
             other->overtaken_by = fact->id;
     }
 }
@@ -101,7 +102,7 @@ static void model_take_claim(const struct request *request, struct json_object *
     EXPECT(!fact->is_completed, "task %lld was completed", (long long)fact->id);
     EXPECT(!model_is_held(fact) && !process_works_on(fact->id, 0), "task %lld has two owners",
            (long long)fact->id);
-    if (request->id > fact->newest) { /* what came since may be older than its reply */
+    if (request->id > fact->last_heard) { /* what came since may be older than its reply */
         EXPECT(world_wall_ms() >= fact->run_at, "task %lld is early", (long long)fact->id);
         EXPECT(!fact->is_cancelled || fact->retries || fact->is_doubtful, "task %lld was cancelled",
                (long long)fact->id);
@@ -115,10 +116,10 @@ static void model_take_claim(const struct request *request, struct json_object *
     fact->lease_ms = request->lease_ms ? request->lease_ms : SETTING_LEASE_MS;
     fact->until = request->sent_at + model_lease_of(fact);
     fact->open_ends = 0;
-    fact->over = 0;
-    fact->replaced = model.newest;
+    fact->over_heard = 0;
+    fact->claim_heard = model.newest;
     model_note_overtaking(fact, request);
-    fact->newest = model.newest;
+    fact->last_heard = model.newest;
     held = model_count_held(fact->profile);
     EXPECT(held <= (size_t)setting_slots_max(fact->profile), "%zu tasks run", held);
 }
@@ -157,14 +158,14 @@ static bool model_is_over(const struct request *request)
     const struct fact *fact = model_find(request->task_id);
 
     if (strcmp(request->token, fact->token) == 0)
-        return fact->over && request->id > fact->over;
-    return strcmp(request->token, fact->old_token) == 0 && request->id > fact->replaced;
+        return fact->over_heard && request->id > fact->over_heard;
+    return strcmp(request->token, fact->old_token) == 0 && request->id > fact->claim_heard;
 }
 
 /* Its owner has it no more, whatever it may have been told before. */
 static void model_end_lease(struct fact *fact)
 {
-    fact->over = model.newest;
+    fact->over_heard = model.newest;
     fact->open_ends = 0;
 }
 
@@ -232,7 +233,7 @@ static void model_take_task(const struct request *request, struct json_object *r
 
     EXPECT(!code || code == RPC_UNAVAILABLE || (code == RPC_NOT_FOUND && setting_forgets()),
            "task %lld is gone: %d", (long long)request->task_id, code);
-    if (!code && request->id > fact->newest) /* what was asked before may be older */
+    if (!code && request->id > fact->last_heard) /* what was asked before may be older */
         model_check_task(result);
 }
 
@@ -242,7 +243,7 @@ static void model_take_tasks(const struct request *request, struct json_object *
         struct json_object *task = json_object_array_get_idx(tasks, i);
         const struct fact *fact = model_find(json_object_get_int64(json_get(task, "id")));
 
-        if (!fact || request->id > fact->newest)
+        if (!fact || request->id > fact->last_heard)
             model_check_task(task);
     }
 }
@@ -273,8 +274,8 @@ static void model_take_cancel(const struct request *request, struct json_object 
            json_compact(result));
     fact->cancels.count -= code != 0;
     fact->cancels.acknowledged += code == 0;
-    fact->is_cancelled |= code == 0 && request->id > fact->retry;
-    if (!code && request->id > fact->replaced)
+    fact->is_cancelled |= code == 0 && request->id > fact->retry_heard;
+    if (!code && request->id > fact->claim_heard)
         model_end_lease(fact);
 }
 
@@ -296,9 +297,9 @@ static void model_take_retry(const struct request *request, struct json_object *
         fact->acknowledged_before = 0;
     }
     fact->is_cancelled = false; /* surely; another cancel may have come after it */
-    if (request->id > fact->replaced)
+    if (request->id > fact->claim_heard)
         model_end_lease(fact);
-    fact->retry = model.newest;
+    fact->retry_heard = model.newest;
     if (attempt > fact->retried_at)
         fact->retried_at = attempt;
 }
@@ -413,6 +414,6 @@ void model_take(const struct request *request, struct json_object *reply)
     }
     if (!fact)
         return;
-    fact->newest = model.newest;
+    fact->last_heard = model.newest;
     fact->was_refused |= code == RPC_UNAVAILABLE;
 }

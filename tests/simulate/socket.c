@@ -133,6 +133,7 @@ void socket_let_write(void)
         if (sockets.writable_of[fd] && (!socket_is_limited(fd) || socket_room(fd)))
             event_add(STEAL(sockets.writable_of[fd]), NULL);
 }
+
 void socket_forget_waiting(void)
 {
     sockets.waiting_count = 0;
