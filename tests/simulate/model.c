@@ -368,9 +368,31 @@ void model_note_clock(void)
         model.latest_wall = world_wall_ms();
 }
 
+/* How long an attempt may take at least, if it begins now. */
+static int64_t model_timeout_of(const struct fact *fact)
+{
+    int64_t timeout = fact->key[0] ? spec_timeout_ms(model_key(fact)) : 0;
+
+    return timeout ? timeout : SETTING_TIMEOUT_MIN_MS;
+}
+
+int64_t model_lease_of(const struct fact *fact)
+{
+    int64_t timeout = model_timeout_of(fact);
+
+    return timeout < fact->lease_ms ? timeout : fact->lease_ms;
+}
+
+/* Leases go on, with the timeouts of the present configuration. */
 void model_note_life(void)
 {
     model.life = world_mono_ms();
+    for (size_t i = 0; i < model.count; i++) {
+        struct fact *fact = model.facts[i];
+        int64_t until = model.life + model_timeout_of(fact);
+
+        fact->until = until < fact->until ? until : fact->until;
+    }
 }
 
 void model_note_trouble(void)

@@ -59,6 +59,7 @@ struct fact {
     /* Its attempts. */
     struct attempts begun, successes; /* successes: of processes */
     int64_t latest;                   /* attempt that was seen to begin */
+    int64_t ended;                    /* the last one that is known to be over */
     int64_t retried_at;               /* its last attempt when a retry was acknowledged */
     int spent;                        /* attempts, at least, since it was retried */
 
@@ -116,6 +117,8 @@ size_t model_count_held(size_t profile);
 bool model_has(const struct attempts *attempts, int64_t number);
 /** Whether its worker is surely its owner. */
 bool model_is_held(const struct fact *fact);
+/** How long its worker owns it at least: an attempt's timeout may come before the lease's end. */
+int64_t model_lease_of(const struct fact *fact);
 /** When its turn would have been if it had the lowest priority; false if that is not known. */
 bool model_rank(const struct fact *fact, struct span *ret_rank);
 /** What an update may change, as it is shown. */

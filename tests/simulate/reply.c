@@ -74,15 +74,6 @@ static void model_note_overtaking(const struct fact *fact, const struct request 
     }
 }
 
-/* How long its worker owns it at least: an attempt's timeout may come before the lease's end. */
-static int64_t model_lease_of(const struct fact *fact)
-{
-    int64_t timeout = spec_timeout_ms(model_key(fact));
-
-    timeout = timeout ? timeout : SETTING_TIMEOUT_MIN_MS;
-    return timeout < fact->lease_ms ? timeout : fact->lease_ms;
-}
-
 static void model_take_claim(const struct request *request, struct json_object *result, int code)
 {
     struct json_object *task = json_get(result, "task");
@@ -96,8 +87,8 @@ static void model_take_claim(const struct request *request, struct json_object *
         return;
     fact = model_learn(task);
     model_begin_attempt(fact, attempt);
-    if (fact->latest > attempt || attempt <= fact->retried_at)
-        return; /* a late reply: another attempt has begun since, or the task was retried */
+    if (fact->latest > attempt || attempt <= fact->ended)
+        return; /* a late reply: the attempt is over */
     model_note_profile(fact, task);
     EXPECT(!fact->is_completed, "task %lld was completed", (long long)fact->id);
     EXPECT(!model_is_held(fact) && !process_works_on(fact->id, 0), "task %lld has two owners",
@@ -162,9 +153,13 @@ static bool model_is_over(const struct request *request)
     return strcmp(request->token, fact->old_token) == 0 && request->id > fact->claim_heard;
 }
 
-/* Its owner has it no more, whatever it may have been told before. */
-static void model_end_lease(struct fact *fact)
+/* Attempts up to this one are over, whatever replies to earlier calls say. */
+static void model_end_attempt(struct fact *fact, int64_t attempt)
 {
+    if (attempt > fact->ended)
+        fact->ended = attempt;
+    if (fact->attempt > attempt)
+        return;
     fact->over_heard = model.newest;
     fact->open_ends = 0;
 }
@@ -187,7 +182,7 @@ static void model_take_end(const struct request *request, struct json_object *re
         fact->is_completed |= request->method == METHOD_COMPLETE;
         if (request->method == METHOD_FAIL)
             model_take_failure(fact, request, result);
-        model_end_lease(fact);
+        model_end_attempt(fact, fact->attempt);
         return;
     }
     EXPECT(code == RPC_UNAVAILABLE || code == RPC_CONFLICT || code == RPC_NOT_FOUND, "%d", code);
@@ -275,8 +270,8 @@ static void model_take_cancel(const struct request *request, struct json_object 
     fact->cancels.count -= code != 0;
     fact->cancels.acknowledged += code == 0;
     fact->is_cancelled |= code == 0 && request->id > fact->retry_heard;
-    if (!code && request->id > fact->claim_heard)
-        model_end_lease(fact);
+    if (!code)
+        model_end_attempt(fact, json_object_get_int64(json_get(result, "attempt")));
 }
 
 static void model_take_retry(const struct request *request, struct json_object *result, int code)
@@ -297,8 +292,7 @@ static void model_take_retry(const struct request *request, struct json_object *
         fact->acknowledged_before = 0;
     }
     fact->is_cancelled = false; /* surely; another cancel may have come after it */
-    if (request->id > fact->claim_heard)
-        model_end_lease(fact);
+    model_end_attempt(fact, attempt);
     fact->retry_heard = model.newest;
     if (attempt > fact->retried_at)
         fact->retried_at = attempt;
