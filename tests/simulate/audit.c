@@ -6,8 +6,6 @@
 #include "process.h"
 #include "world.h"
 
-#define QUEUE_LISTED 100 /* tasks: as stock.c asks for */
-
 static struct json_object *audit_find(struct json_object *tasks, int64_t id)
 {
     for (size_t i = 0; i < json_object_array_length(tasks); i++) {
@@ -99,22 +97,33 @@ static void audit_process(int64_t id, int64_t attempt, void *data)
            "a process works on attempt %lld of %s", (long long)attempt, json_compact(task));
 }
 
-/* The counters of a profile against its tasks. */
-static void audit_counts(struct json_object *state, struct json_object *tasks)
+/* Tasks by their status; profile: NULL for all. */
+static void audit_count(struct json_object *tasks, const char *profile,
+                        int64_t ret_counts[TASK_STATUS_COUNT])
 {
-    const char *name = json_get_string(state, "name");
-    int64_t counts[TASK_STATUS_COUNT] = {0};
-    int64_t waiting;
-
+    memset(ret_counts, 0, TASK_STATUS_COUNT * sizeof(*ret_counts));
     for (size_t i = 0; i < json_object_array_length(tasks); i++) {
         struct json_object *task = json_object_array_get_idx(tasks, i);
 
-        if (strcmp(json_get_string(task, "profile"), name) == 0)
-            counts[audit_status_of(task)]++;
+        if (!profile || strcmp(json_get_string(task, "profile"), profile) == 0)
+            ret_counts[audit_status_of(task)]++;
     }
-    waiting = counts[TASK_QUEUED] + counts[TASK_SCHEDULED] + counts[TASK_BLOCKED];
-    EXPECT(waiting == json_object_get_int64(json_get(state, "queueSize")), "%lld tasks of %s wait",
-           (long long)waiting, name);
+}
+
+static int64_t audit_waiting(const int64_t counts[TASK_STATUS_COUNT])
+{
+    return counts[TASK_QUEUED] + counts[TASK_SCHEDULED] + counts[TASK_BLOCKED];
+}
+
+/* The counters of a profile against its tasks. */
+static void audit_counters(struct json_object *state, struct json_object *tasks)
+{
+    const char *name = json_get_string(state, "name");
+    int64_t counts[TASK_STATUS_COUNT];
+
+    audit_count(tasks, name, counts);
+    EXPECT(audit_waiting(counts) == json_object_get_int64(json_get(state, "queueSize")),
+           "%lld tasks of %s wait", (long long)audit_waiting(counts), name);
     EXPECT(counts[TASK_RUNNING] == json_object_get_int64(json_get(state, "currentTasks")),
            "%lld tasks of %s run", (long long)counts[TASK_RUNNING], name);
     EXPECT(setting_forgets() ||
@@ -139,7 +148,7 @@ static void audit_pause(struct json_object *state)
 
 static void audit_state(struct json_object *state, struct json_object *tasks)
 {
-    audit_counts(state, tasks);
+    audit_counters(state, tasks);
     audit_pause(state);
 }
 
@@ -151,14 +160,16 @@ static bool audit_rank(struct json_object *task, struct span *ret_rank)
            model_rank(model_find(json_object_get_int64(json_get(task, "id"))), ret_rank);
 }
 
-/* `waiting`: how many tasks of the profile do. */
-static void audit_queue(struct json_object *queue, int64_t waiting)
+/* All tasks of the profile that wait are listed, in their order. */
+static void audit_queue(struct json_object *queue, struct json_object *tasks, const char *profile)
 {
     size_t count = queue ? json_object_array_length(queue) : 0;
+    int64_t counts[TASK_STATUS_COUNT], waiting;
 
-    EXPECT((int64_t)count == (waiting < QUEUE_LISTED ? waiting : QUEUE_LISTED),
+    audit_count(tasks, profile, counts);
+    waiting = audit_waiting(counts);
+    EXPECT((int64_t)count == (waiting < MODEL_QUEUE_MAX ? waiting : MODEL_QUEUE_MAX),
            "%zu of %lld waiting tasks are listed", count, (long long)waiting);
-
     for (size_t i = 0; i < count; i++) {
         struct json_object *first = json_object_array_get_idx(queue, i);
         struct span rank, next;
@@ -184,13 +195,11 @@ static bool audit_may_be_gone(const struct fact *fact)
 static void audit_history(struct json_object *history, struct json_object *tasks)
 {
     struct json_object *total = json_get(history, "total");
-    int64_t counts[TASK_STATUS_COUNT] = {0};
-    int64_t listed = (int64_t)json_object_array_length(tasks);
+    int64_t listed = (int64_t)json_object_array_length(tasks), counts[TASK_STATUS_COUNT];
 
     if (setting_forgets() || world_wall_ms() < model.latest_wall)
         return;
-    for (int64_t i = 0; i < listed; i++)
-        counts[audit_status_of(json_object_array_get_idx(tasks, (size_t)i))]++;
+    audit_count(tasks, NULL, counts);
     EXPECT(json_object_get_int64(json_get(total, "completed")) == counts[TASK_COMPLETED] &&
                json_object_get_int64(json_get(total, "failed")) >= counts[TASK_FAILED] &&
                json_object_get_int64(json_get(total, "cancelled")) >= counts[TASK_CANCELLED] &&
@@ -198,19 +207,6 @@ static void audit_history(struct json_object *history, struct json_object *tasks
            "%lld tasks: %lld completed, %lld failed, %lld cancelled; %s", (long long)listed,
            (long long)counts[TASK_COMPLETED], (long long)counts[TASK_FAILED],
            (long long)counts[TASK_CANCELLED], json_compact(total));
-}
-
-static int64_t audit_waiting(struct json_object *tasks, size_t profile)
-{
-    int64_t waiting = 0;
-
-    for (size_t i = 0; i < json_object_array_length(tasks); i++) {
-        struct json_object *task = json_object_array_get_idx(tasks, i);
-
-        waiting += setting_find(json_get_string(task, "profile")) == profile &&
-                   task_status_is_waiting(audit_status_of(task));
-    }
-    return waiting;
 }
 
 void model_audit(struct json_object *tasks, struct json_object *states, struct json_object *history,
@@ -229,7 +225,7 @@ void model_audit(struct json_object *tasks, struct json_object *states, struct j
     for (size_t i = 0; i < json_object_array_length(states); i++)
         audit_state(json_object_array_get_idx(states, i), tasks);
     for (size_t i = 0; i < SETTING_PROFILES; i++)
-        audit_queue(queues[i], audit_waiting(tasks, i));
+        audit_queue(queues[i], tasks, setting_profiles[i].name);
 }
 
 void model_audit_backup(struct json_object *tasks)

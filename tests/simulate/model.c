@@ -89,7 +89,7 @@ int64_t model_read(struct json_object *task, enum change change)
     case CHANGE_PROFILE:
         return (int64_t)setting_find(json_get_string(task, "profile"));
     case CHANGE_RUN_AT:
-    default:
+    case CHANGE_COUNT:
         EXPECT(!run_at || clock_parse_iso(run_at, &value) == 0, "%s", run_at);
     }
     return value;

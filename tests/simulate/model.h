@@ -9,6 +9,8 @@
 #include "common/json.h"
 #include "core/task.h"
 
+#define MODEL_QUEUE_MAX 100
+
 void model_begin(void);
 void model_end(void);
 /** Number of acknowledged assignments, and of attempts that were seen to begin. */
@@ -63,6 +65,6 @@ void model_audit_backup(struct json_object *tasks);
 /** The task that was claimed from the queue as it was listed right before. */
 void model_audit_claim(struct json_object *task, struct json_object *queue);
 /** Nothing happens: all that is listed agrees with what was promised. `history`: the metrics of the
- *  last seven days; `queues`: an array for each profile. */
+ *  last seven days; `queues`: an array for each profile, of at most MODEL_QUEUE_MAX tasks. */
 void model_audit(struct json_object *tasks, struct json_object *states, struct json_object *history,
                  struct json_object *const *queues);

@@ -10,7 +10,13 @@
 #include "spec.h"
 #include "world.h"
 
-static void model_take_refusal(const struct request *request, int code)
+/* What any call about something may be answered with. */
+static bool reply_is_usual(int code)
+{
+    return !code || code == RPC_UNAVAILABLE || code == RPC_CONFLICT || code == RPC_NOT_FOUND;
+}
+
+static void reply_take_refusal(const struct request *request, int code)
 {
     bool may_be_unknown = request->method == METHOD_SUBMIT || request->depends_on[0] ||
                           request->depends_on[1] ||
@@ -24,13 +30,13 @@ static void model_take_refusal(const struct request *request, int code)
     model.refused[model.refused_count++] = request->key;
 }
 
-static void model_take_assign(const struct request *request, struct json_object *result, int code)
+static void reply_take_assign(const struct request *request, struct json_object *result, int code)
 {
     char key[KEY_SIZE];
     struct fact *fact;
 
     if (code) {
-        model_take_refusal(request, code);
+        reply_take_refusal(request, code);
         return;
     }
     snprintf(key, sizeof(key), "k%lld", (long long)request->key);
@@ -57,7 +63,7 @@ static void model_take_assign(const struct request *request, struct json_object 
 
 /* Tasks that should have been claimed before this one. If they turn out to wait still, that is
  * wrong. */
-static void model_note_overtaking(const struct fact *fact, const struct request *request)
+static void reply_note_overtaking(const struct fact *fact, const struct request *request)
 {
     struct span rank, other_rank;
 
@@ -74,15 +80,14 @@ static void model_note_overtaking(const struct fact *fact, const struct request 
     }
 }
 
-static void model_take_claim(const struct request *request, struct json_object *result, int code)
+static void reply_take_claim(const struct request *request, struct json_object *result, int code)
 {
     struct json_object *task = json_get(result, "task");
     int64_t attempt = json_object_get_int64(json_get(task, "attempt"));
     struct fact *fact;
     size_t held;
 
-    EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_NOT_FOUND || code == RPC_CONFLICT, "%d",
-           code);
+    EXPECT(reply_is_usual(code), "%d", code);
     if (!task)
         return;
     fact = model_learn(task);
@@ -109,14 +114,14 @@ static void model_take_claim(const struct request *request, struct json_object *
     fact->open_ends = 0;
     fact->over_heard = 0;
     fact->claim_heard = model.newest;
-    model_note_overtaking(fact, request);
+    reply_note_overtaking(fact, request);
     fact->last_heard = model.newest;
     held = model_count_held(fact->profile);
     EXPECT(held <= (size_t)setting_slots_max(fact->profile), "%zu tasks run", held);
 }
 
 /* The task whose current lease this is about, or NULL. */
-static struct fact *model_find_leased(const struct request *request)
+static struct fact *reply_find_leased(const struct request *request)
 {
     struct fact *fact = model_find(request->task_id);
 
@@ -124,7 +129,7 @@ static struct fact *model_find_leased(const struct request *request)
 }
 
 /* The attempts that it may have are made, and no more of them. */
-static void model_take_failure(struct fact *fact, const struct request *request,
+static void reply_take_failure(struct fact *fact, const struct request *request,
                                struct json_object *task)
 {
     bool has_failed = strcmp(json_get_string(task, "status"), "failed") == 0;
@@ -144,7 +149,7 @@ static void model_take_failure(struct fact *fact, const struct request *request,
 }
 
 /* What was known before the call was sent: its lease is over. */
-static bool model_is_over(const struct request *request)
+static bool reply_is_over(const struct request *request)
 {
     const struct fact *fact = model_find(request->task_id);
 
@@ -154,7 +159,7 @@ static bool model_is_over(const struct request *request)
 }
 
 /* Attempts up to this one are over, whatever replies to earlier calls say. */
-static void model_end_attempt(struct fact *fact, int64_t attempt)
+static void reply_end_attempt(struct fact *fact, int64_t attempt)
 {
     if (attempt > fact->ended)
         fact->ended = attempt;
@@ -164,12 +169,12 @@ static void model_end_attempt(struct fact *fact, int64_t attempt)
     fact->open_ends = 0;
 }
 
-static void model_take_end(const struct request *request, struct json_object *result, int code)
+static void reply_take_end(const struct request *request, struct json_object *result, int code)
 {
-    struct fact *fact = model_find_leased(request);
+    struct fact *fact = reply_find_leased(request);
     const char *status = json_get_string(result, "status");
 
-    EXPECT(code || !model_is_over(request), "a stale lease ended task %lld",
+    EXPECT(code || !reply_is_over(request), "a stale lease ended task %lld",
            (long long)request->task_id);
     if (!code && request->method == METHOD_COMPLETE)
         EXPECT(strcmp(status, "completed") == 0 &&
@@ -181,8 +186,8 @@ static void model_take_end(const struct request *request, struct json_object *re
             return;
         fact->is_completed |= request->method == METHOD_COMPLETE;
         if (request->method == METHOD_FAIL)
-            model_take_failure(fact, request, result);
-        model_end_attempt(fact, fact->attempt);
+            reply_take_failure(fact, request, result);
+        reply_end_attempt(fact, fact->attempt);
         return;
     }
     EXPECT(code == RPC_UNAVAILABLE || code == RPC_CONFLICT || code == RPC_NOT_FOUND, "%d", code);
@@ -194,7 +199,7 @@ static void model_take_end(const struct request *request, struct json_object *re
 }
 
 /* The monotonic ms of a wall clock's time. */
-static int64_t model_parse_time(const char *iso)
+static int64_t reply_parse_time(const char *iso)
 {
     int64_t wall = 0;
 
@@ -203,26 +208,25 @@ static int64_t model_parse_time(const char *iso)
 }
 
 /* It is its owner's as long as acpd says: the attempt's timeout may come before the lease's end. */
-static void model_take_extend(const struct request *request, struct json_object *result, int code)
+static void reply_take_extend(const struct request *request, struct json_object *result, int code)
 {
-    struct fact *fact = model_find_leased(request);
+    struct fact *fact = reply_find_leased(request);
     int64_t until;
 
-    EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_CONFLICT || code == RPC_NOT_FOUND, "%d",
-           code);
+    EXPECT(reply_is_usual(code), "%d", code);
     EXPECT(!code || code == RPC_UNAVAILABLE || !fact || !model_is_held(fact),
            "the owner of task %lld was refused", (long long)request->task_id);
-    EXPECT(code || !model_is_over(request), "a stale lease of task %lld was extended",
+    EXPECT(code || !reply_is_over(request), "a stale lease of task %lld was extended",
            (long long)request->task_id);
     if (!fact || code || model.clock_set_at >= request->sent_at)
         return;
-    until = model_parse_time(json_get_string(result, "expiresAt"));
+    until = reply_parse_time(json_get_string(result, "expiresAt"));
     fact->until = request->sent_at + fact->lease_ms;
     if (until < fact->until)
         fact->until = until;
 }
 
-static void model_take_task(const struct request *request, struct json_object *result, int code)
+static void reply_take_task(const struct request *request, struct json_object *result, int code)
 {
     const struct fact *fact = model_find(request->task_id);
 
@@ -232,7 +236,7 @@ static void model_take_task(const struct request *request, struct json_object *r
         model_check_task(result);
 }
 
-static void model_take_tasks(const struct request *request, struct json_object *tasks)
+static void reply_take_tasks(const struct request *request, struct json_object *tasks)
 {
     for (size_t i = 0; tasks && i < json_object_array_length(tasks); i++) {
         struct json_object *task = json_object_array_get_idx(tasks, i);
@@ -243,14 +247,12 @@ static void model_take_tasks(const struct request *request, struct json_object *
     }
 }
 
-static void model_take_update(const struct request *request, struct json_object *result, int code)
+static void reply_take_update(const struct request *request, struct json_object *result, int code)
 {
     struct fact *fact = model_find(request->task_id);
     const struct known *change = &fact->changes[request->change];
 
-    EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_CONFLICT || code == RPC_NOT_FOUND ||
-               code == RPC_QUEUE_FULL,
-           "%d", code);
+    EXPECT(reply_is_usual(code) || code == RPC_QUEUE_FULL, "%d", code);
     known_settle(&fact->changes[request->change], request->id, code, request->value);
     EXPECT(code || model_read(result, request->change) == request->value, "it was changed: %s",
            json_compact(result));
@@ -259,28 +261,26 @@ static void model_take_update(const struct request *request, struct json_object 
         fact->run_at = request->value;
 }
 
-static void model_take_cancel(const struct request *request, struct json_object *result, int code)
+static void reply_take_cancel(const struct request *request, struct json_object *result, int code)
 {
     struct fact *fact = model_find(request->task_id);
 
-    EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_CONFLICT || code == RPC_NOT_FOUND, "%d",
-           code);
+    EXPECT(reply_is_usual(code), "%d", code);
     EXPECT(code || strcmp(json_get_string(result, "status"), "cancelled") == 0, "%s",
            json_compact(result));
     fact->cancels.count -= code != 0;
     fact->cancels.acknowledged += code == 0;
     fact->is_cancelled |= code == 0 && request->id > fact->retry_heard;
     if (!code)
-        model_end_attempt(fact, json_object_get_int64(json_get(result, "attempt")));
+        reply_end_attempt(fact, json_object_get_int64(json_get(result, "attempt")));
 }
 
-static void model_take_retry(const struct request *request, struct json_object *result, int code)
+static void reply_take_retry(const struct request *request, struct json_object *result, int code)
 {
     struct fact *fact = model_find(request->task_id);
     int64_t attempt = json_object_get_int64(json_get(result, "attempt"));
 
-    EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_CONFLICT || code == RPC_NOT_FOUND, "%d",
-           code);
+    EXPECT(reply_is_usual(code), "%d", code);
     known_settle(&fact->changes[CHANGE_RUN_AT], request->id, code, 0);
     fact->retries--;
     if (code)
@@ -292,18 +292,17 @@ static void model_take_retry(const struct request *request, struct json_object *
         fact->acknowledged_before = 0;
     }
     fact->is_cancelled = false; /* surely; another cancel may have come after it */
-    model_end_attempt(fact, attempt);
+    reply_end_attempt(fact, attempt);
     fact->retry_heard = model.newest;
     if (attempt > fact->retried_at)
         fact->retried_at = attempt;
 }
 
-static void model_take_status(const struct request *request, struct json_object *result, int code)
+static void reply_take_status(const struct request *request, struct json_object *result, int code)
 {
     size_t i = request->profile;
 
-    EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_NOT_FOUND || code == RPC_CONFLICT, "%d",
-           code);
+    EXPECT(reply_is_usual(code), "%d", code);
     EXPECT(code || json_object_get_boolean(json_get(json_get(result, "state"), "isActive")) ==
                        request->is_active,
            "%s", json_compact(result));
@@ -320,31 +319,29 @@ static void model_take_status(const struct request *request, struct json_object 
     model.pauses[i].since = model.newest;
 }
 
-static void model_take_other(const struct request *request, int code)
+static void reply_take_other(const struct request *request, int code)
 {
     bool may_be_invalid = request->method == METHOD_READING; /* its parameters may be anything */
 
-    EXPECT(!code || code == RPC_UNAVAILABLE || code == RPC_CONFLICT || code == RPC_NOT_FOUND ||
-               (may_be_invalid && code == RPC_INVALID_PARAMS),
-           "%d", code);
+    EXPECT(reply_is_usual(code) || (may_be_invalid && code == RPC_INVALID_PARAMS), "%d", code);
 }
 
 /* Of reads that always have an answer, unless their profile is missing. */
-static void model_take_list(const struct request *request, struct json_object *result, int code)
+static void reply_take_list(const struct request *request, struct json_object *result, int code)
 {
     EXPECT(!code || code == RPC_UNAVAILABLE ||
                (code == RPC_NOT_FOUND && request->method == METHOD_QUEUE &&
                 setting_profiles[request->profile].may_be_missing),
            "%d", code);
     if (request->method == METHOD_LIST)
-        model_take_tasks(request, json_get(result, "tasks"));
+        reply_take_tasks(request, json_get(result, "tasks"));
     else if (request->method == METHOD_QUEUE)
-        model_take_tasks(request, result);
+        reply_take_tasks(request, result);
     else
         question_take_all(result);
 }
 
-static void model_take_wrong(const struct request *request, int code)
+static void reply_take_wrong(const struct request *request, int code)
 {
     bool is_right = request->method == METHOD_WRONG
                         ? code == RPC_INVALID_PARAMS
@@ -365,46 +362,46 @@ void model_take(const struct request *request, struct json_object *reply)
     switch (request->method) {
     case METHOD_ASSIGN:
     case METHOD_SUBMIT:
-        model_take_assign(request, result, code);
+        reply_take_assign(request, result, code);
         break;
     case METHOD_CLAIM:
-        model_take_claim(request, result, code);
+        reply_take_claim(request, result, code);
         break;
     case METHOD_COMPLETE:
     case METHOD_FAIL:
-        model_take_end(request, result, code);
+        reply_take_end(request, result, code);
         break;
     case METHOD_EXTEND:
-        model_take_extend(request, result, code);
+        reply_take_extend(request, result, code);
         break;
     case METHOD_CANCEL:
-        model_take_cancel(request, result, code);
+        reply_take_cancel(request, result, code);
         break;
     case METHOD_RETRY:
-        model_take_retry(request, result, code);
+        reply_take_retry(request, result, code);
         break;
     case METHOD_GET:
-        model_take_task(request, result, code);
+        reply_take_task(request, result, code);
         return;
     case METHOD_UPDATE:
-        model_take_update(request, result, code);
+        reply_take_update(request, result, code);
         break;
     case METHOD_LIST:
     case METHOD_QUEUE:
     case METHOD_PERMISSIONS:
-        model_take_list(request, result, code);
+        reply_take_list(request, result, code);
         return;
     case METHOD_STATUS:
-        model_take_status(request, result, code);
+        reply_take_status(request, result, code);
         break;
     case METHOD_WRONG:
     case METHOD_NOISE:
-        model_take_wrong(request, code);
+        reply_take_wrong(request, code);
         break;
     case METHOD_ANSWER:
     case METHOD_READING:
     case METHOD_COUNT:
-        model_take_other(request, code);
+        reply_take_other(request, code);
     }
     if (!fact)
         return;

@@ -79,7 +79,7 @@ static bool request_choose_change(struct request *request)
         request->value = (int64_t)request->profile;
         break;
     case CHANGE_RUN_AT:
-    default:
+    case CHANGE_COUNT:
         request->value =
             world_one_in(3) ? 0 : world_wall_ms() + (int64_t)world_below(SOON_MS) - SOON_MS / 10;
     }
@@ -195,7 +195,7 @@ static void request_print_update(const struct request *request, struct buf *out)
         buf_printf(out, "\"profile\":\"%s\"", setting_profiles[request->value].name);
         break;
     case CHANGE_RUN_AT:
-    default:
+    case CHANGE_COUNT:
         if (request->value)
             request_print_time("runAt", request->value, out);
         else

@@ -31,7 +31,7 @@ static const struct {
     {"maxAttempts", 3, TEXT_OF(MAX_ATTEMPTS), "null"},
 };
 
-/* Each member belongs to keys of its own. */
+/* Other keys for each member. */
 static bool spec_has(int64_t key, size_t member)
 {
     return (key + (int64_t)member) % members[member].every == 0;

@@ -62,7 +62,8 @@ static struct json_object *stock_list_tasks(struct peer *peer)
 
 static struct json_object *stock_list_queue(struct peer *peer, const char *profile)
 {
-    CLEANUP(freep) char *params = xasprintf("{\"name\":\"%s\",\"limit\":100}", profile);
+    CLEANUP(freep)
+    char *params = xasprintf("{\"name\":\"%s\",\"limit\":%d}", profile, MODEL_QUEUE_MAX);
     struct json_object *reply = peer_ask(peer, "get_profile_task_queue", params),
                        *queue = json_object_get(json_get(reply, "result"));
 

@@ -12,6 +12,7 @@ SIMULATE = pathlib.Path(os.environ["ACPD_BUILD"]) / "tests/simulate/simulate"
 FOLDER = pathlib.Path(__file__).parent
 FOUND = FOLDER / "found"
 FAULTS = re.findall(r"FAULT\(\w+, \"(.*)\"\)", (FOLDER / "faults_table.h").read_text())[1:]
+assert len(FAULTS) > 20
 
 
 def run(*arguments):
