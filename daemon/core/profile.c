@@ -133,6 +133,27 @@ struct task_counts *profile_stage_counts(struct profile *profile)
     return &profile->staged.counts;
 }
 
+bool profile_is_last(const struct profile *profile, const struct task *task)
+{
+    const struct profile_place *last =
+        profile->staged.last.id ? &profile->staged.last : &profile->last;
+
+    return last->id && (task->sort_key > last->sort_key ||
+                        (task->sort_key == last->sort_key && task->id >= last->id));
+}
+
+void profile_stage_last(struct profile *profile, const struct task *task)
+{
+    profile->staged.last = (struct profile_place){task->sort_key, task->id};
+    profile_touch(profile);
+}
+
+void profile_note_queued(struct profile *profile, const struct task *task)
+{
+    if (profile_is_last(profile, task))
+        profile_stage_last(profile, task);
+}
+
 void profile_commit(struct profile *profile)
 {
     task_counts_add(&profile->counts, &profile->staged.counts);
@@ -143,6 +164,8 @@ void profile_commit(struct profile *profile)
         profile->cooldown = profile->staged.cooldown;
     if (profile->staged.is_active >= 0)
         profile->is_active = profile->staged.is_active;
+    if (profile->staged.last.id)
+        profile->last = profile->staged.last;
     if (profile->staged.last_activity)
         profile->last_activity = profile->staged.last_activity;
     profile->arrivals += profile->staged.bucket.arrived;

@@ -19,6 +19,11 @@
 
 enum profile_health { HEALTH_HEALTHY, HEALTH_DEGRADED, HEALTH_UNHEALTHY };
 
+/* Orders queued tasks, by sort_key and then by id. */
+struct profile_place {
+    int64_t sort_key, id;
+};
+
 struct profile {
     int64_t id;
     struct profile_config config;
@@ -29,6 +34,7 @@ struct profile {
     struct task_counts counts; /* committed */
     int64_t oldest_ready;      /* since when the oldest queued task has been ready, as long as the
                                   counters stay as they are; 0: not looked up */
+    struct profile_place last; /* no queued task comes after it; id 0: unknown */
     int64_t last_activity;     /* wall ms, 0: none yet */
     struct metrics_window window;
     struct cooldown cooldown;
@@ -51,6 +57,7 @@ struct profile {
         int is_active;            /* -1: unchanged */
         int64_t slots_used;
         struct task_counts counts;
+        struct profile_place last; /* id 0: unchanged */
         int64_t last_activity;
         struct metrics_bucket bucket;
         bool has_minute;
@@ -117,6 +124,12 @@ const struct cooldown *profile_cooldown(const struct profile *profile);
 struct cooldown *profile_stage_cooldown(struct profile *profile);
 /** Updates the counters for a transition of one of its tasks. */
 struct task_counts *profile_stage_counts(struct profile *profile);
+/** Whether the task is known to be the last one in the queue. */
+bool profile_is_last(const struct profile *profile, const struct task *task);
+/** Notes that it is. */
+void profile_stage_last(struct profile *profile, const struct task *task);
+/** Notes that it was queued. */
+void profile_note_queued(struct profile *profile, const struct task *task);
 void profile_commit(struct profile *profile);
 void profile_rollback(struct profile *profile);
 

@@ -90,6 +90,8 @@ static void queue_note(struct engine *engine, struct profile *profile, const str
     task_counts_add(profile_stage_counts(profile), delta);
     if (task->status == TASK_SCHEDULED)
         roster_wake_by(&engine->roster, profile, task->sort_key);
+    if (task->status == TASK_QUEUED)
+        profile_note_queued(profile, task);
     queue_tell(engine, task, from);
 }
 

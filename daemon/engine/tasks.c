@@ -150,20 +150,25 @@ int engine_retry(struct engine *engine, int64_t id, struct task *ret_task)
 
 /* How many of the tasks in its status precede it, counted to `limit`. A new task usually is the
  * last one, which takes no counting. */
-static int tasks_count_before(struct engine *engine, const struct profile *profile,
+static int tasks_count_before(struct engine *engine, struct profile *profile,
                               const struct task *task, int64_t limit, int64_t *ret_count)
 {
+    const bool is_queued = task->status == TASK_QUEUED;
     int64_t behind = 0;
-    int r = store_count_behind(engine->store, task, 1, &behind);
+    int r = 0;
 
+    if (!is_queued || !profile_is_last(profile, task))
+        r = store_count_behind(engine->store, task, 1, &behind);
     if (r < 0 || behind)
         return r < 0 ? r : store_count_before(engine->store, task, limit, ret_count);
+    if (is_queued)
+        profile_stage_last(profile, task);
     *ret_count = profile_count(profile, task->status) - 1;
     return 0;
 }
 
 /* One-based, counted to ENGINE_POSITION_MAX; 0 beyond. */
-static int tasks_position_of(struct engine *engine, const struct profile *profile,
+static int tasks_position_of(struct engine *engine, struct profile *profile,
                              const struct task *task, int64_t *ret_position)
 {
     int64_t before = 0, in_status = 0;

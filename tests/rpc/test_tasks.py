@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The task methods, and what they reject."""
 
+from random import Random
+
 import pytest
 
 from acpd import RpcError, profile, shell, wait_until
@@ -136,6 +138,50 @@ def test_positions_are_exact_up_to_a_thousand(client):
     assert client.task(later)["pending"]["position"] is None, "a thousand are queued before it"
     client.cancel_task(id=ids[5])
     assert client.task(later)["pending"]["position"] == 1000
+
+
+def test_positions_are_those_of_the_queue_whatever_was_last(make_daemon):
+    daemon = make_daemon(profile("p"), profile("q"), profile("first"))
+    random = Random(20)
+
+    def queue(client, name):
+        return [t["id"] for t in client.get_profile_task_queue(name=name, limit=1000)]
+
+    def release(client, name, priority):
+        """Queues two tasks without a reply that would say where."""
+        first = client.assign("first")["id"]
+        ids = [client.assign(name, priority=priority, dependsOn=[first])["id"] for _ in range(2)]
+        client.finish(first)
+        for id in ids:
+            wait_until(lambda: id in queue(client, name))
+
+    def change(client, name, ids):
+        priority = random.choice(["low", "medium", "high"])
+        kind = random.choice(["release", "assign", "cancel", "update", "move"]) if ids else "assign"
+        if kind == "release":
+            release(client, name, priority)
+        elif kind == "assign":
+            return client.assign(name, priority=priority)
+        elif kind == "cancel":
+            client.cancel_task(id=random.choice(ids[-3:]))
+        elif kind == "update":
+            return client.update_task(id=random.choice(ids), priority=priority)
+        else:
+            return client.update_task(id=random.choice(ids), profile=random.choice("pq"))
+
+    for _ in range(2):  # a restart
+        with daemon.client() as client:
+            for name in "pq":
+                client.update_profile_status(name=name, isActive=False)
+            for _ in range(50):
+                name = random.choice("pq")
+                task = change(client, name, queue(client, name))
+                ids = queue(client, name)
+                if not task and ids:
+                    task = client.task(random.choice(ids[-3:]))
+                if task:
+                    assert queue(client, task["profile"])[task["pending"]["position"] - 1] == task["id"]
+        daemon.restart()
 
 
 def test_list_tasks_filters_and_pages(make_daemon):

@@ -141,6 +141,27 @@ START_TEST(profile_commits)
 }
 END_TEST
 
+START_TEST(profile_knows_the_last_queued_task)
+{
+    CLEANUP(profile_freep) struct profile *profile = make_profile("p", "a");
+    const struct task low = {.id = 1, .sort_key = 900}, first = {.id = 2, .sort_key = 100},
+                      second = {.id = 3, .sort_key = 100}, third = {.id = 4, .sort_key = 200};
+
+    profile_note_queued(profile, &first);
+    ck_assert_msg(!profile_is_last(profile, &first), "others may have been queued before");
+    profile_stage_last(profile, &first);
+    profile_note_queued(profile, &second);
+    ck_assert(!profile_is_last(profile, &first) && profile_is_last(profile, &second));
+    profile_commit(profile);
+    profile_note_queued(profile, &low);
+    profile_note_queued(profile, &third);
+    ck_assert(profile_is_last(profile, &low) && !profile_is_last(profile, &third));
+    profile_rollback(profile);
+    ck_assert(profile_is_last(profile, &third) && profile_is_last(profile, &second));
+    ck_assert(!profile_is_last(profile, &first));
+}
+END_TEST
+
 START_TEST(profile_counts_slots)
 {
     CLEANUP(profile_freep) struct profile *profile = make_profile("p", "");
@@ -522,6 +543,7 @@ void add_profile_cases(Suite *suite)
     tcase_add_test(tcase, profile_shows_what_is_staged);
     tcase_add_test(tcase, profile_rolls_back);
     tcase_add_test(tcase, profile_commits);
+    tcase_add_test(tcase, profile_knows_the_last_queued_task);
     tcase_add_test(tcase, profile_counts_slots);
     tcase_add_test(tcase, profile_probes_while_unhealthy);
     tcase_add_test(tcase, autoscale_hand_computed);
