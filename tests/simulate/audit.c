@@ -54,10 +54,13 @@ static void audit_dependencies(struct json_object *task, enum task_status status
 /* No call is under way: what is shown is so until another one is sent. */
 static void audit_learn(struct fact *fact, struct json_object *task, enum task_status status)
 {
-    bool is_cancelled = status == TASK_CANCELLED;
+    int64_t attempt = json_object_get_int64(json_get(task, "attempt"));
+    bool is_cancelled = status == TASK_CANCELLED, is_running = status == TASK_RUNNING;
 
-    if (status == TASK_RUNNING && json_object_get_int64(json_get(task, "attempt")) == fact->attempt)
+    if (is_running && attempt == fact->attempt)
         fact->open_ends = 0;
+    if (fact->token[0])
+        model_end_attempt(fact, attempt - is_running);
     if (status != TASK_COMPLETED)
         fact->completes = 0;
     fact->is_cancelled = is_cancelled;

@@ -299,6 +299,16 @@ void model_begin_attempt(struct fact *fact, int64_t attempt)
     model.attempts++;
 }
 
+void model_end_attempt(struct fact *fact, int64_t attempt)
+{
+    if (attempt > fact->ended)
+        fact->ended = attempt;
+    if (fact->attempt > attempt)
+        return;
+    fact->over_heard = model.newest;
+    fact->open_ends = 0;
+}
+
 void model_note_start(int64_t task, int64_t attempt, const char *profile)
 {
     struct fact *fact = model_learn_id(task);

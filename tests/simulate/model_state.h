@@ -111,6 +111,8 @@ int64_t model_key(const struct fact *fact);
 void model_note_profile(struct fact *fact, struct json_object *task);
 /** An attempt begins, by a worker or a process. */
 void model_begin_attempt(struct fact *fact, int64_t attempt);
+/** Attempts up to this one are over, whatever replies to earlier calls say. */
+void model_end_attempt(struct fact *fact, int64_t attempt);
 /** How many tasks of the profile workers surely own. */
 size_t model_count_held(size_t profile);
 /** Whether an attempt belongs to the set. */

@@ -158,17 +158,6 @@ static bool reply_is_over(const struct request *request)
     return strcmp(request->token, fact->old_token) == 0 && request->id > fact->claim_heard;
 }
 
-/* Attempts up to this one are over, whatever replies to earlier calls say. */
-static void reply_end_attempt(struct fact *fact, int64_t attempt)
-{
-    if (attempt > fact->ended)
-        fact->ended = attempt;
-    if (fact->attempt > attempt)
-        return;
-    fact->over_heard = model.newest;
-    fact->open_ends = 0;
-}
-
 static void reply_take_end(const struct request *request, struct json_object *result, int code)
 {
     struct fact *fact = reply_find_leased(request);
@@ -187,7 +176,7 @@ static void reply_take_end(const struct request *request, struct json_object *re
         fact->is_completed |= request->method == METHOD_COMPLETE;
         if (request->method == METHOD_FAIL)
             reply_take_failure(fact, request, result);
-        reply_end_attempt(fact, fact->attempt);
+        model_end_attempt(fact, fact->attempt);
         return;
     }
     EXPECT(code == RPC_UNAVAILABLE || code == RPC_CONFLICT || code == RPC_NOT_FOUND, "%d", code);
@@ -272,7 +261,7 @@ static void reply_take_cancel(const struct request *request, struct json_object 
     fact->cancels.acknowledged += code == 0;
     fact->is_cancelled |= code == 0 && request->id > fact->retry_heard;
     if (!code)
-        reply_end_attempt(fact, json_object_get_int64(json_get(result, "attempt")));
+        model_end_attempt(fact, json_object_get_int64(json_get(result, "attempt")));
 }
 
 static void reply_take_retry(const struct request *request, struct json_object *result, int code)
@@ -292,7 +281,7 @@ static void reply_take_retry(const struct request *request, struct json_object *
         fact->acknowledged_before = 0;
     }
     fact->is_cancelled = false; /* surely; another cancel may have come after it */
-    reply_end_attempt(fact, attempt);
+    model_end_attempt(fact, attempt);
     fact->retry_heard = model.newest;
     if (attempt > fact->retried_at)
         fact->retried_at = attempt;
