@@ -223,12 +223,27 @@ void model_audit(struct json_object *tasks, struct json_object *states, struct j
         EXPECT(audit_find(tasks, fact->id) || audit_may_be_gone(fact), "task %lld is lost",
                (long long)fact->id);
     }
-    process_visit_commands(audit_process, tasks);
+    process_visit(false, audit_process, tasks);
     audit_history(history, tasks);
     for (size_t i = 0; i < json_object_array_length(states); i++)
         audit_state(json_object_array_get_idx(states, i), tasks);
     for (size_t i = 0; i < SETTING_PROFILES; i++)
         audit_queue(queues[i], tasks, setting_profiles[i].name);
+}
+
+static void audit_count_surplus(int64_t id, int64_t attempt UNUSED, void *data)
+{
+    const struct fact *fact = model_find(id);
+
+    *(size_t *)data += fact && task_status_is_finished(fact->told);
+}
+
+size_t model_count_surplus(void)
+{
+    size_t count = 0;
+
+    process_visit(true, audit_count_surplus, &count);
+    return count;
 }
 
 void model_audit_backup(struct json_object *tasks)

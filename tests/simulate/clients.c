@@ -15,7 +15,8 @@ static const struct {
     bool may_batch;
 } kinds[PLAN_CLIENTS] = {
     {30, IN_FLIGHT_MAX, true},   /* reads rarely */
-    {1, 1, false},               /* a connection of a gateway */
+    {1, 1, false},               /* two connections of a gateway */
+    {1, 1, false},               /*                               */
     {LATE, IN_FLIGHT_MAX, true}, /* does not read */
     {2, 1, true},                /* asks and waits */
     {2, IN_FLIGHT_MAX, true},    /* pipelines */

@@ -129,24 +129,63 @@ bool daemon_start(void)
  * them, and one reply or a buffer full of events may have been added. */
 static void daemon_check_output(void)
 {
-    size_t limit = (size_t)engine_settings(loop.engine)->output_limit + OUTPUT_AHEAD;
+    static size_t limit; /* a lower one holds once all have read as much */
+    size_t newest = (size_t)engine_settings(loop.engine)->output_limit, most = 0;
 
     list_for_each (link, &loop.server->connections) {
         const struct connection *connection = list_entry(link, struct connection, link);
 
-        EXPECT(stream_pending(&connection->stream) <= limit, "%zu bytes wait for a client",
-               stream_pending(&connection->stream));
+        if (stream_pending(&connection->stream) > most)
+            most = stream_pending(&connection->stream);
     }
+    if (newest > limit || most <= newest + OUTPUT_AHEAD)
+        limit = newest;
+    EXPECT(most <= limit + OUTPUT_AHEAD, "%zu bytes wait for a client", most);
+}
+
+/* No client is served out of its turn. */
+
+static int handled[DESCRIPTORS_MAX]; /* by acpd in this pass, by its descriptor */
+
+static bool daemon_note_request(const struct connection *connection, bool is_handled)
+{
+    EXPECT(connection->stream.fd < DESCRIPTORS_MAX);
+    handled[connection->stream.fd] += is_handled;
+    return is_handled;
+}
+
+bool __real_dispatch_line(struct connection *connection, const char *line, size_t len);
+bool __wrap_dispatch_line(struct connection *connection, const char *line, size_t len);
+bool __wrap_dispatch_line(struct connection *connection, const char *line, size_t len)
+{
+    return daemon_note_request(connection, __real_dispatch_line(connection, line, len));
+}
+
+bool __real_dispatch_batch(struct connection *connection);
+bool __wrap_dispatch_batch(struct connection *connection);
+bool __wrap_dispatch_batch(struct connection *connection)
+{
+    return daemon_note_request(connection, __real_dispatch_batch(connection));
+}
+
+static void daemon_check_requests(int64_t limit)
+{
+    for (size_t i = 0; i < DESCRIPTORS_MAX; i++)
+        EXPECT(handled[i] <= limit, "%d requests in one pass, %lld are allowed", handled[i],
+               (long long)limit);
+    memset(handled, 0, sizeof(handled));
 }
 
 bool daemon_pass(void)
 {
     int64_t began = world_mono_ms(), waited = disk_waited();
     uint64_t failures = disk_failures();
+    int64_t requests = engine_settings(loop.engine)->lines_per_pass;
     bool was_failing = loop.storage_is_failing;
 
     socket_let_write();
     loop_pass(&loop, false);
+    daemon_check_requests(requests);
     if (disk_get() != DISK_GOOD || loop.storage_is_failing || loop.stop_requested)
         model_note_trouble();
     EXPECT(!loop.storage_is_failing || was_failing || disk_get() != DISK_GOOD ||
@@ -271,6 +310,36 @@ void daemon_repair(int64_t id)
     daemon_change_checksum(NULL, -1, &id);
 }
 
+/* Whether both databases say the same. */
+static void daemon_compare_backup(const char *path)
+{
+    static const char *const tables[] = {"profile",    "task",    "attempt", "bucket",
+                                         "dependency", "release", "uptime"};
+    CLEANUP(freep) char *attach = xasprintf("ATTACH 'file:%s?vfs=unix' AS other", path);
+    sqlite3 *db = NULL;
+
+    EXPECT(sqlite3_open_v2(database_path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_URI, NULL) ==
+                   SQLITE_OK &&
+               sqlite3_exec(db, attach, NULL, NULL, NULL) == SQLITE_OK,
+           "%s", sqlite3_errmsg(db));
+    for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+        CLEANUP(freep)
+        char *differ = xasprintf("SELECT count(*) FROM (SELECT * FROM main.%s EXCEPT "
+                                 "SELECT * FROM other.%s UNION ALL SELECT * FROM (SELECT * FROM "
+                                 "other.%s EXCEPT SELECT * FROM main.%s))",
+                                 tables[i], tables[i], tables[i], tables[i]);
+        sqlite3_stmt *stmt = NULL;
+
+        EXPECT(sqlite3_prepare_v2(db, differ, -1, &stmt, NULL) == SQLITE_OK &&
+                   sqlite3_step(stmt) == SQLITE_ROW,
+               "%s", sqlite3_errmsg(db));
+        EXPECT(sqlite3_column_int(stmt, 0) == 0, "%d rows of %s differ",
+               sqlite3_column_int(stmt, 0), tables[i]);
+        sqlite3_finalize(stmt);
+    }
+    sqlite3_close(db);
+}
+
 struct json_object *daemon_back_up(void)
 {
     CLEANUP(freep) char *info = NULL, *error = NULL, *to = xasprintf("%s/backup", folder);
@@ -280,6 +349,8 @@ struct json_object *daemon_back_up(void)
         tasks = daemon_list_backup(to);
     else
         EXPECT(disk_get() != DISK_GOOD, "%s", error);
+    if (tasks && disk_get() == DISK_GOOD)
+        daemon_compare_backup(to);
     unlink(to);
     return tasks;
 }

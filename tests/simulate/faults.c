@@ -16,10 +16,12 @@
 #include "rpc/call.h"
 #include "rpc/connection.h"
 #include "rpc/server.h"
+#include "run/acp.h"
 #include "run/acp_codec.h"
 #include "run/acp_turn.h"
 #include "run/run_log.h"
 #include "setting.h"
+#include "store/sqlite_files.h"
 #include "store/store.h"
 #include "world.h"
 
@@ -227,6 +229,38 @@ REPLACE(void, acp_turn_answer, struct acp_turn *turn, struct acp_question *quest
 
     REAL(acp_turn_answer)
     (turn, question, is_no && faults_current == FAULT_ANSWER ? "yes" : option, by, now);
+}
+
+REPLACE(int, sqlite_files_backup, const char *from, const char *to, char **ret_info,
+        char **ret_error)
+{
+    int r = REAL(sqlite_files_backup)(from, to, ret_info, ret_error);
+    sqlite3 *db = NULL;
+
+    if (faults_current != FAULT_BACKUP || r < 0)
+        return r;
+    EXPECT(sqlite3_open_v2(to, &db, SQLITE_OPEN_READWRITE, "unix") == SQLITE_OK &&
+           sqlite3_exec(db, "DELETE FROM attempt", NULL, NULL, NULL) == SQLITE_OK);
+    sqlite3_close(db);
+    return r;
+}
+
+REPLACE(void, acp_stop, struct acp *acp)
+{
+    if (faults_current != FAULT_AGENT)
+        REAL(acp_stop)(acp);
+}
+
+REPLACE(bool, connection_is_congested, const struct connection *connection)
+{
+    return faults_current != FAULT_OUTPUT && REAL(connection_is_congested)(connection);
+}
+
+REPLACE(size_t, turn_take, struct connection *connection)
+{
+    if (faults_current == FAULT_LINES)
+        connection->pass = 0;
+    return REAL(turn_take)(connection);
 }
 
 REPLACE(void, acp_codec_set_option, struct acp_codec *codec, const char *session,

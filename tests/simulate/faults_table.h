@@ -68,7 +68,12 @@
     FAULT(LIST, "a queue that lists its first task alone") \
     FAULT(METRICS, "metrics that miss a completion") \
     FAULT(FILTER, "a filter that forgets what came before") \
-    FAULT(SETTING, "a model that the agent is not told")
+    FAULT(SETTING, "a model that the agent is not told") \
+    FAULT(AGENT, "an agent that is not stopped") \
+    FAULT(KEPT, "old tasks that are kept") \
+    FAULT(OUTPUT, "replies to a client that does not read") \
+    FAULT(LINES, "requests without a limit in a pass") \
+    FAULT(BACKUP, "a backup without attempts")
 /* clang-format on */
 
 #define FAULT(name, text) FAULT_##name,

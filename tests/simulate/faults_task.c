@@ -247,6 +247,8 @@ REPLACE(int, store_prune, struct store *store, const struct store_pruning *pruni
 {
     struct store_pruning greedy = *pruning;
 
+    if (faults_current == FAULT_KEPT)
+        return STORE_STALE;
     greedy.before += faults_current == FAULT_RETENTION ? INT64_C(400) * 86400000 : 0;
     return REAL(store_prune)(store, &greedy, ret_removed);
 }

@@ -60,6 +60,8 @@ void model_note_trouble(void);
 /** The power failed while the disk could not sync: see D2. */
 void model_forgive_refused(void);
 
+/** Agents that work on a task that has finished, and are not being stopped. */
+size_t model_count_surplus(void);
 /** What a backup of this moment contains: {id, key, status} of each task. */
 void model_audit_backup(struct json_object *tasks);
 /** The task that was claimed from the queue as it was listed right before. */

@@ -7,7 +7,7 @@
 #include "common/macros.h"
 
 #define PLAN_STEPS   600
-#define PLAN_CLIENTS 6
+#define PLAN_CLIENTS 7
 
 struct plan {
     uint64_t seed;

@@ -479,14 +479,15 @@ size_t process_count(const char *profile)
     return count;
 }
 
-void process_visit_commands(void (*visit)(int64_t task, int64_t attempt, void *data), void *data)
+void process_visit(bool are_agents, void (*visit)(int64_t task, int64_t attempt, void *data),
+                   void *data)
 {
     if (!current)
         return;
     list_for_each (link, &current->runs) {
         const struct run *run = list_entry(link, struct run, link);
 
-        if (!run->agent && !run->is_stopping)
+        if (!run->agent == !are_agents && run->task && !run->is_stopping)
             visit(run->task, run->attempt, data);
     }
 }

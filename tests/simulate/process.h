@@ -26,8 +26,9 @@ void process_calm(void);
 
 /** Whether a process works on this attempt; 0: on any of the task. */
 bool process_works_on(int64_t task, int64_t attempt);
-/** Calls `visit` for all attempts that commands work on and are not being stopped. */
-void process_visit_commands(void (*visit)(int64_t task, int64_t attempt, void *data), void *data);
+/** Calls `visit` for all attempts that commands, or agents, work on and are not being stopped. */
+void process_visit(bool are_agents, void (*visit)(int64_t task, int64_t attempt, void *data),
+                   void *data);
 /** Whether one works on anything. */
 bool process_is_working(void);
 /** Number of those that work for the profile. */

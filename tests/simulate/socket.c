@@ -16,7 +16,6 @@
 
 /* How much a real socket takes depends on the machine, so acpd's see this instead. The clients that
  * are connected, by acpd's descriptor; accepted in the order in which they connected. */
-#define DESCRIPTORS_MAX 256
 static struct {
     int client_of[DESCRIPTORS_MAX];             /* 0: none */
     struct event *writable_of[DESCRIPTORS_MAX]; /* by acpd's descriptor; NULL: it may write */

@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#define DESCRIPTORS_MAX 256
+
 /** Connects to acpd, without blocking. */
 int socket_connect(const char *path);
 /** Hangs up, which closes the descriptor. */

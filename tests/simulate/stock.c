@@ -19,6 +19,8 @@
 #define QUIET_TRIES 100
 #define REST_MAX    60 /* turns of 10 s */
 #define FILL_MAX    8
+#define STOP_MAX    30 /* s: until an agent that is asked to stop is made to */
+#define FORGET_MS   (INT64_C(100) * 86400000)
 #define MEMORY_MAX  ((size_t)4 << 20) /* in use while nobody is connected */
 
 /* --- taking stock -------------------------------------------------------------------------------
@@ -159,6 +161,16 @@ static void stock_fill_queue(struct peer *peer)
         stock_try_queue(peer, profile);
 }
 
+/* An agent may say goodbye to a task that was cancelled, but not go on. */
+static void stock_expect_stopped(void)
+{
+    for (int turn = 0; model_count_surplus(); turn++) {
+        EXPECT(turn < STOP_MAX, "an agent goes on, though its task has finished");
+        daemon_pass();
+        world_wait(1000);
+    }
+}
+
 void stock_take(void)
 {
     struct peer auditor;
@@ -169,6 +181,7 @@ void stock_take(void)
         EXPECT(i < QUIET_TRIES, "something always happens");
         world_wait(1);
     }
+    stock_expect_stopped();
     stock_fill_queue(&auditor);
     peer_drop(&auditor);
     /* Of the C library; AddressSanitizer's has 0. */
@@ -313,6 +326,22 @@ static void stock_expect_rest(void)
     }
 }
 
+/* In the end acpd forgets all tasks but the newest. The model would not like that. */
+static void stock_expect_forgotten(struct peer *peer)
+{
+    size_t left = 2;
+
+    world_wait(FORGET_MS);
+    for (int pass = 0; left > 1; pass++) {
+        CLEANUP(json_putp)
+        struct json_object *page = peer_call(peer, "list_tasks", "{\"limit\":2}");
+
+        EXPECT(pass < PASSES_MAX, "old tasks are kept");
+        left = json_object_array_length(json_get(page, "tasks"));
+        daemon_pass();
+    }
+}
+
 void stock_close(void)
 {
     struct peer last;
@@ -325,4 +354,8 @@ void stock_close(void)
     stock_expect_rest();
     stock_take();
     watch_drop();
+    peer_connect(&last);
+    stock_drain(&last); /* what stock-taking added */
+    stock_expect_forgotten(&last);
+    peer_drop(&last);
 }

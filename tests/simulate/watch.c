@@ -16,7 +16,7 @@
 
 #define FILTER       "a" /* a profile that is never missing */
 #define CHOKED_EVERY 4   /* connections */
-#define CHOKING      8   /* long replies */
+#define CHOKING      16  /* long replies */
 #define PASSES_MAX   1000
 
 /* The first one follows everything; the others are compared with it. */
