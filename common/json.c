@@ -20,23 +20,26 @@ static struct json_object *json_made(struct json_object *value)
     return value;
 }
 
-static struct json_object *json_make_integer(const struct json_value *value)
-{
-    uint64_t magnitude;
-
-    if (value->integer < INT64_MAX)
-        return json_made(json_object_new_int64(value->integer));
-    magnitude = strtoull(value->text, NULL, 10); /* of one that does not fit: the greatest */
-    return json_made(magnitude > INT64_MAX ? json_object_new_uint64(magnitude)
-                                           : json_object_new_int64(value->integer));
-}
-
 /* Keeps the digits as they were written. */
 static struct json_object *json_make_double(const struct json_value *value)
 {
     CLEANUP(freep) char *digits = xstrndup(value->text, value->len);
 
     return json_made(json_object_new_double_s(value->number, digits));
+}
+
+/* One that does not fit 64 bits is a double, for the sake of its digits. */
+static struct json_object *json_make_integer(const struct json_value *value)
+{
+    bool is_negative = value->text[0] == '-';
+    uint64_t magnitude;
+
+    errno = 0;
+    magnitude = strtoull(value->text + is_negative, NULL, 10);
+    if (errno == ERANGE || (is_negative && magnitude > (uint64_t)INT64_MAX + 1))
+        return json_make_double(value);
+    return json_made(is_negative || magnitude <= INT64_MAX ? json_object_new_int64(value->integer)
+                                                           : json_object_new_uint64(magnitude));
 }
 
 static struct json_object *json_make(const struct json_value *value);
@@ -82,36 +85,20 @@ static struct json_object *json_make(const struct json_value *value)
     return NULL;
 }
 
-static int json_finish(const struct json_value *value, const struct json_error *error,
-                       struct json_object **ret_value, const char **ret_reason, size_t *ret_offset)
-{
-    if (!value) {
-        *ret_reason = error->reason;
-        *ret_offset = error->offset;
-        return -EINVAL;
-    }
-    *ret_value = json_make(value);
-    return 0;
-}
-
 int json_parse(const char *text, size_t len, struct json_object **ret_value,
                const char **ret_reason, size_t *ret_offset)
 {
     CLEANUP(json_doc_deinit) struct json_doc doc = {0};
     struct json_error error;
+    const struct json_value *value = json_doc_read(&doc, text, len, &error);
 
-    return json_finish(json_doc_read(&doc, text, len, &error), &error, ret_value, ret_reason,
-                       ret_offset);
-}
-
-int json_parse_leniently(const char *text, size_t len, struct json_object **ret_value,
-                         const char **ret_reason, size_t *ret_offset)
-{
-    CLEANUP(json_doc_deinit) struct json_doc doc = {0};
-    struct json_error error;
-
-    return json_finish(json_doc_read_leniently(&doc, text, len, &error), &error, ret_value,
-                       ret_reason, ret_offset);
+    if (!value) {
+        *ret_reason = error.reason;
+        *ret_offset = error.offset;
+        return -EINVAL;
+    }
+    *ret_value = json_make(value);
+    return 0;
 }
 
 static const struct json_value *json_find_twin_in(const struct json_value *container)
@@ -138,7 +125,7 @@ char *json_find_twin(const char *text, size_t len, size_t *ret_offset)
 {
     CLEANUP(json_doc_deinit) struct json_doc doc = {0};
     struct json_error error;
-    const struct json_value *root = json_doc_read_leniently(&doc, text, len, &error);
+    const struct json_value *root = json_doc_read(&doc, text, len, &error);
     const struct json_value *twin = root ? json_find_twin_in(root) : NULL;
 
     if (!twin)

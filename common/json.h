@@ -21,15 +21,11 @@ enum rpc_code {
 };
 
 /** Reads exactly one value, as json_doc_read() does; of members with the same name the last one
- *  counts. The caller puts *ret_value (NULL means null). On -EINVAL *ret_reason is the error and
- *  *ret_offset its position. */
+ *  counts. Numbers print as they were written, but -0; an integer over 64 bits is a double. The
+ *  caller puts *ret_value (NULL means null). On -EINVAL *ret_reason is the error and *ret_offset
+ *  its position. */
 int json_parse(const char *text, size_t len, struct json_object **ret_value,
                const char **ret_reason, size_t *ret_offset);
-
-/** json_parse() for text from other programs: an integer over 64 bits becomes the nearest one that
- *  fits. */
-int json_parse_leniently(const char *text, size_t len, struct json_object **ret_value,
-                         const char **ret_reason, size_t *ret_offset);
 
 /** Returns the name of the first duplicate member in a JSON text, and its position; NULL if there
  * is none. The caller frees the name. */

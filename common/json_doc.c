@@ -23,7 +23,6 @@ struct reading {
     char *text; /* the document's copy; strings before `at` are decoded */
     size_t len, at;
     size_t depth;
-    bool is_lenient;    /* integers may exceed 64 bits */
     const char *reason; /* what is wrong at `at` */
     /* If the text is only checked, all values are this one in turn. */
     bool is_only_checked;
@@ -131,8 +130,7 @@ static size_t json_doc_find_number_end(const struct reading *in, bool *ret_is_in
     return end;
 }
 
-/* Whether the integer fits 64 bits, with a sign or without. */
-static bool json_doc_set_integer(struct json_value *value)
+static void json_doc_set_integer(struct json_value *value)
 {
     bool is_negative = value->text[0] == '-', fits = true;
     const uint64_t most = is_negative ? (uint64_t)INT64_MAX + 1 : UINT64_MAX;
@@ -149,12 +147,11 @@ static bool json_doc_set_integer(struct json_value *value)
     else
         value->integer = magnitude > INT64_MAX ? INT64_MAX : (int64_t)magnitude;
     value->number = is_negative ? -(double)magnitude : (double)magnitude;
-    return fits;
 }
 
 static struct json_value *json_doc_read_number(struct reading *in)
 {
-    bool is_integer, fits;
+    bool is_integer;
     size_t end = json_doc_find_number_end(in, &is_integer);
     struct json_value *value;
 
@@ -163,13 +160,11 @@ static struct json_value *json_doc_read_number(struct reading *in)
     value = json_doc_begin_value(in, is_integer ? JSON_INTEGER : JSON_NUMBER);
     value->text = in->text + in->at;
     value->len = end - in->at;
-    if (is_integer) {
-        fits = json_doc_set_integer(value) || in->is_lenient;
-    } else {
+    if (is_integer)
+        json_doc_set_integer(value);
+    else
         value->number = strtod(value->text, NULL); /* ends there, too */
-        fits = isfinite(value->number);
-    }
-    if (!fits)
+    if (!isfinite(value->number))
         return json_doc_fail(in, in->at, "a number is out of range");
     in->at = end;
     return value;
@@ -470,12 +465,6 @@ struct json_value *json_doc_read(struct json_doc *doc, const char *text, size_t 
     return json_doc_read_as(&(struct reading){0}, doc, text, len, ret_error);
 }
 
-struct json_value *json_doc_read_leniently(struct json_doc *doc, const char *text, size_t len,
-                                           struct json_error *ret_error)
-{
-    return json_doc_read_as(&(struct reading){.is_lenient = true}, doc, text, len, ret_error);
-}
-
 static void json_doc_free_chunks(struct json_chunk *chunk)
 {
     while (chunk) {
@@ -543,7 +532,7 @@ static size_t json_doc_copy_string(struct buf *out, const char *text, size_t len
 char *json_doc_compact_text(const char *text, size_t len, struct json_error *ret_error)
 {
     CLEANUP(json_doc_deinit) struct json_doc doc = {0};
-    struct reading in = {.is_lenient = true, .is_only_checked = true};
+    struct reading in = {.is_only_checked = true};
     struct buf out = {0};
 
     if (!json_doc_read_as(&in, &doc, text, len, ret_error))

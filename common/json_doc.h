@@ -28,13 +28,11 @@ struct json_error {
 };
 
 /** Reads exactly one value, optionally surrounded by white space; drops what the document held.
- *  NULL: *ret_error tells why. UTF-8 and numbers are checked: NaN, Infinity, integers over 64 bits
- *  and numbers that do not fit a double are rejected; a lone surrogate becomes U+FFFD. */
+ *  NULL: *ret_error tells why. UTF-8 and numbers are checked: NaN, Infinity and
+ *  numbers beyond the range of a double, but for integers, are rejected; a lone surrogate becomes
+ *  U+FFFD. */
 struct json_value *json_doc_read(struct json_doc *doc, const char *text, size_t len,
                                  struct json_error *ret_error);
-/** The same for text from other programs: integers may have any size. */
-struct json_value *json_doc_read_leniently(struct json_doc *doc, const char *text, size_t len,
-                                           struct json_error *ret_error);
 /** Adds an empty object to what it holds. */
 struct json_value *json_doc_add_object(struct json_doc *doc);
 /** Drops what it holds, and keeps a little memory for the next text. */
@@ -43,6 +41,6 @@ void json_doc_deinit(struct json_doc *doc);
 /** Where the name of a member is in the text: its opening quote. */
 size_t json_doc_offset_of(const struct json_doc *doc, const struct json_value *member);
 
-/** The compact text of one value; the caller frees it. Integers may have any size, and numbers,
- *  escapes and members are kept as written, but lone surrogates. NULL: *ret_error tells why. */
+/** The compact text of one value; the caller frees it. Numbers, escapes and members are kept as
+ *  written, but lone surrogates. NULL: *ret_error tells why. */
 char *json_doc_compact_text(const char *text, size_t len, struct json_error *ret_error);

@@ -24,7 +24,7 @@ struct json_value {
     const char *text; /* a string, which may contain U+0000, followed by one; a number as written */
     size_t len;       /* of the text, in bytes */
     double number;    /* of one; 0 for other kinds, as the integer is */
-    int64_t integer;  /* the nearest that fits */
+    int64_t integer;  /* the nearest that fits; an integer may have any size */
     size_t count;     /* elements or members */
     struct json_value *first, *next;
 };

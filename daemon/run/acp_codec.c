@@ -152,7 +152,7 @@ void acp_codec_read(struct acp_codec *codec, const char *line, size_t len,
     size_t offset;
 
     *ret_message = message;
-    if (json_parse_leniently(line, len, &message.whole, &reason, &offset) < 0)
+    if (json_parse(line, len, &message.whole, &reason, &offset) < 0)
         return;
     method = json_get(message.whole, "method");
     if (json_object_is_type(message.whole, json_type_object) &&

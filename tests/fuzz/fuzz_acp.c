@@ -117,7 +117,7 @@ static void answer_all(struct acp_turn *turn, int64_t now)
     }
 }
 
-/* Parses as the codec does: an id may have any size. */
+/* Parses as the codec does. */
 static bool is_request(const char *line, size_t len)
 {
     CLEANUP(json_putp) struct json_object *message = NULL;
@@ -125,7 +125,7 @@ static bool is_request(const char *line, size_t len)
     const char *reason;
     size_t offset;
 
-    json_parse_leniently(line, len, &message, &reason, &offset);
+    json_parse(line, len, &message, &reason, &offset);
     version = json_get(message, "jsonrpc");
 
     return json_object_is_type(version, json_type_string) &&

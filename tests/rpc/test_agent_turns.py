@@ -290,11 +290,13 @@ def test_a_text_with_a_nul_stays_whole(run):  # noqa: F811
     assert entry["text"] == entry["update"]["content"]["text"] == "before\0after"
 
 
-def test_a_number_that_is_too_large_spoils_no_message(run):  # noqa: F811
+def test_numbers_of_an_agent_are_kept_whatever_their_length(run):  # noqa: F811
     client, task = run("note('tool_call', toolCallId='t', title='count', status='completed', "
-                       "rawOutput=123456789012345678901)\nsay('done')\nend(usage={'n': 10 ** 30})")
+                       "rawOutput=123456789012345678901)\nsay('done')\nend(usage={'n': 10 ** 30, 'm': -2 ** 64})")
     assert task["status"] == "completed" and task["result"]["text"] == "done"
-    assert [entry["stream"] for entry in entries(client, task["id"])] == ["agent", "agent"]
+    assert task["result"]["usage"] == {"n": 10 ** 30, "m": -2 ** 64}
+    called, said = entries(client, task["id"])
+    assert called["update"]["rawOutput"] == 123456789012345678901 and said["text"] == "done"
 
 
 def read_log(client, id):

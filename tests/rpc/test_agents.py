@@ -54,7 +54,7 @@ def test_a_turn_from_prompt_to_result(run, folder):
         env={"ACPD_TEST_RECORD": str(record)}, systemPrompt="Be brief.",
         runner={"cwd": str(folder), "mcpServers": [
             {"name": "m", "command": "/bin/m", "args": ["-x"], "env": {"K": "V"}}]},
-        task={"title": "Do", "description": "something", "input": {"n": [1]}})
+        task={"title": "Do", "description": "something", "input": {"n": [2**70]}})
     assert task["status"] == "completed" and task["error"] is None
     assert task["result"] == {"text": "The end.", "stopReason": "end_turn",
                               "usage": {"inputTokens": 3},
@@ -69,7 +69,7 @@ def test_a_turn_from_prompt_to_result(run, folder):
         {"name": "m", "command": "/bin/m", "args": ["-x"], "env": [{"name": "K", "value": "V"}]}]}
     texts = [block["text"] for block in sent[2]["params"]["prompt"]]
     assert texts[0] == "Be brief."
-    assert texts[1].startswith("# Do\n\nsomething\n\nInput:\n")
+    assert texts[1].startswith("# Do\n\nsomething\n\nInput:\n") and str(2**70) in texts[1]
     log = entries(client, task["id"])
     assert [entry["update"]["sessionUpdate"] for entry in log] == [
         "agent_message_chunk", "tool_call", "tool_call_update", "plan", "usage_update",

@@ -27,7 +27,7 @@ def examples(schema):
         return ["x" * schema["maxLength"]], ["x" * (schema["maxLength"] + 1), 1]
     if kind in ("integer", "number") and {"minimum", "maximum"} <= set(schema):
         low, high = schema["minimum"], schema["maximum"]
-        return [low, high], [low - 1, high + 1, "1"] + [low + 0.5] * (kind == "integer")
+        return [low, high], [low - 1, high + 1, 2**64, -2**64, "1"] + [low + 0.5] * (kind == "integer")
     if kind == "array":
         good, bad = examples({"maximum": 2**53 - 1, **schema["items"]})
         items = ([f"w{i}" for i in range(schema["maxItems"] + 1)] if "pattern" in schema["items"]

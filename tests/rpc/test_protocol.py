@@ -55,7 +55,7 @@ def test_each_error_of_the_specification(client, line, code, id):
     assert client.get_health()["status"], "the connection goes on"
 
 
-@pytest.mark.parametrize("id", ["1", '"a b"', "null", "-3", "1.5", '"\\u00e9\\n"'])
+@pytest.mark.parametrize("id", ["1", '"a b"', "null", "-3", "1.5", "18446744073709551616", '"\\u00e9\\n"'])
 def test_the_id_comes_back_as_it_was(client, id):
     reply = exchange(client, CALL % id)
     assert reply["id"] == json.loads(id) and reply["result"]["name"] == "p"

@@ -70,7 +70,7 @@ def test_a_worker_claims_extends_and_completes(client):
     assert client.log(id) == []
 
 
-@pytest.mark.parametrize("result", [None, 0, False, "", "text", {}, [], {"deep": [[1.5]]}])
+@pytest.mark.parametrize("result", [None, 0, False, "", "text", {}, [], {"deep": [[1.5]]}, [2**64, -(10**22)]])
 def test_a_result_is_any_json(client, result):
     client.assign("w")
     assert client.complete_task(**held(claim(client)), result=result)["result"] == result
