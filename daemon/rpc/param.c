@@ -92,7 +92,7 @@ static bool param_check_ids(const struct json_value *value, const char *field,
         return param_fail(error, field, "must have at most %d ids", RPC_IDS_MAX);
     json_value_for_each (id, value) {
         if (id->kind != JSON_INTEGER || id->integer < 1 || id->integer > RPC_ID_MAX) {
-            param_fail(error, field, "must be an id: an integer of at least 1");
+            param_fail(error, field, "must be an integer from 1 to %lld", (long long)RPC_ID_MAX);
             snprintf(error->field, sizeof(error->field), "%s[%zu]", field, i);
             return false;
         }
@@ -122,23 +122,21 @@ static bool param_check_texts(const struct param *param, const struct json_value
 static bool param_check_number(const struct param *param, const struct json_value *value,
                                const char *field, struct param_error *error)
 {
-    bool is_integer = value->kind == JSON_INTEGER;
-    double number = value->number;
+    const bool is_bounded = param->min != 0 || param->max != 0;
     const char *kind = param->type == PARAM_INTEGER ? "an integer" : "a number";
+    CLEANUP(buf_deinit) struct buf bounds = {0};
 
-    if (!is_integer && value->kind != JSON_NUMBER)
-        return param_fail(error, field, "must be %s", kind);
-    if (param->type == PARAM_INTEGER && !is_integer)
-        return param_fail(error, field, "must be an integer");
-    if ((param->min != 0 || param->max != 0) && !(number >= param->min && number <= param->max)) {
-        CLEANUP(buf_deinit) struct buf bounds = {0};
-
+    if ((value->kind == JSON_INTEGER ||
+         (value->kind == JSON_NUMBER && param->type == PARAM_NUMBER)) &&
+        (!is_bounded || (value->number >= param->min && value->number <= param->max)))
+        return true;
+    if (is_bounded) {
+        buf_add_text(&bounds, " from ");
         buf_add_number(&bounds, param->min);
         buf_add_text(&bounds, " to ");
         buf_add_number(&bounds, param->max);
-        return param_fail(error, field, "must be %s from %s", kind, buf_text(&bounds));
     }
-    return true;
+    return param_fail(error, field, "must be %s%s", kind, buf_text(&bounds));
 }
 
 static bool param_check_enum(const struct param *param, const struct json_value *value,

@@ -230,6 +230,20 @@ def test_a_bad_parameter_is_named(gateway, client, verb, path, body, field):
     assert client.state("p")["queueSize"] == 0 and client.state("p")["isActive"] is False
 
 
+@pytest.mark.parametrize("path, field, reason", [
+    ("/api/tasks?limit=many", "limit", "an integer from 1 to 1000"),
+    ("/api/tasks?limit=1.5", "limit", "an integer from 1 to 1000"),
+    ("/api/tasks?limit=1e400", "limit", "an integer from 1 to 1000"),
+    ("/api/tasks?limit=12345678901234567890123", "limit", "an integer from 1 to 1000"),
+    ("/api/tasks/abc", "id", "an integer from 1 to 9007199254740991"),
+    ("/api/tasks/1/log?attempt=first", "attempt", "an integer from 1 to 9007199254740991"),
+    ("/api/capacity?targetWait=soon", "targetWait", "a number from 0.001 to 31536000"),
+])
+def test_the_refusal_of_a_number_gives_its_range(gateway, path, field, reason):
+    error = gateway.get(path).error(400, -32602)
+    assert error["data"] == {"field": field, "reason": f"must be {reason}"}
+
+
 def test_text_in_a_query_stays_text(make_daemon, make_gateway):
     """A number, true or null is a name where a name is expected."""
     daemon = make_daemon(profile("123"), profile("true"), profile("null"))

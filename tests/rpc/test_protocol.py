@@ -351,6 +351,9 @@ def test_a_raised_limit_of_connections_lets_waiting_ones_in(make_daemon):
     ("assign_task_to_profile", {"name": "p", "task": {"title": "t", "key": ""}}, "task.key",
      "must not be empty"),
     ("get_task", {"id": 0}, "id", "must be an integer from 1 to 9007199254740991"),
+    ("list_tasks", {"limit": "5"}, "limit", "must be an integer from 1 to 1000"),
+    ("assign_task_to_profile", {"name": "p", "task": {"title": "t", "dependsOn": [0]}}, "task.dependsOn[0]",
+     "must be an integer from 1 to 9007199254740991"),
     ("get_task_log", {"id": 1, "after": 5}, "after", "must be `next` of an earlier page of this log"),
 ])
 def test_a_refusal_names_the_field_and_the_limit(make_daemon, method, params, field, reason):
