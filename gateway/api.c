@@ -146,10 +146,10 @@ static int api_call(struct mg_connection *connection, struct upstream *upstream,
         return api_reply_away(connection);
     case UPSTREAM_LOST:
         if (!route->writes)
-            return api_reply_away(connection);
+            return http_error(connection, 503, RPC_UNAVAILABLE, RETRY_SOON, NULL,
+                              "acpd did not answer");
         return http_error(connection, 504, RPC_UNAVAILABLE, NULL, NULL,
-                          "the connection to acpd was lost before it replied: the request may or "
-                          "may not have taken effect");
+                          "acpd did not answer: the request may or may not have taken effect");
     default:
         break;
     }

@@ -250,7 +250,7 @@ def test_a_daemon_that_hangs_up_on_a_call(daemon, make_gateway, make_middle):
         del middle.calls[:]
         answer = gateway.request(verb, path, body)
         if verb == "GET":
-            answer.error(503, -32004)
+            assert "did not answer" in answer.error(503, -32004)["error"], "it is not unreachable"
             assert int(answer.headers["retry-after"]) >= 1
         else:
             assert "may" in answer.error(504, -32004)["error"]
