@@ -92,16 +92,6 @@ static bool upstream_is_alive(int fd)
     return poll(&polled, 1, 0) == 0;
 }
 
-/* Closes the idle connections that have ended, as those to an earlier daemon have. */
-static void upstream_drop_ended(struct upstream *upstream)
-{
-    while (upstream->idle_count && !upstream_is_alive(upstream->idle[upstream->idle_count - 1])) {
-        close(upstream->idle[--upstream->idle_count]);
-        upstream->open_count--;
-        upstream->breaks++;
-    }
-}
-
 /* It has ended, or is of no use any more; -1: it could not be opened. */
 static void upstream_drop(struct upstream *upstream, int fd)
 {
@@ -120,6 +110,31 @@ static void upstream_give_back(struct upstream *upstream, int fd)
     upstream->idle[upstream->idle_count++] = fd;
     pthread_cond_signal(&upstream->freed);
     pthread_mutex_unlock(&upstream->lock);
+}
+
+/* The idle connection that was used last; -1: there is none. */
+static int upstream_take_idle(struct upstream *upstream)
+{
+    int fd;
+
+    pthread_mutex_lock(&upstream->lock);
+    fd = upstream->idle_count ? upstream->idle[--upstream->idle_count] : -1;
+    pthread_mutex_unlock(&upstream->lock);
+    return fd;
+}
+
+/* Closes the idle connections that have ended, as those to an earlier daemon have. */
+static void upstream_drop_ended(struct upstream *upstream)
+{
+    int fd;
+
+    while ((fd = upstream_take_idle(upstream)) >= 0) {
+        if (upstream_is_alive(fd)) {
+            upstream_give_back(upstream, fd);
+            return;
+        }
+        upstream_drop(upstream, fd);
+    }
 }
 
 /* *ret_fd: the idle connection that was used last, or -1: another one may be opened. False: all are
@@ -290,8 +305,8 @@ bool upstream_discover(struct upstream *upstream,
     uint64_t breaks;
     bool is_known;
 
-    pthread_mutex_lock(&upstream->lock);
     upstream_drop_ended(upstream);
+    pthread_mutex_lock(&upstream->lock);
     breaks = upstream->breaks;
     pthread_mutex_unlock(&upstream->lock);
     pthread_mutex_lock(&upstream->document_lock);
