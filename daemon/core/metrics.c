@@ -121,8 +121,9 @@ bool metrics_peak_note(struct metrics_peak *peak, int64_t minute, int64_t before
     return size > 0;
 }
 
-/* The duration below which `fraction` of the sample lies (nearest rank), in seconds. */
-static double metrics_percentile(const uint32_t bins[METRICS_BINS], double fraction)
+/* The duration below which `fraction` of the sample lies (nearest rank), in seconds. In the last
+ * bin in use, where the average may be as well, it is not told to be below the average. */
+static double metrics_percentile(const uint32_t bins[METRICS_BINS], double fraction, double average)
 {
     int64_t size = 0, seen = 0;
     double rank;
@@ -133,7 +134,7 @@ static double metrics_percentile(const uint32_t bins[METRICS_BINS], double fract
     for (size_t i = 0; i < METRICS_BINS; i++) {
         seen += bins[i];
         if (seen && (double)seen >= rank)
-            return metrics_bin_seconds(i);
+            return seen == size ? fmax(metrics_bin_seconds(i), average) : metrics_bin_seconds(i);
     }
     return 0;
 }
@@ -147,15 +148,15 @@ void metrics_from_bucket(const struct metrics_bucket *bucket, int64_t range_ms,
     m.throughput = (double)(bucket->completed + bucket->failed) / ((double)range_ms / 3600000);
     if (bucket->started) {
         m.average_wait = (double)bucket->wait_sum_ms / (double)bucket->started / 1000;
-        m.p50_wait = metrics_percentile(bucket->waits, 0.50);
-        m.p95_wait = metrics_percentile(bucket->waits, 0.95);
+        m.p50_wait = metrics_percentile(bucket->waits, 0.50, m.average_wait);
+        m.p95_wait = metrics_percentile(bucket->waits, 0.95, m.average_wait);
     }
     if (n) {
         m.success_rate = 100.0 * (double)bucket->successes / (double)n;
         m.error_rate = 100.0 * (double)bucket->errors / (double)n;
         m.average_duration = (double)bucket->duration_sum_ms / (double)n / 1000;
-        m.p50_duration = metrics_percentile(bucket->durations, 0.50);
-        m.p95_duration = metrics_percentile(bucket->durations, 0.95);
+        m.p50_duration = metrics_percentile(bucket->durations, 0.50, m.average_duration);
+        m.p95_duration = metrics_percentile(bucket->durations, 0.95, m.average_duration);
     }
     *ret_metrics = m;
 }

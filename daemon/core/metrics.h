@@ -5,7 +5,7 @@
  * A bucket sums up one span of time (a minute, a quarter of an hour, an hour) of one profile.
  * Buckets add up, so a range is the sum of its buckets, and loading a page never counts tasks.
  * Durations go into a histogram whose bins grow by 2^(1/4) from 1 ms, each including its upper
- * edge: a percentile read from it is within 9 % of the true one.
+ * edge: a percentile read from it is within 10 % of the true one.
  *
  * The window holds the last attempts individually, for routing and health.
  */

@@ -206,6 +206,26 @@ START_TEST(metrics_percentiles)
 }
 END_TEST
 
+/* Wherever they are in their bin. */
+START_TEST(metrics_percentiles_of_equal_durations_are_not_below_their_average)
+{
+    for (int64_t ms = 1; ms < 5000; ms++) {
+        struct metrics_bucket bucket = {0};
+        struct metrics m;
+
+        for (int i = 0; i < 100; i++) {
+            metrics_bucket_add_attempt(&bucket, true, ms);
+            metrics_bucket_add_start(&bucket, ms);
+        }
+        metrics_from_bucket(&bucket, 60000, &m);
+        ck_assert_double_ge(m.p50_duration, m.average_duration);
+        ck_assert_double_ge(m.p95_duration, m.average_duration);
+        ck_assert_double_ge(m.p95_wait, m.average_wait);
+        ck_assert_double_eq_tol(m.p95_duration, (double)ms / 1000, (double)ms / 10000);
+    }
+}
+END_TEST
+
 START_TEST(metrics_take_extreme_durations)
 {
     struct metrics_bucket bucket = {0};
@@ -477,6 +497,7 @@ void add_metrics_cases(Suite *suite)
     tcase_add_test(tcase, metrics_add_up);
     tcase_add_test(tcase, metrics_bucket_with_one_is_not_empty);
     tcase_add_loop_test(tcase, metrics_percentiles, 0, 6);
+    tcase_add_test(tcase, metrics_percentiles_of_equal_durations_are_not_below_their_average);
     tcase_add_test(tcase, metrics_take_extreme_durations);
     tcase_add_test(tcase, metrics_edges_are_exact);
     tcase_add_test(tcase, metrics_waits_hand_computed);
