@@ -93,6 +93,23 @@ def test_a_lease_that_outlives_acpd_holds_as_long_again(daemon):
         assert seconds(lost(client, mine)["finishedAt"]) > began + LEASE - TICK
 
 
+def test_a_timeout_that_is_shorter_after_a_restart_ends_a_lease_that_was_extended(make_daemon):
+    worker = {"name": "w", "runner": {"type": "worker", "lease": 60}, "retry": {"maxAttempts": 1}}
+    daemon = make_daemon({**worker, "timeout": 3600})
+    with daemon.client() as client:
+        mine = claim(client)
+        assert client.extend_lease(**mine)["success"] is True
+    daemon.stop()
+    daemon.configure({**worker, "timeout": LEASE})
+    began = time.time()
+    daemon.start()
+    with daemon.client() as client:
+        task = client.finish(mine["id"])
+        assert task["error"]["class"] == "timeout" and seconds(task["finishedAt"]) > began + LEASE - TICK
+        with pytest.raises(RpcError):
+            client.complete_task(**mine)
+
+
 @pytest.mark.parametrize("end, status", [("complete_task", "completed"), ("fail_task", "scheduled")])
 def test_a_lease_outlives_its_profile_and_acpd(make_daemon, end, status):
     """The profile stays until its task has finished, with the default settings."""
