@@ -110,6 +110,11 @@ static void loop_conclude(struct loop *loop, int r)
     if (!loop->storage_is_failing)
         log_error("the storage fails: %s; unacknowledged changes were rolled back; retrying",
                   storage.error);
+    if (storage.is_lost && !loop->stop_requested) {
+        log_error("what runs here is run by another acpd now; stopping");
+        loop->stop_requested = true;
+        loop->exit_status = EXIT_FAILURE;
+    }
     loop->storage_is_failing = true;
     loop->reload_requested |= loop->is_reloading;
     loop->is_reloading = false;

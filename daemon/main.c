@@ -19,6 +19,7 @@
 #include "options.h"
 #include "run/cgroup.h"
 #include "run/run.h"
+#include "store/postgres.h"
 #include "store/sqlite_files.h"
 #include "store/store.h"
 
@@ -194,25 +195,42 @@ static char *main_database_path(const struct options *options)
     return xasprintf("%s/acpd.db", options->state_dir);
 }
 
+static struct store_postgres main_postgres(const struct settings *settings, bool is_sole)
+{
+    return (struct store_postgres){
+        .url = settings->store.url, .timeout_ms = settings->store.timeout_ms, .is_sole = is_sole};
+}
+
+static int main_open_store(const struct options *options, const struct settings *settings,
+                           struct store **ret_store)
+{
+    const struct store_postgres postgres = main_postgres(settings, true);
+    CLEANUP(freep) char *database = main_database_path(options);
+    CLEANUP(freep) char *error = NULL;
+    int r = settings->store.type == SETTINGS_POSTGRES
+                ? store_open_postgres(&postgres, ret_store, &error)
+                : store_open(database, ret_store, &error);
+
+    if (r < 0)
+        log_error("%s", error);
+    return r;
+}
+
 /* Opens the database, creates the profiles and recovers running attempts. */
 static int main_open_engine(const struct options *options, struct settings *settings,
                             struct store **ret_store, struct engine **ret_engine)
 {
-    CLEANUP(freep) char *database = main_database_path(options);
-    CLEANUP(freep) char *error = NULL;
     struct settings empty = {0};
     struct engine *engine;
-    int r = store_open(database, ret_store, &error);
+    int r = main_open_store(options, settings, ret_store);
 
-    if (r < 0) {
-        log_error("%s", error);
+    if (r < 0)
         return r;
-    }
     engine = *ret_engine = engine_new(*ret_store, &empty, options->state_dir, options->socket);
     engine_set_reload(engine, main_reload);
     r = engine_start(engine, settings);
     if (r < 0)
-        log_error("cannot recover from %s: %s", database, store_error(*ret_store));
+        log_error("cannot recover: %s", store_error(*ret_store));
     return r;
 }
 
@@ -327,20 +345,24 @@ out:
 /* The configuration is valid; checks the database too, if there is one. */
 static int main_check(const struct options *options, const struct settings *settings)
 {
+    const struct store_postgres postgres = main_postgres(settings, false);
     CLEANUP(freep) char *database = main_database_path(options), *info = NULL, *error = NULL;
+    int r;
 
     printf("%s: valid, %zu profile%s\n",
            options_config_path(options) ? options->config : "built-in defaults",
            settings->profile_count, PLURAL(settings->profile_count));
     main_tell_agents(settings, main_say_on_stdout);
     main_tell_missing(settings, true);
-    if (access(database, F_OK) < 0)
+    if (settings->store.type == SETTINGS_SQLITE && access(database, F_OK) < 0)
         return EXIT_SUCCESS;
-    if (sqlite_files_verify(database, &info, &error) < 0) {
+    r = settings->store.type == SETTINGS_POSTGRES ? store_check_postgres(&postgres, &info, &error)
+                                                  : sqlite_files_verify(database, &info, &error);
+    if (r < 0) {
         log_error("%s", error);
         return EXIT_FAILURE;
     }
-    printf("%s: %s\n", database, info);
+    printf("%s: %s\n", settings->store.type == SETTINGS_POSTGRES ? "store" : database, info);
     return EXIT_SUCCESS;
 }
 

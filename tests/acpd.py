@@ -3,6 +3,7 @@
 
 import concurrent.futures
 import contextlib
+import hashlib
 import http.client
 import json
 import os
@@ -13,6 +14,8 @@ import socket
 import sqlite3
 import subprocess
 import time
+
+import pytest
 
 BUILD = pathlib.Path(os.environ.get("ACPD_BUILD", pathlib.Path(__file__).parents[1] / "build"))
 ACPD = BUILD / "daemon" / "acpd"
@@ -179,6 +182,15 @@ def shell(script, name="p", **settings):
     return profile(name, ["sh", "-c", script], **settings)
 
 
+# PostgreSQL instead of SQLite: the connection string of a server, as tests/postgres prints it, or None.
+POSTGRES = os.environ.get("ACPD_POSTGRES")
+
+
+def postgres(sql):
+    """Runs a statement in the server; returns whether that worked."""
+    return subprocess.run(["psql", "-qX", POSTGRES, "-c", sql], capture_output=True).returncode == 0
+
+
 class Daemon:
     def __init__(self, folder, config=None):
         self.folder = pathlib.Path(folder)
@@ -190,8 +202,21 @@ class Daemon:
         self.program = ACPD
         self.environment = {}
         self.has_config = config is not None
-        if config is not None:
-            self.configure(config)
+        self.store = None
+        if POSTGRES:
+            self.use_postgres()
+        if config is not None or POSTGRES:
+            self.configure(config or {})
+
+    def use_postgres(self):
+        """A database of its own, for all daemons in the folder."""
+        self.database_name = "acpd_" + hashlib.md5(str(self.folder).encode()).hexdigest()
+        postgres(f"CREATE DATABASE {self.database_name}")
+        self.store = {"type": "postgres", "url": f"{POSTGRES} dbname={self.database_name}"}
+
+    def drop_database(self):
+        if self.store:
+            assert postgres(f"DROP DATABASE {self.database_name} WITH (FORCE)")
 
     def configure(self, *config, **settings):
         """Writes the configuration: profiles, or one whole object."""
@@ -199,6 +224,8 @@ class Daemon:
             whole = config[0]
         else:
             whole = {"profiles": list(config), **settings}
+        if self.store:
+            whole = {"store": self.store, **whole}
         self.config.write_text(json.dumps(whole))
         self.has_config = True
 
@@ -257,8 +284,23 @@ class Daemon:
         return self.start()
 
     def database(self):
-        """A connection to its database; the caller closes it, e.g. with contextlib.closing()."""
-        return sqlite3.connect(self.state / "acpd.db")
+        """A connection to its SQLite database; the caller closes it, e.g. with contextlib.closing()."""
+        return sqlite3.connect(self.database_file)
+
+    @property
+    def database_file(self):
+        if self.store:
+            pytest.skip("needs a database of SQLite")
+        return self.state / "acpd.db"
+
+    def rows(self, sql):
+        """The rows, of numbers, of a query of its database, whichever it is."""
+        if self.store:
+            run = subprocess.run(["psql", "-qXAt", "-F ", self.store["url"], "-c", sql], capture_output=True, text=True)
+            assert run.returncode == 0, run.stderr
+            return [tuple(map(int, line.split())) for line in run.stdout.splitlines()]
+        with contextlib.closing(self.database()) as database:
+            return database.execute(sql).fetchall()
 
     def processes(self, **variables):
         """Process ids of its descendants, found by their environment; optionally only those that also have

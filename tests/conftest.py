@@ -48,6 +48,7 @@ def make_daemon(folder):
         assert "Sanitizer" not in log and "runtime error" not in log, log
         assert not was_running or status == 0, f"exit status {status}\n{log}"
         assert not daemon.processes(), "processes were left behind"
+        daemon.drop_database()
 
 
 @pytest.fixture

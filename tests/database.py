@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: MIT
 """acpd's database format, for tests that read or change the database directly."""
 
-import contextlib
-import sqlite3
 import struct
 
 CRC32C = [0] * 256
@@ -69,20 +67,15 @@ def assert_counters_are_right(daemon, forgets=False):
     """Checks the counters of a stopped daemon's database by counting tasks. `forgets`: some finished tasks have been
     removed, which still count."""
     columns = "queued, scheduled, blocked, running, completed, failed, cancelled"
-    with contextlib.closing(sqlite3.connect(daemon.state / "acpd.db")) as database:
-        for id, *kept in database.execute(f"SELECT id, {columns} FROM profile"):
-            counted = dict(database.execute(
-                "SELECT status, count(*) FROM task WHERE profile_id = ? GROUP BY status", [id]))
-            compared = 4 if forgets else 7
-            assert kept[:compared] == [counted.get(status, 0) for status in range(1, compared + 1)]
+    for id, *kept in daemon.rows(f"SELECT id, {columns} FROM profile"):
+        counted = dict(daemon.rows(f"SELECT status, count(*) FROM task WHERE profile_id = {id} GROUP BY status"))
+        compared = 4 if forgets else 7
+        assert kept[:compared] == [counted.get(status, 0) for status in range(1, compared + 1)]
     assert_bytes_are_right(daemon)
 
 
 def assert_bytes_are_right(daemon):
     """Checks the weights in a stopped daemon's database: the sum for finished tasks; no weight for others."""
-    with contextlib.closing(sqlite3.connect(daemon.state / "acpd.db")) as database:
-        assert not database.execute(
-            "SELECT * FROM profile WHERE finished_bytes <> (SELECT ifnull(sum(bytes), 0) FROM task "
-            "WHERE profile_id = profile.id)").fetchall()
-        assert not database.execute(
-            "SELECT id FROM task WHERE (status > 4) <> (bytes > 0)").fetchall()
+    assert not daemon.rows("SELECT id FROM profile WHERE finished_bytes <> (SELECT coalesce(sum(bytes), 0) FROM task "
+                           "WHERE profile_id = profile.id)")
+    assert not daemon.rows("SELECT id FROM task WHERE (status > 4) <> (bytes > 0)")

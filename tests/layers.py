@@ -46,6 +46,8 @@ LIBRARIES = ("json-c", "event2", "sqlite3.h", "civetweb.h", "check.h", "openssl"
 PRIVATE = {
     "engine/state.h": "daemon/engine tests/fuzz tests/simulate",
     "rpc/connection.h": "daemon/rpc tests/fuzz tests/simulate",
+    "store/db.h": "daemon/store",
+    "store/pg.h": "daemon/store",
     "store/sqlite.h": "daemon/store tests/fuzz tests/unit/store",
 }
 

@@ -189,6 +189,8 @@ static int config_load_root(struct json_object *root, const char *demo_path,
     r = config_set_members(&place, root, "");
     if (r < 0)
         return r;
+    if (settings->store.type == SETTINGS_POSTGRES && !settings->store.url)
+        return config_refuse(ret_error, "", "store.url", "is required for postgres");
     if (!json_object_object_get_ex(root, "profiles", NULL)) {
         config_add_builtin_profiles(demo_path, settings);
         return 0;

@@ -6,18 +6,21 @@
 #define AT(member)         .offset = offsetof(struct settings, member)
 #define PROFILE_AT(member) .offset = offsetof(struct profile_config, member)
 #define RUNNER_AT(member)  .offset = offsetof(struct runner_config, member)
-#define NOWHERE            .offset = SIZE_MAX
-
-static const char *const store_types[] = {"sqlite", NULL};
-#define DAY  86400.0
-#define KIB  1024.0
-#define MIB  (1024 * KIB)
-#define GIB  (1024 * MIB)
-#define YEAR (365 * DAY)
+#define DAY                86400.0
+#define KIB                1024.0
+#define MIB                (1024 * KIB)
+#define GIB                (1024 * MIB)
+#define YEAR               (365 * DAY)
 
 const struct config_row config_rows[] = {
-    {"store.type", CONFIG_CHOICE, NOWHERE, .choices = store_types,
-     .doc = "Where tasks are stored. `sqlite`: acpd.db in the state directory."},
+    {"store.type", CONFIG_CHOICE, AT(store.type), .choices = settings_store_names,
+     .doc = "Where tasks are stored. `sqlite`: acpd.db in the state directory; `postgres`: a "
+            "database of a PostgreSQL server. What `store` says takes effect at the next start."},
+    {"store.url", CONFIG_TEXT, AT(store.url), .max = 4096,
+     .doc = "The database of `postgres`, which requires it: a connection string or URI of libpq, "
+            "such as `postgresql:///acpd`."},
+    {"store.timeout", CONFIG_SECONDS, AT(store.timeout_ms), 0.1, 30, 2,
+     .doc = "Seconds that `postgres` may take for an answer."},
     {"metricsRetention", CONFIG_INTEGER, AT(metrics_retention), 1, 100000, 100,
      .doc = "Number of recent attempts per profile that routing and health consider."},
     {"healthCheckInterval", CONFIG_SECONDS, AT(health_check_interval_ms), 1, DAY, 60,

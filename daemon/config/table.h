@@ -13,7 +13,7 @@ enum config_type {
     CONFIG_NAME,    /* char *, a word */
     CONFIG_COLOR,   /* char *, #rgb or #rrggbb */
     CONFIG_WORDS,   /* char ** */
-    CONFIG_CHOICE,  /* int-sized enum, or not stored */
+    CONFIG_CHOICE,  /* int-sized enum */
     CONFIG_ROLES,   /* struct roles, by user */
     CONFIG_RUNNER,  /* struct runner_config, described by config_runner_rows */
     /* of a runner */

@@ -140,8 +140,7 @@ static int value_set_choice(const struct config_place *place, const struct confi
     for (int i = 0; row->choices[i]; i++) {
         if (!text || strcmp(text, row->choices[i]) != 0)
             continue;
-        if (row->offset != SIZE_MAX)
-            memcpy((char *)place->base + row->offset, &i, sizeof(i));
+        memcpy((char *)place->base + row->offset, &i, sizeof(i));
         return 0;
     }
     for (int i = 0; row->choices[i]; i++)

@@ -10,6 +10,12 @@ const char *const overflow_policy_names[] = {
     NULL,
 };
 
+const char *const settings_store_names[] = {
+    [SETTINGS_SQLITE] = "sqlite",
+    [SETTINGS_POSTGRES] = "postgres",
+    NULL,
+};
+
 const char *const runner_type_names[] = {
     [RUNNER_COMMAND] = "command",
     [RUNNER_ACP] = "acp",
@@ -43,6 +49,7 @@ void settings_deinit(struct settings *settings)
         profile_config_deinit(&settings->profiles[i]);
     free(settings->profiles);
     profile_config_deinit(&settings->defaults);
+    free(settings->store.url);
     free(settings->socket_group);
     roles_deinit(&settings->roles);
     *settings = (struct settings){0};

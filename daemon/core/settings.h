@@ -60,6 +60,8 @@ struct routing_weights {
     double capability, load, history, priority;
 };
 
+extern const char *const settings_store_names[];
+
 /* Limits beyond which a profile is not healthy; see core/health.c. */
 struct health_limits {
     int64_t wait_ms; /* of the oldest ready task; 0: none */
@@ -68,7 +70,14 @@ struct health_limits {
     int64_t lapse_ms; /* without an attempt, after which an unhealthy profile is degraded */
 };
 
+enum settings_store { SETTINGS_SQLITE, SETTINGS_POSTGRES };
+
 struct settings {
+    struct {
+        enum settings_store type;
+        char *url; /* of PostgreSQL; NULL: none */
+        int64_t timeout_ms;
+    } store;
     int64_t metrics_retention; /* attempts a profile */
     int64_t health_check_interval_ms, update_interval_ms, aging_interval_ms;
     int64_t retention_days, retention_bytes;

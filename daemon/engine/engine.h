@@ -112,6 +112,8 @@ bool engine_is_stopping(const struct engine *engine);
 bool engine_can_launch(const struct engine *engine);
 
 struct engine_storage {
+    bool is_lost;       /* see store_is_lost() */
+    const char *type;   /* see store_type() */
     const char *error;  /* the last error; empty: none since the last commit */
     const char *damage; /* describes a damaged row; empty: none */
     int audit_failure;  /* negative errno: the audit log cannot be written */

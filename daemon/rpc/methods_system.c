@@ -83,7 +83,7 @@ static void methods_system_print_storage_health(const struct engine *engine, str
 
     engine_get_storage(engine, &storage);
     json_out_object(out, "storage");
-    json_out_text(out, "type", "sqlite");
+    json_out_text(out, "type", storage.type);
     json_out_text(out, "status", storage.error[0] ? "failing" : "ok");
     json_out_text(out, "error", storage.error[0] ? storage.error : NULL);
     json_out_int(out, "sizeBytes", storage.size);

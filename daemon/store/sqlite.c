@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* SQLite statements: running them, reading and binding values, and translating errors. */
+/* SQLite beneath the verbs: statements and values. */
 #include "store/sqlite.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
-
-#include "common/alloc.h"
 
 int sqlite_errno(int rc)
 {
@@ -28,132 +24,6 @@ int sqlite_errno(int rc)
     }
 }
 
-int sqlite_fail(struct store *store)
-{
-    int r = sqlite_errno(sqlite3_extended_errcode(store->db));
-
-    snprintf(store->error, sizeof(store->error), "%s", sqlite3_errmsg(store->db));
-    if (store->in_transaction)
-        store->failure = r;
-    return r;
-}
-
-int sqlite_fail_damaged(struct store *store, int64_t task_id)
-{
-    snprintf(store->damage, sizeof(store->damage), "the row of task %lld is damaged",
-             (long long)task_id);
-    snprintf(store->error, sizeof(store->error), "%s", store->damage);
-    return -EBADMSG;
-}
-
-sqlite3_stmt *sqlite_use(struct store *store, enum statement statement)
-{
-    sqlite3_stmt *stmt = store->statements[statement];
-
-    sqlite3_reset(stmt);
-    sqlite3_clear_bindings(stmt);
-    return stmt;
-}
-
-int sqlite_begin(struct store *store)
-{
-    int r;
-
-    if (store->failure)
-        return store->failure;
-    if (store->in_transaction)
-        return 0;
-    r = sqlite_run(store, sqlite_use(store, STMT_BEGIN));
-    if (r < 0)
-        return store->failure = r;
-    store->in_transaction = true;
-    store->next_id = 0;
-    store->has_dependencies = -1;
-    return 0;
-}
-
-int sqlite_use_writing(struct store *store, enum statement statement, sqlite3_stmt **ret_stmt)
-{
-    int r = sqlite_begin(store);
-
-    if (r < 0)
-        return r;
-    store->writes++;
-    *ret_stmt = sqlite_use(store, statement);
-    return 0;
-}
-
-int sqlite_step(struct store *store, sqlite3_stmt *stmt)
-{
-    int rc = sqlite3_step(stmt);
-
-    if (rc == SQLITE_ROW)
-        return 1;
-    if (rc == SQLITE_DONE) {
-        sqlite3_reset(stmt);
-        return 0;
-    }
-    rc = sqlite_fail(store);
-    sqlite3_reset(stmt);
-    return rc;
-}
-
-int sqlite_run(struct store *store, sqlite3_stmt *stmt)
-{
-    int r = sqlite_step(store, stmt);
-
-    if (r > 0)
-        sqlite3_reset(stmt);
-    return r < 0 ? r : 0;
-}
-
-int sqlite_run_for_id(struct store *store, enum statement statement, int64_t id)
-{
-    sqlite3_stmt *stmt;
-    int r = sqlite_use_writing(store, statement, &stmt);
-
-    if (r < 0)
-        return r;
-    sqlite3_bind_int64(stmt, 1, id);
-    return sqlite_run(store, stmt);
-}
-
-int sqlite_take_number(struct store *store, sqlite3_stmt *stmt, int64_t *ret_number)
-{
-    int r = sqlite_step(store, stmt);
-
-    if (r <= 0)
-        return r;
-    r = sqlite3_column_type(stmt, 0) != SQLITE_NULL;
-    if (r)
-        *ret_number = sqlite3_column_int64(stmt, 0);
-    sqlite3_reset(stmt);
-    return r;
-}
-
-void sqlite_bind_text_or_null(sqlite3_stmt *stmt, int index, const char *text)
-{
-    if (text)
-        sqlite3_bind_text(stmt, index, text, -1, SQLITE_STATIC);
-}
-
-char *sqlite_column_copy(sqlite3_stmt *stmt, int column)
-{
-    const char *text = (const char *)sqlite3_column_text(stmt, column);
-
-    return text ? xstrdup(text) : NULL;
-}
-
-enum error_class sqlite_class_parse(const char *name)
-{
-    if (!name)
-        return ERROR_NONE;
-    for (int i = 1; i < ERROR_CLASS_COUNT; i++)
-        if (strcmp(name, error_class_info((enum error_class)i)->name) == 0)
-            return (enum error_class)i;
-    return ERROR_UNKNOWN;
-}
-
 int sqlite_number(sqlite3 *db, const char *sql, int64_t *ret_number)
 {
     sqlite3_stmt *stmt;
@@ -165,32 +35,83 @@ int sqlite_number(sqlite3 *db, const char *sql, int64_t *ret_number)
     return sqlite3_finalize(stmt) == SQLITE_OK ? 0 : -EIO;
 }
 
-bool store_is_writing(const struct store *store)
+static sqlite3_stmt *sqlite_stmt_of(struct db_prepared *stmt)
 {
-    return store->in_transaction || store->failure;
+    return (sqlite3_stmt *)stmt;
 }
 
-uint64_t store_writes(const struct store *store)
+void sqlite_reset(struct db_prepared *stmt)
 {
-    return store->writes;
+    sqlite3_reset(sqlite_stmt_of(stmt));
 }
 
-const char *store_damage(const struct store *store)
+void sqlite_clear(struct db_prepared *stmt)
 {
-    return store->damage;
+    sqlite3_clear_bindings(sqlite_stmt_of(stmt));
 }
 
-bool store_has_failed(const struct store *store)
+void sqlite_bind_number(struct db_prepared *stmt, int index, int64_t number)
 {
-    return store->failure != 0;
+    sqlite3_bind_int64(sqlite_stmt_of(stmt), index, number);
 }
 
-bool store_is_damage(const struct store *store, int r)
+void sqlite_bind_double(struct db_prepared *stmt, int index, double number)
 {
-    return r == -EBADMSG && !store->failure;
+    sqlite3_bind_double(sqlite_stmt_of(stmt), index, number);
 }
 
-const char *store_error(const struct store *store)
+void sqlite_bind_text(struct db_prepared *stmt, int index, const char *text)
 {
-    return store->error;
+    sqlite3_bind_text(sqlite_stmt_of(stmt), index, text, -1, SQLITE_STATIC);
+}
+
+void sqlite_bind_blob(struct db_prepared *stmt, int index, const void *bytes, size_t len)
+{
+    sqlite3_bind_blob(sqlite_stmt_of(stmt), index, bytes, (int)len, SQLITE_STATIC);
+}
+
+int sqlite_step(struct store *store, struct db_prepared *stmt)
+{
+    sqlite3 *db = sqlite_of(store)->db;
+    int rc = sqlite3_step(sqlite_stmt_of(stmt)), r;
+
+    if (rc == SQLITE_ROW)
+        return 1;
+    r = rc == SQLITE_DONE
+            ? 0
+            : db_fail(store, sqlite_errno(sqlite3_extended_errcode(db)), sqlite3_errmsg(db));
+    sqlite3_reset(sqlite_stmt_of(stmt));
+    return r;
+}
+
+/* sqlite3_column_value() needs no mutex here: acpd uses SQLite from one thread. */
+struct db_value sqlite_value(struct db_prepared *stmt, int column)
+{
+    sqlite3_value *value = sqlite3_column_value(sqlite_stmt_of(stmt), column);
+
+    switch (sqlite3_value_type(value)) {
+    case SQLITE_INTEGER:
+        return (struct db_value){.type = DB_NUMBER, .number = sqlite3_value_int64(value)};
+    case SQLITE_TEXT:
+        return (struct db_value){.type = DB_TEXT, .text = (const char *)sqlite3_value_text(value)};
+    case SQLITE_NULL:
+        return (struct db_value){.type = DB_NULL};
+    default:
+        return (struct db_value){.type = DB_OTHER};
+    }
+}
+
+const void *sqlite_blob(struct db_prepared *stmt, int column, size_t *ret_len)
+{
+    sqlite3_stmt *sqlite = sqlite_stmt_of(stmt);
+
+    if (sqlite3_column_type(sqlite, column) == SQLITE_NULL)
+        return NULL;
+    *ret_len = (size_t)sqlite3_column_bytes(sqlite, column);
+    return *ret_len ? sqlite3_column_blob(sqlite, column) : "";
+}
+
+int64_t sqlite_changes(struct store *store)
+{
+    return sqlite3_changes(sqlite_of(store)->db);
 }

@@ -24,6 +24,8 @@ struct store;
 MUST_CHECK int store_open(const char *path, struct store **ret_store, char **ret_error);
 void store_close(struct store *store);
 
+/** The kind of the database: "sqlite" or "postgres". */
+const char *store_type(const struct store *store);
 /** Whether a transaction is open: reads may see uncommitted changes. */
 bool store_is_writing(const struct store *store);
 /** Number of writes since the store was opened; a call compares two values to see whether it
@@ -33,6 +35,9 @@ uint64_t store_writes(const struct store *store);
 bool store_has_failed(const struct store *store);
 /** The last error; empty if nothing has failed since the last commit. */
 const char *store_error(const struct store *store);
+/** Whether another acpd has taken the store over for good. Nothing can be written any more, and
+ * what this one runs is run by the other one. */
+bool store_is_lost(const struct store *store);
 /** Describes a damaged row; empty if none was found since the start. Reading the row of a damaged
  * task returns -EBADMSG; the transaction stays usable. */
 const char *store_damage(const struct store *store);

@@ -80,7 +80,7 @@ static void start(void)
     reloads = 0;
     loop = (struct loop){.base = event_base_new()};
     PROMISE(store_open(":memory:", &store, &error) == 0, "%s", error);
-    sqlite3_commit_hook(store->db, on_commit, NULL);
+    sqlite3_commit_hook(sqlite_of(store)->db, on_commit, NULL);
     loop.engine = engine_new(store, &empty, folder, socket_path);
     engine_set_reload(loop.engine, reload);
     load(&settings);

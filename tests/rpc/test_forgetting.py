@@ -53,7 +53,7 @@ def test_a_used_one_goes_with_its_last_task_and_its_history(make_daemon):
         assert rows(daemon) == {"kept", "old", "waits"}, "there is a task, or history"
         assert client.task(1)["profile"] == "old"
     daemon.stop()
-    with contextlib.closing(sqlite3.connect(daemon.state / "acpd.db")) as database:
+    with contextlib.closing(sqlite3.connect(daemon.database_file)) as database:
         database.execute("UPDATE task SET finished_at = 1 WHERE id = 1")
         seal(database, "id = 1")
         database.execute("DELETE FROM bucket")
@@ -87,7 +87,7 @@ def test_forgetting_falls_with_a_pass_that_fails(make_daemon):
     daemon = make_daemon(profile("kept"), profile("gone"))
     with daemon.client() as client:
         daemon.configure(profile("kept"))
-        path, aside = daemon.state / "acpd.db", daemon.folder / "aside"
+        path, aside = daemon.database_file, daemon.folder / "aside"
         path.rename(aside)
         client.send_call("reload_config")
         assert client.reply()["error"]["code"] == -32004

@@ -282,22 +282,22 @@ def run_acpd(*arguments):
 def test_a_newer_database_is_refused_politely(make_daemon):
     daemon = make_daemon(profile())
     daemon.stop()
-    database = sqlite3.connect(daemon.state / "acpd.db")
+    database = sqlite3.connect(daemon.database_file)
     database.execute("PRAGMA user_version = 999")
     database.close()
-    before = (daemon.state / "acpd.db").read_bytes()
+    before = (daemon.database_file).read_bytes()
     assert daemon.spawn().process.wait(60) == 1
     assert "written by a newer acpd" in daemon.log.read_text()
-    assert (daemon.state / "acpd.db").read_bytes() == before
+    assert (daemon.database_file).read_bytes() == before
 
 
 def test_what_is_no_database_is_not_replaced(make_daemon):
     daemon = make_daemon(profile(), start=False)
     daemon.state.mkdir()
-    (daemon.state / "acpd.db").write_text("my diary\n" * 1000)
+    (daemon.database_file).write_text("my diary\n" * 1000)
     assert daemon.spawn().process.wait(60) == 1
     assert "acpd.db" in daemon.log.read_text()
-    assert (daemon.state / "acpd.db").read_text().startswith("my diary")
+    assert (daemon.database_file).read_text().startswith("my diary")
 
 
 def test_the_command_line(folder):

@@ -15,7 +15,7 @@ DAY_MS = 86400000
 
 def sql(daemon, statement, *parameters):
     """Runs SQL on the database of a stopped daemon."""
-    with contextlib.closing(sqlite3.connect(daemon.state / "acpd.db")) as database:
+    with contextlib.closing(sqlite3.connect(daemon.database_file)) as database:
         rows = database.execute(statement, parameters).fetchall()
         if statement.startswith("UPDATE task"):
             seal(database)
@@ -214,7 +214,7 @@ def fill(client, count, size):
 
 
 def database_size(daemon):
-    return (daemon.state / "acpd.db").stat().st_size
+    return (daemon.database_file).stat().st_size
 
 
 def free_bytes(daemon):
@@ -246,7 +246,7 @@ def test_a_database_that_an_acpd_of_before_made_shrinks_by_backup_and_restore(ma
         fill(client, 60, MIB // 2)
     daemon.stop()
     age(daemon, 100, "finished_at > 0")
-    with contextlib.closing(sqlite3.connect(daemon.state / "acpd.db", isolation_level=None)) as database:
+    with contextlib.closing(sqlite3.connect(daemon.database_file, isolation_level=None)) as database:
         database.execute("PRAGMA journal_mode = DELETE")
         database.execute("PRAGMA auto_vacuum = NONE")
         database.execute("VACUUM")
@@ -272,9 +272,9 @@ def test_a_database_that_an_acpd_of_before_made_shrinks_by_backup_and_restore(ma
 
 def test_the_log_of_the_database_shrinks_after_a_reader_has_made_it_grow(make_daemon):
     daemon = make_daemon(profile())
-    log = daemon.state / "acpd.db-wal"
+    log = daemon.database_file.with_name("acpd.db-wal")
     with daemon.client() as client:
-        with contextlib.closing(sqlite3.connect(daemon.state / "acpd.db", isolation_level=None)) as reader:
+        with contextlib.closing(sqlite3.connect(daemon.database_file, isolation_level=None)) as reader:
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM task").fetchall()
             fill(client, 90, MIB // 2)

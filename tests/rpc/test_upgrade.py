@@ -19,7 +19,7 @@ def test_an_older_database_is_taken_over(make_daemon, schema):
     daemon = make_daemon(profile("coder"), {"name": "w", "runner": {"type": "worker"}},
                          start=False, taskRetention={"days": 36500})
     daemon.state.mkdir(mode=0o700)
-    with contextlib.closing(sqlite3.connect(daemon.state / "acpd.db")) as database:
+    with contextlib.closing(sqlite3.connect(daemon.database_file)) as database:
         database.executescript((FIXTURES / f"{schema}.sql").read_text())
     daemon.start()
     with daemon.client() as client:

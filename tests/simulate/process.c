@@ -465,6 +465,16 @@ bool process_is_working(void)
     return false;
 }
 
+bool process_is_endless(void)
+{
+    if (!current)
+        return false;
+    list_for_each (link, &current->runs)
+        if (list_entry(link, struct run, link)->is_endless)
+            return true;
+    return false;
+}
+
 size_t process_count(const char *profile)
 {
     size_t count = 0;

@@ -31,6 +31,8 @@ void process_visit(bool are_agents, void (*visit)(int64_t task, int64_t attempt,
                    void *data);
 /** Whether one works on anything. */
 bool process_is_working(void);
+/** Whether an agent writes a line that does not end, of which acpd keeps some megabytes. */
+bool process_is_endless(void);
 /** Number of those that work for the profile. */
 size_t process_count(const char *profile);
 

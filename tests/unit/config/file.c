@@ -14,7 +14,7 @@
 
 /* No value is a default, and all numbers differ. */
 static const char everything[] =
-    "{'store': {'type': 'sqlite'},"
+    "{'store': {'type': 'postgres', 'url': 'postgresql:///acpd', 'timeout': 2.5},"
     " 'metricsRetention': 101, 'healthCheckInterval': 61.5, 'updateInterval': 6,"
     " 'agingInterval': 3601, 'taskRetention': {'days': 31, 'bytes': 1073741825},"
     " 'routing': {'capability': 0.41, 'load': 0.31, 'history': 0.21, 'priority': 0.11},"
@@ -92,6 +92,9 @@ START_TEST(file_with_everything)
     ck_assert_int_eq(settings.description_limit, 262145);
     ck_assert_int_eq(settings.input_limit, 1048577);
     ck_assert_int_eq(settings.line_limit, 4194305);
+    ck_assert_int_eq(settings.store.type, SETTINGS_POSTGRES);
+    ck_assert_str_eq(settings.store.url, "postgresql:///acpd");
+    ck_assert_int_eq(settings.store.timeout_ms, 2500);
     ck_assert_int_eq(settings.output_limit, 8388609);
     ck_assert_int_eq(settings.connection_limit, 4097);
     ck_assert_int_eq(settings.lines_per_pass, 257);

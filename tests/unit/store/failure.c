@@ -28,7 +28,7 @@ START_TEST(pass_that_failed_can_only_be_rolled_back)
     add(alpha, TASK_QUEUED, 1); /* earlier writes are dropped too */
     ck_assert(!store_has_failed(store));
     add_attempt(7, 2, alpha, NOW, ERROR_EXIT);
-    r = sqlite_add_attempt(store, &(struct store_attempt){.task_id = 7, .number = 2});
+    r = db_add_attempt(store, &(struct store_attempt){.task_id = 7, .number = 2});
     ck_assert_int_lt(r, 0);
     ck_assert(store_has_failed(store));
     ck_assert(store_is_writing(store));
@@ -40,7 +40,7 @@ START_TEST(pass_that_failed_can_only_be_rolled_back)
     EXPECT(profile.id, 77);
     EXPECT(store_update_profile(store, alpha, 0, 1), r);
     EXPECT(claim_result(), r);
-    EXPECT(sqlite_add_attempt(store, &(struct store_attempt){.task_id = 1}), r);
+    EXPECT(db_add_attempt(store, &(struct store_attempt){.task_id = 1}), r);
     EXPECT(store_add_metrics(store, alpha, NOW, &one), r);
     EXPECT(store_prune_metrics(store, alpha, MINUTE, NOW), r);
     EXPECT(store_commit(store), r);
@@ -98,6 +98,42 @@ START_TEST(size_is_that_of_the_files)
 }
 END_TEST
 
+/* Space that nothing uses is given back in steps, and takes nothing that is used. */
+START_TEST(space_is_given_back)
+{
+    static char text[1024 * 1024];
+    const struct store_pruning all = {
+        .before = INT64_MAX, .tasks = 99, .attempts = 99, .bytes = INT64_MAX};
+    CLEANUP(task_list_deinit) struct task_list removed = {0};
+    struct task task = new_task(alpha, TASK_COMPLETED, 1);
+    int64_t full;
+    int r;
+
+    memset(text, 'x', sizeof(text) - 1);
+    task.result = text;
+    for (int i = 0; i < 8; i++) {
+        task.body = (char *)(i < 7 ? "\"title\":\"t\"" : "\"title\":\"the newest\"");
+        MUST(add_task(&task));
+    }
+    MUST(store_commit(store));
+    reopen_store();
+    full = store_size(store);
+    ck_assert_int_gt(full, 8 * (int64_t)sizeof(text));
+    EXPECT(store_prune(store, &all, &removed), STORE_STALE);
+    EXPECT((int64_t)removed.count, 7);
+    do {
+        r = store_give_back(store);
+        MUST(store_commit(store));
+    } while (r == 1);
+    MUST(r);
+    reopen_store();
+    ck_assert_int_lt(store_size(store), full - (int64_t)sizeof(text));
+    check_stored(&task);
+    ck_assert_str_eq(store_damage(store), "");
+    ck_assert(!store_is_damage(store, -EIO));
+}
+END_TEST
+
 void add_failure_cases(Suite *suite)
 {
     TCase *tcase = add_case(suite, "pass", setup, teardown);
@@ -105,4 +141,5 @@ void add_failure_cases(Suite *suite)
     tcase_add_test(tcase, pass_that_failed_can_only_be_rolled_back);
     tcase_add_test(tcase, pass_that_finds_the_database_locked);
     tcase_add_test(tcase, size_is_that_of_the_files);
+    tcase_add_test(tcase, space_is_given_back);
 }

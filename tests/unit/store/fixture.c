@@ -201,14 +201,14 @@ int refusal_of_file(const char *part_of_message)
 void add_attempt(int64_t task_id, int64_t number, int64_t profile_id, int64_t finished_at,
                  enum error_class class)
 {
-    MUST(sqlite_add_attempt(store, &(struct store_attempt){
-                                       .task_id = task_id,
-                                       .number = number,
-                                       .profile_id = profile_id,
-                                       .started_at = finished_at - 500,
-                                       .finished_at = finished_at,
-                                       .duration_ms = finished_at - NOW,
-                                       .error_class = class,
-                                       .error_message = class == ERROR_NONE ? NULL : "it failed",
-                                   }));
+    MUST(db_add_attempt(store, &(struct store_attempt){
+                                   .task_id = task_id,
+                                   .number = number,
+                                   .profile_id = profile_id,
+                                   .started_at = finished_at - 500,
+                                   .finished_at = finished_at,
+                                   .duration_ms = finished_at - NOW,
+                                   .error_class = class,
+                                   .error_message = class == ERROR_NONE ? NULL : "it failed",
+                               }));
 }

@@ -22,7 +22,8 @@ static int64_t take_steps(void)
     int64_t steps = 0;
 
     for (int i = 0; i < STATEMENT_COUNT; i++)
-        steps += sqlite3_stmt_status(store->statements[i], SQLITE_STMTSTATUS_VM_STEP, true);
+        steps += sqlite3_stmt_status((sqlite3_stmt *)store->statements[i].prepared,
+                                     SQLITE_STMTSTATUS_VM_STEP, true);
     return steps;
 }
 

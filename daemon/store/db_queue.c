@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Changing tasks in SQLite. The transaction holds the write lock from its first statement, so what
+ * Changing tasks. The transaction holds the write lock from its first statement, so what
  * a verb reads stays valid until the commit: each verb reads, decides and writes.
  */
 #include <errno.h>
 
 #include "common/alloc.h"
-#include "store/sqlite_row.h"
+#include "store/db.h"
 
 /* Counters */
 
 /* `was` NULL: the task is new. */
-static void sqlite_queue_count_step(struct store *store, const struct task_fence *was,
-                                    const struct task *task)
+static void db_queue_count_step(struct store *store, const struct task_fence *was,
+                                const struct task *task)
 {
-    struct task_counts *counts = sqlite_counts(store, task->profile_id);
+    struct task_counts *counts = db_counts(store, task->profile_id);
 
     counts->finished_bytes += task->bytes;
     if (!was || was->profile_id == task->profile_id) {
         task_counts_step(counts, was ? was->status : TASK_NEW, task->status);
     } else {
         task_counts_step(counts, TASK_NEW, task->status);
-        counts = sqlite_counts(store, was->profile_id);
+        counts = db_counts(store, was->profile_id);
         counts->by_status[was->status]--;
     }
     counts->finished_bytes -= was ? was->bytes : 0;
@@ -30,17 +30,17 @@ static void sqlite_queue_count_step(struct store *store, const struct task_fence
 /* Adding */
 
 /* Whether one more task may wait: STORE_DONE, STORE_FULL, or STORE_STALE. */
-static int sqlite_queue_check_room(struct store *store, const struct task *task, int64_t limit)
+static int db_queue_check_room(struct store *store, const struct task *task, int64_t limit)
 {
-    struct profile_change *change = sqlite_change_of(store, task->profile_id);
+    struct profile_change *change = db_change_of(store, task->profile_id);
 
     if (change->waiting < 0) {
-        sqlite3_stmt *stmt = sqlite_use(store, STMT_COUNT_WAITING);
+        struct statement *stmt = db_use(store, STMT_COUNT_WAITING);
         int64_t waiting = 0;
         int r;
 
-        sqlite3_bind_int64(stmt, 1, task->profile_id);
-        r = sqlite_take_number(store, stmt, &waiting);
+        db_bind_number(stmt, 1, task->profile_id);
+        r = db_take_number(store, stmt, &waiting);
         if (r <= 0)
             return r < 0 ? r : STORE_STALE;
         change->waiting = waiting;
@@ -48,22 +48,22 @@ static int sqlite_queue_check_room(struct store *store, const struct task *task,
     return change->waiting + task_counts_waiting(&change->counts) < limit ? STORE_DONE : STORE_FULL;
 }
 
-static int sqlite_queue_add_row(struct store *store, struct task *task)
+static int db_queue_add_row(struct store *store, struct task *task)
 {
-    sqlite3_stmt *stmt;
-    int r = sqlite_use_writing(store, STMT_ADD_TASK, &stmt);
+    struct statement *stmt;
+    int r = db_use_writing(store, STMT_ADD_TASK, &stmt);
 
     if (r < 0)
         return r;
     /* The checksum covers the id, so the id has to be known first. */
     if (!store->next_id) {
-        r = sqlite_take_number(store, sqlite_use(store, STMT_NEXT_ID), &store->next_id);
+        r = db_take_number(store, db_use(store, STMT_NEXT_ID), &store->next_id);
         if (r < 0)
             return r;
     }
     task->id = store->next_id;
-    sqlite_bind_task(stmt, task, NULL);
-    r = sqlite_run(store, stmt);
+    db_bind_task(stmt, task, NULL);
+    r = db_run(store, stmt);
     if (r == 0)
         store->next_id++;
     else
@@ -72,56 +72,55 @@ static int sqlite_queue_add_row(struct store *store, struct task *task)
 }
 
 /* A writing statement whose parameters are two ids. */
-static int sqlite_queue_run_for_pair(struct store *store, enum statement statement, int64_t first,
-                                     int64_t second)
+static int db_queue_run_for_pair(struct store *store, enum statement_name statement, int64_t first,
+                                 int64_t second)
 {
-    sqlite3_stmt *stmt;
-    int r = sqlite_use_writing(store, statement, &stmt);
+    struct statement *stmt;
+    int r = db_use_writing(store, statement, &stmt);
 
     if (r < 0)
         return r;
-    sqlite3_bind_int64(stmt, 1, first);
-    sqlite3_bind_int64(stmt, 2, second);
-    return sqlite_run(store, stmt);
+    db_bind_number(stmt, 1, first);
+    db_bind_number(stmt, 2, second);
+    return db_run(store, stmt);
 }
 
 int store_add(struct store *store, const struct store_addition *addition, struct task *ret_known)
 {
     struct task *task = addition->task;
-    int r = sqlite_begin(store);
+    int r = db_begin(store);
 
     if (r == 0 && task->key)
         r = store_get_task_by_key(store, task->key, ret_known);
     if (r)
         return r < 0 ? r : STORE_KNOWN;
-    r = sqlite_queue_check_room(store, task, addition->limit);
+    r = db_queue_check_room(store, task, addition->limit);
     if (r != STORE_DONE)
         return r;
-    r = sqlite_queue_add_row(store, task);
+    r = db_queue_add_row(store, task);
     if (addition->depends_on_count)
         store->has_dependencies = 1;
     for (size_t i = 0; i < addition->depends_on_count && r == 0; i++)
-        r = sqlite_queue_run_for_pair(store, STMT_ADD_DEPENDENCY, task->id,
-                                      addition->depends_on[i]);
+        r = db_queue_run_for_pair(store, STMT_ADD_DEPENDENCY, task->id, addition->depends_on[i]);
     if (r < 0)
         return r;
-    sqlite_queue_count_step(store, NULL, task);
+    db_queue_count_step(store, NULL, task);
     return STORE_DONE;
 }
 
 int store_depend(struct store *store, const int64_t *ids, size_t count,
                  enum task_status *ret_statuses)
 {
-    int r = sqlite_begin(store);
+    int r = db_begin(store);
 
     for (size_t i = 0; i < count && r >= 0; i++) {
-        sqlite3_stmt *stmt = sqlite_use(store, STMT_GET_STATUS);
+        struct statement *stmt = db_use(store, STMT_GET_STATUS);
         int64_t status = TASK_NEW;
 
-        sqlite3_bind_int64(stmt, 1, ids[i]);
-        r = sqlite_take_number(store, stmt, &status);
+        db_bind_number(stmt, 1, ids[i]);
+        r = db_take_number(store, stmt, &status);
         if (r > 0 && (status < TASK_QUEUED || status >= TASK_STATUS_COUNT))
-            r = sqlite_fail_damaged(store, ids[i]);
+            r = db_fail_damaged(store, ids[i]);
         ret_statuses[i] = (enum task_status)status;
     }
     return r < 0 ? r : 0;
@@ -130,108 +129,107 @@ int store_depend(struct store *store, const int64_t *ids, size_t count,
 /* Changing */
 
 /* Writes the row if it still matches the fence. `lease`: of the attempt that it starts, or NULL. */
-static int sqlite_queue_save(struct store *store, struct task *task, const struct task_fence *fence,
-                             const struct store_lease *lease)
+static int db_queue_save(struct store *store, struct task *task, const struct task_fence *fence,
+                         const struct store_lease *lease)
 {
     const int64_t was_sum = task->sum;
-    sqlite3_stmt *stmt;
-    int r = sqlite_begin(store);
+    struct statement *stmt;
+    int r = db_begin(store);
 
     if (r < 0)
         return r;
-    stmt = sqlite_use(store, STMT_SAVE_TASK);
-    sqlite_bind_task(stmt, task, lease);
-    sqlite3_bind_int(stmt, 35, (int)fence->status);
-    sqlite3_bind_int64(stmt, 36, fence->attempt);
+    stmt = db_use(store, STMT_SAVE_TASK);
+    db_bind_task(stmt, task, lease);
+    db_bind_number(stmt, 35, (int)fence->status);
+    db_bind_number(stmt, 36, fence->attempt);
     if (fence->sum)
-        sqlite3_bind_int64(stmt, 37, fence->sum);
-    r = sqlite_run(store, stmt);
+        db_bind_number(stmt, 37, fence->sum);
+    r = db_run(store, stmt);
     if (r < 0)
         return r;
-    if (!sqlite3_changes(store->db)) {
+    if (!db_changes(store)) {
         task->sum = was_sum;
         return STORE_STALE;
     }
     store->writes++;
-    sqlite_queue_count_step(store, fence, task);
+    db_queue_count_step(store, fence, task);
     return STORE_DONE;
 }
 
 int store_change(struct store *store, struct task *task, const struct task_fence *fence)
 {
-    int r = sqlite_begin(store);
+    int r = db_begin(store);
 
     if (r < 0)
         return r;
-    r = fence->limit ? sqlite_queue_check_room(store, task, fence->limit) : STORE_DONE;
-    return r == STORE_DONE ? sqlite_queue_save(store, task, fence, NULL) : r;
+    r = fence->limit ? db_queue_check_room(store, task, fence->limit) : STORE_DONE;
+    return r == STORE_DONE ? db_queue_save(store, task, fence, NULL) : r;
 }
 
 /* Records that the dependants of a task have to be released; writes nothing if it has none. */
-static int sqlite_queue_add_release(struct store *store, int64_t id, bool *ret_has_dependants)
+static int db_queue_add_release(struct store *store, int64_t id, bool *ret_has_dependants)
 {
     int r = 0;
 
     *ret_has_dependants = false;
     if (store->has_dependencies < 0) {
-        r = sqlite_step(store, sqlite_use(store, STMT_HAS_DEPENDENCIES));
-        sqlite3_reset(store->statements[STMT_HAS_DEPENDENCIES]);
+        r = db_step(store, db_use(store, STMT_HAS_DEPENDENCIES));
+        db_reset(&store->statements[STMT_HAS_DEPENDENCIES]);
         store->has_dependencies = r > 0;
     }
     if (r < 0 || !store->has_dependencies)
         return r < 0 ? r : STORE_DONE;
-    r = sqlite_run_for_id(store, STMT_ADD_RELEASE, id);
-    *ret_has_dependants = r == 0 && sqlite3_changes(store->db) > 0;
+    r = db_run_for_id(store, STMT_ADD_RELEASE, id);
+    *ret_has_dependants = r == 0 && db_changes(store) > 0;
     return r < 0 ? r : STORE_DONE;
 }
 
 int store_cancel(struct store *store, struct task *task, const struct task_fence *fence,
                  bool *ret_has_dependants)
 {
-    int r = sqlite_queue_save(store, task, fence, NULL);
+    int r = db_queue_save(store, task, fence, NULL);
 
-    return r == STORE_DONE ? sqlite_queue_add_release(store, task->id, ret_has_dependants) : r;
+    return r == STORE_DONE ? db_queue_add_release(store, task->id, ret_has_dependants) : r;
 }
 
 int store_finish(struct store *store, struct task *task, const struct task_fence *fence,
                  const struct store_attempt *attempt, bool *ret_has_dependants)
 {
-    int r = sqlite_queue_save(store, task, fence, NULL);
+    int r = db_queue_save(store, task, fence, NULL);
 
     *ret_has_dependants = false;
     if (r != STORE_DONE)
         return r;
-    r = sqlite_add_attempt(store, attempt);
+    r = db_add_attempt(store, attempt);
     if (r < 0 || !task_status_is_finished(task->status))
         return r < 0 ? r : STORE_DONE;
-    return sqlite_queue_add_release(store, task->id, ret_has_dependants);
+    return db_queue_add_release(store, task->id, ret_has_dependants);
 }
 
 /* Claiming and waking */
 
-static int sqlite_queue_next_of_status(struct store *store, enum task_status status,
-                                       int64_t profile_id, int64_t except, struct task *ret_task)
+static int db_queue_next_of_status(struct store *store, enum task_status status, int64_t profile_id,
+                                   int64_t except, struct task *ret_task)
 {
-    sqlite3_stmt *stmt = sqlite_use(store, STMT_NEXT_OF_STATUS);
+    struct statement *stmt = db_use(store, STMT_NEXT_OF_STATUS);
 
-    sqlite3_bind_int(stmt, 1, (int)status);
-    sqlite3_bind_int64(stmt, 2, profile_id);
-    sqlite3_bind_int64(stmt, 3, except);
-    return sqlite_take_task(store, stmt, ret_task);
+    db_bind_number(stmt, 1, (int)status);
+    db_bind_number(stmt, 2, profile_id);
+    db_bind_number(stmt, 3, except);
+    return db_take_task(store, stmt, ret_task);
 }
 
 int store_first_queued(struct store *store, int64_t profile_id, int64_t avoided,
                        struct task *ret_task)
 {
-    int r = sqlite_queue_next_of_status(store, TASK_QUEUED, profile_id, avoided, ret_task);
+    int r = db_queue_next_of_status(store, TASK_QUEUED, profile_id, avoided, ret_task);
 
-    return r || !avoided ? r
-                         : sqlite_queue_next_of_status(store, TASK_QUEUED, profile_id, 0, ret_task);
+    return r || !avoided ? r : db_queue_next_of_status(store, TASK_QUEUED, profile_id, 0, ret_task);
 }
 
 int store_claim(struct store *store, const struct store_claim *claim, struct task_list *ret_tasks)
 {
-    int r = sqlite_begin(store);
+    int r = db_begin(store);
 
     while (r >= 0 && ret_tasks->count < claim->limit) {
         CLEANUP(task_deinit) struct task task = {0};
@@ -245,10 +243,10 @@ int store_claim(struct store *store, const struct store_claim *claim, struct tas
         task.attempt++;
         task.started_at = claim->now;
         task.sort_key = task.id;
-        r = sqlite_queue_save(store, &task, &fence, claim->lease);
+        r = db_queue_save(store, &task, &fence, claim->lease);
         if (r != STORE_DONE)
             break;
-        sqlite_push_task(ret_tasks, &task);
+        db_push_task(ret_tasks, &task);
     }
     /* Tasks before a damaged row stay claimed. */
     if (r == -EBADMSG && !store->failure && ret_tasks->count)
@@ -259,13 +257,13 @@ int store_claim(struct store *store, const struct store_claim *claim, struct tas
 int store_wake(struct store *store, const struct store_waking *waking, struct task_list *ret_tasks,
                int64_t *ret_next)
 {
-    int r = sqlite_begin(store);
+    int r = db_begin(store);
 
     while (r >= 0) {
         CLEANUP(task_deinit) struct task task = {0};
         struct task_fence fence;
 
-        r = sqlite_queue_next_of_status(store, TASK_SCHEDULED, waking->profile_id, 0, &task);
+        r = db_queue_next_of_status(store, TASK_SCHEDULED, waking->profile_id, 0, &task);
         if (r < 0)
             break;
         *ret_next = r ? task.sort_key : INT64_MAX;
@@ -274,66 +272,66 @@ int store_wake(struct store *store, const struct store_waking *waking, struct ta
         fence = task_fence(&task);
         task.status = TASK_QUEUED;
         task_enqueue(&task, waking->queue_now, waking->aging_interval);
-        r = sqlite_queue_save(store, &task, &fence, NULL);
+        r = db_queue_save(store, &task, &fence, NULL);
         if (r != STORE_DONE)
             break;
-        sqlite_push_task(ret_tasks, &task);
+        db_push_task(ret_tasks, &task);
     }
     return r < 0 ? r : 0;
 }
 
 int store_shift_retries(struct store *store, int64_t step)
 {
-    sqlite3_stmt *stmt;
-    int r = sqlite_use_writing(store, STMT_SHIFT_RETRIES, &stmt);
+    struct statement *stmt;
+    int r = db_use_writing(store, STMT_SHIFT_RETRIES, &stmt);
 
     if (r < 0)
         return r;
-    sqlite3_bind_int64(stmt, 1, step);
-    return sqlite_run(store, stmt);
+    db_bind_number(stmt, 1, step);
+    return db_run(store, stmt);
 }
 
 /* Running tasks behind the cursor: those that a worker holds, or the others. */
-static sqlite3_stmt *sqlite_queue_use_running(struct store *store,
+static struct statement *db_queue_use_running(struct store *store,
                                               const struct store_cursor *cursor, bool is_leased,
                                               size_t limit)
 {
-    sqlite3_stmt *stmt = sqlite_use(store, STMT_LIST_RUNNING_BY);
+    struct statement *stmt = db_use(store, STMT_LIST_RUNNING_BY);
 
-    sqlite3_bind_int64(stmt, 1, cursor->profile_id);
-    sqlite3_bind_int64(stmt, 2, cursor->sort_key);
-    sqlite3_bind_int(stmt, 3, is_leased);
-    sqlite3_bind_int64(stmt, 4, (int64_t)limit);
+    db_bind_number(stmt, 1, cursor->profile_id);
+    db_bind_number(stmt, 2, cursor->sort_key);
+    db_bind_number(stmt, 3, is_leased);
+    db_bind_number(stmt, 4, (int64_t)limit);
     return stmt;
 }
 
 /* The next of them. 1: found; a task without an id has a damaged row. */
-static int sqlite_queue_step_running(struct store *store, sqlite3_stmt *stmt,
-                                     struct store_cursor *cursor, struct store_leased *ret_leased)
+static int db_queue_step_running(struct store *store, struct statement *stmt,
+                                 struct store_cursor *cursor, struct store_leased *ret_leased)
 {
-    int r = sqlite_step(store, stmt);
+    int r = db_step(store, stmt);
 
     if (r <= 0)
         return r;
-    cursor->profile_id = sqlite3_column_int64(stmt, 1);
-    cursor->sort_key = sqlite3_column_int64(stmt, 4);
+    cursor->profile_id = db_number(stmt, 1);
+    cursor->sort_key = db_number(stmt, 4);
     *ret_leased = (struct store_leased){0};
-    (void)sqlite_read_leased(store, stmt, &ret_leased->task, &ret_leased->lease);
+    (void)db_read_leased(store, stmt, &ret_leased->task, &ret_leased->lease);
     return 1;
 }
 
 int store_take_over(struct store *store, struct store_cursor *cursor, size_t limit,
                     struct task_list *ret_tasks, int64_t *ret_damaged)
 {
-    sqlite3_stmt *stmt = sqlite_queue_use_running(store, cursor, false, limit);
+    struct statement *stmt = db_queue_use_running(store, cursor, false, limit);
     struct store_leased next;
     size_t rows = 0;
     int r;
 
     *ret_damaged = 0;
-    for (; (r = sqlite_queue_step_running(store, stmt, cursor, &next)) > 0; rows++) {
+    for (; (r = db_queue_step_running(store, stmt, cursor, &next)) > 0; rows++) {
         if (next.task.id)
-            sqlite_push_task(ret_tasks, &next.task);
+            db_push_task(ret_tasks, &next.task);
         else
             ++*ret_damaged;
     }
@@ -343,12 +341,12 @@ int store_take_over(struct store *store, struct store_cursor *cursor, size_t lim
 int store_list_leased(struct store *store, struct store_cursor *cursor, size_t limit,
                       struct store_leased **ret_leased, size_t *ret_count)
 {
-    sqlite3_stmt *stmt = sqlite_queue_use_running(store, cursor, true, limit);
+    struct statement *stmt = db_queue_use_running(store, cursor, true, limit);
     struct store_leased *leased = NULL, next;
     size_t rows = 0, count = 0;
     int r;
 
-    for (; (r = sqlite_queue_step_running(store, stmt, cursor, &next)) > 0; rows++) {
+    for (; (r = db_queue_step_running(store, stmt, cursor, &next)) > 0; rows++) {
         if (!next.task.id)
             continue;
         leased = xrealloc(leased, (count + 1) * sizeof(*leased));
@@ -367,14 +365,14 @@ void store_leased_free(struct store_leased *leased, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         task_deinit(&leased[i].task);
-        sqlite_lease_deinit(&leased[i].lease);
+        db_lease_deinit(&leased[i].lease);
     }
     free(leased);
 }
 
 /* Removing */
 
-static bool sqlite_queue_is_spared(const struct store_pruning *pruning, int64_t id)
+static bool db_queue_is_spared(const struct store_pruning *pruning, int64_t id)
 {
     for (size_t i = 0; i < pruning->spared_count; i++)
         if (pruning->spared[i] == id)
@@ -382,16 +380,16 @@ static bool sqlite_queue_is_spared(const struct store_pruning *pruning, int64_t 
     return false;
 }
 
-static int sqlite_queue_remove_task(struct store *store, const struct task *task)
+static int db_queue_remove_task(struct store *store, const struct task *task)
 {
-    static const enum statement parts[] = {STMT_REMOVE_TASK, STMT_REMOVE_ATTEMPTS,
-                                           STMT_REMOVE_DEPENDENCIES, STMT_REMOVE_DEPENDANTS};
+    static const enum statement_name parts[] = {STMT_REMOVE_TASK, STMT_REMOVE_ATTEMPTS,
+                                                STMT_REMOVE_DEPENDENCIES, STMT_REMOVE_DEPENDANTS};
     int r = 0;
 
     for (size_t i = 0; i < ARRAY_SIZE(parts) && r == 0; i++)
-        r = sqlite_run_for_id(store, parts[i], task->id);
+        r = db_run_for_id(store, parts[i], task->id);
     if (r == 0)
-        sqlite_counts(store, task->profile_id)->finished_bytes -= task->bytes;
+        db_counts(store, task->profile_id)->finished_bytes -= task->bytes;
     return r;
 }
 
@@ -399,22 +397,22 @@ int store_prune(struct store *store, const struct store_pruning *pruning,
                 struct task_list *ret_removed)
 {
     int64_t attempts = 0, bytes = 0;
-    int r = sqlite_begin(store);
+    int r = db_begin(store);
 
     while (r >= 0 && (int64_t)ret_removed->count < pruning->tasks && attempts < pruning->attempts &&
            bytes < pruning->bytes) {
         CLEANUP(task_deinit) struct task task = {0};
 
-        r = sqlite_take_task(store, sqlite_use(store, STMT_OLDEST_FINISHED), &task);
+        r = db_take_task(store, db_use(store, STMT_OLDEST_FINISHED), &task);
         if (r < 0)
             break;
         if (r == 0 || (bytes >= pruning->excess && task.finished_at >= pruning->before) ||
-            sqlite_queue_is_spared(pruning, task.id))
+            db_queue_is_spared(pruning, task.id))
             return STORE_STALE;
-        r = sqlite_queue_remove_task(store, &task);
+        r = db_queue_remove_task(store, &task);
         attempts += task.attempt;
         bytes += task.bytes;
-        sqlite_push_task(ret_removed, &task);
+        db_push_task(ret_removed, &task);
     }
     return r < 0 ? r : STORE_DONE;
 }
@@ -424,19 +422,19 @@ int store_prune(struct store *store, const struct store_pruning *pruning,
 int store_unmet_dependency(struct store *store, int64_t task_id, int64_t *ret_id,
                            enum task_status *ret_status)
 {
-    sqlite3_stmt *stmt = sqlite_use(store, STMT_UNMET_DEPENDENCY);
+    struct statement *stmt = db_use(store, STMT_UNMET_DEPENDENCY);
     int r;
 
-    sqlite3_bind_int64(stmt, 1, task_id);
-    r = sqlite_step(store, stmt);
+    db_bind_number(stmt, 1, task_id);
+    r = db_step(store, stmt);
     if (r <= 0)
         return r;
-    r = sqlite3_column_int(stmt, 1) != 0;
+    r = db_number(stmt, 1) != 0;
     if (r) {
-        *ret_id = sqlite3_column_int64(stmt, 0);
-        *ret_status = (enum task_status)sqlite3_column_int(stmt, 1);
+        *ret_id = db_number(stmt, 0);
+        *ret_status = (enum task_status)db_number(stmt, 1);
     }
-    sqlite3_reset(stmt);
+    db_reset(stmt);
     return r;
 }
 
@@ -454,32 +452,32 @@ struct dependants {
 };
 
 /* A finished task whose dependants behind `*ret_after` are not released yet. 1: found. */
-static int sqlite_queue_next_release(struct store *store, int64_t *ret_id, int64_t *ret_after)
+static int db_queue_next_release(struct store *store, int64_t *ret_id, int64_t *ret_after)
 {
-    sqlite3_stmt *stmt = sqlite_use(store, STMT_NEXT_RELEASE);
-    int r = sqlite_step(store, stmt);
+    struct statement *stmt = db_use(store, STMT_NEXT_RELEASE);
+    int r = db_step(store, stmt);
 
     if (r <= 0)
         return r;
-    *ret_id = sqlite3_column_int64(stmt, 0);
-    *ret_after = sqlite3_column_int64(stmt, 1);
-    sqlite3_reset(stmt);
+    *ret_id = db_number(stmt, 0);
+    *ret_after = db_number(stmt, 1);
+    db_reset(stmt);
     return 1;
 }
 
-static int sqlite_queue_next_dependant(struct store *store, int64_t id, int64_t after,
-                                       struct task *ret_task)
+static int db_queue_next_dependant(struct store *store, int64_t id, int64_t after,
+                                   struct task *ret_task)
 {
-    sqlite3_stmt *stmt = sqlite_use(store, STMT_NEXT_DEPENDANT);
+    struct statement *stmt = db_use(store, STMT_NEXT_DEPENDANT);
 
-    sqlite3_bind_int64(stmt, 1, id);
-    sqlite3_bind_int64(stmt, 2, after);
-    return sqlite_take_task(store, stmt, ret_task);
+    db_bind_number(stmt, 1, id);
+    db_bind_number(stmt, 2, after);
+    return db_take_task(store, stmt, ret_task);
 }
 
 /* Adds the task to `dependants` and takes ownership, if it no longer has to wait. */
-static int sqlite_queue_take_dependant(struct store *store, struct task *task,
-                                       struct dependants *dependants)
+static int db_queue_take_dependant(struct store *store, struct task *task,
+                                   struct dependants *dependants)
 {
     struct store_dependant dependant = {.status = TASK_COMPLETED};
     int r = store_unmet_dependency(store, task->id, &dependant.depends_on, &dependant.status);
@@ -493,7 +491,7 @@ static int sqlite_queue_take_dependant(struct store *store, struct task *task,
     return 0;
 }
 
-static bool sqlite_queue_is_taken(const struct dependants *dependants, int64_t id)
+static bool db_queue_is_taken(const struct dependants *dependants, int64_t id)
 {
     for (size_t i = dependants->count; i--;)
         if (dependants->all[i].task.id == id)
@@ -502,40 +500,40 @@ static bool sqlite_queue_is_taken(const struct dependants *dependants, int64_t i
 }
 
 /* Reads dependants of one task, as far as the budget allows. */
-static int sqlite_queue_take_dependants_of(struct store *store, int64_t id, int64_t after,
-                                           struct dependants *dependants)
+static int db_queue_take_dependants_of(struct store *store, int64_t id, int64_t after,
+                                       struct dependants *dependants)
 {
     for (; dependants->budget > 0; dependants->budget--) {
         CLEANUP(task_deinit) struct task task = {0};
-        int r = sqlite_queue_next_dependant(store, id, after, &task);
+        int r = db_queue_next_dependant(store, id, after, &task);
 
         if (r == 0) {
             dependants->budget--; /* the row costs something even without dependants */
-            return sqlite_run_for_id(store, STMT_DROP_RELEASE, id);
+            return db_run_for_id(store, STMT_DROP_RELEASE, id);
         }
         after = task.id;
-        if (r > 0 && !sqlite_queue_is_taken(dependants, task.id))
-            r = sqlite_queue_take_dependant(store, &task, dependants);
+        if (r > 0 && !db_queue_is_taken(dependants, task.id))
+            r = db_queue_take_dependant(store, &task, dependants);
         if (r < 0)
             return r;
     }
-    return sqlite_queue_run_for_pair(store, STMT_MOVE_RELEASE, id, after);
+    return db_queue_run_for_pair(store, STMT_MOVE_RELEASE, id, after);
 }
 
 int store_take_dependants(struct store *store, int limit, struct store_dependant **ret_dependants,
                           size_t *ret_count)
 {
     struct dependants dependants = {.budget = limit};
-    int r = sqlite_begin(store);
+    int r = db_begin(store);
 
     while (r == 0 && dependants.budget > 0) {
         int64_t id, after;
 
-        r = sqlite_queue_next_release(store, &id, &after);
+        r = db_queue_next_release(store, &id, &after);
         if (r == 0)
             break;
         if (r > 0)
-            r = sqlite_queue_take_dependants_of(store, id, after, &dependants);
+            r = db_queue_take_dependants_of(store, id, after, &dependants);
     }
     if (r < 0) {
         store_dependants_free(dependants.all, dependants.count);

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A connection to PostgreSQL and its single transaction.
+ *
+ * A transaction begins with an advisory lock that all writers of acpd's database share, and counts
+ * itself in the row of its node. So a verb may read, decide and write, and after a connection that
+ * was lost in mid-commit the row tells whether the commit was done.
+ *
+ * Nothing waits longer than the timeout: what is not answered by then ends the connection. A new
+ * one is made step by step, in later calls.
+ */
+#include "store/pg.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/alloc.h"
+#include "common/clock.h"
+
+#define RETRY_MS   500 /* between attempts to connect */
+#define CONNECT_MS 5000
+/* How long a call waits for a new connection, and how often one does: the others fail at once. */
+#define PATIENCE_MS 50
+#define PATIENT_MS  500
+
+/* Of acpd's advisory locks: writers, and the one daemon. */
+#define WRITER_LOCK "7013264"
+#define SOLE_LOCK   "7013265"
+
+void pg_clearp(PGresult **result)
+{
+    PQclear(*result);
+}
+
+/* The first line of a message. */
+static void pg_say(struct pg *pg, const char *message)
+{
+    size_t len = strcspn(message, "\n");
+
+    snprintf(pg->store.error, sizeof(pg->store.error), "the database: %.*s",
+             (int)(len < 200 ? len : 200), message);
+}
+
+static int pg_fail(struct pg *pg, int r, const char *message)
+{
+    pg_say(pg, message);
+    if (pg->store.in_transaction)
+        pg->store.failure = r;
+    return r;
+}
+
+int pg_lose(struct pg *pg, int r, const char *message)
+{
+    r = pg_fail(pg, r, message);
+    PQfinish(STEAL(pg->connection));
+    pg->is_connecting = pg->is_open = false;
+    pg->session++;
+    return r;
+}
+
+static int pg_lose_as_said(struct pg *pg)
+{
+    CLEANUP(freep) char *message = xstrdup(PQerrorMessage(pg->connection));
+
+    return pg_lose(pg, -EIO, message);
+}
+
+/* --- answers ------------------------------------------------------------------------------------
+ */
+
+/* Waits until the socket is ready; false: not before the deadline. */
+static bool pg_poll(PGconn *connection, short events, int64_t deadline)
+{
+    struct pollfd socket = {.fd = PQsocket(connection), .events = events};
+    int r;
+
+    do {
+        int64_t left = deadline - clock_mono_ms();
+
+        r = poll(&socket, 1, left > 0 ? (int)left : 0);
+    } while (r < 0 && errno == EINTR);
+    return r > 0;
+}
+
+/* Until it is sent and the answer has begun. */
+static int pg_await(struct pg *pg, int64_t deadline)
+{
+    int unsent;
+
+    while ((unsent = PQflush(pg->connection)) > 0 || PQisBusy(pg->connection)) {
+        short events = unsent > 0 ? POLLIN | POLLOUT : POLLIN;
+
+        if (!pg_poll(pg->connection, events, deadline))
+            return pg_lose(pg, -ETIMEDOUT, "no answer in time");
+        if (!PQconsumeInput(pg->connection))
+            return pg_lose_as_said(pg);
+    }
+    return unsent < 0 ? pg_lose_as_said(pg) : 0;
+}
+
+static int pg_errno(const PGresult *result)
+{
+    static const struct {
+        const char *state; /* SQLSTATE, or its class */
+        int r;
+    } states[] = {
+        {"53100", -ENOSPC},                       /* disk_full */
+        {"53200", -ENOMEM},    {"25006", -EROFS}, /* read_only_sql_transaction */
+        {"55P03", -EBUSY},                        /* lock_not_available */
+        {"57014", -ETIMEDOUT},                    /* query_canceled */
+    };
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+    for (size_t i = 0; state && i < ARRAY_SIZE(states); i++)
+        if (strcmp(state, states[i].state) == 0)
+            return states[i].r;
+    return -EIO;
+}
+
+int pg_receive(struct pg *pg, PGresult **ret_result)
+{
+    int64_t deadline = clock_mono_ms() + pg->timeout_ms;
+    PGresult *result = NULL, *next;
+    int r;
+
+    for (;;) {
+        r = pg_await(pg, deadline);
+        if (r < 0)
+            break;
+        next = PQgetResult(pg->connection);
+        if (!next)
+            break;
+        PQclear(result);
+        result = next;
+    }
+    if (r == 0 && PQstatus(pg->connection) != CONNECTION_OK)
+        r = pg_lose_as_said(pg);
+    if (r == 0 && (!result || PQresultStatus(result) == PGRES_FATAL_ERROR))
+        r = pg_fail(pg, result ? pg_errno(result) : -EIO,
+                    result ? PQresultErrorMessage(result) : "no answer");
+    if (r < 0) {
+        PQclear(result);
+        return r;
+    }
+    *ret_result = result;
+    return 0;
+}
+
+int pg_execute(struct pg *pg, const char *sql, PGresult **ret_result)
+{
+    return PQsendQuery(pg->connection, sql) ? pg_receive(pg, ret_result) : pg_lose_as_said(pg);
+}
+
+int pg_ask_number(struct pg *pg, const char *sql, int64_t *ret_number)
+{
+    CLEANUP(pg_clearp) PGresult *result = NULL;
+    int r = pg_execute(pg, sql, &result);
+
+    if (r < 0)
+        return r;
+    if (!PQntuples(result))
+        return -ENOENT;
+    *ret_number = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+    return 0;
+}
+
+/* --- the connection -----------------------------------------------------------------------------
+ */
+
+static void pg_be_silent(void *data UNUSED, const PGresult *result UNUSED)
+{
+}
+
+void pg_begin_connecting(struct pg *pg, int64_t now)
+{
+    const char *const names[] = {"dbname", "fallback_application_name", "client_encoding", NULL};
+    const char *const values[] = {pg->url, "acpd", "UTF8", NULL};
+
+    pg->connection = PQconnectStartParams(names, values, true);
+    pg->is_connecting = true;
+    pg->next_try = now + RETRY_MS;
+    pg->give_up = now + CONNECT_MS;
+}
+
+/* The row of this handle is gone. */
+static int pg_take_leave(struct pg *pg)
+{
+    pg->store.is_lost = true;
+    return pg_lose(pg, -ESTALE, "another acpd has taken it over");
+}
+
+static int pg_find_node(struct pg *pg)
+{
+    char sql[96];
+    int r;
+
+    snprintf(sql, sizeof(sql), "SELECT pass FROM node WHERE id = %lld", (long long)pg->node);
+    r = pg_ask_number(pg, sql, &(int64_t){0});
+    return r == -ENOENT ? pg_take_leave(pg) : r;
+}
+
+/* The session begins. */
+static int pg_greet(struct pg *pg)
+{
+    CLEANUP(pg_clearp) PGresult *result = NULL;
+    int r;
+
+    pg->is_connecting = false;
+    PQsetnonblocking(pg->connection, 1);
+    PQsetNoticeReceiver(pg->connection, pg_be_silent, NULL);
+    if (!pg->is_sole)
+        return 0;
+    r = pg_execute(pg, "SELECT pg_try_advisory_lock(" SOLE_LOCK ")", &result);
+    if (r < 0)
+        return r;
+    if (pg->node)
+        r = pg_find_node(pg);
+    if (r < 0)
+        return r;
+    return PQgetvalue(result, 0, 0)[0] == 't'
+               ? 0
+               : pg_lose(pg, -EBUSY, "another acpd uses it, or its connection has not ended yet");
+}
+
+int pg_go_on_connecting(struct pg *pg, int64_t deadline)
+{
+    for (;;) {
+        PostgresPollingStatusType status = PQconnectPoll(pg->connection);
+
+        if (status == PGRES_POLLING_OK)
+            return pg_greet(pg);
+        if (status == PGRES_POLLING_FAILED)
+            return pg_lose_as_said(pg);
+        if (pg_poll(pg->connection, status == PGRES_POLLING_WRITING ? POLLOUT : POLLIN, deadline))
+            continue;
+        return clock_mono_ms() < pg->give_up ? pg_fail(pg, -EIO, "no connection yet")
+                                             : pg_lose(pg, -ETIMEDOUT, "no connection in time");
+    }
+}
+
+int pg_connect(struct pg *pg)
+{
+    int64_t now = clock_mono_ms(), wait = 0;
+
+    if (pg->connection && !pg->is_connecting)
+        return 0;
+    if (!pg->connection && now < pg->next_try)
+        return pg_fail(pg, -EIO, "no connection");
+    if (!pg->connection)
+        pg_begin_connecting(pg, now);
+    if (now >= pg->next_wait) {
+        wait = PATIENCE_MS;
+        pg->next_wait = now + PATIENT_MS;
+    }
+    return pg_go_on_connecting(pg, now + wait);
+}
+
+/* --- the transaction ----------------------------------------------------------------------------
+ */
+
+void pg_abort(struct pg *pg)
+{
+    PGresult *result = NULL;
+
+    if (!pg->is_open || !pg->connection)
+        return;
+    pg->is_open = false;
+    if (pg_execute(pg, "ROLLBACK", &result) == 0)
+        PQclear(result);
+    else if (pg->connection)
+        pg_lose(pg, -EIO, "it does not roll back");
+}
+
+int pg_begin(struct store *store)
+{
+    CLEANUP(pg_clearp) PGresult *result = NULL;
+    struct pg *pg = pg_of(store);
+    char sql[256];
+    int r = pg_connect(pg);
+
+    if (r < 0)
+        return r;
+    snprintf(sql, sizeof(sql),
+             "BEGIN; SELECT pg_advisory_xact_lock(" WRITER_LOCK ");"
+             "UPDATE node SET pass = pass + 1 WHERE id = %lld AND pass = %lld",
+             (long long)pg->node, (long long)pg->pass);
+    pg->is_open = true;
+    r = pg_execute(pg, sql, &result);
+    if (r == 0 && strcmp(PQcmdTuples(result), "1") != 0)
+        return pg_take_leave(pg);
+    if (r < 0)
+        pg_abort(pg);
+    return r;
+}
+
+int pg_commit(struct store *store)
+{
+    CLEANUP(pg_clearp) PGresult *result = NULL;
+    struct pg *pg = pg_of(store);
+    int r;
+
+    if (!pg->connection || !pg->is_open)
+        return pg_fail(pg, -EIO, "the connection was lost");
+    pg->is_open = false;
+    r = pg_execute(pg, "COMMIT", &result);
+    if (r == 0 && strcmp(PQcmdStatus(result), "COMMIT") == 0) {
+        pg->pass++;
+        return 0;
+    }
+    if (r == 0)
+        return pg_fail(pg, -EIO, "it has rolled back");
+    if (pg->connection)
+        return r;
+    pg->is_unknown = true;
+    return STORE_UNKNOWN;
+}
+
+/* The row of the node is locked as long as the old session may still commit. */
+int pg_resolve(struct store *store)
+{
+    struct pg *pg = pg_of(store);
+    int64_t pass = 0;
+    char sql[96];
+    int r;
+
+    if (!pg->is_unknown)
+        return store->failure;
+    snprintf(sql, sizeof(sql), "SELECT pass FROM node WHERE id = %lld FOR UPDATE",
+             (long long)pg->node);
+    r = pg_connect(pg);
+    if (r == 0)
+        r = pg_ask_number(pg, sql, &pass);
+    if (r < 0 && r != -ENOENT)
+        return STORE_UNKNOWN;
+    pg->is_unknown = false;
+    if (r == 0 && pass == pg->pass + 1) {
+        pg->pass = pass;
+        store->failure = 0;
+        store->error[0] = '\0';
+        return 0;
+    }
+    return pg_fail(pg, -EIO, "the commit was lost with its connection");
+}
+
+void pg_rollback(struct store *store)
+{
+    struct pg *pg = pg_of(store);
+
+    pg_abort(pg);
+    pg->is_unknown = false;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* Shared by the files of the PostgreSQL engine. */
+#pragma once
+
+#include <libpq-fe.h>
+
+#include "store/db.h"
+
+#define PG_PARAMETERS_MAX 40
+
+/* A statement of the verbs, in PostgreSQL's words. */
+struct pg_statement {
+    struct pg *pg;
+    char name[16];
+    char *text;
+    int parameters;
+    Oid types[PG_PARAMETERS_MAX];
+    uint64_t session; /* in which it is prepared; 0: in none */
+
+    const char *values[PG_PARAMETERS_MAX]; /* NULL: NULL */
+    int lengths[PG_PARAMETERS_MAX], formats[PG_PARAMETERS_MAX];
+    char numbers[PG_PARAMETERS_MAX][32];
+
+    PGresult *result; /* all rows; NULL: not run */
+    int row;
+    unsigned char *blob; /* the last one that was read */
+};
+
+struct pg {
+    struct store store;
+    struct pg_statement statements[STATEMENT_COUNT];
+    char *url;
+    int64_t timeout_ms; /* of one answer */
+    bool is_sole;       /* nobody else may use the database */
+
+    PGconn *connection; /* NULL: there is none */
+    uint64_t session;   /* its number, from 1 */
+    bool is_connecting;
+    int64_t next_try;  /* to connect: monotonic ms, as is: */
+    int64_t give_up;   /* when an attempt has failed */
+    int64_t next_wait; /* for one */
+
+    int64_t node;    /* the row of this handle, which counts its transactions: */
+    int64_t pass;    /* number of those that were committed */
+    bool is_open;    /* the server has a transaction of ours */
+    bool is_unknown; /* the last commit had no answer */
+    int64_t changes;
+    int64_t size, size_at; /* bytes, and when they were asked for */
+};
+
+static inline struct pg *pg_of(const struct store *store)
+{
+    return CONTAINER_OF(store, struct pg, store);
+}
+
+/** Connects, as far as that takes no long wait. 0: the connection can be used. */
+int pg_connect(struct pg *pg);
+/* The same in parts. */
+void pg_begin_connecting(struct pg *pg, int64_t now);
+int pg_go_on_connecting(struct pg *pg, int64_t deadline);
+/** Drops the connection and says why. Returns the negative errno of the failure. */
+int pg_lose(struct pg *pg, int r, const char *message);
+/** Runs statements without parameters; *ret_result is the last one's. After a negative result the
+ *  connection may be gone. */
+int pg_execute(struct pg *pg, const char *sql, PGresult **ret_result);
+/** Ends the transaction, if there is one: after an error the server refuses everything else. */
+void pg_abort(struct pg *pg);
+/** The result of what was sent, which takes at most the timeout. */
+int pg_receive(struct pg *pg, PGresult **ret_result);
+/** The number that a statement returns; -ENOENT: no row. */
+int pg_ask_number(struct pg *pg, const char *sql, int64_t *ret_number);
+/** CLEANUP(pg_clearp) */
+void pg_clearp(PGresult **result);
+
+/** Makes or migrates the schema. */
+int pg_schema_migrate(struct pg *pg);
+/** Its version, 0 if there is none, without changing anything. */
+int pg_schema_look(struct pg *pg, int64_t *ret_version);
+
+/** Translates the statements of the verbs. */
+void pg_statement_init(struct pg *pg);
+void pg_statement_deinit(struct pg *pg);
+
+/* See struct db_engine. */
+int pg_begin(struct store *store);
+int pg_commit(struct store *store);
+int pg_resolve(struct store *store);
+void pg_rollback(struct store *store);
+void pg_reset(struct db_prepared *prepared);
+void pg_clear(struct db_prepared *prepared);
+void pg_bind_number(struct db_prepared *prepared, int index, int64_t number);
+void pg_bind_double(struct db_prepared *prepared, int index, double number);
+void pg_bind_text(struct db_prepared *prepared, int index, const char *text);
+void pg_bind_blob(struct db_prepared *prepared, int index, const void *bytes, size_t len);
+int pg_step(struct store *store, struct db_prepared *prepared);
+struct db_value pg_value(struct db_prepared *prepared, int column);
+const void *pg_blob(struct db_prepared *prepared, int column, size_t *ret_len);

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/* PostgreSQL as a store. */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+
+#include "common/alloc.h"
+#include "common/clock.h"
+#include "store/pg.h"
+#include "store/postgres.h"
+
+#define SIZE_MS  10000 /* how long the size of the database counts */
+#define RETRY_MS 50    /* at the start */
+
+static int pg_open_give_back(struct store *store UNUSED)
+{
+    return 0; /* autovacuum's business */
+}
+
+static int64_t pg_open_size(const struct store *store)
+{
+    struct pg *pg = pg_of(store);
+    int64_t now = clock_mono_ms();
+
+    if (store->in_transaction || (pg->size && now - pg->size_at < SIZE_MS) || pg_connect(pg) < 0)
+        return pg->size;
+    pg->size_at = now;
+    (void)pg_ask_number(pg, "SELECT pg_database_size(current_database())", &pg->size);
+    return pg->size;
+}
+
+static int64_t pg_open_changes(struct store *store)
+{
+    return pg_of(store)->changes;
+}
+
+static void pg_open_close(struct store *store)
+{
+    struct pg *pg = pg_of(store);
+    PGresult *result = NULL;
+    char sql[64];
+
+    pg_abort(pg);
+    snprintf(sql, sizeof(sql), "DELETE FROM node WHERE id = %lld", (long long)pg->node);
+    if (pg->node && pg->connection && !pg->is_connecting && pg_execute(pg, sql, &result) == 0)
+        PQclear(result);
+    PQfinish(pg->connection);
+    pg_statement_deinit(pg);
+    db_free_changes(store);
+    free(pg->url);
+    free(pg);
+}
+
+static const struct db_engine engine = {
+    .type = "postgres",
+    .reset = pg_reset,
+    .clear = pg_clear,
+    .bind_number = pg_bind_number,
+    .bind_double = pg_bind_double,
+    .bind_text = pg_bind_text,
+    .bind_blob = pg_bind_blob,
+    .step = pg_step,
+    .value = pg_value,
+    .blob = pg_blob,
+    .changes = pg_open_changes,
+    .begin = pg_begin,
+    .commit = pg_commit,
+    .resolve = pg_resolve,
+    .rollback = pg_rollback,
+    .give_back = pg_open_give_back,
+    .size = pg_open_size,
+    .close = pg_open_close,
+};
+
+static struct pg *pg_open_new(const struct store_postgres *options)
+{
+    struct pg *pg = xcalloc(1, sizeof(*pg));
+
+    pg->store.engine = &engine;
+    pg->session = 1;
+    pg->url = xstrdup(options->url);
+    pg->timeout_ms = options->timeout_ms;
+    pg->is_sole = options->is_sole;
+    pg_statement_init(pg);
+    for (int i = 0; i < STATEMENT_COUNT; i++)
+        pg->store.statements[i] =
+            (struct statement){&engine, (struct db_prepared *)&pg->statements[i]};
+    pg_begin_connecting(pg, clock_mono_ms());
+    return pg;
+}
+
+static int pg_open_begin_as_node(struct pg *pg)
+{
+    int r = pg_schema_migrate(pg);
+
+    if (r == 0 && pg->is_sole)
+        r = pg_ask_number(pg, "DELETE FROM node; SELECT 0", &(int64_t){0});
+    return r < 0 ? r
+                 : pg_ask_number(pg, "INSERT INTO node (pass) VALUES (0) RETURNING id", &pg->node);
+}
+
+/* At the start there is time. The session of an acpd that was killed may need a moment to end. */
+static int pg_open_connect(struct pg *pg)
+{
+    int64_t deadline = pg->give_up;
+    int r = pg_go_on_connecting(pg, deadline);
+
+    while (r == -EBUSY && clock_mono_ms() < deadline) {
+        poll(NULL, 0, RETRY_MS);
+        pg_begin_connecting(pg, clock_mono_ms());
+        r = pg_go_on_connecting(pg, pg->give_up);
+    }
+    return r;
+}
+
+int store_open_postgres(const struct store_postgres *options, struct store **ret_store,
+                        char **ret_error)
+{
+    struct pg *pg = pg_open_new(options);
+    int r = pg_open_connect(pg);
+
+    if (r == 0)
+        r = pg_open_begin_as_node(pg);
+    if (r < 0) {
+        *ret_error = xstrdup(pg->store.error);
+        store_close(&pg->store);
+        return r;
+    }
+    *ret_store = &pg->store;
+    return 0;
+}
+
+int store_check_postgres(const struct store_postgres *options, char **ret_info, char **ret_error)
+{
+    struct pg *pg = pg_open_new(options);
+    int64_t version = 0;
+    int r = pg_open_connect(pg);
+
+    if (r == 0)
+        r = pg_schema_look(pg, &version);
+    if (r < 0)
+        *ret_error = xstrdup(pg->store.error);
+    else
+        *ret_info = version ? xasprintf("the database has schema %lld", (long long)version)
+                            : xstrdup("the database has no tables of acpd yet");
+    store_close(&pg->store);
+    return r;
+}

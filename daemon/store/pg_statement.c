@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/* Statements and values of PostgreSQL. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/alloc.h"
+#include "common/buf.h"
+#include "store/pg.h"
+
+/* Object ids of types, as in PostgreSQL's pg_type.dat. */
+#define TYPE_BOOL  16
+#define TYPE_BYTEA 17
+#define TYPE_INT8  20
+#define TYPE_INT2  21
+#define TYPE_INT4  23
+#define TYPE_TEXT  25
+
+#define TYPE_GUESSED 0 /* by the server, from the statement */
+
+#define X(name, sql) [STMT_##name] = (sql),
+static const char *const texts[STATEMENT_COUNT] = {STATEMENTS(X)};
+#undef X
+
+/* Where PostgreSQL has other words. Its pages have checksums, so that rows are not looked at. */
+static const char *const own[STATEMENT_COUNT] = {
+    [STMT_OLDEST_FINISHED] = ("SELECT " TASK_COLUMNS " FROM task WHERE status > 4 "
+                              "AND id < (SELECT max(id) FROM task) "
+                              "AND NOT EXISTS (SELECT 1 FROM release WHERE task_id = task.id) "
+                              "ORDER BY finished_at LIMIT 1"),
+    [STMT_UNMET_DEPENDENCY] = ("SELECT depends_on, CASE status WHEN 5 THEN 0 ELSE status END AS s "
+                               "FROM dependency JOIN task ON id = depends_on WHERE task_id = $1 "
+                               "ORDER BY s DESC LIMIT 1"),
+    [STMT_ADD_RELEASE] = ("INSERT INTO release SELECT $1::bigint, 0 WHERE EXISTS "
+                          "(SELECT 1 FROM dependency WHERE depends_on = $1) "
+                          "ON CONFLICT (task_id) DO UPDATE SET after = 0"),
+    [STMT_LAST_CLOCK] = ("SELECT max(greatest(ready_at, queued_at)) FROM "
+                         "(SELECT ready_at, queued_at FROM task ORDER BY id DESC LIMIT 100) AS t"),
+    [STMT_SHIFT_RETRIES] = ("UPDATE task SET place = place + $1, crc = crc # 1 "
+                            "WHERE " LIVE " AND status = 2 AND place <> run_at"),
+    [STMT_PUT_UPTIME] =
+        ("INSERT INTO uptime VALUES ($1, $2, $3) ON CONFLICT (started_at) DO UPDATE "
+         "SET seen_at = greatest(uptime.seen_at, excluded.seen_at), "
+         "last_event = greatest(uptime.last_event, excluded.last_event)"),
+};
+
+static struct pg_statement *pg_statement_of(struct db_prepared *prepared)
+{
+    return (struct pg_statement *)prepared;
+}
+
+/* --- texts --------------------------------------------------------------------------------------
+ */
+
+/* Whether the text goes on with the words; *at moves behind them. */
+static bool pg_statement_skip(const char **at, const char *words)
+{
+    size_t len = strlen(words);
+
+    if (strncmp(*at, words, len) != 0)
+        return false;
+    *at += len;
+    return true;
+}
+
+/* Parameters are $1 instead of ?1; hints for SQLite are left out. */
+static char *pg_statement_translate(const char *sql)
+{
+    struct buf text = {0};
+
+    while (*sql) {
+        if (pg_statement_skip(&sql, " INDEXED BY "))
+            sql += strcspn(sql, " ");
+        else if (pg_statement_skip(&sql, " CROSS JOIN "))
+            buf_add_text(&text, " JOIN ");
+        else
+            buf_add_char(&text, *sql == '?' ? '$' : *sql), sql++;
+    }
+    return buf_take(&text);
+}
+
+/* Some statements leave parameters out, whose types the server cannot guess. */
+static void pg_statement_find_parameters(struct pg_statement *stmt)
+{
+    const char *at = stmt->text;
+
+    for (int i = 0; i < PG_PARAMETERS_MAX; i++)
+        stmt->types[i] = TYPE_TEXT;
+    while ((at = strchr(at, '$'))) {
+        int number = (int)strtol(++at, NULL, 10);
+
+        stmt->types[number - 1] = TYPE_GUESSED;
+        stmt->parameters = number > stmt->parameters ? number : stmt->parameters;
+    }
+}
+
+void pg_statement_init(struct pg *pg)
+{
+    for (int i = 0; i < STATEMENT_COUNT; i++) {
+        struct pg_statement *stmt = &pg->statements[i];
+
+        stmt->pg = pg;
+        snprintf(stmt->name, sizeof(stmt->name), "acpd%d", i);
+        stmt->text = own[i] ? xstrdup(own[i]) : pg_statement_translate(texts[i]);
+        pg_statement_find_parameters(stmt);
+    }
+}
+
+void pg_statement_deinit(struct pg *pg)
+{
+    for (int i = 0; i < STATEMENT_COUNT; i++) {
+        pg_reset((struct db_prepared *)&pg->statements[i]);
+        free(pg->statements[i].text);
+    }
+}
+
+/* --- parameters ---------------------------------------------------------------------------------
+ */
+
+void pg_reset(struct db_prepared *prepared)
+{
+    struct pg_statement *stmt = pg_statement_of(prepared);
+
+    PQclear(STEAL(stmt->result));
+    PQfreemem(STEAL(stmt->blob));
+}
+
+void pg_clear(struct db_prepared *prepared)
+{
+    struct pg_statement *stmt = pg_statement_of(prepared);
+
+    memset(stmt->values, 0, sizeof(stmt->values));
+    memset(stmt->formats, 0, sizeof(stmt->formats));
+}
+
+void pg_bind_number(struct db_prepared *prepared, int index, int64_t number)
+{
+    struct pg_statement *stmt = pg_statement_of(prepared);
+    char *text = stmt->numbers[index - 1];
+
+    snprintf(text, sizeof(stmt->numbers[0]), "%lld", (long long)number);
+    stmt->values[index - 1] = text;
+}
+
+void pg_bind_double(struct db_prepared *prepared, int index, double number)
+{
+    struct pg_statement *stmt = pg_statement_of(prepared);
+    char *text = stmt->numbers[index - 1];
+
+    snprintf(text, sizeof(stmt->numbers[0]), "%.17g", number);
+    stmt->values[index - 1] = text;
+}
+
+void pg_bind_text(struct db_prepared *prepared, int index, const char *text)
+{
+    pg_statement_of(prepared)->values[index - 1] = text;
+}
+
+void pg_bind_blob(struct db_prepared *prepared, int index, const void *bytes, size_t len)
+{
+    struct pg_statement *stmt = pg_statement_of(prepared);
+
+    stmt->values[index - 1] = bytes ? bytes : "";
+    stmt->lengths[index - 1] = (int)len;
+    stmt->formats[index - 1] = 1;
+}
+
+/* --- rows ---------------------------------------------------------------------------------------
+ */
+
+static int pg_statement_prepare(struct pg_statement *stmt)
+{
+    CLEANUP(pg_clearp) PGresult *result = NULL;
+    struct pg *pg = stmt->pg;
+    int r;
+
+    if (stmt->session == pg->session)
+        return 0;
+    if (!PQsendPrepare(pg->connection, stmt->name, stmt->text, stmt->parameters, stmt->types))
+        return pg_lose(pg, -EIO, "cannot send");
+    r = pg_receive(pg, &result);
+    if (r == 0)
+        stmt->session = pg->session;
+    return r;
+}
+
+static int pg_statement_send(struct pg_statement *stmt)
+{
+    struct pg *pg = stmt->pg;
+    int r = pg_statement_prepare(stmt);
+
+    if (r < 0)
+        return r;
+    if (!PQsendQueryPrepared(pg->connection, stmt->name, stmt->parameters, stmt->values,
+                             stmt->lengths, stmt->formats, 0))
+        return pg_lose(pg, -EIO, "cannot send");
+    return pg_receive(pg, &stmt->result);
+}
+
+static int pg_statement_run(struct pg_statement *stmt)
+{
+    struct pg *pg = stmt->pg;
+    int r = pg_connect(pg);
+
+    if (r < 0)
+        return r;
+    r = pg_statement_send(stmt);
+    if (r < 0)
+        pg_abort(pg);
+    else if (PQresultStatus(stmt->result) == PGRES_COMMAND_OK)
+        pg->changes = strtoll(PQcmdTuples(stmt->result), NULL, 10);
+    return r;
+}
+
+int pg_step(struct store *store UNUSED, struct db_prepared *prepared)
+{
+    struct pg_statement *stmt = pg_statement_of(prepared);
+    int r = 0;
+
+    if (stmt->result) {
+        stmt->row++;
+    } else {
+        stmt->row = 0;
+        r = pg_statement_run(stmt);
+    }
+    if (r == 0 && stmt->row < PQntuples(stmt->result))
+        return 1;
+    pg_reset(prepared);
+    return r;
+}
+
+struct db_value pg_value(struct db_prepared *prepared, int column)
+{
+    struct pg_statement *stmt = pg_statement_of(prepared);
+    const char *text = PQgetvalue(stmt->result, stmt->row, column);
+
+    if (PQgetisnull(stmt->result, stmt->row, column))
+        return (struct db_value){.type = DB_NULL};
+    switch (PQftype(stmt->result, column)) {
+    case TYPE_BOOL:
+        return (struct db_value){.type = DB_NUMBER, .number = text[0] == 't'};
+    case TYPE_INT2:
+    case TYPE_INT4:
+    case TYPE_INT8:
+        return (struct db_value){.type = DB_NUMBER, .number = strtoll(text, NULL, 10)};
+    case TYPE_BYTEA:
+        return (struct db_value){.type = DB_OTHER};
+    default:
+        return (struct db_value){.type = DB_TEXT, .text = text};
+    }
+}
+
+const void *pg_blob(struct db_prepared *prepared, int column, size_t *ret_len)
+{
+    struct pg_statement *stmt = pg_statement_of(prepared);
+    const char *text = PQgetvalue(stmt->result, stmt->row, column);
+
+    if (PQgetisnull(stmt->result, stmt->row, column))
+        return NULL;
+    PQfreemem(stmt->blob);
+    stmt->blob = PQunescapeBytea((const unsigned char *)text, ret_len);
+    return stmt->blob;
+}

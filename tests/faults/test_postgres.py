@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: MIT
+"""PostgreSQL that is killed, hangs, ends sessions and loses answers: nothing acknowledged is lost, nothing is there
+twice, nobody waits long."""
+
+import pathlib
+import subprocess
+import threading
+import time
+
+import acpd
+import pytest
+from acpd import RpcError, shell, wait_until
+from database import assert_counters_are_right
+from server import Proxy, Server
+
+UNAVAILABLE = -32004
+ANSWER_SECONDS = 30  # generous; the promise is 5, for a machine with nothing else to do
+WORKER = {"name": "w", "runner": {"type": "worker", "lease": 3600}}
+
+
+@pytest.fixture(scope="module")
+def server():
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture(autouse=True)
+def use_server(server, monkeypatch):
+    monkeypatch.setattr(acpd, "POSTGRES", server.url)
+
+
+def is_alive(pid):
+    return pathlib.Path(f"/proc/{pid}").exists()
+
+
+class Load:
+    """Clients that assign tasks with keys, one after the other, and remember which were acknowledged and refused."""
+
+    def __init__(self, daemon, clients=4):
+        self.daemon, self.is_over = daemon, False
+        self.acknowledged, self.refused, self.slowest = set(), set(), 0.0
+        self.threads = [threading.Thread(target=self.run, args=[i]) for i in range(clients)]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self, number):
+        with self.daemon.client() as client:
+            count = 0
+            while not self.is_over:
+                key, began = f"{number}-{count}", time.monotonic()
+                count += 1
+                try:
+                    client.assign("w", key=key)
+                    self.acknowledged.add(key)
+                except RpcError as error:
+                    assert error.code == UNAVAILABLE, error
+                    if "may or may not" not in error.message:
+                        self.refused.add(key)
+                self.slowest = max(self.slowest, time.monotonic() - began)
+
+    def wait(self, count):
+        before = len(self.acknowledged)
+        wait_until(lambda: len(self.acknowledged) >= before + count, f"{count} more tasks")
+
+    def end(self):
+        self.is_over = True
+        for thread in self.threads:
+            thread.join()
+
+    def check(self):
+        """Everything acknowledged is there once, nothing refused is."""
+        self.end()
+        with self.daemon.client() as client:
+            keys = [task["key"] for task in client.all_tasks().values()]
+        assert len(keys) == len(set(keys)), "a task is there twice"
+        assert self.acknowledged <= set(keys), "an acknowledged task is lost"
+        assert not self.refused & set(keys), "a refused task is there"
+        assert self.slowest < ANSWER_SECONDS
+        self.daemon.stop()
+        assert_counters_are_right(self.daemon)
+
+
+def test_a_server_that_is_killed_loses_nothing(make_daemon, server):
+    daemon = make_daemon(WORKER)
+    load = Load(daemon)
+    for _ in range(3):
+        load.wait(50)
+        server.restart()
+    load.wait(50)
+    load.check()
+
+
+def test_sessions_that_are_ended_lose_nothing(make_daemon, server):
+    daemon = make_daemon(WORKER)
+    load = Load(daemon)
+    for _ in range(20):
+        load.wait(10)
+        server.ask(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{daemon.database_name}'")
+    load.wait(50)
+    load.check()
+
+
+@pytest.fixture
+def proxy(server, folder):
+    (folder / "proxy").mkdir()
+    proxy = Proxy(server, folder / "proxy")
+    yield proxy
+    proxy.close()
+
+
+def start_behind(proxy, make_daemon, *profiles):
+    daemon = make_daemon(*profiles, start=False)
+    url = daemon.store["url"].replace(proxy.server.folder, str(proxy.folder))
+    daemon.configure({"profiles": profiles, "store": {**daemon.store, "url": url}})
+    return daemon.start()
+
+
+@pytest.mark.parametrize("what", ["the request", "the answer"])
+def test_a_commit_that_is_lost_with_its_connection_is_resolved(make_daemon, proxy, what):
+    daemon = start_behind(proxy, make_daemon, WORKER)
+    load = Load(daemon)
+    for _ in range(10):
+        load.wait(10)
+        lost = proxy.lost
+        proxy.loses = what
+        wait_until(lambda: proxy.lost > lost, "a commit is lost")
+    load.wait(50)
+    load.check()
+    assert "commit is unknown" in daemon.log.read_text()
+
+
+def test_while_the_server_hangs_calls_are_refused_and_processes_go_on(make_daemon, server):
+    daemon = make_daemon(WORKER, shell('while [ ! -e "$(dirname "$ACPD_SOCKET")/go" ]; do sleep 0.01; done', "p"))
+    with daemon.client() as client:
+        id = client.assign("p")["id"]
+        client.wait_status(id, "running")
+        with server.stopped():
+            for call in (lambda: client.assign("w"), lambda: client.list_tasks()):
+                with pytest.raises(RpcError) as error:
+                    call()
+                assert error.value.code == UNAVAILABLE
+            (daemon.folder / "go").touch()
+            storage = client.get_health()["storage"]
+            assert storage["status"] == "failing" and storage["type"] == "postgres", storage
+        wait_until(lambda: client.get_health()["storage"]["status"] == "ok", "the storage works again")
+        assert client.finish(id)["status"] == "completed", "its end was kept"
+        assert client.assign("w")["status"] == "queued"
+
+
+def test_acpd_starts_again_after_a_kill(make_daemon):
+    daemon = make_daemon(WORKER, shell("sleep 1000", "p"))
+    with daemon.client() as client:
+        running, waiting = client.assign("p")["id"], client.assign("w")["id"]
+        claimed = client.assign("w")["id"]
+        client.cancel_task(id=waiting)
+        lease = client.claim_task(profiles=["w"], worker="x")["lease"]
+        client.wait_status(running, "running")
+    daemon.kill()
+    daemon.start()
+    with daemon.client() as client:
+        assert client.wait_status(running, "running")["attempt"] == 2
+        assert client.task(waiting)["status"] == "cancelled"
+        assert client.complete_task(id=claimed, lease=lease)["status"] == "completed"
+        client.cancel_task(id=running)
+
+
+def test_a_second_acpd_is_refused_as_long_as_the_first_one_is_connected(make_daemon):
+    first, second = make_daemon(WORKER), make_daemon(WORKER, start=False)
+    second.configure({"profiles": [WORKER], "store": first.store})
+    second.spawn()
+    assert second.process.wait(60) != 0
+    assert "another acpd uses it" in second.log.read_text()
+    first.stop()
+    assert second.start().stop() == 0
+
+
+def test_one_that_was_cut_off_while_another_took_over_stops_what_it_runs(make_daemon, proxy, folder):
+    sleeper = shell("echo $$ >> '%s/pids'; sleep 1000" % folder)
+    first = start_behind(proxy, make_daemon, sleeper)
+    second = make_daemon(sleeper, start=False)
+    second.configure({"profiles": [sleeper], "store": {**first.store}})
+    with first.client() as client:
+        id = client.assign("p")["id"]
+        client.wait_status(id, "running")
+    proxy.is_cut = True
+    second.start()
+    with second.client() as client:
+        wait_until(lambda: client.task(id)["attempt"] == 2 and client.task(id)["status"] == "running")
+        proxy.is_cut = False
+        assert first.process.wait(acpd.DEADLINE) != 0
+        assert "run by another acpd" in first.log.read_text()
+        one, two = map(int, (folder / "pids").read_text().split())
+        wait_until(lambda: not is_alive(one), "what the first one ran has ended")
+        assert is_alive(two)
+        client.cancel_task(id=id)
+    assert second.stop() == 0
+
+
+@pytest.mark.parametrize("url, words", [
+    ("host=/nowhere dbname=acpd", "No such file or directory"),
+    ("{server} dbname=missing", 'database "missing" does not exist'),
+    ("host='unfinished", "unterminated quoted string"),
+])
+def test_a_database_that_cannot_be_used_is_told_at_the_start(make_daemon, server, url, words):
+    daemon = make_daemon(WORKER, start=False)
+    daemon.configure({"profiles": [WORKER], "store": {"type": "postgres", "url": url.format(server=server.url)}})
+    daemon.spawn()
+    assert daemon.process.wait(60) != 0
+    assert words in daemon.log.read_text()
+
+
+def test_check_says_what_is_there_and_changes_nothing(make_daemon, server):
+    def check(daemon):
+        run = subprocess.run([*daemon.arguments(), "--check"], capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+        return run.stdout
+
+    daemon = make_daemon(WORKER, start=False)
+    assert "has no tables of acpd yet" in check(daemon)
+    assert server.ask("SELECT count(*) FROM pg_class WHERE relname = 'task'", daemon.database_name) == "0"
+    daemon.start()
+    assert "has schema 1" in check(daemon)
+    daemon.stop()
+    server.ask("UPDATE acpd_schema SET version = 1000", daemon.database_name)
+    daemon.spawn()
+    assert daemon.process.wait(60) != 0
+    assert "was written by a newer acpd (schema 1000" in daemon.log.read_text()
