@@ -15,8 +15,6 @@ import sqlite3
 import subprocess
 import time
 
-import pytest
-
 BUILD = pathlib.Path(os.environ.get("ACPD_BUILD", pathlib.Path(__file__).parents[1] / "build"))
 ACPD = BUILD / "daemon" / "acpd"
 FAULTY_ACPD = BUILD / "tests" / "store" / "acpd-faulty"  # its commits fail on order
@@ -290,6 +288,8 @@ class Daemon:
     @property
     def database_file(self):
         if self.store:
+            import pytest  # programs in tests use this file, too
+
             pytest.skip("needs a database of SQLite")
         return self.state / "acpd.db"
 
