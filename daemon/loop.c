@@ -85,11 +85,24 @@ static int loop_plan(struct loop *loop)
     return engine_finish_pass(loop->engine);
 }
 
+/* Another acpd may run what this one runs. */
+static void loop_check_owner(struct loop *loop, int r)
+{
+    if (!engine_is_lost(loop->engine) || loop->stop_requested)
+        return;
+    log_error("another acpd has taken over the database, and what runs here; stopping");
+    loop->stop_requested = true;
+    loop->exit_status = EXIT_FAILURE;
+    if (r == ENGINE_UNKNOWN)
+        loop->answers_due = clock_mono_ms(); /* nobody will know more */
+}
+
 /* 3. One commit, one fsync, for the whole pass: it held, it failed, or its outcome is unknown. */
 static void loop_conclude(struct loop *loop, int r)
 {
     struct engine_storage storage;
 
+    loop_check_owner(loop, r);
     if (r == ENGINE_UNKNOWN) {
         if (!loop->answers_due)
             log_error("the outcome of the last commit is unknown; waiting for the storage");
@@ -110,11 +123,6 @@ static void loop_conclude(struct loop *loop, int r)
     if (!loop->storage_is_failing)
         log_error("the storage fails: %s; unacknowledged changes were rolled back; retrying",
                   storage.error);
-    if (storage.is_lost && !loop->stop_requested) {
-        log_error("what runs here is run by another acpd now; stopping");
-        loop->stop_requested = true;
-        loop->exit_status = EXIT_FAILURE;
-    }
     loop->storage_is_failing = true;
     loop->reload_requested |= loop->is_reloading;
     loop->is_reloading = false;

@@ -16,7 +16,7 @@ COMMIT = b"Q\0\0\0\x0bCOMMIT\0"  # as a client sends it
 
 
 class Server:
-    """With fsync, since it is killed."""
+    """It may be killed, restarted and stopped."""
 
     def __init__(self):
         self.process = subprocess.Popen([SCRIPT, "sh", "-c", 'echo "$ACPD_POSTGRES"; cat'], stdin=subprocess.PIPE,
@@ -68,7 +68,7 @@ class Proxy:
         self.url = server.url.replace(server.folder, str(folder))
         self.loses = None  # "the request", "the answer"
         self.lost = 0
-        self.is_cut = False
+        self.is_cut = self.stays_cut = False
         threading.Thread(target=self.accept, daemon=True).start()
 
     def close(self):
@@ -90,10 +90,11 @@ class Proxy:
                         return
                     is_commit = side is client and data == COMMIT and self.loses
                     if is_commit and self.loses == "the request":
-                        self.loses, self.lost = None, self.lost + 1
-                        return
+                        return self.lose()
                     (server if side is client else client).sendall(data)
                     if is_commit:
                         server.recv(65536)
-                        self.loses, self.lost = None, self.lost + 1
-                        return
+                        return self.lose()
+
+    def lose(self):
+        self.loses, self.lost, self.is_cut = None, self.lost + 1, self.stays_cut

@@ -112,11 +112,15 @@ bool engine_is_stopping(const struct engine *engine)
     return engine->is_stopping;
 }
 
+bool engine_is_lost(const struct engine *engine)
+{
+    return store_is_lost(engine->store);
+}
+
 void engine_get_storage(const struct engine *engine, struct engine_storage *ret_storage)
 {
     *ret_storage = (struct engine_storage){
         .type = store_type(engine->store),
-        .is_lost = store_is_lost(engine->store),
         .error = store_error(engine->store),
         .damage = store_damage(engine->store),
         .audit_failure = engine->audit.failure,

@@ -112,7 +112,6 @@ bool engine_is_stopping(const struct engine *engine);
 bool engine_can_launch(const struct engine *engine);
 
 struct engine_storage {
-    bool is_lost;       /* see store_is_lost() */
     const char *type;   /* see store_type() */
     const char *error;  /* the last error; empty: none since the last commit */
     const char *damage; /* describes a damaged row; empty: none */
@@ -123,6 +122,8 @@ struct engine_storage {
     int64_t commit_us;   /* what it took */
 };
 
+/** See store_is_lost(). */
+bool engine_is_lost(const struct engine *engine);
 void engine_get_storage(const struct engine *engine, struct engine_storage *ret_storage);
 
 /** The events that are committed; see engine/event.h. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The database beneath the verbs: prepared statements, values and the transaction, whichever
- * engine it is. The verbs (store_*.c) say what is asked in SQL that every engine understands;
+ * engine it is. The verbs (db_*.c) say what is asked in SQL that every engine understands;
  * where their dialects differ, an engine has a text of its own.
  */
 #pragma once

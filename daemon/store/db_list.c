@@ -12,8 +12,10 @@
 #include "common/heap.h"
 #include "store/db.h"
 
-/* Rows that a list reads at a time: an engine may fetch all that a statement returns. */
-#define STEP 64
+/* Rows that a list reads at a time, from the first on: an engine may fetch all that a statement
+ * returns, and rows may be long. */
+#define STEP_MIN 4
+#define STEP_MAX 64
 
 static size_t db_list_length_of(const char *text)
 {
@@ -38,7 +40,7 @@ static bool db_list_add(struct task_page *left, struct task_list *tasks, struct 
     return !left->tasks || !left->bytes;
 }
 
-/* Adds the rows of a statement, which returns at most STEP. STORE_DONE: there are more. */
+/* Adds the rows of a statement, which returns a step. STORE_DONE: there are more. */
 static int db_list_rows(struct store *store, struct statement *stmt, struct task_page *left,
                         struct task_list *ret_tasks)
 {
@@ -59,10 +61,16 @@ static int db_list_rows(struct store *store, struct statement *stmt, struct task
     return r < 0 ? r : r > 0 ? STORE_DONE : STORE_STALE;
 }
 
-/* The last task, if STEP tasks came since there were `count`. */
-static const struct task *db_list_last_of_step(const struct task_list *tasks, size_t count)
+/* The last task, if `step` tasks came since there were `count`. */
+static const struct task *db_list_last_of_step(const struct task_list *tasks, size_t count,
+                                               size_t step)
 {
-    return tasks->count - count == STEP ? &tasks->tasks[tasks->count - 1] : NULL;
+    return tasks->count - count == step ? &tasks->tasks[tasks->count - 1] : NULL;
+}
+
+static size_t db_list_next_step(size_t step)
+{
+    return step * 2 < STEP_MAX ? step * 2 : STEP_MAX;
 }
 
 /* The tasks in one status, behind `after` (NULL: all). */
@@ -72,7 +80,7 @@ static int db_list_section(struct store *store, int64_t profile_id, enum task_st
 {
     int64_t sort_key = after ? after->sort_key : INT64_MIN, id = after ? after->id : 0;
 
-    for (;;) {
+    for (size_t step = STEP_MIN;; step = db_list_next_step(step)) {
         struct statement *stmt = db_use(store, STMT_LIST_STATUS);
         size_t count = ret_tasks->count;
         const struct task *last;
@@ -82,9 +90,9 @@ static int db_list_section(struct store *store, int64_t profile_id, enum task_st
         db_bind_number(stmt, 2, profile_id);
         db_bind_number(stmt, 3, sort_key);
         db_bind_number(stmt, 4, id);
-        db_bind_number(stmt, 5, STEP);
+        db_bind_number(stmt, 5, (int64_t)step);
         r = db_list_rows(store, stmt, left, ret_tasks);
-        last = db_list_last_of_step(ret_tasks, count);
+        last = db_list_last_of_step(ret_tasks, count, step);
         if (r != STORE_STALE || !last)
             return r;
         sort_key = last->sort_key;
@@ -205,16 +213,16 @@ static int db_list_all(struct store *store, const struct task_filter *filter, in
 {
     struct task_page left = filter->page;
 
-    for (;;) {
+    for (size_t step = STEP_MIN;; step = db_list_next_step(step)) {
         struct statement *stmt = db_use(store, STMT_LIST_TASKS);
         size_t count = ret_tasks->count;
         const struct task *last;
         int r;
 
         db_bind_number(stmt, 1, before);
-        db_bind_number(stmt, 2, STEP);
+        db_bind_number(stmt, 2, (int64_t)step);
         r = db_list_rows(store, stmt, &left, ret_tasks);
-        last = db_list_last_of_step(ret_tasks, count);
+        last = db_list_last_of_step(ret_tasks, count, step);
         if (r != STORE_STALE || !last)
             return r;
         before = last->id;

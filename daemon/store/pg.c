@@ -7,7 +7,7 @@
  * was lost in mid-commit the row tells whether the commit was done.
  *
  * Nothing waits longer than the timeout: what is not answered by then ends the connection. A new
- * one is made step by step, in later calls.
+ * one is made step by step, in later calls. Only a name that has to be resolved is waited for.
  */
 #include "store/pg.h"
 
@@ -19,6 +19,7 @@
 #include "common/alloc.h"
 #include "common/clock.h"
 
+#define LOOK_MS    20
 #define RETRY_MS   500 /* between attempts to connect */
 #define CONNECT_MS 5000
 /* How long a call waits for a new connection, and how often one does: the others fail at once. */
@@ -84,16 +85,18 @@ static bool pg_poll(PGconn *connection, short events, int64_t deadline)
     return r > 0;
 }
 
-/* Until it is sent and the answer has begun. */
+/* Until it is sent and the answer has begun. TLS may hold bytes that the socket does not show, so
+ * now and then it is asked in any case. */
 static int pg_await(struct pg *pg, int64_t deadline)
 {
     int unsent;
 
     while ((unsent = PQflush(pg->connection)) > 0 || PQisBusy(pg->connection)) {
-        short events = unsent > 0 ? POLLIN | POLLOUT : POLLIN;
+        int64_t now = clock_mono_ms();
 
-        if (!pg_poll(pg->connection, events, deadline))
+        if (now > deadline)
             return pg_lose(pg, -ETIMEDOUT, "no answer in time");
+        pg_poll(pg->connection, unsent > 0 ? POLLIN | POLLOUT : POLLIN, now + LOOK_MS);
         if (!PQconsumeInput(pg->connection))
             return pg_lose_as_said(pg);
     }
@@ -103,7 +106,7 @@ static int pg_await(struct pg *pg, int64_t deadline)
 static int pg_errno(const PGresult *result)
 {
     static const struct {
-        const char *state; /* SQLSTATE, or its class */
+        const char *state; /* SQLSTATE */
         int r;
     } states[] = {
         {"53100", -ENOSPC},                       /* disk_full */
@@ -119,9 +122,9 @@ static int pg_errno(const PGresult *result)
     return -EIO;
 }
 
-int pg_receive(struct pg *pg, PGresult **ret_result)
+int pg_receive(struct pg *pg, int64_t timeout_ms, PGresult **ret_result)
 {
-    int64_t deadline = clock_mono_ms() + pg->timeout_ms;
+    int64_t deadline = clock_mono_ms() + timeout_ms;
     PGresult *result = NULL, *next;
     int r;
 
@@ -150,7 +153,8 @@ int pg_receive(struct pg *pg, PGresult **ret_result)
 
 int pg_execute(struct pg *pg, const char *sql, PGresult **ret_result)
 {
-    return PQsendQuery(pg->connection, sql) ? pg_receive(pg, ret_result) : pg_lose_as_said(pg);
+    return PQsendQuery(pg->connection, sql) ? pg_receive(pg, pg->timeout_ms, ret_result)
+                                            : pg_lose_as_said(pg);
 }
 
 int pg_ask_number(struct pg *pg, const char *sql, int64_t *ret_number)
@@ -175,11 +179,14 @@ static void pg_be_silent(void *data UNUSED, const PGresult *result UNUSED)
 
 void pg_begin_connecting(struct pg *pg, int64_t now)
 {
-    const char *const names[] = {"dbname", "fallback_application_name", "client_encoding", NULL};
-    const char *const values[] = {pg->url, "acpd", "UTF8", NULL};
+    /* What the connection string says takes precedence over what comes before it. */
+    const char *const names[] = {"target_session_attrs", "dbname", "fallback_application_name",
+                                 "client_encoding", NULL};
+    const char *const values[] = {"read-write", pg->url, "acpd", "UTF8", NULL};
 
     pg->connection = PQconnectStartParams(names, values, true);
     pg->is_connecting = true;
+    pg->waits_for = PGRES_POLLING_WRITING;
     pg->next_try = now + RETRY_MS;
     pg->give_up = now + CONNECT_MS;
 }
@@ -188,7 +195,7 @@ void pg_begin_connecting(struct pg *pg, int64_t now)
 static int pg_take_leave(struct pg *pg)
 {
     pg->store.is_lost = true;
-    return pg_lose(pg, -ESTALE, "another acpd has taken it over");
+    return pg_lose(pg, -ESTALE, "another acpd has taken it over, or it was restored");
 }
 
 static int pg_find_node(struct pg *pg)
@@ -201,43 +208,66 @@ static int pg_find_node(struct pg *pg)
     return r == -ENOENT ? pg_take_leave(pg) : r;
 }
 
-/* The session begins. */
-static int pg_greet(struct pg *pg)
+static int pg_take_sole_lock(struct pg *pg)
 {
+    int64_t is_taken = 0;
+    int r = pg_ask_number(pg, "SELECT pg_try_advisory_lock(" SOLE_LOCK ")::int", &is_taken);
+
+    if (r == 0 && pg->node)
+        r = pg_find_node(pg);
+    if (r == 0 && !is_taken)
+        r = pg_fail(pg, -EBUSY, "another acpd uses it, or its connection has not ended yet");
+    return r;
+}
+
+/* Plans are made for the values at hand: those for any values read the tasks of all profiles. The
+ * server ends a session, and releases its locks, soon after this end of it has vanished. */
+static int pg_set_up_session(struct pg *pg)
+{
+    const char *encoding = PQparameterStatus(pg->connection, "server_encoding");
     CLEANUP(pg_clearp) PGresult *result = NULL;
     int r;
 
-    pg->is_connecting = false;
     PQsetnonblocking(pg->connection, 1);
     PQsetNoticeReceiver(pg->connection, pg_be_silent, NULL);
-    if (!pg->is_sole)
-        return 0;
-    r = pg_execute(pg, "SELECT pg_try_advisory_lock(" SOLE_LOCK ")", &result);
-    if (r < 0)
-        return r;
-    if (pg->node)
-        r = pg_find_node(pg);
-    if (r < 0)
-        return r;
-    return PQgetvalue(result, 0, 0)[0] == 't'
-               ? 0
-               : pg_lose(pg, -EBUSY, "another acpd uses it, or its connection has not ended yet");
+    if (!encoding || strcmp(encoding, "UTF8") != 0)
+        return pg_fail(pg, -EINVAL, "its encoding has to be UTF8");
+    r = pg_execute(pg,
+                   "SET plan_cache_mode = force_custom_plan;"
+                   "SET client_connection_check_interval = '1s';"
+                   "SET idle_in_transaction_session_timeout = '10s'",
+                   &result);
+    return r == 0 && pg->is_sole ? pg_take_sole_lock(pg) : r;
+}
+
+/* The session begins, or the connection is of no use. */
+static int pg_greet(struct pg *pg)
+{
+    int r;
+
+    pg->is_connecting = false;
+    r = pg_set_up_session(pg);
+    if (r < 0 && pg->connection) {
+        PQfinish(STEAL(pg->connection));
+        pg->session++;
+    }
+    return r;
 }
 
 int pg_go_on_connecting(struct pg *pg, int64_t deadline)
 {
-    for (;;) {
-        PostgresPollingStatusType status = PQconnectPoll(pg->connection);
-
-        if (status == PGRES_POLLING_OK)
+    if (PQstatus(pg->connection) == CONNECTION_BAD)
+        return pg_lose_as_said(pg);
+    while (pg_poll(pg->connection, pg->waits_for == PGRES_POLLING_WRITING ? POLLOUT : POLLIN,
+                   deadline)) {
+        pg->waits_for = PQconnectPoll(pg->connection);
+        if (pg->waits_for == PGRES_POLLING_OK)
             return pg_greet(pg);
-        if (status == PGRES_POLLING_FAILED)
+        if (pg->waits_for == PGRES_POLLING_FAILED)
             return pg_lose_as_said(pg);
-        if (pg_poll(pg->connection, status == PGRES_POLLING_WRITING ? POLLOUT : POLLIN, deadline))
-            continue;
-        return clock_mono_ms() < pg->give_up ? pg_fail(pg, -EIO, "no connection yet")
-                                             : pg_lose(pg, -ETIMEDOUT, "no connection in time");
     }
+    return clock_mono_ms() < pg->give_up ? pg_fail(pg, -EIO, "no connection yet")
+                                         : pg_lose(pg, -ETIMEDOUT, "no connection in time");
 }
 
 int pg_connect(struct pg *pg)
@@ -273,10 +303,9 @@ void pg_abort(struct pg *pg)
         pg_lose(pg, -EIO, "it does not roll back");
 }
 
-int pg_begin(struct store *store)
+static int pg_try_to_begin(struct pg *pg)
 {
     CLEANUP(pg_clearp) PGresult *result = NULL;
-    struct pg *pg = pg_of(store);
     char sql[256];
     int r = pg_connect(pg);
 
@@ -290,9 +319,24 @@ int pg_begin(struct store *store)
     r = pg_execute(pg, sql, &result);
     if (r == 0 && strcmp(PQcmdTuples(result), "1") != 0)
         return pg_take_leave(pg);
+    if (r == -EROFS) /* a standby; another connection may lead to what was promoted */
+        return pg_lose(pg, r, "it is read-only");
     if (r < 0)
         pg_abort(pg);
     return r;
+}
+
+/* A session that has ended while nothing happened is noticed now; nothing was written yet. */
+int pg_begin(struct store *store)
+{
+    struct pg *pg = pg_of(store);
+    bool was_connected = pg->connection && !pg->is_connecting;
+    int r = pg_try_to_begin(pg);
+
+    if (r != -EIO || !was_connected || pg->connection)
+        return r;
+    pg->next_try = pg->next_wait = 0;
+    return pg_try_to_begin(pg);
 }
 
 int pg_commit(struct store *store)
@@ -332,10 +376,11 @@ int pg_resolve(struct store *store)
     r = pg_connect(pg);
     if (r == 0)
         r = pg_ask_number(pg, sql, &pass);
-    if (r < 0 && r != -ENOENT)
+    store->is_lost |= r == -ENOENT;
+    if (r < 0)
         return STORE_UNKNOWN;
     pg->is_unknown = false;
-    if (r == 0 && pass == pg->pass + 1) {
+    if (pass == pg->pass + 1) {
         pg->pass = pass;
         store->failure = 0;
         store->error[0] = '\0';

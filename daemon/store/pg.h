@@ -20,6 +20,7 @@ struct pg_statement {
     const char *values[PG_PARAMETERS_MAX]; /* NULL: NULL */
     int lengths[PG_PARAMETERS_MAX], formats[PG_PARAMETERS_MAX];
     char numbers[PG_PARAMETERS_MAX][32];
+    char *mended[PG_PARAMETERS_MAX]; /* texts that were not UTF-8 */
 
     PGresult *result; /* all rows; NULL: not run */
     int row;
@@ -36,9 +37,10 @@ struct pg {
     PGconn *connection; /* NULL: there is none */
     uint64_t session;   /* its number, from 1 */
     bool is_connecting;
-    int64_t next_try;  /* to connect: monotonic ms, as is: */
-    int64_t give_up;   /* when an attempt has failed */
-    int64_t next_wait; /* for one */
+    PostgresPollingStatusType waits_for; /* while it is */
+    int64_t next_try;                    /* to connect: monotonic ms, as is: */
+    int64_t give_up;                     /* when an attempt has failed */
+    int64_t next_wait;                   /* for one */
 
     int64_t node;    /* the row of this handle, which counts its transactions: */
     int64_t pass;    /* number of those that were committed */
@@ -65,8 +67,8 @@ int pg_lose(struct pg *pg, int r, const char *message);
 int pg_execute(struct pg *pg, const char *sql, PGresult **ret_result);
 /** Ends the transaction, if there is one: after an error the server refuses everything else. */
 void pg_abort(struct pg *pg);
-/** The result of what was sent, which takes at most the timeout. */
-int pg_receive(struct pg *pg, PGresult **ret_result);
+/** The result of what was sent, which takes at most that long. */
+int pg_receive(struct pg *pg, int64_t timeout_ms, PGresult **ret_result);
 /** The number that a statement returns; -ENOENT: no row. */
 int pg_ask_number(struct pg *pg, const char *sql, int64_t *ret_number);
 /** CLEANUP(pg_clearp) */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/alloc.h"
 #include "common/clock.h"
@@ -10,22 +11,27 @@
 #include "store/postgres.h"
 
 #define SIZE_MS  10000 /* how long the size of the database counts */
-#define RETRY_MS 50    /* at the start */
+#define AGAIN_MS 50    /* at the start */
 
 static int pg_open_give_back(struct store *store UNUSED)
 {
     return 0; /* autovacuum's business */
 }
 
+/* Says nothing about the storage if it cannot be asked. */
 static int64_t pg_open_size(const struct store *store)
 {
     struct pg *pg = pg_of(store);
     int64_t now = clock_mono_ms();
+    char error[sizeof(store->error)];
 
-    if (store->in_transaction || (pg->size && now - pg->size_at < SIZE_MS) || pg_connect(pg) < 0)
+    if (store->in_transaction || !pg->connection || pg->is_connecting ||
+        (pg->size_at && now - pg->size_at < SIZE_MS))
         return pg->size;
     pg->size_at = now;
+    memcpy(error, store->error, sizeof(error));
     (void)pg_ask_number(pg, "SELECT pg_database_size(current_database())", &pg->size);
+    memcpy(pg->store.error, error, sizeof(error));
     return pg->size;
 }
 
@@ -106,19 +112,38 @@ static int pg_open_connect(struct pg *pg)
     int r = pg_go_on_connecting(pg, deadline);
 
     while (r == -EBUSY && clock_mono_ms() < deadline) {
-        poll(NULL, 0, RETRY_MS);
+        poll(NULL, 0, AGAIN_MS);
         pg_begin_connecting(pg, clock_mono_ms());
         r = pg_go_on_connecting(pg, pg->give_up);
     }
     return r;
 }
 
+/* What libpq cannot read may contain a password, which its messages repeat. */
+static int pg_open_check_url(const char *url, char **ret_error)
+{
+    bool is_known = strchr(url, '=') || strncmp(url, "postgresql://", 13) == 0 ||
+                    strncmp(url, "postgres://", 11) == 0;
+    PQconninfoOption *options = is_known ? PQconninfoParse(url, NULL) : NULL;
+
+    if (!options) {
+        *ret_error = xstrdup("store.url is neither a connection string nor a URI of libpq");
+        return -EINVAL;
+    }
+    PQconninfoFree(options);
+    return 0;
+}
+
 int store_open_postgres(const struct store_postgres *options, struct store **ret_store,
                         char **ret_error)
 {
-    struct pg *pg = pg_open_new(options);
-    int r = pg_open_connect(pg);
+    struct pg *pg;
+    int r = pg_open_check_url(options->url, ret_error);
 
+    if (r < 0)
+        return r;
+    pg = pg_open_new(options);
+    r = pg_open_connect(pg);
     if (r == 0)
         r = pg_open_begin_as_node(pg);
     if (r < 0) {
@@ -132,9 +157,14 @@ int store_open_postgres(const struct store_postgres *options, struct store **ret
 
 int store_check_postgres(const struct store_postgres *options, char **ret_info, char **ret_error)
 {
-    struct pg *pg = pg_open_new(options);
     int64_t version = 0;
-    int r = pg_open_connect(pg);
+    struct pg *pg;
+    int r = pg_open_check_url(options->url, ret_error);
+
+    if (r < 0)
+        return r;
+    pg = pg_open_new(options);
+    r = pg_open_connect(pg);
 
     if (r == 0)
         r = pg_schema_look(pg, &version);

@@ -20,7 +20,7 @@ static const char *const migrations[] = {
     ") WITH (fillfactor = 50);"
     "CREATE TABLE profile ("
     "  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
-    "  name text NOT NULL UNIQUE,"
+    "  name text COLLATE \"C\" NOT NULL UNIQUE,"
     "  is_active bigint NOT NULL DEFAULT 1,"
     "  queued bigint NOT NULL DEFAULT 0,"
     "  scheduled bigint NOT NULL DEFAULT 0,"

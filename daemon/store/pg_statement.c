@@ -6,7 +6,11 @@
 
 #include "common/alloc.h"
 #include "common/buf.h"
+#include "common/utf8.h"
 #include "store/pg.h"
+
+#define LONG_MS     60000 /* for the one statement that may change hundreds of thousands of rows */
+#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
 /* Object ids of types, as in PostgreSQL's pg_type.dat. */
 #define TYPE_BOOL  16
@@ -25,6 +29,7 @@ static const char *const texts[STATEMENT_COUNT] = {STATEMENTS(X)};
 /* Where PostgreSQL has other words. Its pages have checksums, so that rows are not looked at. */
 static const char *const own[STATEMENT_COUNT] = {
     [STMT_OLDEST_FINISHED] = ("SELECT " TASK_COLUMNS " FROM task WHERE status > 4 "
+                              "AND status <= 7 AND priority BETWEEN 0 AND 2 "
                               "AND id < (SELECT max(id) FROM task) "
                               "AND NOT EXISTS (SELECT 1 FROM release WHERE task_id = task.id) "
                               "ORDER BY finished_at LIMIT 1"),
@@ -36,7 +41,7 @@ static const char *const own[STATEMENT_COUNT] = {
                           "ON CONFLICT (task_id) DO UPDATE SET after = 0"),
     [STMT_LAST_CLOCK] = ("SELECT max(greatest(ready_at, queued_at)) FROM "
                          "(SELECT ready_at, queued_at FROM task ORDER BY id DESC LIMIT 100) AS t"),
-    [STMT_SHIFT_RETRIES] = ("UPDATE task SET place = place + $1, crc = crc # 1 "
+    [STMT_SHIFT_RETRIES] = ("UPDATE task SET place = place + $1, crc = crc + 4294967296 "
                             "WHERE " LIVE " AND status = 2 AND place <> run_at"),
     [STMT_PUT_UPTIME] =
         ("INSERT INTO uptime VALUES ($1, $2, $3) ON CONFLICT (started_at) DO UPDATE "
@@ -110,6 +115,7 @@ void pg_statement_deinit(struct pg *pg)
 {
     for (int i = 0; i < STATEMENT_COUNT; i++) {
         pg_reset((struct db_prepared *)&pg->statements[i]);
+        pg_clear((struct db_prepared *)&pg->statements[i]);
         free(pg->statements[i].text);
     }
 }
@@ -131,6 +137,8 @@ void pg_clear(struct db_prepared *prepared)
 
     memset(stmt->values, 0, sizeof(stmt->values));
     memset(stmt->formats, 0, sizeof(stmt->formats));
+    for (int i = 0; i < stmt->parameters; i++)
+        free(STEAL(stmt->mended[i]));
 }
 
 void pg_bind_number(struct db_prepared *prepared, int index, int64_t number)
@@ -151,9 +159,33 @@ void pg_bind_double(struct db_prepared *prepared, int index, double number)
     stmt->values[index - 1] = text;
 }
 
+/* Messages may be cut within a character, which the server would refuse. NULL: it is UTF-8. */
+static char *pg_statement_mend(const char *text)
+{
+    size_t len = strlen(text), at = 0, width;
+    struct buf out = {0};
+
+    while (at < len && (width = utf8_width(text + at, len - at)))
+        at += width;
+    if (at == len)
+        return NULL;
+    buf_add(&out, text, at);
+    for (; at < len; at += width ? width : 1) {
+        width = utf8_width(text + at, len - at);
+        if (width)
+            buf_add(&out, text + at, width);
+        else
+            buf_add_text(&out, REPLACEMENT);
+    }
+    return buf_take(&out);
+}
+
 void pg_bind_text(struct db_prepared *prepared, int index, const char *text)
 {
-    pg_statement_of(prepared)->values[index - 1] = text;
+    struct pg_statement *stmt = pg_statement_of(prepared);
+
+    stmt->mended[index - 1] = pg_statement_mend(text);
+    stmt->values[index - 1] = stmt->mended[index - 1] ? stmt->mended[index - 1] : text;
 }
 
 void pg_bind_blob(struct db_prepared *prepared, int index, const void *bytes, size_t len)
@@ -178,7 +210,7 @@ static int pg_statement_prepare(struct pg_statement *stmt)
         return 0;
     if (!PQsendPrepare(pg->connection, stmt->name, stmt->text, stmt->parameters, stmt->types))
         return pg_lose(pg, -EIO, "cannot send");
-    r = pg_receive(pg, &result);
+    r = pg_receive(pg, pg->timeout_ms, &result);
     if (r == 0)
         stmt->session = pg->session;
     return r;
@@ -194,7 +226,8 @@ static int pg_statement_send(struct pg_statement *stmt)
     if (!PQsendQueryPrepared(pg->connection, stmt->name, stmt->parameters, stmt->values,
                              stmt->lengths, stmt->formats, 0))
         return pg_lose(pg, -EIO, "cannot send");
-    return pg_receive(pg, &stmt->result);
+    return pg_receive(pg, stmt == &pg->statements[STMT_SHIFT_RETRIES] ? LONG_MS : pg->timeout_ms,
+                      &stmt->result);
 }
 
 static int pg_statement_run(struct pg_statement *stmt)

@@ -175,7 +175,8 @@ def test_a_second_acpd_is_refused_as_long_as_the_first_one_is_connected(make_dae
     assert second.start().stop() == 0
 
 
-def test_one_that_was_cut_off_while_another_took_over_stops_what_it_runs(make_daemon, proxy, folder):
+@pytest.mark.parametrize("is_in_doubt", [False, True])
+def test_one_that_was_cut_off_while_another_took_over_stops_what_it_runs(make_daemon, proxy, folder, is_in_doubt):
     sleeper = shell("echo $$ >> '%s/pids'; sleep 1000" % folder)
     first = start_behind(proxy, make_daemon, sleeper)
     second = make_daemon(sleeper, start=False)
@@ -183,31 +184,88 @@ def test_one_that_was_cut_off_while_another_took_over_stops_what_it_runs(make_da
     with first.client() as client:
         id = client.assign("p")["id"]
         client.wait_status(id, "running")
+        if is_in_doubt:
+            proxy.loses, proxy.stays_cut = "the answer", True
+            client.send_call("assign_task_to_profile", profileName="p", task={"title": "t"})
+            wait_until(lambda: proxy.is_cut, "a commit is lost")
     proxy.is_cut = True
     second.start()
     with second.client() as client:
         wait_until(lambda: client.task(id)["attempt"] == 2 and client.task(id)["status"] == "running")
         proxy.is_cut = False
         assert first.process.wait(acpd.DEADLINE) != 0
-        assert "run by another acpd" in first.log.read_text()
-        one, two = map(int, (folder / "pids").read_text().split())
+        assert "another acpd has taken over" in first.log.read_text()
+        one, *others = map(int, (folder / "pids").read_text().split())
         wait_until(lambda: not is_alive(one), "what the first one ran has ended")
-        assert is_alive(two)
-        client.cancel_task(id=id)
+        assert others and all(map(is_alive, others))
     assert second.stop() == 0
 
 
 @pytest.mark.parametrize("url, words", [
     ("host=/nowhere dbname=acpd", "No such file or directory"),
     ("{server} dbname=missing", 'database "missing" does not exist'),
-    ("host='unfinished", "unterminated quoted string"),
+    ("host='secret", "store.url is neither a connection string nor a URI"),
+    ("postgres//acpd:secret@host/db", "store.url is neither a connection string nor a URI"),
 ])
 def test_a_database_that_cannot_be_used_is_told_at_the_start(make_daemon, server, url, words):
     daemon = make_daemon(WORKER, start=False)
     daemon.configure({"profiles": [WORKER], "store": {"type": "postgres", "url": url.format(server=server.url)}})
     daemon.spawn()
     assert daemon.process.wait(60) != 0
-    assert words in daemon.log.read_text()
+    assert words in daemon.log.read_text() and "secret" not in daemon.log.read_text()
+
+
+def test_a_database_of_another_encoding_is_refused(make_daemon, server):
+    server.ask("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
+    daemon = make_daemon(WORKER, start=False)
+    daemon.configure({"profiles": [WORKER], "store": {"type": "postgres", "url": f"{server.url} dbname=latin"}})
+    daemon.spawn()
+    assert daemon.process.wait(60) != 0
+    assert "encoding has to be UTF8" in daemon.log.read_text()
+
+
+def test_a_message_that_is_cut_within_a_character_stops_nobody(make_daemon):
+    daemon = make_daemon(WORKER, *(shell(f"head -c {cut} < /dev/zero | tr '\\0' a; yes € | tr -d '\\n' | head -c 9000; "
+                                         "exit 3", f"p{cut}", retry={"maxAttempts": 1}) for cut in range(4)),
+                         *(shell(f"(head -c {cut} < /dev/zero | tr '\\0' a; yes € | tr -d '\\n' | head -c 9000) >&2; exit 3",
+                                 f"q{cut}", retry={"maxAttempts": 1}) for cut in range(4)))
+    with daemon.client() as client:
+        ids = [client.assign(f"{name}{cut}")["id"] for name in "pq" for cut in range(4)]
+        assert {client.finish(id)["status"] for id in ids} == {"failed"}
+        assert client.assign("w")["status"] == "queued"
+
+
+def test_a_list_of_long_results_reads_few_of_them(make_daemon):
+    daemon = make_daemon(WORKER, inputLimit=16 << 20, lineLimit=64 << 20)
+    with daemon.client() as client:
+        for _ in range(12):
+            id = client.assign("w")["id"]
+            claim = client.claim_task(profiles=["w"], worker="x")
+            client.complete_task(id=id, lease=claim["lease"], result="x" * (8 << 20))
+        assert client.list_tasks(limit=1)["tasks"][0]["id"] == id
+
+
+def test_a_session_that_ended_meanwhile_costs_nobody_a_call(make_daemon, server):
+    daemon = make_daemon(WORKER)
+    with daemon.client() as client:
+        client.assign("w")
+        server.ask(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{daemon.database_name}'")
+        assert client.assign("w")["status"] == "queued"
+
+
+def test_a_server_that_is_read_only_for_a_while(make_daemon, server):
+    daemon = make_daemon(WORKER)
+    sessions = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{daemon.database_name}'"
+    setting = f"ALTER DATABASE {daemon.database_name} %s default_transaction_read_only"
+    with daemon.client() as client:
+        server.ask(setting % "SET" + " = on")
+        server.ask(sessions)
+        with pytest.raises(RpcError) as error:
+            client.assign("w")
+        assert error.value.code == UNAVAILABLE
+        server.ask(setting % "RESET")
+        wait_until(lambda: client.get_health()["storage"]["status"] == "ok", "it can write again")
+        assert client.assign("w")["status"] == "queued"
 
 
 def test_check_says_what_is_there_and_changes_nothing(make_daemon, server):
