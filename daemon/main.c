@@ -220,6 +220,7 @@ static int main_open_store(const struct options *options, const struct settings 
 static int main_open_engine(const struct options *options, struct settings *settings,
                             struct store **ret_store, struct engine **ret_engine)
 {
+    CLEANUP(freep) char *database = main_database_path(options);
     struct settings empty = {0};
     struct engine *engine;
     int r = main_open_store(options, settings, ret_store);
@@ -230,7 +231,9 @@ static int main_open_engine(const struct options *options, struct settings *sett
     engine_set_reload(engine, main_reload);
     r = engine_start(engine, settings);
     if (r < 0)
-        log_error("cannot recover: %s", store_error(*ret_store));
+        log_error("cannot recover from %s: %s",
+                  settings->store.type == SETTINGS_POSTGRES ? "PostgreSQL" : database,
+                  store_error(*ret_store));
     return r;
 }
 

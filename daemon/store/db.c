@@ -21,6 +21,7 @@ int db_fail_damaged(struct store *store, int64_t task_id)
     snprintf(store->damage, sizeof(store->damage), "the row of task %lld is damaged",
              (long long)task_id);
     snprintf(store->error, sizeof(store->error), "%s", store->damage);
+    store->damaged_id = task_id;
     return -EBADMSG;
 }
 

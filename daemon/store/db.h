@@ -223,7 +223,8 @@ struct store {
     int64_t next_id;      /* of the next task in this transaction; 0: unknown */
     int failure;          /* errno of the verb that failed in this transaction, or 0 */
     char error[256];
-    char damage[96]; /* the last damaged row found */
+    char damage[96]; /* the last damaged row found, and its id: */
+    int64_t damaged_id;
 };
 
 static inline void db_bind_number(struct statement *stmt, int index, int64_t number)

@@ -228,8 +228,9 @@ struct store_dependant {
 };
 
 /** Blocked tasks that are decided: all of their dependencies are completed, or one failed or was
- *  cancelled. Returns each task once; reads about `limit` rows. The caller frees the array with
- *  store_dependants_free(). STORE_DONE: there may be more; STORE_STALE: there are none. */
+ *  cancelled. Returns each task once; reads about `limit` rows; skips damaged ones. The caller
+ * frees the array with store_dependants_free(). STORE_DONE: there may be more; STORE_STALE: there
+ * are none. */
 MUST_CHECK int store_take_dependants(struct store *store, int limit,
                                      struct store_dependant **ret_dependants, size_t *ret_count);
 void store_dependants_free(struct store_dependant *dependants, size_t count);

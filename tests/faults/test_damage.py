@@ -260,6 +260,24 @@ def test_a_damaged_row_at_the_head_of_a_queue_stops_that_profile_alone(filled):
         assert client.get_health()["status"] == "unhealthy"
 
 
+def test_a_damaged_dependant_keeps_nobody_else_waiting(make_daemon):
+    daemon = make_daemon({"name": "w", "runner": {"type": "worker"}}, profile("p"))
+    with daemon.client() as client:
+        first = client.assign("w")["id"]
+        damaged, sound = (client.assign("p", dependsOn=[first])["id"] for _ in range(2))
+    daemon.stop()
+    change_row(daemon, "crc = crc + 1", f"id = {damaged}")
+    with daemon.start().client() as client:
+        claim = client.claim_task(profiles=["w"], worker="x")
+        client.complete_task(id=first, lease=claim["lease"])
+        assert client.finish(sound)["status"] == "completed"
+        second = client.assign("w")["id"]
+        other = client.assign("p", dependsOn=[second])["id"]
+        claim = client.claim_task(profiles=["w"], worker="x")
+        client.complete_task(id=second, lease=claim["lease"])
+        assert client.finish(other)["status"] == "completed"
+
+
 @pytest.fixture
 def interrupted(make_daemon):
     """A daemon killed while two tasks run, a third waits and a fourth is done."""
