@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/alloc.h"
+#include "common/utf8.h"
 
 #define PRINTF_USUAL 64 /* bytes */
 
@@ -29,6 +30,24 @@ void buf_grow(struct buf *buf, size_t len)
         capacity *= 2;
     buf->data = xrealloc(buf->data, capacity);
     buf->capacity = capacity;
+}
+
+void buf_add_utf8(struct buf *buf, const char *text, size_t len)
+{
+    size_t i = 0, plain = 0; /* what begins there is added later */
+
+    while (i < len) {
+        size_t width = utf8_width(text + i, len - i);
+
+        if (width) {
+            i += width;
+            continue;
+        }
+        buf_add(buf, text + plain, i - plain);
+        buf_add_text(buf, "\xef\xbf\xbd");
+        plain = ++i;
+    }
+    buf_add(buf, text + plain, len - plain);
 }
 
 void buf_add_int(struct buf *buf, int64_t value)

@@ -46,6 +46,8 @@ static inline void buf_add_char(struct buf *buf, char c)
     buf->len++;
 }
 
+/** Adds text in which bytes that are not UTF-8 become U+FFFD. */
+void buf_add_utf8(struct buf *buf, const char *text, size_t len);
 void buf_add_int(struct buf *buf, int64_t value);
 /** As many digits as it needs to be read back as the same number, integers without a point. */
 void buf_add_number(struct buf *buf, double value);

@@ -28,9 +28,8 @@ struct json_error {
 };
 
 /** Reads exactly one value, optionally surrounded by white space; drops what the document held.
- *  NULL: *ret_error tells why. UTF-8 and numbers are checked: NaN, Infinity and
- *  numbers beyond the range of a double, but for integers, are rejected; a lone surrogate becomes
- *  U+FFFD. */
+ *  NULL: *ret_error tells why. UTF-8 and numbers are checked: NaN, Infinity and numbers beyond the
+ *  range of a double are rejected; integers may exceed 64 bits. A lone surrogate becomes U+FFFD. */
 struct json_value *json_doc_read(struct json_doc *doc, const char *text, size_t len,
                                  struct json_error *ret_error);
 /** Adds an empty object to what it holds. */

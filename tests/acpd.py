@@ -180,7 +180,7 @@ def shell(script, name="p", **settings):
     return profile(name, ["sh", "-c", script], **settings)
 
 
-# PostgreSQL instead of SQLite: the connection string of a server, as tests/postgres prints it, or None.
+# PostgreSQL instead of SQLite: the connection string of its server, which tests/postgres sets; None: SQLite.
 POSTGRES = os.environ.get("ACPD_POSTGRES")
 
 

@@ -22,8 +22,8 @@ class Server:
         self.process = subprocess.Popen([SCRIPT, "sh", "-c", 'echo "$ACPD_POSTGRES"; cat'], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         self.url = self.process.stdout.readline().strip()
-        self.folder = re.search("host=([^ ]*)", self.url)[1]
         assert self.url, "PostgreSQL does not start"
+        self.folder = re.search("host=([^ ]*)", self.url)[1]
 
     def close(self):
         self.process.stdin.close()

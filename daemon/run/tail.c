@@ -3,10 +3,6 @@
 
 #include <string.h>
 
-#include "common/utf8.h"
-
-#define REPLACEMENT "\xef\xbf\xbd"
-
 void tail_deinit(struct tail *tail)
 {
     buf_deinit(&tail->bytes);
@@ -40,32 +36,19 @@ static bool tail_is_continuation(char c)
 
 void tail_take(struct tail *tail, struct buf *text)
 {
-    const char *data;
-    size_t len, i = 0, plain = 0, start = text->len;
+    size_t skipped = 0, start = text->len;
 
     tail_trim(tail);
-    data = tail->bytes.data;
-    len = tail->bytes.len;
     if (tail->is_cut)
-        while (i < 3 && i < len && tail_is_continuation(data[i]))
-            plain = ++i;
-    while (i < len) {
-        size_t width = utf8_width(data + i, len - i);
-
-        if (width) {
-            i += width;
-            continue;
-        }
-        buf_add(text, data + plain, i - plain);
-        buf_add_text(text, REPLACEMENT);
-        plain = ++i;
-    }
-    if (len)
-        buf_add(text, data + plain, len - plain);
+        while (skipped < 3 && skipped < tail->bytes.len &&
+               tail_is_continuation(tail->bytes.data[skipped]))
+            skipped++;
+    if (tail->bytes.len)
+        buf_add_utf8(text, tail->bytes.data + skipped, tail->bytes.len - skipped);
     buf_clear(&tail->bytes);
     /* Replacement characters are longer than what they replace. */
     if (text->len - start > tail->limit) {
-        size_t from = text->len - tail->limit;
+        size_t from = text->len - tail->limit, len;
 
         while (from < text->len && tail_is_continuation(text->data[from]))
             from++;

@@ -177,7 +177,8 @@ struct db_prepared;
 /* What an engine does. Parameters are numbered from 1, columns from 0. Texts and blobs have to live
  * until the statement has run; what is read lives until the statement's next step. */
 struct db_engine {
-    const char *type; /* as store_type() says it */
+    const char *type;   /* as store_type() says it */
+    bool has_checksums; /* its rows have to match them; another engine checks its pages */
     void (*reset)(struct db_prepared *stmt);
     void (*clear)(struct db_prepared *stmt); /* all parameters are NULL */
     void (*bind_number)(struct db_prepared *stmt, int index, int64_t number);
@@ -214,8 +215,7 @@ struct store {
     const struct db_engine *engine;
     struct statement statements[STATEMENT_COUNT];
     bool in_transaction;
-    bool is_lost;       /* see store_is_lost() */
-    bool has_checksums; /* its rows have to match them; another engine checks its pages */
+    bool is_lost; /* see store_is_lost() */
     uint64_t writes;
     struct profile_change *changes;
     size_t change_count, change_capacity;

@@ -511,9 +511,11 @@ static int db_queue_take_dependants_of(struct store *store, int64_t id, int64_t 
             dependants->budget--; /* the row costs something even without dependants */
             return db_run_for_id(store, STMT_DROP_RELEASE, id);
         }
-        after = store_is_damage(store, r) ? store->damaged_id : task.id;
-        if (store_is_damage(store, r))
+        after = task.id;
+        if (store_is_damage(store, r)) {
+            after = store->damaged_id;
             continue;
+        }
         if (r > 0 && !db_queue_is_taken(dependants, task.id))
             r = db_queue_take_dependant(store, &task, dependants);
         if (r < 0)

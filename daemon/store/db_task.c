@@ -118,8 +118,8 @@ int db_read_leased(struct store *store, struct statement *stmt, struct task *ret
     db_task_take_fields(&row, &task);
     db_task_take_lease(&row, &lease);
     task.sum = db_task_take_number(&row);
-    if (!row.is_sound ||
-        (store->has_checksums && task.sum != db_row_crc(&task, lease.token ? &lease : NULL))) {
+    if (!row.is_sound || (store->engine->has_checksums &&
+                          task.sum != db_row_crc(&task, lease.token ? &lease : NULL))) {
         int64_t id = task.id;
 
         task_deinit(&task);

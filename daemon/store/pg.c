@@ -19,9 +19,9 @@
 #include "common/alloc.h"
 #include "common/clock.h"
 
-#define LOOK_MS    20
-#define RETRY_MS   500 /* between attempts to connect */
-#define CONNECT_MS 5000
+#define LOOK_MS    20   /* between looks for an answer */
+#define RETRY_MS   500  /* between attempts to connect */
+#define CONNECT_MS 5000 /* of one attempt */
 /* How long a call waits for a new connection, and how often one does: the others fail at once. */
 #define PATIENCE_MS 50
 #define PATIENT_MS  500
@@ -35,29 +35,26 @@ void pg_clearp(PGresult **result)
     PQclear(*result);
 }
 
-/* The first line of a message. */
-static void pg_say(struct pg *pg, const char *message)
-{
-    size_t len = strcspn(message, "\n");
-
-    snprintf(pg->store.error, sizeof(pg->store.error), "the database: %.*s",
-             (int)(len < 200 ? len : 200), message);
-}
-
+/* Only the first line of the message is told. */
 static int pg_fail(struct pg *pg, int r, const char *message)
 {
-    pg_say(pg, message);
-    if (pg->store.in_transaction)
-        pg->store.failure = r;
-    return r;
+    CLEANUP(freep)
+    char *text = xasprintf("the database: %.*s", (int)strcspn(message, "\n"), message);
+
+    return db_fail(&pg->store, r, text);
+}
+
+static void pg_drop(struct pg *pg)
+{
+    PQfinish(STEAL(pg->connection));
+    pg->is_connecting = pg->is_open = false;
+    pg->session++;
 }
 
 int pg_lose(struct pg *pg, int r, const char *message)
 {
     r = pg_fail(pg, r, message);
-    PQfinish(STEAL(pg->connection));
-    pg->is_connecting = pg->is_open = false;
-    pg->session++;
+    pg_drop(pg);
     return r;
 }
 
@@ -210,12 +207,12 @@ static int pg_find_node(struct pg *pg)
 
 static int pg_take_sole_lock(struct pg *pg)
 {
-    int64_t is_taken = 0;
-    int r = pg_ask_number(pg, "SELECT pg_try_advisory_lock(" SOLE_LOCK ")::int", &is_taken);
+    int64_t has_lock = 0;
+    int r = pg_ask_number(pg, "SELECT pg_try_advisory_lock(" SOLE_LOCK ")::int", &has_lock);
 
     if (r == 0 && pg->node)
         r = pg_find_node(pg);
-    if (r == 0 && !is_taken)
+    if (r == 0 && !has_lock)
         r = pg_fail(pg, -EBUSY, "another acpd uses it, or its connection has not ended yet");
     return r;
 }
@@ -247,10 +244,8 @@ static int pg_greet(struct pg *pg)
 
     pg->is_connecting = false;
     r = pg_set_up_session(pg);
-    if (r < 0 && pg->connection) {
-        PQfinish(STEAL(pg->connection));
-        pg->session++;
-    }
+    if (r < 0 && pg->connection)
+        pg_drop(pg);
     return r;
 }
 

@@ -134,8 +134,15 @@ static int pg_open_check_url(const char *url, char **ret_error)
     return 0;
 }
 
-int store_open_postgres(const struct store_postgres *options, struct store **ret_store,
-                        char **ret_error)
+/* Closes the store and says why. */
+static int pg_open_failed(struct pg *pg, int r, char **ret_error)
+{
+    *ret_error = xstrdup(pg->store.error);
+    store_close(&pg->store);
+    return r;
+}
+
+static int pg_open(const struct store_postgres *options, struct pg **ret_pg, char **ret_error)
 {
     struct pg *pg;
     int r = pg_open_check_url(options->url, ret_error);
@@ -144,13 +151,23 @@ int store_open_postgres(const struct store_postgres *options, struct store **ret
         return r;
     pg = pg_open_new(options);
     r = pg_open_connect(pg);
-    if (r == 0)
-        r = pg_open_begin_as_node(pg);
-    if (r < 0) {
-        *ret_error = xstrdup(pg->store.error);
-        store_close(&pg->store);
+    if (r < 0)
+        return pg_open_failed(pg, r, ret_error);
+    *ret_pg = pg;
+    return 0;
+}
+
+int store_open_postgres(const struct store_postgres *options, struct store **ret_store,
+                        char **ret_error)
+{
+    struct pg *pg;
+    int r = pg_open(options, &pg, ret_error);
+
+    if (r < 0)
         return r;
-    }
+    r = pg_open_begin_as_node(pg);
+    if (r < 0)
+        return pg_open_failed(pg, r, ret_error);
     *ret_store = &pg->store;
     return 0;
 }
@@ -159,20 +176,15 @@ int store_check_postgres(const struct store_postgres *options, char **ret_info, 
 {
     int64_t version = 0;
     struct pg *pg;
-    int r = pg_open_check_url(options->url, ret_error);
+    int r = pg_open(options, &pg, ret_error);
 
     if (r < 0)
         return r;
-    pg = pg_open_new(options);
-    r = pg_open_connect(pg);
-
-    if (r == 0)
-        r = pg_schema_look(pg, &version);
+    r = pg_schema_look(pg, &version);
     if (r < 0)
-        *ret_error = xstrdup(pg->store.error);
-    else
-        *ret_info = version ? xasprintf("the database has schema %lld", (long long)version)
-                            : xstrdup("the database has no tables of acpd yet");
+        return pg_open_failed(pg, r, ret_error);
+    *ret_info = version ? xasprintf("the database has schema %lld", (long long)version)
+                        : xstrdup("the database has no tables of acpd yet");
     store_close(&pg->store);
-    return r;
+    return 0;
 }

@@ -9,8 +9,7 @@
 #include "common/utf8.h"
 #include "store/pg.h"
 
-#define LONG_MS     60000 /* for the one statement that may change hundreds of thousands of rows */
-#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
+#define LONG_MS 60000 /* for the one statement that may change hundreds of thousands of rows */
 
 /* Object ids of types, as in PostgreSQL's pg_type.dat. */
 #define TYPE_BOOL  16
@@ -169,14 +168,7 @@ static char *pg_statement_mend(const char *text)
         at += width;
     if (at == len)
         return NULL;
-    buf_add(&out, text, at);
-    for (; at < len; at += width ? width : 1) {
-        width = utf8_width(text + at, len - at);
-        if (width)
-            buf_add(&out, text + at, width);
-        else
-            buf_add_text(&out, REPLACEMENT);
-    }
+    buf_add_utf8(&out, text, len);
     return buf_take(&out);
 }
 

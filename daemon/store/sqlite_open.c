@@ -196,6 +196,7 @@ static int64_t sqlite_open_size(const struct store *store)
 
 static const struct db_engine engine = {
     .type = "sqlite",
+    .has_checksums = true,
     .reset = sqlite_reset,
     .clear = sqlite_clear,
     .bind_number = sqlite_bind_number,
@@ -256,7 +257,6 @@ int store_open(const char *path, struct store **ret_store, char **ret_error)
     *ret_error = NULL;
     sqlite_open_configure();
     store->engine = &engine;
-    store->has_checksums = true;
     sqlite->path = xstrdup(path);
     r = sqlite_make_if_missing(path, ret_error);
     if (r == -EBADMSG)

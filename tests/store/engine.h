@@ -12,7 +12,7 @@ struct test_engine {
      *  several processes. No handle may be used after a fork. */
     int (*open)(const char *place, struct store **ret_store, char **ret_error);
     void (*close)(struct store *store);
-    /** Checks a closed store, including its counters: 0, or *ret_error says what is wrong. */
+    /** Checks what a closed store contains: 0, or *ret_error says what is wrong. */
     int (*verify)(const char *place, char **ret_error);
     void (*destroy)(char *place);
 };
