@@ -241,6 +241,7 @@ def test_the_lines_about_tokens_make_files_that_a_gateway_takes(daemon, folder, 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_the_lines_about_backups_restore_and_recover(make_daemon, folder, shell):
     daemon = make_daemon(config={"profiles": [{"name": "w", "runner": {"type": "worker"}}]})
+    assert daemon.database_file.exists()
     stub(folder, "sudo", '[ "$1 $2" = "-u acpd" ] || exit 1; shift 2; exec "$@"')
     stub(folder, "systemctl", "")
 
