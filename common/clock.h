@@ -12,7 +12,9 @@
 int64_t clock_wall_ms(void);
 /** Never steps back, and stands still while the machine sleeps (CLOCK_MONOTONIC), as agents do. */
 int64_t clock_mono_ms(void);
-/** The same in microseconds, for measuring. */
+/** The same, but goes on while the machine sleeps (CLOCK_BOOTTIME), as other machines do. */
+int64_t clock_boot_ms(void);
+/** clock_mono_ms() in microseconds, for measuring. */
 int64_t clock_mono_us(void);
 
 /** "2026-11-22T14:32:10.125Z". Years beyond 0..9999 are clamped. */

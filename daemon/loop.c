@@ -97,6 +97,14 @@ static void loop_check_owner(struct loop *loop, int r)
         loop->answers_due = clock_mono_ms(); /* nobody will know more */
 }
 
+static void loop_retire(struct loop *loop)
+{
+    if (!engine_is_retired(loop->engine) || loop->stop_requested)
+        return;
+    log_info("this node was retired, and nothing runs on it any more");
+    loop->stop_requested = true;
+}
+
 /* 3. One commit, one fsync, for the whole pass: it held, it failed, or its outcome is unknown. */
 static void loop_conclude(struct loop *loop, int r)
 {
@@ -157,6 +165,7 @@ void loop_pass(struct loop *loop, bool may_block)
         loop_handle_signals(loop);
         loop_conclude(loop, engine_commit(loop->engine, loop_plan(loop))); /* 2. and 3. */
     }
+    loop_retire(loop);
     if (!engine_is_in_doubt(loop->engine)) {
         rpc_release(loop->server);   /* 4. staged replies leave */
         engine_launch(loop->engine); /* 5. start and stop only what is committed */

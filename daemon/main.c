@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <ctype.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -6,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -15,6 +17,7 @@
 #include "common/path.h"
 #include "config/config.h"
 #include "config/known_agents.h"
+#include "core/word.h"
 #include "loop.h"
 #include "options.h"
 #include "run/cgroup.h"
@@ -195,21 +198,71 @@ static char *main_database_path(const struct options *options)
     return xasprintf("%s/acpd.db", options->state_dir);
 }
 
-static struct store_postgres main_postgres(const struct settings *settings, bool is_sole)
+static struct store_postgres main_postgres(const struct settings *settings)
 {
     return (struct store_postgres){
-        .url = settings->store.url, .timeout_ms = settings->store.timeout_ms, .is_sole = is_sole};
+        .url = settings->store.url,
+        .timeout_ms = settings->store.timeout_ms,
+        .lease_ms = settings->store.lease_ms,
+        .node_url = settings->node.url,
+    };
+}
+
+/* The name of this node: as configured, or the host's, as far as that is a word. */
+static char *main_node_name(const struct settings *settings)
+{
+    char host[WORD_MAX + 1] = "";
+    size_t len;
+
+    if (settings->node.name)
+        return xstrdup(settings->node.name);
+    (void)gethostname(host, sizeof(host) - 1);
+    for (len = 0; host[len]; len++)
+        host[len] = (char)tolower((unsigned char)host[len]);
+    return xstrdup(word_is_valid(host) ? host : "acpd");
+}
+
+/* What tells that a previous acpd ran here, and is dead since this one has its lock: the state
+ * directory, by a number that it keeps, and the machine. */
+static char *main_place(const char *state_dir)
+{
+    CLEANUP(freep) char *path = xasprintf("%s/place", state_dir);
+    CLEANUP(closep) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    char text[33] = "", host[256] = "";
+    unsigned char random[16];
+
+    (void)gethostname(host, sizeof(host) - 1);
+    if (fd < 0)
+        return NULL;
+    if (read(fd, text, 32) != 32) {
+        if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+            return NULL;
+        for (size_t i = 0; i < sizeof(random); i++)
+            snprintf(text + 2 * i, 3, "%02x", random[i]);
+        if (pwrite(fd, text, 32, 0) != 32)
+            return NULL;
+    }
+    return xasprintf("%s@%s", text, host);
 }
 
 static int main_open_store(const struct options *options, const struct settings *settings,
-                           struct store **ret_store)
+                           const char *node, struct store **ret_store)
 {
-    const struct store_postgres postgres = main_postgres(settings, true);
+    struct store_postgres postgres = main_postgres(settings);
     CLEANUP(freep) char *database = main_database_path(options);
+    CLEANUP(freep) char *place = main_place(options->state_dir);
     CLEANUP(freep) char *error = NULL;
-    int r = settings->store.type == SETTINGS_POSTGRES
-                ? store_open_postgres(&postgres, ret_store, &error)
-                : store_open(database, ret_store, &error);
+    int r;
+
+    if (!place) {
+        log_error("cannot use %s/place: %s", options->state_dir, strerror(errno));
+        return -EIO;
+    }
+    postgres.name = node;
+    postgres.place = place;
+    r = settings->store.type == SETTINGS_POSTGRES
+            ? store_open_postgres(&postgres, ret_store, &error)
+            : store_open(database, ret_store, &error);
 
     if (r < 0)
         log_error("%s", error);
@@ -220,14 +273,15 @@ static int main_open_store(const struct options *options, const struct settings 
 static int main_open_engine(const struct options *options, struct settings *settings,
                             struct store **ret_store, struct engine **ret_engine)
 {
-    CLEANUP(freep) char *database = main_database_path(options);
+    CLEANUP(freep) char *database = main_database_path(options), *node = main_node_name(settings);
     struct settings empty = {0};
     struct engine *engine;
-    int r = main_open_store(options, settings, ret_store);
+    int r = main_open_store(options, settings, node, ret_store);
 
     if (r < 0)
         return r;
-    engine = *ret_engine = engine_new(*ret_store, &empty, options->state_dir, options->socket);
+    engine = *ret_engine =
+        engine_new(*ret_store, &empty, node, options->state_dir, options->socket);
     engine_set_reload(engine, main_reload);
     r = engine_start(engine, settings);
     if (r < 0)
@@ -348,7 +402,7 @@ out:
 /* The configuration is valid; checks the database too, if there is one. */
 static int main_check(const struct options *options, const struct settings *settings)
 {
-    const struct store_postgres postgres = main_postgres(settings, false);
+    const struct store_postgres postgres = main_postgres(settings);
     CLEANUP(freep) char *database = main_database_path(options), *info = NULL, *error = NULL;
     int r;
 

@@ -30,6 +30,7 @@ const struct route routes[] = {
     {"GET", "/api/permissions", "list_permissions", 200, ROUTE_JSON},
     {"POST", "/api/permissions/:id/answer", "answer_permission", 200, ROUTE_JSON, true},
     {"GET", "/api/health", "get_health", 200, ROUTE_JSON},
+    {"POST", "/api/nodes/:name/retire", "retire_node", 200, ROUTE_JSON, true},
     {"GET", "/api/events", "subscribe", 200, ROUTE_EVENTS},
     {"GET", "/api/openapi.json", "rpc.discover", 200, ROUTE_OPENAPI},
     {"GET", "/metrics", "get_metrics_export", 200, ROUTE_TEXT},

@@ -191,6 +191,9 @@ static int config_load_root(struct json_object *root, const char *demo_path,
         return r;
     if (settings->store.type == SETTINGS_POSTGRES && !settings->store.url)
         return config_refuse(ret_error, "", "store.url", "is required for postgres");
+    if (settings->store.type == SETTINGS_POSTGRES &&
+        settings->store.lease_ms <= 2 * settings->store.timeout_ms)
+        return config_refuse(ret_error, "", "store.lease", "must be more than twice store.timeout");
     if (!json_object_object_get_ex(root, "profiles", NULL)) {
         config_add_builtin_profiles(demo_path, settings);
         return 0;

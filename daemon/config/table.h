@@ -35,6 +35,7 @@ struct config_row {
     const char *text; /* the default of a text; NULL: none */
     const char *const *choices; /* NULL-terminated; the value is the index */
     const char *const *words;   /* allowed words; NULL: any */
+    bool are_patterns;          /* words may contain * and ? */
     bool is_required;
     unsigned runners; /* rows of runners: the types that have it, as bits */
     const char *doc;

@@ -114,9 +114,11 @@ static int value_set_words(const struct config_place *place, const struct config
     for (size_t i = 0; i < json_object_array_length(value); i++) {
         const char *word = value_plain_string(json_object_array_get_idx(value, i));
 
-        if (!word || !word_is_valid(word))
+        if (!word || !(row->are_patterns ? word_is_pattern : word_is_valid)(word))
             return config_refuse(place->error, place->prefix, row->key,
-                                 "must contain words of the form " WORD_PATTERN);
+                                 row->are_patterns
+                                     ? "must contain words, in which * and ? stand for others"
+                                     : "must contain words of the form " WORD_PATTERN);
         if (row->words && !strv_contains((char *const *)row->words, word))
             return config_refuse(place->error, place->prefix, row->key,
                                  "\"%s\" is not one of %s and %s", word, row->words[0],

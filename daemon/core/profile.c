@@ -50,8 +50,11 @@ int64_t profile_waiting(const struct profile *profile)
 
 static int64_t profile_slots_by_config(const struct profile *profile)
 {
-    return autoscale_slots(&profile->autoscale, profile->config.min_concurrent_tasks,
-                           profile->config.max_concurrent_tasks);
+    int64_t slots = autoscale_slots(&profile->autoscale, profile->config.min_concurrent_tasks,
+                                    profile->config.max_concurrent_tasks);
+    int64_t here = profile->config.max_tasks_per_node;
+
+    return here && here < slots ? here : slots;
 }
 
 static int64_t profile_slots_used(const struct profile *profile)
@@ -95,8 +98,8 @@ bool profile_is_active(const struct profile *profile)
 
 bool profile_may_claim(const struct profile *profile, int64_t now)
 {
-    return !profile->is_removed && profile_is_active(profile) && profile_free_slots(profile) > 0 &&
-           profile_count(profile, TASK_QUEUED) > 0 &&
+    return !profile->is_removed && !profile->is_elsewhere && profile_is_active(profile) &&
+           profile_free_slots(profile) > 0 && profile_count(profile, TASK_QUEUED) > 0 &&
            !cooldown_blocks(profile_cooldown(profile), now);
 }
 

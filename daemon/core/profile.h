@@ -30,6 +30,7 @@ struct profile {
     bool is_active;     /* as committed */
     bool is_configured; /* by the configuration that is being applied */
     bool is_removed;    /* no longer configured: accepts no new tasks, stays until it is empty */
+    bool is_elsewhere;  /* other nodes run it, not this one */
 
     struct task_counts counts; /* committed */
     int64_t oldest_ready;      /* since when the oldest queued task has been ready, as long as the

@@ -30,6 +30,7 @@ void profile_config_deinit(struct profile_config *config)
     free(config->system_prompt);
     strv_free(config->capabilities);
     strv_free(config->retry_on);
+    strv_free(config->nodes);
     free(config->color);
     free(config->icon);
     strv_free(config->runner.command);
@@ -50,6 +51,8 @@ void settings_deinit(struct settings *settings)
     free(settings->profiles);
     profile_config_deinit(&settings->defaults);
     free(settings->store.url);
+    free(settings->node.name);
+    free(settings->node.url);
     free(settings->socket_group);
     roles_deinit(&settings->roles);
     *settings = (struct settings){0};

@@ -44,6 +44,8 @@ struct profile_config {
     char **capabilities;
     int64_t max_concurrent_tasks;
     int64_t min_concurrent_tasks; /* lower bound when autoscaling; 0: disabled */
+    int64_t max_tasks_per_node;   /* 0: no other limit */
+    char **nodes;                 /* patterns of names; NULL: any node runs it */
     int64_t priority;
     char *color, *icon;
     int64_t queue_limit;
@@ -76,8 +78,12 @@ struct settings {
     struct {
         enum settings_store type;
         char *url; /* of PostgreSQL; NULL: none */
-        int64_t timeout_ms;
+        int64_t lease_ms, timeout_ms;
     } store;
+    struct {
+        char *name; /* NULL: the host's */
+        char *url;  /* of its gateway; NULL: unknown */
+    } node;
     int64_t metrics_retention; /* attempts a profile */
     int64_t health_check_interval_ms, update_interval_ms, aging_interval_ms;
     int64_t retention_days, retention_bytes;

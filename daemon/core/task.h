@@ -73,7 +73,9 @@ struct task {
     char *routing;        /* JSON: the decision that chose the profile, or NULL */
     char *body;           /* the other members of a JSON object that never change */
     int64_t bytes;        /* size of it and its logs on disk, once it has finished; else 0 */
-    int64_t sum;          /* of the row that it was read from or written to; 0: none */
+    int64_t node_id; /* of the node that its processes may belong to, in a shared store; 0: none */
+    char *node;      /* the name of the one that ran it last; NULL: none, or unknown */
+    int64_t sum;     /* of the row that it was read from or written to; 0: none */
 };
 
 void task_deinit(struct task *task);
@@ -120,6 +122,7 @@ int task_transition(struct task *task, enum task_status to, struct task_counts *
 /** Counts a task that goes from one status (TASK_NEW: none) to another. */
 void task_counts_step(struct task_counts *counts, enum task_status from, enum task_status to);
 void task_counts_add(struct task_counts *sum, const struct task_counts *counts);
+void task_counts_subtract(struct task_counts *sum, const struct task_counts *counts);
 
 /** Sets the place of a task that has become queued; `now` is the clock of the queue. Tasks that
  *  caused a cooldown come after those that have not been tried. */

@@ -8,3 +8,5 @@
 #define WORD_PATTERN "[a-z0-9][a-z0-9._-]{0,63}"
 
 bool word_is_valid(const char *text);
+/** The same with `*` and `?`, as fnmatch() knows them. */
+bool word_is_pattern(const char *text);

@@ -111,6 +111,15 @@ void attempt_stop(struct attempt *attempt, enum error_class why)
     heap_remove(&attempt->engine->deadlines, &attempt->deadline);
 }
 
+void attempt_stop_now(struct attempt *attempt, enum error_class why)
+{
+    attempt_stop(attempt, why);
+    if (!attempt->stop_is_staged)
+        return;
+    attempt->stop_is_staged = false;
+    attempt->runner->stop(attempt);
+}
+
 bool attempt_has_run(const struct attempt *attempt)
 {
     return attempt->run || attempt->acp;

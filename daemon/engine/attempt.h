@@ -94,6 +94,8 @@ void attempt_note_growth(struct attempt *attempt);
 void attempt_arm(struct attempt *attempt);
 /** Stages a stop; the first reason stands. */
 void attempt_stop(struct attempt *attempt, enum error_class why);
+/** Stops it for a reason that is committed already. */
+void attempt_stop_now(struct attempt *attempt, enum error_class why);
 /** Cancels a stop that was staged but not committed. */
 void attempt_resume(struct attempt *attempt);
 /** Whether a stop was committed; an uncommitted one did not cause an end. */

@@ -56,7 +56,7 @@ int claim_step(struct engine *engine)
         heap_remove(&roster->cooldowns, top);
         roster_heat(roster, CONTAINER_OF(top, struct profile, cooled));
     }
-    if (engine->is_stopping || !engine_can_launch(engine))
+    if (engine->is_stopping || engine->fleet.is_retiring || !engine_can_launch(engine))
         return 0;
     list_for_each (link, &roster->touched)
         roster_heat(roster, list_entry(link, struct profile, touched));

@@ -6,18 +6,20 @@
 
 #include "common/alloc.h"
 #include "engine/attempt.h"
+#include "engine/fleet.h"
 #include "engine/reload.h"
 #include "engine/runner_acp.h"
 
 #define BUCKETS_MIN 64 /* of attempts */
 
-struct engine *engine_new(struct store *store, struct settings *settings, const char *state_dir,
-                          const char *socket_path)
+struct engine *engine_new(struct store *store, struct settings *settings, const char *node,
+                          const char *state_dir, const char *socket_path)
 {
     struct engine *engine = xcalloc(1, sizeof(*engine));
     CLEANUP(freep) char *audit_path = xasprintf("%s/audit.log", state_dir);
 
     engine->store = store;
+    engine->fleet.name = xstrdup(node);
     engine->settings = *settings;
     *settings = (struct settings){0};
     engine->socket_path = xstrdup(socket_path);
@@ -45,6 +47,7 @@ void engine_free(struct engine *engine)
         profile_free(engine->profiles[i]);
     free(engine->profiles);
     roster_deinit(&engine->roster);
+    fleet_deinit(&engine->fleet);
     idle_agents_free(engine);
     heap_deinit(&engine->deadlines);
     free(engine->by_task);
@@ -144,10 +147,11 @@ void engine_audit(struct engine *engine, const struct audit_entry *entry)
 void engine_begin(struct engine *engine)
 {
     engine->passes++;
-    engine->now.wall = clock_wall_ms();
+    engine->now.wall = store_wall_ms(engine->store);
     engine->now.mono = clock_mono_ms();
     engine->now.queue = engine->queue_base + (engine->now.mono - engine->mono_base);
     engine->has_more_work = false;
+    fleet_look(engine);
 }
 
 void engine_stop(struct engine *engine)
@@ -161,6 +165,11 @@ void engine_stop(struct engine *engine)
         if (!attempt->lease)
             attempt_stop(attempt, ERROR_INTERRUPTED);
     }
+}
+
+bool engine_is_retired(const struct engine *engine)
+{
+    return engine->fleet.is_retiring && list_is_empty(&engine->attempts);
 }
 
 bool engine_is_idle(const struct engine *engine)

@@ -57,9 +57,10 @@ struct engine_now {
 
 struct engine;
 
-/** Takes ownership of the settings. The store must stay open while the engine exists. */
-struct engine *engine_new(struct store *store, struct settings *settings, const char *state_dir,
-                          const char *socket_path);
+/** Takes ownership of the settings. The store must stay open while the engine exists. `node` is
+ *  this acpd's name. */
+struct engine *engine_new(struct store *store, struct settings *settings, const char *node,
+                          const char *state_dir, const char *socket_path);
 void engine_free(struct engine *engine);
 
 /** Takes ownership of the settings; they take effect with the commit of the pass. */
@@ -147,6 +148,8 @@ void engine_note_busy(struct engine *engine, int64_t us);
 /** The recent maximum delay of an event, in seconds: the longest pass since the last health check
  *  but one. */
 double engine_lag(const struct engine *engine);
+/** Whether its node was asked to leave, and runs nothing any more. */
+bool engine_is_retired(const struct engine *engine);
 /** Whether no attempt is left: all processes are gone and all ends are committed. */
 bool engine_is_idle(const struct engine *engine);
 /** Whether a process of an attempt still exists. */
@@ -169,6 +172,27 @@ struct engine_admission {
     struct engine *engine; /* while it is routed or admitted: */
     bool is_blocked;       /* it waits for others */
 };
+
+/* Nodes (engine/fleet.c) */
+
+struct engine_node {
+    const char *name, *version, *url; /* url: NULL: unknown */
+    const char *state;                /* "running", "retiring", "silent" */
+    int64_t last_seen;                /* wall ms */
+    int64_t attempts;
+};
+
+/** The acpds that share the store, by name, this one included, as of the last look at them; returns
+ *  how many. The caller frees the array; its texts are valid during this pass. */
+size_t engine_list_nodes(const struct engine *engine, struct engine_node **ret_nodes);
+/** Asks a node to take no more work, and to stop when nothing runs on it. ENGINE_NOT_FOUND;
+ *  ENGINE_CONFLICT: the store is not shared. */
+int engine_retire_node(struct engine *engine, const char *name);
+
+/** Where the log of an attempt is that another node ran: words for users, which the caller frees;
+ *  NULL: here, or nowhere. */
+int engine_log_elsewhere(struct engine *engine, const struct task *task, int64_t attempt,
+                         char **ret_where);
 
 /* Routing (engine/routing.c) */
 

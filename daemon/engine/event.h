@@ -17,8 +17,9 @@ enum event_type { EVENT_TASK, EVENT_PROFILE, EVENT_PERMISSION, EVENT_LOG };
 struct event {
     int64_t seq, at; /* at: wall ms */
     enum event_type type;
-    bool is_fact; /* even if the pass fails */
-    bool is_open; /* of a question: asked, not answered */
+    bool is_fact;    /* even if the pass fails */
+    bool is_foreign; /* another node's */
+    bool is_open;    /* of a question: asked, not answered */
     enum task_status from, to;
     enum error_class class;
     int64_t profile_id, task_id;

@@ -70,6 +70,12 @@ static void launch(struct attempt *attempt)
 static void launch_begin(struct attempt *attempt)
 {
     attempt->state = ATTEMPT_RUNNING;
+    if (clock_boot_ms() >= store_valid_until(attempt->engine->store)) {
+        attempt_end_as(attempt, ERROR_INTERRUPTED,
+                       xstrdup("its commit took so long that another node may have taken it over"));
+        attempt->engine->has_more_work = true;
+        return;
+    }
     if (attempt->runner != &runner_lease) {
         /* The pass that claimed the task may also have changed the configuration. */
         attempt->runner = runner_of(attempt->profile->config.runner.type);

@@ -77,6 +77,24 @@ int metrics_keep(struct engine *engine, struct profile *profile)
     return r < 0 || !engine->is_stopping ? r : metrics_end_minute(engine, profile, 0);
 }
 
+int metrics_inherit(struct engine *engine)
+{
+    struct metrics_minute minute = {0};
+    int64_t profile_id;
+    int r;
+
+    while ((r = store_take_minute(engine->store, &profile_id, &minute)) == STORE_DONE) {
+        const struct metrics_bucket peak = {.queue_max = minute.queue_max};
+
+        r = minute.at ? store_add_metrics(engine->store, profile_id, minute.at, &minute.sum) : 0;
+        if (r == 0 && minute.at && minute.queue_max)
+            r = store_add_metrics(engine->store, 0, minute.at, &peak);
+        if (r < 0)
+            break;
+    }
+    return r < 0 ? r : 0;
+}
+
 /* At the stop everything is moved to buckets. */
 static int metrics_end_minutes(struct engine *engine)
 {
@@ -264,10 +282,17 @@ int64_t metrics_deadline(const struct engine *engine)
 static int metrics_sum_up(struct engine *engine, const struct profile *profile, int64_t from,
                           int64_t to, struct metrics_bucket *ret_sum)
 {
+    CLEANUP(freep) struct store_bucket *others = NULL;
+    size_t count = 0;
     int r = store_sum_metrics(engine->store, profile->id, from, to, ret_sum);
 
+    if (r == 0)
+        r = store_list_minutes(engine->store, profile->id, &others, &count);
     if (r == 0 && profile->minute.at >= from && profile->minute.at < to)
         metrics_bucket_add(ret_sum, &profile->minute.sum);
+    for (size_t i = 0; i < count; i++)
+        if (others[i].at >= from && others[i].at < to)
+            metrics_bucket_add(ret_sum, &others[i].sum);
     return r;
 }
 
@@ -356,22 +381,31 @@ static void metrics_add_bucket(struct engine_history *history, int64_t at,
 }
 
 /* `is_whole`: for all profiles together, where their own maxima do not count. */
-static int metrics_read_buckets(struct engine *engine, int64_t profile_id,
-                                const struct metrics_minute *minute, bool is_whole,
-                                struct engine_history *history)
+static void metrics_add_buckets(struct engine_history *history, struct store_bucket *buckets,
+                                size_t count, bool is_whole)
 {
-    int64_t length = metrics_range_ms(history->range);
-    CLEANUP(freep) struct store_bucket *buckets = NULL;
-    struct metrics_bucket last = minute->sum;
-    size_t count = 0;
-    int r = store_list_metrics(engine->store, profile_id, history->range->span,
-                               history->start - length, history->start + length, &buckets, &count);
-
     for (size_t i = 0; i < count; i++) {
         if (is_whole)
             buckets[i].sum.queue_max = 0;
         metrics_add_bucket(history, buckets[i].at, &buckets[i].sum);
     }
+}
+
+static int metrics_read_buckets(struct engine *engine, int64_t profile_id,
+                                const struct metrics_minute *minute, bool is_whole,
+                                struct engine_history *history)
+{
+    int64_t length = metrics_range_ms(history->range);
+    CLEANUP(freep) struct store_bucket *buckets = NULL, *others = NULL;
+    struct metrics_bucket last = minute->sum;
+    size_t count = 0, other_count = 0;
+    int r = store_list_metrics(engine->store, profile_id, history->range->span,
+                               history->start - length, history->start + length, &buckets, &count);
+
+    if (r == 0)
+        r = store_list_minutes(engine->store, profile_id, &others, &other_count);
+    metrics_add_buckets(history, buckets, count, is_whole);
+    metrics_add_buckets(history, others, other_count, is_whole);
     if (is_whole)
         last.queue_max = 0;
     if (minute->at)

@@ -18,6 +18,9 @@
 /** At the start: the arrivals of the last hours, for the charts. */
 int metrics_recall(struct engine *engine);
 
+/** Makes buckets of the minutes that dead nodes have left. */
+MUST_CHECK int metrics_inherit(struct engine *engine);
+
 /** The profile's running minute, including the current pass. */
 const struct metrics_minute *metrics_minute_of(const struct profile *profile);
 /** Adds what the pass has counted of a profile to its minute, in memory and in its row. */

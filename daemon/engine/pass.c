@@ -7,6 +7,7 @@
 
 #include "engine/claim.h"
 #include "engine/dependency.h"
+#include "engine/fleet.h"
 #include "engine/health.h"
 #include "engine/metrics.h"
 #include "engine/profiles.h"
@@ -69,6 +70,7 @@ static const struct pass_step {
 } steps[] = {
     {PLAN, overdue_step, NULL, NULL, overdue_deadline}, /* even while the storage fails */
     {PLAN, pass_probe_storage, NULL, pass_await_storage, NULL},
+    {PLAN, fleet_step, fleet_commit, fleet_rollback, fleet_deadline},
     {PLAN, settle_step, settle_commit, settle_rollback, settle_deadline},
     {PLAN, wake_step, wake_commit, NULL, wake_deadline},
     {PLAN, dependency_step, NULL, dependency_rollback, NULL},
@@ -77,6 +79,7 @@ static const struct pass_step {
     {FINISH, retention_step, NULL, NULL, retention_deadline},
     {FINISH, metrics_step, metrics_commit, metrics_rollback, metrics_deadline},
     {FINISH, profiles_step, profiles_commit, profiles_rollback, NULL},
+    {FINISH, fleet_tell, NULL, NULL, NULL},
     {FINISH, NULL, reload_commit, reload_rollback, NULL},
     {FINISH, NULL, pass_number_events, pass_drop_events, NULL},
     {FINISH, NULL, pass_write_audit, pass_drop_audit, NULL},

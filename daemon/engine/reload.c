@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fnmatch.h>
 #include <string.h>
 
 #include "common/alloc.h"
@@ -11,8 +12,8 @@
 #include "engine/runner_acp.h"
 
 /* A profile as the store knows it, with its history. */
-static int reload_make_profile(struct engine *engine, struct profile_config *config,
-                               const struct store_profile *row, int64_t retention,
+static int reload_make_profile(struct engine *engine, const struct settings *settings,
+                               struct profile_config *config, const struct store_profile *row,
                                struct profile **ret_profile)
 {
     CLEANUP(profile_freep) struct profile *profile = profile_new(config);
@@ -23,7 +24,7 @@ static int reload_make_profile(struct engine *engine, struct profile_config *con
     profile->counts = row->counts;
     profile->last_activity = row->last_activity;
     profile->minute = row->minute;
-    metrics_window_resize(&profile->window, (size_t)retention);
+    metrics_window_resize(&profile->window, (size_t)settings->metrics_retention);
     r = store_fill_window(engine->store, row->id, &profile->window);
     if (r < 0)
         return r;
@@ -34,7 +35,7 @@ static int reload_make_profile(struct engine *engine, struct profile_config *con
     }
     profile->last_claim = engine->now.mono;
     profile->last_end = engine->now.mono;
-    profile_update_health(profile, &engine->staged.settings.health, engine->now.mono);
+    profile_update_health(profile, &settings->health, engine->now.mono);
     *ret_profile = STEAL(profile);
     return 0;
 }
@@ -81,11 +82,35 @@ static struct profile_config reload_make_config(const struct profile_config *def
     };
 }
 
+static int reload_make_unconfigured(struct engine *engine, const struct settings *settings,
+                                    struct store_profile *row, struct profile **ret_profile)
+{
+    struct profile_config config = reload_make_config(&settings->defaults, STEAL(row->name));
+    int r = reload_make_profile(engine, settings, &config, row, ret_profile);
+
+    if (r < 0)
+        return r;
+    (*ret_profile)->is_removed = true;
+    return 0;
+}
+
+int reload_adopt(struct engine *engine, struct store_profile *row)
+{
+    struct profile *profile;
+    int r = reload_make_unconfigured(engine, &engine->settings, row, &profile);
+
+    if (r < 0)
+        return r;
+    reload_push_profile(&engine->profiles, &engine->profile_count, profile);
+    engine->health_at = engine->prune_at = 0;
+    roster_fill(&engine->roster, engine->profiles, engine->profile_count);
+    return 0;
+}
+
 /* A profile that the store knows and the configuration does not: its tasks keep a name. */
 static int reload_adopt_unconfigured(struct engine *engine, struct store_profile *row,
                                      char *const *configured)
 {
-    struct profile_config config;
     struct profile *profile;
     int r;
 
@@ -93,12 +118,9 @@ static int reload_adopt_unconfigured(struct engine *engine, struct store_profile
         bsearch(&row->name, configured, engine->staged.settings.profile_count, sizeof(*configured),
                 reload_compare_names))
         return 0;
-    config = reload_make_config(&engine->staged.settings.defaults, STEAL(row->name));
-    r = reload_make_profile(engine, &config, row, engine->staged.settings.metrics_retention,
-                            &profile);
+    r = reload_make_unconfigured(engine, &engine->staged.settings, row, &profile);
     if (r < 0)
         return r;
-    profile->is_removed = true;
     reload_push_profile(&engine->staged.unconfigured, &engine->staged.unconfigured_count, profile);
     return 0;
 }
@@ -150,8 +172,7 @@ static int reload_stage_profiles(struct engine *engine)
             continue;
         /* The name stays here too, for those that come after. */
         *config = (struct profile_config){.name = xstrdup(copy.name)};
-        r = reload_make_profile(engine, &copy, &row, staged->metrics_retention,
-                                &engine->staged.fresh[i]);
+        r = reload_make_profile(engine, staged, &copy, &row, &engine->staged.fresh[i]);
         if (r < 0)
             return r;
     }
@@ -222,6 +243,14 @@ static void reload_tell_all(struct engine *engine)
                     &(struct event){.type = EVENT_PROFILE, .profile_id = engine->profiles[i]->id});
 }
 
+static bool reload_runs_on(const struct profile_config *config, const char *node)
+{
+    for (char *const *pattern = config->nodes; pattern && *pattern; pattern++)
+        if (fnmatch(*pattern, node, 0) == 0)
+            return true;
+    return !config->nodes;
+}
+
 void reload_commit(struct engine *engine)
 {
     struct settings *settings = &engine->staged.settings;
@@ -260,8 +289,11 @@ void reload_commit(struct engine *engine)
         reload_push_profile(&engine->profiles, &engine->profile_count, profile);
     }
     free(old);
-    for (size_t i = 0; i < engine->profile_count; i++)
+    for (size_t i = 0; i < engine->profile_count; i++) {
         engine->profiles[i]->is_configured = false;
+        engine->profiles[i]->is_elsewhere =
+            !reload_runs_on(&engine->profiles[i]->config, engine->fleet.name);
+    }
     engine->health_at = engine->prune_at = 0;
     roster_fill(&engine->roster, engine->profiles, engine->profile_count);
     if (old_count)

@@ -4,5 +4,8 @@
 
 #include "engine/state.h"
 
+/** A profile of the store that another node has added: its tasks have a name here, too. Between
+ *  passes. */
+MUST_CHECK int reload_adopt(struct engine *engine, struct store_profile *row);
 void reload_commit(struct engine *engine);
 void reload_rollback(struct engine *engine);

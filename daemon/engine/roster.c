@@ -133,6 +133,26 @@ void roster_wake_by(struct roster *roster, struct profile *profile, int64_t at)
         heap_set(&roster->wakes, &profile->wake, at);
 }
 
+void roster_recount(struct roster *roster, struct profile *profile,
+                    const struct task_counts *counts)
+{
+    struct task_counts delta = *counts;
+    bool is_same = true;
+
+    profile->last = (struct profile_place){0};
+    task_counts_subtract(&delta, &profile->counts);
+    delta.by_status[TASK_NEW] = 0; /* nobody counts them */
+    for (int i = 0; i < TASK_STATUS_COUNT; i++)
+        is_same &= !delta.by_status[i];
+    if (is_same && !delta.finished_bytes)
+        return;
+    task_counts_add(&roster->totals, &delta);
+    task_counts_add(&profile->counts, &delta);
+    profile->oldest_ready = 0;
+    roster_heat(roster, profile);
+    roster_set_wake(roster, profile, 0);
+}
+
 void roster_heat(struct roster *roster, struct profile *profile)
 {
     if (list_is_empty(&profile->hot))

@@ -38,6 +38,9 @@ int64_t roster_finished_bytes(const struct roster *roster);
 void roster_set_wake(struct roster *roster, struct profile *profile, int64_t at);
 /** The same if that is sooner than the known time. */
 void roster_wake_by(struct roster *roster, struct profile *profile, int64_t at);
+/** Its counters as others have made them. */
+void roster_recount(struct roster *roster, struct profile *profile,
+                    const struct task_counts *counts);
 /** Makes the planner visit the profile. */
 void roster_heat(struct roster *roster, struct profile *profile);
 /** Lets go of a profile. */

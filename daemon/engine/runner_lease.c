@@ -77,6 +77,8 @@ int engine_claim(struct engine *engine, struct profile *const *profiles, size_t 
 
     if (engine->is_stopping)
         return -ESHUTDOWN;
+    if (engine->fleet.is_retiring)
+        return ENGINE_NOT_FOUND;
     for (size_t i = 0; i < count; i++) {
         runner_lease_note_worker(engine, profiles[i]);
         if (!profile_may_claim(profiles[i], engine->now.mono))
@@ -180,13 +182,17 @@ void engine_release_claim(struct engine *engine, int64_t id, const char *token)
 }
 
 /* A worker that continues keeps its task: its full lease starts again. */
-static void runner_lease_adopt(struct engine *engine, struct store_leased *leased)
+static int runner_lease_adopt(struct engine *engine, struct store_leased *leased)
 {
     struct profile *profile = roster_find_id(&engine->roster, leased->task.profile_id);
     struct attempt *attempt;
+    int r;
 
-    if (!profile)
-        return;
+    if (!profile || attempt_find_held(engine, leased->task.id, leased->lease.token))
+        return 0;
+    r = store_adopt(engine->store, leased->task.id);
+    if (r < 0)
+        return r;
     attempt = attempt_new(engine, profile, &leased->task, &runner_lease);
     attempt->state = ATTEMPT_RUNNING;
     /* Used only for durations: changes of the wall clock expire nothing. */
@@ -197,8 +203,11 @@ static void runner_lease_adopt(struct engine *engine, struct store_leased *lease
     attempt->lease_ms = leased->lease.length_ms;
     attempt->lease_until = engine->now.mono + attempt->lease_ms;
     attempt_arm(attempt);
+    attempt->is_new = true;
+    attempt_touch(attempt);
     profile->staged.slots_used++;
     profile_touch(profile);
+    return 0;
 }
 
 int lease_adopt_all(struct engine *engine)
@@ -211,8 +220,11 @@ int lease_adopt_all(struct engine *engine)
         size_t count = 0;
 
         r = store_list_leased(engine->store, &cursor, ADOPTED_PER_STEP, &leased, &count);
-        for (size_t i = 0; i < count; i++)
-            runner_lease_adopt(engine, &leased[i]);
+        for (size_t i = 0; i < count && r >= 0; i++) {
+            int adopted = runner_lease_adopt(engine, &leased[i]);
+
+            r = adopted < 0 ? adopted : r;
+        }
         store_leased_free(leased, count);
     }
     return r < 0 ? r : 0;

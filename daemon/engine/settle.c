@@ -53,6 +53,9 @@ static int settle_stale(struct attempt *attempt)
         if (r < 0)
             return r;
     }
+    r = store_let_go(engine->store, attempt->task_id);
+    if (r < 0)
+        return r;
     r = store_get_task(engine->store, attempt->task_id, &task);
     if (r <= 0 || !task_status_is_finished(task.status) || task.attempt != attempt->number)
         return r < 0 ? r : 0;

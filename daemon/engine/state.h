@@ -17,6 +17,26 @@ struct engine_uptime {
     int64_t wall_ahead;          /* of the monotonic clock, at seen_at */
 };
 
+/* Another node, or this one, as it was last seen. */
+struct fleet_node {
+    struct store_node row;
+    int64_t since; /* when it was first seen to have made this pass, monotonic ms */
+};
+
+/* This acpd among those that share its store; see engine/fleet.h. */
+struct fleet {
+    char *name; /* this node's */
+    struct fleet_node *nodes;
+    size_t count;
+    int64_t news;                                         /* the last that was heard */
+    int64_t next_look, next_watch, next_beat, next_prune; /* monotonic ms */
+    int64_t valid_until;                                  /* the last sign of life, boottime ms */
+    bool is_retiring, must_take_over, has_no_predecessor;
+    struct {
+        bool has_taken_over, has_no_predecessor;
+    } staged; /* by the current pass */
+};
+
 struct engine {
     struct settings settings;
     struct store *store;
@@ -26,6 +46,7 @@ struct engine {
     struct profile **profiles; /* configured ones first, in their order; then removed ones */
     size_t profile_count;
     struct roster roster; /* the same profiles, indexed */
+    struct fleet fleet;
 
     struct engine_now now;
     int64_t queue_base, mono_base;

@@ -138,7 +138,7 @@ int engine_retry(struct engine *engine, int64_t id, struct task *ret_task)
     if (profile->is_removed)
         return ENGINE_REMOVED;
     /* Never two at a time: the processes of the cancelled attempt must be gone first. */
-    if (attempt_is_left(engine, id))
+    if (ret_task->node_id || attempt_is_left(engine, id))
         return ENGINE_ENDING;
     r = store_unmet_dependency(engine->store, id, &blocker_id, &blocker);
     if (r < 0)

@@ -106,6 +106,25 @@ static void methods_system_print_loop_health(const struct engine *engine, struct
     json_out_end_object(out);
 }
 
+static void methods_system_print_nodes(const struct engine *engine, struct buf *out)
+{
+    CLEANUP(freep) struct engine_node *nodes = NULL;
+    size_t count = engine_list_nodes(engine, &nodes);
+
+    json_out_array(out, "nodes");
+    for (size_t i = 0; i < count; i++) {
+        json_out_object(out, NULL);
+        json_out_text(out, "name", nodes[i].name);
+        json_out_text(out, "state", nodes[i].state);
+        json_out_text(out, "version", nodes[i].version);
+        json_out_time(out, "lastSeen", nodes[i].last_seen);
+        json_out_int(out, "attempts", nodes[i].attempts);
+        json_out_text(out, "url", nodes[i].url);
+        json_out_end_object(out);
+    }
+    json_out_end_array(out);
+}
+
 static enum rpc_outcome get_health(struct rpc_call *call)
 {
     const struct engine *engine = call->engine;
@@ -131,6 +150,7 @@ static enum rpc_outcome get_health(struct rpc_call *call)
     methods_system_print_profiles_health(engine, out);
     methods_system_print_storage_health(engine, out);
     methods_system_print_loop_health(engine, out);
+    methods_system_print_nodes(engine, out);
     json_out_end_object(out);
     return RPC_REPLY;
 }
@@ -146,6 +166,33 @@ static enum rpc_outcome reload_config(struct rpc_call *call)
     }
     if (r < 0)
         return rpc_error_storage(call, r);
+    json_out_object(call->out, NULL);
+    json_out_bool(call->out, "success", true);
+    json_out_end_object(call->out);
+    return RPC_REPLY;
+}
+
+static const struct param retire_params[] = {
+    {.name = "name",
+     .type = PARAM_STRING,
+     .is_required = true,
+     .max_bytes = 64,
+     .doc = "Name of the node, as in `get_health`."},
+    {.type = PARAM_END},
+};
+
+static enum rpc_outcome retire_node(struct rpc_call *call)
+{
+    const char *name = json_value_text(json_value_get(call->params, "name"));
+    int r = engine_retire_node(call->engine, name);
+
+    if (r < 0)
+        return rpc_error_storage(call, r);
+    if (r == ENGINE_NOT_FOUND)
+        return rpc_error(call, RPC_NOT_FOUND, "node \"%s\" not found", name);
+    if (r == ENGINE_CONFLICT)
+        return rpc_error(call, RPC_CONFLICT,
+                         "node \"%s\" is alone with its store: nobody would take its work", name);
     json_out_object(call->out, NULL);
     json_out_bool(call->out, "success", true);
     json_out_end_object(call->out);
@@ -191,6 +238,8 @@ const struct rpc_method rpc_system_methods[] = {
      get_health, .is_reading = true},
     {"reload_config", "Reloads the configuration file. An invalid file changes nothing.", no_params,
      &shape_success, reload_config, .is_guarded = true, .is_audited = true},
+    {"retire_node", "Takes a node out: it gets no more work, and stops when nothing runs on it.",
+     retire_params, &shape_success, retire_node},
     {"subscribe", "Sends events on this connection as they are committed.", subscribe_params,
      &shape_subscription, subscribe, .is_reading = true},
     {0},

@@ -221,6 +221,7 @@ static enum rpc_outcome get_task_log(struct rpc_call *call)
 {
     int64_t id = rpc_get_int(call, "id", 0), attempt;
     CLEANUP(task_deinit) struct task task = {0};
+    CLEANUP(freep) char *where = NULL;
     int r = engine_get_task(call->engine, id, &task);
 
     if (r < 0)
@@ -231,6 +232,12 @@ static enum rpc_outcome get_task_log(struct rpc_call *call)
     if (attempt > task.attempt)
         return rpc_error(call, RPC_NOT_FOUND, "task %lld has no attempt %lld", (long long)id,
                          (long long)attempt);
+    r = engine_log_elsewhere(call->engine, &task, attempt, &where);
+    if (r < 0)
+        return rpc_error_storage(call, r);
+    if (where)
+        return rpc_error(call, RPC_NOT_FOUND, "the log of task %lld, attempt %lld, is on %s",
+                         (long long)id, (long long)attempt, where);
     r = engine_print_log(call->engine, id, attempt, rpc_get_int(call, "after", 0), call->out);
     if (r == -EINVAL)
         return rpc_error_field(call, "after", "must be `next` of an earlier page of this log");

@@ -31,7 +31,12 @@ void rpc_print_profile(const struct profile *profile, struct buf *out)
         json_out_text(out, NULL, c->capabilities[i]);
     json_out_end_array(out);
     json_out_int(out, "maxConcurrentTasks", c->max_concurrent_tasks);
+    json_out_int(out, "maxConcurrentTasksPerNode", c->max_tasks_per_node);
     json_out_int(out, "minConcurrentTasks", c->min_concurrent_tasks);
+    json_out_array(out, "nodes");
+    for (size_t i = 0; c->nodes && c->nodes[i]; i++)
+        json_out_text(out, NULL, c->nodes[i]);
+    json_out_end_array(out);
     json_out_int(out, "slots", profile_slots(profile));
     json_out_int(out, "priority", c->priority);
     json_out_text(out, "color", c->color);

@@ -43,6 +43,23 @@ static const struct shape_member loop_members[] = {
 static const struct shape loop = {SHAPE_OBJECT, "LoopHealth", "Health of the event loop.",
                                   .members = loop_members};
 
+static const char *const node_states[] = {"running", "retiring", "silent", NULL};
+static const struct shape node_state = {SHAPE_ENUM, .values = node_states};
+
+static const struct shape_member node_members[] = {
+    {"name", &shape_string, "its name"},
+    {"state", &node_state,
+     "`retiring`: it takes no more work, and stops when nothing runs on it; `silent`: it may be "
+     "dead"},
+    {"version", &shape_string, "its version of acpd"},
+    {"lastSeen", &shape_time, "when it last gave a sign of life"},
+    {"attempts", &shape_integer, "attempts that run on it"},
+    {"url", &shape_string, "where its gateway is", .null = "if it does not say"},
+    {0},
+};
+static const struct shape node = {SHAPE_OBJECT, "Node", "An acpd among those that share a store.",
+                                  .members = node_members};
+
 static const struct shape_member health_members[] = {
     {"status", &shape_health_state, "overall health"},
     {"reasons", &shape_strings, "what is wrong; empty if nothing is"},
@@ -52,6 +69,7 @@ static const struct shape_member health_members[] = {
     {"profiles", SHAPE_MAP_OF(profile_health), "health of each profile, by name"},
     {"storage", &storage, "health of the storage"},
     {"loop", &loop, "health of the event loop"},
+    {"nodes", SHAPE_ARRAY_OF(node), "the acpds that share the store, by name"},
     {0},
 };
 const struct shape shape_health = {SHAPE_OBJECT, "Health", "Health of acpd and its profiles.",

@@ -106,6 +106,8 @@ static const struct shape_member task_members[] = {
     {"maxAttempts", &shape_integer, "attempts before it fails for good",
      .null = "to use the profile's"},
     {"attempt", &shape_integer, "number of the last attempt; 0 before the first"},
+    {"node", &shape_string, "name of the node that runs it, or ran its last attempt",
+     .null = "before the first attempt, or if it is not known"},
     {"createdAt", &shape_time, "when it was created"},
     {"startedAt", &shape_time, "when its last attempt started", .null = "before the first attempt"},
     {"finishedAt", &shape_time, "when it finished", .null = "until then"},

@@ -42,6 +42,7 @@ struct supervisor {
     struct list runs;   /* all runs that have not ended */
     struct list unsent; /* those whose start waits for room in the socket */
     uint64_t last_id;
+    int64_t deadline, told_deadline; /* boottime ms; 0: none */
 };
 
 /* What the supervisor's half reports to a run. */

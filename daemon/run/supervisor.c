@@ -17,6 +17,8 @@
 /* When to retry after the kernel's limit of descriptors in flight was reached. */
 #define RETRY_US 10000
 
+#define DEADLINE_STEP_MS 50
+
 static const struct timeval watch_time = WATCH_TIME;
 
 static int supervisor_listen(struct supervisor *supervisor);
@@ -261,6 +263,9 @@ static void supervisor_on_message(evutil_socket_t fd, short what UNUSED, void *d
             break;
         case SUPERVISOR_READY:
             supervisor->ready = true;
+            supervisor->told_deadline = 0;
+            if (supervisor->deadline)
+                supervisor_set_deadline(supervisor, supervisor->deadline);
             break;
         case SUPERVISOR_NOT_FORKED:
             run = supervisor_find(supervisor, message.id);
@@ -376,6 +381,17 @@ bool supervisor_is_above(const struct supervisor *supervisor, pid_t pid, pid_t *
         return false;
     *ret_keeper = keeper ? keeper : child;
     return true;
+}
+
+/* A later one than was told matters only once that is near. */
+void supervisor_set_deadline(struct supervisor *supervisor, int64_t boot_ms)
+{
+    supervisor->deadline = boot_ms;
+    if (supervisor->command < 0 || boot_ms < supervisor->told_deadline + DEADLINE_STEP_MS)
+        return;
+    /* If it does not read, what it knows is earlier. */
+    if (supervisor_tell(supervisor, COMMAND_DEADLINE, (uint64_t)boot_ms) == 0)
+        supervisor->told_deadline = boot_ms;
 }
 
 bool supervisor_is_ready(const struct supervisor *supervisor)

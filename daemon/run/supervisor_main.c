@@ -21,6 +21,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 
 #include "common/alloc.h"
@@ -42,7 +43,8 @@ struct keeper_entry {
 
 struct home {
     int command; /* -1: acpd is gone */
-    int lock, signals;
+    int lock, signals, timer;
+    int64_t deadline; /* of all keepers, boottime ms; 0: none */
     pid_t self, acpd;
     const struct cgroup *cgroup;
     struct keeper_entry *keepers;
@@ -181,6 +183,7 @@ static void supervisor_main_home_fork_keeper(struct home *home, uint64_t id,
     if (pid == 0) {
         close(home->command);
         close(home->signals);
+        close(home->timer);
         lock_mark(home->lock);
         keeper_main(fds, home->self, home->cgroup);
     }
@@ -209,6 +212,27 @@ static void supervisor_main_home_end_keeper(const struct home *home, uint64_t id
             kill(home->keepers[i].pid, SIGKILL);
 }
 
+static void supervisor_main_home_set_deadline(struct home *home, int64_t boot_ms)
+{
+    const struct itimerspec at = {
+        .it_value = {.tv_sec = boot_ms / 1000, .tv_nsec = boot_ms % 1000 * 1000000}};
+
+    home->deadline = boot_ms;
+    timerfd_settime(home->timer, TFD_TIMER_ABSTIME, &at, NULL);
+}
+
+/* Another node may run their tasks from now on. */
+static void supervisor_main_home_enforce_deadline(struct home *home)
+{
+    if (!home->deadline || clock_boot_ms() < home->deadline)
+        return;
+    for (size_t i = 0; i < home->count; i++)
+        kill(home->keepers[i].pid, SIGKILL);
+    if (home->count)
+        log_error("the store was not reached in time: all processes are killed");
+    supervisor_main_home_set_deadline(home, 0); /* nothing is started before another one */
+}
+
 static void supervisor_main_home_obey(struct home *home, const struct command_message *message,
                                       const int fds[START_FDS])
 {
@@ -218,6 +242,9 @@ static void supervisor_main_home_obey(struct home *home, const struct command_me
         return;
     case COMMAND_ASK:
         supervisor_main_home_send(home, SUPERVISOR_ALIVE, 0, 0);
+        return;
+    case COMMAND_DEADLINE:
+        supervisor_main_home_set_deadline(home, (int64_t)message->id);
         return;
     case COMMAND_END:
         supervisor_main_home_end_keeper(home, message->id);
@@ -335,7 +362,8 @@ void supervisor_main(int command, int lock, uint64_t children_nofile, const stru
     sigemptyset(&watched);
     sigaddset(&watched, SIGCHLD);
     home.signals = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (home.signals < 0)
+    home.timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (home.signals < 0 || home.timer < 0)
         _exit(EXIT_FAILURE);
     supervisor_main_home_lock(&home, lock);
     supervisor_main_home_send(&home, SUPERVISOR_READY, 0, 0);
@@ -343,6 +371,7 @@ void supervisor_main(int command, int lock, uint64_t children_nofile, const stru
         struct pollfd polled[] = {
             {.fd = home.command, .events = POLLIN},
             {.fd = home.signals, .events = POLLIN},
+            {.fd = home.timer, .events = POLLIN},
         };
 
         if (poll(polled, ARRAY_SIZE(polled), supervisor_main_poll_timeout(&home)) == 0 &&
@@ -350,6 +379,7 @@ void supervisor_main(int command, int lock, uint64_t children_nofile, const stru
             supervisor_main_home_wake_acpd(&home);
         if (polled[0].revents)
             supervisor_main_home_take_orders(&home);
+        supervisor_main_home_enforce_deadline(&home);
         has_children = supervisor_main_home_reap(&home);
         if (home.lost_count)
             supervisor_main_home_kill_strays(&home, has_children);

@@ -15,6 +15,7 @@
 enum command_word {
     COMMAND_START = 1, /* fork a keeper, with the descriptors below */
     COMMAND_ASK,       /* ping; answered by SUPERVISOR_ALIVE */
+    COMMAND_DEADLINE,  /* kill all keepers at `id`, boottime ms */
     COMMAND_END,       /* the keeper of run `id` does not respond: kill it */
 };
 

@@ -149,8 +149,43 @@
     X(PRUNE_UPTIME, "DELETE FROM uptime WHERE started_at IN (SELECT started_at FROM uptime "       \
                     "WHERE started_at < ?2 AND seen_at < ?2 ORDER BY started_at LIMIT ?1)")
 
+/* Those of an engine that several acpd may share; the others have no texts for them. A node is a
+ * row for each start of an acpd; other users of the store have rows without names. A row of a task
+ * names the node that its processes, or its worker, belong to, as long as they may exist. If that
+ * node is not there any more, they are nobody's. */
+#define DEAD(column) column " NOT IN (SELECT id FROM node WHERE name IS NOT NULL)"
+#define SHARED_STATEMENTS(X)                                                                       \
+    X(LIST_NODES, "SELECT id, name, url, version, pass, is_retiring, "                             \
+                  "(SELECT count(*) FROM task WHERE node_id = node.id) FROM node "                 \
+                  "WHERE name IS NOT NULL ORDER BY name")                                          \
+    X(END_NODE, "DELETE FROM node WHERE id = ?1 AND pass = ?2")                                    \
+    X(END_PREDECESSORS, "DELETE FROM node WHERE place = (SELECT place FROM node WHERE id = ?1) "   \
+                        "AND id <> ?1")                                                            \
+    X(RETIRE_NODE, "UPDATE node SET is_retiring = true WHERE name = ?1")                           \
+    X(COUNT_HELD, "SELECT is_active, (SELECT count(*) FROM task WHERE profile_id = ?1 "            \
+                  "AND node_id IS NOT NULL) FROM profile WHERE id = ?1")                           \
+    X(ADOPT, "UPDATE task SET node_id = ?2, node = (SELECT name FROM node WHERE id = ?2) "         \
+             "WHERE id = ?1 AND status = 4")                                                       \
+    X(LET_GO, "UPDATE task SET node_id = NULL WHERE id = ?1 AND node_id = ?2 AND status <> 4")     \
+    X(LET_GO_OF_DEAD, "UPDATE task SET node_id = NULL WHERE " DEAD("node_id") " AND status <> 4")  \
+    X(TAKE_MINUTE, "DELETE FROM share WHERE (profile_id, node_id) = (SELECT profile_id, node_id "  \
+                   "FROM share WHERE " DEAD(                                                       \
+                       "node_id") " LIMIT 1) "                                                     \
+                                  "RETURNING profile_id, minute_at, minute_queue_max, minute")     \
+    X(LIST_MINUTES, "SELECT minute, minute_at FROM share WHERE profile_id = ?1 AND node_id <> ?2 " \
+                    "AND minute_at > 0")                                                           \
+    X(ATTEMPT_NODE, "SELECT node FROM attempt WHERE task_id = ?1 AND number = ?2")                 \
+    X(ADD_NEWS, "INSERT INTO news (node_id, at, body) VALUES (?1, ?2, ?3)")                        \
+    X(LAST_NEWS, "SELECT max(id) FROM news")                                                       \
+    X(LIST_NEWS, "SELECT id, node_id, body FROM news WHERE id > ?1 ORDER BY id LIMIT ?2")          \
+    X(PRUNE_NEWS, "DELETE FROM news WHERE at < ?1")
+
 #define X(name, sql) STMT_##name,
-enum statement_name { STATEMENTS(X) STATEMENT_COUNT };
+enum statement_name {
+    STATEMENTS(X) STATEMENT_COUNT,
+    STMT_LAST = STATEMENT_COUNT - 1,
+    SHARED_STATEMENTS(X) ALL_STATEMENT_COUNT
+};
 #undef X
 
 /* Changes of the current pass to a profile's row; written by the commit. */
@@ -200,6 +235,10 @@ struct db_engine {
     int (*resolve)(struct store *store); /* NULL: a commit's outcome is always known */
     void (*rollback)(struct store *store);
 
+    /** Wall ms by the clock that all who share the store have in common. NULL: this machine's. */
+    int64_t (*wall_ms)(const struct store *store);
+    /** See store_valid_until(). NULL: no end. */
+    int64_t (*valid_until)(const struct store *store);
     int (*give_back)(struct store *store);
     int64_t (*size)(const struct store *store);
     void (*close)(struct store *store);
@@ -213,7 +252,8 @@ struct statement {
 /* The beginning of each engine's own. */
 struct store {
     const struct db_engine *engine;
-    struct statement statements[STATEMENT_COUNT];
+    struct statement statements[ALL_STATEMENT_COUNT];
+    int64_t node; /* of this handle; 0: the store cannot be shared */
     bool in_transaction;
     bool is_lost; /* see store_is_lost() */
     uint64_t writes;
@@ -297,6 +337,8 @@ void db_bind_task(struct statement *stmt, struct task *task, const struct store_
 
 /** The pending changes of a profile in this transaction; valid until the next call. */
 struct profile_change *db_change_of(struct store *store, int64_t profile_id);
+/** NULL: there are none. */
+struct profile_change *db_find_change(const struct store *store, int64_t profile_id);
 /** Their counters. */
 struct task_counts *db_counts(struct store *store, int64_t profile_id);
 /** Writes the pending changes of all profiles. */

@@ -85,10 +85,10 @@ static struct statement *db_metrics_use_buckets(struct store *store, int64_t pro
     return stmt;
 }
 
-int store_list_metrics(struct store *store, int64_t profile_id, int64_t span, int64_t from,
-                       int64_t to, struct store_bucket **ret_buckets, size_t *ret_count)
+/* Buckets and their times, as the statement returns them. */
+static int db_metrics_take_buckets(struct store *store, struct statement *stmt, int64_t profile_id,
+                                   struct store_bucket **ret_buckets, size_t *ret_count)
 {
-    struct statement *stmt = db_metrics_use_buckets(store, profile_id, span, from, to);
     CLEANUP(freep) struct store_bucket *buckets = NULL;
     size_t count = 0, capacity = 0;
     int r;
@@ -109,6 +109,29 @@ int store_list_metrics(struct store *store, int64_t profile_id, int64_t span, in
     *ret_buckets = STEAL(buckets);
     *ret_count = count;
     return 0;
+}
+
+int store_list_metrics(struct store *store, int64_t profile_id, int64_t span, int64_t from,
+                       int64_t to, struct store_bucket **ret_buckets, size_t *ret_count)
+{
+    struct statement *stmt = db_metrics_use_buckets(store, profile_id, span, from, to);
+
+    return db_metrics_take_buckets(store, stmt, profile_id, ret_buckets, ret_count);
+}
+
+int store_list_minutes(struct store *store, int64_t profile_id, struct store_bucket **ret_minutes,
+                       size_t *ret_count)
+{
+    struct statement *stmt;
+
+    *ret_minutes = NULL;
+    *ret_count = 0;
+    if (!store->node)
+        return 0;
+    stmt = db_use(store, STMT_LIST_MINUTES);
+    db_bind_number(stmt, 1, profile_id);
+    db_bind_number(stmt, 2, store->node);
+    return db_metrics_take_buckets(store, stmt, profile_id, ret_minutes, ret_count);
 }
 
 static int db_metrics_add_up(struct store *store, int64_t profile_id, int64_t span, int64_t from,

@@ -101,13 +101,20 @@ void db_free_changes(struct store *store)
 }
 
 /* A pass changes few profiles, most of them several times in a row. */
-struct profile_change *db_change_of(struct store *store, int64_t id)
+struct profile_change *db_find_change(const struct store *store, int64_t id)
 {
-    struct profile_change *change;
-
     for (size_t i = store->change_count; i--;)
         if (store->changes[i].profile_id == id)
             return &store->changes[i];
+    return NULL;
+}
+
+struct profile_change *db_change_of(struct store *store, int64_t id)
+{
+    struct profile_change *change = db_find_change(store, id);
+
+    if (change)
+        return change;
     if (store->change_count == store->change_capacity) {
         store->change_capacity = store->change_capacity ? store->change_capacity * 2 : 16;
         store->changes = xrealloc(store->changes, store->change_capacity * sizeof(*store->changes));

@@ -227,11 +227,42 @@ int store_first_queued(struct store *store, int64_t profile_id, int64_t avoided,
     return r || !avoided ? r : db_queue_next_of_status(store, TASK_QUEUED, profile_id, 0, ret_task);
 }
 
+/* How many of its tasks may be claimed, as far as others who share the store leave room. */
+static int db_queue_room(struct store *store, const struct store_claim *claim, size_t *ret_room)
+{
+    const struct profile_change *change = db_find_change(store, claim->profile_id);
+    int64_t most = claim->most ? claim->most : INT64_MAX, left, is_active;
+    struct statement *stmt;
+    int r;
+
+    *ret_room = claim->limit;
+    if (!store->node)
+        return 0;
+    stmt = db_use(store, STMT_COUNT_HELD);
+    db_bind_number(stmt, 1, claim->profile_id);
+    r = db_step(store, stmt);
+    if (r <= 0) {
+        *ret_room = 0;
+        return r;
+    }
+    is_active = change && change->is_active >= 0 ? change->is_active : db_number(stmt, 0);
+    left = is_active ? most - db_number(stmt, 1) : 0;
+    db_reset(stmt);
+    if (left < (int64_t)claim->limit)
+        *ret_room = left > 0 ? (size_t)left : 0;
+    return 0;
+}
+
 int store_claim(struct store *store, const struct store_claim *claim, struct task_list *ret_tasks)
 {
-    int r = db_begin(store);
+    size_t room = 0;
+    int r = db_queue_room(store, claim, &room);
 
-    while (r >= 0 && ret_tasks->count < claim->limit) {
+    if (r == 0 && room)
+        r = db_begin(store);
+    if (r == 0 && room) /* nobody changes it any more */
+        r = db_queue_room(store, claim, &room);
+    while (r >= 0 && ret_tasks->count < room) {
         CLEANUP(task_deinit) struct task task = {0};
         struct task_fence fence;
 
@@ -246,6 +277,8 @@ int store_claim(struct store *store, const struct store_claim *claim, struct tas
         r = db_queue_save(store, &task, &fence, claim->lease);
         if (r != STORE_DONE)
             break;
+        task.node_id = store->node;
+        free(STEAL(task.node));
         db_push_task(ret_tasks, &task);
     }
     /* Tasks before a damaged row stay claimed. */

@@ -118,6 +118,10 @@ int db_read_leased(struct store *store, struct statement *stmt, struct task *ret
     db_task_take_fields(&row, &task);
     db_task_take_lease(&row, &lease);
     task.sum = db_task_take_number(&row);
+    if (store->node) {
+        task.node_id = db_value(stmt, row.at++).number;
+        task.node = db_task_take_text(&row);
+    }
     if (!row.is_sound || (store->engine->has_checksums &&
                           task.sum != db_row_crc(&task, lease.token ? &lease : NULL))) {
         int64_t id = task.id;

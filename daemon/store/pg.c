@@ -3,8 +3,9 @@
  * A connection to PostgreSQL and its single transaction.
  *
  * A transaction begins with an advisory lock that all writers of acpd's database share, and counts
- * itself in the row of its node. So a verb may read, decide and write, and after a connection that
- * was lost in mid-commit the row tells whether the commit was done.
+ * itself in the row of its node. So a verb may read, decide and write; after a connection that was
+ * lost in mid-commit the row tells whether the commit was done; and the count is the node's sign of
+ * life: others remove the row of one that was silent for a lease, after which it cannot write.
  *
  * Nothing waits longer than the timeout: what is not answered by then ends the connection. A new
  * one is made step by step, in later calls. Only a name that has to be resolved is waited for.
@@ -26,9 +27,7 @@
 #define PATIENCE_MS 50
 #define PATIENT_MS  500
 
-/* Of acpd's advisory locks: writers, and the one daemon. */
-#define WRITER_LOCK "7013264"
-#define SOLE_LOCK   "7013265"
+#define WRITER_LOCK "7013264" /* advisory */
 
 void pg_clearp(PGresult **result)
 {
@@ -154,17 +153,31 @@ int pg_execute(struct pg *pg, const char *sql, PGresult **ret_result)
                                             : pg_lose_as_said(pg);
 }
 
+static int pg_take_number(PGresult *result, int64_t *ret_number)
+{
+    if (!PQntuples(result))
+        return -ENOENT;
+    *ret_number = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+    return 0;
+}
+
 int pg_ask_number(struct pg *pg, const char *sql, int64_t *ret_number)
 {
     CLEANUP(pg_clearp) PGresult *result = NULL;
     int r = pg_execute(pg, sql, &result);
 
-    if (r < 0)
-        return r;
-    if (!PQntuples(result))
-        return -ENOENT;
-    *ret_number = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
-    return 0;
+    return r < 0 ? r : pg_take_number(result, ret_number);
+}
+
+int pg_ask_number_of(struct pg *pg, const char *sql, const char *const *texts, int count,
+                     int64_t *ret_number)
+{
+    CLEANUP(pg_clearp) PGresult *result = NULL;
+    int r = PQsendQueryParams(pg->connection, sql, count, NULL, texts, NULL, NULL, 0)
+                ? pg_receive(pg, pg->timeout_ms, &result)
+                : pg_lose_as_said(pg);
+
+    return r < 0 ? r : pg_take_number(result, ret_number);
 }
 
 /* --- the connection -----------------------------------------------------------------------------
@@ -200,41 +213,33 @@ static int pg_find_node(struct pg *pg)
     char sql[96];
     int r;
 
-    snprintf(sql, sizeof(sql), "SELECT pass FROM node WHERE id = %lld", (long long)pg->node);
+    snprintf(sql, sizeof(sql), "SELECT pass FROM node WHERE id = %lld", (long long)pg->store.node);
     r = pg_ask_number(pg, sql, &(int64_t){0});
     return r == -ENOENT ? pg_take_leave(pg) : r;
 }
 
-static int pg_take_sole_lock(struct pg *pg)
-{
-    int64_t has_lock = 0;
-    int r = pg_ask_number(pg, "SELECT pg_try_advisory_lock(" SOLE_LOCK ")::int", &has_lock);
-
-    if (r == 0 && pg->node)
-        r = pg_find_node(pg);
-    if (r == 0 && !has_lock)
-        r = pg_fail(pg, -EBUSY, "another acpd uses it, or its connection has not ended yet");
-    return r;
-}
-
 /* Plans are made for the values at hand: those for any values read the tasks of all profiles. The
- * server ends a session, and releases its locks, soon after this end of it has vanished. */
+ * server ends a session, and releases its locks, soon after this end of it has vanished or hangs,
+ * so that others wait no longer. */
 static int pg_set_up_session(struct pg *pg)
 {
     const char *encoding = PQparameterStatus(pg->connection, "server_encoding");
     CLEANUP(pg_clearp) PGresult *result = NULL;
+    char sql[256];
     int r;
 
     PQsetnonblocking(pg->connection, 1);
     PQsetNoticeReceiver(pg->connection, pg_be_silent, NULL);
     if (!encoding || strcmp(encoding, "UTF8") != 0)
         return pg_fail(pg, -EINVAL, "its encoding has to be UTF8");
-    r = pg_execute(pg,
-                   "SET plan_cache_mode = force_custom_plan;"
-                   "SET client_connection_check_interval = '1s';"
-                   "SET idle_in_transaction_session_timeout = '10s'",
-                   &result);
-    return r == 0 && pg->is_sole ? pg_take_sole_lock(pg) : r;
+    snprintf(sql, sizeof(sql),
+             "SET plan_cache_mode = force_custom_plan;"
+             "SET client_connection_check_interval = '1s';"
+             "SET idle_in_transaction_session_timeout = %lld;"
+             "SET lock_timeout = %lld",
+             (long long)pg->timeout_ms, (long long)(pg->timeout_ms * 3 / 4));
+    r = pg_execute(pg, sql, &result);
+    return r == 0 && pg->store.node ? pg_find_node(pg) : r;
 }
 
 /* The session begins, or the connection is of no use. */
@@ -300,20 +305,23 @@ void pg_abort(struct pg *pg)
 
 static int pg_try_to_begin(struct pg *pg)
 {
-    CLEANUP(pg_clearp) PGresult *result = NULL;
     char sql[256];
+    int64_t server_ms;
     int r = pg_connect(pg);
 
     if (r < 0)
         return r;
     snprintf(sql, sizeof(sql),
              "BEGIN; SELECT pg_advisory_xact_lock(" WRITER_LOCK ");"
-             "UPDATE node SET pass = pass + 1 WHERE id = %lld AND pass = %lld",
-             (long long)pg->node, (long long)pg->pass);
+             "UPDATE node SET pass = pass + 1 WHERE id = %lld AND pass = %lld RETURNING " PG_CLOCK,
+             (long long)pg->store.node, (long long)pg->pass);
     pg->is_open = true;
-    r = pg_execute(pg, sql, &result);
-    if (r == 0 && strcmp(PQcmdTuples(result), "1") != 0)
+    pg->marked_at = clock_boot_ms();
+    r = pg_ask_number(pg, sql, &server_ms);
+    if (r == -ENOENT)
         return pg_take_leave(pg);
+    if (r == 0)
+        pg->clock_ahead = server_ms - clock_mono_ms();
     if (r == -EROFS) /* a standby; another connection may lead to what was promoted */
         return pg_lose(pg, r, "it is read-only");
     if (r < 0)
@@ -334,6 +342,13 @@ int pg_begin(struct store *store)
     return pg_try_to_begin(pg);
 }
 
+/* The pass that was open is committed. */
+static void pg_note_pass(struct pg *pg)
+{
+    pg->pass++;
+    pg->valid_until = pg->marked_at + pg->validity_ms;
+}
+
 int pg_commit(struct store *store)
 {
     CLEANUP(pg_clearp) PGresult *result = NULL;
@@ -345,7 +360,7 @@ int pg_commit(struct store *store)
     pg->is_open = false;
     r = pg_execute(pg, "COMMIT", &result);
     if (r == 0 && strcmp(PQcmdStatus(result), "COMMIT") == 0) {
-        pg->pass++;
+        pg_note_pass(pg);
         return 0;
     }
     if (r == 0)
@@ -367,7 +382,7 @@ int pg_resolve(struct store *store)
     if (!pg->is_unknown)
         return store->failure;
     snprintf(sql, sizeof(sql), "SELECT pass FROM node WHERE id = %lld FOR UPDATE",
-             (long long)pg->node);
+             (long long)pg->store.node);
     r = pg_connect(pg);
     if (r == 0)
         r = pg_ask_number(pg, sql, &pass);
@@ -376,7 +391,7 @@ int pg_resolve(struct store *store)
         return STORE_UNKNOWN;
     pg->is_unknown = false;
     if (pass == pg->pass + 1) {
-        pg->pass = pass;
+        pg_note_pass(pg);
         store->failure = 0;
         store->error[0] = '\0';
         return 0;

@@ -5,8 +5,11 @@
 #include <libpq-fe.h>
 
 #include "store/db.h"
+#include "store/postgres.h"
 
 #define PG_PARAMETERS_MAX 40
+/* Of a statement that has it: the node, bound by the engine. */
+#define PG_NODE_PARAMETER 40
 
 /* A statement of the verbs, in PostgreSQL's words. */
 struct pg_statement {
@@ -29,10 +32,9 @@ struct pg_statement {
 
 struct pg {
     struct store store;
-    struct pg_statement statements[STATEMENT_COUNT];
+    struct pg_statement statements[ALL_STATEMENT_COUNT];
     char *url;
     int64_t timeout_ms; /* of one answer */
-    bool is_sole;       /* nobody else may use the database */
 
     PGconn *connection; /* NULL: there is none */
     uint64_t session;   /* its number, from 1 */
@@ -42,13 +44,20 @@ struct pg {
     int64_t give_up;                     /* when an attempt has failed */
     int64_t next_wait;                   /* for one */
 
-    int64_t node;    /* the row of this handle, which counts its transactions: */
-    int64_t pass;    /* number of those that were committed */
-    bool is_open;    /* the server has a transaction of ours */
-    bool is_unknown; /* the last commit had no answer */
+    /* store.node is the row of this handle, which counts its transactions: */
+    int64_t pass;        /* number of those that were committed */
+    int64_t validity_ms; /* how long one counts as a sign of life; 0: no limit */
+    int64_t marked_at;   /* when the open one was sent, boottime ms */
+    int64_t valid_until; /* of the last one that was committed */
+    int64_t clock_ahead; /* of the server's clock, of the monotonic one here */
+    bool is_open;        /* the server has a transaction of ours */
+    bool is_unknown;     /* the last commit had no answer */
     int64_t changes;
     int64_t size, size_at; /* bytes, and when they were asked for */
 };
+
+/* The server's clock, as wall ms. */
+#define PG_CLOCK "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
 static inline struct pg *pg_of(const struct store *store)
 {
@@ -71,8 +80,16 @@ void pg_abort(struct pg *pg);
 int pg_receive(struct pg *pg, int64_t timeout_ms, PGresult **ret_result);
 /** The number that a statement returns; -ENOENT: no row. */
 int pg_ask_number(struct pg *pg, const char *sql, int64_t *ret_number);
+/** The same with texts as parameters. */
+int pg_ask_number_of(struct pg *pg, const char *sql, const char *const *texts, int count,
+                     int64_t *ret_number);
 /** CLEANUP(pg_clearp) */
 void pg_clearp(PGresult **result);
+
+/** Becomes a node. -EADDRINUSE: another one has its name, and may be alive. */
+int pg_node_join(struct pg *pg, const struct store_postgres *options);
+/** The node is no more; what it ran is nobody's. */
+void pg_node_leave(struct pg *pg);
 
 /** Makes or migrates the schema. */
 int pg_schema_migrate(struct pg *pg);

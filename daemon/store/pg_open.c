@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* PostgreSQL as a store. */
 #include <errno.h>
-#include <poll.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "common/alloc.h"
@@ -10,8 +8,7 @@
 #include "store/pg.h"
 #include "store/postgres.h"
 
-#define SIZE_MS  10000 /* how long the size of the database counts */
-#define AGAIN_MS 50    /* at the start */
+#define SIZE_MS 10000 /* how long the size of the database counts */
 
 static int pg_open_give_back(struct store *store UNUSED)
 {
@@ -40,16 +37,24 @@ static int64_t pg_open_changes(struct store *store)
     return pg_of(store)->changes;
 }
 
+static int64_t pg_open_wall_ms(const struct store *store)
+{
+    return clock_mono_ms() + pg_of(store)->clock_ahead;
+}
+
+static int64_t pg_open_valid_until(const struct store *store)
+{
+    const struct pg *pg = pg_of(store);
+
+    return pg->validity_ms ? pg->valid_until : INT64_MAX;
+}
+
 static void pg_open_close(struct store *store)
 {
     struct pg *pg = pg_of(store);
-    PGresult *result = NULL;
-    char sql[64];
 
     pg_abort(pg);
-    snprintf(sql, sizeof(sql), "DELETE FROM node WHERE id = %lld", (long long)pg->node);
-    if (pg->node && pg->connection && !pg->is_connecting && pg_execute(pg, sql, &result) == 0)
-        PQclear(result);
+    pg_node_leave(pg);
     PQfinish(pg->connection);
     pg_statement_deinit(pg);
     db_free_changes(store);
@@ -73,6 +78,8 @@ static const struct db_engine engine = {
     .commit = pg_commit,
     .resolve = pg_resolve,
     .rollback = pg_rollback,
+    .wall_ms = pg_open_wall_ms,
+    .valid_until = pg_open_valid_until,
     .give_back = pg_open_give_back,
     .size = pg_open_size,
     .close = pg_open_close,
@@ -86,37 +93,12 @@ static struct pg *pg_open_new(const struct store_postgres *options)
     pg->session = 1;
     pg->url = xstrdup(options->url);
     pg->timeout_ms = options->timeout_ms;
-    pg->is_sole = options->is_sole;
     pg_statement_init(pg);
-    for (int i = 0; i < STATEMENT_COUNT; i++)
+    for (int i = 0; i < ALL_STATEMENT_COUNT; i++)
         pg->store.statements[i] =
             (struct statement){&engine, (struct db_prepared *)&pg->statements[i]};
     pg_begin_connecting(pg, clock_mono_ms());
     return pg;
-}
-
-static int pg_open_begin_as_node(struct pg *pg)
-{
-    int r = pg_schema_migrate(pg);
-
-    if (r == 0 && pg->is_sole)
-        r = pg_ask_number(pg, "DELETE FROM node; SELECT 0", &(int64_t){0});
-    return r < 0 ? r
-                 : pg_ask_number(pg, "INSERT INTO node (pass) VALUES (0) RETURNING id", &pg->node);
-}
-
-/* At the start there is time. The session of an acpd that was killed may need a moment to end. */
-static int pg_open_connect(struct pg *pg)
-{
-    int64_t deadline = pg->give_up;
-    int r = pg_go_on_connecting(pg, deadline);
-
-    while (r == -EBUSY && clock_mono_ms() < deadline) {
-        poll(NULL, 0, AGAIN_MS);
-        pg_begin_connecting(pg, clock_mono_ms());
-        r = pg_go_on_connecting(pg, pg->give_up);
-    }
-    return r;
 }
 
 /* What libpq cannot read may contain a password, which its messages repeat. */
@@ -150,7 +132,7 @@ static int pg_open(const struct store_postgres *options, struct pg **ret_pg, cha
     if (r < 0)
         return r;
     pg = pg_open_new(options);
-    r = pg_open_connect(pg);
+    r = pg_go_on_connecting(pg, pg->give_up); /* at the start there is time */
     if (r < 0)
         return pg_open_failed(pg, r, ret_error);
     *ret_pg = pg;
@@ -165,7 +147,9 @@ int store_open_postgres(const struct store_postgres *options, struct store **ret
 
     if (r < 0)
         return r;
-    r = pg_open_begin_as_node(pg);
+    r = pg_schema_migrate(pg);
+    if (r == 0)
+        r = pg_node_join(pg, options);
     if (r < 0)
         return pg_open_failed(pg, r, ret_error);
     *ret_store = &pg->store;

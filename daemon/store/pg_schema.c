@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The tables in PostgreSQL: those of SQLite (sqlite_schema.c), and `node`, a row for each handle,
- * which counts its transactions. The row of acpd_schema is the number of migrations that were
- * applied. A released migration never changes; add another one instead.
+ * The tables in PostgreSQL: those of SQLite (sqlite_schema.c), and those of the nodes that share
+ * them: `node`, a row for each handle, which counts its transactions, `share` and `news`. The row
+ * of acpd_schema is the number of migrations that were applied. A released migration never changes;
+ * add another one instead.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -114,6 +115,31 @@ static const char *const migrations[] = {
     "  started_at bigint PRIMARY KEY,"
     "  seen_at bigint NOT NULL,"
     "  last_event bigint NOT NULL"
+    ");",
+    /* Nodes share the tables. A share is what one of them has counted of the running minute. */
+    "DELETE FROM node;"
+    "ALTER TABLE node"
+    "  ADD name text, ADD place text, ADD url text, ADD version text,"
+    "  ADD is_retiring boolean NOT NULL DEFAULT false;"
+    "ALTER TABLE task ADD node_id bigint, ADD node text;"
+    "CREATE INDEX task_held ON task (profile_id, node_id) WHERE node_id IS NOT NULL;"
+    "ALTER TABLE attempt ADD node text;"
+    "CREATE TABLE share ("
+    "  profile_id bigint NOT NULL,"
+    "  node_id bigint NOT NULL,"
+    "  minute_at bigint NOT NULL,"
+    "  minute_queue_max bigint NOT NULL,"
+    "  minute bytea,"
+    "  PRIMARY KEY (profile_id, node_id)"
+    ") WITH (fillfactor = 50);"
+    "INSERT INTO share SELECT id, 0, minute_at, minute_queue_max, minute FROM profile "
+    "WHERE minute_at > 0;"
+    "UPDATE profile SET minute_at = 0, minute_queue_max = 0, minute = NULL;"
+    "CREATE TABLE news ("
+    "  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+    "  node_id bigint NOT NULL,"
+    "  at bigint NOT NULL,"
+    "  body text NOT NULL"
     ");",
 };
 

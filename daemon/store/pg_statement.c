@@ -22,13 +22,65 @@
 #define TYPE_GUESSED 0 /* by the server, from the statement */
 
 #define X(name, sql) [STMT_##name] = (sql),
-static const char *const texts[STATEMENT_COUNT] = {STATEMENTS(X)};
+static const char *const texts[ALL_STATEMENT_COUNT] = {STATEMENTS(X) SHARED_STATEMENTS(X)};
 #undef X
 
-/* Where PostgreSQL has other words. Its pages have checksums, so that rows are not looked at. */
-static const char *const own[STATEMENT_COUNT] = {
-    [STMT_OLDEST_FINISHED] = ("SELECT " TASK_COLUMNS " FROM task WHERE status > 4 "
-                              "AND status <= 7 AND priority BETWEEN 0 AND 2 "
+#define NODE "$40" /* PG_NODE_PARAMETER */
+
+#define PROFILE_COLUMNS                                                                            \
+    "id, name, is_active, queued, scheduled, blocked, running, completed, failed, cancelled, "     \
+    "last_activity, finished_bytes, coalesce(share.minute_at, 0), "                                \
+    "coalesce(share.minute_queue_max, 0), share.minute "                                           \
+    "FROM profile LEFT JOIN share ON share.profile_id = id AND node_id = " NODE "::bigint"
+
+/* Where PostgreSQL has other words, and where nodes share the tables. Its pages have checksums, so
+ * that rows are not looked at. */
+static const char *const own[ALL_STATEMENT_COUNT] = {
+    [STMT_GET_PROFILE] = "SELECT " PROFILE_COLUMNS " WHERE name = $1",
+    [STMT_LIST_PROFILES] = "SELECT " PROFILE_COLUMNS " ORDER BY name",
+    [STMT_UPDATE_PROFILE] =
+        ("WITH kept AS (INSERT INTO share (profile_id, node_id, minute_at, minute_queue_max, "
+         "minute) "
+         "SELECT $1::bigint, " NODE "::bigint, $12::bigint, $13::bigint, $14::bytea "
+         "WHERE $12 IS NOT NULL "
+         "ON CONFLICT (profile_id, node_id) DO UPDATE SET minute_at = excluded.minute_at, "
+         "minute_queue_max = excluded.minute_queue_max, minute = excluded.minute) "
+         "UPDATE profile SET queued = queued + $2, scheduled = scheduled + $3, "
+         "blocked = blocked + $4, running = running + $5, completed = completed + $6, "
+         "failed = failed + $7, cancelled = cancelled + $8, is_active = coalesce($9, is_active), "
+         "last_activity = greatest($10, last_activity), finished_bytes = finished_bytes + $11 "
+         "WHERE id = $1"),
+    [STMT_REMOVE_PROFILE] =
+        ("DELETE FROM profile WHERE id = $1 AND NOT EXISTS "
+         "(SELECT 1 FROM node WHERE name IS NOT NULL AND id <> " NODE ") "
+         "AND NOT EXISTS (SELECT 1 FROM task WHERE profile_id = $1 AND status <> 4) "
+         "AND NOT EXISTS (SELECT 1 FROM task WHERE profile_id = $1 AND status = 4 AND status <= 4) "
+         "AND NOT EXISTS (SELECT 1 FROM bucket WHERE profile_id = $1) "
+         "AND NOT EXISTS (SELECT 1 FROM attempt WHERE counts AND profile_id = $1)"),
+    /* A claim makes it this node's. A cancelled one stays so until its processes are gone. */
+    [STMT_SAVE_TASK] =
+        ("UPDATE task SET profile_id = $2, status = $3::bigint, priority = $4, place = $5, "
+         "started_at = $7, "
+         "finished_at = $8, run_at = $9, ready_at = $10, queued_at = $11, attempt = $14, "
+         "spent = $15, retries = $16, interruptions = $17, error_class = $18, error_message = $19, "
+         "result = $21, bytes = $25, cooldowns = $26, completed_then = $27, error_tail = $30, "
+         "lease_token = $31, lease_ms = $32, lease_worker = $33, crc = $34, "
+         "node_id = CASE WHEN $3::bigint = 4 THEN " NODE "::bigint "
+         "WHEN status = 4 AND $3::bigint <> 7 THEN NULL ELSE node_id END, "
+         "node = CASE WHEN $3::bigint = 4 THEN (SELECT name FROM node WHERE id = " NODE
+         ") ELSE node END "
+         "WHERE id = $1 AND status = $35 AND attempt = $36 AND crc = coalesce($37, crc)"),
+    [STMT_LIST_RUNNING_BY] = /* a worker is no process of the node */
+    ("SELECT " TASK_COLUMNS ", node_id, node FROM task WHERE " LIVE
+     " AND status = 4 AND (profile_id, place) > ($1, $2) AND (lease_token IS NOT NULL) = ($3 <> 0) "
+     "AND (node_id IS NULL OR node_id NOT IN (SELECT id FROM node WHERE name IS NOT NULL AND "
+     "(id = " NODE " OR $3 = 0 OR place IS DISTINCT FROM (SELECT place FROM node WHERE id = " NODE
+     ")))) ORDER BY profile_id, place LIMIT $4"),
+    [STMT_ADD_ATTEMPT] =
+        ("INSERT INTO attempt VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9 <> 0, $10, $11, $12, $13, "
+         "(SELECT node FROM task WHERE id = $1))"),
+    [STMT_OLDEST_FINISHED] = ("SELECT " TASK_COLUMNS ", node_id, node FROM task WHERE status > 4 "
+                              "AND node_id IS NULL AND status <= 7 AND priority BETWEEN 0 AND 2 "
                               "AND id < (SELECT max(id) FROM task) "
                               "AND NOT EXISTS (SELECT 1 FROM release WHERE task_id = task.id) "
                               "ORDER BY finished_at LIMIT 1"),
@@ -67,7 +119,7 @@ static bool pg_statement_skip(const char **at, const char *words)
     return true;
 }
 
-/* Parameters are $1 instead of ?1; hints for SQLite are left out. */
+/* Parameters are $1 instead of ?1; hints for SQLite are left out; tasks have nodes. */
 static char *pg_statement_translate(const char *sql)
 {
     struct buf text = {0};
@@ -77,6 +129,8 @@ static char *pg_statement_translate(const char *sql)
             sql += strcspn(sql, " ");
         else if (pg_statement_skip(&sql, " CROSS JOIN "))
             buf_add_text(&text, " JOIN ");
+        else if (pg_statement_skip(&sql, "SELECT " TASK_COLUMNS))
+            buf_add_text(&text, "SELECT " TASK_COLUMNS ", node_id, node");
         else
             buf_add_char(&text, *sql == '?' ? '$' : *sql), sql++;
     }
@@ -100,7 +154,7 @@ static void pg_statement_find_parameters(struct pg_statement *stmt)
 
 void pg_statement_init(struct pg *pg)
 {
-    for (int i = 0; i < STATEMENT_COUNT; i++) {
+    for (int i = 0; i < ALL_STATEMENT_COUNT; i++) {
         struct pg_statement *stmt = &pg->statements[i];
 
         stmt->pg = pg;
@@ -112,7 +166,7 @@ void pg_statement_init(struct pg *pg)
 
 void pg_statement_deinit(struct pg *pg)
 {
-    for (int i = 0; i < STATEMENT_COUNT; i++) {
+    for (int i = 0; i < ALL_STATEMENT_COUNT; i++) {
         pg_reset((struct db_prepared *)&pg->statements[i]);
         pg_clear((struct db_prepared *)&pg->statements[i]);
         free(pg->statements[i].text);
@@ -215,6 +269,8 @@ static int pg_statement_send(struct pg_statement *stmt)
 
     if (r < 0)
         return r;
+    if (stmt->parameters == PG_NODE_PARAMETER)
+        pg_bind_number((struct db_prepared *)stmt, PG_NODE_PARAMETER, pg->store.node);
     if (!PQsendQueryPrepared(pg->connection, stmt->name, stmt->parameters, stmt->values,
                              stmt->lengths, stmt->formats, 0))
         return pg_lose(pg, -EIO, "cannot send");

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#include "common/clock.h"
+
 void store_close(struct store *store)
 {
     if (store)
@@ -48,6 +50,21 @@ bool store_is_lost(const struct store *store)
 const char *store_error(const struct store *store)
 {
     return store->error;
+}
+
+int64_t store_wall_ms(const struct store *store)
+{
+    return store->engine->wall_ms ? store->engine->wall_ms(store) : clock_wall_ms();
+}
+
+int64_t store_node(const struct store *store)
+{
+    return store->node;
+}
+
+int64_t store_valid_until(const struct store *store)
+{
+    return store->engine->valid_until ? store->engine->valid_until(store) : INT64_MAX;
 }
 
 int store_commit(struct store *store)

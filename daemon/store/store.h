@@ -44,6 +44,9 @@ const char *store_damage(const struct store *store);
 /** Whether a verb's result means that the row of a task is damaged; the transaction stays usable.
  */
 bool store_is_damage(const struct store *store, int r);
+/** Wall ms by the clock that all who share the store have in common: the server's, or this
+ *  machine's. */
+int64_t store_wall_ms(const struct store *store);
 /** Makes the pass's writes durable: one fsync. Harmless without a transaction. 0: they are durable.
  *  Negative: none of them will be; roll back. STORE_UNKNOWN: the store cannot tell, as when the
  *  connection to a server is lost in mid-commit; store_resolve() will. SQLite can always tell. */
@@ -57,6 +60,77 @@ void store_rollback(struct store *store);
 MUST_CHECK int store_give_back(struct store *store);
 /** Bytes on disk, including the write-ahead log. */
 int64_t store_size(const struct store *store);
+
+/* Nodes: the acpds that share the store. Only PostgreSQL can be shared; for others each of these
+ * verbs does nothing and says so: store_node() is 0, and the rest return what is documented for an
+ * empty list. */
+
+/** The id of the node that this handle is; 0: the store is not shared. */
+int64_t store_node(const struct store *store);
+/** Until when the last commit keeps others from taking over what this node runs, ms of
+ *  clock_boot_ms(); INT64_MAX: for ever. */
+int64_t store_valid_until(const struct store *store);
+/** Opens the pass's transaction: its commit is a sign of life. */
+MUST_CHECK int store_beat(struct store *store);
+
+struct store_node {
+    int64_t id, pass;           /* commits: signs of life */
+    char *name, *url, *version; /* url: NULL: unknown */
+    bool is_retiring;
+    int64_t attempts; /* that it runs */
+};
+
+struct store_nodes {
+    struct store_node *nodes;
+    size_t count;
+};
+
+void store_node_deinit(struct store_node *node);
+void store_nodes_deinit(struct store_nodes *nodes);
+/** The nodes that are not known to be dead, sorted by name. */
+MUST_CHECK int store_list_nodes(struct store *store, struct store_nodes *ret_nodes);
+/** Removes a node that has given no sign of life since `pass`; what it ran can be taken over.
+ *  STORE_STALE: it has, or is gone. */
+MUST_CHECK int store_end_node(struct store *store, int64_t id, int64_t pass);
+/** Removes those that ran where this one does. STORE_STALE: there were none. */
+MUST_CHECK int store_end_predecessors(struct store *store);
+/** Asks a node to take no more work and to leave. STORE_STALE: there is none of this name. */
+MUST_CHECK int store_retire_node(struct store *store, const char *name);
+/** Makes a running task of a dead node this one's. STORE_STALE: it does not run. */
+MUST_CHECK int store_adopt(struct store *store, int64_t task_id);
+/** The processes of a task that was cancelled while it ran here are gone. STORE_STALE: it was not.
+ */
+MUST_CHECK int store_let_go(struct store *store, int64_t task_id);
+/** The same for all tasks of dead nodes. */
+MUST_CHECK int store_let_go_of_dead(struct store *store);
+/** Takes what a dead node has counted of its last minute of a profile, for the buckets.
+ * STORE_STALE: there is none left. */
+MUST_CHECK int store_take_minute(struct store *store, int64_t *ret_profile_id,
+                                 struct metrics_minute *ret_minute);
+
+struct store_bucket;
+
+/** What other nodes have counted of their running minutes of a profile. The caller frees the array.
+ */
+MUST_CHECK int store_list_minutes(struct store *store, int64_t profile_id,
+                                  struct store_bucket **ret_minutes, size_t *ret_count);
+
+/** The name of the node that ran a finished attempt; NULL: unknown. The caller frees it. */
+MUST_CHECK int store_attempt_node(struct store *store, int64_t task_id, int64_t number,
+                                  char **ret_name);
+
+/* News: what happened in a pass, in the engine's words, in the order of commits. */
+
+/** Adds what others have to hear of this pass; `now` is wall ms. */
+MUST_CHECK int store_add_news(struct store *store, const char *text, int64_t now);
+/** The id of the last news so far, 0 if there are none. */
+MUST_CHECK int store_last_news(struct store *store, int64_t *ret_id);
+/** News of others after `*after`, which moves on; calls `hear` with each. STORE_DONE: there may be
+ *  more; STORE_STALE: the end. */
+MUST_CHECK int store_hear_news(struct store *store, int64_t *after,
+                               void (*hear)(const char *text, void *data), void *data);
+/** Removes news from before `before`, wall ms. */
+MUST_CHECK int store_prune_news(struct store *store, int64_t before);
 
 /* Profiles */
 
@@ -133,12 +207,14 @@ struct store_claim {
     int64_t profile_id;
     int64_t avoided; /* a task to claim only if no other is queued; 0: none */
     size_t limit;
-    int64_t now;                     /* wall ms */
+    int64_t most; /* running tasks of the profile on all nodes together; 0: any number */
+    int64_t now;  /* wall ms */
     const struct store_lease *lease; /* of the one task to claim; NULL: not for a worker */
 };
 
 /** Starts the next attempt of the first queued tasks of a profile and returns them in queue order;
- *  none if the queue is empty. -EBADMSG: the row of the first one is damaged. */
+ *  none if the queue is empty or, in a shared store, the profile is paused or has `most` tasks that
+ *  run somewhere. -EBADMSG: the row of the first one is damaged. */
 MUST_CHECK int store_claim(struct store *store, const struct store_claim *claim,
                            struct task_list *ret_tasks);
 
@@ -185,7 +261,8 @@ struct store_cursor {
     int64_t profile_id, sort_key;
 };
 
-/** The next running tasks that no worker holds; the caller has to end their attempts. Reads up to
+/** The next running tasks that no worker holds and that are of no living node; the caller has to
+ *  end their attempts. Reads up to
  *  `limit` rows; skips and counts damaged ones. STORE_DONE: there may be more; STORE_STALE: the
  *  end. */
 MUST_CHECK int store_take_over(struct store *store, struct store_cursor *cursor, size_t limit,
@@ -196,7 +273,8 @@ struct store_leased {
     struct store_lease lease;
 };
 
-/** The next running tasks that workers hold; results as for store_take_over(). The caller frees
+/** The next running tasks that workers hold and that are of no living node, or of a predecessor of
+ *  this one; results as for store_take_over(). The caller frees
  *  the array with store_leased_free(). */
 MUST_CHECK int store_list_leased(struct store *store, struct store_cursor *cursor, size_t limit,
                                  struct store_leased **ret_leased, size_t *ret_count);

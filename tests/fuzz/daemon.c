@@ -81,7 +81,7 @@ static void start(void)
     loop = (struct loop){.base = event_base_new()};
     PROMISE(store_open(":memory:", &store, &error) == 0, "%s", error);
     sqlite3_commit_hook(sqlite_of(store)->db, on_commit, NULL);
-    loop.engine = engine_new(store, &empty, folder, socket_path);
+    loop.engine = engine_new(store, &empty, "node", folder, socket_path);
     engine_set_reload(loop.engine, reload);
     load(&settings);
     PROMISE(engine_start(loop.engine, &settings) >= 0, "%s", store_error(store));

@@ -11,7 +11,7 @@ from acpd import profile
 from middle import Middle
 
 # Members that may differ between two consecutive calls.
-VOLATILE = {"oldestQueuedAge", "loop", "storage", "eta", "arrivalRate", "utilization",
+VOLATILE = {"lastSeen", "oldestQueuedAge", "loop", "storage", "eta", "arrivalRate", "utilization",
             "predictedWait"}
 
 
@@ -130,7 +130,15 @@ def test_every_write_does_what_the_socket_does(world, make_gateway):
 WRITES = [("PUT", "/api/profiles/{name}/status"), ("POST", "/api/profiles/{name}/assign-task"),
           ("POST", "/api/tasks"), ("POST", "/api/profiles/best-for-task"),
           ("PATCH", "/api/tasks/{id}"), ("POST", "/api/tasks/{id}/cancel"),
-          ("POST", "/api/tasks/{id}/retry"), ("POST", "/api/permissions/{id}/answer")]
+          ("POST", "/api/tasks/{id}/retry"), ("POST", "/api/permissions/{id}/answer"),
+          ("POST", "/api/nodes/{name}/retire")]
+
+
+def test_a_node_that_is_alone_cannot_be_retired(gateway):
+    node, = gateway.get("/api/health").json["nodes"]
+    assert node["state"] == "running" and node["attempts"] == 0
+    assert "is alone" in gateway.post(f"/api/nodes/{node['name']}/retire", {}).error(409, -32002)["error"]
+    assert gateway.post("/api/nodes/none/retire", {}).error(404, -32001)["error"] == 'node "none" not found'
 
 
 def test_no_route_is_missing_here(gateway):

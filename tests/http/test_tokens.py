@@ -228,7 +228,7 @@ def test_a_reader_reads_everything_and_writes_nothing(spied, client):
             refused.add(method)
         assert roles[method] in (None, "operate" if status == 403 else "read"), method
     assert refused == {"update_profile_status", "assign_task_to_profile", "submit_task",
-                       "update_task", "cancel_task", "retry_task", "answer_permission"}
+                       "update_task", "cancel_task", "retry_task", "answer_permission", "retire_node"}
 
 
 # The actor of a call.

@@ -18,7 +18,7 @@ def refused(code, call, *args, **params):
 TASK = {"id", "profile", "title", "description", "type", "capabilities", "priority", "status",
         "input", "key", "runAt", "timeout", "maxAttempts", "dependsOn", "prefers", "avoid", "model", "mode",
         "options", "submittedBy",
-        "attempt", "createdAt", "startedAt", "finishedAt", "result", "error", "pending", "routing"}
+        "attempt", "node", "createdAt", "startedAt", "finishedAt", "result", "error", "pending", "routing"}
 
 
 def test_a_task_has_just_the_documented_members(client):

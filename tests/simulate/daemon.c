@@ -108,7 +108,7 @@ bool daemon_start(void)
         EXPECT(disk_get() != DISK_GOOD, "%s", error);
         return false;
     }
-    loop.engine = engine_new(store, &empty, folder, socket_path);
+    loop.engine = engine_new(store, &empty, "node", folder, socket_path);
     engine_set_reload(loop.engine, daemon_on_reload);
     daemon_load(&settings);
     if (engine_start(loop.engine, &settings) < 0) {

@@ -71,5 +71,6 @@ void add_metrics_cases(Suite *suite);
 void add_pass_cases(Suite *suite);
 void add_model_cases(Suite *suite);
 void add_race_cases(Suite *suite);
+void add_node_cases(Suite *suite);
 void add_process_cases(Suite *suite);
 void add_fault_cases(Suite *suite); /* faults.c, or plain.c */

@@ -21,6 +21,7 @@ int main(void)
     add_pass_cases(suite);
     add_model_cases(suite);
     add_race_cases(suite);
+    add_node_cases(suite);
     add_process_cases(suite);
     add_fault_cases(suite);
     srunner_run_all(runner, CK_ENV);

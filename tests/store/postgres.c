@@ -45,6 +45,19 @@ static int open_store(const char *place, struct store **ret_store, char **ret_er
                                ret_store, ret_error);
 }
 
+static int open_node(const char *place, const char *name, const char *where,
+                     struct store **ret_store, char **ret_error)
+{
+    const struct store_postgres options = {.url = place,
+                                           .timeout_ms = TIMEOUT_MS,
+                                           .name = name,
+                                           .place = where,
+                                           .node_url = "http://node",
+                                           .lease_ms = 500};
+
+    return store_open_postgres(&options, ret_store, ret_error);
+}
+
 static int verify(const char *place, char **ret_error)
 {
     static const char orphans[] =
@@ -71,6 +84,7 @@ const struct test_engine engine = {
     .name = "PostgreSQL",
     .create = create,
     .open = open_store,
+    .open_node = open_node,
     .close = store_close,
     .verify = verify,
     .destroy = destroy,

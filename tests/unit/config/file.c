@@ -14,7 +14,8 @@
 
 /* No value is a default, and all numbers differ. */
 static const char everything[] =
-    "{'store': {'type': 'postgres', 'url': 'postgresql:///acpd', 'timeout': 2.5},"
+    "{'store': {'type': 'postgres', 'url': 'postgresql:///acpd', 'lease': 16,"
+    " 'timeout': 2.5}, 'node': {'name': 'here', 'url': 'http://here'},"
     " 'metricsRetention': 101, 'healthCheckInterval': 61.5, 'updateInterval': 6,"
     " 'agingInterval': 3601, 'taskRetention': {'days': 31, 'bytes': 1073741825},"
     " 'routing': {'capability': 0.41, 'load': 0.31, 'history': 0.21, 'priority': 0.11},"
@@ -35,6 +36,7 @@ static const char everything[] =
     "   'limits': {'memory': 16777217, 'processes': 7, 'cpuTime': 1.5, 'openFiles': 33},"
     "   'timeout': 3602.25, 'overflow': 'evict', 'queueLimit': 10001, 'icon': 'é',"
     "   'color': '#aBc', 'priority': 9, 'maxConcurrentTasks': 12, 'minConcurrentTasks': 11,"
+    "   'maxConcurrentTasksPerNode': 10, 'nodes': ['a-*', 'b?'],"
     "   'systemPrompt': 'Be brief.',"
     "   'capabilities': ['coding', 'x.y_z-0', 'coding', '7'], 'role': 'Rôle', 'name': 'first'},"
     "  " NAMED("second", ", 'color': '#A0b1C2', 'capabilities': []") "]}";
@@ -47,6 +49,8 @@ static void check_first(const struct profile_config *profile)
     check_list(profile->capabilities, "coding", "x.y_z-0", "7");
     ck_assert_int_eq(profile->max_concurrent_tasks, 12);
     ck_assert_int_eq(profile->min_concurrent_tasks, 11);
+    ck_assert_int_eq(profile->max_tasks_per_node, 10);
+    check_list(profile->nodes, "a-*", "b?");
     ck_assert_int_eq(profile->priority, 9);
     ck_assert_str_eq(profile->color, "#aBc");
     ck_assert_str_eq(profile->icon, "é");
@@ -95,6 +99,9 @@ START_TEST(file_with_everything)
     ck_assert_int_eq(settings.store.type, SETTINGS_POSTGRES);
     ck_assert_str_eq(settings.store.url, "postgresql:///acpd");
     ck_assert_int_eq(settings.store.timeout_ms, 2500);
+    ck_assert_int_eq(settings.store.lease_ms, 16000);
+    ck_assert_str_eq(settings.node.name, "here");
+    ck_assert_str_eq(settings.node.url, "http://here");
     ck_assert_int_eq(settings.output_limit, 8388609);
     ck_assert_int_eq(settings.connection_limit, 4097);
     ck_assert_int_eq(settings.lines_per_pass, 257);

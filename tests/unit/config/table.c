@@ -392,7 +392,8 @@ static void print_doc_row(const struct config_row *row, struct buf *out)
         if (row->words)
             buf_printf(out, "`%s`, `%s`", row->words[0], row->words[1]);
         else
-            buf_add_text(out, "`[a-z0-9][a-z0-9._-]{0,63}` each");
+            buf_add_text(out, row->are_patterns ? "`[a-z0-9._*?-]{1,64}` each"
+                                                : "`[a-z0-9][a-z0-9._-]{0,63}` each");
         break;
     case CONFIG_CHOICE:
         for (size_t i = 0; row->choices[i]; i++)

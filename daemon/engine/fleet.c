@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/fleet.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/alloc.h"
+#include "common/log.h"
+#include "engine/attempt.h"
+#include "engine/reload.h"
+#include "engine/takeover.h"
+#include "run/run.h"
+
+#define LOOK_MS         200  /* between looks at the news */
+#define LOOK_ALONE_MS   1000 /* without other nodes */
+#define WATCH_MS        1000 /* between looks at the nodes */
+#define BEATS_PER_LEASE 5
+#define KEEP_NEWS_MS    (2 * 3600 * INT64_C(1000)) /* longer than any lease */
+#define PRUNE_NEWS_MS   60000
+
+static void fleet_free_nodes(struct fleet_node *nodes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        store_node_deinit(&nodes[i].row);
+    free(nodes);
+}
+
+void fleet_deinit(struct fleet *fleet)
+{
+    fleet_free_nodes(fleet->nodes, fleet->count);
+    free(fleet->name);
+}
+
+/* --- the others ---------------------------------------------------------------------------------
+ */
+
+static const struct fleet_node *fleet_find(const struct fleet *fleet, int64_t id)
+{
+    for (size_t i = 0; i < fleet->count; i++)
+        if (fleet->nodes[i].row.id == id)
+            return &fleet->nodes[i];
+    return NULL;
+}
+
+static bool fleet_is_self(const struct engine *engine, const struct fleet_node *node)
+{
+    return node->row.id == store_node(engine->store);
+}
+
+/* Notes who is there, and who gave a sign of life: has made a pass. One that was there and is not
+ * any more has left or was removed. */
+static int fleet_watch(struct engine *engine)
+{
+    CLEANUP(store_nodes_deinit) struct store_nodes rows = {0};
+    struct fleet *fleet = &engine->fleet;
+    const struct fleet before = *fleet;
+    size_t known = 0;
+    int r = store_list_nodes(engine->store, &rows);
+
+    if (r < 0)
+        return r;
+    fleet->nodes = xcalloc(rows.count + 1, sizeof(*fleet->nodes));
+    fleet->count = rows.count;
+    for (size_t i = 0; i < rows.count; i++) {
+        const struct fleet_node *was = fleet_find(&before, rows.nodes[i].id);
+        struct fleet_node *node = &fleet->nodes[i];
+
+        node->since = was && was->row.pass == rows.nodes[i].pass ? was->since : engine->now.mono;
+        node->row = rows.nodes[i];
+        rows.nodes[i] = (struct store_node){0};
+        known += was != NULL;
+        if (fleet_is_self(engine, node))
+            fleet->is_retiring = node->row.is_retiring;
+    }
+    fleet->must_take_over |= known < before.count;
+    fleet_free_nodes(before.nodes, before.count);
+    return 0;
+}
+
+/* While the store cannot be read, silence says nothing. */
+static void fleet_forgive(struct engine *engine)
+{
+    for (size_t i = 0; i < engine->fleet.count; i++)
+        engine->fleet.nodes[i].since = engine->now.mono;
+}
+
+static const char *fleet_state_of(const struct engine *engine, const struct fleet_node *node,
+                                  int64_t silent)
+{
+    return silent > engine->settings.store.lease_ms / 2 ? "silent"
+           : node->row.is_retiring                      ? "retiring"
+                                                        : "running";
+}
+
+size_t engine_list_nodes(const struct engine *engine, struct engine_node **ret_nodes)
+{
+    const struct fleet *fleet = &engine->fleet;
+    struct engine_node *nodes = xcalloc(fleet->count + 1, sizeof(*nodes));
+
+    *ret_nodes = nodes;
+    for (size_t i = 0; i < fleet->count; i++) {
+        const struct fleet_node *node = &fleet->nodes[i];
+        int64_t silent = fleet_is_self(engine, node) ? 0 : engine->now.mono - node->since;
+
+        nodes[i] = (struct engine_node){
+            .name = node->row.name,
+            .version = node->row.version,
+            .url = node->row.url,
+            .state = fleet_state_of(engine, node, silent),
+            .last_seen = engine->now.wall - silent,
+            .attempts = node->row.attempts,
+        };
+    }
+    if (fleet->count)
+        return fleet->count;
+    nodes[0] = (struct engine_node){
+        .name = fleet->name,
+        .version = ACPD_VERSION,
+        .url = engine->settings.node.url,
+        .state = "running",
+        .last_seen = engine->now.wall,
+        .attempts = (int64_t)engine->attempt_count,
+    };
+    return 1;
+}
+
+int engine_log_elsewhere(struct engine *engine, const struct task *task, int64_t attempt,
+                         char **ret_where)
+{
+    CLEANUP(freep) char *name = NULL;
+    int r = 0;
+
+    *ret_where = NULL;
+    if (!store_node(engine->store))
+        return 0;
+    if (attempt == task->attempt && task->node)
+        name = xstrdup(task->node);
+    else
+        r = store_attempt_node(engine->store, task->id, attempt, &name);
+    if (r < 0 || !name || strcmp(name, engine->fleet.name) == 0)
+        return r;
+    for (size_t i = 0; i < engine->fleet.count && !*ret_where; i++) {
+        const struct store_node *node = &engine->fleet.nodes[i].row;
+
+        if (strcmp(node->name, name) == 0)
+            *ret_where = xasprintf("node \"%s\", which is running%s%s", name, node->url ? ": " : "",
+                                   node->url ? node->url : "");
+    }
+    if (!*ret_where)
+        *ret_where = xasprintf("node \"%s\", which is not running", name);
+    return 0;
+}
+
+int engine_retire_node(struct engine *engine, const char *name)
+{
+    int r;
+
+    if (!store_node(engine->store))
+        return strcmp(name, engine->fleet.name) == 0 ? ENGINE_CONFLICT : ENGINE_NOT_FOUND;
+    if (engine->is_stopping)
+        return -ESHUTDOWN;
+    r = store_retire_node(engine->store, name);
+    engine->fleet.next_watch = 0;
+    return r < 0 ? r : r == STORE_DONE ? 0 : ENGINE_NOT_FOUND;
+}
+
+/* --- news ---------------------------------------------------------------------------------------
+ */
+
+/* An event of another node: a line of its news. */
+static void fleet_hear_event(struct engine *engine, const struct event *event)
+{
+    struct attempt *attempt =
+        event->from == TASK_RUNNING ? attempt_find(engine, event->task_id, event->attempt) : NULL;
+
+    event_stage(&engine->events, event);
+    if (attempt && attempt->state == ATTEMPT_RUNNING)
+        attempt_stop_now(attempt, ERROR_CANCELLED);
+}
+
+static void fleet_hear(const char *text, void *data)
+{
+    struct engine *engine = data;
+
+    for (; text && *text; text = strchr(text, '\n'), text += text != NULL) {
+        struct event event = {.type = EVENT_TASK, .is_fact = true, .is_foreign = true};
+        long long profile_id, task_id, attempt;
+        int from, to, class;
+
+        if (sscanf(text, "%lld %lld %d %d %lld %d", &profile_id, &task_id, &from, &to, &attempt,
+                   &class) != 6 ||
+            from < 0 || from >= TASK_STATUS_COUNT || to <= 0 || to >= TASK_STATUS_COUNT ||
+            class < 0 || class >= ERROR_CLASS_COUNT)
+            continue;
+        event.profile_id = profile_id;
+        event.task_id = task_id;
+        event.attempt = attempt;
+        event.from = (enum task_status)from;
+        event.to = (enum task_status)to;
+        event.class = (enum error_class) class;
+        fleet_hear_event(engine, &event);
+    }
+}
+
+static int fleet_hear_all(struct engine *engine)
+{
+    int r;
+
+    do
+        r = store_hear_news(engine->store, &engine->fleet.news, fleet_hear, engine);
+    while (r == STORE_DONE);
+    return r < 0 ? r : 0;
+}
+
+int fleet_tell(struct engine *engine)
+{
+    CLEANUP(buf_deinit) struct buf text = {0};
+    const struct event_log *events = &engine->events;
+
+    if (!store_node(engine->store) || !store_is_writing(engine->store))
+        return 0;
+    for (size_t i = 0; i < events->staged_count; i++) {
+        const struct event *event = &events->staged[i];
+
+        if (event->type == EVENT_TASK && !event->is_foreign)
+            buf_printf(&text, "%lld %lld %d %d %lld %d\n", (long long)event->profile_id,
+                       (long long)event->task_id, (int)event->from, (int)event->to,
+                       (long long)event->attempt, (int)event->class);
+    }
+    return text.len ? store_add_news(engine->store, buf_text(&text), engine->now.wall) : 0;
+}
+
+/* --- profiles -----------------------------------------------------------------------------------
+ */
+
+static int fleet_refresh_profile(struct engine *engine, struct store_profile *row)
+{
+    struct profile *profile = roster_find_id(&engine->roster, row->id);
+
+    if (!profile)
+        return reload_adopt(engine, row);
+    roster_recount(&engine->roster, profile, &row->counts);
+    if (row->last_activity > profile->last_activity)
+        profile->last_activity = row->last_activity;
+    if (row->is_active != profile->is_active) {
+        profile->is_active = row->is_active;
+        roster_heat(&engine->roster, profile);
+        event_stage(
+            &engine->events,
+            &(struct event){.type = EVENT_PROFILE, .is_fact = true, .profile_id = profile->id});
+    }
+    return 0;
+}
+
+static int fleet_refresh(struct engine *engine)
+{
+    CLEANUP(store_profiles_deinit) struct store_profiles rows = {0};
+    int r = store_list_profiles(engine->store, &rows);
+
+    for (size_t i = 0; i < rows.count && r == 0; i++)
+        r = fleet_refresh_profile(engine, &rows.profiles[i]);
+    return r;
+}
+
+/* Slots that others had taken may be free. */
+static void fleet_heat(struct engine *engine)
+{
+    for (size_t i = 0; i < engine->profile_count; i++)
+        if (profile_may_claim(engine->profiles[i], engine->now.mono))
+            roster_heat(&engine->roster, engine->profiles[i]);
+}
+
+static int fleet_look_now(struct engine *engine)
+{
+    struct fleet *fleet = &engine->fleet;
+    bool is_watching = engine->now.mono >= fleet->next_watch;
+    int64_t heard = fleet->news;
+    int r = fleet_hear_all(engine);
+
+    if (r == 0 && (is_watching || fleet->news != heard))
+        r = fleet_refresh(engine);
+    if (r == 0 && is_watching) {
+        fleet_heat(engine);
+        fleet->next_watch = engine->now.mono + WATCH_MS;
+        r = fleet_watch(engine);
+    }
+    return r;
+}
+
+void fleet_look(struct engine *engine)
+{
+    struct fleet *fleet = &engine->fleet;
+
+    if (!store_node(engine->store) || engine->now.mono < fleet->next_look || engine->is_in_doubt ||
+        store_is_writing(engine->store) || !engine->profile_count)
+        return;
+    fleet->next_look = engine->now.mono + (fleet->count > 1 ? LOOK_MS : LOOK_ALONE_MS);
+    if (fleet_look_now(engine) < 0)
+        fleet_forgive(engine);
+}
+
+/* --- the pass -----------------------------------------------------------------------------------
+ */
+
+/* The previous acpd of this state directory is dead, as this one runs. What it started is, too,
+ * once the supervisor is ready. */
+static int fleet_end_predecessors(struct engine *engine)
+{
+    int r = 0;
+
+    if (!engine->fleet.has_no_predecessor && engine->supervisor &&
+        supervisor_is_ready(engine->supervisor)) {
+        r = store_end_predecessors(engine->store);
+        engine->fleet.must_take_over |= r == STORE_DONE;
+        engine->fleet.staged.has_no_predecessor = r >= 0;
+    }
+    return r < 0 ? r : 0;
+}
+
+static int fleet_end_silent(struct engine *engine)
+{
+    struct fleet *fleet = &engine->fleet;
+
+    for (size_t i = 0; i < fleet->count; i++) {
+        struct fleet_node *node = &fleet->nodes[i];
+        int64_t silent = engine->now.mono - node->since;
+        int r;
+
+        if (fleet_is_self(engine, node) || silent < engine->settings.store.lease_ms)
+            continue;
+        node->since = engine->now.mono;
+        r = store_end_node(engine->store, node->row.id, node->row.pass);
+        if (r < 0)
+            return r;
+        if (r == STORE_STALE)
+            continue;
+        log_warning("node \"%s\" has been silent for %.1f s; taking over what it ran",
+                    node->row.name, (double)silent / 1000);
+        fleet->must_take_over = true;
+    }
+    return 0;
+}
+
+static int fleet_prune_news(struct engine *engine)
+{
+    int r;
+
+    if (!store_is_writing(engine->store) || engine->now.mono < engine->fleet.next_prune)
+        return 0;
+    engine->fleet.next_prune = engine->now.mono + PRUNE_NEWS_MS;
+    r = store_prune_news(engine->store, engine->now.wall - KEEP_NEWS_MS);
+    return r < 0 ? r : 0;
+}
+
+int fleet_step(struct engine *engine)
+{
+    struct fleet *fleet = &engine->fleet;
+    int r;
+
+    if (!store_node(engine->store))
+        return 0;
+    r = fleet_end_predecessors(engine);
+    if (r == 0)
+        r = fleet_end_silent(engine);
+    if (r == 0 && fleet->must_take_over) {
+        r = takeover_from_dead(engine);
+        fleet->staged.has_taken_over = r == 0;
+    }
+    if (r == 0 && engine->now.mono >= fleet->next_beat)
+        r = store_beat(engine->store);
+    return r < 0 ? r : fleet_prune_news(engine);
+}
+
+void fleet_rollback(struct engine *engine)
+{
+    engine->fleet.staged.has_taken_over = engine->fleet.staged.has_no_predecessor = false;
+}
+
+void fleet_commit(struct engine *engine)
+{
+    struct fleet *fleet = &engine->fleet;
+    int64_t until = store_valid_until(engine->store);
+
+    if (fleet->staged.has_taken_over) {
+        fleet->must_take_over = false;
+        fleet->next_watch = 0;
+    }
+    fleet->has_no_predecessor |= fleet->staged.has_no_predecessor;
+    fleet_rollback(engine);
+    if (!store_node(engine->store) || until == fleet->valid_until)
+        return;
+    fleet->valid_until = until;
+    fleet->next_beat = engine->now.mono + engine->settings.store.lease_ms / BEATS_PER_LEASE;
+    if (engine->supervisor)
+        supervisor_set_deadline(engine->supervisor, until);
+}
+
+int64_t fleet_deadline(const struct engine *engine)
+{
+    const struct fleet *fleet = &engine->fleet;
+
+    if (!store_node(engine->store))
+        return INT64_MAX;
+    return fleet->next_look < fleet->next_beat ? fleet->next_look : fleet->next_beat;
+}

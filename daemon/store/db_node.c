@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/* Nodes that share the store. An engine that cannot be shared has no statements for them. */
+#include "common/alloc.h"
+#include "store/db_metrics.h"
+
+#define NEWS_PER_STEP 256 /* rows */
+
+int store_beat(struct store *store)
+{
+    return store->node ? db_begin(store) : 0;
+}
+
+void store_node_deinit(struct store_node *node)
+{
+    free(node->name);
+    free(node->url);
+    free(node->version);
+    *node = (struct store_node){0};
+}
+
+void store_nodes_deinit(struct store_nodes *nodes)
+{
+    for (size_t i = 0; i < nodes->count; i++)
+        store_node_deinit(&nodes->nodes[i]);
+    free(nodes->nodes);
+    *nodes = (struct store_nodes){0};
+}
+
+int store_list_nodes(struct store *store, struct store_nodes *ret_nodes)
+{
+    struct statement *stmt;
+    int r;
+
+    *ret_nodes = (struct store_nodes){0};
+    if (!store->node)
+        return 0;
+    stmt = db_use(store, STMT_LIST_NODES);
+    while ((r = db_step(store, stmt)) > 0) {
+        ret_nodes->nodes =
+            xrealloc(ret_nodes->nodes, (ret_nodes->count + 1) * sizeof(*ret_nodes->nodes));
+        ret_nodes->nodes[ret_nodes->count++] = (struct store_node){
+            .id = db_number(stmt, 0),
+            .name = db_copy_text(stmt, 1),
+            .url = db_copy_text(stmt, 2),
+            .version = db_copy_text(stmt, 3),
+            .pass = db_number(stmt, 4),
+            .is_retiring = db_number(stmt, 5) != 0,
+            .attempts = db_number(stmt, 6),
+        };
+    }
+    return r;
+}
+
+/* Runs a writing statement with these numbers; the outcome is whether it changed a row. */
+static int db_node_change(struct store *store, enum statement_name name, int64_t first,
+                          int64_t second)
+{
+    struct statement *stmt;
+    int r;
+
+    if (!store->node)
+        return STORE_STALE;
+    r = db_use_writing(store, name, &stmt);
+    if (r < 0)
+        return r;
+    db_bind_number(stmt, 1, first);
+    db_bind_number(stmt, 2, second);
+    r = db_run(store, stmt);
+    return r < 0 ? r : db_changes(store) ? STORE_DONE : STORE_STALE;
+}
+
+int store_end_node(struct store *store, int64_t id, int64_t pass)
+{
+    return db_node_change(store, STMT_END_NODE, id, pass);
+}
+
+int store_end_predecessors(struct store *store)
+{
+    return db_node_change(store, STMT_END_PREDECESSORS, store->node, 0);
+}
+
+int store_adopt(struct store *store, int64_t task_id)
+{
+    return db_node_change(store, STMT_ADOPT, task_id, store->node);
+}
+
+int store_let_go(struct store *store, int64_t task_id)
+{
+    return db_node_change(store, STMT_LET_GO, task_id, store->node);
+}
+
+int store_let_go_of_dead(struct store *store)
+{
+    return db_node_change(store, STMT_LET_GO_OF_DEAD, 0, 0);
+}
+
+int store_prune_news(struct store *store, int64_t before)
+{
+    return db_node_change(store, STMT_PRUNE_NEWS, before, 0);
+}
+
+int store_retire_node(struct store *store, const char *name)
+{
+    struct statement *stmt;
+    int r;
+
+    if (!store->node)
+        return STORE_STALE;
+    r = db_use_writing(store, STMT_RETIRE_NODE, &stmt);
+    if (r < 0)
+        return r;
+    db_bind_text(stmt, 1, name);
+    r = db_run(store, stmt);
+    return r < 0 ? r : db_changes(store) ? STORE_DONE : STORE_STALE;
+}
+
+int store_take_minute(struct store *store, int64_t *ret_profile_id,
+                      struct metrics_minute *ret_minute)
+{
+    struct statement *stmt;
+    int r;
+
+    if (!store->node)
+        return STORE_STALE;
+    r = db_use_writing(store, STMT_TAKE_MINUTE, &stmt);
+    if (r == 0)
+        r = db_step(store, stmt);
+    if (r <= 0)
+        return r < 0 ? r : STORE_STALE;
+    *ret_profile_id = db_number(stmt, 0);
+    ret_minute->at = db_number(stmt, 1);
+    ret_minute->queue_max = db_number(stmt, 2);
+    db_read_bucket(store, stmt, 3, *ret_profile_id, ret_minute->at, &ret_minute->sum);
+    db_reset(stmt);
+    return STORE_DONE;
+}
+
+int store_attempt_node(struct store *store, int64_t task_id, int64_t number, char **ret_name)
+{
+    struct statement *stmt;
+    int r;
+
+    *ret_name = NULL;
+    if (!store->node)
+        return 0;
+    stmt = db_use(store, STMT_ATTEMPT_NODE);
+    db_bind_number(stmt, 1, task_id);
+    db_bind_number(stmt, 2, number);
+    r = db_step(store, stmt);
+    if (r > 0)
+        *ret_name = db_copy_text(stmt, 0);
+    db_reset(stmt);
+    return r < 0 ? r : 0;
+}
+
+int store_add_news(struct store *store, const char *text, int64_t now)
+{
+    struct statement *stmt;
+    int r = db_use_writing(store, STMT_ADD_NEWS, &stmt);
+
+    if (r < 0)
+        return r;
+    db_bind_number(stmt, 1, store->node);
+    db_bind_number(stmt, 2, now);
+    db_bind_text(stmt, 3, text);
+    return db_run(store, stmt);
+}
+
+int store_last_news(struct store *store, int64_t *ret_id)
+{
+    int r;
+
+    *ret_id = 0;
+    if (!store->node)
+        return 0;
+    r = db_take_number(store, db_use(store, STMT_LAST_NEWS), ret_id);
+    return r < 0 ? r : 0;
+}
+
+int store_hear_news(struct store *store, int64_t *after, void (*hear)(const char *text, void *data),
+                    void *data)
+{
+    struct statement *stmt;
+    int rows = 0, r;
+
+    if (!store->node)
+        return STORE_STALE;
+    stmt = db_use(store, STMT_LIST_NEWS);
+    db_bind_number(stmt, 1, *after);
+    db_bind_number(stmt, 2, NEWS_PER_STEP);
+    for (; (r = db_step(store, stmt)) > 0; rows++) {
+        *after = db_number(stmt, 0);
+        if (db_number(stmt, 1) != store->node)
+            hear(db_value(stmt, 2).text, data);
+    }
+    return r < 0 ? r : rows == NEWS_PER_STEP ? STORE_DONE : STORE_STALE;
+}

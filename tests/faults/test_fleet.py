@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: MIT
+"""Several acpd that share one PostgreSQL: one queue, limits for all together, nothing lost and nothing twice, whoever
+is killed, stopped or cut off."""
+
+import os
+import pathlib
+import signal
+import time
+
+import acpd
+import pytest
+from acpd import RpcError, shell, wait_until
+from database import assert_counters_are_right
+from server import Proxy, Server
+
+LEASE = 3
+WORKER = {"name": "w", "runner": {"type": "worker", "lease": 3600}}
+
+
+@pytest.fixture(scope="module")
+def server():
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture(autouse=True)
+def use_server(server, monkeypatch):
+    monkeypatch.setattr(acpd, "POSTGRES", server.url)
+
+
+@pytest.fixture
+def make_fleet(make_daemon):
+    """Starts daemons with names that share the database of the first one."""
+    started = []
+
+    def make(names, *profiles, lease=LEASE, urls={}, start=True, **settings):
+        daemons = {}
+        for name in names:
+            daemon = make_daemon(*profiles, start=False)
+            first = next(iter(daemons.values()), daemon)
+            store = {**first.store, "lease": lease, "timeout": 1}
+            store["url"] = urls.get(name, store["url"])
+            daemon.configure({"profiles": profiles, "store": store, "node": {"name": name}, "killGrace": 0.2, **settings})
+            daemons[name] = daemon.start() if start else daemon
+            started.append(daemon)
+        wait_until(lambda: not start or all(len(nodes(daemon)) == len(names) for daemon in daemons.values()),
+                   "they know each other")
+        return list(daemons.values())
+
+    yield make
+    for daemon in started:  # before the first one's database is dropped
+        assert daemon.process is None or daemon.process.poll() is not None or daemon.stop() == 0, daemon.log.read_text()
+
+
+def nodes(daemon):
+    with daemon.client() as client:
+        return {node["name"]: node for node in client.get_health()["nodes"]}
+
+
+def is_alive(pid):
+    return pathlib.Path(f"/proc/{pid}").exists()
+
+
+def recorder(folder, seconds=0.1, **settings):
+    """A profile whose attempts write lines when they begin and end."""
+    return shell(f'echo "begin $ACPD_TASK_ID $ACPD_ATTEMPT $$ $ACPD_SOCKET" >> {folder}/record; sleep {seconds}; '
+                 f'echo "end $ACPD_TASK_ID $ACPD_ATTEMPT $$ $ACPD_SOCKET" >> {folder}/record', **settings)
+
+
+def record(folder):
+    path = folder / "record"
+    lines = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+    return [(what, int(id), int(attempt), int(pid), pathlib.Path(socket).parent.name)
+            for what, id, attempt, pid, socket in lines]
+
+
+def peak(lines):
+    running, most = set(), 0
+    for what, id, attempt, *_ in lines:
+        (running.add if what == "begin" else running.discard)((id, attempt))
+        most = max(most, len(running))
+    return most
+
+
+def test_a_limit_is_for_all_nodes_together_and_another_for_each(make_fleet, folder):
+    a, b, c = make_fleet("abc", recorder(folder, maxConcurrentTasks=5, maxConcurrentTasksPerNode=2))
+    with a.client() as client:
+        ids = [client.assign("p")["id"] for _ in range(60)]
+        tasks = [client.finish(id) for id in ids]
+    assert {task["status"] for task in tasks} == {"completed"}
+    assert {task["attempt"] for task in tasks} == {1}
+    assert {task["node"] for task in tasks} == {"a", "b", "c"}, "all of them work"
+    lines = record(folder)
+    assert len(lines) == 120
+    assert 2 < peak(lines) <= 5
+    for place in {line[4] for line in lines}:
+        assert peak(line for line in lines if line[4] == place) <= 2
+    for daemon in (a, b, c):
+        daemon.stop()
+    assert_counters_are_right(a)
+
+
+def test_what_a_killed_node_ran_runs_elsewhere(make_fleet, folder):
+    a, b = make_fleet("ab", recorder(folder, 1000, maxConcurrentTasks=1), recorder(folder, 0, name="q"))
+    with a.client() as client:
+        id = client.assign("p")["id"]
+        victim = client.wait_status(id, "running")["node"]
+        wait_until(lambda: record(folder), "it runs")
+    victim, other = (a, b) if victim == "a" else (b, a)
+    victim.kill()
+    with other.client() as client:
+        task = wait_until(lambda: (task := client.task(id))["attempt"] == 2 and task["status"] == "running" and task)
+        wait_until(lambda: list(nodes(other)) == [task["node"]], "the dead one is forgotten")
+        wait_until(lambda: len(record(folder)) == 2, "it runs again")
+        assert not is_alive(record(folder)[0][3]) and is_alive(record(folder)[1][3])
+        assert client.finish(client.assign("q")["id"])["status"] == "completed"
+        client.cancel_task(id=id)
+    victim.start()
+    wait_until(lambda: len(nodes(other)) == 2, "it is back")
+
+
+def test_a_killed_node_that_comes_back_at_once_waits_for_no_lease(make_fleet, folder):
+    a, b = make_fleet("ab", recorder(folder, 1000, nodes=["a"]), lease=60)
+    with a.client() as client:
+        id = client.assign("p")["id"]
+        client.wait_status(id, "running")
+    a.kill()
+    a.start()
+    with a.client() as client:
+        wait_until(lambda: client.task(id)["attempt"] == 2, "it runs again")
+        assert client.wait_status(id, "running")["node"] == "a"
+        assert sorted(nodes(a)) == ["a", "b"]
+        client.cancel_task(id=id)
+
+
+def test_a_cancel_reaches_another_node(make_fleet, folder):
+    a, b = make_fleet("ab", recorder(folder, 1000, nodes=["a"]))
+    with b.client() as client:
+        id = client.assign("p")["id"]
+        assert client.wait_status(id, "running")["node"] == "a"
+        wait_until(lambda: record(folder), "it runs")
+        assert client.cancel_task(id=id)["status"] == "cancelled"
+        wait_until(lambda: not is_alive(record(folder)[0][3]), "it is stopped")
+        wait_until(lambda: retry(client, id), "it can start over")
+        assert client.wait_status(id, "running")["attempt"] == 2
+        client.cancel_task(id=id)
+
+
+def retry(client, id):
+    try:
+        return client.retry_task(id=id)
+    except RpcError as error:
+        assert "still being stopped" in error.message, error
+        return None
+
+
+def test_a_task_is_not_started_over_while_another_node_stops_it(make_fleet, folder):
+    stubborn = shell(f"trap '' TERM; touch {folder}/started; while :; do sleep 0.05; done", nodes=["a"])
+    a, b = make_fleet("ab", stubborn, killGrace=3600, lease=60)
+    with b.client() as client:
+        id = client.assign("p")["id"]
+        wait_until((folder / "started").exists, "it runs")
+        client.cancel_task(id=id)
+        for _ in range(3):
+            with pytest.raises(RpcError) as error:
+                client.retry_task(id=id)
+            assert "still being stopped" in error.value.message
+        wait_until(lambda: [node["attempts"] for node in nodes(b).values()] == [1, 0])
+        a.kill()
+        a.start()
+        wait_until(lambda: retry(client, id), "whoever runs there next lets go of it")
+
+
+def test_events_and_pauses_and_profiles_are_everybodys(make_fleet, folder):
+    a, b = make_fleet("ab", recorder(folder, 0, nodes=["a"]), WORKER)
+    with a.client() as client, b.client() as other, b.client() as follower:
+        follower.subscribe()
+        id = client.assign("p")["id"]
+        client.finish(id)
+        heard = []
+        while not heard or heard[-1] != "completed":
+            event = acpd.json.loads(follower.line())["params"]
+            if event["type"] == "task" and event["id"] == id:
+                heard.append(event["status"])
+        assert heard == ["queued", "running", "completed"]
+        other.update_profile_status(name="p", isActive=False)
+        wait_until(lambda: not client.state("p")["isActive"], "it is paused everywhere")
+        id = client.assign("p")["id"]
+        wait_until(lambda: other.state("p")["queueSize"] == 1, "it is counted everywhere")
+        assert client.task(id)["status"] == "queued"
+        client.update_profile_status(name="p", isActive=True)
+        assert other.finish(id)["status"] == "completed"
+
+
+def test_a_log_is_where_its_attempt_ran(make_fleet, folder):
+    a, b = make_fleet("ab", shell("echo hello", nodes=["a"]))
+    with a.client() as client, b.client() as other:
+        id = client.assign("p")["id"]
+        client.finish(id)
+        assert any(entry["text"] == "hello" for entry in client.get_task_log(id=id)["entries"])
+        with pytest.raises(RpcError) as error:
+            other.get_task_log(id=id)
+        assert error.value.message == f'the log of task {id}, attempt 1, is on node "a", which is running'
+        a.stop()
+        wait_until(lambda: len(nodes(b)) == 1, "it has left")
+        with pytest.raises(RpcError) as error:
+            other.get_task_log(id=id)
+        assert error.value.message.endswith('is on node "a", which is not running')
+
+
+def test_a_retired_node_ends_what_it_runs_and_leaves(make_fleet, folder):
+    a, b = make_fleet("ab", shell(f"while [ ! -e {folder}/go ]; do sleep 0.02; done", maxConcurrentTasks=2,
+                                  maxConcurrentTasksPerNode=1), recorder(folder, 0, name="q"))
+    with b.client() as client:
+        ids = [client.assign("p")["id"] for _ in range(2)]
+        for id in ids:
+            client.wait_status(id, "running")
+        with pytest.raises(RpcError) as error:
+            client.retire_node(name="c")
+        assert error.value.message == 'node "c" not found'
+        client.retire_node(name="a")
+        wait_until(lambda: nodes(a)["a"]["state"] == "retiring", "it knows")
+        assert client.finish(client.assign("q")["id"])["node"] == "b"
+        assert a.process.poll() is None
+        (folder / "go").touch()
+        assert {client.finish(id)["status"] for id in ids} == {"completed"}
+        assert a.process.wait(acpd.DEADLINE) == 0
+        wait_until(lambda: list(nodes(b)) == ["b"], "it has left")
+
+
+def test_a_node_that_is_cut_off_kills_what_it_runs_before_others_start_it(make_fleet, folder, server):
+    (folder / "proxy").mkdir()
+    proxy = Proxy(server, folder / "proxy")
+    a, b = make_fleet("ab", recorder(folder, 1000), start=False)
+    for daemon in (a, b):
+        config = acpd.json.loads(daemon.config.read_text())
+        if daemon is a:
+            config["store"]["url"] = config["store"]["url"].replace(server.folder, str(proxy.folder))
+        daemon.configure(config)
+    a.start()
+    with a.client() as client:
+        id = client.assign("p")["id"]
+        assert client.wait_status(id, "running")["node"] == "a"
+    wait_until(lambda: record(folder), "it runs")
+    first = record(folder)[0][3]
+    b.start()
+    proxy.is_cut = True
+    wait_until(lambda: len(record(folder)) == 2, "it runs elsewhere")
+    assert not is_alive(first), "and nowhere else"
+    proxy.is_cut = False
+    assert a.process.wait(acpd.DEADLINE) != 0
+    assert "another acpd has taken over" in a.log.read_text()
+    with b.client() as client:
+        assert client.task(id)["node"] == "b"
+        client.cancel_task(id=id)
+    proxy.close()
+
+
+def test_a_node_that_hangs_loses_its_children_to_its_supervisor(make_fleet, folder):
+    a, b = make_fleet("ab", recorder(folder, 1000, nodes=["a"]), recorder(folder, 0, name="q"))
+    with a.client() as client:
+        id = client.assign("p")["id"]
+        client.wait_status(id, "running")
+    wait_until(lambda: record(folder), "it runs")
+    child = record(folder)[0][3]
+    deadline = time.monotonic() + acpd.DEADLINE
+    while is_alive(child):
+        assert time.monotonic() < deadline
+        os.kill(a.process.pid, signal.SIGSTOP)  # its supervisor wakes it now and then
+        time.sleep(0.01)
+    os.kill(a.process.pid, signal.SIGCONT)
+    with b.client() as client:
+        assert client.finish(client.assign("q")["id"])["status"] == "completed"
+        client.cancel_task(id=id)
+    a.process.wait(acpd.DEADLINE) if a.process.poll() is not None else None
+
+
+def test_a_worker_keeps_its_lease_when_another_node_takes_over(make_fleet):
+    a, b = make_fleet("ab", WORKER)
+    with a.client() as client:
+        id = client.assign("w")["id"]
+        lease = client.claim_task(profiles=["w"], worker="x")["lease"]
+    a.kill()
+    with b.client() as client:
+        wait_until(lambda: list(nodes(b)) == ["b"], "it is found dead")
+        wait_until(lambda: client.task(id)["node"] == "b", "the lease is taken over")
+        assert client.task(id)["attempt"] == 1
+        assert client.complete_task(id=id, lease=lease)["status"] == "completed"
+
+
+def test_metrics_are_sums_over_nodes(make_fleet, folder):
+    a, b = make_fleet("ab", recorder(folder, 0, name="p", nodes=["a"]), WORKER)
+    with a.client() as client, b.client() as other:
+        ids = [(client if i % 2 else other).assign("p")["id"] for i in range(10)]
+        for id in ids:
+            client.finish(id)
+        wait_until(lambda: [c.get_profile_metrics(name="p")["sampleSize"] for c in (client, other)] == [10, 10])
+        a.kill()
+        wait_until(lambda: list(nodes(b)) == ["b"], "it is found dead")
+        wait_until(lambda: other.get_profile_metrics(name="p")["sampleSize"] == 10, "nothing is lost with it")
+
+
+def test_a_name_is_one_nodes(make_fleet, make_daemon):
+    a, = make_fleet("a", WORKER)
+    again = make_daemon(WORKER, start=False)
+    again.configure(acpd.json.loads(a.config.read_text()))
+    again.spawn()
+    assert again.process.wait(60) != 0
+    assert 'another acpd that is running has the name "a"' in again.log.read_text()
+    a.kill()
+    again.start()
+    assert list(nodes(again)) == ["a"]
+    assert again.stop() == 0
