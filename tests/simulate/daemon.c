@@ -18,6 +18,7 @@
 #include "socket.h"
 #include "store/sqlite_files.h"
 #include "store/store.h"
+#include "trail.h"
 #include "world.h"
 
 /* That a pass may take, apart from waiting for the disk: some 500 looks at a clock. */
@@ -59,6 +60,11 @@ void daemon_end(void)
     free(STEAL(socket_path));
     free(STEAL(config_path));
     free(STEAL(database_path));
+}
+
+const char *daemon_folder(void)
+{
+    return folder;
 }
 
 void daemon_configure(const char *json)
@@ -186,6 +192,7 @@ bool daemon_pass(void)
     socket_let_write();
     loop_pass(&loop, false);
     daemon_check_requests(requests);
+    trail_follow();
     if (disk_get() != DISK_GOOD || loop.storage_is_failing || loop.stop_requested)
         model_note_trouble();
     EXPECT(!loop.storage_is_failing || was_failing || disk_get() != DISK_GOOD ||

@@ -2,10 +2,13 @@
 /* Faults of passes, of attempts and of what is told. */
 #include "faults_table.h"
 
+#include <errno.h>
 #include <sqlite3.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon.h"
+#include "engine/audit.h"
 #include "engine/judge.h"
 #include "engine/queue.h"
 #include "engine/reload.h"
@@ -268,6 +271,44 @@ REPLACE(void, acp_codec_set_option, struct acp_codec *codec, const char *session
 {
     REAL(acp_codec_set_option)
     (codec, session, option, faults_current == FAULT_SETTING ? "m0" : value);
+}
+
+/* --- the audit log ------------------------------------------------------------------------------
+ */
+
+REPLACE(void, audit_init, struct audit *audit, const char *path)
+{
+    if (faults_current == FAULT_NEW_LOG && truncate(path, 0) < 0)
+        EXPECT(errno == ENOENT);
+    REAL(audit_init)(audit, path);
+}
+
+REPLACE(void, audit_stage, struct audit *audit, const struct audit_entry *entry)
+{
+    struct audit_entry other = *entry;
+
+    if (faults_strike(FAULT_LINE))
+        return;
+    if (faults_strike(FAULT_LINE_TWICE))
+        REAL(audit_stage)(audit, entry);
+    other.pid += faults_strike(FAULT_CALLER);
+    other.task_id -= other.task_id > 1 && faults_strike(FAULT_LINE_TASK);
+    REAL(audit_stage)(audit, &other);
+}
+
+REPLACE(void, audit_commit, struct audit *audit, int64_t limit)
+{
+    if (faults_strike(FAULT_LATE_LINE))
+        return;
+    if (audit->staged.len && faults_strike(FAULT_HALF_LINE))
+        audit->staged.len -= 2;
+    REAL(audit_commit)(audit, limit);
+}
+
+REPLACE(void, audit_rollback, struct audit *audit)
+{
+    if (faults_current != FAULT_GHOST_LINE)
+        REAL(audit_rollback)(audit);
 }
 
 /* --- what is told -------------------------------------------------------------------------------

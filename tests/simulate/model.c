@@ -242,7 +242,7 @@ void model_sent(const struct request *request)
 
     model.is_repeated =
         xrealloc(model.is_repeated, ((size_t)request->id + 1) * sizeof(*model.is_repeated));
-    model.is_repeated[request->id] = false;
+    memset(&model.is_repeated[model.newest + 1], 0, (size_t)(request->id - model.newest));
     if (request->key)
         model.is_repeated[request->key] |= request->key != request->id;
     model.newest = request->id;

@@ -12,6 +12,7 @@
 #include "process.h"
 #include "setting.h"
 #include "stock.h"
+#include "trail.h"
 #include "watch.h"
 #include "world.h"
 
@@ -86,8 +87,10 @@ static void scene_kill(void)
     if (cuts_power && disk_owes_sync())
         model_forgive_refused();
     daemon_kill();
-    if (cuts_power)
+    if (cuts_power) {
         disk_cut_power();
+        trail_cut_power();
+    }
     sums->kills++;
     sums->cuts += cuts_power;
     world_wait((int64_t)world_below(10000));
@@ -229,6 +232,7 @@ static void scene_open(const struct plan *plan)
 {
     world_begin(plan->seed, scene_on_bad_end);
     model_begin();
+    trail_begin();
     watch_begin();
     clients_begin(plan->clients);
     setting_begin();
@@ -248,6 +252,7 @@ static void scene_close(void)
     if (!sums->worlds++)
         sums->trace = world_trace();
     model_end();
+    trail_end();
 }
 
 void scene_play(const struct plan *plan, struct scene_sums *sums_of_all)
