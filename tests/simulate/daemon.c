@@ -92,6 +92,7 @@ static int daemon_on_reload(struct engine *engine, char **ret_error UNUSED)
 
 static void daemon_free(void)
 {
+    trail_note_death();
     rpc_server_free(loop.server);
     process_end_all(STEAL(supervisor));
     engine_free(loop.engine);

@@ -212,6 +212,10 @@ REPLACE(int, engine_finish, struct engine *engine, int64_t id, const char *token
         if (faults_current == FAULT_FENCE && attempt->task_id == id && attempt->lease)
             token = attempt->lease;
     }
+    if (class == ERROR_LIMIT && faults_current == FAULT_CLASS)
+        class = ERROR_EXIT;
+    if (message && faults_strike(FAULT_MESSAGE))
+        message = NULL;
     return REAL(engine_finish)(engine, id, token, class, message, result, ret_task);
 }
 
@@ -252,6 +256,20 @@ REPLACE(void, acp_stop, struct acp *acp)
 {
     if (faults_current != FAULT_AGENT)
         REAL(acp_stop)(acp);
+}
+
+REPLACE(bool, param_check, const struct param *params, struct json_value *object,
+        const struct settings *settings, struct param_error *ret_error)
+{
+    return REAL(param_check)(params, object, settings, ret_error) || faults_strike(FAULT_UNCHECKED);
+}
+
+REPLACE(struct profile *, engine_find_profile, const struct engine *engine, const char *name)
+{
+    struct profile *found = REAL(engine_find_profile)(engine, name);
+
+    return !found && engine->profile_count && faults_current == FAULT_UNKNOWN ? engine->profiles[0]
+                                                                              : found;
 }
 
 REPLACE(bool, connection_is_congested, const struct connection *connection)
@@ -303,6 +321,15 @@ REPLACE(void, audit_commit, struct audit *audit, int64_t limit)
     if (audit->staged.len && faults_strike(FAULT_HALF_LINE))
         audit->staged.len -= 2;
     REAL(audit_commit)(audit, limit);
+    if (audit->failure && faults_current == FAULT_FORGOTTEN_LINE)
+        buf_clear(&audit->pending);
+}
+
+REPLACE(void, engine_get_storage, const struct engine *engine, struct engine_storage *ret_storage)
+{
+    REAL(engine_get_storage)(engine, ret_storage);
+    if (faults_current == FAULT_SILENCE)
+        ret_storage->audit_failure = 0;
 }
 
 REPLACE(void, audit_rollback, struct audit *audit)

@@ -81,7 +81,14 @@
     FAULT(CALLER, "a line of the audit log that names another caller") \
     FAULT(LINE_TASK, "a line of the audit log that names another task") \
     FAULT(HALF_LINE, "a line of the audit log without its end") \
-    FAULT(NEW_LOG, "an audit log that begins anew with each start")
+    FAULT(NEW_LOG, "an audit log that begins anew with each start") \
+    FAULT(FORGOTTEN_LINE, "lines that a full disk takes away") \
+    FAULT(SILENCE, "an audit log that fails unnoticed") \
+    FAULT(UNCHECKED, "parameters that are not checked") \
+    FAULT(UNKNOWN, "an unknown profile that is taken for another") \
+    FAULT(SECOND, "an update that forgets its second change") \
+    FAULT(CLASS, "a failure of another class") \
+    FAULT(MESSAGE, "a message of a failure that is lost")
 /* clang-format on */
 
 #define FAULT(name, text) FAULT_##name,

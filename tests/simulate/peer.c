@@ -6,10 +6,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "clients.h"
 #include "common/alloc.h"
+#include "cover.h"
 #include "daemon.h"
 #include "model.h"
-#include "clients.h"
 #include "socket.h"
 #include "trail.h"
 #include "world.h"
@@ -56,6 +57,7 @@ static void peer_note_call(const struct peer *peer, int64_t id, size_t from)
     EXPECT(json_parse(text, len, &request, &reason, &offset) == 0, "%s: %.*s", reason, (int)len,
            text);
     trail_sent(id, request);
+    cover_sent(id, request);
 }
 
 void peer_add(struct peer *peer, const struct request *requests, size_t count, bool is_batch)
@@ -153,6 +155,7 @@ static void peer_take(struct peer *peer, const char *text, size_t len)
         EXPECT(json_object_get_int64(json_get(reply, "id")) ==
                request_id_of_reply(&line.requests[i]));
         trail_take(line.requests[i].id, reply);
+        cover_take(line.requests[i].id, reply);
         model_take(&line.requests[i], reply);
     }
 }
@@ -202,6 +205,7 @@ struct json_object *peer_ask(struct peer *peer, const char *method, const char *
     }
     EXPECT(json_parse(data, len, &reply, &reason, &offset) == 0, "%s", reason);
     trail_take(id, reply);
+    cover_take(id, reply);
     return reply;
 }
 

@@ -6,6 +6,7 @@
 
 #include "clients.h"
 #include "common/alloc.h"
+#include "cover.h"
 #include "daemon.h"
 #include "disk.h"
 #include "model.h"
@@ -166,6 +167,8 @@ static void scene_back_up(void)
 /* What failed passes left behind shows soon after them, before more happens. */
 static void scene_mend_disk(void)
 {
+    if (world_one_in(4))
+        stock_check_health();
     disk_set(DISK_GOOD);
     if (world_one_in(4))
         stock_take();
@@ -233,6 +236,7 @@ static void scene_open(const struct plan *plan)
     world_begin(plan->seed, scene_on_bad_end);
     model_begin();
     trail_begin();
+    cover_begin(&sums->cover);
     watch_begin();
     clients_begin(plan->clients);
     setting_begin();
@@ -253,6 +257,7 @@ static void scene_close(void)
         sums->trace = world_trace();
     model_end();
     trail_end();
+    cover_end();
 }
 
 void scene_play(const struct plan *plan, struct scene_sums *sums_of_all)

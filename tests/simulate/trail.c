@@ -12,6 +12,7 @@
 #include "common/json_out.h"
 #include "common/strv.h"
 #include "daemon.h"
+#include "disk.h"
 #include "rpc/method.h"
 #include "world.h"
 
@@ -33,7 +34,8 @@ static struct {
     off_t offset;
     uint64_t hash; /* of what is before it */
     struct buf line;
-    bool is_torn; /* a power cut has left the start of a line */
+    bool is_torn; /* acpd has ended within a line, or a power cut has left its start */
+    bool is_behind, was_behind; /* now; when the log was read last */
     struct tally *tallies;
     size_t tally_count;
     struct {
@@ -89,8 +91,19 @@ static void trail_promise(size_t number)
     struct tally *tally = &trail.tallies[number];
 
     tally->promised++;
-    EXPECT(tally->lines >= tally->promised, "%d lines, %d are due: %s", tally->lines,
-           tally->promised, tally->text);
+    EXPECT(trail.is_behind || tally->lines >= tally->promised, "%d lines, %d are due: %s",
+           tally->lines, tally->promised, tally->text);
+}
+
+/* Nothing is missing any more. */
+static void trail_check_all(void)
+{
+    for (size_t i = 0; i < trail.tally_count; i++) {
+        const struct tally *tally = &trail.tallies[i];
+
+        EXPECT(tally->lines >= tally->promised, "%d lines, %d are due: %s", tally->lines,
+               tally->promised, tally->text);
+    }
 }
 
 /* --- calls --------------------------------------------------------------------------------------
@@ -115,7 +128,7 @@ static void trail_print_value(const struct param *param, struct json_object *val
                         len < TEXT_MAX ? len : TEXT_MAX);
     } else if (!json_object_is_type(value, json_type_object)) {
         json_out_raw(out, param->name, json_compact(value));
-    } else if (!is_inner) {
+    } else if (param->fields && !is_inner) {
         json_out_key(out, param->name);
         trail_print(param->fields, value, true, out);
     }
@@ -304,7 +317,52 @@ void trail_follow(void)
         trail_open();
         trail_read();
     }
-    EXPECT(!trail.line.len, "a line without its end: %s", buf_text(&trail.line));
+    EXPECT(!trail.line.len || trail.is_behind, "a line without its end: %s", buf_text(&trail.line));
+    if (trail.was_behind && !trail.is_behind)
+        trail_check_all();
+    trail.was_behind = trail.is_behind;
+}
+
+bool trail_is_behind(void)
+{
+    return trail.is_behind;
+}
+
+void trail_note_death(void)
+{
+    trail_follow();
+    for (size_t i = 0; trail.is_behind && i < trail.tally_count; i++)
+        if (trail.tallies[i].promised > trail.tallies[i].lines)
+            trail.tallies[i].promised = trail.tallies[i].lines;
+    trail.is_torn |= trail.line.len > 0;
+    buf_clear(&trail.line);
+    trail.is_behind = trail.was_behind = false;
+}
+
+static bool trail_is_log(int fd)
+{
+    struct stat log, file;
+
+    return trail.path && fstat(fd, &file) == 0 && stat(trail.path, &log) == 0 &&
+           file.st_ino == log.st_ino && file.st_dev == log.st_dev;
+}
+
+/* Of acpd's. A disk that is full, or fails, takes a part of it. */
+ssize_t __real_write(int fd, const void *bytes, size_t len);
+ssize_t __wrap_write(int fd, const void *bytes, size_t len);
+ssize_t __wrap_write(int fd, const void *bytes, size_t len)
+{
+    size_t taken = len;
+
+    if (!trail_is_log(fd))
+        return __real_write(fd, bytes, len);
+    if (disk_get() == DISK_FULL || (disk_get() == DISK_FAILING && !world_noise_below(3)))
+        taken = world_noise_below(2) ? 0 : world_noise_below(len);
+    trail.is_behind = taken < len;
+    if (taken)
+        return __real_write(fd, bytes, taken);
+    errno = disk_get() == DISK_FULL ? ENOSPC : EIO;
+    return -1;
 }
 
 /* What was read is still so; returns the hash of the log's first bytes. */

@@ -14,5 +14,9 @@ void trail_sent(int64_t id, struct json_object *request);
 void trail_take(int64_t id, struct json_object *reply);
 /** Reads what acpd has added. */
 void trail_follow(void);
+/** Whether the disk did not take all that acpd has written: the rest is in its memory. */
+bool trail_is_behind(void);
+/** acpd has ended: what was in its memory is lost. */
+void trail_note_death(void);
 /** The power fails: the log may lose its end, which was not synced. */
 void trail_cut_power(void);
