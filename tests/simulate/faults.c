@@ -301,6 +301,12 @@ REPLACE(void, audit_init, struct audit *audit, const char *path)
     REAL(audit_init)(audit, path);
 }
 
+REPLACE(int, rename, const char *from, const char *to)
+{
+    return faults_current == FAULT_OLD_LOG && strstr(from, "/audit.log") ? unlink(from)
+                                                                         : REAL(rename)(from, to);
+}
+
 REPLACE(void, audit_stage, struct audit *audit, const struct audit_entry *entry)
 {
     struct audit_entry other = *entry;

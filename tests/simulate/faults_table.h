@@ -82,6 +82,7 @@
     FAULT(LINE_TASK, "a line of the audit log that names another task") \
     FAULT(HALF_LINE, "a line of the audit log without its end") \
     FAULT(NEW_LOG, "an audit log that begins anew with each start") \
+    FAULT(OLD_LOG, "an audit log that is removed when it is long") \
     FAULT(FORGOTTEN_LINE, "lines that a full disk takes away") \
     FAULT(SILENCE, "an audit log that fails unnoticed") \
     FAULT(UNCHECKED, "parameters that are not checked") \

@@ -16,8 +16,9 @@
 #include "rpc/method.h"
 #include "world.h"
 
-#define TEXT_MAX 128  /* bytes of a value that are logged */
-#define LOST_MAX 1000 /* bytes that a power cut takes, at most */
+#define TEXT_MAX  128   /* bytes of a value that are logged */
+#define LOST_MAX  1000  /* bytes that a power cut takes, at most */
+#define OLD_BYTES 60000 /* a little less than auditLimit */
 
 /* Calls that make the same line, but for its time. */
 struct tally {
@@ -29,7 +30,7 @@ struct tally {
 
 static struct {
     char *path, *older;
-    int fd; /* -1: there is no log yet */
+    int fd;
     ino_t inode;
     off_t offset;
     uint64_t hash; /* of what is before it */
@@ -45,13 +46,6 @@ static struct {
     } * calls;                   /* by their ids */
     int64_t call_count;
 } trail;
-
-void trail_begin(void)
-{
-    trail.path = xasprintf("%s/audit.log", daemon_folder());
-    trail.older = xasprintf("%s.1", trail.path);
-    trail.fd = -1;
-}
 
 /* --- what is counted ----------------------------------------------------------------------------
  */
@@ -86,24 +80,19 @@ static void trail_check(size_t number)
            tally->promised, tally->text);
 }
 
-static void trail_promise(size_t number)
+static void trail_check_due(size_t number)
 {
-    struct tally *tally = &trail.tallies[number];
+    const struct tally *tally = &trail.tallies[number];
 
-    tally->promised++;
-    EXPECT(trail.is_behind || tally->lines >= tally->promised, "%d lines, %d are due: %s",
-           tally->lines, tally->promised, tally->text);
+    EXPECT(tally->lines >= tally->promised, "%d lines, %d are due: %s", tally->lines,
+           tally->promised, tally->text);
 }
 
-/* Nothing is missing any more. */
-static void trail_check_all(void)
+static void trail_promise(size_t number)
 {
-    for (size_t i = 0; i < trail.tally_count; i++) {
-        const struct tally *tally = &trail.tallies[i];
-
-        EXPECT(tally->lines >= tally->promised, "%d lines, %d are due: %s", tally->lines,
-               tally->promised, tally->text);
-    }
+    trail.tallies[number].promised++;
+    if (!trail.is_behind)
+        trail_check_due(number);
 }
 
 /* --- calls --------------------------------------------------------------------------------------
@@ -261,7 +250,7 @@ static void trail_take_bytes(const char *bytes, size_t len)
     trail.offset += (off_t)len;
     trail.hash = trail_hash(trail.hash, bytes, len);
     if (len && trail.is_torn) {
-        EXPECT(*bytes == '\n', "a line goes on after a power cut: %.*s", (int)len, bytes);
+        EXPECT(*bytes == '\n', "a line goes on after its end: %.*s", (int)len, bytes);
         bytes++;
         len--;
         trail.is_torn = false;
@@ -280,12 +269,34 @@ static void trail_open(void)
     struct stat file;
 
     trail.fd = open(trail.path, O_RDONLY | O_CLOEXEC);
-    trail.offset = 0;
-    trail.hash = 0;
-    if (trail.fd < 0)
-        return;
-    EXPECT(fstat(trail.fd, &file) == 0);
+    EXPECT(trail.fd >= 0 && fstat(trail.fd, &file) == 0, "the log is gone");
     trail.inode = file.st_ino;
+}
+
+/* What was read is still so; returns the hash of the log's first bytes. */
+static uint64_t trail_hash_file(off_t size)
+{
+    CLEANUP(freep) char *bytes = xcalloc(1, (size_t)size + 1);
+
+    EXPECT(pread(trail.fd, bytes, (size_t)size, 0) == size, "the log has become shorter");
+    return trail_hash(0, bytes, (size_t)size);
+}
+
+/* The log begins with what another acpd left, so that it is renamed in the course of a world. */
+void trail_begin(void)
+{
+    FILE *file;
+
+    trail.path = xasprintf("%s/audit.log", daemon_folder());
+    trail.older = xasprintf("%s.1", trail.path);
+    file = fopen(trail.path, "we");
+    EXPECT(file);
+    while (ftell(file) < OLD_BYTES)
+        fputs("{\"at\":\"2025-01-01T00:00:00.000Z\"}\n", file);
+    trail.offset = ftell(file);
+    EXPECT(fclose(file) == 0);
+    trail_open();
+    trail.hash = trail_hash_file(trail.offset);
 }
 
 static void trail_read(void)
@@ -306,20 +317,19 @@ static bool trail_is_at(const char *path)
 
 void trail_follow(void)
 {
-    if (trail.fd < 0)
-        trail_open();
-    if (trail.fd < 0)
-        return;
     trail_read();
     if (!trail_is_at(trail.path)) {
         EXPECT(trail_is_at(trail.older), "the log is gone");
         close(trail.fd);
         trail_open();
+        trail.offset = 0;
+        trail.hash = 0;
         trail_read();
     }
     EXPECT(!trail.line.len || trail.is_behind, "a line without its end: %s", buf_text(&trail.line));
     if (trail.was_behind && !trail.is_behind)
-        trail_check_all();
+        for (size_t i = 0; i < trail.tally_count; i++)
+            trail_check_due(i);
     trail.was_behind = trail.is_behind;
 }
 
@@ -365,22 +375,13 @@ ssize_t __wrap_write(int fd, const void *bytes, size_t len)
     return -1;
 }
 
-/* What was read is still so; returns the hash of the log's first bytes. */
-static uint64_t trail_hash_file(off_t size)
-{
-    CLEANUP(freep) char *bytes = xcalloc(1, (size_t)size + 1);
-
-    EXPECT(pread(trail.fd, bytes, (size_t)size, 0) == size, "the log has become shorter");
-    return trail_hash(0, bytes, (size_t)size);
-}
-
 void trail_cut_power(void)
 {
     size_t lost = world_noise_below(2) ? 0 : world_noise_below(LOST_MAX);
     char last = '\n';
 
     trail_follow();
-    if (trail.fd < 0 || !lost)
+    if (!lost)
         return;
     trail.offset -= (off_t)lost < trail.offset ? (off_t)lost : trail.offset;
     EXPECT(truncate(trail.path, trail.offset) == 0, "%s", strerror(errno));
@@ -392,9 +393,8 @@ void trail_cut_power(void)
 void trail_end(void)
 {
     trail_follow();
-    EXPECT(trail.fd < 0 || trail_hash_file(trail.offset) == trail.hash, "the log was changed");
-    if (trail.fd >= 0)
-        close(trail.fd);
+    EXPECT(trail_hash_file(trail.offset) == trail.hash, "the log was changed");
+    close(trail.fd);
     for (size_t i = 0; i < trail.tally_count; i++)
         free(trail.tallies[i].text);
     free(trail.tallies);
