@@ -10,7 +10,8 @@
 #include "process.h"
 #include "world.h"
 
-#define IDLE_MS 20000 /* at most: until it leaves */
+#define IDLE_MS   20000 /* at most: until it leaves */
+#define TOLD_SIZE 257   /* as long as any setting may be */
 
 struct agent {
     struct run *run;
@@ -24,7 +25,7 @@ struct agent {
     bool has_options;  /* for its sessions, instead of modes */
     /* What this session was told to use; empty: nothing. */
     struct {
-        char model[16], mode[16], level[16];
+        char model[TOLD_SIZE], mode[TOLD_SIZE], level[TOLD_SIZE];
     } told;
 };
 
@@ -160,6 +161,8 @@ static void agent_ask(struct agent *agent)
                                  "\"allow_always\"},{\"optionId\":\"never\",\"name\":\"Never\","
                                  "\"kind\":\"reject_always\"},";
     long long id = ++agent->last_question;
+    const char *kind = kinds[world_below(ARRAY_SIZE(kinds))];
+    bool offers_more = world_one_in(2);
 
     agent_say(agent,
               "{\"jsonrpc\":\"2.0\",\"id\":%lld,\"method\":\"session/request_permission\","
@@ -167,8 +170,7 @@ static void agent_ask(struct agent *agent)
               "\"Do it\",\"kind\":\"%s\"},\"options\":[%s{\"optionId\":\"yes\",\"name\":\"Yes\","
               "\"kind\":\"allow_once\"},{\"optionId\":\"no\",\"name\":\"No\",\"kind\":"
               "\"reject_once\"}]}}",
-              id, agent->sessions, id, kinds[world_below(ARRAY_SIZE(kinds))],
-              world_one_in(2) ? always : "");
+              id, agent->sessions, id, kind, offers_more ? always : "");
 }
 
 /* --- the turn -----------------------------------------------------------------------------------

@@ -18,6 +18,7 @@
 #include "socket.h"
 #include "store/sqlite_files.h"
 #include "store/store.h"
+#include "trail.h"
 #include "world.h"
 
 /* That a pass may take, apart from waiting for the disk: some 500 looks at a clock. */
@@ -61,6 +62,11 @@ void daemon_end(void)
     free(STEAL(database_path));
 }
 
+const char *daemon_folder(void)
+{
+    return folder;
+}
+
 void daemon_configure(const char *json)
 {
     FILE *file = fopen(config_path, "we");
@@ -86,6 +92,7 @@ static int daemon_on_reload(struct engine *engine, char **ret_error UNUSED)
 
 static void daemon_free(void)
 {
+    trail_note_death();
     rpc_server_free(loop.server);
     process_end_all(STEAL(supervisor));
     engine_free(loop.engine);
@@ -186,6 +193,7 @@ bool daemon_pass(void)
     socket_let_write();
     loop_pass(&loop, false);
     daemon_check_requests(requests);
+    trail_follow();
     if (disk_get() != DISK_GOOD || loop.storage_is_failing || loop.stop_requested)
         model_note_trouble();
     EXPECT(!loop.storage_is_failing || was_failing || disk_get() != DISK_GOOD ||

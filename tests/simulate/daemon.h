@@ -29,6 +29,8 @@ void daemon_stop(void);
 bool daemon_has_stopped(void);
 /** It leaves. */
 void daemon_leave(void);
+/** Where its state is. */
+const char *daemon_folder(void);
 /** The number of clients that it knows. */
 size_t daemon_connections(void);
 /** The configuration that the next reload or start reads. */

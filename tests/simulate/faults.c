@@ -2,10 +2,13 @@
 /* Faults of passes, of attempts and of what is told. */
 #include "faults_table.h"
 
+#include <errno.h>
 #include <sqlite3.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon.h"
+#include "engine/audit.h"
 #include "engine/judge.h"
 #include "engine/queue.h"
 #include "engine/reload.h"
@@ -209,6 +212,10 @@ REPLACE(int, engine_finish, struct engine *engine, int64_t id, const char *token
         if (faults_current == FAULT_FENCE && attempt->task_id == id && attempt->lease)
             token = attempt->lease;
     }
+    if (class == ERROR_LIMIT && faults_current == FAULT_CLASS)
+        class = ERROR_EXIT;
+    if (message && faults_strike(FAULT_MESSAGE))
+        message = NULL;
     return REAL(engine_finish)(engine, id, token, class, message, result, ret_task);
 }
 
@@ -251,6 +258,20 @@ REPLACE(void, acp_stop, struct acp *acp)
         REAL(acp_stop)(acp);
 }
 
+REPLACE(bool, param_check, const struct param *params, struct json_value *object,
+        const struct settings *settings, struct param_error *ret_error)
+{
+    return REAL(param_check)(params, object, settings, ret_error) || faults_strike(FAULT_UNCHECKED);
+}
+
+REPLACE(struct profile *, engine_find_profile, const struct engine *engine, const char *name)
+{
+    struct profile *found = REAL(engine_find_profile)(engine, name);
+
+    return !found && engine->profile_count && faults_current == FAULT_UNKNOWN ? engine->profiles[0]
+                                                                              : found;
+}
+
 REPLACE(bool, connection_is_congested, const struct connection *connection)
 {
     return faults_current != FAULT_OUTPUT && REAL(connection_is_congested)(connection);
@@ -268,6 +289,59 @@ REPLACE(void, acp_codec_set_option, struct acp_codec *codec, const char *session
 {
     REAL(acp_codec_set_option)
     (codec, session, option, faults_current == FAULT_SETTING ? "m0" : value);
+}
+
+/* --- the audit log ------------------------------------------------------------------------------
+ */
+
+REPLACE(void, audit_init, struct audit *audit, const char *path)
+{
+    if (faults_current == FAULT_NEW_LOG && truncate(path, 0) < 0)
+        EXPECT(errno == ENOENT);
+    REAL(audit_init)(audit, path);
+}
+
+REPLACE(int, rename, const char *from, const char *to)
+{
+    return faults_current == FAULT_OLD_LOG && strstr(from, "/audit.log") ? unlink(from)
+                                                                         : REAL(rename)(from, to);
+}
+
+REPLACE(void, audit_stage, struct audit *audit, const struct audit_entry *entry)
+{
+    struct audit_entry other = *entry;
+
+    if (faults_strike(FAULT_LINE))
+        return;
+    if (faults_strike(FAULT_LINE_TWICE))
+        REAL(audit_stage)(audit, entry);
+    other.pid += faults_strike(FAULT_CALLER);
+    other.task_id -= other.task_id > 1 && faults_strike(FAULT_LINE_TASK);
+    REAL(audit_stage)(audit, &other);
+}
+
+REPLACE(void, audit_commit, struct audit *audit, int64_t limit)
+{
+    if (faults_strike(FAULT_LATE_LINE))
+        return;
+    if (audit->staged.len && faults_strike(FAULT_HALF_LINE))
+        audit->staged.len -= 2;
+    REAL(audit_commit)(audit, limit);
+    if (audit->failure && faults_current == FAULT_FORGOTTEN_LINE)
+        buf_clear(&audit->pending);
+}
+
+REPLACE(void, engine_get_storage, const struct engine *engine, struct engine_storage *ret_storage)
+{
+    REAL(engine_get_storage)(engine, ret_storage);
+    if (faults_current == FAULT_SILENCE)
+        ret_storage->audit_failure = 0;
+}
+
+REPLACE(void, audit_rollback, struct audit *audit)
+{
+    if (faults_current != FAULT_GHOST_LINE)
+        REAL(audit_rollback)(audit);
 }
 
 /* --- what is told -------------------------------------------------------------------------------

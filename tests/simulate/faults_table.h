@@ -73,7 +73,23 @@
     FAULT(KEPT, "old tasks that are kept") \
     FAULT(OUTPUT, "replies to a client that does not read") \
     FAULT(LINES, "requests without a limit in a pass") \
-    FAULT(BACKUP, "a backup without attempts")
+    FAULT(BACKUP, "a backup without attempts") \
+    FAULT(LINE, "a line of the audit log that is skipped") \
+    FAULT(LATE_LINE, "a line of the audit log that comes late") \
+    FAULT(LINE_TWICE, "a line of the audit log that is there twice") \
+    FAULT(GHOST_LINE, "lines of the audit log for refused calls") \
+    FAULT(CALLER, "a line of the audit log that names another caller") \
+    FAULT(LINE_TASK, "a line of the audit log that names another task") \
+    FAULT(HALF_LINE, "a line of the audit log without its end") \
+    FAULT(NEW_LOG, "an audit log that begins anew with each start") \
+    FAULT(OLD_LOG, "an audit log that is removed when it is long") \
+    FAULT(FORGOTTEN_LINE, "lines that a full disk takes away") \
+    FAULT(SILENCE, "an audit log that fails unnoticed") \
+    FAULT(UNCHECKED, "parameters that are not checked") \
+    FAULT(UNKNOWN, "an unknown profile that is taken for another") \
+    FAULT(SECOND, "an update that forgets its second change") \
+    FAULT(CLASS, "a failure of another class") \
+    FAULT(MESSAGE, "a message of a failure that is lost")
 /* clang-format on */
 
 #define FAULT(name, text) FAULT_##name,

@@ -200,6 +200,8 @@ REPLACE(int, engine_update, struct engine *engine, int64_t id, const struct engi
 
     if (faults_strike(FAULT_MOVE))
         other.profile = NULL;
+    if (other.has_run_at && faults_current == FAULT_SECOND)
+        other.priority = -1;
     return REAL(engine_update)(engine, id, &other, ret_task);
 }
 

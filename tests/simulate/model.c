@@ -113,7 +113,7 @@ struct fact *model_learn(struct json_object *task)
     const char *key = json_get_string(task, "key");
     struct fact *fact = model_learn_id(json_object_get_int64(json_get(task, "id")));
 
-    EXPECT(key, "%s", json_compact(task));
+    EXPECT(key && key[0] == 'k', "nobody asked for it: %s", json_compact(task));
     EXPECT(!fact->key[0] || strcmp(fact->key, key) == 0, "task %lld: %s, %s", (long long)fact->id,
            fact->key, key);
     for (size_t i = 0; !fact->key[0] && !setting_forgets() && i < model.count; i++)
@@ -197,6 +197,21 @@ int64_t model_pick_failed(void)
     return 0;
 }
 
+int64_t model_pick_waiting(size_t *ret_profile)
+{
+    size_t start = model.count ? world_below(model.count) : 0;
+
+    for (size_t i = 0; i < model.count; i++) {
+        const struct fact *fact = model.facts[(start + i) % model.count];
+
+        if (!task_status_is_waiting(fact->told))
+            continue;
+        *ret_profile = fact->profile;
+        return fact->id;
+    }
+    return 0;
+}
+
 /* The next one, from a task on that chance decides, whose lease may be in force, or is over. */
 static const struct fact *model_find_claimed(bool is_over, bool is_cancelled)
 {
@@ -236,18 +251,29 @@ static void model_sent_status(const struct request *request)
     }
 }
 
+static void model_sent_update(struct fact *fact, const struct request *request)
+{
+    fact->was_updated = true;
+    fact->was_rescheduled |= request->changes[CHANGE_RUN_AT];
+    fact->run_at = request->changes[CHANGE_RUN_AT] ? 0 : fact->run_at;
+    for (size_t i = 0; i < CHANGE_COUNT; i++)
+        if (request->changes[i])
+            known_sent(&fact->changes[i], request->id);
+}
+
 void model_sent(const struct request *request)
 {
     struct fact *fact = model_find(request->task_id);
 
     model.is_repeated =
         xrealloc(model.is_repeated, ((size_t)request->id + 1) * sizeof(*model.is_repeated));
-    model.is_repeated[request->id] = false;
+    memset(&model.is_repeated[model.newest + 1], 0, (size_t)(request->id - model.newest));
     if (request->key)
         model.is_repeated[request->key] |= request->key != request->id;
     model.newest = request->id;
-    if (request->method == METHOD_ANSWER)
-        question_sent(request->token, request->is_yes);
+    if (request->method == METHOD_ANSWER && request->answer != ANSWER_UNKNOWN)
+        question_sent(request->token,
+                      request->answer == ANSWER_YES || request->answer == ANSWER_ALWAYS);
     if (request->method == METHOD_STATUS)
         model_sent_status(request);
     if (!fact)
@@ -265,12 +291,8 @@ void model_sent(const struct request *request)
         fact->run_at = 0;
         known_sent(&fact->changes[CHANGE_RUN_AT], request->id);
     }
-    if (request->method == METHOD_UPDATE) {
-        fact->was_updated = true;
-        fact->was_rescheduled |= request->change == CHANGE_RUN_AT;
-        fact->run_at = request->change == CHANGE_RUN_AT ? 0 : fact->run_at;
-        known_sent(&fact->changes[request->change], request->id);
-    }
+    if (request->method == METHOD_UPDATE)
+        model_sent_update(fact, request);
 }
 
 void model_settle(void)
@@ -440,8 +462,7 @@ static void model_check_completed(const struct fact *fact, struct json_object *t
     char mark[48];
 
     if (fact->is_completed) {
-        EXPECT(json_object_get_int64(json_get(task, "result")) == fact->id, "%s",
-               json_compact(task));
+        spec_check_result(fact->id, task);
         return;
     }
     if (setting_profiles[fact->profile].kind == SETTING_WORKER) {

@@ -23,6 +23,8 @@ uint64_t model_attempts(void);
 int64_t model_pick(void);
 /** One that has failed or was cancelled, as far as is known. */
 int64_t model_pick_failed(void);
+/** One that waits, as far as is known, and where. */
+int64_t model_pick_waiting(size_t *ret_profile);
 /** One with a lease, and its token, which may be an old one; now and then one whose lease is over.
  */
 int64_t model_pick_held(char ret_token[TOKEN_SIZE]);
@@ -60,6 +62,8 @@ void model_note_trouble(void);
 /** The power failed while the disk could not sync: see D2. */
 void model_forgive_refused(void);
 
+/** What an update may change, as it is shown. */
+int64_t model_read(struct json_object *task, enum change change);
 /** Agents that work on a task that has finished, and are not being stopped. */
 size_t model_count_surplus(void);
 /** What a backup of this moment contains: {id, key, status} of each task. */

@@ -4,8 +4,8 @@
 
 #include "model.h"
 #include "setting.h"
+#include "spec.h"
 
-#define KEY_SIZE     32
 #define ATTEMPTS_MAX 512
 
 /* A set of attempts. */
@@ -39,8 +39,8 @@ struct causes {
  */
 struct fact {
     int64_t id;
-    char key[KEY_SIZE]; /* empty: not known yet */
-    size_t profile;     /* as last heard */
+    char key[SPEC_KEY_SIZE]; /* empty: not known yet */
+    size_t profile;          /* as last heard */
     struct known changes[CHANGE_COUNT];
     enum task_status told;           /* by the last event; TASK_NEW: unknown */
     bool is_completed, is_cancelled; /* acknowledged */
@@ -123,8 +123,6 @@ bool model_is_held(const struct fact *fact);
 int64_t model_lease_of(const struct fact *fact);
 /** When its turn would have been if it had the lowest priority; false if that is not known. */
 bool model_rank(const struct fact *fact, struct span *ret_rank);
-/** What an update may change, as it is shown. */
-int64_t model_read(struct json_object *task, enum change change);
 /** It is there, so it was not refused. */
 void model_check_refused(const struct fact *fact);
 /** The task as acpd shows it, against what was promised. */

@@ -6,10 +6,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "clients.h"
 #include "common/alloc.h"
+#include "cover.h"
 #include "daemon.h"
 #include "model.h"
 #include "socket.h"
+#include "trail.h"
 #include "world.h"
 
 #define PASSES_MAX 100000
@@ -44,6 +47,19 @@ static void peer_note_line(struct peer *peer, const struct request *requests, si
     peer->lines[peer->line_count++] = line;
 }
 
+/* A request, from an offset on, is in the output. */
+static void peer_note_call(const struct peer *peer, int64_t id, size_t from)
+{
+    CLEANUP(json_putp) struct json_object *request = NULL;
+    const char *reason = "", *text = peer->out.data + from;
+    size_t len = peer->out.len - from, offset;
+
+    EXPECT(json_parse(text, len, &request, &reason, &offset) == 0, "%s: %.*s", reason, (int)len,
+           text);
+    trail_sent(id, request);
+    cover_sent(id, request);
+}
+
 void peer_add(struct peer *peer, const struct request *requests, size_t count, bool is_batch)
 {
     size_t before = peer->out.len;
@@ -51,8 +67,15 @@ void peer_add(struct peer *peer, const struct request *requests, size_t count, b
     if (is_batch)
         buf_add_char(&peer->out, '[');
     for (size_t i = 0; i < count; i++) {
+        size_t from;
+
         model_sent(&requests[i]);
+        if (is_batch && i)
+            buf_add_char(&peer->out, ',');
+        from = peer->out.len;
         request_print(&requests[i], &peer->out);
+        if (requests[i].method != METHOD_NOISE)
+            peer_note_call(peer, requests[i].id, from);
         if (is_batch)
             continue;
         buf_add_char(&peer->out, '\n');
@@ -131,6 +154,8 @@ static void peer_take(struct peer *peer, const char *text, size_t len)
 
         EXPECT(json_object_get_int64(json_get(reply, "id")) ==
                request_id_of_reply(&line.requests[i]));
+        trail_take(line.requests[i].id, reply);
+        cover_take(line.requests[i].id, reply);
         model_take(&line.requests[i], reply);
     }
 }
@@ -162,10 +187,13 @@ struct json_object *peer_ask(struct peer *peer, const char *method, const char *
     static char data[1 << 22];
     struct json_object *reply = NULL;
     const char *reason = "";
-    size_t len = 0, offset;
+    size_t len = 0, offset, from = peer->out.len;
+    int64_t id = clients_next_id();
 
-    buf_printf(&peer->out, "{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"%s\",\"params\":%s}\n",
-               method, params);
+    buf_printf(&peer->out, "{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"%s\",\"params\":%s}", method,
+               params);
+    peer_note_call(peer, id, from);
+    buf_add_char(&peer->out, '\n');
     for (int i = 0; !len || data[len - 1] != '\n'; i++) {
         ssize_t n;
 
@@ -176,6 +204,8 @@ struct json_object *peer_ask(struct peer *peer, const char *method, const char *
         len += n > 0 ? (size_t)n : 0;
     }
     EXPECT(json_parse(data, len, &reply, &reason, &offset) == 0, "%s", reason);
+    trail_take(id, reply);
+    cover_take(id, reply);
     return reply;
 }
 

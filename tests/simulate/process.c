@@ -62,9 +62,23 @@ struct run {
 static struct supervisor *current; /* that of acpd, if it runs */
 static bool is_calm;
 
+static void process_decide(struct run *run);
+
+/* Commands that hang come to their end, too. */
 void process_calm(void)
 {
     is_calm = true;
+    if (!current)
+        return;
+    list_for_each (link, &current->runs) {
+        struct run *run = list_entry(link, struct run, link);
+
+        if (run->agent || run->is_stopping ||
+            (run->manner != MANNER_HANGS && run->manner != MANNER_IGNORES_SIGTERM))
+            continue;
+        run->manner = MANNER_WORKS;
+        process_decide(run);
+    }
 }
 
 /* --- the supervisor -----------------------------------------------------------------------------

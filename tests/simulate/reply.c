@@ -10,6 +10,8 @@
 #include "spec.h"
 #include "world.h"
 
+#define MESSAGE_KEPT 4000 /* bytes of a worker's message, at least */
+
 /* What any call about something may be answered with. */
 static bool reply_is_usual(int code)
 {
@@ -18,8 +20,7 @@ static bool reply_is_usual(int code)
 
 static void reply_take_refusal(const struct request *request, int code)
 {
-    bool may_be_unknown = request->method == METHOD_SUBMIT || request->depends_on[0] ||
-                          request->depends_on[1] ||
+    bool may_be_unknown = request->method == METHOD_SUBMIT || request->depends_on_count ||
                           setting_profiles[request->profile].may_be_missing;
 
     EXPECT(code == RPC_UNAVAILABLE || code == RPC_QUEUE_FULL ||
@@ -30,16 +31,27 @@ static void reply_take_refusal(const struct request *request, int code)
     model.refused[model.refused_count++] = request->key;
 }
 
+static void reply_check_dependencies(const struct request *request, struct json_object *task)
+{
+    struct json_object *ids = json_get(task, "dependsOn");
+
+    EXPECT(json_object_array_length(ids) == request->depends_on_count, "%s", json_compact(task));
+    for (size_t i = 0; i < request->depends_on_count; i++)
+        EXPECT(json_object_get_int64(json_object_array_get_idx(ids, i)) == request->depends_on[i],
+               "it does not depend on %lld: %s", (long long)request->depends_on[i],
+               json_compact(task));
+}
+
 static void reply_take_assign(const struct request *request, struct json_object *result, int code)
 {
-    char key[KEY_SIZE];
+    char key[SPEC_KEY_SIZE];
     struct fact *fact;
 
     if (code) {
         reply_take_refusal(request, code);
         return;
     }
-    snprintf(key, sizeof(key), "k%lld", (long long)request->key);
+    spec_print_key(request->key, key);
     fact = model_learn(json_get(result, "task"));
     EXPECT(strcmp(fact->key, key) == 0, "%s was answered with %s", key, fact->key);
     model.acknowledged++;
@@ -53,6 +65,7 @@ static void reply_take_assign(const struct request *request, struct json_object 
         spec_check_routing(request->key, json_get(result, "task"));
     if (model.is_repeated[request->key])
         return;
+    reply_check_dependencies(request, json_get(result, "task"));
     if (model.clock_set_at < request->sent_at && !fact->was_retried && !fact->was_updated)
         fact->run_at = request->run_at;
     fact->born = (struct span){request->sent_at, world_mono_ms()};
@@ -91,6 +104,8 @@ static void reply_take_claim(const struct request *request, struct json_object *
     if (!task)
         return;
     fact = model_learn(task);
+    EXPECT(request->profiles >> setting_find(json_get_string(task, "profile")) & 1,
+           "nobody asked for tasks of this profile: %s", json_compact(task));
     model_begin_attempt(fact, attempt);
     if (fact->latest > attempt || attempt <= fact->ended)
         return; /* a late reply: the attempt is over */
@@ -109,7 +124,7 @@ static void reply_take_claim(const struct request *request, struct json_object *
     strcpy(fact->old_token, fact->token);
     snprintf(fact->token, sizeof(fact->token), "%s", json_get_string(result, "lease"));
     fact->attempt = attempt;
-    fact->lease_ms = request->lease_ms ? request->lease_ms : SETTING_LEASE_MS;
+    fact->lease_ms = request->lease > 0 ? (int64_t)(1000 * request->lease) : SETTING_LEASE_MS;
     fact->until = request->sent_at + model_lease_of(fact);
     fact->open_ends = 0;
     fact->over_heard = 0;
@@ -128,6 +143,24 @@ static struct fact *reply_find_leased(const struct request *request)
     return fact && strcmp(fact->token, request->token) == 0 ? fact : NULL;
 }
 
+/* What the worker said; the end of a long message is cut off. */
+static void reply_check_message(const struct request *request, struct json_object *task)
+{
+    CLEANUP(buf_deinit) struct buf json = {0};
+    CLEANUP(json_putp) struct json_object *said = NULL;
+    const char *shown = json_get_string(json_get(task, "error"), "message"), *text, *reason;
+    size_t offset, len;
+
+    request_print_message(request, &json);
+    EXPECT(json_parse(json.data, json.len, &said, &reason, &offset) == 0);
+    text = json_object_get_string(said);
+    len = (size_t)json_object_get_string_len(said);
+    for (size_t i = 0; i < len && i < MESSAGE_KEPT; i++)
+        EXPECT(shown[i] == (text[i] ? text[i] : ' '), "it was %s: %s", json_compact(said), shown);
+    EXPECT(!len || len > MESSAGE_KEPT || strlen(shown) == len, "it was %s: %s", json_compact(said),
+           shown);
+}
+
 /* The attempts that it may have are made, and no more of them. */
 static void reply_take_failure(struct fact *fact, const struct request *request,
                                struct json_object *task)
@@ -137,6 +170,10 @@ static void reply_take_failure(struct fact *fact, const struct request *request,
         least = own ? own : setting_attempts_min(fact->profile),
         most = own ? own : setting_attempts_max(fact->profile);
 
+    EXPECT(strcmp(json_get_string(json_get(task, "error"), "class"),
+                  error_class_info(request->class)->name) == 0,
+           "%s", json_compact(task));
+    reply_check_message(request, task);
     if (request->class == ERROR_REFUSAL || request->class == ERROR_INVALID)
         EXPECT(has_failed, "%s", json_compact(task));
     if (request->class != ERROR_EXIT || fact->retries || fact->attempt <= fact->retried_at)
@@ -165,10 +202,10 @@ static void reply_take_end(const struct request *request, struct json_object *re
 
     EXPECT(code || !reply_is_over(request), "a stale lease ended task %lld",
            (long long)request->task_id);
-    if (!code && request->method == METHOD_COMPLETE)
-        EXPECT(strcmp(status, "completed") == 0 &&
-                   json_object_get_int64(json_get(result, "result")) == request->task_id,
-               "%s", json_compact(result));
+    if (!code && request->method == METHOD_COMPLETE) {
+        EXPECT(strcmp(status, "completed") == 0, "%s", json_compact(result));
+        spec_check_result(request->task_id, result);
+    }
     if (!code) {
         EXPECT(strcmp(status, "running") != 0, "%s", json_compact(result));
         if (!fact)
@@ -239,15 +276,19 @@ static void reply_take_tasks(const struct request *request, struct json_object *
 static void reply_take_update(const struct request *request, struct json_object *result, int code)
 {
     struct fact *fact = model_find(request->task_id);
-    const struct known *change = &fact->changes[request->change];
+    int64_t run_at = request->values[CHANGE_RUN_AT];
 
     EXPECT(reply_is_usual(code) || code == RPC_QUEUE_FULL, "%d", code);
-    known_settle(&fact->changes[request->change], request->id, code, request->value);
-    EXPECT(code || model_read(result, request->change) == request->value, "it was changed: %s",
-           json_compact(result));
-    if (!code && request->change == CHANGE_RUN_AT && change->value == request->value &&
+    for (size_t i = 0; i < CHANGE_COUNT; i++) {
+        if (!request->changes[i])
+            continue;
+        known_settle(&fact->changes[i], request->id, code, request->values[i]);
+        EXPECT(code || model_read(result, (enum change)i) == request->values[i],
+               "it was changed: %s", json_compact(result));
+    }
+    if (!code && request->changes[CHANGE_RUN_AT] && fact->changes[CHANGE_RUN_AT].value == run_at &&
         model.clock_set_at < request->sent_at)
-        fact->run_at = request->value;
+        fact->run_at = run_at;
 }
 
 static void reply_take_cancel(const struct request *request, struct json_object *result, int code)
@@ -310,7 +351,9 @@ static void reply_take_status(const struct request *request, struct json_object 
 
 static void reply_take_other(const struct request *request, int code)
 {
-    bool may_be_invalid = request->method == METHOD_READING; /* its parameters may be anything */
+    /* Its parameters may be anything; or the option was not offered. */
+    bool may_be_invalid = request->method == METHOD_READING ||
+                          (request->method == METHOD_ANSWER && request->answer > ANSWER_YES);
 
     EXPECT(reply_is_usual(code) || (may_be_invalid && code == RPC_INVALID_PARAMS), "%d", code);
 }
@@ -320,7 +363,8 @@ static void reply_take_list(const struct request *request, struct json_object *r
 {
     EXPECT(!code || code == RPC_UNAVAILABLE ||
                (code == RPC_NOT_FOUND && request->method == METHOD_QUEUE &&
-                setting_profiles[request->profile].may_be_missing),
+                setting_profiles[request->profile].may_be_missing) ||
+               (code == RPC_CONFLICT && request->method == METHOD_QUEUE && request->task_id),
            "%d", code);
     if (request->method == METHOD_LIST)
         reply_take_tasks(request, json_get(result, "tasks"));
@@ -332,10 +376,12 @@ static void reply_take_list(const struct request *request, struct json_object *r
 
 static void reply_take_wrong(const struct request *request, int code)
 {
-    bool is_right = request->method == METHOD_WRONG
-                        ? code == RPC_INVALID_PARAMS
-                        : code == RPC_PARSE_ERROR || code == RPC_INVALID_REQUEST;
+    bool is_right = code == RPC_PARSE_ERROR || code == RPC_INVALID_REQUEST;
 
+    if (request->method == METHOD_WRONG)
+        is_right = code == RPC_INVALID_PARAMS;
+    else if (request->method == METHOD_ASTRAY)
+        is_right = code == RPC_NOT_FOUND;
     EXPECT(is_right || code == RPC_UNAVAILABLE, "%d", code);
 }
 
@@ -383,11 +429,13 @@ void model_take(const struct request *request, struct json_object *reply)
     case METHOD_STATUS:
         reply_take_status(request, result, code);
         break;
+    case METHOD_ASTRAY:
     case METHOD_WRONG:
     case METHOD_NOISE:
         reply_take_wrong(request, code);
         break;
     case METHOD_ANSWER:
+    case METHOD_RELOAD:
     case METHOD_READING:
     case METHOD_COUNT:
         reply_take_other(request, code);

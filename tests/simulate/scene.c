@@ -6,12 +6,14 @@
 
 #include "clients.h"
 #include "common/alloc.h"
+#include "cover.h"
 #include "daemon.h"
 #include "disk.h"
 #include "model.h"
 #include "process.h"
 #include "setting.h"
 #include "stock.h"
+#include "trail.h"
 #include "watch.h"
 #include "world.h"
 
@@ -86,8 +88,10 @@ static void scene_kill(void)
     if (cuts_power && disk_owes_sync())
         model_forgive_refused();
     daemon_kill();
-    if (cuts_power)
+    if (cuts_power) {
         disk_cut_power();
+        trail_cut_power();
+    }
     sums->kills++;
     sums->cuts += cuts_power;
     world_wait((int64_t)world_below(10000));
@@ -163,6 +167,8 @@ static void scene_back_up(void)
 /* What failed passes left behind shows soon after them, before more happens. */
 static void scene_mend_disk(void)
 {
+    if (world_one_in(4))
+        stock_check_health();
     disk_set(DISK_GOOD);
     if (world_one_in(4))
         stock_take();
@@ -229,6 +235,8 @@ static void scene_open(const struct plan *plan)
 {
     world_begin(plan->seed, scene_on_bad_end);
     model_begin();
+    trail_begin();
+    cover_begin(&sums->cover);
     watch_begin();
     clients_begin(plan->clients);
     setting_begin();
@@ -248,6 +256,8 @@ static void scene_close(void)
     if (!sums->worlds++)
         sums->trace = world_trace();
     model_end();
+    trail_end();
+    cover_end();
 }
 
 void scene_play(const struct plan *plan, struct scene_sums *sums_of_all)

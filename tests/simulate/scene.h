@@ -2,6 +2,7 @@
 /* What happens in a world: its clients, its operator, its disk and its clocks. */
 #pragma once
 
+#include "cover.h"
 #include "plan.h"
 
 /* Of all worlds; shared by their processes. */
@@ -11,6 +12,7 @@ struct scene_sums {
     /* Of the last world that ended badly: where, and in which step. */
     char place[64];
     size_t step;
+    struct cover cover;
 };
 
 /** Plays the world to its end; does not return if it ends badly. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "core/settings.h"
 #include "world.h"
 
 #define DEFAULT_ATTEMPTS 3 /* also of tasks whose profile is not configured any more */
@@ -34,6 +35,18 @@ void setting_begin(void)
     memset(has_evicted, 0, sizeof(has_evicted));
 }
 
+/* So small that long texts are cheap. */
+static const struct settings limits = {
+    .title_limit = 300, .description_limit = 1000, .input_limit = 2000};
+
+size_t setting_limit(size_t place)
+{
+    int64_t limit;
+
+    memcpy(&limit, (const char *)&limits + place, sizeof(limit));
+    return (size_t)limit;
+}
+
 size_t setting_find(const char *profile)
 {
     for (size_t i = 0; i < SETTING_PROFILES; i++)
@@ -53,6 +66,8 @@ static void setting_print_runner(enum setting_kind kind, bool is_calm,
                                  const struct setting_values *values, struct buf *out)
 {
     static const char *const policies[] = {"allow", "reject", "ask"};
+    int stall_timeout = CHOOSE(is_calm, 60, 5, 60);
+    bool reuses_all = world_one_in(2), has_mode = !is_calm && world_one_in(3);
 
     switch (kind) {
     case SETTING_WORKER:
@@ -66,9 +81,8 @@ static void setting_print_runner(enum setting_kind kind, bool is_calm,
                    "{\"type\":\"acp\",\"command\":[\"/bin/true\"],\"startTimeout\":10,"
                    "\"stallTimeout\":%d,\"permissionTimeout\":60,\"permissions\":\"%s\","
                    "\"reuse\":%s%s}",
-                   CHOOSE(is_calm, 60, 5, 60), policies[values->policy],
-                   world_one_in(2) ? "true" : "2",
-                   !is_calm && world_one_in(3) ? ",\"mode\":\"default\"" : "");
+                   stall_timeout, policies[values->policy], reuses_all ? "true" : "2",
+                   has_mode ? ",\"mode\":\"default\"" : "");
     }
 }
 
@@ -88,6 +102,11 @@ static void setting_print_profile(size_t i, bool is_calm, struct buf *out)
     static const char *const overflows[] = {"reroute", "evict", "reject"};
     struct setting_values *values = &newest[i];
     const char *overflow = overflows[CHOOSE(is_calm, 2, 0, 1, 2)];
+    int least = CHOOSE(is_calm, 0, 0, 0, 1), backoff = CHOOSE(is_calm, 1, 1, 30),
+        cooldown = CHOOSE(is_calm, 1, 1, 300);
+    int timeout = setting_profiles[i].kind == SETTING_WORKER
+                      ? CHOOSE(is_calm, 3600, SETTING_TIMEOUT_MIN_MS / 1000, 3600)
+                      : CHOOSE(is_calm, 60, 8, 60);
 
     *values = (struct setting_values){
         .is_there = true,
@@ -106,12 +125,8 @@ static void setting_print_profile(size_t i, bool is_calm, struct buf *out)
                "\"queueLimit\":%d,\"overflow\":\"%s\",\"timeout\":%d,"
                "\"retry\":{\"maxAttempts\":%d,\"backoff\":%d,\"maxBackoff\":60},"
                "\"cooldown\":{\"min\":0.2,\"max\":%d},\"runner\":",
-               setting_profiles[i].name, values->slots, CHOOSE(is_calm, 0, 0, 0, 1),
-               values->queue_limit, overflow,
-               setting_profiles[i].kind == SETTING_WORKER
-                   ? CHOOSE(is_calm, 3600, SETTING_TIMEOUT_MIN_MS / 1000, 3600)
-                   : CHOOSE(is_calm, 60, 8, 60),
-               values->attempts, CHOOSE(is_calm, 1, 1, 30), CHOOSE(is_calm, 1, 1, 300));
+               setting_profiles[i].name, values->slots, least, values->queue_limit, overflow,
+               timeout, values->attempts, backoff, cooldown);
     setting_print_runner(setting_profiles[i].kind, is_calm, values, out);
     buf_add_char(out, '}');
 }
@@ -120,15 +135,19 @@ char *setting_make(bool is_calm)
 {
     struct buf out = {0};
     int days = CHOOSE(is_calm || !forgets, 30, 1, 30),
-        events = CHOOSE(is_calm || !has_few_events, 10000, 20, 10000);
+        events = CHOOSE(is_calm || !has_few_events, 10000, 20, 10000),
+        lines = CHOOSE(is_calm, 256, 1, 3, 256), output = CHOOSE(is_calm, 8388608, 1024, 8388608),
+        grace = CHOOSE(is_calm, 5, 0, 5);
     bool is_first = true;
 
     buf_printf(&out,
                "{\"agingInterval\":%d,\"linesPerPass\":%d,\"outputLimit\":%d,\"eventBuffer\":%d,"
                "\"killGrace\":%d,\"healthCheckInterval\":5,\"taskRetention\":{\"days\":%d},"
-               "\"profiles\":[",
-               SETTING_AGING_MS / 1000, CHOOSE(is_calm, 256, 1, 3, 256),
-               CHOOSE(is_calm, 8388608, 1024, 8388608), events, CHOOSE(is_calm, 5, 0, 5), days);
+               "\"titleLimit\":%lld,\"descriptionLimit\":%lld,\"inputLimit\":%lld,"
+               "\"auditLimit\":65536,\"profiles\":[",
+               SETTING_AGING_MS / 1000, lines, output, events, grace, days,
+               (long long)limits.title_limit, (long long)limits.description_limit,
+               (long long)limits.input_limit);
     for (size_t i = 0; i < SETTING_PROFILES; i++) {
         if (!is_calm && setting_profiles[i].may_be_missing && world_one_in(4)) {
             newest[i] = (struct setting_values){.slots = 1, .attempts = DEFAULT_ATTEMPTS};

@@ -18,6 +18,8 @@ extern const struct setting_profile {
 } setting_profiles[];
 #define SETTING_PROFILES 4
 
+/** The limit, in bytes, at this place in struct settings; the same in all configurations. */
+size_t setting_limit(size_t place);
 /** A world begins. */
 void setting_begin(void);
 /** The number of a profile in the table. */

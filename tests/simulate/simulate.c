@@ -32,8 +32,9 @@
 #else
 #define FAULT_S 60 /* of one processor's time, in which each fault must be found */
 #endif
-#define SHRINK_S 120 /* for making a world smaller */
-#define WORLD_S  60  /* of processor time that a world may take */
+#define COVER_WORLDS 100 /* in which each declared parameter must be taken */
+#define SHRINK_S     120 /* for making a world smaller */
+#define WORLD_S      60  /* of processor time that a world may take */
 
 #define BLOCKED_S 3600 /* of real time: a world that is blocked does not use the processor */
 
@@ -189,6 +190,24 @@ static bool simulate_seek(uint64_t seed)
     return worlds;
 }
 
+/* Whether each declared parameter of each method is sent in some world, and taken. */
+static bool simulate_covers(uint64_t seed)
+{
+    struct plan plan;
+    uint64_t worlds = 0;
+    size_t missing;
+
+    memset(&sums->cover, 0, sizeof(sums->cover));
+    while (worlds < COVER_WORLDS && cover_missing(&sums->cover, true) && !is_interrupted) {
+        plan_init(&plan, seed + worlds++);
+        simulate_play(&plan, true);
+    }
+    missing = cover_missing(&sums->cover, false);
+    printf("%-48s %zu are missing in %llu worlds\n", "declared parameters", missing,
+           (unsigned long long)worlds);
+    return !missing;
+}
+
 static int simulate_test_itself(uint64_t seed)
 {
     bool has_missed = false;
@@ -196,6 +215,7 @@ static int simulate_test_itself(uint64_t seed)
     printf("seed %llu\n", (unsigned long long)seed);
     if (fault)
         return simulate_seek(seed) ? EXIT_SUCCESS : EXIT_FAILURE;
+    has_missed = !simulate_covers(seed);
     for (fault = 1; faults_name(fault) && !is_interrupted; fault++)
         has_missed |= !simulate_seek(seed);
     return has_missed ? EXIT_FAILURE : EXIT_SUCCESS;
@@ -278,17 +298,19 @@ static const char usage[] =
     "simulate [--seed N] [--minutes M] [--jobs N] [--fault NAME]\n"
     "simulate --replay FILE [--tell] [--fault NAME]\n"
     "simulate --self-test [--seed N] [--fault NAME]\n"
+    "simulate --declared [--seed N]\n"
     "Runs acpd in simulated worlds: one without --minutes, with a fresh seed without --seed, as\n"
     "many at once as there are processors without --jobs. --replay: the world of a plan; --tell:\n"
     "and prints what happens in it. --self-test: whether each of the faults that can be put into\n"
-    "acpd is found; --fault: with one of them, by the name that --self-test prints.\n";
+    "acpd is found; --fault: with one of them, by the name that --self-test prints. --declared:\n"
+    "whether each declared parameter of each method is sent, and taken.\n";
 
 struct options {
     uint64_t seed;
     double minutes;
     uint64_t jobs;
     const char *replay;
-    bool tells, tests_itself;
+    bool tells, tests_itself, covers;
 };
 
 static bool simulate_parse_number(const char *text, uint64_t *ret_number)
@@ -326,6 +348,9 @@ static bool simulate_take_option(int c, struct options *options)
     case 'v':
         options->tells = true;
         return true;
+    case 'd':
+        options->covers = true;
+        return true;
     default:
         options->tests_itself = true;
         return true;
@@ -335,20 +360,25 @@ static bool simulate_take_option(int c, struct options *options)
 /* Each form of the command has options of its own. */
 static bool simulate_may_give(const struct options *options, const char *given)
 {
-    const char *known = options->replay && !options->tests_itself ? "rvf"
-                        : options->tests_itself                   ? "tsf"
-                                                                  : "smjf";
+    const char *known = options->tests_itself ? "tsf"
+                        : options->covers     ? "ds"
+                        : options->replay     ? "rvf"
+                                              : "smjf";
 
     return given[strspn(given, known)] == '\0';
 }
 
 static bool simulate_parse(int argc, char **argv, struct options *ret_options)
 {
-    static const struct option long_options[] = {
-        {"seed", required_argument, NULL, 's'},   {"minutes", required_argument, NULL, 'm'},
-        {"jobs", required_argument, NULL, 'j'},   {"fault", required_argument, NULL, 'f'},
-        {"replay", required_argument, NULL, 'r'}, {"tell", no_argument, NULL, 'v'},
-        {"self-test", no_argument, NULL, 't'},    {0}};
+    static const struct option long_options[] = {{"seed", required_argument, NULL, 's'},
+                                                 {"minutes", required_argument, NULL, 'm'},
+                                                 {"jobs", required_argument, NULL, 'j'},
+                                                 {"fault", required_argument, NULL, 'f'},
+                                                 {"replay", required_argument, NULL, 'r'},
+                                                 {"tell", no_argument, NULL, 'v'},
+                                                 {"self-test", no_argument, NULL, 't'},
+                                                 {"declared", no_argument, NULL, 'd'},
+                                                 {0}};
     char given[16] = "";
     int c;
 
@@ -394,6 +424,8 @@ int main(int argc, char **argv)
     signal(SIGTERM, simulate_on_interrupt);
     if (options.tests_itself)
         return simulate_test_itself(options.seed);
+    if (options.covers)
+        return simulate_covers(options.seed) ? EXIT_SUCCESS : EXIT_FAILURE;
     if (options.replay)
         return simulate_replay(options.replay);
     return simulate_run(options.seed, options.minutes, options.jobs);

@@ -11,6 +11,7 @@
 #include "model.h"
 #include "process.h"
 #include "setting.h"
+#include "trail.h"
 #include "watch.h"
 #include "world.h"
 
@@ -20,6 +21,7 @@
 #define REST_MAX    60 /* turns of 10 s */
 #define FILL_MAX    8
 #define STOP_MAX    30 /* s: until an agent that is asked to stop is made to */
+#define SOON_MS     (INT64_C(10) * 86400000) /* what is due then is waited for */
 #define FORGET_MS   (INT64_C(100) * 86400000)
 #define MEMORY_MAX  ((size_t)4 << 20) /* in use while nobody is connected */
 
@@ -189,6 +191,32 @@ void stock_take(void)
            "%zu bytes are in use", mallinfo2().uordblks);
 }
 
+/* On a full disk; a status that is so already writes nothing but its line. */
+void stock_check_health(void)
+{
+    struct request request = {
+        .method = METHOD_STATUS,
+        .id = clients_next_id(),
+        .profile = setting_find("a"),
+        .is_active = true,
+        .sent_at = world_mono_ms(),
+    };
+    CLEANUP(json_putp) struct json_object *reply = NULL;
+    struct peer peer;
+    bool is_behind;
+
+    disk_set(DISK_FULL);
+    peer_connect(&peer);
+    peer_add(&peer, &request, 1, false);
+    clients_hear(&peer);
+    is_behind = trail_is_behind(); /* and so it stays */
+    reply = peer_ask(&peer, "get_health", "{}");
+    EXPECT(!is_behind || json_get(reply, "error") ||
+               strstr(json_compact(reply), "the audit log cannot be written"),
+           "%s", json_compact(reply));
+    peer_drop(&peer);
+}
+
 /* --- a damaged row ------------------------------------------------------------------------------
  */
 
@@ -210,8 +238,10 @@ static struct json_object *stock_claim(struct peer *peer, size_t profile)
     CLEANUP(freep)
     char *params =
         xasprintf("{\"profiles\":[\"%s\"],\"worker\":\"x\"}", setting_profiles[profile].name);
-    struct request request = {
-        .method = METHOD_CLAIM, .id = clients_next_id(), .sent_at = world_mono_ms()};
+    struct request request = {.method = METHOD_CLAIM,
+                              .id = clients_next_id(),
+                              .profiles = 1u << profile,
+                              .sent_at = world_mono_ms()};
     struct json_object *reply;
 
     model_sent(&request);
@@ -276,6 +306,44 @@ static void stock_calm_down(struct peer *peer)
     }
 }
 
+/* What is to start in another age starts now. */
+static void stock_bring_forward(struct peer *peer)
+{
+    CLEANUP(json_putp) struct json_object *tasks = stock_list_tasks(peer);
+
+    for (size_t i = 0; i < json_object_array_length(tasks); i++) {
+        struct json_object *task = json_object_array_get_idx(tasks, i);
+        struct request request = {
+            .method = METHOD_UPDATE,
+            .id = clients_next_id(),
+            .task_id = json_object_get_int64(json_get(task, "id")),
+            .changes = {[CHANGE_RUN_AT] = true},
+            .sent_at = world_mono_ms(),
+        };
+
+        if (!json_get(task, "pending") ||
+            model_read(task, CHANGE_RUN_AT) < world_wall_ms() + SOON_MS)
+            continue;
+        peer_add(peer, &request, 1, false);
+        clients_hear(peer);
+    }
+}
+
+/* Short of time, it may fail. */
+static void stock_complete(struct peer *peer, struct json_object *task, const char *lease)
+{
+    const char *id = json_get_string(task, "id");
+    CLEANUP(freep)
+    char *params = xasprintf("{\"id\":%s,\"lease\":\"%s\",\"result\":%s}", id, lease, id);
+    CLEANUP(json_putp) struct json_object *reply = NULL;
+
+    model_note_work(json_object_get_int64(json_get(task, "id")));
+    reply = peer_ask(peer, "complete_task", params);
+    EXPECT(json_get(reply, "result") ||
+               (json_get(task, "timeout") && json_object_get_double(json_get(task, "timeout")) < 1),
+           "%s", json_compact(reply));
+}
+
 /* A diligent worker takes the first task of the queue, if there is one, and completes it. */
 static bool stock_work(struct peer *peer, const char *profile)
 {
@@ -288,11 +356,7 @@ static bool stock_work(struct peer *peer, const char *profile)
     if (!task)
         return false;
     model_audit_claim(task, queue);
-    model_note_work(json_object_get_int64(json_get(task, "id")));
-    free(params);
-    params = xasprintf("{\"id\":%s,\"lease\":\"%s\",\"result\":%s}", json_get_string(task, "id"),
-                       json_get_string(claim, "lease"), json_get_string(task, "id"));
-    json_object_put(peer_call(peer, "complete_task", params));
+    stock_complete(peer, task, json_get_string(claim, "lease"));
     return true;
 }
 
@@ -312,7 +376,9 @@ static void stock_drain(struct peer *peer)
         if (!waiting && !running)
             return;
         EXPECT(turn < DRAIN_MAX, "a task does not come to its end");
-        world_wait(turn < 100 ? 1000 : running ? 60000 : 3600000);
+        world_wait(turn < 100 || process_is_working() ? 1000
+                   : running && turn < 300            ? 60000
+                                                      : 3600000);
     }
 }
 
@@ -349,6 +415,7 @@ void stock_close(void)
     stock_take();
     peer_connect(&last);
     stock_calm_down(&last);
+    stock_bring_forward(&last);
     stock_drain(&last);
     peer_drop(&last);
     stock_expect_rest();

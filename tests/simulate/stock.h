@@ -6,6 +6,8 @@
 
 /** Waits for all replies, hangs up, and compares. */
 void stock_take(void);
+/** While the audit log cannot be written, acpd says so. */
+void stock_check_health(void);
 /** Every task comes to its end, with workers who work and agents who do what they should. */
 void stock_close(void);
 /** The row of this task, the first one in the worker's queue, is damaged: that shows, and is never

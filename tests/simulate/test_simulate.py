@@ -48,6 +48,10 @@ def test_a_fault_is_found(fault):
     assert "found in world" in simulate("--self-test", "--seed", 21000, "--fault", fault)
 
 
+def test_every_declared_parameter_is_sent_and_taken():
+    simulate("--declared", "--seed", 21000)
+
+
 @pytest.mark.parametrize("plan", sorted(FOUND.glob("*.plan")), ids=lambda plan: plan.stem)
 def test_what_was_found_stays_mended(plan):
     simulate("--replay", plan)
@@ -81,7 +85,8 @@ def test_a_file_that_is_no_plan_is_refused(tmp_path, text, reason):
     assert refused.returncode == 1 and reason in refused.stderr
 
 
-@pytest.mark.parametrize("options", [["--tell"], ["--self-test", "--minutes", 1], ["--replay", "x", "--seed", 1], ["--none"]])
+@pytest.mark.parametrize("options", [["--tell"], ["--self-test", "--minutes", 1], ["--replay", "x", "--seed", 1], ["--none"],
+                                     ["--declared", "--replay", "x"]])
 def test_options_that_do_not_go_together_are_refused(options):
     refused = run(*options)
     assert refused.returncode == 1 and "simulate --replay FILE" in refused.stderr

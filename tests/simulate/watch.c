@@ -5,8 +5,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "clients.h"
 #include "common/alloc.h"
 #include "common/buf.h"
+#include "cover.h"
 #include "daemon.h"
 #include "model.h"
 #include "socket.h"
@@ -40,6 +42,7 @@ struct numbers {
 static struct watch {
     int fd; /* -1: not connected */
     struct buf in;
+    int64_t call;     /* to subscribe */
     int64_t last;     /* event; -1: it has never subscribed */
     bool was_dropped; /* by acpd */
     bool must_drop;
@@ -99,8 +102,13 @@ static void watch_ask(struct watch *watch, int id, const char *method, const cha
     CLEANUP(freep)
     char *request = xasprintf("{\"jsonrpc\":\"2.0\",\"id\":%d,\"method\":\"%s\",\"params\":{%s}}\n",
                               id, method, params);
+    CLEANUP(json_putp) struct json_object *parsed = NULL;
     ssize_t len = (ssize_t)strlen(request);
+    const char *reason = "";
+    size_t offset;
 
+    EXPECT(json_parse(request, strlen(request), &parsed, &reason, &offset) == 0, "%s", reason);
+    cover_sent(watch->call, parsed);
     EXPECT(send(watch->fd, request, (size_t)len, MSG_NOSIGNAL) == len);
 }
 
@@ -113,6 +121,7 @@ static void watch_connect(struct watch *watch, size_t kind)
                              : xasprintf("%s%s\"after\":%lld", profiles, profiles[0] ? "," : "",
                                          (long long)watch->last);
     watch->fd = daemon_connect();
+    watch->call = clients_next_id();
     watch_ask(watch, 1, "subscribe", params);
     if (!kinds[kind].is_choked || !world_one_in(CHOKED_EVERY))
         return;
@@ -137,6 +146,7 @@ static void watch_take_reply(struct watch *watch, struct json_object *reply)
         watch->must_drop = true;
         return;
     }
+    cover_take(watch->call, reply);
     EXPECT(seq >= watch->last, "%s", json_compact(reply));
     if (watch->last >= 0)
         return;
