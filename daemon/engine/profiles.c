@@ -73,15 +73,15 @@ int engine_set_active(struct engine *engine, struct profile *profile, bool is_ac
 {
     if (engine->is_stopping)
         return -ESHUTDOWN;
-    if (profile_is_active(profile) == is_active)
-        return 0;
-    profile->staged.is_active = is_active;
-    profile_touch(profile);
-    /* A user who resumes it wants it to try at once. */
-    if (is_active)
-        profile_stage_cooldown(profile)->until = 0;
-    /* The row is written by engine_plan; the transaction is opened here, so that this reply, too,
-     * falls with the pass. */
+    if (profile_is_active(profile) != is_active) {
+        profile->staged.is_active = is_active;
+        profile_touch(profile);
+        /* A user who resumes it wants it to try at once. */
+        if (is_active)
+            profile_stage_cooldown(profile)->until = 0;
+    }
+    /* In any case: another node may have changed it, and this reply and its line of the audit log
+     * fall with the pass. */
     return store_update_profile(engine->store, profile->id, is_active, 0);
 }
 

@@ -42,8 +42,7 @@ static struct {
     struct {
         const struct rpc_method *method; /* NULL: it writes nothing, or has been answered */
         size_t tally;
-        uint64_t failed_commits; /* when it was sent */
-    } * calls;                   /* by their ids */
+    } * calls; /* by their ids */
     int64_t call_count;
 } trail;
 
@@ -166,7 +165,6 @@ void trail_sent(int64_t id, struct json_object *request)
     }
     trail_print(method->params, json_get(request, "params"), false, &params);
     trail.calls[id].method = method;
-    trail.calls[id].failed_commits = daemon_failed_commits();
     trail.calls[id].tally = trail_find(0, name, buf_text(&params));
     trail.tallies[trail.calls[id].tally].open++;
 }
@@ -182,20 +180,13 @@ static bool trail_has_written(const struct rpc_method *method, struct json_objec
     return result && (method->is_audited || (*ret_task && !json_get(result, "deduplicated")));
 }
 
-/* A status that was so before is not written: nothing but its line falls with a pass that fails. */
-static bool trail_may_lack_line(int64_t id)
-{
-    return strcmp(trail.calls[id].method->name, "update_profile_status") == 0 &&
-           trail.calls[id].failed_commits < daemon_failed_commits();
-}
-
 void trail_take(int64_t id, struct json_object *reply)
 {
     const struct rpc_method *method = id < trail.call_count ? trail.calls[id].method : NULL;
     size_t number = method ? trail.calls[id].tally : 0;
     int64_t task;
 
-    if (!method || (json_get(reply, "result") && trail_may_lack_line(id)))
+    if (!method)
         return;
     trail.calls[id].method = NULL;
     trail.tallies[number].open--;
