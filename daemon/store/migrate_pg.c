@@ -9,6 +9,10 @@
 
 #define TIMEOUT_MS 600000 /* of one statement, such as counting a million rows */
 
+#define SOLE_LOCK "7013265" /* that of an acpd which uses the database, see pg.c */
+/* Columns without a place in SQLite: nodes do not move. */
+#define NODE_COLUMNS "('node', 'node_id')"
+
 static int migrate_pg_failed(struct migrate *m, int r)
 {
     return migrate_row_fail(m, r, "%s", m->pg->store.error);
@@ -57,11 +61,34 @@ static int migrate_pg_check_schema(struct migrate *m)
                                   (long long)version);
 }
 
+/* Is held until the connection ends. */
+static int migrate_pg_lock(struct migrate *m)
+{
+    CLEANUP(pg_clearp) PGresult *result = NULL;
+    int r = pg_execute(m->pg, "SELECT pg_advisory_lock(" SOLE_LOCK ")", &result);
+
+    if (r == -EBUSY)
+        return migrate_row_fail(m, r, "the database: another acpd uses it");
+    return r < 0 ? migrate_pg_failed(m, r) : 0;
+}
+
+/* An acpd that cannot reach the server at the moment has no lock, but would come back. */
+static int migrate_pg_check_nodes(struct migrate *m)
+{
+    int64_t count = 0;
+    int r = migrate_pg_number(m, "SELECT count(*) FROM node", &count);
+
+    if (r == 0 && count)
+        r = migrate_row_fail(m, -EBUSY,
+                             "the database: an acpd uses it, or was killed; stop it, or start one "
+                             "with it and stop that");
+    return r;
+}
+
 /* Rows are awaited as long as it takes, locks are not. */
 int migrate_pg_open(struct migrate *m)
 {
-    const struct store_postgres options = {
-        .url = m->options->url, .timeout_ms = TIMEOUT_MS, .is_sole = true};
+    const struct store_postgres options = {.url = m->options->url, .timeout_ms = TIMEOUT_MS};
     CLEANUP(freep) char *error = NULL;
     int r = pg_open(&options, &m->pg, &error);
 
@@ -69,8 +96,12 @@ int migrate_pg_open(struct migrate *m)
         return migrate_row_fail(m, r, "%s", error);
     PQsetnonblocking(m->pg->connection, 0);
     r = migrate_pg_execute(m, "SET idle_in_transaction_session_timeout = 0;"
-                              "SET statement_timeout = 0; SET lock_timeout = '10s'");
-    return r == 0 ? migrate_pg_check_schema(m) : r;
+                              "SET statement_timeout = 0; SET lock_timeout = '5s'");
+    if (r == 0)
+        r = migrate_pg_lock(m);
+    if (r == 0)
+        r = migrate_pg_check_schema(m);
+    return r == 0 ? migrate_pg_check_nodes(m) : r;
 }
 
 /* --- tables -------------------------------------------------------------------------------------
@@ -81,7 +112,7 @@ static int migrate_pg_check_columns(struct migrate *m, const struct migrate_tabl
     int64_t count = 0;
     CLEANUP(freep)
     char *sql = xasprintf("SELECT count(*) FROM pg_attribute WHERE attrelid = '\"%s\"'::regclass "
-                          "AND attnum > 0 AND NOT attisdropped",
+                          "AND attnum > 0 AND NOT attisdropped AND attname NOT IN " NODE_COLUMNS,
                           table->name);
     int r = migrate_pg_number(m, sql, &count);
 

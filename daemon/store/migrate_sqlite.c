@@ -8,10 +8,9 @@
 #include "store/migrate_row.h"
 #include "store/sqlite_files.h"
 
-/* Nodes are those of a server. */
 #define TABLES                                                                                     \
-    "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' "             \
-    "AND name <> 'node' ORDER BY rowid"
+    "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY "    \
+    "rowid"
 #define COLUMNS "SELECT name, pk FROM pragma_table_info(?1) ORDER BY pk = 0, pk, cid"
 
 void migrate_sqlite_finalizep(sqlite3_stmt **stmt)

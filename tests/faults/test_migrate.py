@@ -345,7 +345,9 @@ def test_stores_in_use_are_refused(make_daemon, url, folder):
     on_file.stop()
     refused(folder / "state", url, "the database: another acpd uses it", status=75)
     refused(url, folder / "new", "the database: another acpd uses it", status=75)
-    on_server.stop()
+    on_server.kill()
+    refused(url, folder / "new", "an acpd uses it, or was killed", status=75)
+    on_server.start().stop()
     for source, target in (folder / "state", url), (url, folder / "state"):
         before = everything(target)
         refused(source, target, "the target has 1 task already, and differs from the source")
@@ -396,8 +398,10 @@ def test_other_schemas_are_refused(make_daemon, url, folder):
         with contextlib.closing(sqlite3.connect(folder / "state" / "acpd.db")) as database:
             database.execute(f"PRAGMA user_version = {version}")
         refused(folder / "state", url, words)
+    psql(url, "ALTER TABLE task ADD COLUMN IF NOT EXISTS node_id bigint")
+    migrate(url, folder / "back")
     psql(url, "ALTER TABLE task ADD COLUMN more text")
-    refused(url, folder / "back", "the table task has other columns in PostgreSQL")
+    refused(url, folder / "more", "the table task has other columns in PostgreSQL")
 
 
 @pytest.mark.parametrize("statement, words", [
