@@ -20,6 +20,7 @@ from pages import SHELLS, block, stub, type_in
 from server import Proxy, Server
 
 TASKS = 20_000
+TABLES = {"profile", "task", "attempt", "bucket", "dependency", "release", "uptime", "last id"}
 PROFILES = [
     {"name": "w", "runner": {"type": "worker", "lease": 3600}, "queueLimit": 100_000, "maxConcurrentTasks": 10},
     profile("p"),
@@ -115,7 +116,7 @@ def migrate(source, target):
 
 
 def refused(source, target, *words, status=1):
-    before = everything(source) if exists(source) else None
+    before = everything(source) if exists(source) and status == 1 else None  # who uses it may change it
     done = run(source, target)
     assert done.returncode == status and not done.stdout, done
     assert "Sanitizer" not in done.stderr and "runtime error" not in done.stderr, done.stderr
@@ -146,8 +147,7 @@ def sqlite_rows(state):
 
 def postgres_rows(url):
     for name in psql(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'").split():
-        if name not in ("node", "acpd_schema"):
-            yield name, [json.loads(line) for line in psql(url, f"SELECT row_to_json(t) FROM {name} AS t").split("\n")[:-1]]
+        yield name, [json.loads(line) for line in psql(url, f"SELECT row_to_json(t) FROM {name} AS t").split("\n")[:-1]]
     yield "last id", [{"seq": int(psql(url, "SELECT coalesce(max(last_value), 0) FROM pg_sequences "
                                             "WHERE sequencename = 'profile_id_seq'"))}]
 
@@ -158,15 +158,16 @@ def plain(value):
 
 
 def everything(store):
-    """All rows of all tables, in the same form for both kinds."""
+    """All rows of all tables, but for nodes, in the same form for both kinds."""
     rows = sqlite_rows(store) if isinstance(store, pathlib.Path) else postgres_rows(store)
-    return {name: sorted(json.dumps({column: plain(row[column]) for column in sorted(row)}) for row in of_table)
-            for name, of_table in rows}
+    return {name: sorted(json.dumps({column: plain(row[column]) for column in sorted(row)
+                                     if column not in ("node", "node_id")}) for row in of_table)
+            for name, of_table in rows if name in TABLES}
 
 
 def same(one, other):
     one, other = everything(one), everything(other)
-    assert one.keys() == other.keys()
+    assert one.keys() == other.keys() == TABLES
     for name in one:
         assert one[name] == other[name], name  # says which table it is, without comparing thousands of lines
 
@@ -185,6 +186,7 @@ def seen(daemon):
     with daemon.client() as client:
         tasks = client.all_tasks()
         for task in tasks.values():
+            task.pop("node", None)
             task["pending"] = task["pending"] and task["pending"]["reason"]
             if task["profile"] == "r":
                 task["startedAt"] = task["queuedAt"] = task["readyAt"] = None
@@ -265,10 +267,7 @@ def test_what_was_moved_already_is_only_compared(state, url, folder):
 def test_a_run_that_is_killed_is_run_again(state, url, folder, way):
     migrate(state, url)
     source, target = (state, url) if way == "to PostgreSQL" else (url, folder / "back")
-    expected, killed, parts = everything(source), 0, 8
-    began = time.monotonic()
-    migrate(url, folder / "other")
-    lasts = time.monotonic() - began
+    expected, killed, parts, lasts = everything(source), 0, 8, acpd.DEADLINE
     for part in range(parts):
         if way == "to PostgreSQL":
             empty(target)
@@ -279,11 +278,13 @@ def test_a_run_that_is_killed_is_run_again(state, url, folder, way):
         process.kill()
         killed += process.wait() != 0
         assert tasks_of(target) in (0, len(expected["task"])), "half of it is there"
+        began = time.monotonic()
         migrate(source, target)
+        lasts = min(lasts, time.monotonic() - began)
         assert everything(target) == expected
         if way == "and back":
             assert {path.name for path in target.iterdir()} <= {"acpd.db", "acpd.lock", "acpd.db-wal", "acpd.db-shm"}
-    assert killed > parts / 2
+    assert killed >= parts / 2
 
 
 def empty(url):
@@ -343,8 +344,8 @@ def test_stores_in_use_are_refused(make_daemon, url, folder):
     refused(folder / "state", url, "another acpd uses the state directory", status=75)
     refused(url, folder / "state", "another acpd uses the state directory", status=75)
     on_file.stop()
-    refused(folder / "state", url, "the database: another acpd uses it", status=75)
-    refused(url, folder / "new", "the database: another acpd uses it", status=75)
+    refused(folder / "state", url, "acpd uses it", status=75)
+    refused(url, folder / "new", "acpd uses it", status=75)
     on_server.kill()
     refused(url, folder / "new", "an acpd uses it, or was killed", status=75)
     on_server.start().stop()
