@@ -22,6 +22,7 @@
 #include "options.h"
 #include "run/cgroup.h"
 #include "run/run.h"
+#include "store/migrate.h"
 #include "store/postgres.h"
 #include "store/sqlite_files.h"
 #include "store/store.h"
@@ -448,18 +449,22 @@ static int main_recover(const struct options *options)
     return main_copy(options, sqlite_recover);
 }
 
+/* acpd could not use files that another user makes there. */
+static int main_lock_state_as_owner(const char *dir, const char *verb)
+{
+    struct stat st;
+
+    if (stat(dir, &st) < 0 || st.st_uid == geteuid())
+        return main_lock_state(dir);
+    log_error("%s belongs to user %u; only that user can %s it", dir, (unsigned)st.st_uid, verb);
+    return -EPERM;
+}
+
 static int main_restore(const struct options *options)
 {
     CLEANUP(freep) char *database = main_database_path(options), *info = NULL, *error = NULL;
-    CLEANUP(closep) int lock = -1;
-    struct stat st;
+    CLEANUP(closep) int lock = main_lock_state_as_owner(options->state_dir, "restore");
 
-    if (stat(options->state_dir, &st) == 0 && st.st_uid != geteuid()) {
-        log_error("%s belongs to user %u; only that user can restore it", options->state_dir,
-                  (unsigned)st.st_uid);
-        return EXIT_FAILURE;
-    }
-    lock = main_lock_state(options->state_dir);
     if (lock < 0)
         return lock == -EADDRINUSE ? EXIT_IN_USE : EXIT_FAILURE;
     umask(0077);
@@ -471,19 +476,85 @@ static int main_restore(const struct options *options)
     return EXIT_SUCCESS;
 }
 
+/* The text behind the prefix; NULL: it has another one, or there is none. */
+static const char *main_behind(const char *text, const char *prefix)
+{
+    size_t len = strlen(prefix);
+
+    return strncmp(text, prefix, len) == 0 && text[len] ? text + len : NULL;
+}
+
+/* "postgres:" and any connection string, or a URI, which begins like that itself. */
+static const char *main_url_of(const char *store)
+{
+    return main_behind(store, "postgres://") || main_behind(store, "postgresql://")
+               ? store
+               : main_behind(store, "postgres:");
+}
+
+static int main_migrate_locked(const struct migrate_options *migration, const char *dir)
+{
+    CLEANUP(closep) int lock = -1;
+    CLEANUP(freep) char *report = NULL, *error = NULL;
+    int r;
+
+    if (migration->is_to_postgres && access(migration->path, F_OK) < 0) {
+        log_error("%s: %s", migration->path, strerror(errno));
+        return EXIT_FAILURE;
+    }
+    lock = main_lock_state_as_owner(dir, "migrate");
+    if (lock < 0)
+        return lock == -EADDRINUSE ? EXIT_IN_USE : EXIT_FAILURE;
+    umask(0077);
+    r = migrate_run(migration, &report, &error);
+    if (r < 0) {
+        log_error("%s", error);
+        return r == -EBUSY ? EXIT_IN_USE : EXIT_FAILURE;
+    }
+    fputs(report, stdout);
+    if (migration->is_to_postgres)
+        puts("done; set store.type to \"postgres\" and store.url to that URL, and start acpd");
+    else
+        printf("done; set store.type to \"sqlite\", and start acpd with --state-dir %s\n", dir);
+    return EXIT_SUCCESS;
+}
+
+static int main_migrate(const struct options *options)
+{
+    const char *from = options->from ? options->from : "", *to = options->to ? options->to : "";
+    const char *from_dir = main_behind(from, "sqlite:"), *to_dir = main_behind(to, "sqlite:");
+    const char *from_url = main_url_of(from), *to_url = main_url_of(to);
+    const char *dir = from_dir ? from_dir : to_dir;
+    CLEANUP(freep) char *path = dir ? xasprintf("%s/acpd.db", dir) : NULL;
+    const struct migrate_options migration = {
+        .path = path, .url = from_url ? from_url : to_url, .is_to_postgres = to_url};
+
+    if ((from_dir && to_url) || (from_url && to_dir))
+        return main_migrate_locked(&migration, dir);
+    fputs("acpd: migrate needs --from and --to, one of them sqlite:DIR, the other one "
+          "postgres:URL\n",
+          stderr);
+    return EXIT_FAILURE;
+}
+
 static const struct {
     const char *name;
     int (*run)(const struct options *options);
-} commands[] = {{"backup", main_backup}, {"restore", main_restore}, {"recover", main_recover}};
+    bool has_file;
+} commands[] = {{"backup", main_backup, true},
+                {"restore", main_restore, true},
+                {"recover", main_recover, true},
+                {"migrate", main_migrate, false}};
 
 static int main_run_command(const struct options *options)
 {
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
         if (strcmp(commands[i].name, options->command) != 0)
             continue;
-        if (options->file)
+        if (!commands[i].has_file == !options->file)
             return commands[i].run(options);
-        fprintf(stderr, "acpd: %s needs a file\n", options->command);
+        fprintf(stderr, "acpd: %s %s file\n", options->command,
+                commands[i].has_file ? "needs a" : "takes no");
         return EXIT_FAILURE;
     }
     fprintf(stderr, "acpd: unexpected argument '%s'\n", options->command);

@@ -5,6 +5,7 @@
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/alloc.h"
@@ -32,13 +33,18 @@ static const char usage[] =
     "  backup FILE       copy the database to a new file; acpd may be running\n"
     "  recover FILE      save what is readable of a damaged database to a new file\n"
     "  restore FILE      replace the database with a copy of a backup; acpd must not be\n"
-    "                    running; the old database is kept as acpd.db.replaced-TIME\n";
+    "                    running; the old database is kept as acpd.db.replaced-TIME\n"
+    "  migrate --from STORE --to STORE\n"
+    "                    copy everything from a store of one kind to an empty one of the other:\n"
+    "                    sqlite:DIR, a state directory, or postgres:URL; no acpd may use them\n";
 
 void options_deinit(struct options *options)
 {
     free(options->config);
     free(options->socket);
     free(options->state_dir);
+    free(options->from);
+    free(options->to);
 }
 
 PRINTF_LIKE(1, 2) static _Noreturn void options_refuse(const char *format, ...)
@@ -74,6 +80,8 @@ static const struct option long_options[] = {
     {"state-dir", required_argument, NULL, 'd'},
     {"check", no_argument, NULL, 'k'},
     {"log-level", required_argument, NULL, 'l'},
+    {"from", required_argument, NULL, 'f'},
+    {"to", required_argument, NULL, 't'},
     {"version", no_argument, NULL, 'v'},
     {"help", no_argument, NULL, 'h'},
     {0},
@@ -102,6 +110,12 @@ void options_parse(int argc, char **argv, struct options *options)
             if (log_level_parse(optarg, &level) < 0)
                 options_refuse("--log-level must be error, warning, info or debug");
             break;
+        case 'f':
+            options_set(&options->from, long_options[at].name);
+            break;
+        case 't':
+            options_set(&options->to, long_options[at].name);
+            break;
         case 'v':
             puts("acpd " ACPD_VERSION);
             exit(EXIT_SUCCESS);
@@ -119,6 +133,9 @@ void options_parse(int argc, char **argv, struct options *options)
         options_refuse("unexpected argument '%s'", argv[optind]);
     if (options->check && options->command)
         options_refuse("--check and a command exclude each other");
+    if ((options->from || options->to) &&
+        (!options->command || strcmp(options->command, "migrate") != 0))
+        options_refuse("--from and --to belong to the command migrate");
     log_setup("acpd", level);
     options->socket_is_default = !options->socket;
     if (!options->socket)

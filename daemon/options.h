@@ -8,6 +8,7 @@ struct options {
     char *config, *socket, *state_dir;
     bool config_is_default, socket_is_default, check;
     const char *command, *file; /* NULL: none, run the daemon */
+    char *from, *to;            /* of `migrate` */
 };
 
 /** Parses the command line, sets up the log and fills in the defaults; prints an error, the usage

@@ -11,6 +11,15 @@
 /* Of a statement that has it: the node, bound by the engine. */
 #define PG_NODE_PARAMETER 40
 
+/* Object ids of types, as in PostgreSQL's pg_type.dat. */
+#define TYPE_BOOL   16
+#define TYPE_BYTEA  17
+#define TYPE_INT8   20
+#define TYPE_INT2   21
+#define TYPE_INT4   23
+#define TYPE_TEXT   25
+#define TYPE_FLOAT8 701
+
 /* A statement of the verbs, in PostgreSQL's words. */
 struct pg_statement {
     struct pg *pg;
@@ -64,6 +73,10 @@ static inline struct pg *pg_of(const struct store *store)
     return CONTAINER_OF(store, struct pg, store);
 }
 
+struct store_postgres;
+
+/** Connects, without changing anything in the database. *ret_error as for store_open_postgres(). */
+int pg_open(const struct store_postgres *options, struct pg **ret_pg, char **ret_error);
 /** Connects, as far as that takes no long wait. 0: the connection can be used. */
 int pg_connect(struct pg *pg);
 /* The same in parts. */
@@ -95,10 +108,15 @@ void pg_node_leave(struct pg *pg);
 int pg_schema_migrate(struct pg *pg);
 /** Its version, 0 if there is none, without changing anything. */
 int pg_schema_look(struct pg *pg, int64_t *ret_version);
+/** The version that pg_schema_migrate() leads to. */
+int64_t pg_schema_newest(void);
 
 /** Translates the statements of the verbs. */
 void pg_statement_init(struct pg *pg);
 void pg_statement_deinit(struct pg *pg);
+/** A text for the server, which takes UTF-8 only: messages may be cut within a character. The
+ *  caller frees it. NULL: it is UTF-8. */
+char *pg_statement_mend(const char *text);
 
 /* See struct db_engine. */
 int pg_begin(struct store *store);

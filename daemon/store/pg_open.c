@@ -124,7 +124,7 @@ static int pg_open_failed(struct pg *pg, int r, char **ret_error)
     return r;
 }
 
-static int pg_open(const struct store_postgres *options, struct pg **ret_pg, char **ret_error)
+int pg_open(const struct store_postgres *options, struct pg **ret_pg, char **ret_error)
 {
     struct pg *pg;
     int r = pg_open_check_url(options->url, ret_error);

@@ -209,3 +209,8 @@ int pg_schema_look(struct pg *pg, int64_t *ret_version)
     *ret_version = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
     return *ret_version > (int64_t)ARRAY_SIZE(migrations) ? pg_schema_refuse(pg, *ret_version) : 0;
 }
+
+int64_t pg_schema_newest(void)
+{
+    return (int64_t)ARRAY_SIZE(migrations);
+}

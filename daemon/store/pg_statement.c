@@ -11,14 +11,6 @@
 
 #define LONG_MS 60000 /* for the one statement that may change hundreds of thousands of rows */
 
-/* Object ids of types, as in PostgreSQL's pg_type.dat. */
-#define TYPE_BOOL  16
-#define TYPE_BYTEA 17
-#define TYPE_INT8  20
-#define TYPE_INT2  21
-#define TYPE_INT4  23
-#define TYPE_TEXT  25
-
 #define TYPE_GUESSED 0 /* by the server, from the statement */
 
 #define X(name, sql) [STMT_##name] = (sql),
@@ -212,8 +204,7 @@ void pg_bind_double(struct db_prepared *prepared, int index, double number)
     stmt->values[index - 1] = text;
 }
 
-/* Messages may be cut within a character, which the server would refuse. NULL: it is UTF-8. */
-static char *pg_statement_mend(const char *text)
+char *pg_statement_mend(const char *text)
 {
     size_t len = strlen(text), at = 0, width;
     struct buf out = {0};

@@ -77,13 +77,21 @@ int sqlite_make_if_missing(const char *path, char **ret_error);
 int sqlite_begin_part(const char *path, char **ret_part, char **ret_error);
 /** Renames the temporary file; fails if `to` exists. The temporary file is gone in any case. */
 int sqlite_publish_part(const char *part, const char *to, char **ret_error);
+/** Puts the temporary file in the place of the database, which nobody uses, and keeps the old one,
+ * if there is one, as *ret_aside, which the caller frees. */
+int sqlite_replace(const char *part, const char *path, char **ret_aside);
 /** The single number that a statement returns. */
 int sqlite_number(sqlite3 *db, const char *sql, int64_t *ret_number);
 /** A quick, read-only check for damage: of all pages up to 64 MiB, otherwise for a truncated file.
  *  *ret_error says what was found. */
 int sqlite_check_damage(sqlite3 *db, const char *path, char **ret_error);
+/** Finds damage in the rows of tasks, which SQLite's own check cannot see: those for which the SQL
+ *  condition does not hold. -EBADMSG: *ret_error has their ids. */
+int sqlite_check_tasks(sqlite3 *db, const char *condition, char **ret_error);
 /** Read-only. 1: the database was written by a newer acpd or by another program; *ret_error says
  *  which. */
 int sqlite_check_version(sqlite3 *db, char **ret_error);
 /** Migrates the schema to version `to` or to SCHEMA_NEWEST. *ret_error as for store_open(). */
 int sqlite_migrate(sqlite3 *db, int64_t to, char **ret_error);
+/** What SCHEMA_NEWEST leads to. */
+int64_t sqlite_schema_newest(void);

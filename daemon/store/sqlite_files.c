@@ -9,11 +9,14 @@
 #include <sys/stat.h>
 
 #include "common/alloc.h"
+#include "common/buf.h"
 #include "common/clock.h"
 #include "store/sqlite_row.h"
 
 /* At startup, databases up to this size are checked completely, in about 0.1 s. */
 #define QUICK_CHECK_MAX (64 * 1024 * 1024)
+
+#define IDS_NAMED 10 /* of damaged tasks */
 
 /* Returns `r`, or -EIO for an errno that was not set. */
 static int sqlite_files_refuse(char **ret_error, int r, const char *path, const char *what)
@@ -81,22 +84,38 @@ int sqlite_check_damage(sqlite3 *db, const char *path, char **ret_error)
     return 0;
 }
 
-/* Finds damage in rows, which SQLite's own check cannot see. */
+int sqlite_check_tasks(sqlite3 *db, const char *condition, char **ret_error)
+{
+    CLEANUP(freep)
+    char *sql = xasprintf("SELECT id FROM task WHERE (%s) IS NOT TRUE", condition);
+    CLEANUP(buf_deinit) struct buf ids = {0};
+    sqlite3_stmt *stmt = NULL;
+    int64_t count = 0;
+
+    if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) != SQLITE_OK)
+        return -EIO;
+    while (sqlite3_step(stmt) == SQLITE_ROW)
+        if (++count <= IDS_NAMED)
+            buf_printf(&ids, "%s%lld", count > 1 ? ", " : "",
+                       (long long)sqlite3_column_int64(stmt, 0));
+    if (sqlite3_finalize(stmt) != SQLITE_OK)
+        return -EIO;
+    if (!count)
+        return 0;
+    if (count > IDS_NAMED)
+        buf_printf(&ids, " and %lld more", (long long)(count - IDS_NAMED));
+    *ret_error =
+        xasprintf("damaged: the row%s of task%s %s", PLURAL(count), PLURAL(count), buf_text(&ids));
+    return -EBADMSG;
+}
+
 static int sqlite_files_check_rows(sqlite3 *db, char **ret_error)
 {
-    int64_t id = 0, version = 0;
-    CLEANUP(freep) char *sql = NULL;
+    int64_t version = 0;
 
     if (sqlite_number(db, "PRAGMA user_version", &version) < 0)
         return -EIO;
-    sql = xasprintf("SELECT id FROM task WHERE (%s) IS NOT TRUE LIMIT 1",
-                    sqlite_row_soundness(version));
-    if (sqlite_number(db, sql, &id) < 0)
-        return -EIO;
-    if (!id)
-        return 0;
-    *ret_error = xasprintf("damaged: the row of task %lld", (long long)id);
-    return -EBADMSG;
+    return sqlite_check_tasks(db, sqlite_row_soundness(version), ret_error);
 }
 
 static int sqlite_files_describe(sqlite3 *db, char **ret_info)
@@ -334,7 +353,7 @@ static int sqlite_files_set_aside_file(const char *path, const char *aside, cons
 /* Keeps the old database under another name. The path never lacks a database, so acpd cannot
  * create a new one there. An undamaged database is complete at every moment, because it was first
  * settled into one file. */
-static int sqlite_files_replace(const char *part, const char *path, char **ret_aside)
+int sqlite_replace(const char *part, const char *path, char **ret_aside)
 {
     static const char *const suffixes[] = {"-wal", "-journal", "-shm"};
     char at[CLOCK_ISO_SIZE];
@@ -374,7 +393,7 @@ int sqlite_files_restore(const char *path, const char *from, char **ret_info, ch
     if (r == 0)
         r = sqlite_files_verify(part, &info, ret_error);
     if (r == 0) {
-        r = sqlite_files_replace(part, path, &aside);
+        r = sqlite_replace(part, path, &aside);
         if (r < 0)
             sqlite_files_refuse(ret_error, r, path, strerror(-r));
     }

@@ -248,3 +248,8 @@ int sqlite_migrate(sqlite3 *db, int64_t to, char **ret_error)
     }
     return 0;
 }
+
+int64_t sqlite_schema_newest(void)
+{
+    return (int64_t)ARRAY_SIZE(migrations);
+}
