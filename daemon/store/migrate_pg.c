@@ -9,9 +9,16 @@
 
 #define TIMEOUT_MS 600000 /* of one statement, such as counting a million rows */
 
-#define SOLE_LOCK "7013265" /* that of an acpd which uses the database, see pg.c */
 /* Columns without a place in SQLite: nodes do not move. */
 #define NODE_COLUMNS "('node', 'node_id')"
+/* Profiles with the minutes that their nodes have counted, which SQLite has in their rows. */
+#define PROFILES                                                                                   \
+    "(SELECT (jsonb_populate_record(profile, to_jsonb(share) - 'profile_id' - 'node_id')).* "      \
+    "FROM profile LEFT JOIN share ON profile_id = profile.id) AS whole"
+/* The way back; acpd takes what a node had that is none any more. */
+#define SPLIT_PROFILES                                                                             \
+    "INSERT INTO share SELECT id, 0, minute_at, minute_queue_max, minute FROM profile "            \
+    "WHERE minute_at > 0; UPDATE profile SET minute_at = 0, minute_queue_max = 0, minute = NULL"
 
 static int migrate_pg_failed(struct migrate *m, int r)
 {
@@ -65,7 +72,7 @@ static int migrate_pg_check_schema(struct migrate *m)
 static int migrate_pg_lock(struct migrate *m)
 {
     CLEANUP(pg_clearp) PGresult *result = NULL;
-    int r = pg_execute(m->pg, "SELECT pg_advisory_lock(" SOLE_LOCK ")", &result);
+    int r = pg_execute(m->pg, "SELECT pg_advisory_lock(" PG_JOIN_LOCK ")", &result);
 
     if (r == -EBUSY)
         return migrate_row_fail(m, r, "the database: another acpd uses it");
@@ -81,6 +88,22 @@ static int migrate_pg_check_nodes(struct migrate *m)
     if (r == 0 && count)
         r = migrate_row_fail(m, -EBUSY,
                              "the database: an acpd uses it, or was killed; stop it, or start one "
+                             "with it and stop that");
+    return r;
+}
+
+/* Where several have counted the minute of a profile, one has to add them up. */
+static int migrate_pg_check_shares(struct migrate *m)
+{
+    int64_t count = 0;
+    int r = migrate_pg_number(m,
+                              "SELECT count(*) FROM (SELECT FROM share GROUP BY profile_id "
+                              "HAVING count(*) > 1) AS several",
+                              &count);
+
+    if (r == 0 && count && !m->options->is_to_postgres)
+        r = migrate_row_fail(m, -EAGAIN,
+                             "the database: several acpd have counted the last minute; start one "
                              "with it and stop that");
     return r;
 }
@@ -101,7 +124,9 @@ int migrate_pg_open(struct migrate *m)
         r = migrate_pg_lock(m);
     if (r == 0)
         r = migrate_pg_check_schema(m);
-    return r == 0 ? migrate_pg_check_nodes(m) : r;
+    if (r == 0)
+        r = migrate_pg_check_nodes(m);
+    return r == 0 ? migrate_pg_check_shares(m) : r;
 }
 
 /* --- tables -------------------------------------------------------------------------------------
@@ -173,8 +198,8 @@ int migrate_pg_set_last_id(struct migrate *m, const struct migrate_table *table,
 int migrate_pg_begin_reading(struct migrate *m, const struct migrate_table *table)
 {
     CLEANUP(freep)
-    char *sql =
-        xasprintf("SELECT %s FROM \"%s\" ORDER BY %s", table->columns, table->name, table->key);
+    char *sql = xasprintf("SELECT %s FROM %s ORDER BY %s", table->columns,
+                          strcmp(table->name, "profile") == 0 ? PROFILES : table->name, table->key);
 
     return PQsendQueryParams(m->pg->connection, sql, 0, NULL, NULL, NULL, NULL, 1) &&
                    PQsetSingleRowMode(m->pg->connection)
@@ -239,4 +264,9 @@ int migrate_pg_end_writing(struct migrate *m)
         return migrate_pg_lose(m);
     r = pg_receive(m->pg, TIMEOUT_MS, &result);
     return r < 0 ? migrate_pg_failed(m, r) : 0;
+}
+
+int migrate_pg_split_profiles(struct migrate *m)
+{
+    return migrate_pg_execute(m, SPLIT_PROFILES);
 }

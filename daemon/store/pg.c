@@ -47,7 +47,6 @@ static void pg_drop(struct pg *pg)
 {
     PQfinish(STEAL(pg->connection));
     pg->is_connecting = pg->is_open = false;
-    pg->session++;
 }
 
 int pg_lose(struct pg *pg, int r, const char *message)
@@ -218,28 +217,15 @@ static int pg_find_node(struct pg *pg)
     return r == -ENOENT ? pg_take_leave(pg) : r;
 }
 
-/* Plans are made for the values at hand: those for any values read the tasks of all profiles. The
- * server ends a session, and releases its locks, soon after this end of it has vanished or hangs,
- * so that others wait no longer. */
 static int pg_set_up_session(struct pg *pg)
 {
     const char *encoding = PQparameterStatus(pg->connection, "server_encoding");
-    CLEANUP(pg_clearp) PGresult *result = NULL;
-    char sql[256];
-    int r;
 
     PQsetnonblocking(pg->connection, 1);
     PQsetNoticeReceiver(pg->connection, pg_be_silent, NULL);
     if (!encoding || strcmp(encoding, "UTF8") != 0)
         return pg_fail(pg, -EINVAL, "its encoding has to be UTF8");
-    snprintf(sql, sizeof(sql),
-             "SET plan_cache_mode = force_custom_plan;"
-             "SET client_connection_check_interval = '1s';"
-             "SET idle_in_transaction_session_timeout = %lld;"
-             "SET lock_timeout = %lld",
-             (long long)pg->timeout_ms, (long long)(pg->timeout_ms * 3 / 4));
-    r = pg_execute(pg, sql, &result);
-    return r == 0 && pg->store.node ? pg_find_node(pg) : r;
+    return pg->store.node ? pg_find_node(pg) : 0;
 }
 
 /* The session begins, or the connection is of no use. */
@@ -303,17 +289,23 @@ void pg_abort(struct pg *pg)
         pg_lose(pg, -EIO, "it does not roll back");
 }
 
+/* The server ends the session, and releases its locks, soon after this end of it has vanished or
+ * hangs, so that others wait no longer. */
 static int pg_try_to_begin(struct pg *pg)
 {
-    char sql[256];
+    char sql[512];
     int64_t server_ms;
     int r = pg_connect(pg);
 
     if (r < 0)
         return r;
     snprintf(sql, sizeof(sql),
-             "BEGIN; SELECT pg_advisory_xact_lock(" WRITER_LOCK ");"
+             "BEGIN; SELECT set_config('lock_timeout', '%lld', true),"
+             "set_config('idle_in_transaction_session_timeout', '%lld', true),"
+             "set_config('client_connection_check_interval', '1s', true);"
+             "SELECT pg_advisory_xact_lock(" WRITER_LOCK ");"
              "UPDATE node SET pass = pass + 1 WHERE id = %lld AND pass = %lld RETURNING " PG_CLOCK,
+             (long long)(pg->timeout_ms * 3 / 4), (long long)pg->timeout_ms,
              (long long)pg->store.node, (long long)pg->pass);
     pg->is_open = true;
     pg->marked_at = clock_boot_ms();

@@ -23,11 +23,9 @@
 /* A statement of the verbs, in PostgreSQL's words. */
 struct pg_statement {
     struct pg *pg;
-    char name[16];
     char *text;
     int parameters;
     Oid types[PG_PARAMETERS_MAX];
-    uint64_t session; /* in which it is prepared; 0: in none */
 
     const char *values[PG_PARAMETERS_MAX]; /* NULL: NULL */
     int lengths[PG_PARAMETERS_MAX], formats[PG_PARAMETERS_MAX];
@@ -46,7 +44,6 @@ struct pg {
     int64_t timeout_ms; /* of one answer */
 
     PGconn *connection; /* NULL: there is none */
-    uint64_t session;   /* its number, from 1 */
     bool is_connecting;
     PostgresPollingStatusType waits_for; /* while it is */
     int64_t next_try;                    /* to connect: monotonic ms, as is: */
@@ -64,6 +61,9 @@ struct pg {
     int64_t changes;
     int64_t size, size_at; /* bytes, and when they were asked for */
 };
+
+/* Advisory: nodes join one at a time. */
+#define PG_JOIN_LOCK "7013265"
 
 /* The server's clock, as wall ms. */
 #define PG_CLOCK "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"

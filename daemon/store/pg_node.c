@@ -10,8 +10,6 @@
 
 #define LOOK_MS 200
 
-#define JOIN_LOCK "7013265" /* advisory */
-
 /* A node of the same name elsewhere. */
 #define NAMESAKE "FROM node WHERE name = $1 AND place IS DISTINCT FROM $2"
 
@@ -27,7 +25,7 @@ static int pg_node_add(struct pg *pg, const struct store_postgres *options)
 {
     const char *const texts[] = {options->name, options->place, options->node_url, ACPD_VERSION};
     int64_t id = 0, began = clock_boot_ms(), clock = 0;
-    int r = pg_node_execute(pg, "BEGIN; SELECT pg_advisory_xact_lock(" JOIN_LOCK ")");
+    int r = pg_node_execute(pg, "BEGIN; SELECT pg_advisory_xact_lock(" PG_JOIN_LOCK ")");
 
     if (r == 0)
         r = pg_ask_number_of(pg,

@@ -90,7 +90,6 @@ static struct pg *pg_open_new(const struct store_postgres *options)
     struct pg *pg = xcalloc(1, sizeof(*pg));
 
     pg->store.engine = &engine;
-    pg->session = 1;
     pg->url = xstrdup(options->url);
     pg->timeout_ms = options->timeout_ms;
     pg_statement_init(pg);

@@ -150,7 +150,6 @@ void pg_statement_init(struct pg *pg)
         struct pg_statement *stmt = &pg->statements[i];
 
         stmt->pg = pg;
-        snprintf(stmt->name, sizeof(stmt->name), "acpd%d", i);
         stmt->text = own[i] ? xstrdup(own[i]) : pg_statement_translate(texts[i]);
         pg_statement_find_parameters(stmt);
     }
@@ -237,33 +236,16 @@ void pg_bind_blob(struct db_prepared *prepared, int index, const void *bytes, si
 /* --- rows ---------------------------------------------------------------------------------------
  */
 
-static int pg_statement_prepare(struct pg_statement *stmt)
-{
-    CLEANUP(pg_clearp) PGresult *result = NULL;
-    struct pg *pg = stmt->pg;
-    int r;
-
-    if (stmt->session == pg->session)
-        return 0;
-    if (!PQsendPrepare(pg->connection, stmt->name, stmt->text, stmt->parameters, stmt->types))
-        return pg_lose(pg, -EIO, "cannot send");
-    r = pg_receive(pg, pg->timeout_ms, &result);
-    if (r == 0)
-        stmt->session = pg->session;
-    return r;
-}
-
+/* It is parsed and planned each time, for the values at hand: a plan for any values reads the tasks of
+ * all profiles, and a session that belongs to many, as that of a pooler does, keeps no statements. */
 static int pg_statement_send(struct pg_statement *stmt)
 {
     struct pg *pg = stmt->pg;
-    int r = pg_statement_prepare(stmt);
 
-    if (r < 0)
-        return r;
     if (stmt->parameters == PG_NODE_PARAMETER)
         pg_bind_number((struct db_prepared *)stmt, PG_NODE_PARAMETER, pg->store.node);
-    if (!PQsendQueryPrepared(pg->connection, stmt->name, stmt->parameters, stmt->values,
-                             stmt->lengths, stmt->formats, 0))
+    if (!PQsendQueryParams(pg->connection, stmt->text, stmt->parameters, stmt->types, stmt->values,
+                           stmt->lengths, stmt->formats, 0))
         return pg_lose(pg, -EIO, "cannot send");
     return pg_receive(pg, stmt == &pg->statements[STMT_SHIFT_RETRIES] ? LONG_MS : pg->timeout_ms,
                       &stmt->result);

@@ -147,7 +147,11 @@ def sqlite_rows(state):
 
 def postgres_rows(url):
     for name in psql(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'").split():
-        yield name, [json.loads(line) for line in psql(url, f"SELECT row_to_json(t) FROM {name} AS t").split("\n")[:-1]]
+        sql = f"SELECT row_to_json(t) FROM {name} AS t"
+        if name == "profile":  # with the minute, which SQLite has in its row
+            sql = "SELECT to_jsonb(profile) || coalesce(to_jsonb(share) - 'profile_id', '{}') FROM profile " \
+                  "LEFT JOIN share ON profile_id = profile.id"
+        yield name, [json.loads(line) for line in psql(url, sql).split("\n")[:-1]]
     yield "last id", [{"seq": int(psql(url, "SELECT coalesce(max(last_value), 0) FROM pg_sequences "
                                             "WHERE sequencename = 'profile_id_seq'"))}]
 
