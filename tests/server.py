@@ -12,7 +12,7 @@ import subprocess
 import threading
 
 SCRIPT = pathlib.Path(__file__).parent / "postgres"
-COMMIT = b"Q\0\0\0\x0bCOMMIT\0"  # as a client sends it
+COMMIT = b"COMMIT\0"  # by itself, or at the end of a pipeline
 
 
 class Server:
@@ -88,7 +88,7 @@ class Proxy:
                     data = side.recv(65536)
                     if not data:
                         return
-                    is_commit = side is client and data == COMMIT and self.loses
+                    is_commit = side is client and COMMIT in data and self.loses
                     if is_commit and self.loses == "the request":
                         return self.lose()
                     (server if side is client else client).sendall(data)

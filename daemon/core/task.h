@@ -89,6 +89,7 @@ struct task_fence {
     int64_t attempt;
     int64_t bytes;
     int64_t sum;   /* 0: any; the attempt is the fence */
+    bool is_sure;  /* it holds, as far as is known: if not, the whole pass may fail */
     int64_t limit; /* of a move: waiting tasks of the profile that it goes to, this one included;
                     * 0: any number */
 };

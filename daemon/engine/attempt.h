@@ -57,6 +57,7 @@ struct attempt {
     bool log_has_grown;  /* and not reported since */
     int64_t log_told;    /* when, monotonic ms */
 
+    bool was_taken; /* another node has ended it */
     bool was_asked; /* ended by its worker, which learns the outcome */
     bool is_probe;  /* of a profile that cools down */
     bool is_stuck;  /* it has been running far longer than others */

@@ -175,7 +175,10 @@ static void fleet_hear_event(struct engine *engine, const struct event *event)
         event->from == TASK_RUNNING ? attempt_find(engine, event->task_id, event->attempt) : NULL;
 
     event_stage(&engine->events, event);
-    if (attempt && attempt->state == ATTEMPT_RUNNING)
+    if (!attempt)
+        return;
+    attempt->was_taken = true;
+    if (attempt->state == ATTEMPT_RUNNING)
         attempt_stop_now(attempt, ERROR_CANCELLED);
 }
 
@@ -375,6 +378,7 @@ int fleet_step(struct engine *engine)
 void fleet_rollback(struct engine *engine)
 {
     engine->fleet.staged.has_taken_over = engine->fleet.staged.has_no_predecessor = false;
+    engine->fleet.next_look = 0; /* it may have failed for what others have done */
 }
 
 void fleet_commit(struct engine *engine)
@@ -387,7 +391,7 @@ void fleet_commit(struct engine *engine)
         fleet->next_watch = 0;
     }
     fleet->has_no_predecessor |= fleet->staged.has_no_predecessor;
-    fleet_rollback(engine);
+    fleet->staged.has_taken_over = fleet->staged.has_no_predecessor = false;
     if (!store_node(engine->store) || until == fleet->valid_until)
         return;
     fleet->valid_until = until;

@@ -214,8 +214,10 @@ int queue_finish(struct engine *engine, struct profile *profile, const struct ta
                  const struct queue_end *end, struct task *ret_after)
 {
     /* The attempt's number is enough of a fence: nothing else changes a running task. */
-    const struct task_fence fence = {
-        .profile_id = task->profile_id, .status = TASK_RUNNING, .attempt = task->attempt};
+    const struct task_fence fence = {.profile_id = task->profile_id,
+                                     .status = TASK_RUNNING,
+                                     .attempt = task->attempt,
+                                     .is_sure = end->is_sure};
     const struct store_attempt attempt = {
         .task_id = task->id,
         .number = task->attempt,

@@ -25,6 +25,7 @@ struct queue_end {
     enum error_class class; /* ERROR_NONE: the task is completed */
     bool is_shortage;       /* of processes, memory or descriptors: no attempt is spent */
     bool was_leased;        /* a worker ran it: there is no log */
+    bool is_sure;           /* it is not known that anybody else has ended the attempt */
     const char *message, *result, *tail, *usage;
     struct metrics_cost cost;
     int64_t duration_ms;

@@ -71,6 +71,7 @@ int attempt_settle(struct attempt *attempt)
         .class = attempt->class,
         .is_shortage = attempt->is_shortage,
         .was_leased = attempt->lease,
+        .is_sure = !attempt->was_taken && attempt->stop != ERROR_CANCELLED,
         .message = attempt->message,
         .result = attempt->result,
         .tail = attempt->tail,

@@ -76,6 +76,12 @@ int db_run(struct store *store, struct statement *stmt)
     return r < 0 ? r : 0;
 }
 
+int db_run_later(struct store *store, struct statement *stmt, int64_t changes)
+{
+    return stmt->engine->run_later ? stmt->engine->run_later(store, stmt->prepared, changes)
+                                   : db_run(store, stmt);
+}
+
 int db_run_for_id(struct store *store, enum statement_name name, int64_t id)
 {
     struct statement *stmt;

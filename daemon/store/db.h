@@ -156,18 +156,29 @@
 #define DEAD(column) column " NOT IN (SELECT id FROM node WHERE name IS NOT NULL)"
 #define SHARED_STATEMENTS(X)                                                                       \
     X(LIST_NODES, "SELECT id, name, url, version, pass, is_retiring, "                             \
-                  "(SELECT count(*) FROM task WHERE node_id = node.id) FROM node "                 \
+                  "(SELECT count(*) FROM task WHERE " LIVE " AND status = 4 "                     \
+                  "AND node_id = node.id) + (SELECT count(*) FROM task WHERE node_id IS NOT NULL " \
+                  "AND status > 4 AND node_id = node.id) FROM node "                               \
                   "WHERE name IS NOT NULL ORDER BY name")                                          \
     X(END_NODE, "DELETE FROM node WHERE id = ?1 AND pass = ?2")                                    \
     X(END_PREDECESSORS, "DELETE FROM node WHERE place = (SELECT place FROM node WHERE id = ?1) "   \
                         "AND id <> ?1")                                                            \
     X(RETIRE_NODE, "UPDATE node SET is_retiring = true WHERE name = ?1")                           \
-    X(COUNT_HELD, "SELECT is_active, (SELECT count(*) FROM task WHERE profile_id = ?1 "            \
-                  "AND node_id IS NOT NULL) FROM profile WHERE id = ?1")                           \
+    X(COUNT_HELD, "SELECT is_active, running + (SELECT count(*) FROM task WHERE profile_id = ?1 "  \
+                  "AND node_id IS NOT NULL AND status > 4) FROM profile WHERE id = ?1")            \
+    X(CLAIM,                                                                                       \
+      "WITH first AS MATERIALIZED (SELECT id, place FROM task WHERE " LIVE " AND status = 1 "      \
+      "AND profile_id = ?1 ORDER BY place, id LIMIT ?2), taken AS (UPDATE task SET status = 4, "   \
+      "attempt = attempt + 1, started_at = ?3, place = id, lease_token = ?4, lease_ms = ?5, "      \
+      "lease_worker = ?6, crc = crc + 4294967296, node_id = ?7, node = (SELECT name FROM node "    \
+      "WHERE id = ?7) WHERE id = ANY (ARRAY(SELECT id FROM first)) RETURNING " TASK_COLUMNS ", "   \
+      "node_id, node) SELECT taken.* FROM taken JOIN first USING (id) "                            \
+      "ORDER BY first.place, id")                                                                  \
     X(ADOPT, "UPDATE task SET node_id = ?2, node = (SELECT name FROM node WHERE id = ?2) "         \
              "WHERE id = ?1 AND status = 4")                                                       \
-    X(LET_GO, "UPDATE task SET node_id = NULL WHERE id = ?1 AND node_id = ?2 AND status <> 4")     \
-    X(LET_GO_OF_DEAD, "UPDATE task SET node_id = NULL WHERE " DEAD("node_id") " AND status <> 4")  \
+    X(LET_GO, "UPDATE task SET node_id = NULL WHERE id = ?1 AND node_id = ?2 AND status > 4")     \
+    X(LET_GO_OF_DEAD, "UPDATE task SET node_id = NULL WHERE node_id IS NOT NULL AND status > 4 "   \
+                      "AND " DEAD("node_id"))                                                      \
     X(TAKE_MINUTE, "DELETE FROM share WHERE (profile_id, node_id) = (SELECT profile_id, node_id "  \
                    "FROM share WHERE " DEAD(                                                       \
                        "node_id") " LIMIT 1) "                                                     \
@@ -222,6 +233,9 @@ struct db_engine {
     void (*bind_blob)(struct db_prepared *stmt, int index, const void *bytes, size_t len);
     /** Results as for db_step(). */
     int (*step)(struct store *store, struct db_prepared *stmt);
+    /** Runs a statement that must change so many rows (-1: any number), or the pass fails: its
+     *  outcome is known after the next step, or with the commit. NULL: at once. */
+    int (*run_later)(struct store *store, struct db_prepared *stmt, int64_t changes);
     struct db_value (*value)(struct db_prepared *stmt, int column);
     /** NULL: it is NULL. */
     const void *(*blob)(struct db_prepared *stmt, int column, size_t *ret_len);
@@ -314,6 +328,8 @@ int db_fail(struct store *store, int r, const char *message);
 int db_fail_damaged(struct store *store, int64_t task_id);
 /** Steps a statement that returns no rows. */
 int db_run(struct store *store, struct statement *stmt);
+/** The same where nothing waits for the outcome; see struct db_engine. */
+int db_run_later(struct store *store, struct statement *stmt, int64_t changes);
 /** Runs a writing statement whose only parameter is an id. */
 int db_run_for_id(struct store *store, enum statement_name name, int64_t id);
 /** The number that a statement returns. 1: found. */

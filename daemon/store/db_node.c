@@ -163,7 +163,7 @@ int store_add_news(struct store *store, const char *text, int64_t now)
     db_bind_number(stmt, 1, store->node);
     db_bind_number(stmt, 2, now);
     db_bind_text(stmt, 3, text);
-    return db_run(store, stmt);
+    return db_run_later(store, stmt, 1);
 }
 
 int store_last_news(struct store *store, int64_t *ret_id)

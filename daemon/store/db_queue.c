@@ -63,7 +63,7 @@ static int db_queue_add_row(struct store *store, struct task *task)
     }
     task->id = store->next_id;
     db_bind_task(stmt, task, NULL);
-    r = db_run(store, stmt);
+    r = db_run_later(store, stmt, 1);
     if (r == 0)
         store->next_id++;
     else
@@ -82,7 +82,7 @@ static int db_queue_run_for_pair(struct store *store, enum statement_name statem
         return r;
     db_bind_number(stmt, 1, first);
     db_bind_number(stmt, 2, second);
-    return db_run(store, stmt);
+    return db_run_later(store, stmt, -1);
 }
 
 int store_add(struct store *store, const struct store_addition *addition, struct task *ret_known)
@@ -132,6 +132,7 @@ int store_depend(struct store *store, const int64_t *ids, size_t count,
 static int db_queue_save(struct store *store, struct task *task, const struct task_fence *fence,
                          const struct store_lease *lease)
 {
+    const bool is_later = fence->is_sure && store->engine->run_later;
     const int64_t was_sum = task->sum;
     struct statement *stmt;
     int r = db_begin(store);
@@ -144,10 +145,10 @@ static int db_queue_save(struct store *store, struct task *task, const struct ta
     db_bind_number(stmt, 36, fence->attempt);
     if (fence->sum)
         db_bind_number(stmt, 37, fence->sum);
-    r = db_run(store, stmt);
+    r = is_later ? db_run_later(store, stmt, 1) : db_run(store, stmt);
     if (r < 0)
         return r;
-    if (!db_changes(store)) {
+    if (!is_later && !db_changes(store)) {
         task->sum = was_sum;
         return STORE_STALE;
     }
@@ -247,21 +248,58 @@ static int db_queue_room(struct store *store, const struct store_claim *claim, s
     }
     is_active = change && change->is_active >= 0 ? change->is_active : db_number(stmt, 0);
     left = is_active ? most - db_number(stmt, 1) : 0;
+    if (change)
+        left -= change->counts.by_status[TASK_RUNNING];
     db_reset(stmt);
     if (left < (int64_t)claim->limit)
         *ret_room = left > 0 ? (size_t)left : 0;
     return 0;
 }
 
+/* The first so many, in one statement. */
+static int db_queue_claim_at_once(struct store *store, const struct store_claim *claim, size_t room,
+                                  struct task_list *ret_tasks)
+{
+    const struct task_fence was = {.profile_id = claim->profile_id, .status = TASK_QUEUED};
+    struct statement *stmt = db_use(store, STMT_CLAIM);
+    int r;
+
+    db_bind_number(stmt, 1, claim->profile_id);
+    db_bind_number(stmt, 2, (int64_t)room);
+    db_bind_number(stmt, 3, claim->now);
+    if (claim->lease) {
+        db_bind_text(stmt, 4, claim->lease->token);
+        db_bind_number(stmt, 5, claim->lease->length_ms);
+        db_bind_text(stmt, 6, claim->lease->worker);
+    }
+    db_bind_number(stmt, 7, store->node);
+    while ((r = db_step(store, stmt)) > 0) {
+        struct task task;
+
+        r = db_read_task(store, stmt, &task);
+        if (r < 0)
+            break;
+        store->writes++;
+        db_queue_count_step(store, &was, &task);
+        db_push_task(ret_tasks, &task);
+    }
+    db_reset(stmt);
+    return r;
+}
+
 int store_claim(struct store *store, const struct store_claim *claim, struct task_list *ret_tasks)
 {
     size_t room = 0;
-    int r = db_queue_room(store, claim, &room);
+    int r = store->in_transaction ? 1 : db_queue_room(store, claim, &room);
 
-    if (r == 0 && room)
+    if (r == 0 && !room)
+        return 0;
+    if (r >= 0)
         r = db_begin(store);
-    if (r == 0 && room) /* nobody changes it any more */
+    if (r == 0) /* nobody changes it any more */
         r = db_queue_room(store, claim, &room);
+    if (r == 0 && room && store->node && !claim->avoided)
+        return db_queue_claim_at_once(store, claim, room, ret_tasks);
     while (r >= 0 && ret_tasks->count < room) {
         CLEANUP(task_deinit) struct task task = {0};
         struct task_fence fence;

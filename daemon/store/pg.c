@@ -47,6 +47,7 @@ static void pg_drop(struct pg *pg)
 {
     PQfinish(STEAL(pg->connection));
     pg->is_connecting = pg->is_open = false;
+    pg->later_count = 0;
 }
 
 int pg_lose(struct pg *pg, int r, const char *message)
@@ -135,7 +136,8 @@ int pg_receive(struct pg *pg, int64_t timeout_ms, PGresult **ret_result)
     }
     if (r == 0 && PQstatus(pg->connection) != CONNECTION_OK)
         r = pg_lose_as_said(pg);
-    if (r == 0 && (!result || PQresultStatus(result) == PGRES_FATAL_ERROR))
+    if (r == 0 && (!result || PQresultStatus(result) == PGRES_FATAL_ERROR ||
+                   PQresultStatus(result) == PGRES_PIPELINE_ABORTED))
         r = pg_fail(pg, result ? pg_errno(result) : -EIO,
                     result ? PQresultErrorMessage(result) : "no answer");
     if (r < 0) {
@@ -146,8 +148,65 @@ int pg_receive(struct pg *pg, int64_t timeout_ms, PGresult **ret_result)
     return 0;
 }
 
+void pg_note_later(struct pg *pg, int64_t changes)
+{
+    if (pg->later_count == pg->later_capacity) {
+        pg->later_capacity = pg->later_capacity ? 2 * pg->later_capacity : 64;
+        pg->later = xrealloc(pg->later, pg->later_capacity * sizeof(*pg->later));
+    }
+    pg->later[pg->later_count++] = changes;
+}
+
+/* The outcome of the next statement, whose result is kept if it is wanted. Only the first failure of
+ * a pipeline says something. */
+static int pg_take_later(struct pg *pg, int64_t changes, int failure, PGresult **ret_result)
+{
+    CLEANUP(pg_clearp) PGresult *result = NULL;
+    char error[sizeof(pg->store.error)];
+    int r;
+
+    memcpy(error, pg->store.error, sizeof(error));
+    r = pg_receive(pg, pg->timeout_ms, &result);
+    if (failure)
+        memcpy(pg->store.error, error, sizeof(error));
+    else if (r == 0 && changes >= 0 && strtoll(PQcmdTuples(result), NULL, 10) != changes)
+        r = pg_fail(pg, -EAGAIN, "another node has changed a task meanwhile");
+    if (r == 0 && ret_result)
+        *ret_result = STEAL(result);
+    return failure ? failure : r;
+}
+
+int pg_await_later(struct pg *pg, PGresult **ret_result)
+{
+    size_t count = pg->later_count;
+    int r = 0;
+
+    if (!PQpipelineSync(pg->connection))
+        return pg_lose_as_said(pg);
+    for (size_t i = 0; i < count && pg->connection; i++)
+        r = pg_take_later(pg, pg->later[i], r, NULL);
+    if (ret_result && pg->connection)
+        r = pg_take_later(pg, -1, r, ret_result);
+    if (pg->connection) /* the answer to the synchronisation */
+        r = pg_take_later(pg, -1, r, NULL);
+    pg->later_count = 0;
+    if (pg->connection && !PQexitPipelineMode(pg->connection))
+        return pg_lose_as_said(pg);
+    return r;
+}
+
+/* In a pipeline, statements go one by one. */
+static int pg_execute_after(struct pg *pg, const char *sql, PGresult **ret_result)
+{
+    return PQsendQueryParams(pg->connection, sql, 0, NULL, NULL, NULL, NULL, 0)
+               ? pg_await_later(pg, ret_result)
+               : pg_lose_as_said(pg);
+}
+
 int pg_execute(struct pg *pg, const char *sql, PGresult **ret_result)
 {
+    if (pg->later_count)
+        return pg_execute_after(pg, sql, ret_result);
     return PQsendQuery(pg->connection, sql) ? pg_receive(pg, pg->timeout_ms, ret_result)
                                             : pg_lose_as_said(pg);
 }
@@ -283,6 +342,10 @@ void pg_abort(struct pg *pg)
     if (!pg->is_open || !pg->connection)
         return;
     pg->is_open = false;
+    if (pg->later_count)
+        (void)pg_await_later(pg, NULL);
+    if (!pg->connection)
+        return;
     if (pg_execute(pg, "ROLLBACK", &result) == 0)
         PQclear(result);
     else if (pg->connection)
@@ -345,6 +408,7 @@ int pg_commit(struct store *store)
 {
     CLEANUP(pg_clearp) PGresult *result = NULL;
     struct pg *pg = pg_of(store);
+    bool was_later = pg->later_count > 0;
     int r;
 
     if (!pg->connection || !pg->is_open)
@@ -357,8 +421,10 @@ int pg_commit(struct store *store)
     }
     if (r == 0)
         return pg_fail(pg, -EIO, "it has rolled back");
-    if (pg->connection)
+    if (pg->connection) {
+        pg->is_open = was_later; /* the commit was not tried */
         return r;
+    }
     pg->is_unknown = true;
     return STORE_UNKNOWN;
 }

@@ -58,6 +58,7 @@ static void pg_open_close(struct store *store)
     PQfinish(pg->connection);
     pg_statement_deinit(pg);
     db_free_changes(store);
+    free(pg->later);
     free(pg->url);
     free(pg);
 }
@@ -71,6 +72,7 @@ static const struct db_engine engine = {
     .bind_text = pg_bind_text,
     .bind_blob = pg_bind_blob,
     .step = pg_step,
+    .run_later = pg_run_later,
     .value = pg_value,
     .blob = pg_blob,
     .changes = pg_open_changes,

@@ -122,7 +122,7 @@ static const char *const migrations[] = {
     "  ADD name text, ADD place text, ADD url text, ADD version text,"
     "  ADD is_retiring boolean NOT NULL DEFAULT false;"
     "ALTER TABLE task ADD node_id bigint, ADD node text;"
-    "CREATE INDEX task_held ON task (profile_id, node_id) WHERE node_id IS NOT NULL;"
+    "CREATE INDEX task_ending ON task (profile_id) WHERE node_id IS NOT NULL AND status > 4;"
     "ALTER TABLE attempt ADD node text;"
     "CREATE TABLE share ("
     "  profile_id bigint NOT NULL,"

@@ -9,6 +9,8 @@
 #include "common/utf8.h"
 #include "store/pg.h"
 
+#define LATER_MAX 256 /* so that neither side waits for the other to read */
+
 #define LONG_MS 60000 /* for the one statement that may change hundreds of thousands of rows */
 
 #define TYPE_GUESSED 0 /* by the server, from the statement */
@@ -238,7 +240,7 @@ void pg_bind_blob(struct db_prepared *prepared, int index, const void *bytes, si
 
 /* It is parsed and planned each time, for the values at hand: a plan for any values reads the tasks of
  * all profiles, and a session that belongs to many, as that of a pooler does, keeps no statements. */
-static int pg_statement_send(struct pg_statement *stmt)
+static int pg_statement_post(struct pg_statement *stmt)
 {
     struct pg *pg = stmt->pg;
 
@@ -247,6 +249,18 @@ static int pg_statement_send(struct pg_statement *stmt)
     if (!PQsendQueryParams(pg->connection, stmt->text, stmt->parameters, stmt->types, stmt->values,
                            stmt->lengths, stmt->formats, 0))
         return pg_lose(pg, -EIO, "cannot send");
+    return 0;
+}
+
+static int pg_statement_send(struct pg_statement *stmt)
+{
+    struct pg *pg = stmt->pg;
+    int r = pg_statement_post(stmt);
+
+    if (r < 0)
+        return r;
+    if (pg->later_count)
+        return pg_await_later(pg, &stmt->result);
     return pg_receive(pg, stmt == &pg->statements[STMT_SHIFT_RETRIES] ? LONG_MS : pg->timeout_ms,
                       &stmt->result);
 }
@@ -264,6 +278,24 @@ static int pg_statement_run(struct pg_statement *stmt)
     else if (PQresultStatus(stmt->result) == PGRES_COMMAND_OK)
         pg->changes = strtoll(PQcmdTuples(stmt->result), NULL, 10);
     return r;
+}
+
+int pg_run_later(struct store *store UNUSED, struct db_prepared *prepared, int64_t changes)
+{
+    struct pg_statement *stmt = pg_statement_of(prepared);
+    struct pg *pg = stmt->pg;
+    int r = pg_connect(pg);
+
+    if (r < 0)
+        return r;
+    if (!pg->later_count && !PQenterPipelineMode(pg->connection))
+        return pg_lose(pg, -EIO, "cannot send");
+    r = pg_statement_post(stmt);
+    if (r < 0)
+        return r;
+    pg_note_later(pg, changes);
+    (void)PQflush(pg->connection); /* the server begins with it now */
+    return pg->later_count < LATER_MAX ? 0 : pg_await_later(pg, NULL);
 }
 
 int pg_step(struct store *store UNUSED, struct db_prepared *prepared)
