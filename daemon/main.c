@@ -205,6 +205,7 @@ static struct store_postgres main_postgres(const struct settings *settings)
         .url = settings->store.url,
         .timeout_ms = settings->store.timeout_ms,
         .lease_ms = settings->store.lease_ms,
+        .is_pooled = settings->store.pooler == SETTINGS_TRANSACTION_POOLER,
         .node_url = settings->node.url,
     };
 }

@@ -24,6 +24,9 @@ const struct config_row config_rows[] = {
             "One that cannot reach the database kills what it runs before that."},
     {"store.timeout", CONFIG_SECONDS, AT(store.timeout_ms), 0.1, 30, 2,
      .doc = "Seconds that `postgres` may take for an answer."},
+    {"store.pooler", CONFIG_CHOICE, AT(store.pooler), .choices = settings_pooler_names,
+     .doc = "`transaction`: between acpd and `postgres` is a pooler that lends a session for a "
+            "transaction, such as PgBouncer with `pool_mode = transaction`."},
     {"node.name", CONFIG_NAME, AT(node.name),
      .doc = "The name of this acpd among those that share a store; default: the host's name."},
     {"node.url", CONFIG_TEXT, AT(node.url), .max = 1024,

@@ -10,6 +10,12 @@ const char *const overflow_policy_names[] = {
     NULL,
 };
 
+const char *const settings_pooler_names[] = {
+    [SETTINGS_NO_POOLER] = "none",
+    [SETTINGS_TRANSACTION_POOLER] = "transaction",
+    NULL,
+};
+
 const char *const settings_store_names[] = {
     [SETTINGS_SQLITE] = "sqlite",
     [SETTINGS_POSTGRES] = "postgres",

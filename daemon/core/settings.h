@@ -63,6 +63,7 @@ struct routing_weights {
 };
 
 extern const char *const settings_store_names[];
+extern const char *const settings_pooler_names[];
 
 /* Limits beyond which a profile is not healthy; see core/health.c. */
 struct health_limits {
@@ -73,12 +74,14 @@ struct health_limits {
 };
 
 enum settings_store { SETTINGS_SQLITE, SETTINGS_POSTGRES };
+enum settings_pooler { SETTINGS_NO_POOLER, SETTINGS_TRANSACTION_POOLER };
 
 struct settings {
     struct {
         enum settings_store type;
         char *url; /* of PostgreSQL; NULL: none */
         int64_t lease_ms, timeout_ms;
+        enum settings_pooler pooler;
     } store;
     struct {
         char *name; /* NULL: the host's */

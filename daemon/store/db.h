@@ -167,8 +167,8 @@
     X(COUNT_HELD, "SELECT is_active, running + (SELECT count(*) FROM task WHERE profile_id = ?1 "  \
                   "AND node_id IS NOT NULL AND status > 4) FROM profile WHERE id = ?1")            \
     X(CLAIM,                                                                                       \
-      "WITH first AS MATERIALIZED (SELECT id, place FROM task WHERE " LIVE " AND status = 1 "      \
-      "AND profile_id = ?1 ORDER BY place, id LIMIT ?2), taken AS (UPDATE task SET status = 4, "   \
+      "WITH first AS MATERIALIZED (SELECT id, place FROM (SELECT id, place FROM task WHERE " LIVE  \
+      " AND status = 1 AND profile_id = ?1 ORDER BY place, id LIMIT 64) AS head LIMIT ?2), taken AS (UPDATE task SET status = 4, "   \
       "attempt = attempt + 1, started_at = ?3, place = id, lease_token = ?4, lease_ms = ?5, "      \
       "lease_worker = ?6, crc = crc + 4294967296, node_id = ?7, node = (SELECT name FROM node "    \
       "WHERE id = ?7) WHERE id = ANY (ARRAY(SELECT id FROM first)) RETURNING " TASK_COLUMNS ", "   \
@@ -206,6 +206,9 @@ struct profile_change {
     int is_active;                 /* -1: unchanged */
     int64_t last_activity;         /* 0: unchanged */
     int64_t waiting;               /* as stored in the row; -1: not read yet */
+    int64_t held;                  /* tasks that are some node's, less those that this pass has
+                                    * claimed; -1: not known */
+    bool was_active;               /* as stored, if that is known */
     struct metrics_minute *minute; /* NULL: unchanged */
 };
 

@@ -120,7 +120,7 @@ struct profile_change *db_change_of(struct store *store, int64_t id)
         store->changes = xrealloc(store->changes, store->change_capacity * sizeof(*store->changes));
     }
     change = &store->changes[store->change_count++];
-    *change = (struct profile_change){.profile_id = id, .is_active = -1, .waiting = -1};
+    *change = (struct profile_change){.profile_id = id, .is_active = -1, .waiting = -1, .held = -1};
     return change;
 }
 

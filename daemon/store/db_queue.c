@@ -154,6 +154,8 @@ static int db_queue_save(struct store *store, struct task *task, const struct ta
     }
     store->writes++;
     db_queue_count_step(store, fence, task);
+    if (fence->status == TASK_RUNNING && task->status == TASK_CANCELLED)
+        db_change_of(store, task->profile_id)->held = -1; /* its processes count */
     return STORE_DONE;
 }
 
@@ -228,31 +230,53 @@ int store_first_queued(struct store *store, int64_t profile_id, int64_t avoided,
     return r || !avoided ? r : db_queue_next_of_status(store, TASK_QUEUED, profile_id, 0, ret_task);
 }
 
+/* Asks how many of the profile's tasks are some node's, and whether it is paused. 1: known. */
+static int db_queue_count_held(struct store *store, int64_t profile_id, int64_t *ret_held,
+                               bool *ret_is_active)
+{
+    struct statement *stmt = db_use(store, STMT_COUNT_HELD);
+    int r;
+
+    db_bind_number(stmt, 1, profile_id);
+    r = db_step(store, stmt);
+    if (r <= 0)
+        return r;
+    *ret_is_active = db_number(stmt, 0) != 0;
+    *ret_held = db_number(stmt, 1);
+    db_reset(stmt);
+    return 1;
+}
+
 /* How many of its tasks may be claimed, as far as others who share the store leave room. */
 static int db_queue_room(struct store *store, const struct store_claim *claim, size_t *ret_room)
 {
-    const struct profile_change *change = db_find_change(store, claim->profile_id);
-    int64_t most = claim->most ? claim->most : INT64_MAX, left, is_active;
-    struct statement *stmt;
-    int r;
+    struct profile_change *change =
+        store->in_transaction ? db_change_of(store, claim->profile_id) : NULL;
+    int64_t held = change ? change->held : -1, left = INT64_MAX;
+    bool is_active = change && change->was_active;
+    int r = 1;
 
     *ret_room = claim->limit;
     if (!store->node)
         return 0;
-    stmt = db_use(store, STMT_COUNT_HELD);
-    db_bind_number(stmt, 1, claim->profile_id);
-    r = db_step(store, stmt);
+    if (held < 0)
+        r = db_queue_count_held(store, claim->profile_id, &held, &is_active);
     if (r <= 0) {
         *ret_room = 0;
         return r;
     }
-    is_active = change && change->is_active >= 0 ? change->is_active : db_number(stmt, 0);
-    left = is_active ? most - db_number(stmt, 1) : 0;
-    if (change)
-        left -= change->counts.by_status[TASK_RUNNING];
-    db_reset(stmt);
-    if (left < (int64_t)claim->limit)
-        *ret_room = left > 0 ? (size_t)left : 0;
+    if (change) {
+        change->held = held;
+        change->was_active = is_active;
+        held += change->counts.by_status[TASK_RUNNING];
+        is_active = change->is_active >= 0 ? change->is_active : is_active;
+    }
+    if (claim->most)
+        left = claim->most - held;
+    if (!is_active || left <= 0)
+        *ret_room = 0;
+    else if (left < (int64_t)claim->limit)
+        *ret_room = (size_t)left;
     return 0;
 }
 

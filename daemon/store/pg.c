@@ -48,6 +48,7 @@ static void pg_drop(struct pg *pg)
     PQfinish(STEAL(pg->connection));
     pg->is_connecting = pg->is_open = false;
     pg->later_count = 0;
+    pg->session++;
 }
 
 int pg_lose(struct pg *pg, int r, const char *message)
@@ -346,7 +347,9 @@ void pg_abort(struct pg *pg)
         (void)pg_await_later(pg, NULL);
     if (!pg->connection)
         return;
-    if (pg_execute(pg, "ROLLBACK", &result) == 0)
+    /* A pipeline that has failed may not have prepared what it was to. */
+    pg->session++;
+    if (pg_execute(pg, pg->is_pooled ? "ROLLBACK" : "ROLLBACK; DEALLOCATE ALL", &result) == 0)
         PQclear(result);
     else if (pg->connection)
         pg_lose(pg, -EIO, "it does not roll back");

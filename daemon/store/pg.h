@@ -24,6 +24,8 @@
 struct pg_statement {
     struct pg *pg;
     char *text;
+    const char *name; /* of one that is prepared; NULL: it is planned each time */
+    uint64_t session; /* in which it is prepared; 0: in none */
     int parameters;
     Oid types[PG_PARAMETERS_MAX];
 
@@ -44,6 +46,8 @@ struct pg {
     int64_t timeout_ms; /* of one answer */
 
     PGconn *connection; /* NULL: there is none */
+    uint64_t session;   /* changes when what was prepared is gone; from 1 */
+    bool is_pooled;     /* nothing may be prepared */
     bool is_connecting;
     PostgresPollingStatusType waits_for; /* while it is */
     int64_t next_try;                    /* to connect: monotonic ms, as is: */

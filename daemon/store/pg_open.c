@@ -94,6 +94,8 @@ static struct pg *pg_open_new(const struct store_postgres *options)
     pg->store.engine = &engine;
     pg->url = xstrdup(options->url);
     pg->timeout_ms = options->timeout_ms;
+    pg->session = 1;
+    pg->is_pooled = options->is_pooled;
     pg_statement_init(pg);
     for (int i = 0; i < ALL_STATEMENT_COUNT; i++)
         pg->store.statements[i] =

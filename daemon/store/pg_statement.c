@@ -94,6 +94,22 @@ static const char *const own[ALL_STATEMENT_COUNT] = {
          "last_event = greatest(uptime.last_event, excluded.last_event)"),
 };
 
+/* Those of most passes. Their plans do not depend on values. */
+static const char *const names[ALL_STATEMENT_COUNT] = {
+    [STMT_ADD_TASK] = "add_task",
+    [STMT_SAVE_TASK] = "save_task",
+    [STMT_GET_TASK] = "get_task",
+    [STMT_GET_TASK_BY_KEY] = "get_task_by_key",
+    [STMT_ADD_ATTEMPT] = "add_attempt",
+    [STMT_UPDATE_PROFILE] = "update_profile",
+    [STMT_COUNT_WAITING] = "count_waiting",
+    [STMT_NEXT_ID] = "next_id",
+    [STMT_HAS_DEPENDENCIES] = "has_dependencies",
+    [STMT_ADD_NEWS] = "add_news",
+    [STMT_COUNT_HELD] = "count_held",
+    [STMT_CLAIM] = "claim",
+};
+
 static struct pg_statement *pg_statement_of(struct db_prepared *prepared)
 {
     return (struct pg_statement *)prepared;
@@ -152,6 +168,7 @@ void pg_statement_init(struct pg *pg)
         struct pg_statement *stmt = &pg->statements[i];
 
         stmt->pg = pg;
+        stmt->name = pg->is_pooled ? NULL : names[i];
         stmt->text = own[i] ? xstrdup(own[i]) : pg_statement_translate(texts[i]);
         pg_statement_find_parameters(stmt);
     }
@@ -238,18 +255,39 @@ void pg_bind_blob(struct db_prepared *prepared, int index, const void *bytes, si
 /* --- rows ---------------------------------------------------------------------------------------
  */
 
-/* It is parsed and planned each time, for the values at hand: a plan for any values reads the tasks of
- * all profiles, and a session that belongs to many, as that of a pooler does, keeps no statements. */
+static int pg_statement_prepare(struct pg_statement *stmt)
+{
+    CLEANUP(pg_clearp) PGresult *result = NULL;
+    struct pg *pg = stmt->pg;
+    int r = 0;
+
+    if (!PQsendPrepare(pg->connection, stmt->name, stmt->text, stmt->parameters, stmt->types))
+        return pg_lose(pg, -EIO, "cannot send");
+    if (PQpipelineStatus(pg->connection) == PQ_PIPELINE_ON)
+        pg_note_later(pg, -1);
+    else
+        r = pg_receive(pg, pg->timeout_ms, &result);
+    if (r == 0)
+        stmt->session = pg->session;
+    return r;
+}
+
+/* Most are parsed and planned each time, for the values at hand: a plan for any values reads the tasks
+ * of all profiles. */
 static int pg_statement_post(struct pg_statement *stmt)
 {
     struct pg *pg = stmt->pg;
+    int r = stmt->name && stmt->session != pg->session ? pg_statement_prepare(stmt) : 0;
 
+    if (r < 0)
+        return r;
     if (stmt->parameters == PG_NODE_PARAMETER)
         pg_bind_number((struct db_prepared *)stmt, PG_NODE_PARAMETER, pg->store.node);
-    if (!PQsendQueryParams(pg->connection, stmt->text, stmt->parameters, stmt->types, stmt->values,
-                           stmt->lengths, stmt->formats, 0))
-        return pg_lose(pg, -EIO, "cannot send");
-    return 0;
+    r = stmt->name ? PQsendQueryPrepared(pg->connection, stmt->name, stmt->parameters, stmt->values,
+                                         stmt->lengths, stmt->formats, 0)
+                   : PQsendQueryParams(pg->connection, stmt->text, stmt->parameters, stmt->types,
+                                       stmt->values, stmt->lengths, stmt->formats, 0);
+    return r ? 0 : pg_lose(pg, -EIO, "cannot send");
 }
 
 static int pg_statement_send(struct pg_statement *stmt)

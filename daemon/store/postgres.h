@@ -7,6 +7,7 @@
 struct store_postgres {
     const char *url;    /* any connection string or URI of libpq */
     int64_t timeout_ms; /* of one answer of the server */
+    bool is_pooled;     /* a session lasts no longer than a transaction */
 
     /* The node that this handle becomes. */
     const char *name;     /* no other living one has it; NULL: none, as in tests */

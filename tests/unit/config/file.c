@@ -15,7 +15,7 @@
 /* No value is a default, and all numbers differ. */
 static const char everything[] =
     "{'store': {'type': 'postgres', 'url': 'postgresql:///acpd', 'lease': 16,"
-    " 'timeout': 2.5}, 'node': {'name': 'here', 'url': 'http://here'},"
+    " 'timeout': 2.5, 'pooler': 'transaction'}, 'node': {'name': 'here', 'url': 'http://here'},"
     " 'metricsRetention': 101, 'healthCheckInterval': 61.5, 'updateInterval': 6,"
     " 'agingInterval': 3601, 'taskRetention': {'days': 31, 'bytes': 1073741825},"
     " 'routing': {'capability': 0.41, 'load': 0.31, 'history': 0.21, 'priority': 0.11},"
@@ -100,6 +100,7 @@ START_TEST(file_with_everything)
     ck_assert_str_eq(settings.store.url, "postgresql:///acpd");
     ck_assert_int_eq(settings.store.timeout_ms, 2500);
     ck_assert_int_eq(settings.store.lease_ms, 16000);
+    ck_assert_int_eq(settings.store.pooler, SETTINGS_TRANSACTION_POOLER);
     ck_assert_str_eq(settings.node.name, "here");
     ck_assert_str_eq(settings.node.url, "http://here");
     ck_assert_int_eq(settings.output_limit, 8388609);
