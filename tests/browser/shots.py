@@ -39,16 +39,18 @@ def fleet(folder):
     for name, node in (("development", "build-2"), ("review", "build-3")):
         next(profile for profile in world["profiles"] if profile["name"] == name)["nodes"] = [node]
     nodes = []
-    for name in ("build-1", "build-2", "build-3", "build-4"):
-        (folder / name).mkdir(parents=True)
-        nodes.append(Daemon(folder / name))
-        nodes[-1].configure({**world, "store": {**nodes[0].store, "lease": 60},
-                             "node": {"name": name, "url": f"http://{name}.example:8080"}})
-        nodes[-1].start()
-    yield nodes
-    for node in nodes:
-        node.kill()
-    server.close()
+    try:
+        for name in ("build-1", "build-2", "build-3", "build-4"):
+            (folder / name).mkdir(parents=True)
+            nodes.append(Daemon(folder / name))
+            nodes[-1].configure({**world, "store": {**nodes[0].store, "lease": 60},
+                                 "node": {"name": name, "url": f"http://{name}.example:8080"}})
+            nodes[-1].start()
+        yield nodes
+    finally:
+        for node in nodes:
+            node.kill()
+        server.close()
 
 
 def shoot_fleet(out, folder):
