@@ -8,6 +8,7 @@ type Replies<Name extends keyof operations> = operations[Name]['responses'];
 type Result<Name extends keyof operations> = Json<Replies<Name>[keyof Replies<Name> & (200 | 201)]>;
 type Body<Name extends keyof operations> = Json<NonNullable<operations[Name]['requestBody']>>;
 
+export type AcpdNode = Schemas['Node'];
 export type Anomaly = Schemas['Anomaly'];
 export type Candidate = Schemas['Candidate'];
 export type Capacity = Schemas['Capacity'];
@@ -123,4 +124,5 @@ export const api = {
   retry: (id: number) => call<'retry_task'>('POST', `/tasks/${id}/retry`, {}),
   answer: (id: string, optionId: string) =>
     call<'answer_permission'>('POST', `/permissions/${name(id)}/answer`, { optionId }),
+  retire: (node: string) => call<'retire_node'>('POST', `/nodes/${name(node)}/retire`, {}),
 };

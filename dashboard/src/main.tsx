@@ -20,6 +20,7 @@ import './styles/toasts.css';
 import './styles/connection.css';
 import './styles/dialog.css';
 import './styles/field.css';
+import './styles/nodes.css';
 import './styles/profiles.css';
 import './styles/tasks.css';
 import './styles/analytics.css';

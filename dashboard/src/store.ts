@@ -35,6 +35,10 @@ export const roleOf = (name: string): string =>
 export const colorOf = (name: string): string =>
   profiles.value?.find((view) => view.profile.name === name)?.profile.color ?? 'var(--fg-4)';
 
+/** The acpds that share the store. */
+export const nodes = computed(() => health.value?.nodes ?? []);
+export const isFleet = computed(() => nodes.value.length > 1);
+
 /* Overlays */
 export const assigning = signal<string | null>(null); // a profile's name, '' for the best match
 export const isHelpOpen = signal(false);

@@ -3,7 +3,7 @@
 // node scenarios.mjs NAME URL [EXTRA]: exits 0 when it held; see test_browser.py.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { assertAccessible, eventually, isFocused, narrow, outside, withPage } from './page.mjs';
+import { assertAccessible, eventually, isFocused, narrow, outside, wide, withPage } from './page.mjs';
 
 const live = (page) => page.getByRole('status').filter({ hasText: 'Live' }).waitFor();
 const row = (page, name) => page.getByRole('region', { name: 'Profiles' }).getByRole('row', { name });
@@ -167,6 +167,11 @@ const scenarios = {
     await page.getByText('No questions').waitFor();
     await page.goto(`${url}/tasks/1`);
     await page.getByText('Completed', { exact: true }).waitFor();
+    // There is one node only, which nobody needs to be told.
+    assert.equal(await page.getByText('Node', { exact: true }).count(), 0);
+    await openProfiles(page, url);
+    await row(page, /Developer/).waitFor();
+    assert.equal(await page.getByText('Nodes').count(), 0);
   },
 
   // The log of a task that runs grows before one's eyes.
@@ -355,6 +360,52 @@ const scenarios = {
     await eventually(async () => await color() !== dark, true);
     await page.reload();
     await eventually(async () => await color() !== dark, true); // the choice is kept
+  },
+
+  // Of two nodes, one has run a task and runs another; it is retired, and leaves.
+  async fleet(page, url) {
+    const region = page.getByRole('region', { name: 'Nodes' });
+    const node = (name) => region.getByRole('listitem').filter({ hasText: name });
+    const fact = (text) => page.getByRole('region', { name: 'Facts' }).getByText(text, { exact: true });
+    await openProfiles(page, url);
+    await node('a1').getByText('runs nothing').waitFor();
+    await node('b1').getByText('runs 1 attempt', { exact: true }).waitFor();
+    await eventually(() => node('b1').getByRole('link').getAttribute('href'), 'http://b.example:8080');
+    await assertAccessible(page, 'a list of nodes');
+
+    await page.goto(`${url}/tasks`);
+    await page.getByRole('row', { name: /#1 .*b1/ }).waitFor();
+    await page.getByRole('link', { name: 'It is done' }).click();
+    await fact('Node').waitFor();
+    await fact('b1').waitFor();
+    await page.getByText('The log of task 1, attempt 1, is on node "b1"').waitFor();
+    await page.getByRole('link', { name: 'http://b.example:8080/tasks/1', exact: true }).waitFor();
+    await assertAccessible(page, 'a task of another node');
+
+    await openProfiles(page, url);
+    await page.setViewportSize(narrow);
+    await node('b1').getByRole('button', { name: 'Retire b1' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Retire node b1?' });
+    await assertAccessible(page, 'a question');
+    await dialog.getByRole('button', { name: 'Cancel' }).click();
+    await dialog.waitFor({ state: 'detached' });
+    await node('b1').getByText('Running').waitFor();
+    await node('b1').getByRole('button', { name: 'Retire b1' }).click();
+    await dialog.getByRole('button', { name: 'Retire' }).click();
+    await page.getByText('Node b1 takes no more tasks.').waitFor();
+    await node('b1').getByText('Retiring').waitFor();
+    await eventually(() => region.getByRole('button').count(), 1);
+    await assertAccessible(page, 'a list of nodes on a phone');
+    await outside('let it go');
+    await region.waitFor({ state: 'detached' }); // one is left
+
+    await page.setViewportSize(wide);
+    await page.goto(`${url}/tasks/1`);
+    await fact('b1').waitFor(); // not this one
+    await page.getByText('The log of task 1, attempt 1, is on node "b1", which is not running.').waitFor();
+    await page.goto(`${url}/tasks`);
+    await page.getByRole('columnheader', { name: 'Type' }).waitFor();
+    await eventually(() => page.getByRole('columnheader', { name: 'Node' }).count(), 0);
   },
 
   // A gateway with a token asks for it, and everything works with it.

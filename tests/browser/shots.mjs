@@ -62,6 +62,25 @@ const sets = {
     await shoot(page, 'laptop-panel', '/profiles?profile=review', { size: { width: 1280, height: 800 } });
     await shoot(page, 'middle-profiles', '/profiles?profile=review', { size: { width: 1000, height: 900 } });
   },
+  // Two nodes that run, one that is retiring, and one that is silent.
+  async fleet(page) {
+    const phone = { width: 360, height: 780 };
+    for (const scheme of ['light', 'dark']) {
+      await shoot(page, `fleet-${scheme}`, '/profiles', { scheme });
+      await shoot(page, `narrow-fleet-${scheme}`, '/profiles', { scheme, size: phone, full: true });
+      await shoot(page, `fleet-task-${scheme}`, `/tasks/${task}`, { scheme });
+    }
+    await shoot(page, 'fleet-tasks', '/tasks');
+    await shoot(page, 'middle-fleet-tasks', '/tasks', { size: { width: 800, height: 900 } });
+    await shoot(page, 'narrow-fleet-task', `/tasks/${task}`, { size: phone, full: true });
+    await shoot(page, 'middle-fleet-panel', '/profiles?profile=development', { size: { width: 1200, height: 900 } });
+    for (const [name, size] of [['retire', wide], ['narrow-retire', phone]])
+      await shoot(page, name, '/profiles', { size, act: () => page.getByRole('button', { name: 'Retire build-2' }).click() });
+    await shoot(page, 'away-fleet', '/profiles', { act: async () => {
+      await page.context().setOffline(true);
+      await page.getByText('Connection lost.').waitFor();
+    } });
+  },
   async away(page) {
     await shoot(page, 'away', '/profiles');
   },

@@ -11,7 +11,9 @@ import threading
 
 import pytest
 
+import acpd
 from acpd import TOKEN, profile, shell, token_file, wait_until
+from server import Server
 
 HERE = pathlib.Path(__file__).parent
 LATER = "2100-01-01T00:00:00Z"
@@ -50,6 +52,33 @@ def play(name, url, *extra, **actions):
 def demo(make_daemon):
     """The built-in profiles."""
     return make_daemon()
+
+
+@pytest.fixture
+def server():
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def make_fleet(server, monkeypatch, make_daemon):
+    """Starts daemons with names that share a PostgreSQL."""
+    monkeypatch.setattr(acpd, "POSTGRES", server.url)
+    started = []
+
+    def make(nodes, *profiles):
+        for name, url in nodes.items():
+            daemon = make_daemon(*profiles, start=False)
+            started.append(daemon)
+            daemon.configure(*profiles, store=started[0].store, node={"name": name, "url": url},
+                             updateInterval=1)
+            daemon.start()
+        return started
+
+    yield make
+    for daemon in started:  # before the database of the first one is dropped
+        daemon.stop()
 
 
 class Stranger(http.server.BaseHTTPRequestHandler):
@@ -230,6 +259,22 @@ def test_a_token_is_asked_for(demo, make_gateway, folder):
 def test_a_token_that_may_only_read(demo, make_gateway, folder):
     path = token_file(folder, f"{TOKEN} screen read\n")
     play("reader", make_gateway(demo, "--token-file", path).url, TOKEN)
+
+
+def test_a_fleet(make_fleet, make_gateway, folder):
+    a, b = make_fleet({"a1": "http://a.example:8080", "b1": "http://b.example:8080"},
+                      shell(f"while [ ! -e {folder}/go ]; do sleep 0.05; done", nodes=["b1"]),
+                      shell("echo done", "quick", nodes=["b1"]))
+    with a.client() as client:
+        client.finish(client.assign("quick", title="It is done")["id"])
+        client.wait_status(client.assign("p", title="It runs")["id"], "running")
+
+        def let_it_go():
+            (folder / "go").touch()
+            return lambda: b.process.poll() == 0
+
+        play("fleet", make_gateway(a).url, let_it_go=let_it_go)
+        assert client.task(2)["status"] == "completed"
 
 
 def test_nothing_grows_and_nothing_jumps(make_daemon, make_gateway):

@@ -1,4 +1,4 @@
-import type { HealthState, ProfileView, Status } from '../api';
+import type { AcpdNode, HealthState, ProfileView, Status } from '../api';
 import { statusWords } from '../words';
 import { Icon, type IconName } from './Icon';
 
@@ -26,6 +26,17 @@ export function ActivityPill({ view }: { view: ProfileView }) {
   if (!isActive) return <span class="pill off"><Icon name="pause" size={12} />Disabled</span>;
   if (currentTasks) return <span class="pill ok"><span class="dot" />Working</span>;
   return <span class="pill off"><span class="dot is-hollow" />Idle</span>;
+}
+
+const nodeLooks: Record<AcpdNode['state'], [string, IconName, string, string]> = {
+  running: ['ok', 'check', 'Running', 'it takes tasks'],
+  retiring: ['warn', 'drain', 'Retiring', 'it takes no more tasks, and stops when nothing runs on it'],
+  silent: ['bad', 'plug', 'Silent', 'it may be dead; if it is, the others run its tasks again'],
+};
+
+export function NodePill({ state }: { state: AcpdNode['state'] }) {
+  const [tone, icon, text, title] = nodeLooks[state];
+  return <span class={`pill ${tone}`} title={title}><Icon name={icon} size={12} />{text}</span>;
 }
 
 const statusTones: Record<Status, string> = {

@@ -60,14 +60,17 @@ function Section(props: { title: string; count: string; items: preact.ComponentC
 
 function Facts({ view }: { view: ProfileView }) {
   const { profile, metrics } = view;
+  const { slots, maxConcurrentTasks: most, maxConcurrentTasksPerNode: perNode } = profile;
   const facts: [string, preact.ComponentChildren][] = [
     ['Runner', profile.runner.type],
-    ['Slots', profile.slots === profile.maxConcurrentTasks ? profile.slots : `${profile.slots} of ${profile.maxConcurrentTasks} for now`],
+    ['Slots', slots < Math.min(most, perNode || most) ? `${slots} of ${most} for now` : most],
     ['Queue limit', `${count(profile.queueLimit)}, then ${profile.overflow}`],
     ['Timeout', duration(profile.timeout)],
     ['Attempts', `${profile.retry.maxAttempts} at most`],
     ['Priority', `${profile.priority} of 10`],
   ];
+  if (perNode) facts.push(['Slots per node', perNode]);
+  if (profile.nodes.length) facts.push(['Nodes', profile.nodes.join(', ')]);
   if (metrics.cost) facts.push(['Cost, 1 h', `${money(metrics.cost.amount, metrics.cost.currency)}, reported by the agent`]);
   return <dl class="facts">{facts.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>;
 }

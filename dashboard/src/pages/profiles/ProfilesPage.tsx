@@ -6,6 +6,7 @@ import { Segmented } from '../../components/Segmented';
 import { SkeletonRows, SkeletonStats } from '../../components/Skeleton';
 import { needsAttention } from '../../figures';
 import { assigning, filter, health, isAway, profiles, selectedView } from '../../store';
+import { Nodes } from './Nodes';
 import { NoProfiles } from './NoProfiles';
 import { ProfilePanel } from './ProfilePanel';
 import { ProfileTable } from './ProfileTable';
@@ -76,6 +77,7 @@ export function ProfilesPage() {
         </p>
       )}
       <Summary views={views} />
+      <Nodes />
       <div class={`split ${view ? 'is-open' : ''}`}>
         <div class="column">
           <ProfileTable views={listed.value} onClear={clearFilters} />

@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { api, type LogEntry, type LogPage, type Task } from '../../api';
+import { api, type ApiError, type LogEntry, type LogPage, type Task } from '../../api';
 import { clock, exact, parse, plural } from '../../format';
 import { pulse, wrote } from '../../store';
 import { joined, plain } from './log';
@@ -13,14 +13,15 @@ interface Log {
   isCut: boolean;
   isRead: boolean; // to its end, at least once
   dropped: number;
+  missing: string | null; // why there is none here: another node has it
 }
 
-const emptyLog = (attempt: number): Log => ({ attempt, entries: [], next: 0, isCut: false, isRead: false, dropped: 0 });
+const emptyLog = (attempt: number): Log => ({ attempt, entries: [], next: 0, isCut: false, isRead: false, dropped: 0, missing: null });
 
 function append(log: Log, page: LogPage): Log {
   const entries = joined(log.entries, page.entries);
   const extra = Math.max(0, entries.length - KEPT);
-  return { ...log, entries: entries.slice(extra), next: page.next, isCut: page.truncated, dropped: log.dropped + extra };
+  return { ...log, entries: entries.slice(extra), next: page.next, isCut: page.truncated, missing: null, dropped: log.dropped + extra };
 }
 
 /** The log of one attempt, followed as it grows. */
@@ -41,10 +42,15 @@ function useLog(id: number, attempt: number): Log {
         if (!page.entries.length) return;
       }
     };
+    const explain = (error: ApiError) => {
+      if (error.status !== 404 || reader.current !== mine) return;
+      mine.log = { ...emptyLog(attempt), missing: error.message };
+      setLog(mine.log);
+    };
     if (!attempt || mine.isReading) return;
     mine.isReading = true;
     // The next pulse retries.
-    read().catch(() => {}).finally(() => (mine.isReading = false));
+    read().catch(explain).finally(() => (mine.isReading = false));
   }, [id, attempt, beat]);
   return log.attempt === attempt ? log : reader.current.log;
 }
@@ -64,6 +70,14 @@ function Entry({ entry }: { entry: LogEntry }) {
       <span class="log-text">{plain(entry.text)}{(entry.truncated || entry.update?.truncated) && <span class="muted"> … (cut)</span>}</span>
     </li>
   );
+}
+
+/** The daemon's words, with the address of the node that has the log as a link to the task there. */
+function Missing({ task, words }: { task: Task; words: string }) {
+  const sentence = words.charAt(0).toUpperCase() + words.slice(1);
+  const [text, address] = sentence.split(/(?=https?:)/);
+  const there = address && `${address.replace(/\/$/, '')}/tasks/${task.id}`;
+  return <p class="card-text sub">{text}{there ? <a href={there}>{there}</a> : '.'}</p>;
 }
 
 export function TaskLog({ task }: { task: Task }) {
@@ -106,7 +120,8 @@ export function TaskLog({ task }: { task: Task }) {
         <ol class="log" ref={box} tabIndex={0} aria-label="Log entries" onScroll={onScroll}>
           {log.entries.map((entry, i) => <Entry key={log.dropped + i} entry={entry} />)}
         </ol>
-      ) : <p class="card-text sub">{log.isRead ? 'Nothing has been written yet.' : 'Loading…'}</p>}
+      ) : log.missing ? <Missing task={task} words={log.missing} />
+        : <p class="card-text sub">{log.isRead ? 'Nothing has been written yet.' : 'Loading…'}</p>}
       {log.isCut && <p class="card-foot">The log reached its limit; later output was dropped.</p>}
     </section>
   );

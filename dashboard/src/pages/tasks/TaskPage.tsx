@@ -2,12 +2,13 @@ import { useRef } from 'preact/hooks';
 import { api, type Task } from '../../api';
 import { Blank } from '../../components/Blank';
 import { PriorityMark, Swatch, When } from '../../components/marks';
+import { NodeName } from '../../components/NodeName';
 import { PageHead } from '../../components/PageHead';
 import { StatusPill } from '../../components/Pill';
 import { RoutingTable } from '../../components/RoutingTable';
 import { SkeletonRows } from '../../components/Skeleton';
 import { duration, exact, parse, relative } from '../../format';
-import { attempt, colorOf, isAway, now, permissions, profiles, roleOf } from '../../store';
+import { attempt, colorOf, isAway, nodes, now, permissions, profiles, roleOf } from '../../store';
 import { useLive } from '../../useLive';
 import { classWord, priorityWords, reasonWords } from '../../words';
 import { Question } from '../permissions/PermissionsPage';
@@ -69,14 +70,22 @@ function Failure({ task }: { task: Task }) {
   );
 }
 
+type Fact = [string, preact.ComponentChildren];
+
+/** Where it ran, unless there is only one place. */
+function nodeFact({ node }: Task): Fact[] {
+  return node && nodes.value.some(({ name }) => name !== node) ? [['Node', <NodeName name={node} />]] : [];
+}
+
 function Facts({ task }: { task: Task }) {
   const most = task.maxAttempts ?? profiles.value?.find((v) => v.profile.name === task.profile)?.profile.retry.maxAttempts;
   const took = task.startedAt ? ((task.finishedAt ? parse(task.finishedAt) : now.value) - parse(task.startedAt)) / 1000 : null;
-  const facts: [string, preact.ComponentChildren][] = [
+  const facts: Fact[] = [
     ['Profile', <a class="who plain" href={`/profiles?profile=${task.profile}`}><Swatch color={colorOf(task.profile)} />{roleOf(task.profile)}</a>],
     ['Priority', <span class="who"><PriorityMark priority={task.priority} />{priorityWords[task.priority]}</span>],
     ['Type', task.type ?? 'none'],
     ['Attempt', most ? `${task.attempt} of at most ${most}` : task.attempt],
+    ...nodeFact(task),
     ['Created', <When at={task.createdAt} />],
     ['Started', <When at={task.startedAt} none="not yet" />],
     [task.finishedAt ? 'Took' : 'Running for', task.status === 'running' || task.finishedAt ? duration(took) : 'not running'],

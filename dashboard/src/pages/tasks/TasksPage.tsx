@@ -8,7 +8,7 @@ import { StatusPill } from '../../components/Pill';
 import { SkeletonRows } from '../../components/Skeleton';
 import { duration, parse } from '../../format';
 import { go, selected, statusFilter, withParams } from '../../router';
-import { assigning, attempt, colorOf, isAway, now, profiles, roleOf } from '../../store';
+import { assigning, attempt, colorOf, isAway, isFleet, now, profiles, roleOf } from '../../store';
 import { useLive } from '../../useLive';
 import { reasonWords, statusWords } from '../../words';
 import { extended, refreshed, type TaskList } from './list';
@@ -77,6 +77,7 @@ function Row({ task }: { task: Task }) {
       </th>
       <td><StatusPill status={task.status} /></td>
       <td class="is-optional"><span class="who"><Swatch color={colorOf(task.profile)} />{roleOf(task.profile)}</span></td>
+      {isFleet.value && <td class="is-optional node" title={task.node ?? undefined}>{task.node}</td>}
       <td class="is-optional muted">{task.type}</td>
       <td class="is-optional"><Progress task={task} /></td>
       <td class="number"><When at={task.finishedAt ?? task.startedAt ?? task.createdAt} /></td>
@@ -110,6 +111,7 @@ export function TasksPage() {
                 <th scope="col">Task</th>
                 <th scope="col">Status</th>
                 <th scope="col" class="is-optional">Profile</th>
+                {isFleet.value && <th scope="col" class="is-optional node">Node</th>}
                 <th scope="col" class="is-optional">Type</th>
                 <th scope="col" class="is-optional">Progress</th>
                 <th scope="col" class="number">Changed</th>
