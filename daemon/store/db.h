@@ -156,7 +156,7 @@
 #define DEAD(column) column " NOT IN (SELECT id FROM node WHERE name IS NOT NULL)"
 #define SHARED_STATEMENTS(X)                                                                       \
     X(LIST_NODES, "SELECT id, name, url, version, pass, is_retiring, "                             \
-                  "(SELECT count(*) FROM task WHERE " LIVE " AND status = 4 "                     \
+                  "(SELECT count(*) FROM task WHERE " LIVE " AND status = 4 "                      \
                   "AND node_id = node.id) + (SELECT count(*) FROM task WHERE node_id IS NOT NULL " \
                   "AND status > 4 AND node_id = node.id) FROM node "                               \
                   "WHERE name IS NOT NULL ORDER BY name")                                          \
@@ -168,7 +168,8 @@
                   "AND node_id IS NOT NULL AND status > 4) FROM profile WHERE id = ?1")            \
     X(CLAIM,                                                                                       \
       "WITH first AS MATERIALIZED (SELECT id, place FROM (SELECT id, place FROM task WHERE " LIVE  \
-      " AND status = 1 AND profile_id = ?1 ORDER BY place, id LIMIT 64) AS head LIMIT ?2), taken AS (UPDATE task SET status = 4, "   \
+      " AND status = 1 AND profile_id = ?1 ORDER BY place, id LIMIT 64) AS head LIMIT ?2), taken " \
+      "AS (UPDATE task SET status = 4, "                                                           \
       "attempt = attempt + 1, started_at = ?3, place = id, lease_token = ?4, lease_ms = ?5, "      \
       "lease_worker = ?6, crc = crc + 4294967296, node_id = ?7, node = (SELECT name FROM node "    \
       "WHERE id = ?7) WHERE id = ANY (ARRAY(SELECT id FROM first)) RETURNING " TASK_COLUMNS ", "   \
@@ -176,7 +177,7 @@
       "ORDER BY first.place, id")                                                                  \
     X(ADOPT, "UPDATE task SET node_id = ?2, node = (SELECT name FROM node WHERE id = ?2) "         \
              "WHERE id = ?1 AND status = 4")                                                       \
-    X(LET_GO, "UPDATE task SET node_id = NULL WHERE id = ?1 AND node_id = ?2 AND status > 4")     \
+    X(LET_GO, "UPDATE task SET node_id = NULL WHERE id = ?1 AND node_id = ?2 AND status > 4")      \
     X(LET_GO_OF_DEAD, "UPDATE task SET node_id = NULL WHERE node_id IS NOT NULL AND status > 4 "   \
                       "AND " DEAD("node_id"))                                                      \
     X(TAKE_MINUTE, "DELETE FROM share WHERE (profile_id, node_id) = (SELECT profile_id, node_id "  \

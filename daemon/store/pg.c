@@ -158,8 +158,8 @@ void pg_note_later(struct pg *pg, int64_t changes)
     pg->later[pg->later_count++] = changes;
 }
 
-/* The outcome of the next statement, whose result is kept if it is wanted. Only the first failure of
- * a pipeline says something. */
+/* The outcome of the next statement, whose result is kept if it is wanted. Only the first failure
+ * of a pipeline says something. */
 static int pg_take_later(struct pg *pg, int64_t changes, int failure, PGresult **ret_result)
 {
     CLEANUP(pg_clearp) PGresult *result = NULL;
@@ -277,15 +277,24 @@ static int pg_find_node(struct pg *pg)
     return r == -ENOENT ? pg_take_leave(pg) : r;
 }
 
+/* Each statement has an index that reads just what is wanted, in its order. A plan that is kept
+ * would otherwise be one for tables as small as they were at first. */
 static int pg_set_up_session(struct pg *pg)
 {
     const char *encoding = PQparameterStatus(pg->connection, "server_encoding");
+    CLEANUP(pg_clearp) PGresult *result = NULL;
+    int r = 0;
 
     PQsetnonblocking(pg->connection, 1);
     PQsetNoticeReceiver(pg->connection, pg_be_silent, NULL);
     if (!encoding || strcmp(encoding, "UTF8") != 0)
         return pg_fail(pg, -EINVAL, "its encoding has to be UTF8");
-    return pg->store.node ? pg_find_node(pg) : 0;
+    if (!pg->is_pooled)
+        r = pg_execute(pg,
+                       "SET enable_seqscan = off; SET enable_bitmapscan = off;"
+                       "SET plan_cache_mode = force_generic_plan",
+                       &result);
+    return r == 0 && pg->store.node ? pg_find_node(pg) : r;
 }
 
 /* The session begins, or the connection is of no use. */

@@ -60,14 +60,14 @@ struct pg {
     int64_t marked_at;   /* when the open one was sent, boottime ms */
     int64_t valid_until; /* of the last one that was committed */
     int64_t clock_ahead; /* of the server's clock, of the monotonic one here */
-    bool is_open;    /* the server has a transaction of ours */
+    bool is_open;        /* the server has a transaction of ours */
 
     /* Statements that were sent, whose outcome was not awaited yet: how many rows each must change,
      * -1: any number. */
     int64_t *later;
     size_t later_count, later_capacity;
 
-    bool is_unknown;     /* the last commit had no answer */
+    bool is_unknown; /* the last commit had no answer */
     int64_t changes;
     int64_t size, size_at; /* bytes, and when they were asked for */
 };
@@ -97,11 +97,11 @@ int pg_lose(struct pg *pg, int r, const char *message);
 /** Runs statements without parameters; *ret_result is the last one's. After a negative result the
  *  connection may be gone. */
 int pg_execute(struct pg *pg, const char *sql, PGresult **ret_result);
-/** Notes that a statement was sent whose outcome is awaited later. The connection is in pipeline mode
- *  from before the first one on. */
+/** Notes that a statement was sent whose outcome is awaited later. The connection is in pipeline
+ * mode from before the first one on. */
 void pg_note_later(struct pg *pg, int64_t changes);
-/** Awaits the outcome of all of these and, if `ret_result` is not NULL, of another one that was sent
- *  after them. */
+/** Awaits the outcome of all of these and, if `ret_result` is not NULL, of another one that was
+ * sent after them. */
 int pg_await_later(struct pg *pg, PGresult **ret_result);
 /** Ends the transaction, if there is one: after an error the server refuses everything else. */
 void pg_abort(struct pg *pg);

@@ -64,6 +64,12 @@ static const char *const own[ALL_STATEMENT_COUNT] = {
          "node = CASE WHEN $3::bigint = 4 THEN (SELECT name FROM node WHERE id = " NODE
          ") ELSE node END "
          "WHERE id = $1 AND status = $35 AND attempt = $36 AND crc = coalesce($37, crc)"),
+    /* In the order of the index for it, not of the one of all tasks. */
+    [STMT_LAST_OF_STATUS] =
+        ("SELECT id FROM task WHERE " AT_REST " AND profile_id = $1 AND status = $2 AND id < $3 "
+         "ORDER BY profile_id DESC, status DESC, id DESC LIMIT 1"),
+    [STMT_LAST_RUNNING] = ("SELECT max(id) FROM (SELECT id FROM task WHERE " LIVE
+                           " AND status = $2 AND profile_id = $1 AND id < $3 OFFSET 0) AS found"),
     [STMT_LIST_RUNNING_BY] = /* a worker is no process of the node */
     ("SELECT " TASK_COLUMNS ", node_id, node FROM task WHERE " LIVE
      " AND status = 4 AND (profile_id, place) > ($1, $2) AND (lease_token IS NOT NULL) = ($3 <> 0) "
@@ -272,8 +278,6 @@ static int pg_statement_prepare(struct pg_statement *stmt)
     return r;
 }
 
-/* Most are parsed and planned each time, for the values at hand: a plan for any values reads the tasks
- * of all profiles. */
 static int pg_statement_post(struct pg_statement *stmt)
 {
     struct pg *pg = stmt->pg;
