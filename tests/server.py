@@ -57,6 +57,27 @@ class Server:
                 os.kill(process, signal.SIGCONT)
 
 
+class Pooler:
+    """PgBouncer, which lends a session for a transaction."""
+
+    def __init__(self, server, folder):
+        (folder / "pgbouncer.ini").write_text(
+            f"[databases]\n* = host={server.folder} user=acpd\n[pgbouncer]\npool_mode = transaction\nauth_type = any\n"
+            f"unix_socket_dir = {folder}\nlisten_port = 5432\ndefault_pool_size = 3\n")
+        as_user = ["-u", "postgres"] if os.getuid() == 0 else []
+        if as_user:
+            for path in (folder.parent, folder):
+                path.chmod(0o777)
+        path = f"{os.environ['PATH']}:/usr/sbin"
+        self.process = subprocess.Popen(["pgbouncer", "-q", *as_user, folder / "pgbouncer.ini"],
+                                        env={**os.environ, "PATH": path}, stderr=subprocess.DEVNULL)
+        self.folder, self.socket = folder, folder / ".s.PGSQL.5432"
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait()
+
+
 class Proxy:
     """Passes everything on, until it is told to lose a commit: before the server hears of it, or its answer."""
 

@@ -11,6 +11,7 @@ import acpd
 import pytest
 from acpd import RpcError, shell, wait_until
 from database import assert_counters_are_right
+from pages import block
 from server import Proxy, Server
 
 LEASE = 3
@@ -312,3 +313,10 @@ def test_a_name_is_one_nodes(make_fleet, make_daemon):
     again.start()
     assert list(nodes(again)) == ["a"]
     assert again.stop() == 0
+
+
+def test_the_queries_of_the_documentation_work(make_fleet, server):
+    a, _ = make_fleet("ab", WORKER)
+    for query in block("docs/fleet.md", "SELECT name, pass").splitlines():
+        said = server.ask(query, a.database_name)
+        assert not query.endswith("FROM node;") or said.splitlines()[0].startswith("a|")

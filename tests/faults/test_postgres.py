@@ -11,7 +11,7 @@ import acpd
 import pytest
 from acpd import RpcError, shell, wait_until
 from database import assert_counters_are_right
-from server import Proxy, Server
+from server import Pooler, Proxy, Server
 
 UNAVAILABLE = -32004
 ANSWER_SECONDS = 30  # generous; the promise is 5, for a machine with nothing else to do
@@ -128,6 +128,26 @@ def test_a_commit_that_is_lost_with_its_connection_is_resolved(make_daemon, prox
     load.wait(50)
     load.check()
     assert "commit is unknown" in daemon.log.read_text()
+
+
+def test_a_pooler_may_lend_sessions_out(make_daemon, server, folder):
+    (folder / "pooler").mkdir()
+    pooler = Pooler(server, folder / "pooler")
+    wait_until(pooler.socket.exists, "the pooler listens")
+    daemon = make_daemon(WORKER, start=False)
+    url = daemon.store["url"].replace(server.folder, str(pooler.folder))
+    daemon.configure({"profiles": [WORKER], "store": {**daemon.store, "url": url, "pooler": "transaction"}})
+    daemon.start()
+    load = Load(daemon)
+    with daemon.client() as client:
+        for _ in range(3):
+            load.wait(30)
+            claim = client.claim_task(profiles=["w"], worker="x", wait=20)
+            assert client.complete_task(id=claim["task"]["id"], lease=claim["lease"])["status"] == "completed"
+            server.ask(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{daemon.database_name}'")
+        load.wait(30)
+    load.check()
+    pooler.close()
 
 
 def test_while_the_server_hangs_calls_are_refused_and_processes_go_on(make_daemon, server):

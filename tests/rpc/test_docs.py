@@ -25,6 +25,8 @@ NOT_TYPED = {
     ("docs/operations.md", "systemctl --user enable"): "needs a systemd; tests/system checks the units",
     ("docs/operations.md", "systemctl enable"): "the same",
     ("docs/operations.md", "sudo -u postgres createuser acpd"): "needs the user that owns a server",
+    ("docs/fleet.md", "sudo -u postgres createuser"): "the same",
+    ("docs/performance.md", "./dev bench fleet"): "takes many minutes, and its figures are the machine's",
     ("docs/performance.md", "./dev bench fair"): "takes many minutes, and its figures are the machine's",
     ("docs/performance.md", "./dev bench routing"): "the same",
     ("docs/rest.md", "# token"): "the shape of a file; tests/http/test_tokens.py has such",
