@@ -322,7 +322,7 @@ int engine_print_log(const struct engine *engine, int64_t task_id, int64_t attem
 
 /** Prints the open ones as an array of {id, taskId, attempt, profile, toolCall, options, askedAt,
  *  deadline}, up to about `limit` bytes. */
-void engine_print_permissions(const struct engine *engine, size_t limit, struct buf *out);
+int engine_print_permissions(struct engine *engine, size_t limit, struct buf *out);
 /** Answers a question with one of its options; `by` says who, for the transcript. The agent gets
  *  the answer after the commit. ENGINE_NOT_FOUND: it is not open. */
 int engine_answer_permission(struct engine *engine, const char *id, const char *option,

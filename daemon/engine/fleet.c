@@ -182,27 +182,51 @@ static void fleet_hear_event(struct engine *engine, const struct event *event)
         attempt_stop_now(attempt, ERROR_CANCELLED);
 }
 
+static void fleet_hear_question(struct engine *engine, const char *text)
+{
+    long long profile_id, task_id, attempt, question;
+    int is_open;
+
+    if (sscanf(text, "%lld %lld %lld %lld %d", &profile_id, &task_id, &attempt, &question,
+               &is_open) == 5)
+        event_stage(&engine->events, &(struct event){.type = EVENT_PERMISSION,
+                                                     .is_fact = true,
+                                                     .is_foreign = true,
+                                                     .is_open = is_open,
+                                                     .profile_id = profile_id,
+                                                     .task_id = task_id,
+                                                     .attempt = attempt,
+                                                     .question = question});
+}
+
+static void fleet_hear_task(struct engine *engine, const char *text)
+{
+    struct event event = {.type = EVENT_TASK, .is_fact = true, .is_foreign = true};
+    long long profile_id, task_id, attempt;
+    int from, to, class;
+
+    if (sscanf(text, "%lld %lld %d %d %lld %d", &profile_id, &task_id, &from, &to, &attempt,
+               &class) != 6 ||
+        from < 0 || from >= TASK_STATUS_COUNT || to <= 0 || to >= TASK_STATUS_COUNT || class < 0 ||
+        class >= ERROR_CLASS_COUNT)
+        return;
+    event.profile_id = profile_id;
+    event.task_id = task_id;
+    event.attempt = attempt;
+    event.from = (enum task_status)from;
+    event.to = (enum task_status)to;
+    event.class = (enum error_class)class;
+    fleet_hear_event(engine, &event);
+}
+
+/* A line for each event. */
 static void fleet_hear(const char *text, void *data)
 {
-    struct engine *engine = data;
-
     for (; text && *text; text = strchr(text, '\n'), text += text != NULL) {
-        struct event event = {.type = EVENT_TASK, .is_fact = true, .is_foreign = true};
-        long long profile_id, task_id, attempt;
-        int from, to, class;
-
-        if (sscanf(text, "%lld %lld %d %d %lld %d", &profile_id, &task_id, &from, &to, &attempt,
-                   &class) != 6 ||
-            from < 0 || from >= TASK_STATUS_COUNT || to <= 0 || to >= TASK_STATUS_COUNT ||
-            class < 0 || class >= ERROR_CLASS_COUNT)
-            continue;
-        event.profile_id = profile_id;
-        event.task_id = task_id;
-        event.attempt = attempt;
-        event.from = (enum task_status)from;
-        event.to = (enum task_status)to;
-        event.class = (enum error_class) class;
-        fleet_hear_event(engine, &event);
+        if (*text == '?')
+            fleet_hear_question(data, text + 1);
+        else
+            fleet_hear_task(data, text);
     }
 }
 
@@ -226,7 +250,13 @@ int fleet_tell(struct engine *engine)
     for (size_t i = 0; i < events->staged_count; i++) {
         const struct event *event = &events->staged[i];
 
-        if (event->type == EVENT_TASK && !event->is_foreign)
+        if (event->is_foreign)
+            continue;
+        if (event->type == EVENT_PERMISSION)
+            buf_printf(&text, "? %lld %lld %lld %lld %d\n", (long long)event->profile_id,
+                       (long long)event->task_id, (long long)event->attempt,
+                       (long long)event->question, (int)event->is_open);
+        if (event->type == EVENT_TASK)
             buf_printf(&text, "%lld %lld %d %d %lld %d\n", (long long)event->profile_id,
                        (long long)event->task_id, (int)event->from, (int)event->to,
                        (long long)event->attempt, (int)event->class);

@@ -7,6 +7,7 @@
 #include "common/alloc.h"
 #include "common/json_out.h"
 #include "engine/attempt.h"
+#include "engine/permission.h"
 #include "run/acp.h"
 
 static char *permission_id_of(const struct attempt *attempt, const struct acp_question *question)
@@ -32,8 +33,25 @@ static void permission_print_question(const struct attempt *attempt,
     json_out_end_object(out);
 }
 
-void engine_print_permissions(const struct engine *engine, size_t limit, struct buf *out)
+/* Another node's. */
+struct page {
+    struct buf *out;
+    size_t limit;
+};
+
+static void permission_print_other(const char *id UNUSED, const char *body, void *data)
 {
+    const struct page *page = data;
+
+    if (page->out->len <= page->limit)
+        json_out_raw(page->out, NULL, body);
+}
+
+int engine_print_permissions(struct engine *engine, size_t limit, struct buf *out)
+{
+    struct page page = {.out = out, .limit = limit};
+    int r;
+
     json_out_array(out, NULL);
     list_for_each (link, &engine->attempts) {
         const struct attempt *attempt = list_entry(link, struct attempt, link);
@@ -48,7 +66,9 @@ void engine_print_permissions(const struct engine *engine, size_t limit, struct 
             permission_print_question(attempt, question, out);
         }
     }
+    r = store_list_questions(engine->store, permission_print_other, &page);
     json_out_end_array(out);
+    return r;
 }
 
 static struct acp_question *permission_find_question(struct engine *engine, const char *id,
@@ -74,6 +94,48 @@ static struct acp_question *permission_find_question(struct engine *engine, cons
     return NULL;
 }
 
+/* A question of another node that is to be answered. */
+struct search {
+    const char *id, *option;
+    bool is_found, has_option;
+};
+
+static void permission_compare(const char *id, const char *body, void *data)
+{
+    struct search *search = data;
+    CLEANUP(json_putp) struct json_object *question = NULL;
+    struct json_object *options;
+
+    if (strcmp(id, search->id) != 0)
+        return;
+    search->is_found = true;
+    question = json_tokener_parse(body);
+    options = json_get(question, "options");
+    for (size_t i = 0; options && i < json_object_array_length(options); i++) {
+        const char *option =
+            json_object_get_string(json_get(json_object_array_get_idx(options, i), "optionId"));
+
+        search->has_option |= option && strcmp(option, search->option) == 0;
+    }
+}
+
+/* Its node hears of it and tells the agent. */
+static int permission_answer_elsewhere(struct engine *engine, const char *id, const char *option,
+                                       const char *by)
+{
+    struct search search = {.id = id, .option = option};
+    int r = store_list_questions(engine->store, permission_compare, &search);
+
+    if (r < 0)
+        return r;
+    if (!search.is_found)
+        return ENGINE_NOT_FOUND;
+    if (!search.has_option)
+        return ENGINE_NO_OPTION;
+    r = store_answer_question(engine->store, id, option, by);
+    return r < 0 ? r : r == STORE_DONE ? 0 : ENGINE_CONFLICT;
+}
+
 int engine_answer_permission(struct engine *engine, const char *id, const char *option,
                              const char *by)
 {
@@ -84,7 +146,7 @@ int engine_answer_permission(struct engine *engine, const char *id, const char *
     if (engine->is_stopping)
         return -ESHUTDOWN;
     if (!question)
-        return ENGINE_NOT_FOUND;
+        return permission_answer_elsewhere(engine, id, option, by);
     if (question->chosen || attempt->stop != ERROR_NONE)
         return ENGINE_CONFLICT;
     if (!acp_question_option(question, option))
@@ -98,4 +160,57 @@ int engine_answer_permission(struct engine *engine, const char *id, const char *
     attempt_touch(attempt);
     acp_choose(question, option, by);
     return 0;
+}
+
+/* What another node was told; a question that is closed by now needs none. */
+static void permission_take_answer(const char *id, const char *answer, const char *by, void *data)
+{
+    struct engine *engine = data;
+    struct attempt *attempt = NULL;
+
+    if (permission_find_question(engine, id, &attempt))
+        (void)engine_answer_permission(engine, id, answer, by);
+}
+
+static int permission_publish(struct engine *engine)
+{
+    int r = store_forget_questions(engine->store);
+
+    list_for_each (link, &engine->attempts) {
+        const struct attempt *attempt = list_entry(link, struct attempt, link);
+
+        if (!attempt->acp)
+            continue;
+        list_for_each (at, acp_questions(attempt->acp)) {
+            const struct acp_question *question = list_entry(at, struct acp_question, link);
+            CLEANUP(freep) char *id = permission_id_of(attempt, question);
+            CLEANUP(buf_deinit) struct buf body = {0};
+
+            if (question->chosen || r < 0)
+                continue;
+            permission_print_question(attempt, question, &body);
+            r = store_add_question(engine->store, id, buf_text(&body));
+            engine->fleet.has_questions = true;
+        }
+    }
+    return r;
+}
+
+int permission_step(struct engine *engine)
+{
+    const struct event_log *events = &engine->events;
+    bool has_changed = false;
+    int r = 0;
+
+    if (!store_node(engine->store))
+        return 0;
+    if (engine->fleet.has_questions)
+        r = store_list_answers(engine->store, permission_take_answer, engine);
+    for (size_t i = 0; i < events->staged_count; i++)
+        has_changed |=
+            events->staged[i].type == EVENT_PERMISSION && !events->staged[i].is_foreign;
+    if (r < 0 || !has_changed)
+        return r;
+    engine->fleet.has_questions = false;
+    return permission_publish(engine);
 }

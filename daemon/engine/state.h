@@ -31,6 +31,7 @@ struct fleet {
     int64_t news;                                         /* the last that was heard */
     int64_t next_look, next_watch, next_beat, next_prune; /* monotonic ms */
     int64_t valid_until;                                  /* the last sign of life, boottime ms */
+    bool has_questions; /* others may answer some of this node's agents */
     bool is_retiring, must_take_over, has_no_predecessor;
     struct {
         bool has_taken_over, has_no_predecessor;

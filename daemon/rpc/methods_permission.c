@@ -14,8 +14,9 @@ static const struct param no_params[] = {END};
 
 static enum rpc_outcome list_permissions(struct rpc_call *call)
 {
-    engine_print_permissions(call->engine, RPC_LIST_BYTES, call->out);
-    return RPC_REPLY;
+    int r = engine_print_permissions(call->engine, RPC_LIST_BYTES, call->out);
+
+    return r < 0 ? rpc_error_storage(call, r) : RPC_REPLY;
 }
 
 static const struct param answer_params[] = {

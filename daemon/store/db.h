@@ -186,6 +186,15 @@
                                   "RETURNING profile_id, minute_at, minute_queue_max, minute")     \
     X(LIST_MINUTES, "SELECT minute, minute_at FROM share WHERE profile_id = ?1 AND node_id <> ?2 " \
                     "AND minute_at > 0")                                                           \
+    X(FORGET_DEAD_QUESTIONS, "DELETE FROM question WHERE " DEAD("node_id"))                        \
+    X(FORGET_QUESTIONS, "DELETE FROM question WHERE node_id = ?1")                                 \
+    X(ADD_QUESTION, "INSERT INTO question (id, node_id, body) VALUES (?1, ?2, ?3)")                \
+    X(LIST_QUESTIONS, "SELECT id, body FROM question WHERE node_id <> ?1 AND answer IS NULL "      \
+                      "AND node_id IN (SELECT id FROM node) ORDER BY id")                          \
+    X(ANSWER_QUESTION, "UPDATE question SET answer = ?2, answered_by = ?3 WHERE id = ?1 "          \
+                       "AND answer IS NULL AND node_id IN (SELECT id FROM node)")                  \
+    X(LIST_ANSWERS, "SELECT id, answer, answered_by FROM question WHERE node_id = ?1 "             \
+                    "AND answer IS NOT NULL")                                                      \
     X(ATTEMPT_NODE, "SELECT node FROM attempt WHERE task_id = ?1 AND number = ?2")                 \
     X(ADD_NEWS, "INSERT INTO news (node_id, at, body) VALUES (?1, ?2, ?3)")                        \
     X(LAST_NEWS, "SELECT max(id) FROM news")                                                       \

@@ -91,7 +91,77 @@ int store_let_go(struct store *store, int64_t task_id)
 
 int store_let_go_of_dead(struct store *store)
 {
-    return db_node_change(store, STMT_LET_GO_OF_DEAD, 0, 0);
+    int r = db_node_change(store, STMT_FORGET_DEAD_QUESTIONS, 0, 0);
+
+    return r < 0 ? r : db_node_change(store, STMT_LET_GO_OF_DEAD, 0, 0);
+}
+
+int store_forget_questions(struct store *store)
+{
+    int r = db_node_change(store, STMT_FORGET_QUESTIONS, store->node, 0);
+
+    return r < 0 ? r : 0;
+}
+
+int store_add_question(struct store *store, const char *id, const char *body)
+{
+    struct statement *stmt;
+    int r = db_use_writing(store, STMT_ADD_QUESTION, &stmt);
+
+    if (r < 0)
+        return r;
+    db_bind_text(stmt, 1, id);
+    db_bind_number(stmt, 2, store->node);
+    db_bind_text(stmt, 3, body);
+    return db_run_later(store, stmt, 1);
+}
+
+int store_list_questions(struct store *store,
+                         void (*take)(const char *id, const char *body, void *data), void *data)
+{
+    struct statement *stmt;
+    int r;
+
+    if (!store->node)
+        return 0;
+    stmt = db_use(store, STMT_LIST_QUESTIONS);
+    db_bind_number(stmt, 1, store->node);
+    while ((r = db_step(store, stmt)) > 0)
+        take(db_value(stmt, 0).text, db_value(stmt, 1).text, data);
+    return r;
+}
+
+int store_answer_question(struct store *store, const char *id, const char *answer, const char *by)
+{
+    struct statement *stmt;
+    int r;
+
+    if (!store->node)
+        return STORE_STALE;
+    r = db_use_writing(store, STMT_ANSWER_QUESTION, &stmt);
+    if (r < 0)
+        return r;
+    db_bind_text(stmt, 1, id);
+    db_bind_text(stmt, 2, answer);
+    db_bind_text(stmt, 3, by);
+    r = db_run(store, stmt);
+    return r < 0 ? r : db_changes(store) ? STORE_DONE : STORE_STALE;
+}
+
+int store_list_answers(struct store *store,
+                       void (*take)(const char *id, const char *answer, const char *by, void *data),
+                       void *data)
+{
+    struct statement *stmt;
+    int r;
+
+    if (!store->node)
+        return 0;
+    stmt = db_use(store, STMT_LIST_ANSWERS);
+    db_bind_number(stmt, 1, store->node);
+    while ((r = db_step(store, stmt)) > 0)
+        take(db_value(stmt, 0).text, db_value(stmt, 1).text, db_value(stmt, 2).text, data);
+    return r;
 }
 
 int store_prune_news(struct store *store, int64_t before)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The tables in PostgreSQL: those of SQLite (sqlite_schema.c), and those of the nodes that share
- * them: `node`, a row for each handle, which counts its transactions, `share` and `news`. The row
+ * them: `node`, a row for each handle, which counts its transactions, `share`, `question` and `news`. The row
  * of acpd_schema is the number of migrations that were applied. A released migration never changes;
  * add another one instead.
  */
@@ -135,6 +135,13 @@ static const char *const migrations[] = {
     "INSERT INTO share SELECT id, 0, minute_at, minute_queue_max, minute FROM profile "
     "WHERE minute_at > 0;"
     "UPDATE profile SET minute_at = 0, minute_queue_max = 0, minute = NULL;"
+    "CREATE TABLE question ("
+    "  id text PRIMARY KEY,"
+    "  node_id bigint NOT NULL,"
+    "  body text NOT NULL,"
+    "  answer text,"
+    "  answered_by text"
+    ");"
     "CREATE TABLE news ("
     "  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
     "  node_id bigint NOT NULL,"

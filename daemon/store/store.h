@@ -119,6 +119,24 @@ MUST_CHECK int store_list_minutes(struct store *store, int64_t profile_id,
 MUST_CHECK int store_attempt_node(struct store *store, int64_t task_id, int64_t number,
                                   char **ret_name);
 
+/* Questions that agents of a node ask, for the other nodes: an id, and what is shown of it. */
+
+/** Removes those of this node; store_add_question() adds them again. */
+MUST_CHECK int store_forget_questions(struct store *store);
+MUST_CHECK int store_add_question(struct store *store, const char *id, const char *body);
+/** Those of other nodes that are not answered. */
+MUST_CHECK int store_list_questions(struct store *store,
+                                    void (*take)(const char *id, const char *body, void *data),
+                                    void *data);
+/** Answers another node's question. STORE_STALE: it is not open. */
+MUST_CHECK int store_answer_question(struct store *store, const char *id, const char *answer,
+                                     const char *by);
+/** What others have answered to questions of this node. */
+MUST_CHECK int store_list_answers(struct store *store,
+                                  void (*take)(const char *id, const char *answer, const char *by,
+                                               void *data),
+                                  void *data);
+
 /* News: what happened in a pass, in the engine's words, in the order of commits. */
 
 /** Adds what others have to hear of this pass; `now` is wall ms. */

@@ -15,6 +15,7 @@ from pages import block
 from server import Proxy, Server
 
 LEASE = 3
+HOSTILE = str(pathlib.Path(__file__).parents[1] / "agents" / "hostile.py")
 WORKER = {"name": "w", "runner": {"type": "worker", "lease": 3600}}
 
 
@@ -319,4 +320,28 @@ def test_the_queries_of_the_documentation_work(make_fleet, server):
     a, _ = make_fleet("ab", WORKER)
     for query in block("docs/fleet.md", "SELECT name, pass").splitlines():
         said = server.ask(query, a.database_name)
-        assert not query.endswith("FROM node;") or said.splitlines()[0].startswith("a|")
+        assert "FROM node" not in query or said.splitlines()[0].startswith("a|")
+
+
+def test_an_agent_is_answered_from_another_node(make_fleet):
+    asking = {"name": "p", "nodes": ["a"], "runner": {
+        "type": "acp", "command": ["/usr/bin/python3", HOSTILE], "env": {"ACPD_TEST_SCRIPT": "ask(); read(); end()"}}}
+    a, b = make_fleet("ab", asking)
+    with a.client() as client, b.client() as other, b.client() as follower:
+        follower.subscribe()
+        id = client.assign("p")["id"]
+        question, = wait_until(other.list_permissions, "it is told")
+        assert question["taskId"] == id and question == client.list_permissions()[0]
+        with pytest.raises(RpcError) as error:
+            other.answer_permission(id=question["id"], optionId="none")
+        assert error.value.code == -32602
+        option = question["options"][0]["optionId"]
+        other.answer_permission(id=question["id"], optionId=option)
+        assert client.finish(id)["status"] == "completed"
+        wait_until(lambda: not other.list_permissions(), "it is closed")
+        opened = []
+        while len(opened) < 2:
+            event = acpd.json.loads(follower.line())["params"]
+            if event["type"] == "permission":
+                opened.append((event["id"], event["isOpen"]))
+        assert opened == [(question["id"], True), (question["id"], False)]

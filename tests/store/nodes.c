@@ -106,6 +106,10 @@ START_TEST(a_store_that_is_not_shared_has_no_nodes)
     EXPECT(number, 0);
     EXPECT(store_hear_news(store, &number, NULL, NULL), STORE_STALE);
     EXPECT(store_prune_news(store, NOW), STORE_STALE);
+    MUST(store_list_questions(store, NULL, NULL));
+    MUST(store_list_answers(store, NULL, NULL));
+    MUST(store_forget_questions(store));
+    EXPECT(store_answer_question(store, "1", "yes", "me"), STORE_STALE);
     EXPECT(store_is_writing(store), false);
     ck_assert_int_le(llabs(store_wall_ms(store) - clock_wall_ms()), 60000);
 }
@@ -321,6 +325,51 @@ START_TEST(news_are_heard_once_and_in_order)
 }
 END_TEST
 
+static void note_question(const char *id, const char *body, void *data)
+{
+    buf_printf(data, "%s:%s ", id, body);
+}
+
+static void note_answer(const char *id, const char *answer, const char *by, void *data)
+{
+    buf_printf(data, "%s:%s by %s ", id, answer, by);
+}
+
+static void check_questions(const char *questions, const char *answers)
+{
+    CLEANUP(buf_deinit) struct buf asked = {0}, answered = {0};
+
+    MUST(store_list_questions(store, note_question, &asked));
+    MUST(store_list_answers(store, note_answer, &answered));
+    ck_assert_str_eq(buf_text(&asked), questions);
+    ck_assert_str_eq(buf_text(&answered), answers);
+}
+
+START_TEST(questions_are_answered_by_others)
+{
+    MUST(store_forget_questions(store));
+    MUST(store_add_question(store, "1", "one"));
+    MUST(store_add_question(store, "2", "two"));
+    check_questions("", "");
+    pass_on();
+    check_questions("1:one 2:two ", "");
+    EXPECT(store_answer_question(store, "3", "yes", "me"), STORE_STALE);
+    EXPECT(store_answer_question(store, "2", "yes", "me"), STORE_DONE);
+    EXPECT(store_answer_question(store, "2", "no", "me"), STORE_STALE);
+    check_questions("1:one ", "");
+    pass_on();
+    check_questions("", "2:yes by me ");
+    MUST(store_forget_questions(store));
+    MUST(store_add_question(store, "1", "one"));
+    pass_on();
+    check_questions("1:one ", "");
+    EXPECT(store_end_node(store, store_node(rival), find_node("a").pass), STORE_DONE);
+    check_questions("", "");
+    ck_assert_int_ge(store_let_go_of_dead(store), 0);
+    MUST(store_commit(store));
+}
+END_TEST
+
 void add_node_cases(Suite *suite)
 {
     TCase *tcase = add_case(suite, "no nodes", setup, teardown);
@@ -339,4 +388,5 @@ void add_node_cases(Suite *suite)
     tcase_add_test(tcase, one_is_asked_to_retire);
     tcase_add_test(tcase, minutes_are_summed_and_inherited);
     tcase_add_test(tcase, news_are_heard_once_and_in_order);
+    tcase_add_test(tcase, questions_are_answered_by_others);
 }

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "engine/state.h"
+
+/** Tells other nodes of the questions that agents ask here, and agents what others have answered. */
+int permission_step(struct engine *engine);
