@@ -131,6 +131,8 @@ static void loop_conclude(struct loop *loop, int r)
     if (!loop->storage_is_failing)
         log_error("the storage fails: %s; unacknowledged changes were rolled back; retrying",
                   storage.error);
+    if (!loop->storage_is_failing)
+        loop->failing_since = clock_mono_ms();
     loop->storage_is_failing = true;
     loop->reload_requested |= loop->is_reloading;
     loop->is_reloading = false;
@@ -180,8 +182,12 @@ static bool loop_may_leave(const struct loop *loop)
 {
     if (loop->stop_requested && loop_owes_answers(loop))
         return true;
-    return engine_is_stopping(loop->engine) && loop->storage_is_failing &&
-           !engine_has_runs(loop->engine);
+    if (!engine_is_stopping(loop->engine) || !loop->storage_is_failing ||
+        engine_has_runs(loop->engine))
+        return false;
+    /* A server may just be busy with others. */
+    return engine_settings(loop->engine)->store.type != SETTINGS_POSTGRES ||
+           engine_is_lost(loop->engine) || clock_mono_ms() - loop->failing_since >= DOUBT_MS;
 }
 
 static void loop_on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *data UNUSED)

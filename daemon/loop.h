@@ -17,7 +17,8 @@ struct loop {
     int64_t watchdog_ms; /* interval of the service manager's watchdog; 0: none */
     int64_t watchdog_at; /* time of the next ping, monotonic ms */
     bool stop_requested, reload_requested;
-    bool is_reloading; /* by the current pass, after a signal */
+    bool is_reloading;     /* by the current pass, after a signal */
+    int64_t failing_since; /* monotonic ms, while: */
     bool storage_is_failing;
     int64_t
         answers_due; /* when clients stop waiting for a commit's outcome, monotonic ms; 0: known */

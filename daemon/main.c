@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <ctype.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -7,7 +6,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -17,8 +15,8 @@
 #include "common/path.h"
 #include "config/config.h"
 #include "config/known_agents.h"
-#include "core/word.h"
 #include "loop.h"
+#include "node.h"
 #include "options.h"
 #include "run/cgroup.h"
 #include "run/run.h"
@@ -210,49 +208,12 @@ static struct store_postgres main_postgres(const struct settings *settings)
     };
 }
 
-/* The name of this node: as configured, or the host's, as far as that is a word. */
-static char *main_node_name(const struct settings *settings)
-{
-    char host[WORD_MAX + 1] = "";
-    size_t len;
-
-    if (settings->node.name)
-        return xstrdup(settings->node.name);
-    (void)gethostname(host, sizeof(host) - 1);
-    for (len = 0; host[len]; len++)
-        host[len] = (char)tolower((unsigned char)host[len]);
-    return xstrdup(word_is_valid(host) ? host : "acpd");
-}
-
-/* What tells that a previous acpd ran here, and is dead since this one has its lock: the state
- * directory, by a number that it keeps, and the machine. */
-static char *main_place(const char *state_dir)
-{
-    CLEANUP(freep) char *path = xasprintf("%s/place", state_dir);
-    CLEANUP(closep) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    char text[33] = "", host[256] = "";
-    unsigned char random[16];
-
-    (void)gethostname(host, sizeof(host) - 1);
-    if (fd < 0)
-        return NULL;
-    if (read(fd, text, 32) != 32) {
-        if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
-            return NULL;
-        for (size_t i = 0; i < sizeof(random); i++)
-            snprintf(text + 2 * i, 3, "%02x", random[i]);
-        if (pwrite(fd, text, 32, 0) != 32)
-            return NULL;
-    }
-    return xasprintf("%s@%s", text, host);
-}
-
 static int main_open_store(const struct options *options, const struct settings *settings,
                            const char *node, struct store **ret_store)
 {
     struct store_postgres postgres = main_postgres(settings);
     CLEANUP(freep) char *database = main_database_path(options);
-    CLEANUP(freep) char *place = main_place(options->state_dir);
+    CLEANUP(freep) char *place = node_place(options->state_dir);
     CLEANUP(freep) char *error = NULL;
     int r;
 
@@ -275,7 +236,7 @@ static int main_open_store(const struct options *options, const struct settings 
 static int main_open_engine(const struct options *options, struct settings *settings,
                             struct store **ret_store, struct engine **ret_engine)
 {
-    CLEANUP(freep) char *database = main_database_path(options), *node = main_node_name(settings);
+    CLEANUP(freep) char *database = main_database_path(options), *node = node_name(settings);
     struct settings empty = {0};
     struct engine *engine;
     int r = main_open_store(options, settings, node, ret_store);

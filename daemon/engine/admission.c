@@ -64,12 +64,25 @@ static int admission_reroute(struct engine *engine, struct engine_admission *adm
     return 0;
 }
 
+/* What is known here of the length of a queue is a hint if other nodes add to it and take from it.
+ */
+static int admission_find_room(struct engine *engine, const struct engine_admission *admission,
+                               struct task *ret_last)
+{
+    const struct profile *profile = admission->profile;
+    int64_t waiting = profile_waiting(profile);
+    int r = store_node(engine->store) ? store_count_waiting(engine->store, profile->id, &waiting)
+                                      : STORE_DONE;
+
+    return r < 0 ? r : room_find(engine, profile, waiting, admission, ret_last);
+}
+
 /* Finds room for the task, in another queue if necessary; *ret_last must be evicted if its id is
  * not 0. */
 static int admission_make_room(struct engine *engine, struct engine_admission *admission,
                                struct task *ret_last)
 {
-    int r = room_find(engine, admission->profile, admission, ret_last);
+    int r = admission_find_room(engine, admission, ret_last);
 
     if (r || ret_last->id)
         return r < 0 ? r : 0;
@@ -78,7 +91,7 @@ static int admission_make_room(struct engine *engine, struct engine_admission *a
     r = admission_reroute(engine, admission);
     if (r)
         return r;
-    r = room_find(engine, admission->profile, admission, ret_last); /* whom does that cost? */
+    r = admission_find_room(engine, admission, ret_last); /* whom does that cost? */
     return r < 0 ? r : 0;
 }
 

@@ -8,6 +8,7 @@
 #include "common/alloc.h"
 #include "common/log.h"
 #include "engine/attempt.h"
+#include "engine/news.h"
 #include "engine/reload.h"
 #include "engine/takeover.h"
 #include "run/run.h"
@@ -57,6 +58,7 @@ static int fleet_watch(struct engine *engine)
     const struct fleet before = *fleet;
     size_t known = 0;
     int r = store_list_nodes(engine->store, &rows);
+    const int64_t read = clock_mono_ms(); /* what was seen may be as young as that */
 
     if (r < 0)
         return r;
@@ -66,7 +68,7 @@ static int fleet_watch(struct engine *engine)
         const struct fleet_node *was = fleet_find(&before, rows.nodes[i].id);
         struct fleet_node *node = &fleet->nodes[i];
 
-        node->since = was && was->row.pass == rows.nodes[i].pass ? was->since : engine->now.mono;
+        node->since = was && was->row.pass == rows.nodes[i].pass ? was->since : read;
         node->row = rows.nodes[i];
         rows.nodes[i] = (struct store_node){0};
         known += was != NULL;
@@ -101,7 +103,8 @@ size_t engine_list_nodes(const struct engine *engine, struct engine_node **ret_n
     *ret_nodes = nodes;
     for (size_t i = 0; i < fleet->count; i++) {
         const struct fleet_node *node = &fleet->nodes[i];
-        int64_t silent = fleet_is_self(engine, node) ? 0 : engine->now.mono - node->since;
+        bool is_fresh = fleet_is_self(engine, node) || node->since > engine->now.mono;
+        int64_t silent = is_fresh ? 0 : engine->now.mono - node->since;
 
         nodes[i] = (struct engine_node){
             .name = node->row.name,
@@ -165,105 +168,6 @@ int engine_retire_node(struct engine *engine, const char *name)
     return r < 0 ? r : r == STORE_DONE ? 0 : ENGINE_NOT_FOUND;
 }
 
-/* --- news ---------------------------------------------------------------------------------------
- */
-
-/* An event of another node: a line of its news. */
-static void fleet_hear_event(struct engine *engine, const struct event *event)
-{
-    struct attempt *attempt =
-        event->from == TASK_RUNNING ? attempt_find(engine, event->task_id, event->attempt) : NULL;
-
-    event_stage(&engine->events, event);
-    if (!attempt)
-        return;
-    attempt->was_taken = true;
-    if (attempt->state == ATTEMPT_RUNNING)
-        attempt_stop_now(attempt, ERROR_CANCELLED);
-}
-
-static void fleet_hear_question(struct engine *engine, const char *text)
-{
-    long long profile_id, task_id, attempt, question;
-    int is_open;
-
-    if (sscanf(text, "%lld %lld %lld %lld %d", &profile_id, &task_id, &attempt, &question,
-               &is_open) == 5)
-        event_stage(&engine->events, &(struct event){.type = EVENT_PERMISSION,
-                                                     .is_fact = true,
-                                                     .is_foreign = true,
-                                                     .is_open = is_open,
-                                                     .profile_id = profile_id,
-                                                     .task_id = task_id,
-                                                     .attempt = attempt,
-                                                     .question = question});
-}
-
-static void fleet_hear_task(struct engine *engine, const char *text)
-{
-    struct event event = {.type = EVENT_TASK, .is_fact = true, .is_foreign = true};
-    long long profile_id, task_id, attempt;
-    int from, to, class;
-
-    if (sscanf(text, "%lld %lld %d %d %lld %d", &profile_id, &task_id, &from, &to, &attempt,
-               &class) != 6 ||
-        from < 0 || from >= TASK_STATUS_COUNT || to <= 0 || to >= TASK_STATUS_COUNT || class < 0 ||
-        class >= ERROR_CLASS_COUNT)
-        return;
-    event.profile_id = profile_id;
-    event.task_id = task_id;
-    event.attempt = attempt;
-    event.from = (enum task_status)from;
-    event.to = (enum task_status)to;
-    event.class = (enum error_class)class;
-    fleet_hear_event(engine, &event);
-}
-
-/* A line for each event. */
-static void fleet_hear(const char *text, void *data)
-{
-    for (; text && *text; text = strchr(text, '\n'), text += text != NULL) {
-        if (*text == '?')
-            fleet_hear_question(data, text + 1);
-        else
-            fleet_hear_task(data, text);
-    }
-}
-
-static int fleet_hear_all(struct engine *engine)
-{
-    int r;
-
-    do
-        r = store_hear_news(engine->store, &engine->fleet.news, fleet_hear, engine);
-    while (r == STORE_DONE);
-    return r < 0 ? r : 0;
-}
-
-int fleet_tell(struct engine *engine)
-{
-    CLEANUP(buf_deinit) struct buf text = {0};
-    const struct event_log *events = &engine->events;
-
-    if (!store_node(engine->store) || !store_is_writing(engine->store))
-        return 0;
-    for (size_t i = 0; i < events->staged_count; i++) {
-        const struct event *event = &events->staged[i];
-
-        if (event->is_foreign)
-            continue;
-        if (event->type == EVENT_PERMISSION)
-            buf_printf(&text, "? %lld %lld %lld %lld %d\n", (long long)event->profile_id,
-                       (long long)event->task_id, (long long)event->attempt,
-                       (long long)event->question, (int)event->is_open);
-        if (event->type == EVENT_TASK)
-            buf_printf(&text, "%lld %lld %d %d %lld %d\n", (long long)event->profile_id,
-                       (long long)event->task_id, (int)event->from, (int)event->to,
-                       (long long)event->attempt, (int)event->class);
-    }
-    return text.len ? store_add_news(engine->store, buf_text(&text), engine->now.wall) : 0;
-}
-
 /* --- profiles -----------------------------------------------------------------------------------
  */
 
@@ -309,7 +213,7 @@ static int fleet_look_now(struct engine *engine)
     struct fleet *fleet = &engine->fleet;
     bool is_watching = engine->now.mono >= fleet->next_watch;
     int64_t heard = fleet->news;
-    int r = fleet_hear_all(engine);
+    int r = news_hear(engine);
 
     if (r == 0 && (is_watching || fleet->news != heard))
         r = fleet_refresh(engine);

@@ -20,8 +20,6 @@ void fleet_look(struct engine *engine);
 
 /* Steps of the pass. */
 int fleet_step(struct engine *engine);
-/** Tells the others what the pass has done. */
-int fleet_tell(struct engine *engine);
 void fleet_commit(struct engine *engine);
 void fleet_rollback(struct engine *engine);
 int64_t fleet_deadline(const struct engine *engine);

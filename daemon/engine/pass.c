@@ -10,6 +10,7 @@
 #include "engine/fleet.h"
 #include "engine/health.h"
 #include "engine/metrics.h"
+#include "engine/news.h"
 #include "engine/permission.h"
 #include "engine/profiles.h"
 #include "engine/reload.h"
@@ -81,7 +82,7 @@ static const struct pass_step {
     {FINISH, metrics_step, metrics_commit, metrics_rollback, metrics_deadline},
     {FINISH, profiles_step, profiles_commit, profiles_rollback, NULL},
     {FINISH, permission_step, NULL, NULL, NULL},
-    {FINISH, fleet_tell, NULL, NULL, NULL},
+    {FINISH, news_tell, NULL, NULL, NULL},
     {FINISH, NULL, reload_commit, reload_rollback, NULL},
     {FINISH, NULL, pass_number_events, pass_drop_events, NULL},
     {FINISH, NULL, pass_write_audit, pass_drop_audit, NULL},

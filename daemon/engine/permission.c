@@ -204,11 +204,12 @@ int permission_step(struct engine *engine)
 
     if (!store_node(engine->store))
         return 0;
-    if (engine->fleet.has_questions)
-        r = store_list_answers(engine->store, permission_take_answer, engine);
     for (size_t i = 0; i < events->staged_count; i++)
-        has_changed |=
-            events->staged[i].type == EVENT_PERMISSION && !events->staged[i].is_foreign;
+        has_changed |= events->staged[i].type == EVENT_PERMISSION && !events->staged[i].is_foreign;
+    if (has_changed) /* no answer may come between the two, as its row goes */
+        r = store_beat(engine->store);
+    if (r == 0 && engine->fleet.has_questions)
+        r = store_list_answers(engine->store, permission_take_answer, engine);
     if (r < 0 || !has_changed)
         return r;
     engine->fleet.has_questions = false;

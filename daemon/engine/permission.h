@@ -3,5 +3,6 @@
 
 #include "engine/state.h"
 
-/** Tells other nodes of the questions that agents ask here, and agents what others have answered. */
+/** Tells other nodes of the questions that agents ask here, and agents what others have answered.
+ */
 int permission_step(struct engine *engine);

@@ -83,14 +83,16 @@ static void queue_tell(struct engine *engine, const struct task *task, enum task
                                  });
 }
 
-/* The consequences of a successful verb. */
+/* The consequences of a successful verb. `profile` NULL: another node has just added it, and what
+ * is known of it is read with its row. */
 static void queue_note(struct engine *engine, struct profile *profile, const struct task *task,
                        enum task_status from, const struct task_counts *delta)
 {
-    task_counts_add(profile_stage_counts(profile), delta);
-    if (task->status == TASK_SCHEDULED)
+    if (profile)
+        task_counts_add(profile_stage_counts(profile), delta);
+    if (profile && task->status == TASK_SCHEDULED)
         roster_wake_by(&engine->roster, profile, task->sort_key);
-    if (task->status == TASK_QUEUED)
+    if (profile && task->status == TASK_QUEUED)
         profile_note_queued(profile, task);
     queue_tell(engine, task, from);
 }
@@ -337,6 +339,8 @@ int queue_cancel(struct engine *engine, struct profile *profile, struct task *ta
         return queue_outcome_of(r);
     engine->has_releases |= has_dependants;
     queue_note(engine, profile, task, fence.status, &delta);
+    if (!profile)
+        return 0;
     profile->staged.bucket.cancelled++;
     profile->staged.last_activity = engine->now.wall;
     return 0;
@@ -406,7 +410,9 @@ static int queue_release_one(struct engine *engine, struct store_dependant *depe
     struct task_counts delta = {0};
     int r;
 
-    if (!profile)
+    /* Among nodes, one that was just added elsewhere may not be known here: what was released in
+     * this transaction is not released again. */
+    if (!profile && !store_node(engine->store))
         return -EBADMSG;
     if (dependant->status != TASK_COMPLETED)
         return queue_cancel_dependant(engine, profile, task, dependant->depends_on,

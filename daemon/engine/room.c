@@ -12,12 +12,12 @@ static bool room_comes_before(const struct engine *engine, const struct engine_a
            task_rank(&ready, engine->settings.aging_interval_ms) < last->sort_key;
 }
 
-int room_find(struct engine *engine, const struct profile *profile,
+int room_find(struct engine *engine, const struct profile *profile, int64_t waiting,
               const struct engine_admission *admission, struct task *ret_last)
 {
     int r;
 
-    if (profile_waiting(profile) < profile->config.queue_limit)
+    if (waiting < profile->config.queue_limit)
         return 1;
     if (profile->config.overflow != OVERFLOW_EVICT)
         return 0;
@@ -32,5 +32,6 @@ bool room_is_there(const struct profile *profile, void *data)
     struct engine_admission *admission = data;
     CLEANUP(task_deinit) struct task last = {0};
 
-    return room_find(admission->engine, profile, admission, &last) == 1 || last.id;
+    return room_find(admission->engine, profile, profile_waiting(profile), admission, &last) == 1 ||
+           last.id;
 }

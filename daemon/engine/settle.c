@@ -3,6 +3,7 @@
 
 #include "common/alloc.h"
 #include "common/log.h"
+#include "engine/news.h"
 #include "engine/queue.h"
 #include "engine/runner.h"
 
@@ -67,6 +68,7 @@ static int settle_stale(struct attempt *attempt)
 
 int attempt_settle(struct attempt *attempt)
 {
+    int r = news_catch_up(attempt->engine);
     const struct queue_end end = {
         .class = attempt->class,
         .is_shortage = attempt->is_shortage,
@@ -80,8 +82,10 @@ int attempt_settle(struct attempt *attempt)
         .duration_ms = attempt->ended_mono - attempt->started_mono,
     };
     const struct task *after = &attempt->after;
-    int r = queue_finish(attempt->engine, attempt->profile, &attempt->task, &end, &attempt->after);
 
+    if (r < 0)
+        return r;
+    r = queue_finish(attempt->engine, attempt->profile, &attempt->task, &end, &attempt->after);
     attempt->is_stale = false;
     if (r == ENGINE_STALE)
         r = settle_stale(attempt);

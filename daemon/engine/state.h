@@ -28,7 +28,8 @@ struct fleet {
     char *name; /* this node's */
     struct fleet_node *nodes;
     size_t count;
-    int64_t news;                                         /* the last that was heard */
+    int64_t news;      /* the last that was heard */
+    uint64_t heard_in; /* the pass whose transaction heard them */
     int64_t next_look, next_watch, next_beat, next_prune; /* monotonic ms */
     int64_t valid_until;                                  /* the last sign of life, boottime ms */
     bool has_questions; /* others may answer some of this node's agents */

@@ -102,8 +102,10 @@ static int tasks_cancel_running(struct engine *engine, struct profile *profile, 
 
     if (r)
         return r;
-    if (attempt)
+    if (attempt) {
+        attempt->was_taken = true; /* its end may be known already, and is settled in this pass */
         attempt_stop(attempt, ERROR_CANCELLED);
+    }
     task_deinit(task);
     r = store_get_task(engine->store, after.id, task);
     return r < 0 ? r : r == 0 ? -EBADMSG : 0;

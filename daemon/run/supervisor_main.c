@@ -45,6 +45,7 @@ struct home {
     int command; /* -1: acpd is gone */
     int lock, signals, timer;
     int64_t deadline; /* of all keepers, boottime ms; 0: none */
+    bool is_over;     /* it has passed: nothing is started before another one */
     pid_t self, acpd;
     const struct cgroup *cgroup;
     struct keeper_entry *keepers;
@@ -230,7 +231,21 @@ static void supervisor_main_home_enforce_deadline(struct home *home)
         kill(home->keepers[i].pid, SIGKILL);
     if (home->count)
         log_error("the store was not reached in time: all processes are killed");
-    supervisor_main_home_set_deadline(home, 0); /* nothing is started before another one */
+    supervisor_main_home_set_deadline(home, 0);
+    home->is_over = true;
+}
+
+/* An order may come late, if this process or acpd was stopped in between. */
+static void supervisor_main_home_start(struct home *home, uint64_t id, const int fds[START_FDS])
+{
+    supervisor_main_home_enforce_deadline(home);
+    if (!home->is_over) {
+        supervisor_main_home_fork_keeper(home, id, fds);
+        return;
+    }
+    for (size_t i = 0; i < START_FDS; i++)
+        close(fds[i]);
+    supervisor_main_home_send(home, SUPERVISOR_NOT_FORKED, id, EAGAIN);
 }
 
 static void supervisor_main_home_obey(struct home *home, const struct command_message *message,
@@ -238,12 +253,13 @@ static void supervisor_main_home_obey(struct home *home, const struct command_me
 {
     switch (message->word) {
     case COMMAND_START:
-        supervisor_main_home_fork_keeper(home, message->id, fds);
+        supervisor_main_home_start(home, message->id, fds);
         return;
     case COMMAND_ASK:
         supervisor_main_home_send(home, SUPERVISOR_ALIVE, 0, 0);
         return;
     case COMMAND_DEADLINE:
+        home->is_over = false;
         supervisor_main_home_set_deadline(home, (int64_t)message->id);
         return;
     case COMMAND_END:

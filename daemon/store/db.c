@@ -76,9 +76,9 @@ int db_run(struct store *store, struct statement *stmt)
     return r < 0 ? r : 0;
 }
 
-int db_run_later(struct store *store, struct statement *stmt, int64_t changes)
+int db_run_later(struct store *store, struct statement *stmt)
 {
-    return stmt->engine->run_later ? stmt->engine->run_later(store, stmt->prepared, changes)
+    return stmt->engine->run_later ? stmt->engine->run_later(store, stmt->prepared)
                                    : db_run(store, stmt);
 }
 
@@ -91,6 +91,18 @@ int db_run_for_id(struct store *store, enum statement_name name, int64_t id)
         return r;
     db_bind_number(stmt, 1, id);
     return db_run(store, stmt);
+}
+
+int db_run_for_pair(struct store *store, enum statement_name name, int64_t first, int64_t second)
+{
+    struct statement *stmt;
+    int r = db_use_writing(store, name, &stmt);
+
+    if (r < 0)
+        return r;
+    db_bind_number(stmt, 1, first);
+    db_bind_number(stmt, 2, second);
+    return db_run_later(store, stmt);
 }
 
 int db_take_number(struct store *store, struct statement *stmt, int64_t *ret_number)

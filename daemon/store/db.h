@@ -166,6 +166,7 @@
     X(RETIRE_NODE, "UPDATE node SET is_retiring = true WHERE name = ?1")                           \
     X(COUNT_HELD, "SELECT is_active, running + (SELECT count(*) FROM task WHERE profile_id = ?1 "  \
                   "AND node_id IS NOT NULL AND status > 4) FROM profile WHERE id = ?1")            \
+    X(SAVE_SURELY, NULL) /* SAVE_TASK, but fails if the fence does not hold */                     \
     X(CLAIM,                                                                                       \
       "WITH first AS MATERIALIZED (SELECT id, place FROM (SELECT id, place FROM task WHERE " LIVE  \
       " AND status = 1 AND profile_id = ?1 ORDER BY place, id LIMIT 64) AS head LIMIT ?2), taken " \
@@ -246,9 +247,9 @@ struct db_engine {
     void (*bind_blob)(struct db_prepared *stmt, int index, const void *bytes, size_t len);
     /** Results as for db_step(). */
     int (*step)(struct store *store, struct db_prepared *stmt);
-    /** Runs a statement that must change so many rows (-1: any number), or the pass fails: its
-     *  outcome is known after the next step, or with the commit. NULL: at once. */
-    int (*run_later)(struct store *store, struct db_prepared *stmt, int64_t changes);
+    /** Runs a statement of which nothing is wanted but that it succeeds: if not, the next step
+     * fails, or the commit. NULL: at once. */
+    int (*run_later)(struct store *store, struct db_prepared *stmt);
     struct db_value (*value)(struct db_prepared *stmt, int column);
     /** NULL: it is NULL. */
     const void *(*blob)(struct db_prepared *stmt, int column, size_t *ret_len);
@@ -342,9 +343,11 @@ int db_fail_damaged(struct store *store, int64_t task_id);
 /** Steps a statement that returns no rows. */
 int db_run(struct store *store, struct statement *stmt);
 /** The same where nothing waits for the outcome; see struct db_engine. */
-int db_run_later(struct store *store, struct statement *stmt, int64_t changes);
+int db_run_later(struct store *store, struct statement *stmt);
 /** Runs a writing statement whose only parameter is an id. */
 int db_run_for_id(struct store *store, enum statement_name name, int64_t id);
+/** Runs a writing statement whose parameters are two ids, later. */
+int db_run_for_pair(struct store *store, enum statement_name name, int64_t first, int64_t second);
 /** The number that a statement returns. 1: found. */
 int db_take_number(struct store *store, struct statement *stmt, int64_t *ret_number);
 /** Rows that the last statement has changed. */

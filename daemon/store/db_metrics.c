@@ -58,7 +58,7 @@ static int db_metrics_add_to_bucket(struct store *store, int64_t profile_id, int
         return r;
     db_metrics_bind_bucket(stmt, profile_id, span, at);
     db_bind_bucket(stmt, 4, &sum, &bytes);
-    return db_run_later(store, stmt, 1);
+    return db_run_later(store, stmt);
 }
 
 int store_add_metrics(struct store *store, int64_t profile_id, int64_t at,

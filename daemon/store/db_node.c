@@ -113,7 +113,7 @@ int store_add_question(struct store *store, const char *id, const char *body)
     db_bind_text(stmt, 1, id);
     db_bind_number(stmt, 2, store->node);
     db_bind_text(stmt, 3, body);
-    return db_run_later(store, stmt, 1);
+    return db_run_later(store, stmt);
 }
 
 int store_list_questions(struct store *store,
@@ -233,7 +233,7 @@ int store_add_news(struct store *store, const char *text, int64_t now)
     db_bind_number(stmt, 1, store->node);
     db_bind_number(stmt, 2, now);
     db_bind_text(stmt, 3, text);
-    return db_run_later(store, stmt, 1);
+    return db_run_later(store, stmt);
 }
 
 int store_last_news(struct store *store, int64_t *ret_id)

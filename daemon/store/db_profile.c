@@ -151,7 +151,7 @@ static int db_profile_write_change(struct store *store, const struct profile_cha
         if (change->minute->at)
             db_bind_bucket(stmt, 14, &change->minute->sum, &bytes);
     }
-    return db_run_later(store, stmt, -1);
+    return db_run_later(store, stmt);
 }
 
 int db_flush_profiles(struct store *store)
@@ -253,7 +253,7 @@ int db_add_attempt(struct store *store, const struct store_attempt *attempt)
     db_bind_text(stmt, 10, attempt->usage);
     db_profile_bind_cost(stmt, 11, &attempt->cost);
     db_bind_text(stmt, 13, attempt->type);
-    return db_run_later(store, stmt, 1);
+    return db_run_later(store, stmt);
 }
 
 int store_report_attempt(struct store *store, const struct store_attempt *attempt)

@@ -29,23 +29,35 @@ static void db_queue_count_step(struct store *store, const struct task_fence *wa
 
 /* Adding */
 
-/* Whether one more task may wait: STORE_DONE, STORE_FULL, or STORE_STALE. */
-static int db_queue_check_room(struct store *store, const struct task *task, int64_t limit)
+int store_count_waiting(struct store *store, int64_t profile_id, int64_t *ret_waiting)
 {
-    struct profile_change *change = db_change_of(store, task->profile_id);
+    int r = db_begin(store);
+    struct profile_change *change;
 
+    if (r < 0)
+        return r;
+    change = db_change_of(store, profile_id);
     if (change->waiting < 0) {
         struct statement *stmt = db_use(store, STMT_COUNT_WAITING);
         int64_t waiting = 0;
-        int r;
 
-        db_bind_number(stmt, 1, task->profile_id);
+        db_bind_number(stmt, 1, profile_id);
         r = db_take_number(store, stmt, &waiting);
         if (r <= 0)
             return r < 0 ? r : STORE_STALE;
         change->waiting = waiting;
     }
-    return change->waiting + task_counts_waiting(&change->counts) < limit ? STORE_DONE : STORE_FULL;
+    *ret_waiting = change->waiting + task_counts_waiting(&change->counts);
+    return STORE_DONE;
+}
+
+/* Whether one more task may wait: STORE_DONE, STORE_FULL, or STORE_STALE. */
+static int db_queue_check_room(struct store *store, const struct task *task, int64_t limit)
+{
+    int64_t waiting = 0;
+    int r = store_count_waiting(store, task->profile_id, &waiting);
+
+    return r != STORE_DONE ? r : waiting < limit ? STORE_DONE : STORE_FULL;
 }
 
 static int db_queue_add_row(struct store *store, struct task *task)
@@ -63,26 +75,12 @@ static int db_queue_add_row(struct store *store, struct task *task)
     }
     task->id = store->next_id;
     db_bind_task(stmt, task, NULL);
-    r = db_run_later(store, stmt, 1);
+    r = db_run_later(store, stmt);
     if (r == 0)
         store->next_id++;
     else
         task->id = 0;
     return r;
-}
-
-/* A writing statement whose parameters are two ids. */
-static int db_queue_run_for_pair(struct store *store, enum statement_name statement, int64_t first,
-                                 int64_t second)
-{
-    struct statement *stmt;
-    int r = db_use_writing(store, statement, &stmt);
-
-    if (r < 0)
-        return r;
-    db_bind_number(stmt, 1, first);
-    db_bind_number(stmt, 2, second);
-    return db_run_later(store, stmt, -1);
 }
 
 int store_add(struct store *store, const struct store_addition *addition, struct task *ret_known)
@@ -101,7 +99,7 @@ int store_add(struct store *store, const struct store_addition *addition, struct
     if (addition->depends_on_count)
         store->has_dependencies = 1;
     for (size_t i = 0; i < addition->depends_on_count && r == 0; i++)
-        r = db_queue_run_for_pair(store, STMT_ADD_DEPENDENCY, task->id, addition->depends_on[i]);
+        r = db_run_for_pair(store, STMT_ADD_DEPENDENCY, task->id, addition->depends_on[i]);
     if (r < 0)
         return r;
     db_queue_count_step(store, NULL, task);
@@ -139,13 +137,13 @@ static int db_queue_save(struct store *store, struct task *task, const struct ta
 
     if (r < 0)
         return r;
-    stmt = db_use(store, STMT_SAVE_TASK);
+    stmt = db_use(store, is_later ? STMT_SAVE_SURELY : STMT_SAVE_TASK);
     db_bind_task(stmt, task, lease);
     db_bind_number(stmt, 35, (int)fence->status);
     db_bind_number(stmt, 36, fence->attempt);
     if (fence->sum)
         db_bind_number(stmt, 37, fence->sum);
-    r = is_later ? db_run_later(store, stmt, 1) : db_run(store, stmt);
+    r = is_later ? db_run_later(store, stmt) : db_run(store, stmt);
     if (r < 0)
         return r;
     if (!is_later && !db_changes(store)) {
@@ -510,135 +508,4 @@ int store_prune(struct store *store, const struct store_pruning *pruning,
         db_push_task(ret_removed, &task);
     }
     return r < 0 ? r : STORE_DONE;
-}
-
-/* Dependencies */
-
-int store_unmet_dependency(struct store *store, int64_t task_id, int64_t *ret_id,
-                           enum task_status *ret_status)
-{
-    struct statement *stmt = db_use(store, STMT_UNMET_DEPENDENCY);
-    int r;
-
-    db_bind_number(stmt, 1, task_id);
-    r = db_step(store, stmt);
-    if (r <= 0)
-        return r;
-    r = db_number(stmt, 1) != 0;
-    if (r) {
-        *ret_id = db_number(stmt, 0);
-        *ret_status = (enum task_status)db_number(stmt, 1);
-    }
-    db_reset(stmt);
-    return r;
-}
-
-void store_dependants_free(struct store_dependant *dependants, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        task_deinit(&dependants[i].task);
-    free(dependants);
-}
-
-struct dependants {
-    struct store_dependant *all;
-    size_t count;
-    int budget; /* number of rows to read */
-};
-
-/* A finished task whose dependants behind `*ret_after` are not released yet. 1: found. */
-static int db_queue_next_release(struct store *store, int64_t *ret_id, int64_t *ret_after)
-{
-    struct statement *stmt = db_use(store, STMT_NEXT_RELEASE);
-    int r = db_step(store, stmt);
-
-    if (r <= 0)
-        return r;
-    *ret_id = db_number(stmt, 0);
-    *ret_after = db_number(stmt, 1);
-    db_reset(stmt);
-    return 1;
-}
-
-static int db_queue_next_dependant(struct store *store, int64_t id, int64_t after,
-                                   struct task *ret_task)
-{
-    struct statement *stmt = db_use(store, STMT_NEXT_DEPENDANT);
-
-    db_bind_number(stmt, 1, id);
-    db_bind_number(stmt, 2, after);
-    return db_take_task(store, stmt, ret_task);
-}
-
-/* Adds the task to `dependants` and takes ownership, if it no longer has to wait. */
-static int db_queue_take_dependant(struct store *store, struct task *task,
-                                   struct dependants *dependants)
-{
-    struct store_dependant dependant = {.status = TASK_COMPLETED};
-    int r = store_unmet_dependency(store, task->id, &dependant.depends_on, &dependant.status);
-
-    if (r < 0 || (r > 0 && !task_status_is_finished(dependant.status)))
-        return r < 0 ? r : 0;
-    dependant.task = *task;
-    *task = (struct task){0};
-    dependants->all = xrealloc(dependants->all, (dependants->count + 1) * sizeof(*dependants->all));
-    dependants->all[dependants->count++] = dependant;
-    return 0;
-}
-
-static bool db_queue_is_taken(const struct dependants *dependants, int64_t id)
-{
-    for (size_t i = dependants->count; i--;)
-        if (dependants->all[i].task.id == id)
-            return true;
-    return false;
-}
-
-/* Reads dependants of one task, as far as the budget allows. */
-static int db_queue_take_dependants_of(struct store *store, int64_t id, int64_t after,
-                                       struct dependants *dependants)
-{
-    for (; dependants->budget > 0; dependants->budget--) {
-        CLEANUP(task_deinit) struct task task = {0};
-        int r = db_queue_next_dependant(store, id, after, &task);
-
-        if (r == 0) {
-            dependants->budget--; /* the row costs something even without dependants */
-            return db_run_for_id(store, STMT_DROP_RELEASE, id);
-        }
-        after = task.id;
-        if (store_is_damage(store, r)) {
-            after = store->damaged_id;
-            continue;
-        }
-        if (r > 0 && !db_queue_is_taken(dependants, task.id))
-            r = db_queue_take_dependant(store, &task, dependants);
-        if (r < 0)
-            return r;
-    }
-    return db_queue_run_for_pair(store, STMT_MOVE_RELEASE, id, after);
-}
-
-int store_take_dependants(struct store *store, int limit, struct store_dependant **ret_dependants,
-                          size_t *ret_count)
-{
-    struct dependants dependants = {.budget = limit};
-    int r = db_begin(store);
-
-    while (r == 0 && dependants.budget > 0) {
-        int64_t id, after;
-
-        r = db_queue_next_release(store, &id, &after);
-        if (r == 0)
-            break;
-        if (r > 0)
-            r = db_queue_take_dependants_of(store, id, after, &dependants);
-    }
-    if (r < 0) {
-        store_dependants_free(dependants.all, dependants.count);
-        return r;
-    }
-    *ret_dependants = dependants.all;
-    *ret_count = dependants.count;
-    return dependants.budget <= 0 ? STORE_DONE : STORE_STALE;
 }

@@ -110,6 +110,7 @@ static int pg_errno(const PGresult *result)
         {"53200", -ENOMEM},    {"25006", -EROFS}, /* read_only_sql_transaction */
         {"55P03", -EBUSY},                        /* lock_not_available */
         {"57014", -ETIMEDOUT},                    /* query_canceled */
+        {"22012", -EAGAIN},                       /* division_by_zero: see SAVE_SURELY */
     };
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 
@@ -149,18 +150,9 @@ int pg_receive(struct pg *pg, int64_t timeout_ms, PGresult **ret_result)
     return 0;
 }
 
-void pg_note_later(struct pg *pg, int64_t changes)
-{
-    if (pg->later_count == pg->later_capacity) {
-        pg->later_capacity = pg->later_capacity ? 2 * pg->later_capacity : 64;
-        pg->later = xrealloc(pg->later, pg->later_capacity * sizeof(*pg->later));
-    }
-    pg->later[pg->later_count++] = changes;
-}
-
 /* The outcome of the next statement, whose result is kept if it is wanted. Only the first failure
  * of a pipeline says something. */
-static int pg_take_later(struct pg *pg, int64_t changes, int failure, PGresult **ret_result)
+static int pg_take_later(struct pg *pg, int failure, PGresult **ret_result)
 {
     CLEANUP(pg_clearp) PGresult *result = NULL;
     char error[sizeof(pg->store.error)];
@@ -170,8 +162,6 @@ static int pg_take_later(struct pg *pg, int64_t changes, int failure, PGresult *
     r = pg_receive(pg, pg->timeout_ms, &result);
     if (failure)
         memcpy(pg->store.error, error, sizeof(error));
-    else if (r == 0 && changes >= 0 && strtoll(PQcmdTuples(result), NULL, 10) != changes)
-        r = pg_fail(pg, -EAGAIN, "another node has changed a task meanwhile");
     if (r == 0 && ret_result)
         *ret_result = STEAL(result);
     return failure ? failure : r;
@@ -185,11 +175,11 @@ int pg_await_later(struct pg *pg, PGresult **ret_result)
     if (!PQpipelineSync(pg->connection))
         return pg_lose_as_said(pg);
     for (size_t i = 0; i < count && pg->connection; i++)
-        r = pg_take_later(pg, pg->later[i], r, NULL);
+        r = pg_take_later(pg, r, NULL);
     if (ret_result && pg->connection)
-        r = pg_take_later(pg, -1, r, ret_result);
+        r = pg_take_later(pg, r, ret_result);
     if (pg->connection) /* the answer to the synchronisation */
-        r = pg_take_later(pg, -1, r, NULL);
+        r = pg_take_later(pg, r, NULL);
     pg->later_count = 0;
     if (pg->connection && !PQexitPipelineMode(pg->connection))
         return pg_lose_as_said(pg);
@@ -292,7 +282,7 @@ static int pg_set_up_session(struct pg *pg)
     if (!pg->is_pooled)
         r = pg_execute(pg,
                        "SET enable_seqscan = off; SET enable_bitmapscan = off;"
-                       "SET plan_cache_mode = force_generic_plan",
+                       "SET plan_cache_mode = force_generic_plan; SET jit = off",
                        &result);
     return r == 0 && pg->store.node ? pg_find_node(pg) : r;
 }

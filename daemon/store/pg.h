@@ -62,10 +62,7 @@ struct pg {
     int64_t clock_ahead; /* of the server's clock, of the monotonic one here */
     bool is_open;        /* the server has a transaction of ours */
 
-    /* Statements that were sent, whose outcome was not awaited yet: how many rows each must change,
-     * -1: any number. */
-    int64_t *later;
-    size_t later_count, later_capacity;
+    size_t later_count; /* statements that were sent, whose outcome was not awaited yet */
 
     bool is_unknown; /* the last commit had no answer */
     int64_t changes;
@@ -97,11 +94,8 @@ int pg_lose(struct pg *pg, int r, const char *message);
 /** Runs statements without parameters; *ret_result is the last one's. After a negative result the
  *  connection may be gone. */
 int pg_execute(struct pg *pg, const char *sql, PGresult **ret_result);
-/** Notes that a statement was sent whose outcome is awaited later. The connection is in pipeline
- * mode from before the first one on. */
-void pg_note_later(struct pg *pg, int64_t changes);
-/** Awaits the outcome of all of these and, if `ret_result` is not NULL, of another one that was
- * sent after them. */
+/** Awaits the outcome of those that were sent in pipeline mode and, if `ret_result` is not NULL, of
+ * another one that was sent after them. */
 int pg_await_later(struct pg *pg, PGresult **ret_result);
 /** Ends the transaction, if there is one: after an error the server refuses everything else. */
 void pg_abort(struct pg *pg);
@@ -146,6 +140,6 @@ void pg_bind_double(struct db_prepared *prepared, int index, double number);
 void pg_bind_text(struct db_prepared *prepared, int index, const char *text);
 void pg_bind_blob(struct db_prepared *prepared, int index, const void *bytes, size_t len);
 int pg_step(struct store *store, struct db_prepared *prepared);
-int pg_run_later(struct store *store, struct db_prepared *prepared, int64_t changes);
+int pg_run_later(struct store *store, struct db_prepared *prepared);
 struct db_value pg_value(struct db_prepared *prepared, int column);
 const void *pg_blob(struct db_prepared *prepared, int column, size_t *ret_len);

@@ -69,8 +69,9 @@ static int pg_node_bury(struct pg *pg, const struct store_postgres *options, int
 /* Waits for a lease: whoever is silent for so long is dead. */
 static int pg_node_outlive(struct pg *pg, const struct store_postgres *options)
 {
-    int64_t deadline = clock_mono_ms() + options->lease_ms, first, pass;
+    int64_t first, pass;
     int r = pg_node_look(pg, options, &first);
+    const int64_t deadline = clock_mono_ms() + options->lease_ms; /* it may have just been there */
 
     while (r == 0 && clock_mono_ms() < deadline) {
         poll(NULL, 0, LOOK_MS);

@@ -58,7 +58,6 @@ static void pg_open_close(struct store *store)
     PQfinish(pg->connection);
     pg_statement_deinit(pg);
     db_free_changes(store);
-    free(pg->later);
     free(pg->url);
     free(pg);
 }

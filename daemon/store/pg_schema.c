@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The tables in PostgreSQL: those of SQLite (sqlite_schema.c), and those of the nodes that share
- * them: `node`, a row for each handle, which counts its transactions, `share`, `question` and `news`. The row
- * of acpd_schema is the number of migrations that were applied. A released migration never changes;
- * add another one instead.
+ * them: `node`, a row for each handle, which counts its transactions, `share`, `question` and
+ * `news`. The row of acpd_schema is the number of migrations that were applied. A released
+ * migration never changes; add another one instead.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -27,6 +27,19 @@ static const char *const texts[ALL_STATEMENT_COUNT] = {STATEMENTS(X) SHARED_STAT
     "coalesce(share.minute_queue_max, 0), share.minute "                                           \
     "FROM profile LEFT JOIN share ON share.profile_id = id AND node_id = " NODE "::bigint"
 
+#define SAVE_TASK                                                                                  \
+    "UPDATE task SET profile_id = $2, status = $3::bigint, priority = $4, place = $5, "            \
+    "started_at = $7, "                                                                            \
+    "finished_at = $8, run_at = $9, ready_at = $10, queued_at = $11, attempt = $14, "              \
+    "spent = $15, retries = $16, interruptions = $17, error_class = $18, error_message = $19, "    \
+    "result = $21, bytes = $25, cooldowns = $26, completed_then = $27, error_tail = $30, "         \
+    "lease_token = $31, lease_ms = $32, lease_worker = $33, crc = $34, "                           \
+    "node_id = CASE WHEN $3::bigint = 4 THEN " NODE "::bigint "                                    \
+    "WHEN status = 4 AND $3::bigint <> 7 THEN NULL ELSE node_id END, "                             \
+    "node = CASE WHEN $3::bigint = 4 THEN (SELECT name FROM node WHERE id = " NODE                 \
+    ") ELSE node END "                                                                             \
+    "WHERE id = $1 AND status = $35 AND attempt = $36 AND crc = coalesce($37, crc)"
+
 /* Where PostgreSQL has other words, and where nodes share the tables. Its pages have checksums, so
  * that rows are not looked at. */
 static const char *const own[ALL_STATEMENT_COUNT] = {
@@ -52,18 +65,8 @@ static const char *const own[ALL_STATEMENT_COUNT] = {
          "AND NOT EXISTS (SELECT 1 FROM bucket WHERE profile_id = $1) "
          "AND NOT EXISTS (SELECT 1 FROM attempt WHERE counts AND profile_id = $1)"),
     /* A claim makes it this node's. A cancelled one stays so until its processes are gone. */
-    [STMT_SAVE_TASK] =
-        ("UPDATE task SET profile_id = $2, status = $3::bigint, priority = $4, place = $5, "
-         "started_at = $7, "
-         "finished_at = $8, run_at = $9, ready_at = $10, queued_at = $11, attempt = $14, "
-         "spent = $15, retries = $16, interruptions = $17, error_class = $18, error_message = $19, "
-         "result = $21, bytes = $25, cooldowns = $26, completed_then = $27, error_tail = $30, "
-         "lease_token = $31, lease_ms = $32, lease_worker = $33, crc = $34, "
-         "node_id = CASE WHEN $3::bigint = 4 THEN " NODE "::bigint "
-         "WHEN status = 4 AND $3::bigint <> 7 THEN NULL ELSE node_id END, "
-         "node = CASE WHEN $3::bigint = 4 THEN (SELECT name FROM node WHERE id = " NODE
-         ") ELSE node END "
-         "WHERE id = $1 AND status = $35 AND attempt = $36 AND crc = coalesce($37, crc)"),
+    [STMT_SAVE_TASK] = SAVE_TASK,
+    [STMT_SAVE_SURELY] = "WITH saved AS (" SAVE_TASK " RETURNING 1) SELECT 1 / count(*) FROM saved",
     /* In the order of the index for it, not of the one of all tasks. */
     [STMT_LAST_OF_STATUS] =
         ("SELECT id FROM task WHERE " AT_REST " AND profile_id = $1 AND status = $2 AND id < $3 "
@@ -104,6 +107,7 @@ static const char *const own[ALL_STATEMENT_COUNT] = {
 static const char *const names[ALL_STATEMENT_COUNT] = {
     [STMT_ADD_TASK] = "add_task",
     [STMT_SAVE_TASK] = "save_task",
+    [STMT_SAVE_SURELY] = "save_surely",
     [STMT_GET_TASK] = "get_task",
     [STMT_GET_TASK_BY_KEY] = "get_task_by_key",
     [STMT_ADD_ATTEMPT] = "add_attempt",
@@ -270,7 +274,7 @@ static int pg_statement_prepare(struct pg_statement *stmt)
     if (!PQsendPrepare(pg->connection, stmt->name, stmt->text, stmt->parameters, stmt->types))
         return pg_lose(pg, -EIO, "cannot send");
     if (PQpipelineStatus(pg->connection) == PQ_PIPELINE_ON)
-        pg_note_later(pg, -1);
+        pg->later_count++;
     else
         r = pg_receive(pg, pg->timeout_ms, &result);
     if (r == 0)
@@ -322,7 +326,7 @@ static int pg_statement_run(struct pg_statement *stmt)
     return r;
 }
 
-int pg_run_later(struct store *store UNUSED, struct db_prepared *prepared, int64_t changes)
+int pg_run_later(struct store *store UNUSED, struct db_prepared *prepared)
 {
     struct pg_statement *stmt = pg_statement_of(prepared);
     struct pg *pg = stmt->pg;
@@ -335,7 +339,7 @@ int pg_run_later(struct store *store UNUSED, struct db_prepared *prepared, int64
     r = pg_statement_post(stmt);
     if (r < 0)
         return r;
-    pg_note_later(pg, changes);
+    pg->later_count++;
     (void)PQflush(pg->connection); /* the server begins with it now */
     return pg->later_count < LATER_MAX ? 0 : pg_await_later(pg, NULL);
 }

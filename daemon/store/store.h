@@ -205,6 +205,9 @@ struct store_addition {
     size_t depends_on_count;
 };
 
+/** How many tasks of the profile wait, those of this pass included; nobody else changes it before
+ *  the commit. STORE_STALE: the profile is gone. */
+MUST_CHECK int store_count_waiting(struct store *store, int64_t profile_id, int64_t *ret_waiting);
 /** Adds a task. STORE_DONE; STORE_FULL; STORE_KNOWN: *ret_known is the task with this key;
  *  STORE_STALE: the profile does not exist. */
 MUST_CHECK int store_add(struct store *store, const struct store_addition *addition,

@@ -345,3 +345,53 @@ def test_an_agent_is_answered_from_another_node(make_fleet):
             if event["type"] == "permission":
                 opened.append((event["id"], event["isOpen"]))
         assert opened == [(question["id"], True), (question["id"], False)]
+
+
+def test_dependants_of_a_profile_that_another_node_has_just_added(make_fleet):
+    a, b = make_fleet("ab", shell("true", nodes=["a"]), WORKER, lease=10)
+    for number in range(4):
+        config = acpd.json.loads(b.config.read_text())
+        config["profiles"].append(shell("true", f"new{number}", nodes=["b"]))
+        b.configure(config)
+        with a.client() as client, b.client() as other:
+            first = client.assign("w")["id"]
+            lease = client.claim_task(profiles=["w"], worker="x")["lease"]
+            other.reload_config()
+            ids = [other.assign(profile, dependsOn=[first])["id"] for profile in (f"new{number}", "p")]
+            client.complete_task(id=first, lease=lease)
+            assert [other.finish(id)["status"] for id in ids] == ["completed"] * 2
+
+
+def test_room_is_what_the_store_has_and_not_what_a_node_remembers(make_fleet):
+    evicting = {"name": "e", "runner": {"type": "worker", "lease": 3600}, "queueLimit": 3, "overflow": "evict"}
+    a, b = make_fleet("ab", evicting, lease=10)
+    with a.client() as client, b.client() as other:
+        for _ in range(3):
+            ids = [client.assign("e")["id"] for _ in range(3)]
+            late = other.assign("e", priority="high")  # it is full, and b may not know
+            assert late["status"] == "queued" and client.task(ids[2])["status"] == "cancelled"
+            wait_until(lambda: other.state("e")["queueSize"] == 3, "b knows")
+            for id in ids[:2]:
+                client.cancel_task(id=id)
+            other.assign("e", priority="high")  # there is room, and b may not know
+            assert client.task(late["id"])["status"] == "queued", "nobody is evicted"
+            for id, task in client.all_tasks().items():
+                if task["status"] == "queued":
+                    client.cancel_task(id=id)
+            wait_until(lambda: other.state("e")["queueSize"] == 0, "b knows")
+
+
+def test_a_cancel_that_meets_the_end_is_no_failure_of_the_storage(make_fleet, folder):
+    a, = make_fleet("a", shell(f"while [ ! -e {folder}/go-$ACPD_TASK_ID ]; do sleep 0.01; done"), WORKER)
+    with a.client() as client, a.client() as bystander:
+        for _ in range(10):
+            id = client.assign("p")["id"]
+            client.wait_status(id, "running")
+            (folder / f"go-{id}").touch()
+            with acpd.stopped(a):
+                time.sleep(0.05)  # so that the end and the cancel are of one pass, mostly
+                client.send_call("cancel_task", id=id)
+                bystander.send_call("assign_task_to_profile", profileName="w", task={"title": "t"})
+            assert "error" not in bystander.reply()
+            client.reply()
+    assert "storage fails" not in a.log.read_text()

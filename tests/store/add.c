@@ -170,10 +170,30 @@ START_TEST(key_is_free_after_rollback)
 }
 END_TEST
 
+START_TEST(waiting_tasks_are_counted_with_those_of_the_pass)
+{
+    int64_t waiting = 9;
+
+    add(alpha, TASK_QUEUED, 1);
+    add(beta, TASK_QUEUED, 1);
+    MUST(store_commit(store));
+    add(alpha, TASK_SCHEDULED, 2);
+    add(alpha, TASK_BLOCKED, 0);
+    ck_assert_int_ge(store_count_waiting(store, alpha, &waiting), 0);
+    EXPECT(waiting, 3);
+    ck_assert_int_ne(claim(alpha), 0);
+    ck_assert_int_ge(store_count_waiting(store, alpha, &waiting), 0);
+    EXPECT(waiting, 2);
+    EXPECT(store_count_waiting(store, 999, &waiting), STORE_STALE);
+    store_rollback(store);
+}
+END_TEST
+
 void add_add_cases(Suite *suite)
 {
     TCase *tcase = add_case(suite, "add", setup, teardown);
 
+    tcase_add_test(tcase, waiting_tasks_are_counted_with_those_of_the_pass);
     tcase_add_test(tcase, task_is_stored_as_it_is);
     tcase_add_test(tcase, task_with_the_least);
     tcase_add_test(tcase, task_with_the_most);

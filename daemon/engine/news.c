@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/news.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/attempt.h"
+
+/* An event of another node: a line of its news. */
+static void news_note_event(struct engine *engine, const struct event *event)
+{
+    struct attempt *attempt =
+        event->from == TASK_RUNNING ? attempt_find(engine, event->task_id, event->attempt) : NULL;
+
+    event_stage(&engine->events, event);
+    if (!attempt)
+        return;
+    attempt->was_taken = true;
+    if (attempt->state == ATTEMPT_RUNNING)
+        attempt_stop_now(attempt, ERROR_CANCELLED);
+}
+
+static void news_note_question(struct engine *engine, const char *text)
+{
+    long long profile_id, task_id, attempt, question;
+    int is_open;
+
+    if (sscanf(text, "%lld %lld %lld %lld %d", &profile_id, &task_id, &attempt, &question,
+               &is_open) == 5)
+        event_stage(&engine->events, &(struct event){.type = EVENT_PERMISSION,
+                                                     .is_fact = true,
+                                                     .is_foreign = true,
+                                                     .is_open = is_open,
+                                                     .profile_id = profile_id,
+                                                     .task_id = task_id,
+                                                     .attempt = attempt,
+                                                     .question = question});
+}
+
+static void news_note_task(struct engine *engine, const char *text)
+{
+    struct event event = {.type = EVENT_TASK, .is_fact = true, .is_foreign = true};
+    long long profile_id, task_id, attempt;
+    int from, to, class;
+
+    if (sscanf(text, "%lld %lld %d %d %lld %d", &profile_id, &task_id, &from, &to, &attempt,
+               &class) != 6 ||
+        from < 0 || from >= TASK_STATUS_COUNT || to <= 0 || to >= TASK_STATUS_COUNT || class < 0 ||
+        class >= ERROR_CLASS_COUNT)
+        return;
+    event.profile_id = profile_id;
+    event.task_id = task_id;
+    event.attempt = attempt;
+    event.from = (enum task_status)from;
+    event.to = (enum task_status)to;
+    event.class = (enum error_class) class;
+    news_note_event(engine, &event);
+}
+
+/* A line for each event. */
+static void news_note(const char *text, void *data)
+{
+    for (; text && *text; text = strchr(text, '\n'), text += text != NULL) {
+        if (*text == '?')
+            news_note_question(data, text + 1);
+        else
+            news_note_task(data, text);
+    }
+}
+
+int news_hear(struct engine *engine)
+{
+    int r;
+
+    do
+        r = store_hear_news(engine->store, &engine->fleet.news, news_note, engine);
+    while (r == STORE_DONE);
+    return r < 0 ? r : 0;
+}
+
+int news_tell(struct engine *engine)
+{
+    CLEANUP(buf_deinit) struct buf text = {0};
+    const struct event_log *events = &engine->events;
+
+    if (!store_node(engine->store) || !store_is_writing(engine->store))
+        return 0;
+    for (size_t i = 0; i < events->staged_count; i++) {
+        const struct event *event = &events->staged[i];
+
+        if (event->is_foreign)
+            continue;
+        if (event->type == EVENT_PERMISSION)
+            buf_printf(&text, "? %lld %lld %lld %lld %d\n", (long long)event->profile_id,
+                       (long long)event->task_id, (long long)event->attempt,
+                       (long long)event->question, (int)event->is_open);
+        if (event->type == EVENT_TASK)
+            buf_printf(&text, "%lld %lld %d %d %lld %d\n", (long long)event->profile_id,
+                       (long long)event->task_id, (int)event->from, (int)event->to,
+                       (long long)event->attempt, (int)event->class);
+    }
+    return text.len ? store_add_news(engine->store, buf_text(&text), engine->now.wall) : 0;
+}
+
+int news_catch_up(struct engine *engine)
+{
+    int r;
+
+    if (!store_node(engine->store) || engine->fleet.heard_in == engine->passes)
+        return 0;
+    r = store_beat(engine->store);
+    if (r == 0)
+        r = news_hear(engine);
+    if (r == 0)
+        engine->fleet.heard_in = engine->passes;
+    return r;
+}

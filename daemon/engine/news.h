@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* What the acpds that share a store tell each other: the events of each pass, a line each. */
+#pragma once
+
+#include "engine/state.h"
+
+/** Hears what others have committed: their events, and that they have cancelled what runs here. */
+MUST_CHECK int news_hear(struct engine *engine);
+/** The same once a pass, in its transaction: until the commit, nobody changes what is known now. */
+MUST_CHECK int news_catch_up(struct engine *engine);
+/** Tells the others what the pass has done. */
+MUST_CHECK int news_tell(struct engine *engine);

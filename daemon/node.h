@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* Who this acpd is among those that share a store. */
+#pragma once
+
+#include "core/settings.h"
+
+/** Its name: as configured, or the host's, as far as that is a word. The caller frees it. */
+char *node_name(const struct settings *settings);
+/** What tells that a previous acpd ran here, and is dead since this one has its lock: the state
+ *  directory, by a number that it keeps, and the machine. The caller frees it; NULL: see errno. */
+char *node_place(const char *state_dir);
