@@ -316,6 +316,15 @@ def test_a_name_is_one_nodes(make_fleet, make_daemon):
     assert again.stop() == 0
 
 
+def test_the_configuration_of_the_documentation_is_good(make_daemon):
+    config = acpd.json.loads(block("docs/fleet.md", "{"))
+    daemon = make_daemon(start=False)
+    config["store"]["url"] = daemon.store["url"]
+    daemon.configure(config)
+    daemon.start()
+    assert list(nodes(daemon)) == [config["node"]["name"]]
+
+
 def test_the_queries_of_the_documentation_work(make_fleet, server):
     a, _ = make_fleet("ab", WORKER)
     for query in block("docs/fleet.md", "SELECT name, pass").splitlines():

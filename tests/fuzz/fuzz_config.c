@@ -40,7 +40,8 @@ static void check_words(const void *base, const struct config_row *row)
 
     memcpy(&words, (const char *)base + row->offset, sizeof(words));
     for (size_t i = 0; words && words[i]; i++) {
-        PROMISE(word_is_valid(words[i]), "%s: %s", row->key, words[i]);
+        PROMISE(row->are_patterns ? word_is_pattern(words[i]) : word_is_valid(words[i]), "%s: %s",
+                row->key, words[i]);
         PROMISE(!row->words || strv_contains((char *const *)row->words, words[i]));
     }
 }
@@ -83,7 +84,8 @@ static void check_row(const void *base, const struct config_row *row)
         check_number(base, row);
         break;
     case CONFIG_NAME:
-        PROMISE(word_is_valid(text_at(base, row->offset)));
+        PROMISE(!text_at(base, row->offset) ? !row->is_required
+                                            : word_is_valid(text_at(base, row->offset)));
         break;
     case CONFIG_TEXT:
         check_text(base, row);

@@ -28,7 +28,7 @@ def listening(folder):
 
 def pass_to(daemon, *sockets, pid="$$", count=None):
     """Starts acpd as a service manager does: sockets from descriptor 3 on, announced in the environment."""
-    moves = " ".join(f"{3 + i}<&{20 + i}" for i in range(len(sockets)))
+    moves = " ".join(f"{3 + i}<&{200 + i}" for i in range(len(sockets)))
     script = (f'LISTEN_PID={pid} LISTEN_FDS={count or len(sockets)} LISTEN_FDNAMES=acpd.socket '
               f'exec "$@" {moves}')
     arguments = type(daemon).arguments(daemon)
@@ -36,7 +36,7 @@ def pass_to(daemon, *sockets, pid="$$", count=None):
 
     def spread():
         for i, passed in enumerate(sockets):
-            os.dup2(passed.fileno(), 20 + i)
+            os.dup2(passed.fileno(), 200 + i)
 
     return daemon.spawn(preexec_fn=spread, close_fds=False)
 
