@@ -100,6 +100,7 @@ class Load(threading.Thread):
             if id:
                 self.keys[task["key"]] = id
                 count += 1
+                time.sleep(0.05)  # no more than they can run meanwhile, however many faults there are
 
     def assign(self, profile, task):
         try:
