@@ -128,11 +128,11 @@ static void loop_conclude(struct loop *loop, int r)
         return;
     }
     engine_get_storage(loop->engine, &storage);
-    if (!loop->storage_is_failing)
+    if (!loop->storage_is_failing) {
         log_error("the storage fails: %s; unacknowledged changes were rolled back; retrying",
                   storage.error);
-    if (!loop->storage_is_failing)
         loop->failing_since = clock_mono_ms();
+    }
     loop->storage_is_failing = true;
     loop->reload_requested |= loop->is_reloading;
     loop->is_reloading = false;

@@ -208,24 +208,29 @@ static struct store_postgres main_postgres(const struct settings *settings)
     };
 }
 
-static int main_open_store(const struct options *options, const struct settings *settings,
-                           const char *node, struct store **ret_store)
+static int main_open_postgres(const struct options *options, const struct settings *settings,
+                              const char *node, struct store **ret_store, char **ret_error)
 {
     struct store_postgres postgres = main_postgres(settings);
-    CLEANUP(freep) char *database = main_database_path(options);
     CLEANUP(freep) char *place = node_place(options->state_dir);
-    CLEANUP(freep) char *error = NULL;
-    int r;
 
     if (!place) {
-        log_error("cannot use %s/place: %s", options->state_dir, strerror(errno));
+        *ret_error = xasprintf("cannot use %s/place: %s", options->state_dir, strerror(errno));
         return -EIO;
     }
     postgres.name = node;
     postgres.place = place;
-    r = settings->store.type == SETTINGS_POSTGRES
-            ? store_open_postgres(&postgres, ret_store, &error)
-            : store_open(database, ret_store, &error);
+    return store_open_postgres(&postgres, ret_store, ret_error);
+}
+
+static int main_open_store(const struct options *options, const struct settings *settings,
+                           const char *node, struct store **ret_store)
+{
+    CLEANUP(freep) char *database = main_database_path(options);
+    CLEANUP(freep) char *error = NULL;
+    int r = settings->store.type == SETTINGS_POSTGRES
+                ? main_open_postgres(options, settings, node, ret_store, &error)
+                : store_open(database, ret_store, &error);
 
     if (r < 0)
         log_error("%s", error);

@@ -134,13 +134,6 @@ void task_counts_add(struct task_counts *sum, const struct task_counts *counts)
     sum->finished_bytes += counts->finished_bytes;
 }
 
-void task_counts_subtract(struct task_counts *sum, const struct task_counts *counts)
-{
-    for (int i = 0; i < TASK_STATUS_COUNT; i++)
-        sum->by_status[i] -= counts->by_status[i];
-    sum->finished_bytes -= counts->finished_bytes;
-}
-
 void task_enqueue(struct task *task, int64_t now, int64_t aging_interval_ms)
 {
     if (!task->ready_at)

@@ -123,7 +123,6 @@ int task_transition(struct task *task, enum task_status to, struct task_counts *
 /** Counts a task that goes from one status (TASK_NEW: none) to another. */
 void task_counts_step(struct task_counts *counts, enum task_status from, enum task_status to);
 void task_counts_add(struct task_counts *sum, const struct task_counts *counts);
-void task_counts_subtract(struct task_counts *sum, const struct task_counts *counts);
 
 /** Sets the place of a task that has become queued; `now` is the clock of the queue. Tasks that
  *  caused a cooldown come after those that have not been tried. */

@@ -4,7 +4,7 @@
  *
  * One pass of the daemon (daemon/loop.c) calls, in this order:
  *
- *   engine_begin      reads the clock: a pass has one time
+ *   engine_begin      reads the clock: a pass has one time; hears what other nodes have done
  *   ... handlers      check first, write last, in the pass's one transaction
  *   engine_plan       settles ended attempts, wakes due tasks, claims for free slots
  *   ... handlers      those of waiting calls
@@ -175,10 +175,15 @@ struct engine_admission {
 
 /* Nodes (engine/fleet.c) */
 
+enum engine_node_state { NODE_RUNNING, NODE_RETIRING, NODE_SILENT };
+
+/* Indexed by value, NULL-terminated. */
+extern const char *const engine_node_states[];
+
 struct engine_node {
     const char *name, *version, *url; /* url: NULL: unknown */
-    const char *state;                /* "running", "retiring", "silent" */
-    int64_t last_seen;                /* wall ms */
+    enum engine_node_state state;
+    int64_t last_seen; /* wall ms */
     int64_t attempts;
 };
 
@@ -320,8 +325,8 @@ int engine_print_log(const struct engine *engine, int64_t task_id, int64_t attem
 
 /* Agents' questions (engine/permission.c) */
 
-/** Prints the open ones as an array of {id, taskId, attempt, profile, toolCall, options, askedAt,
- *  deadline}, up to about `limit` bytes. */
+/** Prints the open ones of all nodes as an array of {id, taskId, attempt, profile, toolCall,
+ * options, askedAt, deadline}, up to about `limit` bytes. */
 int engine_print_permissions(struct engine *engine, size_t limit, struct buf *out);
 /** Answers a question with one of its options; `by` says who, for the transcript. The agent gets
  *  the answer after the commit. ENGINE_NOT_FOUND: it is not open. */

@@ -87,12 +87,19 @@ static void fleet_forgive(struct engine *engine)
         engine->fleet.nodes[i].since = engine->now.mono;
 }
 
-static const char *fleet_state_of(const struct engine *engine, const struct fleet_node *node,
-                                  int64_t silent)
+const char *const engine_node_states[] = {
+    [NODE_RUNNING] = "running",
+    [NODE_RETIRING] = "retiring",
+    [NODE_SILENT] = "silent",
+    NULL,
+};
+
+static enum engine_node_state fleet_state_of(const struct engine *engine,
+                                             const struct fleet_node *node, int64_t silent)
 {
-    return silent > engine->settings.store.lease_ms / 2 ? "silent"
-           : node->row.is_retiring                      ? "retiring"
-                                                        : "running";
+    return silent > engine->settings.store.lease_ms / 2 ? NODE_SILENT
+           : node->row.is_retiring                      ? NODE_RETIRING
+                                                        : NODE_RUNNING;
 }
 
 size_t engine_list_nodes(const struct engine *engine, struct engine_node **ret_nodes)
@@ -121,7 +128,7 @@ size_t engine_list_nodes(const struct engine *engine, struct engine_node **ret_n
         .name = fleet->name,
         .version = ACPD_VERSION,
         .url = engine->settings.node.url,
-        .state = "running",
+        .state = NODE_RUNNING,
         .last_seen = engine->now.wall,
         .attempts = (int64_t)engine->attempt_count,
     };
@@ -266,12 +273,13 @@ static int fleet_end_silent(struct engine *engine)
 
         if (fleet_is_self(engine, node) || silent < engine->settings.store.lease_ms)
             continue;
-        node->since = engine->now.mono;
         r = store_end_node(engine->store, node->row.id, node->row.pass);
         if (r < 0)
             return r;
-        if (r == STORE_STALE)
+        if (r == STORE_STALE) { /* it lives, as the next look shows */
+            node->since = engine->now.mono;
             continue;
+        }
         log_warning("node \"%s\" has been silent for %.1f s; taking over what it ran",
                     node->row.name, (double)silent / 1000);
         fleet->must_take_over = true;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Open questions of agents. */
+#include "engine/permission.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,7 +9,6 @@
 #include "common/alloc.h"
 #include "common/json_out.h"
 #include "engine/attempt.h"
-#include "engine/permission.h"
 #include "run/acp.h"
 
 static char *permission_id_of(const struct attempt *attempt, const struct acp_question *question)
@@ -33,11 +34,39 @@ static void permission_print_question(const struct attempt *attempt,
     json_out_end_object(out);
 }
 
-/* Another node's. */
+/* Those of agents of this node that nobody has answered. */
+static void permission_for_each(const struct engine *engine,
+                                void (*take)(const struct attempt *attempt,
+                                             const struct acp_question *question, void *data),
+                                void *data)
+{
+    list_for_each (link, &engine->attempts) {
+        const struct attempt *attempt = list_entry(link, struct attempt, link);
+
+        if (!attempt->acp)
+            continue;
+        list_for_each (at, acp_questions(attempt->acp)) {
+            const struct acp_question *question = list_entry(at, struct acp_question, link);
+
+            if (!question->chosen)
+                take(attempt, question, data);
+        }
+    }
+}
+
 struct page {
     struct buf *out;
     size_t limit;
 };
+
+static void permission_print_own(const struct attempt *attempt, const struct acp_question *question,
+                                 void *data)
+{
+    const struct page *page = data;
+
+    if (page->out->len <= page->limit)
+        permission_print_question(attempt, question, page->out);
+}
 
 static void permission_print_other(const char *id UNUSED, const char *body, void *data)
 {
@@ -53,19 +82,7 @@ int engine_print_permissions(struct engine *engine, size_t limit, struct buf *ou
     int r;
 
     json_out_array(out, NULL);
-    list_for_each (link, &engine->attempts) {
-        const struct attempt *attempt = list_entry(link, struct attempt, link);
-
-        if (!attempt->acp)
-            continue;
-        list_for_each (at, acp_questions(attempt->acp)) {
-            const struct acp_question *question = list_entry(at, struct acp_question, link);
-
-            if (question->chosen || out->len > limit)
-                continue;
-            permission_print_question(attempt, question, out);
-        }
-    }
+    permission_for_each(engine, permission_print_own, &page);
     r = store_list_questions(engine->store, permission_print_other, &page);
     json_out_end_array(out);
     return r;
@@ -172,28 +189,33 @@ static void permission_take_answer(const char *id, const char *answer, const cha
         (void)engine_answer_permission(engine, id, answer, by);
 }
 
+struct publication {
+    struct engine *engine;
+    int r;
+};
+
+static void permission_publish_one(const struct attempt *attempt,
+                                   const struct acp_question *question, void *data)
+{
+    struct publication *publication = data;
+    struct engine *engine = publication->engine;
+    CLEANUP(freep) char *id = permission_id_of(attempt, question);
+    CLEANUP(buf_deinit) struct buf body = {0};
+
+    if (publication->r < 0)
+        return;
+    permission_print_question(attempt, question, &body);
+    publication->r = store_add_question(engine->store, id, buf_text(&body));
+    engine->fleet.has_questions = true;
+}
+
 static int permission_publish(struct engine *engine)
 {
-    int r = store_forget_questions(engine->store);
+    struct publication publication = {engine, store_forget_questions(engine->store)};
 
-    list_for_each (link, &engine->attempts) {
-        const struct attempt *attempt = list_entry(link, struct attempt, link);
-
-        if (!attempt->acp)
-            continue;
-        list_for_each (at, acp_questions(attempt->acp)) {
-            const struct acp_question *question = list_entry(at, struct acp_question, link);
-            CLEANUP(freep) char *id = permission_id_of(attempt, question);
-            CLEANUP(buf_deinit) struct buf body = {0};
-
-            if (question->chosen || r < 0)
-                continue;
-            permission_print_question(attempt, question, &body);
-            r = store_add_question(engine->store, id, buf_text(&body));
-            engine->fleet.has_questions = true;
-        }
-    }
-    return r;
+    engine->fleet.has_questions = false;
+    permission_for_each(engine, permission_publish_one, &publication);
+    return publication.r;
 }
 
 int permission_step(struct engine *engine)
@@ -210,8 +232,5 @@ int permission_step(struct engine *engine)
         r = store_beat(engine->store);
     if (r == 0 && engine->fleet.has_questions)
         r = store_list_answers(engine->store, permission_take_answer, engine);
-    if (r < 0 || !has_changed)
-        return r;
-    engine->fleet.has_questions = false;
-    return permission_publish(engine);
+    return r < 0 || !has_changed ? r : permission_publish(engine);
 }

@@ -58,7 +58,6 @@ int engine_start(struct engine *engine, struct settings *settings)
 
     if (r == 0)
         r = recover_commit(engine, engine_configure(engine, settings));
-
     if (r >= 0)
         r = recover_all(engine);
     if (r >= 0)

@@ -136,15 +136,16 @@ void roster_wake_by(struct roster *roster, struct profile *profile, int64_t at)
 void roster_recount(struct roster *roster, struct profile *profile,
                     const struct task_counts *counts)
 {
-    struct task_counts delta = *counts;
-    bool is_same = true;
+    struct task_counts delta = {.finished_bytes =
+                                    counts->finished_bytes - profile->counts.finished_bytes};
+    bool has_changed = delta.finished_bytes != 0;
 
     profile->last = (struct profile_place){0};
-    task_counts_subtract(&delta, &profile->counts);
-    delta.by_status[TASK_NEW] = 0; /* nobody counts them */
-    for (int i = 0; i < TASK_STATUS_COUNT; i++)
-        is_same &= !delta.by_status[i];
-    if (is_same && !delta.finished_bytes)
+    for (int i = TASK_QUEUED; i < TASK_STATUS_COUNT; i++) {
+        delta.by_status[i] = counts->by_status[i] - profile->counts.by_status[i];
+        has_changed |= delta.by_status[i] != 0;
+    }
+    if (!has_changed)
         return;
     task_counts_add(&roster->totals, &delta);
     task_counts_add(&profile->counts, &delta);

@@ -115,7 +115,7 @@ static void methods_system_print_nodes(const struct engine *engine, struct buf *
     for (size_t i = 0; i < count; i++) {
         json_out_object(out, NULL);
         json_out_text(out, "name", nodes[i].name);
-        json_out_text(out, "state", nodes[i].state);
+        json_out_text(out, "state", engine_node_states[nodes[i].state]);
         json_out_text(out, "version", nodes[i].version);
         json_out_time(out, "lastSeen", nodes[i].last_seen);
         json_out_int(out, "attempts", nodes[i].attempts);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* acpd itself: its health, its events, its errors. */
 #include "core/task.h"
+#include "engine/engine.h"
 #include "rpc/shapes.h"
 
 /* Health */
@@ -43,8 +44,7 @@ static const struct shape_member loop_members[] = {
 static const struct shape loop = {SHAPE_OBJECT, "LoopHealth", "Health of the event loop.",
                                   .members = loop_members};
 
-static const char *const node_states[] = {"running", "retiring", "silent", NULL};
-static const struct shape node_state = {SHAPE_ENUM, .values = node_states};
+static const struct shape node_state = {SHAPE_ENUM, .values = engine_node_states};
 
 static const struct shape_member node_members[] = {
     {"name", &shape_string, "its name"},

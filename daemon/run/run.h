@@ -111,11 +111,11 @@ int supervisor_attach(struct supervisor *supervisor, struct event_base *base,
 bool supervisor_is_above(const struct supervisor *supervisor, pid_t pid, pid_t *ret_keeper);
 /** Whether the lock is held and runs may be started. */
 bool supervisor_is_ready(const struct supervisor *supervisor);
-/** Closes the command socket. Running commands are killed, and their runs are freed without on_end.
- *  Does not wait. */
 /** Kills all runs that exist at that time of clock_boot_ms(), even if acpd hangs; replaces an
  *  earlier one. */
 void supervisor_set_deadline(struct supervisor *supervisor, int64_t boot_ms);
+/** Closes the command socket. Running commands are killed, and their runs are freed without on_end.
+ *  Does not wait. */
 void supervisor_free(struct supervisor *supervisor);
 
 /** Starts the command. All failures are reported by on_end, never from inside this call. The spec

@@ -153,7 +153,7 @@
  * row for each start of an acpd; other users of the store have rows without names. A row of a task
  * names the node that its processes, or its worker, belong to, as long as they may exist. If that
  * node is not there any more, they are nobody's. */
-#define DEAD(column) column " NOT IN (SELECT id FROM node WHERE name IS NOT NULL)"
+#define DEAD "node_id NOT IN (SELECT id FROM node WHERE name IS NOT NULL)"
 #define SHARED_STATEMENTS(X)                                                                       \
     X(LIST_NODES, "SELECT id, name, url, version, pass, is_retiring, "                             \
                   "(SELECT count(*) FROM task WHERE " LIVE " AND status = 4 "                      \
@@ -180,14 +180,13 @@
              "WHERE id = ?1 AND status = 4")                                                       \
     X(LET_GO, "UPDATE task SET node_id = NULL WHERE id = ?1 AND node_id = ?2 AND status > 4")      \
     X(LET_GO_OF_DEAD, "UPDATE task SET node_id = NULL WHERE node_id IS NOT NULL AND status > 4 "   \
-                      "AND " DEAD("node_id"))                                                      \
+                      "AND " DEAD)                                                                 \
     X(TAKE_MINUTE, "DELETE FROM share WHERE (profile_id, node_id) = (SELECT profile_id, node_id "  \
-                   "FROM share WHERE " DEAD(                                                       \
-                       "node_id") " LIMIT 1) "                                                     \
-                                  "RETURNING profile_id, minute_at, minute_queue_max, minute")     \
+                   "FROM share WHERE " DEAD " LIMIT 1) "                                           \
+                   "RETURNING profile_id, minute_at, minute_queue_max, minute")                    \
     X(LIST_MINUTES, "SELECT minute, minute_at FROM share WHERE profile_id = ?1 AND node_id <> ?2 " \
                     "AND minute_at > 0")                                                           \
-    X(FORGET_DEAD_QUESTIONS, "DELETE FROM question WHERE " DEAD("node_id"))                        \
+    X(FORGET_DEAD_QUESTIONS, "DELETE FROM question WHERE " DEAD)                                   \
     X(FORGET_QUESTIONS, "DELETE FROM question WHERE node_id = ?1")                                 \
     X(ADD_QUESTION, "INSERT INTO question (id, node_id, body) VALUES (?1, ?2, ?3)")                \
     X(LIST_QUESTIONS, "SELECT id, body FROM question WHERE node_id <> ?1 AND answer IS NULL "      \

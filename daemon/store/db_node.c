@@ -51,7 +51,15 @@ int store_list_nodes(struct store *store, struct store_nodes *ret_nodes)
     return r;
 }
 
-/* Runs a writing statement with these numbers; the outcome is whether it changed a row. */
+/* Runs a statement; the outcome is whether it changed a row. */
+static int db_node_run(struct store *store, struct statement *stmt)
+{
+    int r = db_run(store, stmt);
+
+    return r < 0 ? r : db_changes(store) ? STORE_DONE : STORE_STALE;
+}
+
+/* The same with numbers, as many as it has. */
 static int db_node_change(struct store *store, enum statement_name name, int64_t first,
                           int64_t second)
 {
@@ -65,8 +73,7 @@ static int db_node_change(struct store *store, enum statement_name name, int64_t
         return r;
     db_bind_number(stmt, 1, first);
     db_bind_number(stmt, 2, second);
-    r = db_run(store, stmt);
-    return r < 0 ? r : db_changes(store) ? STORE_DONE : STORE_STALE;
+    return db_node_run(store, stmt);
 }
 
 int store_end_node(struct store *store, int64_t id, int64_t pass)
@@ -144,8 +151,7 @@ int store_answer_question(struct store *store, const char *id, const char *answe
     db_bind_text(stmt, 1, id);
     db_bind_text(stmt, 2, answer);
     db_bind_text(stmt, 3, by);
-    r = db_run(store, stmt);
-    return r < 0 ? r : db_changes(store) ? STORE_DONE : STORE_STALE;
+    return db_node_run(store, stmt);
 }
 
 int store_list_answers(struct store *store,
@@ -180,8 +186,7 @@ int store_retire_node(struct store *store, const char *name)
     if (r < 0)
         return r;
     db_bind_text(stmt, 1, name);
-    r = db_run(store, stmt);
-    return r < 0 ? r : db_changes(store) ? STORE_DONE : STORE_STALE;
+    return db_node_run(store, stmt);
 }
 
 int store_take_minute(struct store *store, int64_t *ret_profile_id,

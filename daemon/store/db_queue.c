@@ -312,13 +312,15 @@ static int db_queue_claim_at_once(struct store *store, const struct store_claim 
 int store_claim(struct store *store, const struct store_claim *claim, struct task_list *ret_tasks)
 {
     size_t room = 0;
-    int r = store->in_transaction ? 1 : db_queue_room(store, claim, &room);
+    int r = 0;
 
-    if (r == 0 && !room)
-        return 0;
-    if (r >= 0)
-        r = db_begin(store);
-    if (r == 0) /* nobody changes it any more */
+    if (!store->in_transaction) { /* which one that finds no room does not need */
+        r = db_queue_room(store, claim, &room);
+        if (r < 0 || !room)
+            return r;
+    }
+    r = db_begin(store);
+    if (r == 0)
         r = db_queue_room(store, claim, &room);
     if (r == 0 && room && store->node && !claim->avoided)
         return db_queue_claim_at_once(store, claim, room, ret_tasks);

@@ -283,9 +283,8 @@ struct store_cursor {
 };
 
 /** The next running tasks that no worker holds and that are of no living node; the caller has to
- *  end their attempts. Reads up to
- *  `limit` rows; skips and counts damaged ones. STORE_DONE: there may be more; STORE_STALE: the
- *  end. */
+ *  end their attempts. Reads up to `limit` rows; skips and counts damaged ones. STORE_DONE: there
+ * may be more; STORE_STALE: the end. */
 MUST_CHECK int store_take_over(struct store *store, struct store_cursor *cursor, size_t limit,
                                struct task_list *ret_tasks, int64_t *ret_damaged);
 
@@ -295,8 +294,8 @@ struct store_leased {
 };
 
 /** The next running tasks that workers hold and that are of no living node, or of a predecessor of
- *  this one; results as for store_take_over(). The caller frees
- *  the array with store_leased_free(). */
+ *  this one; results as for store_take_over(). The caller frees the array with
+ *  store_leased_free(). */
 MUST_CHECK int store_list_leased(struct store *store, struct store_cursor *cursor, size_t limit,
                                  struct store_leased **ret_leased, size_t *ret_count);
 void store_leased_free(struct store_leased *leased, size_t count);
