@@ -35,6 +35,10 @@ def wait_until(condition, what="the condition", deadline=DEADLINE):
         time.sleep(0.01)
 
 
+def is_alive(pid):
+    return pathlib.Path(f"/proc/{pid}").exists()
+
+
 def resident_bytes(pid):
     """The resident memory of a process."""
     with open(f"/proc/{pid}/statm") as file:
@@ -232,8 +236,7 @@ class Daemon:
         return arguments + (["--config", str(self.config)] if self.has_config else [])
 
     def spawn(self, **options):
-        environment = dict(os.environ, XDG_CONFIG_HOME=str(self.folder / "none"), HOME="/nonexistent",
-                           **self.environment)
+        environment = {**os.environ, "XDG_CONFIG_HOME": str(self.folder / "none"), "HOME": "/nonexistent", **self.environment}
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.arguments(), stderr=log, stdout=log,
                                             stdin=subprocess.DEVNULL, env=environment, **options)
@@ -309,12 +312,9 @@ class Daemon:
         wanted |= {f"{name}={value}".encode() for name, value in variables.items()}
         found = []
         for entry in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                with open(f"/proc/{entry}/environ", "rb") as file:
-                    if wanted <= set(file.read().split(b"\0")):
-                        found.append(int(entry))
-            except OSError:
-                pass
+            with contextlib.suppress(OSError), open(f"/proc/{entry}/environ", "rb") as file:
+                if wanted <= set(file.read().split(b"\0")):
+                    found.append(int(entry))
         return found
 
 

@@ -156,7 +156,7 @@ static int migrate_fill_postgres(struct migrate *m)
     int r = migrate_pg_execute(m, "BEGIN");
 
     if (r == 0)
-        r = migrate_execute_for_tables(m, "TRUNCATE", ", share, news RESTART IDENTITY");
+        r = migrate_execute_for_tables(m, "TRUNCATE", ", share, question, news RESTART IDENTITY");
     if (r == 0)
         r = migrate_for_each_table(m, migrate_copy_to_postgres);
     if (r == 0)

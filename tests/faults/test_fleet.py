@@ -9,26 +9,16 @@ import time
 
 import acpd
 import pytest
-from acpd import RpcError, shell, wait_until
+from acpd import RpcError, is_alive, shell, wait_until
 from database import assert_counters_are_right
 from pages import block
-from server import Proxy, Server
+from server import Proxy
+
+pytestmark = pytest.mark.usefixtures("use_server")
 
 LEASE = 3
 HOSTILE = str(pathlib.Path(__file__).parents[1] / "agents" / "hostile.py")
 WORKER = {"name": "w", "runner": {"type": "worker", "lease": 3600}}
-
-
-@pytest.fixture(scope="module")
-def server():
-    server = Server()
-    yield server
-    server.close()
-
-
-@pytest.fixture(autouse=True)
-def use_server(server, monkeypatch):
-    monkeypatch.setattr(acpd, "POSTGRES", server.url)
 
 
 @pytest.fixture
@@ -58,10 +48,6 @@ def make_fleet(make_daemon):
 def nodes(daemon):
     with daemon.client() as client:
         return {node["name"]: node for node in client.get_health()["nodes"]}
-
-
-def is_alive(pid):
-    return pathlib.Path(f"/proc/{pid}").exists()
 
 
 def recorder(folder, seconds=0.1, **settings):
@@ -404,3 +390,38 @@ def test_a_cancel_that_meets_the_end_is_no_failure_of_the_storage(make_fleet, fo
             assert "error" not in bystander.reply()
             client.reply()
     assert "storage fails" not in a.log.read_text()
+
+
+def test_what_a_stopped_node_ran_runs_elsewhere_at_once(make_fleet, folder):
+    a, b = make_fleet("ab", recorder(folder, 1000), lease=3600)
+    with b.client() as client:
+        id = client.assign("p")["id"]
+        node = client.wait_status(id, "running")["node"]
+    stopped, other = (a, b) if node == "a" else (b, a)
+    assert stopped.stop() == 0
+    with other.client() as client:
+        wait_until(lambda: client.task(id)["attempt"] == 2 and client.task(id)["status"] == "running", "it runs again")
+        client.cancel_task(id=id)
+
+
+def test_an_outage_that_is_longer_than_the_lease(make_fleet, folder, server):
+    a, b = make_fleet("ab", recorder(folder, 1000, nodes=["a"]), recorder(folder, 0, name="q"))
+    with a.client() as client:
+        id = client.assign("p")["id"]
+        client.wait_status(id, "running")
+    wait_until(lambda: record(folder), "it runs")
+    with server.stopped():
+        wait_until(lambda: not is_alive(record(folder)[0][3]), "it is killed")
+
+    def who_lives():
+        return [daemon for daemon in (a, b) if daemon.process.poll() is None]
+
+    # The first one that is back may take the other one for dead, which then stops.
+    wait_until(lambda: all(nodes(daemon).keys() == {"ab"[(a, b).index(each)] for each in who_lives()}
+                           for daemon in who_lives()), "they agree")
+    if a not in who_lives():
+        a.start()
+    with a.client() as client:
+        wait_until(lambda: client.task(id)["attempt"] > 1 and client.task(id)["status"] == "running", "it runs again")
+        assert client.finish(client.assign("q")["id"])["status"] == "completed"
+        client.cancel_task(id=id)

@@ -19,7 +19,9 @@ import acpd
 import pytest
 from acpd import RpcError, shell, wait_until
 from database import assert_counters_are_right
-from server import Proxy, Server
+from server import Proxy
+
+pytestmark = pytest.mark.usefixtures("use_server")
 
 FAULTS = int(os.environ.get("ACPD_FAULTS", "20"))
 SEED = int(os.environ.get("ACPD_SEED", str(random.randrange(1 << 32))))
@@ -160,18 +162,6 @@ def faults(fleet, chance):
     return [kill, kill, kill_two, lambda: stop(0.5), lambda: hang(LEASE + 1), lambda: cut(0.5), lambda: cut(2 * LEASE),
             lambda: lose("the request"), lambda: lose("the answer"), lambda: lose("the answer"),
             fleet.sessions, lambda: fleet.sessions("random() < 0.4"), fleet.server.restart]
-
-
-@pytest.fixture(scope="module")
-def server():
-    server = Server()
-    yield server
-    server.close()
-
-
-@pytest.fixture(autouse=True)
-def use_server(server, monkeypatch):
-    monkeypatch.setattr(acpd, "POSTGRES", server.url)
 
 
 @pytest.fixture

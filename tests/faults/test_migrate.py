@@ -17,7 +17,7 @@ import pytest
 from acpd import ACPD, Daemon, profile, shell, wait_until
 from database import assert_counters_are_right
 from pages import SHELLS, block, stub, type_in
-from server import Proxy, Server
+from server import Proxy
 
 TASKS = 20_000
 TABLES = {"profile", "task", "attempt", "bucket", "dependency", "release", "uptime", "last id"}
@@ -28,13 +28,6 @@ PROFILES = [
     shell("sleep 1000", "r"),
     profile("paused"),
 ]
-
-
-@pytest.fixture(scope="module")
-def server():
-    server = Server()
-    yield server
-    server.close()
 
 
 @pytest.fixture(autouse=True)

@@ -2,36 +2,21 @@
 """PostgreSQL that is killed, hangs, ends sessions and loses answers: nothing acknowledged is lost, nothing is there
 twice, nobody waits long."""
 
-import pathlib
 import subprocess
 import threading
 import time
 
 import acpd
 import pytest
-from acpd import RpcError, shell, wait_until
+from acpd import RpcError, is_alive, shell, wait_until
 from database import assert_counters_are_right
-from server import Pooler, Proxy, Server
+from server import Pooler, Proxy
+
+pytestmark = pytest.mark.usefixtures("use_server")
 
 UNAVAILABLE = -32004
 ANSWER_SECONDS = 30  # generous; the promise is 5, for a machine with nothing else to do
 WORKER = {"name": "w", "runner": {"type": "worker", "lease": 3600}}
-
-
-@pytest.fixture(scope="module")
-def server():
-    server = Server()
-    yield server
-    server.close()
-
-
-@pytest.fixture(autouse=True)
-def use_server(server, monkeypatch):
-    monkeypatch.setattr(acpd, "POSTGRES", server.url)
-
-
-def is_alive(pid):
-    return pathlib.Path(f"/proc/{pid}").exists()
 
 
 class Load:
@@ -223,6 +208,22 @@ def test_a_database_that_cannot_be_used_is_told_at_the_start(make_daemon, server
     daemon.spawn()
     assert daemon.process.wait(60) != 0
     assert words in daemon.log.read_text() and "secret" not in daemon.log.read_text()
+
+
+def test_a_role_needs_no_more_than_to_create_its_tables(make_daemon, server):
+    daemon = make_daemon(WORKER, start=False)
+    server.ask("DROP ROLE IF EXISTS worker")
+    server.ask("CREATE ROLE worker LOGIN NOSUPERUSER")
+    server.ask("GRANT CREATE ON SCHEMA public TO worker", daemon.database_name)
+    url = daemon.store["url"].replace("user=acpd", "user=worker")
+    daemon.configure({"profiles": [WORKER], "store": {**daemon.store, "url": url}})
+    daemon.start()
+    with daemon.client() as client:
+        id = client.assign("w")["id"]
+        lease = client.claim_task(profiles=["w"], worker="x")["lease"]
+        assert client.complete_task(id=id, lease=lease)["status"] == "completed"
+        assert client.get_health()["storage"]["sizeBytes"] > 0
+    assert daemon.stop() == 0
 
 
 def test_a_database_of_another_encoding_is_refused(make_daemon, server):
