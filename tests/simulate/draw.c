@@ -15,14 +15,9 @@
 #define LIST_MAX     64   /* words, or texts */
 #define DEPTH        20
 
-/* SplitMix64, as in world.c. */
 uint64_t draw_below(uint64_t *lot, uint64_t limit)
 {
-    uint64_t mixed = *lot += UINT64_C(0x9e3779b97f4a7c15);
-
-    mixed = (mixed ^ mixed >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    mixed = (mixed ^ mixed >> 27) * UINT64_C(0x94d049bb133111eb);
-    return (mixed ^ mixed >> 31) % limit;
+    return world_next(lot) % limit;
 }
 
 const struct param *draw_find(const struct param *params, const char *name)

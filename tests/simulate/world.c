@@ -13,6 +13,7 @@
 #define START_WALL_MS INT64_C(1767225600000) /* 2026-01-01 */
 #define START_MONO_US INT64_C(1000000000)
 #define LOOK_US       40 /* at most, for each look at a clock */
+#define GOLDEN_GAMMA  UINT64_C(0x9e3779b97f4a7c15)
 
 static struct {
     uint64_t seed, noise;
@@ -51,15 +52,22 @@ void world_end_badly(const char *file, int line, const char *condition, const ch
     _exit(EXIT_FAILURE);
 }
 
-/* Numbers that follow each other must differ more: SplitMix64 (Steele, Lea, Flood, "Fast splittable
- * pseudorandom number generators", 2014). */
-static uint64_t world_mix(uint64_t number)
+/* SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014). */
+uint64_t world_next(uint64_t *state)
 {
-    uint64_t mixed = number * UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t mixed = *state += GOLDEN_GAMMA;
 
     mixed = (mixed ^ mixed >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     mixed = (mixed ^ mixed >> 27) * UINT64_C(0x94d049bb133111eb);
     return mixed ^ mixed >> 31;
+}
+
+/* Numbers that follow each other must differ more. */
+static uint64_t world_mix(uint64_t number)
+{
+    uint64_t state = (number - 1) * GOLDEN_GAMMA;
+
+    return world_next(&state);
 }
 
 void world_step(size_t number)

@@ -39,6 +39,8 @@ uint64_t world_below(uint64_t limit);
 size_t world_draw(const struct world_row *rows, size_t count);
 /** True once in `times`. */
 bool world_one_in(uint64_t times);
+/** The next number of a sequence of its own, by its `state`. */
+uint64_t world_next(uint64_t *state);
 
 /** A random byte for acpd, which leaves the choices of the step alone. */
 unsigned char world_noise(void);
