@@ -24,7 +24,7 @@ ROOMS = ("common", "daemon", "gateway")
 ENDLESS = "a run that did not end"
 WHOLE = ("tests/rpc", "tests/http", "tests/client", "tests/faults")
 
-# Where a folder's tests are: the unit test programs, and files below tests/. The longest prefix counts.
+# Where a file's tests are: the unit test programs, and files below tests/. The longest prefix counts.
 NEAR = {
     "common": (["common"], ["rpc/test_protocol.py", "rpc/test_doors.py", "rpc/test_lifecycle.py"]),
     "daemon": ([], ["rpc/test_lifecycle.py", "rpc/test_service.py", "rpc/test_cooldown.py", "rpc/test_demo.py",
@@ -34,6 +34,9 @@ NEAR = {
                                "rpc/test_anomalies.py", "rpc/test_agent_errors.py", "rpc/test_history.py"]),
     "daemon/store": (["store", "conformance"], ["rpc/test_tasks.py", "rpc/test_retention.py", "rpc/test_dependencies.py",
                                  "rpc/test_history.py", "faults/test_damage.py", "faults/test_storage.py"]),
+    "daemon/store/pg": (["conformance-postgres"], ["faults/test_postgres.py", "faults/test_fleet.py"]),
+    "daemon/store/db_node": (["conformance-postgres"], ["faults/test_fleet.py"]),
+    "daemon/store/migrate": ([], ["faults/test_migrate.py"]),
     "daemon/run": (["run"], ["rpc/test_running.py", "rpc/test_agents.py", "rpc/test_agent_turns.py",
                              "rpc/test_agent_errors.py", "rpc/test_replays.py",
                              "faults/test_guards_stopped.py", "faults/test_system.py", "faults/test_limits.py"]),
@@ -43,6 +46,9 @@ NEAR = {
                            "rpc/test_events.py", "rpc/test_cooldown.py", "rpc/test_capacity.py",
                            "rpc/test_anomalies.py", "rpc/test_agents.py", "rpc/test_agent_errors.py",
                            "faults/test_doubt.py", "faults/test_stale.py"]),
+    "daemon/engine/fleet": ([], ["faults/test_fleet.py"]),
+    "daemon/engine/news": ([], ["faults/test_fleet.py"]),
+    "daemon/engine/takeover": ([], ["faults/test_fleet.py"]),
     "daemon/rpc": ([], ["rpc/test_protocol.py", "rpc/test_tasks.py", "rpc/test_workers.py", "rpc/test_events.py",
                         "rpc/test_doors.py", "rpc/test_peers.py", "rpc/test_coverage.py", "rpc/test_shapes.py",
                         "rpc/test_fairness.py", "rpc/test_parameters.py", "rpc/test_overflow.py"]),
@@ -181,7 +187,7 @@ class Tests:
         return "pytest", failed[1], ""
 
     def first_failure(self, file):
-        units, files = NEAR[max((room for room in NEAR if file.startswith(room + "/")), key=len)]
+        units, files = NEAR[max((prefix for prefix in NEAR if file.startswith(prefix)), key=len)]
         near = [f"tests/{name}" for name in files if (self.tree / "tests" / name).exists()]
         others = [f"--ignore={name}" for name in near]
         return self.units(units) or self.pytest(*near) or self.units(self.programs) or \
