@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/profile.h"
 
+#include <fnmatch.h>
 #include <string.h>
 
 #include "common/alloc.h"
@@ -107,6 +108,16 @@ bool profile_has_capability(const struct profile *profile, const char *capabilit
 {
     return strcmp(profile->config.name, capability) == 0 ||
            strv_contains(profile->config.capabilities, capability);
+}
+
+bool profile_runs_on(const struct profile *profile, const char *node)
+{
+    char *const *patterns = profile->config.nodes;
+
+    for (size_t i = 0; patterns && patterns[i]; i++)
+        if (fnmatch(patterns[i], node, 0) == 0)
+            return true;
+    return !patterns;
 }
 
 void profile_touch(struct profile *profile)

@@ -30,7 +30,7 @@ struct profile {
     bool is_active;     /* as committed */
     bool is_configured; /* by the configuration that is being applied */
     bool is_removed;    /* no longer configured: accepts no new tasks, stays until it is empty */
-    bool is_elsewhere;  /* other nodes run it, not this one */
+    bool is_elsewhere;  /* this node does not run it */
 
     struct task_counts counts; /* committed */
     int64_t oldest_ready;      /* since when the oldest queued task has been ready, as long as the
@@ -114,6 +114,8 @@ bool profile_is_probing(const struct profile *profile);
 bool profile_is_active(const struct profile *profile);
 /** Whether it has a free slot and a task for it; `now` is monotonic ms. */
 bool profile_may_claim(const struct profile *profile, int64_t now);
+/** Whether the node of this name runs it, by its configuration. */
+bool profile_runs_on(const struct profile *profile, const char *node);
 /** Whether it has the capability; its own name counts as one. */
 bool profile_has_capability(const struct profile *profile, const char *capability);
 

@@ -142,6 +142,10 @@ static bool router_reject(struct router_candidate *candidate, const struct route
         snprintf(candidate->reason, size, "the task avoids it");
         return true;
     }
+    if (request->node && (request->is_nowhere || !profile_runs_on(profile, request->node))) {
+        snprintf(candidate->reason, size, "it does not run on node \"%s\"", request->node);
+        return true;
+    }
     for (size_t i = 0; request->capabilities && request->capabilities[i]; i++) {
         if (!profile_has_capability(profile, request->capabilities[i])) {
             snprintf(candidate->reason, size, "it lacks the capability \"%s\"",

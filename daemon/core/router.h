@@ -15,6 +15,8 @@ struct router_request {
     char *const *capabilities; /* all required; a task's type is one of them */
     char *const *prefers;      /* preferred; none of them in `capabilities` */
     char *const *avoid;        /* names of profiles that must not get it */
+    const char *node;          /* the only one that may run it; NULL: any */
+    bool is_nowhere;           /* there is no such node, and never will be */
     uint64_t type;             /* metrics_type() of the task's */
     int64_t now;               /* monotonic ms */
     /* Whether the profile's queue accepts another task; NULL: if it is below its limit. */

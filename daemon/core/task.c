@@ -47,6 +47,16 @@ void task_deinit(struct task *task)
     *task = (struct task){0};
 }
 
+char *task_only_node(const struct task *task)
+{
+    const char *name;
+
+    if (!task->body || strncmp(task->body, TASK_ONLY_NODE, strlen(TASK_ONLY_NODE)) != 0)
+        return NULL;
+    name = task->body + strlen(TASK_ONLY_NODE);
+    return strndup(name, strcspn(name, "\""));
+}
+
 const char *task_error_name(const struct task *task)
 {
     return task->error_class == ERROR_UNKNOWN ? task->unknown_class

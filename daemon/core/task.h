@@ -71,14 +71,20 @@ struct task {
     char *key;            /* idempotency key, or NULL */
     char *result;         /* JSON, or NULL */
     char *routing;        /* JSON: the decision that chose the profile, or NULL */
-    char *body;           /* the other members of a JSON object that never change */
+    char *body;           /* the other members of a JSON object that never change, those of
+                           * TASK_ONLY_NODE first */
     int64_t bytes;        /* size of it and its logs on disk, once it has finished; else 0 */
     int64_t node_id; /* of the node that its processes may belong to, in a shared store; 0: none */
     char *node;      /* the name of the one that ran it last; NULL: none, or unknown */
     int64_t sum;     /* of the row that it was read from or written to; 0: none */
 };
 
+/* How `body` begins if only one node may run the task; the node's name follows, a word. */
+#define TASK_ONLY_NODE "\"onlyNode\":\""
+
 void task_deinit(struct task *task);
+/** The only node that may run it; NULL: any. The caller frees it. */
+char *task_only_node(const struct task *task);
 /** The name of its error class; NULL: it has no error. */
 const char *task_error_name(const struct task *task);
 

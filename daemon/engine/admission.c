@@ -11,6 +11,7 @@
 #include "common/alloc.h"
 #include "common/json_out.h"
 #include "engine/attempt.h"
+#include "engine/fleet.h"
 #include "engine/queue.h"
 #include "engine/room.h"
 
@@ -143,6 +144,9 @@ int engine_assign(struct engine *engine, struct profile *profile,
             return ENGINE_DEDUPLICATED;
         }
     }
+    if (admission->request.node && (!fleet_may_have(engine, admission->request.node) ||
+                                    !profile_runs_on(profile, admission->request.node)))
+        return ENGINE_NO_NODE;
     r = admission_note_submitter(engine, admission);
     if (r == 0)
         r = admission_check_dependencies(engine, admission, &id, &worst);

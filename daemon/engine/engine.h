@@ -42,6 +42,7 @@ enum engine_outcome {
     ENGINE_ENDING,            /* processes of the last attempt are still being stopped */
     ENGINE_NO_OPTION,         /* the question does not offer this option */
     ENGINE_NO_DEPENDENCY,     /* it depends on an unknown task */
+    ENGINE_NO_NODE,           /* its profile does not run on the only node that may run it */
     ENGINE_DEPENDENCY_FAILED, /* a task that it depends on failed or was cancelled */
     ENGINE_TOO_DEEP,          /* tasks are nested too deep */
     ENGINE_STALE,             /* the row changed since it was read; nothing was written */

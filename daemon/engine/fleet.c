@@ -135,6 +135,21 @@ size_t engine_list_nodes(const struct engine *engine, struct engine_node **ret_n
     return 1;
 }
 
+bool fleet_may_have(const struct engine *engine, const char *name)
+{
+    return store_node(engine->store) || strcmp(name, engine->fleet.name) == 0;
+}
+
+bool fleet_has(const struct engine *engine, const char *name)
+{
+    if (!store_node(engine->store))
+        return true; /* it had that name when the task was submitted */
+    for (size_t i = 0; i < engine->fleet.count; i++)
+        if (strcmp(engine->fleet.nodes[i].row.name, name) == 0)
+            return !engine->fleet.nodes[i].row.is_retiring;
+    return false;
+}
+
 int engine_log_elsewhere(struct engine *engine, const struct task *task, int64_t attempt,
                          char **ret_where)
 {

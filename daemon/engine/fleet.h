@@ -18,6 +18,12 @@ void fleet_deinit(struct fleet *fleet);
 /** Before anything is done in a pass: what the others have done meanwhile. */
 void fleet_look(struct engine *engine);
 
+/** Whether a node can have this name: any in a shared store, which it may join later; otherwise
+ *  only this acpd's. */
+bool fleet_may_have(const struct engine *engine, const char *name);
+/** Whether the node of this name takes tasks, as of the last look. */
+bool fleet_has(const struct engine *engine, const char *name);
+
 /* Steps of the pass. */
 int fleet_step(struct engine *engine);
 void fleet_commit(struct engine *engine);

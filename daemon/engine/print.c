@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Tasks and events as users see them. */
+#include "common/alloc.h"
 #include "common/json_out.h"
 #include "engine/state.h"
 
@@ -42,12 +43,18 @@ static void print_error(struct buf *out, const struct task *task)
     json_out_end_object(out);
 }
 
-/* Who ran the last attempt. Only a shared store keeps that. */
-static const char *print_node_of(const struct engine *engine, const struct task *task)
+/* The node that ran the last attempt, which only a shared store keeps, or that is to run it. */
+static void print_node(struct buf *out, const struct engine *engine, const struct task *task)
 {
+    CLEANUP(freep) char *only = task_only_node(task);
     bool is_own = task->node_id == store_node(engine->store);
 
-    return !task->attempt ? NULL : task->node ? task->node : is_own ? engine->fleet.name : NULL;
+    json_out_text(out, "node",
+                  only             ? only
+                  : !task->attempt ? NULL
+                  : task->node     ? task->node
+                  : is_own         ? engine->fleet.name
+                                   : NULL);
 }
 
 void engine_print_task(const struct engine *engine, const struct task *task,
@@ -69,7 +76,7 @@ void engine_print_task(const struct engine *engine, const struct task *task,
     print_override(out, "timeout", (double)task->timeout_ms / 1000);
     print_override(out, "maxAttempts", (double)task->max_attempts);
     json_out_int(out, "attempt", task->attempt);
-    json_out_text(out, "node", print_node_of(engine, task));
+    print_node(out, engine, task);
     json_out_time(out, "createdAt", task->created_at);
     json_out_time(out, "startedAt", task->started_at);
     json_out_time(out, "finishedAt", task->finished_at);

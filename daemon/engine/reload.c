@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fnmatch.h>
 #include <string.h>
 
 #include "common/alloc.h"
@@ -243,14 +242,6 @@ static void reload_tell_all(struct engine *engine)
                     &(struct event){.type = EVENT_PROFILE, .profile_id = engine->profiles[i]->id});
 }
 
-static bool reload_runs_on(const struct profile_config *config, const char *node)
-{
-    for (char *const *pattern = config->nodes; pattern && *pattern; pattern++)
-        if (fnmatch(*pattern, node, 0) == 0)
-            return true;
-    return !config->nodes;
-}
-
 void reload_commit(struct engine *engine)
 {
     struct settings *settings = &engine->staged.settings;
@@ -292,7 +283,7 @@ void reload_commit(struct engine *engine)
     for (size_t i = 0; i < engine->profile_count; i++) {
         engine->profiles[i]->is_configured = false;
         engine->profiles[i]->is_elsewhere =
-            !reload_runs_on(&engine->profiles[i]->config, engine->fleet.name);
+            !profile_runs_on(engine->profiles[i], engine->fleet.name);
     }
     engine->health_at = engine->prune_at = 0;
     roster_fill(&engine->roster, engine->profiles, engine->profile_count);

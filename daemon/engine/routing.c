@@ -2,6 +2,7 @@
 /* Chooses a profile for a task, and words the reason. */
 #include "common/alloc.h"
 #include "common/json_out.h"
+#include "engine/fleet.h"
 #include "engine/room.h"
 
 size_t engine_route(struct engine *engine, struct engine_admission *admission,
@@ -16,6 +17,8 @@ size_t engine_route(struct engine *engine, struct engine_admission *admission,
     admission->engine = engine;
     admission->request.now = engine->now.mono;
     admission->request.has_room = room_is_there;
+    admission->request.is_nowhere =
+        admission->request.node && !fleet_may_have(engine, admission->request.node);
     admission->request.data = admission;
     *ret_candidates = xcalloc(count, sizeof(**ret_candidates));
     *ret_count = count;

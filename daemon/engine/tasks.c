@@ -5,6 +5,7 @@
 
 #include "common/alloc.h"
 #include "engine/attempt.h"
+#include "engine/fleet.h"
 #include "engine/queue.h"
 
 int engine_get_task(struct engine *engine, int64_t id, struct task *ret_task)
@@ -73,6 +74,13 @@ static int tasks_take(struct engine *engine, int64_t id, struct task *ret_task,
     return *ret_profile ? 0 : -EBADMSG;
 }
 
+static bool tasks_may_run_in(const struct task *task, const struct profile *profile)
+{
+    CLEANUP(freep) char *node = task_only_node(task);
+
+    return !node || profile_runs_on(profile, node);
+}
+
 int engine_update(struct engine *engine, int64_t id, const struct engine_update *update,
                   struct task *ret_task)
 {
@@ -83,6 +91,8 @@ int engine_update(struct engine *engine, int64_t id, const struct engine_update 
         return r;
     if (!task_status_is_waiting(ret_task->status))
         return ENGINE_CONFLICT;
+    if (update->profile && !tasks_may_run_in(ret_task, update->profile))
+        return ENGINE_NO_NODE;
     return queue_update(engine, profile, ret_task, update);
 }
 
@@ -205,6 +215,7 @@ enum reason {
     REASON_SCHEDULED,
     REASON_BACKOFF,
     REASON_PAUSED,
+    REASON_NODE,
     REASON_COOLDOWN,
     REASON_UNHEALTHY,
     REASON_NO_WORKER,
@@ -216,12 +227,22 @@ const char *const engine_pending_reasons[] = {
     [REASON_SCHEDULED] = "scheduled",
     [REASON_BACKOFF] = "backoff",
     [REASON_PAUSED] = "paused",
+    [REASON_NODE] = "node",
     [REASON_COOLDOWN] = "cooldown",
     [REASON_UNHEALTHY] = "unhealthy",
     [REASON_NO_WORKER] = "no_worker",
     [REASON_SLOTS] = "slots",
     NULL,
 };
+
+/* Whether the only node that may run it is not there, or does not run its profile. */
+static bool tasks_lacks_node(const struct engine *engine, const struct profile *profile,
+                             const struct task *task)
+{
+    CLEANUP(freep) char *node = task_only_node(task);
+
+    return node && !(fleet_has(engine, node) && profile_runs_on(profile, node));
+}
 
 static enum reason tasks_reason_of(const struct engine *engine, const struct profile *profile,
                                    const struct task *task)
@@ -232,6 +253,8 @@ static enum reason tasks_reason_of(const struct engine *engine, const struct pro
         return task->sort_key == task->run_at ? REASON_SCHEDULED : REASON_BACKOFF;
     if (profile->is_removed || !profile_is_active(profile))
         return REASON_PAUSED;
+    if (tasks_lacks_node(engine, profile, task))
+        return REASON_NODE;
     if (cooldown_blocks(profile_cooldown(profile), engine->now.mono))
         return REASON_COOLDOWN;
     if (profile_is_probing(profile))
@@ -251,7 +274,8 @@ static int64_t tasks_eta_of(const struct engine *engine, struct profile *profile
     if (task->status == TASK_SCHEDULED)
         return task->sort_key > now ? task->sort_key : now;
     if (task->status != TASK_QUEUED || position <= 0 || profile->is_removed ||
-        !profile_is_active(profile) || tasks_lacks_worker(engine, profile))
+        !profile_is_active(profile) || tasks_lacks_node(engine, profile, task) ||
+        tasks_lacks_worker(engine, profile))
         return 0;
     if (profile->window.count)
         return now + (int64_t)ceil(1000 * forecast_wait(profile, position, engine->now.mono));

@@ -201,7 +201,7 @@ static const struct param best_params[] = {
      .type = PARAM_OBJECT,
      .is_required = true,
      .fields = task_query_params,
-     .doc = "The task; only `type`, `capabilities`, `prefers` and `avoid` matter."},
+     .doc = "The task; only `type`, `capabilities`, `prefers`, `avoid` and `node` matter."},
     END,
 };
 
@@ -275,6 +275,9 @@ static enum rpc_outcome methods_profile_assign(struct rpc_call *call, struct pro
         return rpc_error(call, RPC_FORBIDDEN, "task %lld may not submit tasks: submitDepth is %lld",
                          (long long)task->submitted_by,
                          (long long)engine_settings(call->engine)->submit_depth);
+    case ENGINE_NO_NODE:
+        return rpc_error(call, RPC_CONFLICT, "profile \"%s\" does not run on node \"%s\"",
+                         profile->config.name, admission->request.node);
     case ENGINE_NO_DEPENDENCY:
         return methods_profile_missing_dependency(call, admission);
     default:

@@ -111,6 +111,15 @@ static enum rpc_outcome list_tasks(struct rpc_call *call)
 }
 
 /* Replies with the engine's outcome of a change: the task, or an error. */
+static enum rpc_outcome methods_task_no_node(struct rpc_call *call, const struct task *task)
+{
+    CLEANUP(freep) char *node = task_only_node(task);
+
+    return rpc_error(call, RPC_CONFLICT,
+                     "profile \"%s\" does not run on node \"%s\", the only one for task %lld",
+                     json_value_get_text(call->params, "profile"), node, (long long)task->id);
+}
+
 static enum rpc_outcome methods_task_changed(struct rpc_call *call, int r, int64_t id,
                                              const struct task *task, const char *wish)
 {
@@ -124,6 +133,8 @@ static enum rpc_outcome methods_task_changed(struct rpc_call *call, int r, int64
         return methods_task_not_found(call, id);
     case ENGINE_QUEUE_FULL:
         return rpc_error_queue_full(call, rpc_get_profile(call, "profile"));
+    case ENGINE_NO_NODE:
+        return methods_task_no_node(call, task);
     case ENGINE_REMOVED:
         return rpc_error(call, RPC_CONFLICT, "the profile of task %lld is no longer configured",
                          (long long)id);

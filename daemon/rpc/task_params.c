@@ -26,6 +26,9 @@
          .doc = "Capabilities the profile must have to be chosen by routing."},                    \
         {.name = "prefers", .type = PARAM_WORDS, .doc = "Capabilities the profile should have."},  \
         {.name = "avoid", .type = PARAM_WORDS, .doc = "Profiles the task is never routed to."},    \
+        {.name = "node",                                                                           \
+         .type = PARAM_WORD,                                                                       \
+         .doc = "Name of the only node that may run it; default: any."},                           \
         {.name = "priority",                                                                       \
          .type = PARAM_ENUM,                                                                       \
          .values = task_priority_names,                                                            \
@@ -88,8 +91,11 @@ static void task_params_print_value(const struct json_value *json, const char *m
 /* The members that never change, in the order of the documentation. */
 static char *task_params_print_body(const struct json_value *json)
 {
+    const char *node = json_value_get_text(json, "node");
     struct buf body = {0};
 
+    if (node) /* first, see TASK_ONLY_NODE */
+        json_out_text(&body, "onlyNode", node);
     task_params_print_value(json, "title", "null", &body);
     task_params_print_value(json, "description", "null", &body);
     task_params_print_value(json, "capabilities", "[]", &body);
@@ -155,6 +161,7 @@ void admission_from_json(const struct json_value *json, struct task *ret_task,
     struct engine_admission admission = {
         .task = ret_task,
         .request.type = metrics_type(type),
+        .request.node = json_value_get_text(json, "node"),
         .depends_on = xcalloc(count + 1, sizeof(*admission.depends_on)),
         .is_blocked = count > 0,
     };

@@ -154,6 +154,8 @@
  * names the node that its processes, or its worker, belong to, as long as they may exist. If that
  * node is not there any more, they are nobody's. */
 #define DEAD "node_id NOT IN (SELECT id FROM node WHERE name IS NOT NULL)"
+#define MAY_RUN_ON(id)                                                                             \
+    "(only_node IS NULL OR only_node = (SELECT name FROM node WHERE id = " id "))"
 #define SHARED_STATEMENTS(X)                                                                       \
     X(LIST_NODES, "SELECT id, name, url, version, pass, is_retiring, "                             \
                   "(SELECT count(*) FROM task WHERE " LIVE " AND status = 4 "                      \
@@ -169,13 +171,17 @@
     X(SAVE_SURELY, NULL) /* SAVE_TASK, but fails if the fence does not hold */                     \
     X(CLAIM,                                                                                       \
       "WITH first AS MATERIALIZED (SELECT id, place FROM (SELECT id, place FROM task WHERE " LIVE  \
-      " AND status = 1 AND profile_id = ?1 ORDER BY place, id LIMIT 64) AS head LIMIT ?2), taken " \
-      "AS (UPDATE task SET status = 4, "                                                           \
-      "attempt = attempt + 1, started_at = ?3, place = id, lease_token = ?4, lease_ms = ?5, "      \
-      "lease_worker = ?6, crc = crc + 4294967296, node_id = ?7, node = (SELECT name FROM node "    \
-      "WHERE id = ?7) WHERE id = ANY (ARRAY(SELECT id FROM first)) RETURNING " TASK_COLUMNS ", "   \
-      "node_id, node) SELECT taken.* FROM taken JOIN first USING (id) "                            \
-      "ORDER BY first.place, id")                                                                  \
+      " AND status = 1 AND profile_id = ?1 AND " MAY_RUN_ON(                                       \
+          "?7") " ORDER BY place, id LIMIT 64) "                                                   \
+                "AS head LIMIT ?2), taken AS (UPDATE task SET status = 4, "                        \
+                "attempt = attempt + 1, started_at = ?3, place = id, lease_token = ?4, lease_ms "  \
+                "= ?5, "                                                                           \
+                "lease_worker = ?6, crc = crc + 4294967296, node_id = ?7, node = (SELECT name "    \
+                "FROM node "                                                                       \
+                "WHERE id = ?7) WHERE id = ANY (ARRAY(SELECT id FROM first)) "                     \
+                "RETURNING " TASK_COLUMNS ", "                                                     \
+                "node_id, node) SELECT taken.* FROM taken JOIN first USING (id) "                  \
+                "ORDER BY first.place, id")                                                        \
     X(ADOPT, "UPDATE task SET node_id = ?2, node = (SELECT name FROM node WHERE id = ?2) "         \
              "WHERE id = ?1 AND status = 4")                                                       \
     X(LET_GO, "UPDATE task SET node_id = NULL WHERE id = ?1 AND node_id = ?2 AND status > 4")      \

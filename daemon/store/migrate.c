@@ -160,7 +160,7 @@ static int migrate_fill_postgres(struct migrate *m)
     if (r == 0)
         r = migrate_for_each_table(m, migrate_copy_to_postgres);
     if (r == 0)
-        r = migrate_pg_split_profiles(m);
+        r = migrate_pg_arrange(m);
     if (r == 0)
         r = migrate_execute_for_tables(m, "ANALYZE", "");
     if (r == 0)

@@ -10,15 +10,17 @@
 #define TIMEOUT_MS 600000 /* of one statement, such as counting a million rows */
 
 /* Columns without a place in SQLite: nodes do not move. */
-#define NODE_COLUMNS "('node', 'node_id')"
+#define NODE_COLUMNS "('node', 'node_id', 'only_node')"
 /* Profiles with the minutes that their nodes have counted, which SQLite has in their rows. */
 #define PROFILES                                                                                   \
     "(SELECT (jsonb_populate_record(profile, to_jsonb(share) - 'profile_id' - 'node_id')).* "      \
     "FROM profile LEFT JOIN share ON profile_id = profile.id) AS whole"
-/* The way back; acpd takes what a node had that is none any more. */
-#define SPLIT_PROFILES                                                                             \
+/* What PostgreSQL has in other places: minutes, as if of a node that is dead, and nodes. */
+#define ARRANGE                                                                                    \
     "INSERT INTO share SELECT id, 0, minute_at, minute_queue_max, minute FROM profile "            \
-    "WHERE minute_at > 0; UPDATE profile SET minute_at = 0, minute_queue_max = 0, minute = NULL"
+    "WHERE minute_at > 0; UPDATE profile SET minute_at = 0, minute_queue_max = 0, minute = NULL;"  \
+    "UPDATE task SET only_node = " PG_ONLY_NODE("body") " WHERE " PG_ONLY_NODE(                    \
+        "body") " IS NOT NULL"
 
 static int migrate_pg_failed(struct migrate *m, int r)
 {
@@ -266,7 +268,7 @@ int migrate_pg_end_writing(struct migrate *m)
     return r < 0 ? migrate_pg_failed(m, r) : 0;
 }
 
-int migrate_pg_split_profiles(struct migrate *m)
+int migrate_pg_arrange(struct migrate *m)
 {
-    return migrate_pg_execute(m, SPLIT_PROFILES);
+    return migrate_pg_execute(m, ARRANGE);
 }

@@ -95,7 +95,7 @@ int migrate_pg_begin_writing(struct migrate *m, const struct migrate_table *tabl
 int migrate_pg_write(struct migrate *m, struct buf *rows);
 int migrate_pg_end_writing(struct migrate *m);
 /** Puts the profiles' minutes, which came with their rows, where PostgreSQL has them. */
-int migrate_pg_split_profiles(struct migrate *m);
+int migrate_pg_arrange(struct migrate *m);
 int migrate_pg_execute(struct migrate *m, const char *sql);
 int migrate_pg_number(struct migrate *m, const char *sql, int64_t *ret_number);
 int migrate_pg_last_id(struct migrate *m, const struct migrate_table *table, int64_t *ret_id);

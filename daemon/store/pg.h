@@ -11,6 +11,10 @@
 /* Of a statement that has it: the node, bound by the engine. */
 #define PG_NODE_PARAMETER 40
 
+/* The only node that may run a task, as TASK_ONLY_NODE has it in its body; NULL: any. */
+#define PG_ONLY_NODE(body)                                                                         \
+    "CASE WHEN starts_with(" body ", '\"onlyNode\":\"') THEN split_part(" body ", '\"', 4) END"
+
 /* Object ids of types, as in PostgreSQL's pg_type.dat. */
 #define TYPE_BOOL   16
 #define TYPE_BYTEA  17

@@ -148,6 +148,8 @@ static const char *const migrations[] = {
     "  at bigint NOT NULL,"
     "  body text NOT NULL"
     ");",
+    /* The only node that may run it; NULL: any. Those are skipped by other nodes' claims. */
+    "ALTER TABLE task ADD only_node text;",
 };
 
 /* Under the lock. */

@@ -143,6 +143,27 @@ def retry(client, id):
         return None
 
 
+def test_a_task_for_one_node_waits_for_it(make_fleet, folder):
+    a, b = make_fleet("ab", recorder(folder, 0), {"name": "w", "runner": {"type": "worker"}})
+    with a.client() as client:
+        for_b = [client.assign("p", node="b")["id"] for _ in range(20)]
+        assert {client.finish(id)["node"] for id in for_b} == {"b"}
+        assert {place for *_, place in record(folder)} == {b.folder.name}
+        b.stop()
+        wait_until(lambda: list(nodes(a)) == ["a"], "b has left")
+        waiting = client.assign("p", node="b")
+        assert waiting["pending"]["reason"] == "node" and waiting["pending"]["eta"] is None
+        claimed = client.assign("w", node="b")["id"]
+        assert client.finish(client.assign("p")["id"])["node"] == "a", "others overtake it"
+        assert client.claim_task(profiles=["w"], worker="x", wait=0)["task"] is None
+        b.start()
+        task = client.finish(waiting["id"])
+        assert task["node"] == "b" and task["attempt"] == 1
+    with b.client() as client:
+        assert client.claim_task(profiles=["w"], worker="x")["task"]["id"] == claimed
+        client.cancel_task(id=claimed)
+
+
 def test_a_task_is_not_started_over_while_another_node_stops_it(make_fleet, folder):
     stubborn = shell(f"trap '' TERM; touch {folder}/started; while :; do sleep 0.05; done", nodes=["a"])
     a, b = make_fleet("ab", stubborn, killGrace=3600, lease=60)

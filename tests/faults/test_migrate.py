@@ -55,6 +55,7 @@ def fill(daemon):
         client.assign("p", dependsOn=[last])
         client.assign("p", dependsOn=[failed])  # is cancelled
         client.assign("paused", runAt="2100-01-01T00:00:00Z")
+        client.assign("p", runAt="2100-01-01T00:00:00Z", node=client.get_health()["nodes"][0]["name"])
         client.finish(last)
         assert client.finish(failed)["status"] == "failed"
         client.wait_status(client.assign("r")["id"], "running")
@@ -158,7 +159,7 @@ def everything(store):
     """All rows of all tables, but for nodes, in the same form for both kinds."""
     rows = sqlite_rows(store) if isinstance(store, pathlib.Path) else postgres_rows(store)
     return {name: sorted(json.dumps({column: plain(row[column]) for column in sorted(row)
-                                     if column not in ("node", "node_id")}) for row in of_table)
+                                     if column not in ("node", "node_id", "only_node")}) for row in of_table)
             for name, of_table in rows if name in TABLES}
 
 
@@ -206,6 +207,9 @@ def test_there_and_back_everything_is_the_same(state, url, folder):
     assert tasks > TASKS and f"\ntask: {tasks} rows, the same in both\n" in said
     assert 'set store.type to "postgres"' in said
     same(state, url)
+    pinned = psql(url, "SELECT only_node, body FROM task WHERE only_node IS NOT NULL OR body LIKE '%onlyNode%'")
+    name, body = pinned.strip().split("|", 1)
+    assert body.startswith(f'"onlyNode":"{name}",')
     back = folder / "back"
     assert f"--state-dir {back}" in migrate(url, back)
     same(state, back)

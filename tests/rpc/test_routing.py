@@ -127,6 +127,39 @@ def test_what_is_avoided_is_rejected(make_daemon):
         assert error.value.data["field"] == "task.avoid[0]"
 
 
+def test_a_task_may_name_its_node(make_daemon):
+    daemon = make_daemon(profile("a", priority=10, nodes=["gpu-*"]), profile("b"), node={"name": "big"})
+    with daemon.client() as client:
+        answer = best(client, node="big")
+        assert answer["bestProfile"]["name"] == "b"
+        assert answer["candidates"][1]["rejected"] == 'it does not run on node "big"'
+        task = client.submit_task(task={"title": "t", "node": "big"})["task"]
+        assert task["profile"] == "b" and task["node"] == task["onlyNode"] == "big"
+        assert client.finish(task["id"])["status"] == "completed"
+        assert "onlyNode" not in client.assign("a") and client.assign("a")["node"] is None
+        with pytest.raises(RpcError) as error:
+            client.assign("a", node="big")
+        assert error.value.code == -32002
+        assert error.value.message == 'profile "a" does not run on node "big"'
+        client.update_profile_status(name="b", isActive=False)
+        waiting = client.assign("b", node="big")
+        with pytest.raises(RpcError) as error:
+            client.update_task(id=waiting["id"], profile="a")
+        assert error.value.code == -32002 and "the only one for task" in error.value.message
+        for name, words in ("no name", "word"), (["big"], "word"), ("", "word"):
+            with pytest.raises(RpcError) as error:
+                client.assign("b", node=name)
+            assert error.value.data["field"] == "task.node" and words in error.value.data["reason"]
+        if not daemon.store:  # in SQLite, so it is alone
+            assert best(client, node="gpu-1")["bestProfile"] is None
+            for call in lambda: client.submit_task(task={"title": "t", "node": "gpu-1"}), \
+                    lambda: client.assign("b", node="gpu-1"):
+                with pytest.raises(RpcError) as error:
+                    call()
+                assert 'does not run on node "gpu-1"' in error.value.message or \
+                    error.value.message.startswith("no profile fits the task")
+
+
 def test_load_knows_what_a_type_takes(make_daemon):
     script = 'case $(cat) in *\'"type":"%s"\'*) sleep 1;; esac'
     kinds = ["heavy", "light"]

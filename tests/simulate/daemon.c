@@ -16,6 +16,7 @@
 #include "process.h"
 #include "rpc/connection.h"
 #include "socket.h"
+#include "spec.h"
 #include "store/sqlite_files.h"
 #include "store/store.h"
 #include "trail.h"
@@ -115,7 +116,7 @@ bool daemon_start(void)
         EXPECT(disk_get() != DISK_GOOD, "%s", error);
         return false;
     }
-    loop.engine = engine_new(store, &empty, "node", folder, socket_path);
+    loop.engine = engine_new(store, &empty, SPEC_NODE, folder, socket_path);
     engine_set_reload(loop.engine, daemon_on_reload);
     daemon_load(&settings);
     if (engine_start(loop.engine, &settings) < 0) {

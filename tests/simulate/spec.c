@@ -37,6 +37,7 @@ static const struct member {
     int every;
     const char *json; /* its usual value, or what makes it */
     char *(*make)(int64_t key);
+    const char *shown; /* the task's member, if it has another name */
 } members[] = {
     {"title", 1, NULL, spec_usual_title},
     {"description", 4, "\"in full\"", NULL},
@@ -51,6 +52,7 @@ static const struct member {
     {"options", 11, "{\"thought_level\":\"high\"}", NULL},
     {"timeout", 8, "20", NULL}, /* less than a lease */
     {"maxAttempts", 3, "2", NULL},
+    {"node", 12, "\"" SPEC_NODE "\"", NULL, .shown = "onlyNode"},
 };
 
 static const struct member *spec_member(const char *name)
@@ -84,6 +86,7 @@ static char *spec_value(int64_t key, const char *name)
 
     if (!spec_has(key, member))
         return NULL;
+    is_usual |= strcmp(name, "node") == 0; /* there is no other */
     if (strcmp(name, "maxAttempts") == 0)
         is_usual |= spec_has(key, spec_member("timeout"));
     if (is_usual)
@@ -160,7 +163,7 @@ void spec_check(int64_t key, struct json_object *task)
     for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
         const char *name = members[i].name;
         CLEANUP(json_putp) struct json_object *wanted = spec_parse(key, name);
-        struct json_object *shown = json_get(task, name);
+        struct json_object *shown = json_get(task, members[i].shown ? members[i].shown : name);
         bool is_list = draw_find(task_params, name)->type == PARAM_WORDS;
 
         if (strcmp(name, "priority") == 0)

@@ -8,6 +8,7 @@
 #include "core/task.h"
 
 #define SPEC_KEY_SIZE 257
+#define SPEC_NODE     "node" /* acpd's name */
 
 /** Its members, without braces, apart from those that a call chooses: `runAt`, `dependsOn`. */
 void spec_print(int64_t key, struct buf *out);

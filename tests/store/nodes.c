@@ -65,6 +65,16 @@ static int end(int64_t id, enum task_status to)
                        &has_dependants);
 }
 
+static int64_t add_for(const char *node, int64_t sort_key)
+{
+    CLEANUP(freep) char *body = xasprintf(TASK_ONLY_NODE "%s\",\"title\":\"t\"", node);
+    struct task task = new_task(alpha, TASK_QUEUED, sort_key);
+
+    task.body = body;
+    MUST(add_task(&task));
+    return task.id;
+}
+
 static int64_t claim_within(int64_t most)
 {
     CLEANUP(task_list_deinit) struct task_list tasks = {0};
@@ -217,6 +227,32 @@ START_TEST(a_limit_is_for_all_nodes_together)
     EXPECT(claim_within(9), 0);
     pass_on();
     EXPECT(claim_within(9), 0);
+    MUST(store_commit(store));
+}
+END_TEST
+
+/* Others skip it, whichever way they claim. */
+START_TEST(a_task_may_be_for_one_node_only)
+{
+    const struct store_claim all = {.profile_id = alpha, .limit = 9, .now = NOW};
+    const int64_t mine = add_for("a", 1), theirs = add_for("b", 2),
+                  first = add(alpha, TASK_QUEUED, 3);
+    const int64_t last = add_for("b", 4);
+    CLEANUP(task_list_deinit) struct task_list tasks = {0};
+    CLEANUP(task_deinit) struct task task = {0};
+
+    pass_on(); /* b's turn */
+    EXPECT(store_first_queued(store, alpha, theirs, &task), 1);
+    EXPECT(task.id, first);
+    MUST(store_claim(store, &all, &tasks));
+    EXPECT((int64_t)tasks.count, 3);
+    EXPECT(tasks.tasks[0].id, theirs);
+    EXPECT(tasks.tasks[1].id, first);
+    EXPECT(tasks.tasks[2].id, last);
+    EXPECT(claim_within(0), 0);
+    pass_on();
+    EXPECT(claim_within(0), 1);
+    check_node_of(mine, store_node(store), "a");
     MUST(store_commit(store));
 }
 END_TEST
@@ -383,6 +419,7 @@ void add_node_cases(Suite *suite)
     tcase_add_test(tcase, what_a_node_runs_is_its_own_until_it_is_removed);
     tcase_add_test(tcase, a_cancelled_task_is_let_go_where_it_ran);
     tcase_add_test(tcase, a_limit_is_for_all_nodes_together);
+    tcase_add_test(tcase, a_task_may_be_for_one_node_only);
     tcase_add_test(tcase, a_predecessor_has_ended);
     tcase_add_test(tcase, a_name_is_one_nodes_as_long_as_it_lives);
     tcase_add_test(tcase, one_is_asked_to_retire);

@@ -35,7 +35,7 @@ START_TEST(router_rejects)
 {
     CLEANUP(profile_freep) struct profile *profile = make_profile("dev", "coding debugging");
     const struct router_request two = request_for(2), one = request_for(1), none = {0};
-    char *avoided[] = {"dev", "developer", NULL};
+    char *avoided[] = {"dev", "developer", NULL}, *nodes[] = {"big", "gpu-*", NULL};
     struct router_candidate c;
 
     ck_assert_uint_eq(judge(profile, &one, &c), 1);
@@ -65,6 +65,14 @@ START_TEST(router_rejects)
     ck_assert_str_eq(c.reason, "the task avoids it");
     ck_assert_uint_eq(judge(profile, &(struct router_request){.avoid = avoided + 1}, &c), 0);
     ck_assert(c.is_full);
+
+    /* Elsewhere. */
+    profile->config.nodes = nodes;
+    ck_assert_uint_eq(judge(profile, &(struct router_request){.node = "cpu-1"}, &c), 0);
+    ck_assert_str_eq(c.reason, "it does not run on node \"cpu-1\"");
+    ck_assert_uint_eq(judge(profile, &(struct router_request){.node = "gpu-1"}, &c), 0);
+    ck_assert(c.is_full);
+    profile->config.nodes = NULL;
 
     /* "Full" is reported only if there is no other reason. */
     ck_assert_uint_eq(judge(profile, &two, &c), 0);

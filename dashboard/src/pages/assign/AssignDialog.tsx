@@ -3,7 +3,7 @@ import { api, ApiError, type NewTask, type Priority } from '../../api';
 import { Dialog } from '../../components/Dialog';
 import { Swatch } from '../../components/marks';
 import { plural } from '../../format';
-import { assigning, isAway, poke, profiles, roleOf, toast } from '../../store';
+import { assigning, isAway, isFleet, nodes, poke, profiles, roleOf, toast } from '../../store';
 import { priorityWords } from '../../words';
 import { BestMatch } from './BestMatch';
 import { Field } from './Field';
@@ -15,10 +15,13 @@ interface Draft {
   priority: Priority;
   capabilities: string;
   runAt: string;
+  node: string; // '': any
   profile: string; // '': the best match
 }
 
-const empty: Draft = { title: '', description: '', type: '', priority: 'medium', capabilities: '', runAt: '', profile: '' };
+const empty: Draft = {
+  title: '', description: '', type: '', priority: 'medium', capabilities: '', runAt: '', node: '', profile: '',
+};
 
 /** The draft as acpd expects it, without empty fields. */
 export function taskOf(draft: Draft): NewTask {
@@ -30,6 +33,7 @@ export function taskOf(draft: Draft): NewTask {
     ...(draft.type && { type: draft.type }),
     ...(capabilities.length && { capabilities }),
     ...(draft.runAt && { runAt: new Date(draft.runAt).toISOString() }),
+    ...(draft.node && { node: draft.node }),
   };
 }
 
@@ -68,7 +72,7 @@ function Form({ close }: { close: () => void }) {
   const set = (change: Partial<Draft>) => setDraft((old) => ({ ...old, ...change }));
   const wrong = fieldOf(error);
   const types = [...new Set((profiles.value ?? []).flatMap((view) => view.profile.capabilities))].sort();
-  const known = ['title', 'description', 'type', 'priority', 'capabilities', 'runAt'];
+  const known = ['title', 'description', 'type', 'priority', 'capabilities', 'runAt', 'node'];
   const fault = (name: string) => (wrong === name ? (error!.reason ?? error!.message) : null);
 
   const submit = async (event: Event) => {
@@ -120,6 +124,16 @@ function Form({ close }: { close: () => void }) {
           {(props) => <input {...props} type="datetime-local" value={draft.runAt}
             onInput={(e) => set({ runAt: e.currentTarget.value })} />}
         </Field>
+        {isFleet.value && (
+          <Field name="node" label="Node" isOptional fault={fault('node')}>
+            {(props) => (
+              <select {...props} value={draft.node} onChange={(e) => set({ node: e.currentTarget.value })}>
+                <option value="">Any</option>
+                {nodes.value.map(({ name }) => <option key={name} value={name}>{name}</option>)}
+              </select>
+            )}
+          </Field>
+        )}
       </div>
       <datalist id="types">{types.map((type) => <option key={type} value={type} />)}</datalist>
       <ProfileChoice draft={draft} set={set} />
