@@ -90,7 +90,7 @@ static void loop_check_owner(struct loop *loop, int r)
 {
     if (!engine_is_lost(loop->engine) || loop->stop_requested)
         return;
-    log_error("another acpd has taken over the database, and what runs here; stopping");
+    log_error("another acpd has taken over this node's tasks; stopping");
     loop->stop_requested = true;
     loop->exit_status = EXIT_FAILURE;
     if (r == ENGINE_UNKNOWN)
@@ -101,7 +101,7 @@ static void loop_retire(struct loop *loop)
 {
     if (!engine_is_retired(loop->engine) || loop->stop_requested)
         return;
-    log_info("this node was retired, and nothing runs on it any more");
+    log_info("this node has been retired and is idle; stopping");
     loop->stop_requested = true;
 }
 

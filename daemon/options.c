@@ -135,7 +135,7 @@ void options_parse(int argc, char **argv, struct options *options)
         options_refuse("--check and a command exclude each other");
     if ((options->from || options->to) &&
         (!options->command || strcmp(options->command, "migrate") != 0))
-        options_refuse("--from and --to belong to the command migrate");
+        options_refuse("--from and --to are only valid with migrate");
     log_setup("acpd", level);
     options->socket_is_default = !options->socket;
     if (!options->socket)

@@ -24,7 +24,7 @@ ALLOWED = {
     "common": "common json-c",
     "daemon/core": "common core",
     "daemon/config": "common core config",
-    "daemon/store": "common core store sqlite3.h",
+    "daemon/store": "common core store sqlite3.h libpq-fe.h",
     "daemon/run": "common run event2",
     "daemon/engine": "common core store run engine",
     "daemon/rpc": "common core engine rpc event2",
@@ -33,27 +33,31 @@ ALLOWED = {
     "gateway": "common gateway civetweb.h json-c",
     "gateway/openssl": "openssl",
     "tests": "sqlite3.h",
-    "tests/store": "common core store check.h",
+    "tests/store": "common core store check.h libpq-fe.h",
     "tests/fuzz": "common core config store run engine rpc gateway event2 civetweb.h json-c",
     "tests/bench": "common core config civetweb.h",
     "tests/simulate": "common core config store run engine rpc event2 sqlite3.h",
     "tests/*": "common core config store run engine rpc gateway event2 json-c sqlite3.h check.h",
 }
 MODULES = ("common", "core", "config", "store", "run", "engine", "rpc", "gateway")
-LIBRARIES = ("json-c", "event2", "sqlite3.h", "civetweb.h", "check.h", "openssl")
+LIBRARIES = ("json-c", "event2", "sqlite3.h", "libpq-fe.h", "civetweb.h", "check.h", "openssl")
 
 # Private headers of folders; fuzzers and simulation may use those of the daemon.
 PRIVATE = {
     "engine/state.h": "daemon/engine tests/fuzz tests/simulate",
     "rpc/connection.h": "daemon/rpc tests/fuzz tests/simulate",
     "store/db.h": "daemon/store",
+    "store/db_metrics.h": "daemon/store",
+    "store/db_row.h": "daemon/store",
+    "store/migrate_row.h": "daemon/store",
     "store/pg.h": "daemon/store",
     "store/sqlite.h": "daemon/store tests/fuzz tests/unit/store",
+    "store/sqlite_row.h": "daemon/store tests/unit/store",
 }
 
 # The status of a task has one writer.
 CALLERS = {
-    r"task_transition|store_(add|claim|wake|change|cancel|finish|prune|shift_retries|take_dependants)":
+    r"task_transition|store_(add|claim|wake|change|cancel|finish|prune|shift_retries|take_dependants|adopt|let_go\w*)":
         "daemon/engine/queue.c daemon/core/ daemon/store/",
 }
 

@@ -15,24 +15,24 @@
 const struct config_row config_rows[] = {
     {"store.type", CONFIG_CHOICE, AT(store.type), .choices = settings_store_names,
      .doc = "Where tasks are stored. `sqlite`: acpd.db in the state directory; `postgres`: a "
-            "database of a PostgreSQL server. What `store` says takes effect at the next start."},
+            "database of a PostgreSQL server. Changes to `store` take effect at the next start."},
     {"store.url", CONFIG_TEXT, AT(store.url), .max = 4096,
      .doc = "The database of `postgres`, which requires it: a connection string or URI of libpq, "
             "such as `postgresql:///acpd`."},
     {"store.lease", CONFIG_SECONDS, AT(store.lease_ms), 2, 3600, 15,
-     .doc = "Seconds after which a node that gives no sign of life is dead: others run its tasks. "
-            "One that cannot reach the database kills what it runs before that."},
+     .doc = "Seconds without a commit after which a node counts as dead and others take over its "
+            "tasks. A node that cannot reach the database kills its own processes before then."},
     {"store.timeout", CONFIG_SECONDS, AT(store.timeout_ms), 0.1, 30, 2,
-     .doc = "Seconds that `postgres` may take for an answer."},
+     .doc = "Timeout for a reply from `postgres`, in seconds."},
     {"store.pooler", CONFIG_CHOICE, AT(store.pooler), .choices = settings_pooler_names,
-     .doc = "`transaction`: between acpd and `postgres` is a pooler that lends a session for a "
-            "transaction, such as PgBouncer with `pool_mode = transaction`."},
+     .doc = "`transaction`: acpd connects through a pooler that lends a session for a transaction, "
+            "such as PgBouncer with `pool_mode = transaction`."},
     {"node.name", CONFIG_NAME, AT(node.name),
      .doc = "The name of this acpd among those that share a store; default: the host's name."},
     {"node.url", CONFIG_TEXT, AT(node.url), .max = 1024,
      .doc =
-         "Where its gateway is reached, such as `http://a.example:8080`, for people who look for "
-         "what only this node has."},
+         "URL of this node's gateway, such as `http://a.example:8080`; shown to users who look for "
+         "logs that only this node has."},
     {"metricsRetention", CONFIG_INTEGER, AT(metrics_retention), 1, 100000, 100,
      .doc = "Number of recent attempts per profile that routing and health consider."},
     {"healthCheckInterval", CONFIG_SECONDS, AT(health_check_interval_ms), 1, DAY, 60,
@@ -113,9 +113,9 @@ const struct config_row config_profile_rows[] = {
     {"maxConcurrentTasks", CONFIG_INTEGER, PROFILE_AT(max_concurrent_tasks), 1, 1e6, 2,
      .doc = "Maximum number of concurrent attempts, on all nodes together."},
     {"maxConcurrentTasksPerNode", CONFIG_INTEGER, PROFILE_AT(max_tasks_per_node), 0, 1e6, 0,
-     .doc = "Maximum number of them on each node; 0: no other limit."},
+     .doc = "Maximum number of concurrent attempts on each node; 0: no limit of its own."},
     {"nodes", CONFIG_WORDS, PROFILE_AT(nodes), .are_patterns = true,
-     .doc = "Patterns of the names of the nodes that run it, such as `gpu-*`; default: all do."},
+     .doc = "Name patterns of the nodes that run this profile, such as `gpu-*`; default: all do."},
     {"minConcurrentTasks", CONFIG_INTEGER, PROFILE_AT(min_concurrent_tasks), 0, 1e6, 0,
      .doc = "Enables autoscaling: `rate_limit` and `unavailable` halve the number of concurrent "
             "attempts, down to this minimum, and success raises it again; 0: off."},

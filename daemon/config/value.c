@@ -117,7 +117,7 @@ static int value_set_words(const struct config_place *place, const struct config
         if (!word || !(row->are_patterns ? word_is_pattern : word_is_valid)(word))
             return config_refuse(place->error, place->prefix, row->key,
                                  row->are_patterns
-                                     ? "must contain words, in which * and ? stand for others"
+                                     ? "must contain words; * and ? are wildcards"
                                      : "must contain words of the form " WORD_PATTERN);
         if (row->words && !strv_contains((char *const *)row->words, word))
             return config_refuse(place->error, place->prefix, row->key,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/error_class.h"
 
+#include <string.h>
+
 static const struct error_class_info classes[ERROR_CLASS_COUNT + 1] = {
     /*                     name           retry            spends cools  counts halves */
     [ERROR_NONE] = {NULL, RETRY_NEVER, false, false, true, false},
@@ -34,4 +36,14 @@ const char *const error_class_configurable[] = {"refusal", "limit", NULL};
 const struct error_class_info *error_class_info(enum error_class class)
 {
     return &classes[class];
+}
+
+enum error_class error_class_parse(const char *name)
+{
+    if (!name)
+        return ERROR_NONE;
+    for (int i = 1; i < ERROR_CLASS_COUNT; i++)
+        if (strcmp(name, classes[i].name) == 0)
+            return (enum error_class)i;
+    return ERROR_UNKNOWN;
 }

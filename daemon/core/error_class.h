@@ -49,3 +49,5 @@ extern const char *const error_class_configurable[];
 
 /** The row of the class; ERROR_NONE has the name NULL. */
 const struct error_class_info *error_class_info(enum error_class class);
+/** NULL: ERROR_NONE; an unknown name: ERROR_UNKNOWN. */
+enum error_class error_class_parse(const char *name);

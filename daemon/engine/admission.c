@@ -75,7 +75,9 @@ static int admission_find_room(struct engine *engine, const struct engine_admiss
     int r = store_node(engine->store) ? store_count_waiting(engine->store, profile->id, &waiting)
                                       : STORE_DONE;
 
-    return r < 0 ? r : room_find(engine, profile, waiting, admission, ret_last);
+    if (r != STORE_DONE)
+        return r < 0 ? r : ENGINE_REMOVED;
+    return room_find(engine, profile, waiting, admission, ret_last);
 }
 
 /* Finds room for the task, in another queue if necessary; *ret_last must be evicted if its id is
@@ -92,7 +94,7 @@ static int admission_make_room(struct engine *engine, struct engine_admission *a
     r = admission_reroute(engine, admission);
     if (r)
         return r;
-    r = admission_find_room(engine, admission, ret_last); /* whom does that cost? */
+    r = admission_find_room(engine, admission, ret_last); /* which task would be evicted? */
     return r < 0 ? r : 0;
 }
 

@@ -195,8 +195,8 @@ size_t engine_list_nodes(const struct engine *engine, struct engine_node **ret_n
  *  ENGINE_CONFLICT: the store is not shared. */
 int engine_retire_node(struct engine *engine, const char *name);
 
-/** Where the log of an attempt is that another node ran: words for users, which the caller frees;
- *  NULL: here, or nowhere. */
+/** Describes where to find the log of an attempt that ran on another node; the caller frees it.
+ *  NULL: the attempt ran here, or nowhere. */
 int engine_log_elsewhere(struct engine *engine, const struct task *task, int64_t attempt,
                          char **ret_where);
 

@@ -49,8 +49,8 @@ static bool fleet_is_self(const struct engine *engine, const struct fleet_node *
     return node->row.id == store_node(engine->store);
 }
 
-/* Notes who is there, and who gave a sign of life: has made a pass. One that was there and is not
- * any more has left or was removed. */
+/* Updates the list of nodes and when each last committed. A node missing from the new list has left
+ * or was removed. */
 static int fleet_watch(struct engine *engine)
 {
     CLEANUP(store_nodes_deinit) struct store_nodes rows = {0};
@@ -58,7 +58,7 @@ static int fleet_watch(struct engine *engine)
     const struct fleet before = *fleet;
     size_t known = 0;
     int r = store_list_nodes(engine->store, &rows);
-    const int64_t read = clock_mono_ms(); /* what was seen may be as young as that */
+    const int64_t read = clock_mono_ms(); /* no older than this */
 
     if (r < 0)
         return r;
@@ -80,7 +80,7 @@ static int fleet_watch(struct engine *engine)
     return 0;
 }
 
-/* While the store cannot be read, silence says nothing. */
+/* Silence proves nothing while the store is unreachable. */
 static void fleet_forgive(struct engine *engine)
 {
     for (size_t i = 0; i < engine->fleet.count; i++)
@@ -222,7 +222,7 @@ static int fleet_refresh(struct engine *engine)
     return r;
 }
 
-/* Slots that others had taken may be free. */
+/* Slots used by other nodes may be free now. */
 static void fleet_heat(struct engine *engine)
 {
     for (size_t i = 0; i < engine->profile_count; i++)
@@ -262,8 +262,8 @@ void fleet_look(struct engine *engine)
 /* --- the pass -----------------------------------------------------------------------------------
  */
 
-/* The previous acpd of this state directory is dead, as this one runs. What it started is, too,
- * once the supervisor is ready. */
+/* This acpd holds the state directory's lock, so its predecessor is dead; so are its processes once
+ * the supervisor is ready. */
 static int fleet_end_predecessors(struct engine *engine)
 {
     int r = 0;

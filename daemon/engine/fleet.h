@@ -2,20 +2,20 @@
 /*
  * This acpd among others that share its store.
  *
- * Each pass that writes is a sign of life; one without anything else to write comes often enough.
- * Who gives none for a lease is dead: another one removes its node and takes over what it ran. Its
- * own children have been killed before (supervisor_set_deadline()), and its store refuses to write.
+ * Every committed pass is a sign of life; an idle node commits an empty one. A node silent for a
+ * lease is dead: another node removes its row and takes over its tasks. By then its supervisor has
+ * killed its processes (supervisor_set_deadline()), and its store rejects writes.
  *
- * What others commit is heard from the news: each pass that changes tasks adds its events. They
- * make counters in memory right again, which are hints between two looks: what others may have
- * changed is checked where it is written. So a cancelled task is stopped wherever it runs.
+ * Nodes learn of each other's commits from the news: each pass that changes tasks adds its events.
+ * In-memory counters are hints; whatever other nodes may have changed is checked when it is
+ * written. A cancelled task is stopped wherever it runs.
  */
 #pragma once
 
 #include "engine/state.h"
 
 void fleet_deinit(struct fleet *fleet);
-/** Before anything is done in a pass: what the others have done meanwhile. */
+/** Called at the start of a pass: reads what other nodes have committed. */
 void fleet_look(struct engine *engine);
 
 /** Whether a node can have this name: any in a shared store, which it may join later; otherwise

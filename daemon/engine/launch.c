@@ -71,8 +71,9 @@ static void launch_begin(struct attempt *attempt)
 {
     attempt->state = ATTEMPT_RUNNING;
     if (clock_boot_ms() >= store_valid_until(attempt->engine->store)) {
-        attempt_end_as(attempt, ERROR_INTERRUPTED,
-                       xstrdup("its commit took so long that another node may have taken it over"));
+        attempt_end_as(
+            attempt, ERROR_INTERRUPTED,
+            xstrdup("the commit took too long; another node may have taken the task over"));
         attempt->engine->has_more_work = true;
         return;
     }

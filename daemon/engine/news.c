@@ -6,6 +6,10 @@
 
 #include "engine/attempt.h"
 
+/* Statuses and classes are told by name, as other nodes may be of another version. */
+#define NAME_SIZE 32
+#define NOTHING   "-"
+
 /* An event of another node: a line of its news. */
 static void news_note_event(struct engine *engine, const struct event *event)
 {
@@ -40,20 +44,18 @@ static void news_note_question(struct engine *engine, const char *text)
 static void news_note_task(struct engine *engine, const char *text)
 {
     struct event event = {.type = EVENT_TASK, .is_fact = true, .is_foreign = true};
+    char from[NAME_SIZE], to[NAME_SIZE], class[NAME_SIZE];
     long long profile_id, task_id, attempt;
-    int from, to, class;
 
-    if (sscanf(text, "%lld %lld %d %d %lld %d", &profile_id, &task_id, &from, &to, &attempt,
-               &class) != 6 ||
-        from < 0 || from >= TASK_STATUS_COUNT || to <= 0 || to >= TASK_STATUS_COUNT || class < 0 ||
-        class >= ERROR_CLASS_COUNT)
+    if (sscanf(text, "%lld %lld %31s %31s %lld %31s", &profile_id, &task_id, from, to, &attempt,
+               class) != 6 ||
+        (strcmp(from, NOTHING) != 0 && task_status_parse(from, &event.from) < 0) ||
+        task_status_parse(to, &event.to) < 0)
         return;
     event.profile_id = profile_id;
     event.task_id = task_id;
     event.attempt = attempt;
-    event.from = (enum task_status)from;
-    event.to = (enum task_status)to;
-    event.class = (enum error_class) class;
+    event.class = strcmp(class, NOTHING) == 0 ? ERROR_NONE : error_class_parse(class);
     news_note_event(engine, &event);
 }
 
@@ -78,6 +80,16 @@ int news_hear(struct engine *engine)
     return r < 0 ? r : 0;
 }
 
+static void news_print_task(const struct event *event, struct buf *text)
+{
+    const char *class = error_class_info(event->class)->name;
+
+    buf_printf(text, "%lld %lld %s %s %lld %s\n", (long long)event->profile_id,
+               (long long)event->task_id,
+               event->from == TASK_NEW ? NOTHING : task_status_name(event->from),
+               task_status_name(event->to), (long long)event->attempt, class ? class : NOTHING);
+}
+
 int news_tell(struct engine *engine)
 {
     CLEANUP(buf_deinit) struct buf text = {0};
@@ -95,9 +107,7 @@ int news_tell(struct engine *engine)
                        (long long)event->task_id, (long long)event->attempt,
                        (long long)event->question, (int)event->is_open);
         if (event->type == EVENT_TASK)
-            buf_printf(&text, "%lld %lld %d %d %lld %d\n", (long long)event->profile_id,
-                       (long long)event->task_id, (int)event->from, (int)event->to,
-                       (long long)event->attempt, (int)event->class);
+            news_print_task(event, &text);
     }
     return text.len ? store_add_news(engine->store, buf_text(&text), engine->now.wall) : 0;
 }

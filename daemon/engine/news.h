@@ -4,7 +4,7 @@
 
 #include "engine/state.h"
 
-/** Hears what others have committed: their events, and that they have cancelled what runs here. */
+/** Reads events committed by other nodes and stops attempts that they cancelled. */
 MUST_CHECK int news_hear(struct engine *engine);
 /** The same once a pass, in its transaction: until the commit, nobody changes what is known now. */
 MUST_CHECK int news_catch_up(struct engine *engine);

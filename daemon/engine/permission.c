@@ -179,14 +179,30 @@ int engine_answer_permission(struct engine *engine, const char *id, const char *
     return 0;
 }
 
-/* What another node was told; a question that is closed by now needs none. */
+struct answers {
+    struct engine *engine;
+    int r;
+};
+
+/* What another node was told. A question that is closed by now, or is being closed, needs none. */
 static void permission_take_answer(const char *id, const char *answer, const char *by, void *data)
 {
-    struct engine *engine = data;
+    struct answers *answers = data;
     struct attempt *attempt = NULL;
+    int r = 0;
 
-    if (permission_find_question(engine, id, &attempt))
-        (void)engine_answer_permission(engine, id, answer, by);
+    if (permission_find_question(answers->engine, id, &attempt))
+        r = engine_answer_permission(answers->engine, id, answer, by);
+    if (r < 0 && r != -ESHUTDOWN && answers->r == 0)
+        answers->r = r;
+}
+
+static int permission_take_answers(struct engine *engine)
+{
+    struct answers answers = {engine, 0};
+    int r = store_list_answers(engine->store, permission_take_answer, &answers);
+
+    return r < 0 ? r : answers.r;
 }
 
 struct publication {
@@ -231,6 +247,6 @@ int permission_step(struct engine *engine)
     if (has_changed) /* no answer may come between the two, as its row goes */
         r = store_beat(engine->store);
     if (r == 0 && engine->fleet.has_questions)
-        r = store_list_answers(engine->store, permission_take_answer, engine);
+        r = permission_take_answers(engine);
     return r < 0 || !has_changed ? r : permission_publish(engine);
 }

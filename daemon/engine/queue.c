@@ -367,6 +367,22 @@ int queue_reweigh(struct engine *engine, struct profile *profile, struct task *t
     return queue_outcome_of(r);
 }
 
+/* In a store that is not shared, everything that runs is this acpd's. */
+int queue_adopt(struct engine *engine, int64_t id)
+{
+    return store_node(engine->store) ? queue_outcome_of(store_adopt(engine->store, id)) : 0;
+}
+
+int queue_let_go(struct engine *engine, int64_t id)
+{
+    return queue_outcome_of(store_let_go(engine->store, id));
+}
+
+int queue_let_go_of_dead(struct engine *engine)
+{
+    return queue_outcome_of(store_let_go_of_dead(engine->store));
+}
+
 int queue_wake(struct engine *engine, struct profile *profile, int *budget)
 {
     CLEANUP(task_list_deinit) struct task_list tasks = {0};

@@ -25,7 +25,7 @@ struct queue_end {
     enum error_class class; /* ERROR_NONE: the task is completed */
     bool is_shortage;       /* of processes, memory or descriptors: no attempt is spent */
     bool was_leased;        /* a worker ran it: there is no log */
-    bool is_sure;           /* it is not known that anybody else has ended the attempt */
+    bool is_sure;           /* nothing suggests that another node ended the attempt */
     const char *message, *result, *tail, *usage;
     struct metrics_cost cost;
     int64_t duration_ms;
@@ -51,6 +51,14 @@ MUST_CHECK int queue_cancel_dependant(struct engine *engine, struct profile *pro
                                       enum task_status status);
 /** Updates the weight of a finished task whose log has grown. */
 MUST_CHECK int queue_reweigh(struct engine *engine, struct profile *profile, struct task *task);
+
+/** Makes a running task of a dead node this one's. */
+MUST_CHECK int queue_adopt(struct engine *engine, int64_t id);
+/** The processes of a task that was taken away while it ran here are gone. Without a shared store
+ *  nobody waits for that: ENGINE_STALE. */
+MUST_CHECK int queue_let_go(struct engine *engine, int64_t id);
+/** The same for all tasks of dead nodes. */
+MUST_CHECK int queue_let_go_of_dead(struct engine *engine);
 
 /** Queues due scheduled tasks of the profile, at most `*budget`. */
 MUST_CHECK int queue_wake(struct engine *engine, struct profile *profile, int *budget);

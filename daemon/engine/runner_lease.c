@@ -190,9 +190,9 @@ static int runner_lease_adopt(struct engine *engine, struct store_leased *leased
 
     if (!profile || attempt_find_held(engine, leased->task.id, leased->lease.token))
         return 0;
-    r = store_adopt(engine->store, leased->task.id);
-    if (r < 0)
-        return r;
+    r = queue_adopt(engine, leased->task.id);
+    if (r)
+        return r == ENGINE_STALE ? 0 : r;
     attempt = attempt_new(engine, profile, &leased->task, &runner_lease);
     attempt->state = ATTEMPT_RUNNING;
     /* Used only for durations: changes of the wall clock expire nothing. */

@@ -54,7 +54,7 @@ static int settle_stale(struct attempt *attempt)
         if (r < 0)
             return r;
     }
-    r = store_let_go(engine->store, attempt->task_id);
+    r = queue_let_go(engine, attempt->task_id);
     if (r < 0)
         return r;
     r = store_get_task(engine->store, attempt->task_id, &task);

@@ -8,27 +8,27 @@
 
 #define TASKS_PER_STEP 256
 
-/* 1: interrupted; 0: left alone, since its profile is gone or another daemon has ended it. */
-static int takeover_interrupt(struct engine *engine, const struct task *task)
+/* 1: interrupted; 0: it has ended meanwhile. */
+static int takeover_interrupt(struct engine *engine, struct profile *profile,
+                              const struct task *task)
 {
     const struct queue_end end = {
         .class = ERROR_INTERRUPTED,
         .message = "acpd ended while it was running",
         .duration_ms = engine->now.wall - task->started_at,
     };
-    struct profile *profile = roster_find_id(&engine->roster, task->profile_id);
     struct task after;
-    int r = profile ? queue_finish(engine, profile, task, &end, &after) : ENGINE_STALE;
+    int r = queue_finish(engine, profile, task, &end, &after);
 
     return r < 0 ? r : r == 0;
 }
 
 /* Tasks that are running in the store and of no living acpd ran under one that is dead. Rows that
- * are damaged, or whose profile is gone, are left alone. */
+ * are damaged, or whose profile is gone, are skipped. */
 static int takeover_interrupt_all(struct engine *engine)
 {
     struct store_cursor cursor = {0};
-    int64_t count = 0, left_alone = 0;
+    int64_t count = 0, skipped = 0;
     bool has_more = true;
     int r = 0;
 
@@ -38,20 +38,22 @@ static int takeover_interrupt_all(struct engine *engine)
 
         r = store_take_over(engine->store, &cursor, TASKS_PER_STEP, &tasks, &damaged);
         has_more = r == STORE_DONE;
-        left_alone += damaged;
+        skipped += damaged;
         for (size_t i = 0; i < tasks.count && r >= 0; i++) {
-            r = takeover_interrupt(engine, &tasks.tasks[i]);
+            const struct task *task = &tasks.tasks[i];
+            struct profile *profile = roster_find_id(&engine->roster, task->profile_id);
+
+            r = profile ? takeover_interrupt(engine, profile, task) : 0;
             count += r > 0;
-            left_alone += r == 0;
+            skipped += !profile;
         }
     }
     if (count)
         log_info("%lld %s queued again", (long long)count,
                  count == 1 ? "attempt was interrupted; its task is"
                             : "attempts were interrupted; their tasks are");
-    if (left_alone)
-        log_error("%lld running task%s left alone: %s", (long long)left_alone,
-                  left_alone == 1 ? " is" : "s are",
+    if (skipped)
+        log_error("skipped %lld running task%s: %s", (long long)skipped, skipped == 1 ? "" : "s",
                   store_damage(engine->store)[0] ? store_damage(engine->store)
                                                  : "the profile is gone");
     return r < 0 ? r : 0;
@@ -62,7 +64,7 @@ int takeover_from_dead(struct engine *engine)
     int r = takeover_interrupt_all(engine);
 
     if (r == 0)
-        r = store_let_go_of_dead(engine->store);
+        r = queue_let_go_of_dead(engine);
     if (r >= 0)
         r = lease_adopt_all(engine);
     if (r == 0)

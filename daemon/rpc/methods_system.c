@@ -7,6 +7,7 @@
 
 #include "common/alloc.h"
 #include "common/json_out.h"
+#include "core/word.h"
 #include "engine/event.h"
 #include "rpc/connection.h"
 
@@ -176,7 +177,7 @@ static const struct param retire_params[] = {
     {.name = "name",
      .type = PARAM_STRING,
      .is_required = true,
-     .max_bytes = 64,
+     .max_bytes = WORD_MAX,
      .doc = "Name of the node, as in `get_health`."},
     {.type = PARAM_END},
 };
@@ -191,8 +192,9 @@ static enum rpc_outcome retire_node(struct rpc_call *call)
     if (r == ENGINE_NOT_FOUND)
         return rpc_error(call, RPC_NOT_FOUND, "node \"%s\" not found", name);
     if (r == ENGINE_CONFLICT)
-        return rpc_error(call, RPC_CONFLICT,
-                         "node \"%s\" is alone with its store: nobody would take its work", name);
+        return rpc_error(
+            call, RPC_CONFLICT,
+            "node \"%s\" does not share its store: no other node could take over its work", name);
     json_out_object(call->out, NULL);
     json_out_bool(call->out, "success", true);
     json_out_end_object(call->out);
@@ -238,8 +240,8 @@ const struct rpc_method rpc_system_methods[] = {
      get_health, .is_reading = true},
     {"reload_config", "Reloads the configuration file. An invalid file changes nothing.", no_params,
      &shape_success, reload_config, .is_guarded = true, .is_audited = true},
-    {"retire_node", "Takes a node out: it gets no more work, and stops when nothing runs on it.",
-     retire_params, &shape_success, retire_node},
+    {"retire_node", "Retires a node: it takes no new work and stops once nothing is running on it.",
+     retire_params, &shape_success, retire_node, .is_guarded = true, .is_audited = true},
     {"subscribe", "Sends events on this connection as they are committed.", subscribe_params,
      &shape_subscription, subscribe, .is_reading = true},
     {0},

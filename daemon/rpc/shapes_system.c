@@ -49,15 +49,16 @@ static const struct shape node_state = {SHAPE_ENUM, .values = engine_node_states
 static const struct shape_member node_members[] = {
     {"name", &shape_string, "its name"},
     {"state", &node_state,
-     "`retiring`: it takes no more work, and stops when nothing runs on it; `silent`: it may be "
+     "`retiring`: it takes no new work and stops once nothing is running on it; `silent`: it may "
+     "be "
      "dead"},
     {"version", &shape_string, "its version of acpd"},
-    {"lastSeen", &shape_time, "when it last gave a sign of life"},
-    {"attempts", &shape_integer, "attempts that run on it"},
-    {"url", &shape_string, "where its gateway is", .null = "if it does not say"},
+    {"lastSeen", &shape_time, "when it last committed"},
+    {"attempts", &shape_integer, "attempts running on it"},
+    {"url", &shape_string, "URL of its gateway", .null = "if `node.url` is not set"},
     {0},
 };
-static const struct shape node = {SHAPE_OBJECT, "Node", "An acpd among those that share a store.",
+static const struct shape node = {SHAPE_OBJECT, "Node", "One of the acpds that share a store.",
                                   .members = node_members};
 
 static const struct shape_member health_members[] = {

@@ -383,7 +383,7 @@ bool supervisor_is_above(const struct supervisor *supervisor, pid_t pid, pid_t *
     return true;
 }
 
-/* A later one than was told matters only once that is near. */
+/* A later deadline need not be sent until the previous one is near. */
 void supervisor_set_deadline(struct supervisor *supervisor, int64_t boot_ms)
 {
     supervisor->deadline = boot_ms;

@@ -230,7 +230,7 @@ static void supervisor_main_home_enforce_deadline(struct home *home)
     for (size_t i = 0; i < home->count; i++)
         kill(home->keepers[i].pid, SIGKILL);
     if (home->count)
-        log_error("the store was not reached in time: all processes are killed");
+        log_error("the store was unreachable for too long; killing all processes");
     supervisor_main_home_set_deadline(home, 0);
     home->is_over = true;
 }

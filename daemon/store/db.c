@@ -130,13 +130,3 @@ char *db_copy_text(struct statement *stmt, int column)
 
     return text ? xstrdup(text) : NULL;
 }
-
-enum error_class db_class_parse(const char *name)
-{
-    if (!name)
-        return ERROR_NONE;
-    for (int i = 1; i < ERROR_CLASS_COUNT; i++)
-        if (strcmp(name, error_class_info((enum error_class)i)->name) == 0)
-            return (enum error_class)i;
-    return ERROR_UNKNOWN;
-}

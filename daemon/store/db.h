@@ -252,8 +252,8 @@ struct db_engine {
     void (*bind_blob)(struct db_prepared *stmt, int index, const void *bytes, size_t len);
     /** Results as for db_step(). */
     int (*step)(struct store *store, struct db_prepared *stmt);
-    /** Runs a statement of which nothing is wanted but that it succeeds: if not, the next step
-     * fails, or the commit. NULL: at once. */
+    /** Runs a statement whose result is not needed; a failure surfaces at the next step or the
+     *  commit. NULL: the engine runs it at once. */
     int (*run_later)(struct store *store, struct db_prepared *stmt);
     struct db_value (*value)(struct db_prepared *stmt, int column);
     /** NULL: it is NULL. */
@@ -387,5 +387,3 @@ int db_add_attempt(struct store *store, const struct store_attempt *attempt);
 
 /** A copy of the column's text, or NULL; the caller frees it. */
 char *db_copy_text(struct statement *stmt, int column);
-/** NULL: ERROR_NONE; an unknown name: ERROR_UNKNOWN. */
-enum error_class db_class_parse(const char *name);

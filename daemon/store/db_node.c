@@ -98,9 +98,10 @@ int store_let_go(struct store *store, int64_t task_id)
 
 int store_let_go_of_dead(struct store *store)
 {
-    int r = db_node_change(store, STMT_FORGET_DEAD_QUESTIONS, 0, 0);
+    int questions = db_node_change(store, STMT_FORGET_DEAD_QUESTIONS, 0, 0);
+    int tasks = questions < 0 ? questions : db_node_change(store, STMT_LET_GO_OF_DEAD, 0, 0);
 
-    return r < 0 ? r : db_node_change(store, STMT_LET_GO_OF_DEAD, 0, 0);
+    return tasks == STORE_STALE ? questions : tasks;
 }
 
 int store_forget_questions(struct store *store)

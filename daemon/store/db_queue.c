@@ -278,7 +278,7 @@ static int db_queue_room(struct store *store, const struct store_claim *claim, s
     return 0;
 }
 
-/* The first so many, in one statement. */
+/* Claims up to `room` tasks in one statement. */
 static int db_queue_claim_at_once(struct store *store, const struct store_claim *claim, size_t room,
                                   struct task_list *ret_tasks)
 {

@@ -69,7 +69,7 @@ static void db_task_take_fields(struct row *row, struct task *task)
     task->retries = db_task_take_number(row);
     task->interruptions = db_task_take_number(row);
     class = db_task_take_text(row);
-    task->error_class = db_class_parse(class);
+    task->error_class = error_class_parse(class);
     if (task->error_class == ERROR_UNKNOWN)
         task->unknown_class = STEAL(class);
     free(class);

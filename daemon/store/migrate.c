@@ -237,8 +237,8 @@ static int migrate_check_tasks(struct migrate *m)
     int r = sqlite_check_tasks(m->db, TASK_WAS_SOUND, &error);
 
     return r < 0 ? migrate_row_fail(m, r,
-                                    "the database: %s; nothing was moved: set right what is wrong "
-                                    "there, or delete it, with psql",
+                                    "the database: %s; nothing was moved: correct or delete "
+                                    "the row with psql",
                                     error ? error : sqlite3_errmsg(m->db))
                  : 0;
 }

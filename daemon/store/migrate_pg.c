@@ -62,11 +62,12 @@ static int migrate_pg_check_schema(struct migrate *m)
     if (r < 0)
         return migrate_pg_failed(m, r);
     if (version == 0)
-        return migrate_row_fail(m, -ENOENT, "the database: has no tables of acpd");
+        return migrate_row_fail(m, -ENOENT, "the database: has no acpd tables");
     return version == pg_schema_newest()
                ? 0
                : migrate_row_fail(m, -ENOTSUP,
-                                  "the database: has schema %lld; start this acpd with it once",
+                                  "the database: has schema %lld; start this version of acpd on it "
+                                  "once to upgrade it",
                                   (long long)version);
 }
 
@@ -89,8 +90,8 @@ static int migrate_pg_check_nodes(struct migrate *m)
 
     if (r == 0 && count)
         r = migrate_row_fail(m, -EBUSY,
-                             "the database: an acpd uses it, or was killed; stop it, or start one "
-                             "with it and stop that");
+                             "the database: in use by an acpd, or one was killed; stop it, or "
+                             "start and stop acpd on it once");
     return r;
 }
 
@@ -105,8 +106,8 @@ static int migrate_pg_check_shares(struct migrate *m)
 
     if (r == 0 && count && !m->options->is_to_postgres)
         r = migrate_row_fail(m, -EAGAIN,
-                             "the database: several acpd have counted the last minute; start one "
-                             "with it and stop that");
+                             "the database: the last minute's metrics of several nodes are not "
+                             "merged yet; start and stop acpd on it once");
     return r;
 }
 

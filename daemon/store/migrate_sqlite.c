@@ -57,8 +57,9 @@ int migrate_sqlite_open(struct migrate *m)
                                 error ? error : sqlite3_errmsg(m->db));
     r = migrate_sqlite_number(m, "PRAGMA user_version", &version);
     if (r == 0 && version != sqlite_schema_newest())
-        r = migrate_row_fail(m, -ENOTSUP, "%s: has schema %lld; start this acpd with it once",
-                             m->options->path, (long long)version);
+        r = migrate_row_fail(
+            m, -ENOTSUP, "%s: has schema %lld; start this version of acpd on it once to upgrade it",
+            m->options->path, (long long)version);
     return r;
 }
 

@@ -254,7 +254,8 @@ void pg_begin_connecting(struct pg *pg, int64_t now)
 static int pg_take_leave(struct pg *pg)
 {
     pg->store.is_lost = true;
-    return pg_lose(pg, -ESTALE, "another acpd has taken it over, or it was restored");
+    return pg_lose(pg, -ESTALE,
+                   "this node's row is gone: another acpd took over, or the database was restored");
 }
 
 static int pg_find_node(struct pg *pg)
@@ -351,7 +352,7 @@ void pg_abort(struct pg *pg)
     if (pg_execute(pg, pg->is_pooled ? "ROLLBACK" : "ROLLBACK; DEALLOCATE ALL", &result) == 0)
         PQclear(result);
     else if (pg->connection)
-        pg_lose(pg, -EIO, "it does not roll back");
+        pg_lose(pg, -EIO, "rollback failed");
 }
 
 /* The server ends the session, and releases its locks, soon after this end of it has vanished or

@@ -66,7 +66,7 @@ static int pg_node_bury(struct pg *pg, const struct store_postgres *options, int
     return r == -ENOENT ? 0 : r;
 }
 
-/* Waits for a lease: whoever is silent for so long is dead. */
+/* Waits for a lease: a node silent for that long is dead. */
 static int pg_node_outlive(struct pg *pg, const struct store_postgres *options)
 {
     int64_t first, pass;

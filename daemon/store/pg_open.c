@@ -170,7 +170,7 @@ int store_check_postgres(const struct store_postgres *options, char **ret_info, 
     if (r < 0)
         return pg_open_failed(pg, r, ret_error);
     *ret_info = version ? xasprintf("the database has schema %lld", (long long)version)
-                        : xstrdup("the database has no tables of acpd yet");
+                        : xstrdup("the database has no acpd tables yet");
     store_close(&pg->store);
     return 0;
 }

@@ -14,7 +14,7 @@ struct store_postgres {
     const char *place;    /* one acpd at a time runs there, so a new one knows its predecessor dead;
                              NULL: unknown */
     const char *node_url; /* where others find its gateway, or NULL */
-    int64_t lease_ms;     /* silent for so long, it is dead; 0: never */
+    int64_t lease_ms;     /* a node silent for this long is dead; 0: never */
 };
 
 /** Connects to the database, makes or migrates acpd's tables in it, and becomes one of the nodes

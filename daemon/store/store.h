@@ -92,7 +92,7 @@ MUST_CHECK int store_list_nodes(struct store *store, struct store_nodes *ret_nod
 /** Removes a node that has given no sign of life since `pass`; what it ran can be taken over.
  *  STORE_STALE: it has, or is gone. */
 MUST_CHECK int store_end_node(struct store *store, int64_t id, int64_t pass);
-/** Removes those that ran where this one does. STORE_STALE: there were none. */
+/** Removes earlier nodes of this state directory. STORE_STALE: there were none. */
 MUST_CHECK int store_end_predecessors(struct store *store);
 /** Asks a node to take no more work and to leave. STORE_STALE: there is none of this name. */
 MUST_CHECK int store_retire_node(struct store *store, const char *name);
@@ -101,7 +101,8 @@ MUST_CHECK int store_adopt(struct store *store, int64_t task_id);
 /** The processes of a task that was cancelled while it ran here are gone. STORE_STALE: it was not.
  */
 MUST_CHECK int store_let_go(struct store *store, int64_t task_id);
-/** The same for all tasks of dead nodes. */
+/** The same for all tasks of dead nodes; removes their questions, too. STORE_STALE: there were none
+ *  of either. */
 MUST_CHECK int store_let_go_of_dead(struct store *store);
 /** Takes what a dead node has counted of its last minute of a profile, for the buckets.
  * STORE_STALE: there is none left. */
@@ -139,7 +140,7 @@ MUST_CHECK int store_list_answers(struct store *store,
 
 /* News: what happened in a pass, in the engine's words, in the order of commits. */
 
-/** Adds what others have to hear of this pass; `now` is wall ms. */
+/** Publishes this pass's events to the other nodes; `now` is wall ms. */
 MUST_CHECK int store_add_news(struct store *store, const char *text, int64_t now);
 /** The id of the last news so far, 0 if there are none. */
 MUST_CHECK int store_last_news(struct store *store, int64_t *ret_id);
@@ -147,7 +148,7 @@ MUST_CHECK int store_last_news(struct store *store, int64_t *ret_id);
  *  more; STORE_STALE: the end. */
 MUST_CHECK int store_hear_news(struct store *store, int64_t *after,
                                void (*hear)(const char *text, void *data), void *data);
-/** Removes news from before `before`, wall ms. */
+/** Removes news from before `before`, wall ms. STORE_STALE: there were none. */
 MUST_CHECK int store_prune_news(struct store *store, int64_t before);
 
 /* Profiles */

@@ -229,6 +229,7 @@ def test_a_retired_node_ends_what_it_runs_and_leaves(make_fleet, folder):
             client.retire_node(name="c")
         assert error.value.message == 'node "c" not found'
         client.retire_node(name="a")
+        assert '"retire_node","params":{"name":"a"}' in (b.state / "audit.log").read_text()
         wait_until(lambda: nodes(a)["a"]["state"] == "retiring", "it knows")
         assert client.finish(client.assign("q")["id"])["node"] == "b"
         assert a.process.poll() is None
@@ -339,10 +340,10 @@ def test_the_queries_of_the_documentation_work(make_fleet, server):
         assert "FROM node" not in query or said.splitlines()[0].startswith("a|")
 
 
-def test_an_agent_is_answered_from_another_node(make_fleet):
+def test_an_agent_is_answered_from_another_node(make_fleet, server):
     asking = {"name": "p", "nodes": ["a"], "runner": {
         "type": "acp", "command": ["/usr/bin/python3", HOSTILE], "env": {"ACPD_TEST_SCRIPT": "ask(); read(); end()"}}}
-    a, b = make_fleet("ab", asking)
+    a, b = make_fleet("ab", asking, shell("true", "q", nodes=["b"]))
     with a.client() as client, b.client() as other, b.client() as follower:
         follower.subscribe()
         id = client.assign("p")["id"]
@@ -361,6 +362,9 @@ def test_an_agent_is_answered_from_another_node(make_fleet):
             if event["type"] == "permission":
                 opened.append((event["id"], event["isOpen"]))
         assert opened == [(question["id"], True), (question["id"], False)]
+        client.finish(client.assign("q")["id"])  # both nodes write
+        told = server.ask("SELECT count(*) FROM news WHERE body LIKE '%?%'", a.database_name)
+        assert told == "2", "what was heard is not told again"
 
 
 def test_dependants_of_a_profile_that_another_node_has_just_added(make_fleet):
@@ -442,7 +446,16 @@ def test_an_outage_that_is_longer_than_the_lease(make_fleet, folder, server):
                            for daemon in who_lives()), "they agree")
     if a not in who_lives():
         a.start()
+
+    def runs_again():
+        try:
+            task = client.task(id)
+        except RpcError as error:
+            assert error.code == -32004, "it may be reconnecting"
+            return False
+        return task["attempt"] > 1 and task["status"] == "running"
+
     with a.client() as client:
-        wait_until(lambda: client.task(id)["attempt"] > 1 and client.task(id)["status"] == "running", "it runs again")
+        wait_until(runs_again, "it runs again")
         assert client.finish(client.assign("q")["id"])["status"] == "completed"
         client.cancel_task(id=id)

@@ -348,7 +348,7 @@ def test_stores_in_use_are_refused(make_daemon, url, folder):
     refused(folder / "state", url, "acpd uses it", status=75)
     refused(url, folder / "new", "acpd uses it", status=75)
     on_server.kill()
-    refused(url, folder / "new", "an acpd uses it, or was killed", status=75)
+    refused(url, folder / "new", "in use by an acpd, or one was killed", status=75)
     on_server.start().stop()
     for source, target in (folder / "state", url), (url, folder / "state"):
         before = everything(target)
@@ -359,7 +359,7 @@ def test_stores_in_use_are_refused(make_daemon, url, folder):
 def test_sources_that_are_none_are_refused(url, server, folder):
     refused(folder / "none", url, f"{folder}/none/acpd.db: No such file")
     assert not (folder / "none").exists(), "it was made"
-    refused(url, folder / "back", "has no tables of acpd")
+    refused(url, folder / "back", "has no acpd tables")
     for source, words in (f"{server.url} dbname=none", 'database "none" does not exist'), \
             ("host='secret", "neither a connection string nor a URI"):
         done = run(source, folder / "back")
@@ -391,7 +391,7 @@ def test_a_target_without_tasks_is_replaced(make_daemon, url, folder, state):
 def test_other_schemas_are_refused(make_daemon, url, folder):
     start(make_daemon, folder / "state").stop()
     migrate(folder / "state", url)
-    for version, words in (1000, "was written by a newer acpd (schema 1000"), (0, "has no tables of acpd"):
+    for version, words in (1000, "was written by a newer acpd (schema 1000"), (0, "has no acpd tables"):
         newest = psql(url, "SELECT version FROM acpd_schema").strip()
         psql(url, f"UPDATE acpd_schema SET version = {version}")
         refused(url, folder / "back", words)
@@ -492,7 +492,7 @@ def test_the_arguments(arguments, words):
 
 def test_other_commands_have_no_stores(folder):
     done = subprocess.run([ACPD, "backup", "--from", "sqlite:/x", folder / "file"], capture_output=True, text=True)
-    assert done.returncode == 1 and "--from and --to belong to the command migrate" in done.stderr
+    assert done.returncode == 1 and "--from and --to are only valid with migrate" in done.stderr
 
 
 @pytest.mark.parametrize("shell", SHELLS)

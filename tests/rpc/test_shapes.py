@@ -118,7 +118,7 @@ def test_the_table_of_a_shape_is_what_is_declared(name):
 
 def test_the_shapes_that_people_read_have_a_table():
     assert {"Task", "Pending", "Profile", "ProfileState", "ProfileMetrics", "MetricsHistory", "MetricsBucket",
-            "Capacity", "Anomaly", "Health", "Permission", "LogEntry", "Candidate"} <= set(DESCRIBED)
+            "Capacity", "Anomaly", "Health", "Node", "Permission", "LogEntry", "Candidate"} <= set(DESCRIBED)
 
 
 def method_rows():

@@ -114,7 +114,8 @@ print(json.dumps({
                 for method in ("cancel_task", "retry_task", "update_task")],
     "worker": [code("claim_task", profiles=["w"], worker="x"),
                code("complete_task", id=ids["leased"], lease=ids["lease"])],
-    "rule": [code("update_profile_status", name="q", isActive=False), code("reload_config")],
+    "rule": [code("update_profile_status", name="q", isActive=False), code("reload_config"),
+             code("retire_node", name="any"), code("answer_permission", id="1-1-1", optionId="yes")],
     "reads": [code("get_task", id=ids["waiting"]), code("list_tasks"), code("get_health"),
               code("subscribe")]}))
 """),
@@ -129,11 +130,27 @@ print(json.dumps({
         client.assign("w")
         told = tell(client, input={"waiting": waiting, "leased": leased, "lease": claimed["lease"]})
         assert told == {"update": [0, 0], "cancel": [0, 0], "retry": [0], "strange": [-32005] * 9,
-                        "worker": [-32005] * 2, "rule": [-32005] * 2, "reads": [0] * 4}
+                        "worker": [-32005] * 2, "rule": [-32005] * 4, "reads": [0] * 4}
         inner = next(task for task in client.list_tasks()["tasks"] if task["profile"] == "q")
         assert inner["result"]["upward"] == -32005
         assert client.task(waiting)["status"] == "queued"
         assert client.complete_task(id=leased, lease=claimed["lease"])["status"] == "completed"
+
+
+def test_a_child_may_call_what_is_listed_here_and_nothing_else(make_daemon):
+    daemon = make_daemon(python("""
+names = [method["name"] for method in client.call("rpc.discover")["methods"]]
+print(json.dumps({name: code(name) for name in names}))
+"""))
+    with daemon.client() as client:
+        codes = tell(client)
+    refused = {name for name, code in codes.items() if code == -32005}
+    assert codes.keys() - refused == {
+        "rpc.discover", "get_health", "subscribe", "get_metrics_export", "get_profile_states",
+        "get_profile_state", "get_profiles_with_states", "get_profile_task_queue", "get_best_profile_for_task",
+        "get_profile_metrics", "get_all_profile_metrics", "get_metrics_history", "get_capacity", "get_task",
+        "list_tasks", "get_task_log", "list_permissions", "assign_task_to_profile", "submit_task", "update_task",
+        "cancel_task", "retry_task"}
 
 
 def test_connections_that_a_child_leaves_behind_are_its_own(make_daemon, folder):

@@ -29,9 +29,9 @@ export function ActivityPill({ view }: { view: ProfileView }) {
 }
 
 const nodeLooks: Record<AcpdNode['state'], [string, IconName, string, string]> = {
-  running: ['ok', 'check', 'Running', 'it takes tasks'],
-  retiring: ['warn', 'drain', 'Retiring', 'it takes no more tasks, and stops when nothing runs on it'],
-  silent: ['bad', 'plug', 'Silent', 'it may be dead; if it is, the others run its tasks again'],
+  running: ['ok', 'check', 'Running', 'takes tasks'],
+  retiring: ['warn', 'drain', 'Retiring', 'takes no new tasks; stops once its running tasks have finished'],
+  silent: ['bad', 'plug', 'Silent', 'may be dead; if so, other nodes rerun its tasks'],
 };
 
 export function NodePill({ state }: { state: AcpdNode['state'] }) {

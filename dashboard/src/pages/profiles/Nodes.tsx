@@ -14,7 +14,7 @@ function Item({ node, hasVersion, onRetire }: { node: AcpdNode; hasVersion: bool
       <div class="sub">
         runs {node.attempts ? plural(node.attempts, 'attempt') : 'nothing'}
         {hasVersion && <>, version {node.version}</>}
-        {node.state !== 'running' && <>, seen <When at={node.lastSeen} /></>}
+        {node.state !== 'running' && <>, last seen <When at={node.lastSeen} /></>}
       </div>
       {node.state === 'running' && (
         <button type="button" class="button is-small is-danger" aria-label={`Retire ${node.name}`} disabled={isAway.value}

@@ -14,8 +14,8 @@ export function RetireDialog({ name, onClose }: { name: string | null; onClose: 
       <form onSubmit={(event) => void retire(event)}>
         <h2 id="retire-title">Retire node {name}?</h2>
         <p>
-          It takes no more tasks, and stops when nothing runs on it; if this page comes from it, the page then loses its
-          connection. To have the node back, start acpd there again.
+          The node takes no new tasks and stops once its running tasks have finished. If it serves this page, the page
+          will disconnect. To bring the node back, restart acpd on it.
         </p>
         <footer>
           <button type="button" class="button" onClick={onClose}>Cancel</button>
