@@ -274,7 +274,7 @@ static bool main_is_configured(const struct settings *settings, const char *prog
 static void main_tell_agents(const struct settings *settings, void (*say)(const char *line))
 {
     for (const struct known_agent *agent = known_agents; agent->program; agent++) {
-        CLEANUP(freep) char *path = known_agent_find(agent), *line = NULL;
+        CLEANUP(freep) char *path = known_agents_find(agent), *line = NULL;
 
         if (!path || main_is_configured(settings, agent->program))
             continue;

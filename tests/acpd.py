@@ -104,16 +104,13 @@ class Client:
                 return None
             self.received += data
         line, self.received = self.received.split(b"\n", 1)
+        if self.calls:
+            self.calls.check(json.loads(line))
         return line
 
     def reply(self):
         line = self.line()
-        if line is None:
-            return None
-        reply = json.loads(line)
-        if self.calls:
-            self.calls.check(reply)
-        return reply
+        return None if line is None else json.loads(line)
 
     def call(self, method, **params):
         id = self.send_call(method, **params)

@@ -13,7 +13,9 @@
     layers.py BUILD
 """
 
+import ast
 import collections
+import fnmatch
 import re
 import subprocess
 import sys
@@ -60,6 +62,18 @@ CALLERS = {
     r"task_transition|store_(add|claim|wake|change|cancel|finish|prune|shift_retries|take_dependants|adopt|let_go\w*)":
         "daemon/engine/queue.c daemon/core/ daemon/store/",
 }
+
+# What the files of a folder, or of a family in it, share.
+PREFIXES = {
+    "common": ["x"],
+    "daemon/config": ["config_"],
+    "daemon/core": ["profile_"],
+    "daemon/engine": ["engine_"],
+    "daemon/rpc": ["rpc_"],
+    "daemon/run": ["acp_"],
+    "daemon/store": ["store_", "db_", "pg_", "sqlite_"],
+}
+OTHERS = ("main", "SSL_get_peer_certificate")
 
 FILE_LINES = 600
 FUNCTION_LINES = 60
@@ -112,6 +126,9 @@ def check_sizes():
         lines = path.read_text().splitlines()
         if len(lines) > FILE_LINES:
             yield f"{path}: has {len(lines)} lines, more than {FILE_LINES}"
+        for node in ast.walk(ast.parse(path.read_text())) if path.suffix == ".py" else ():
+            if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno > FUNCTION_LINES:
+                yield f"{path}:{node.lineno}: {node.name}() has more than {FUNCTION_LINES} lines"
         begin = 0
         for number, line in enumerate(lines, 1) if path.suffix == ".c" else ():
             begin = number if line == "{" else begin
@@ -143,19 +160,24 @@ def check_reach(build):
                 yield f"{source}: reaches {header.removeprefix('../')} through another header"
 
 
-def read_uses(build):
-    """{file: {file that it uses: one symbol}}"""
-    defined, wanted = {}, {}
+def read_symbols(build):
+    """(file, kind, symbol) as nm lists them."""
     for folder in BUILT:
         for path in sorted((build / folder).rglob("*.o")):
             name = re.sub(r"/[^/]*\.p/", "/", str(path.relative_to(build))).removesuffix(".o")
-            wanted[name] = set()
             for line in subprocess.run(["nm", path], capture_output=True, text=True, check=True).stdout.splitlines():
                 *_, kind, symbol = line.split()
-                if kind == "U":
-                    wanted[name].add(symbol)
-                elif kind in "TDRBC":
-                    defined[symbol] = name
+                yield name, kind, symbol
+
+
+def read_uses(symbols):
+    """{file: {file that it uses: one symbol}}"""
+    defined, wanted = {}, collections.defaultdict(set)
+    for name, kind, symbol in symbols:
+        if kind == "U":
+            wanted[name].add(symbol)
+        elif kind in "TDRBC":
+            defined[symbol] = name
     uses = collections.defaultdict(dict)
     for name, symbols in wanted.items():
         for symbol in sorted(symbols):
@@ -187,10 +209,41 @@ def find_circle(uses):
     return []
 
 
-def check_circles(build):
-    uses = read_uses(build)
-    if not uses:
-        sys.exit("layers: nothing was built")
+def check_names(symbols):
+    for name, symbol in sorted({(name, symbol) for name, kind, symbol in symbols if kind == "T"}):
+        path = Path(name)
+        header = path.with_suffix(".h")
+        types = re.findall(r"^(?:struct|enum) (\w+)", header.read_text(), re.M) if header.exists() else []
+        prefixes = (path.stem, *PREFIXES.get(str(path.parent), ()), *(f"{type}_" for type in types))
+        if not symbol.startswith(prefixes) and symbol not in OTHERS:
+            yield f"{name}: {symbol}() does not begin with {path.stem}_"
+
+
+def listed(folder):
+    """{pattern of files: row} as docs/architecture.md lists the folder, from the bottom up."""
+    text = Path("docs/architecture.md").read_text()
+    rows = re.search(rf"In `{folder}/`, from the bottom up.*?```\n(.*?)```", text, re.S)[1].splitlines()
+    return {name: number for number, row in enumerate(rows) for name in re.split(" {3,}", row)[0].split()}
+
+
+def check_listing(uses):
+    for folder in "engine", "rpc":
+        rows = listed(folder)
+
+        def row_of(source):
+            if not source.startswith(f"daemon/{folder}/"):
+                return None
+            return next((rows[name] for name in rows if fnmatch.fnmatch(Path(source).stem, name)), -1)
+
+        for source in sorted(uses):
+            if row_of(source) == -1:
+                yield f"{source}: docs/architecture.md does not list it"
+            for used, symbol in uses[source].items() if row_of(source) is not None else ():
+                if row_of(used) is not None and row_of(used) > row_of(source):
+                    yield f"{source}: uses {symbol}() of {used}, which docs/architecture.md lists above it"
+
+
+def check_circles(uses):
     circle = find_circle(uses)
     for name, used in zip(circle, circle[1:] + circle[:1]):
         yield f"{name}: uses {uses[name][used]}() of {used}, in a circle"
@@ -198,7 +251,12 @@ def check_circles(build):
 
 def main():
     build = Path(sys.argv[1])
-    faults = [*check_lines(), *check_sizes(), *check_conformance(), *check_reach(build), *check_circles(build)]
+    symbols = list(read_symbols(build))
+    uses = read_uses(symbols)
+    if not uses:
+        sys.exit("layers: nothing was built")
+    faults = [*check_lines(), *check_sizes(), *check_conformance(), *check_names(symbols), *check_reach(build),
+              *check_circles(uses), *check_listing(uses)]
     print("\n".join(faults), end="\n" if faults else "", file=sys.stderr)
     sys.exit(bool(faults))
 

@@ -19,7 +19,7 @@ const struct known_agent known_agents[] = {
     {0},
 };
 
-char *known_agent_find(const struct known_agent *agent)
+char *known_agents_find(const struct known_agent *agent)
 {
     return path_find_program(agent->program, getenv("PATH"), NULL);
 }

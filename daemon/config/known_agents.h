@@ -13,4 +13,4 @@ struct known_agent {
 extern const struct known_agent known_agents[];
 
 /** Where the program is on PATH, to be freed; NULL: nowhere. */
-char *known_agent_find(const struct known_agent *agent);
+char *known_agents_find(const struct known_agent *agent);

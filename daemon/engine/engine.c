@@ -48,7 +48,7 @@ void engine_free(struct engine *engine)
     free(engine->profiles);
     roster_deinit(&engine->roster);
     fleet_deinit(&engine->fleet);
-    idle_agents_free(engine);
+    runner_acp_free_idle(engine);
     heap_deinit(&engine->deadlines);
     free(engine->by_task);
     event_log_deinit(&engine->events);
@@ -157,7 +157,7 @@ void engine_begin(struct engine *engine)
 void engine_stop(struct engine *engine)
 {
     engine->is_stopping = true;
-    idle_agents_dismiss(engine);
+    runner_acp_dismiss_idle(engine);
     list_for_each (link, &engine->attempts) {
         struct attempt *attempt = list_entry(link, struct attempt, link);
 

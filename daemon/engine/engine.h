@@ -162,7 +162,7 @@ struct engine_admission {
      * rest is set at admission. */
     struct task *task;
     struct router_request request;
-    int64_t *depends_on; /* ids of tasks; freed by admission_deinit() */
+    int64_t *depends_on; /* ids of tasks; freed by task_params_admission_deinit() */
     size_t depends_on_count;
 
     pid_t keeper; /* of the attempt whose process is the caller; 0: none */

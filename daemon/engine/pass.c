@@ -70,7 +70,8 @@ static const struct pass_step {
     /** When the step is due without any event, monotonic ms. */
     int64_t (*deadline)(const struct engine *engine);
 } steps[] = {
-    {PLAN, overdue_step, NULL, NULL, overdue_deadline}, /* even while the storage fails */
+    {PLAN, settle_overdue_step, NULL, NULL,
+     settle_overdue_deadline}, /* even while the storage fails */
     {PLAN, pass_probe_storage, NULL, pass_await_storage, NULL},
     {PLAN, fleet_step, fleet_commit, fleet_rollback, fleet_deadline},
     {PLAN, settle_step, settle_commit, settle_rollback, settle_deadline},

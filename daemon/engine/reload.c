@@ -250,7 +250,7 @@ void reload_commit(struct engine *engine)
 
     if (!engine->staged.is_set)
         return;
-    idle_agents_dismiss(engine); /* they may be others now */
+    runner_acp_dismiss_idle(engine); /* they may be others now */
     engine->next_health_check = 0;
     engine->has_more_work = true; /* there may be free slots for waiting tasks */
     engine->profiles = NULL;

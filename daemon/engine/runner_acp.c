@@ -256,7 +256,7 @@ static struct acp *runner_acp_take_idle(struct engine *engine, const struct prof
     return NULL;
 }
 
-void idle_agents_dismiss(struct engine *engine)
+void runner_acp_dismiss_idle(struct engine *engine)
 {
     list_for_each (link, &engine->idle_agents) {
         struct idle_agent *idle = list_entry(link, struct idle_agent, link);
@@ -268,7 +268,7 @@ void idle_agents_dismiss(struct engine *engine)
         list_entry(link, struct attempt, link)->is_outdated = true;
 }
 
-void idle_agents_free(struct engine *engine)
+void runner_acp_free_idle(struct engine *engine)
 {
     list_for_each_safe (link, &engine->idle_agents) {
         struct idle_agent *idle = list_entry(link, struct idle_agent, link);

@@ -5,6 +5,6 @@
 #include "engine/state.h"
 
 /** Stops all of them, and the working ones once their turn has ended. */
-void idle_agents_dismiss(struct engine *engine);
+void runner_acp_dismiss_idle(struct engine *engine);
 /** Forgets them; the supervisor ends their processes. */
-void idle_agents_free(struct engine *engine);
+void runner_acp_free_idle(struct engine *engine);

@@ -161,7 +161,7 @@ int engine_finish(struct engine *engine, int64_t id, const char *token, enum err
     attempt->was_asked = true;
     attempt->state = ATTEMPT_ENDED;
     attempt_touch(attempt);
-    r = attempt_settle(attempt);
+    r = settle_attempt(attempt);
     if (r < 0)
         return r;
     if (attempt->is_stale)
@@ -210,7 +210,7 @@ static int runner_lease_adopt(struct engine *engine, struct store_leased *leased
     return 0;
 }
 
-int lease_adopt_all(struct engine *engine)
+int runner_lease_adopt_all(struct engine *engine)
 {
     struct store_cursor cursor = {0};
     int r = STORE_DONE;

@@ -66,7 +66,7 @@ static int settle_stale(struct attempt *attempt)
     return r < 0 ? r : 0;
 }
 
-int attempt_settle(struct attempt *attempt)
+int settle_attempt(struct attempt *attempt)
 {
     int r = news_catch_up(attempt->engine);
     const struct queue_end end = {
@@ -102,7 +102,7 @@ int attempt_settle(struct attempt *attempt)
     return 0;
 }
 
-int overdue_step(struct engine *engine)
+int settle_overdue_step(struct engine *engine)
 {
     struct heap_node *top;
 
@@ -115,7 +115,7 @@ int overdue_step(struct engine *engine)
     return 0;
 }
 
-int64_t overdue_deadline(const struct engine *engine)
+int64_t settle_overdue_deadline(const struct engine *engine)
 {
     const struct heap_node *top = heap_top(&engine->deadlines);
 
@@ -156,7 +156,7 @@ int settle_step(struct engine *engine)
         settle_tell_growth(attempt);
         if (attempt->state != ATTEMPT_ENDED)
             continue;
-        r = attempt_settle(attempt);
+        r = settle_attempt(attempt);
         if (r < 0)
             return r;
     }

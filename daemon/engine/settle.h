@@ -8,13 +8,13 @@
 #include "engine/attempt.h"
 
 /** Finishes the attempt's task or requeues it, unless it was taken away meanwhile. */
-MUST_CHECK int attempt_settle(struct attempt *attempt);
+MUST_CHECK int settle_attempt(struct attempt *attempt);
 
 /* Steps of a pass: see engine/pass.c. */
 
 /** Ends or stops attempts whose time is up. */
-int overdue_step(struct engine *engine);
-int64_t overdue_deadline(const struct engine *engine);
+int settle_overdue_step(struct engine *engine);
+int64_t settle_overdue_deadline(const struct engine *engine);
 /** Settles ended attempts, and emits events for logs that have grown. */
 int settle_step(struct engine *engine);
 void settle_commit(struct engine *engine);

@@ -66,7 +66,7 @@ int takeover_from_dead(struct engine *engine)
     if (r == 0)
         r = queue_let_go_of_dead(engine);
     if (r >= 0)
-        r = lease_adopt_all(engine);
+        r = runner_lease_adopt_all(engine);
     if (r == 0)
         r = metrics_inherit(engine);
     engine->has_releases = true;

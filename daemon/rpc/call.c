@@ -107,7 +107,7 @@ void call_end(struct rpc_call *call)
     if (call->is_delayed) {
         connection->waiting--;
         connection->is_blocked &= !call->blocks_next;
-        connection_wake(connection); /* it may have waited for this before closing */
+        ready_wake(connection); /* it may have waited for this before closing */
     }
     if (batch)
         batch->open--;
@@ -122,9 +122,9 @@ void call_end(struct rpc_call *call)
             list_append(&connection->ended, &call->link);
     }
     if (!batch)
-        connection_touch(connection);
-    else if (batch != connection->batch && batch_finish(batch, connection))
-        batch_free(batch);
+        ready_touch(connection);
+    else if (batch != connection->batch && call_batch_finish(batch, connection))
+        call_batch_free(batch);
 }
 
 /* Keeps only the parameters, for the whole request may be much longer. */
@@ -161,7 +161,7 @@ void call_fail(struct rpc_call *call)
     free(STEAL(call->claimed_token));
     if (call->has_subscribed) {
         subscription_end(call->connection);
-        connection_wake(call->connection); /* only that may have kept it open */
+        ready_wake(call->connection); /* only that may have kept it open */
     }
     call->has_subscribed = false;
     free(STEAL(call->data));
@@ -203,7 +203,7 @@ void call_print(const struct rpc_call *call, struct buf *out)
     buf_add_text(out, call->after);
 }
 
-struct batch *batch_new(struct json_doc *doc, const struct json_value *requests)
+struct batch *call_batch_new(struct json_doc *doc, const struct json_value *requests)
 {
     struct batch *batch = xcalloc(1, sizeof(*batch));
 
@@ -214,20 +214,20 @@ struct batch *batch_new(struct json_doc *doc, const struct json_value *requests)
     return batch;
 }
 
-void batch_free(struct batch *batch)
+void call_batch_free(struct batch *batch)
 {
     json_doc_deinit(&batch->doc);
     free(batch);
 }
 
-void batch_drop(struct batch *batch)
+void call_batch_drop(struct batch *batch)
 {
     list_for_each_safe (link, &batch->calls)
         call_drop(list_entry(link, struct rpc_call, sibling));
-    batch_free(batch);
+    call_batch_free(batch);
 }
 
-bool batch_finish(struct batch *batch, struct connection *connection)
+bool call_batch_finish(struct batch *batch, struct connection *connection)
 {
     const char *before = "[";
 
@@ -244,6 +244,6 @@ bool batch_finish(struct batch *batch, struct connection *connection)
         list_remove(link);
         list_append(&connection->ended, &call->link);
     }
-    connection_touch(connection);
+    ready_touch(connection);
     return true;
 }

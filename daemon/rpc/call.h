@@ -97,9 +97,9 @@ void call_drop(struct rpc_call *call);
 void call_print(const struct rpc_call *call, struct buf *out);
 
 /** A batch of the requests in this array; takes over the document. */
-struct batch *batch_new(struct json_doc *doc, const struct json_value *requests);
+struct batch *call_batch_new(struct json_doc *doc, const struct json_value *requests);
 /** Whether all of its calls have ended; if so, the connection gets its replies. */
-bool batch_finish(struct batch *batch, struct connection *connection);
-void batch_free(struct batch *batch);
+bool call_batch_finish(struct batch *batch, struct connection *connection);
+void call_batch_free(struct batch *batch);
 /** The client is gone. */
-void batch_drop(struct batch *batch);
+void call_batch_drop(struct batch *batch);

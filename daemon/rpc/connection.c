@@ -42,7 +42,7 @@ static void connection_drop_waiting(struct connection *connection)
         call_drop(call);
         connection->waiting--;
         if (batch && --batch->open == 0 && batch != connection->batch)
-            batch_drop(batch);
+            call_batch_drop(batch);
     }
 }
 
@@ -56,7 +56,7 @@ static void connection_drop_calls(struct connection *connection)
     list_for_each_safe (link, &connection->unheard)
         call_drop(list_entry(link, struct rpc_call, link));
     if (connection->batch)
-        batch_drop(connection->batch);
+        call_batch_drop(connection->batch);
     connection->batch = NULL;
     connection->staged = 0;
 }
@@ -68,7 +68,7 @@ void connection_kill(struct connection *connection)
     connection_drop_calls(connection);
     event_del(connection->stream.readable);
     event_del(connection->stream.writable);
-    connection_rest(connection);
+    ready_rest(connection);
     list_remove(&connection->dirty);
     list_remove(&connection->link);
     list_append(&connection->server->dead, &connection->link);
@@ -93,7 +93,7 @@ static void connection_on_readable(evutil_socket_t fd UNUSED, short what UNUSED,
         return;
     }
     if (r > 0)
-        connection_wake(connection);
+        ready_wake(connection);
     connection_update_reading(connection);
 }
 
@@ -129,7 +129,7 @@ void connection_free(struct connection *connection)
     subscription_end(connection);
     connection_drop_calls(connection);
     stream_deinit(&connection->stream);
-    connection_rest(connection);
+    ready_rest(connection);
     list_remove(&connection->link);
     list_remove(&connection->dirty);
     connection->server->connection_count--;
@@ -156,7 +156,7 @@ static void connection_flush(struct connection *connection)
     }
     if (connection->is_throttled && !connection_is_congested(connection)) {
         connection->is_throttled = false;
-        connection_wake(connection);
+        ready_wake(connection);
         connection_update_reading(connection);
     }
 }

@@ -86,13 +86,13 @@ void subscription_pump(struct connection *connection);
 /** Closes it; it is freed by rpc_reap(). */
 void connection_kill(struct connection *connection);
 /** It has requests to handle (rpc/ready.c). */
-void connection_wake(struct connection *connection);
+void ready_wake(struct connection *connection);
 /** Its next request is long, and waits for its place in rpc_process(). */
-void connection_wait_long(struct connection *connection, int64_t long_us);
+void ready_wait_long(struct connection *connection, int64_t long_us);
 /** It has none, until it is woken again. */
-void connection_rest(struct connection *connection);
+void ready_rest(struct connection *connection);
 /** There is something to print or to close with the commit. */
-void connection_touch(struct connection *connection);
+void ready_touch(struct connection *connection);
 /** The user's role under the current settings. */
 enum role connection_role(const struct rpc_server *server, uid_t uid);
 /** Adopts an accepted socket. */

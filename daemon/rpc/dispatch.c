@@ -233,7 +233,7 @@ static bool dispatch_must_wait(struct connection *connection, const struct json_
         list_remove(&connection->long_link);
         return false;
     }
-    connection_wait_long(connection, expected_us);
+    ready_wait_long(connection, expected_us);
     return true;
 }
 
@@ -249,8 +249,8 @@ bool dispatch_batch(struct connection *connection)
     if (batch->next)
         return true;
     connection->batch = NULL; /* its last call finishes it, if it has not ended yet */
-    if (batch_finish(batch, connection))
-        batch_free(batch);
+    if (call_batch_finish(batch, connection))
+        call_batch_free(batch);
     return true;
 }
 
@@ -268,7 +268,7 @@ static void dispatch_begin_batch(struct connection *connection, struct json_doc 
         dispatch_refuse(connection, RPC_INVALID_REQUEST, message);
         return;
     }
-    connection->batch = batch_new(doc, requests);
+    connection->batch = call_batch_new(doc, requests);
 }
 
 bool dispatch_line(struct connection *connection, const char *line, size_t len)

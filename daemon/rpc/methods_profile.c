@@ -208,11 +208,11 @@ static const struct param best_params[] = {
 static enum rpc_outcome get_best_profile_for_task(struct rpc_call *call)
 {
     CLEANUP(task_deinit) struct task task = {0};
-    CLEANUP(admission_deinit) struct engine_admission admission = {0};
+    CLEANUP(task_params_admission_deinit) struct engine_admission admission = {0};
     CLEANUP(freep) struct router_candidate *candidates = NULL;
     size_t count, fit;
 
-    admission_from_json(json_value_get(call->params, "task"), &task, &admission);
+    task_params_admission(json_value_get(call->params, "task"), &task, &admission);
     fit = engine_route(call->engine, &admission, &candidates, &count);
     json_out_object(call->out, NULL);
     json_out_key(call->out, "bestProfile");
@@ -305,14 +305,14 @@ static enum rpc_outcome assign_task_to_profile(struct rpc_call *call)
 {
     struct profile *profile = rpc_get_profile(call, "profileName");
     CLEANUP(task_deinit) struct task task = {0};
-    CLEANUP(admission_deinit) struct engine_admission admission = {0};
+    CLEANUP(task_params_admission_deinit) struct engine_admission admission = {0};
 
     if (!profile)
         return RPC_ERROR;
     if (profile->is_removed)
         return rpc_error(call, RPC_CONFLICT, "profile \"%s\" is no longer configured",
                          profile->config.name);
-    admission_from_json(json_value_get(call->params, "task"), &task, &admission);
+    task_params_admission(json_value_get(call->params, "task"), &task, &admission);
     admission.keeper = call->peer->keeper;
     return methods_profile_assign(call, profile, &admission);
 }
@@ -329,13 +329,13 @@ static const struct param submit_params[] = {
 static enum rpc_outcome submit_task(struct rpc_call *call)
 {
     CLEANUP(task_deinit) struct task task = {0};
-    CLEANUP(admission_deinit) struct engine_admission admission = {0};
+    CLEANUP(task_params_admission_deinit) struct engine_admission admission = {0};
     CLEANUP(freep) struct router_candidate *candidates = NULL;
     struct buf routing = {0};
     size_t count, fit;
     int r;
 
-    admission_from_json(json_value_get(call->params, "task"), &task, &admission);
+    task_params_admission(json_value_get(call->params, "task"), &task, &admission);
     admission.keeper = call->peer->keeper;
     if (task.key) {
         /* The first task with the key counts, wherever the router would send it now. */

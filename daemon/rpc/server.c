@@ -147,7 +147,7 @@ static void server_begin_pass(struct rpc_server *server)
     server->has_held = false;
     list_for_each_safe (link, &server->spent) {
         list_remove(link);
-        connection_wake(list_entry(link, struct connection, spent));
+        ready_wake(list_entry(link, struct connection, spent));
     }
 }
 

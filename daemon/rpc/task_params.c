@@ -151,8 +151,8 @@ static char **task_params_add_words(char **words, const struct json_value *json,
     return words;
 }
 
-void admission_from_json(const struct json_value *json, struct task *ret_task,
-                         struct engine_admission *ret_admission)
+void task_params_admission(const struct json_value *json, struct task *ret_task,
+                           struct engine_admission *ret_admission)
 {
     const struct json_value *ids = json_value_get(json, "dependsOn");
     const char *type = json_value_get_text(json, "type");
@@ -180,7 +180,7 @@ void admission_from_json(const struct json_value *json, struct task *ret_task,
     *ret_admission = admission;
 }
 
-void admission_deinit(struct engine_admission *admission)
+void task_params_admission_deinit(struct engine_admission *admission)
 {
     free((void *)admission->request.capabilities);
     free((void *)admission->request.prefers);

@@ -10,7 +10,7 @@ extern const struct param task_params[];
 extern const struct param task_query_params[];
 
 /** Fills an admission for engine_route() and engine_assign() from a checked request. It borrows
- *  from both arguments; CLEANUP(admission_deinit). */
-void admission_from_json(const struct json_value *json, struct task *ret_task,
-                         struct engine_admission *ret_admission);
-void admission_deinit(struct engine_admission *admission);
+ *  from both arguments; CLEANUP(task_params_admission_deinit). */
+void task_params_admission(const struct json_value *json, struct task *ret_task,
+                           struct engine_admission *ret_admission);
+void task_params_admission_deinit(struct engine_admission *admission);

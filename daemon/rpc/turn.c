@@ -57,8 +57,8 @@ static void turn_close_at_end(struct connection *connection)
                                     subscription_is_active(connection) || stream_unhandled(stream)))
         return;
     connection->is_closing = true;
-    connection_rest(connection);
-    connection_touch(connection);
+    ready_rest(connection);
+    ready_touch(connection);
 }
 
 /* Whether it may continue in this turn; otherwise the reason decides when it continues. */
@@ -69,12 +69,12 @@ static bool turn_has_turn(struct connection *connection)
     /* The replies of a batch leave together: nothing gets room by waiting within one. */
     if (connection->is_closing || connection->is_blocked ||
         (!connection->batch && connection_is_congested(connection))) {
-        connection_rest(connection);
+        ready_rest(connection);
         return false;
     }
     if (connection->pass_requests < (size_t)settings->lines_per_pass)
         return true;
-    connection_rest(connection);
+    ready_rest(connection);
     list_append(&connection->server->spent, &connection->spent);
     return false;
 }
@@ -91,7 +91,7 @@ size_t turn_take(struct connection *connection)
     while (now - began <= TURN_US && turn_has_turn(connection)) {
         if (!turn_handle_next(connection)) {
             if (!connection->long_us)
-                connection_rest(connection);
+                ready_rest(connection);
             break;
         }
         connection->pass_requests++;

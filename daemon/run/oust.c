@@ -12,7 +12,7 @@
 
 #define PLACES ((off_t)1 << 22) /* above all process ids: PID_MAX_LIMIT */
 
-void lock_mark(int lock)
+void oust_mark_lock(int lock)
 {
     struct flock mark = {
         .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)getpid(), .l_len = 1};

@@ -18,7 +18,7 @@ struct oust {
 };
 
 /** Lets the calling process be found. */
-void lock_mark(int lock);
+void oust_mark_lock(int lock);
 /** One round of killing: their descendants, or, if there are none, themselves. */
 void oust_holders(struct oust *oust);
 void oust_deinit(struct oust *oust);

@@ -71,7 +71,7 @@ static void run_on_watch(evutil_socket_t fd UNUSED, short what UNUSED, void *dat
 
     if (!run_is_ending(run))
         return;
-    if (watch_is_over(&run->watch, run->keeper))
+    if (supervisor_watch_is_over(&run->watch, run->keeper))
         supervisor_condemn(run->supervisor, run);
     else
         run_order(run, ORDER_ASK);

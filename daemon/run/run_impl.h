@@ -21,7 +21,7 @@ struct watch {
 
 /** Whether to give up on the process: after some seconds if it is stopped, after a minute if it is
  * only slow, as on an overloaded machine. */
-bool watch_is_over(const struct watch *watch, pid_t pid);
+bool supervisor_watch_is_over(const struct watch *watch, pid_t pid);
 
 struct supervisor {
     char *lock_path;

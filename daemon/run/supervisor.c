@@ -151,7 +151,7 @@ void supervisor_condemn(struct supervisor *supervisor, struct run *run)
     supervisor_expect(supervisor);
 }
 
-bool watch_is_over(const struct watch *watch, pid_t pid)
+bool supervisor_watch_is_over(const struct watch *watch, pid_t pid)
 {
     return watch->asked >= WATCH_TRIES_SLOW ||
            (watch->asked >= WATCH_TRIES && family_is_stopped(pid));
@@ -163,7 +163,7 @@ static void supervisor_on_watch(evutil_socket_t fd UNUSED, short what UNUSED, vo
 
     if (supervisor->command < 0 || !supervisor_is_due(supervisor))
         return;
-    if (watch_is_over(&supervisor->watch, supervisor->pid)) {
+    if (supervisor_watch_is_over(&supervisor->watch, supervisor->pid)) {
         log_error("the supervisor process does not respond; killing it");
         kill(supervisor->pid, SIGKILL); /* not reaped yet, so its id is not reused */
     } else {

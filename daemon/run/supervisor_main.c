@@ -127,7 +127,7 @@ static void supervisor_main_home_lock(struct home *home, int lock)
             _exit(EXIT_SUCCESS);
     }
     oust_deinit(&oust);
-    lock_mark(lock);
+    oust_mark_lock(lock);
 }
 
 /* 1: a message; 0: acpd is gone; -EAGAIN: no message. */
@@ -185,7 +185,7 @@ static void supervisor_main_home_fork_keeper(struct home *home, uint64_t id,
         close(home->command);
         close(home->signals);
         close(home->timer);
-        lock_mark(home->lock);
+        oust_mark_lock(home->lock);
         keeper_main(fds, home->self, home->cgroup);
     }
     if (pid < 0)

@@ -189,7 +189,7 @@ def test_events_and_pauses_and_profiles_are_everybodys(make_fleet, folder):
         client.finish(id)
         heard = []
         while not heard or heard[-1] != "completed":
-            event = acpd.json.loads(follower.line())["params"]
+            event = follower.reply()["params"]
             if event["type"] == "task" and event["id"] == id:
                 heard.append(event["status"])
         assert heard == ["queued", "running", "completed"]
@@ -358,7 +358,7 @@ def test_an_agent_is_answered_from_another_node(make_fleet, server):
         wait_until(lambda: not other.list_permissions(), "it is closed")
         opened = []
         while len(opened) < 2:
-            event = acpd.json.loads(follower.line())["params"]
+            event = follower.reply()["params"]
             if event["type"] == "permission":
                 opened.append((event["id"], event["isOpen"]))
         assert opened == [(question["id"], True), (question["id"], False)]

@@ -168,6 +168,13 @@ def assert_every_task_is_accounted_for(daemon, tasks):
     assert len(tasks) == newest or kept > RETAINED - 2 * largest
 
 
+def let_everything_end(client):
+    wait_until(lambda: {t["status"] for name in ("quick", "w") for t in client.get_profile_task_queue(
+        name=name, limit=1)} <= {"blocked"}, "the queues drain", 300)
+    wait_until(lambda: client.state("quick")["currentTasks"] == 0, "the last ones end")
+    wait_until(lambda: client.state("w")["currentTasks"] == 0, "the last leases end")
+
+
 def test_kill_9_loses_nothing_acknowledged_and_leaves_nothing_behind(make_daemon):
     """Assignments, dependencies, claims, completions, cancellations, retries and retention at the same time."""
     print(f"ACPD_SEED={SEED} ACPD_FAULTS={KILLS}")
@@ -204,11 +211,7 @@ def test_kill_9_loses_nothing_acknowledged_and_leaves_nothing_behind(make_daemon
         acknowledged = sum(len(worker.keys) for worker in workers)
         assert acknowledged > KILLS
         assert client.state("held")["isActive"] is False
-        # Lets everything end that can.
-        wait_until(lambda: {t["status"] for name in ("quick", "w") for t in client.get_profile_task_queue(
-            name=name, limit=1)} <= {"blocked"}, "the queues drain", 300)
-        wait_until(lambda: client.state("quick")["currentTasks"] == 0, "the last ones end")
-        wait_until(lambda: client.state("w")["currentTasks"] == 0, "the last leases end")
+        let_everything_end(client)
         for claimer in claimers:
             claimer.ended = True
         for claimer in claimers:

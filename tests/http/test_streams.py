@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+import acpd
 from acpd import DEADLINE, TOKEN, profile, token_file, wait_until
 
 
@@ -50,6 +51,7 @@ class Stream:
         for event in self.blocks():
             if event.get("event") == type:
                 event["data"] = json.loads(event["data"])
+                acpd.schemas.check_message({"jsonrpc": "2.0", "method": "event", "params": event["data"]}, None)
                 if members.items() <= event["data"].items():
                     return event
         raise AssertionError(f"the stream ended before {type} {members}")

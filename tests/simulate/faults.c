@@ -134,9 +134,9 @@ REPLACE(void, run_log_free, struct run_log *log)
         REAL(run_log_free)(log);
 }
 
-REPLACE(int, attempt_settle, struct attempt *attempt)
+REPLACE(int, settle_attempt, struct attempt *attempt)
 {
-    int r = REAL(attempt_settle)(attempt);
+    int r = REAL(settle_attempt)(attempt);
 
     if (r == 0 && attempt->state == ATTEMPT_SETTLED && faults_strike(FAULT_TWICE))
         profile_stage_counts(attempt->profile)->by_status[TASK_RUNNING]--;
@@ -155,9 +155,9 @@ REPLACE(void, attempt_stop, struct attempt *attempt, enum error_class class)
         REAL(attempt_stop)(attempt, class);
 }
 
-REPLACE(int, lease_adopt_all, struct engine *engine)
+REPLACE(int, runner_lease_adopt_all, struct engine *engine)
 {
-    return faults_current == FAULT_LEASES ? 0 : REAL(lease_adopt_all)(engine);
+    return faults_current == FAULT_LEASES ? 0 : REAL(runner_lease_adopt_all)(engine);
 }
 
 REPLACE(int, engine_extend, struct engine *engine, int64_t id, const char *token,
@@ -188,9 +188,9 @@ REPLACE(int, engine_extend, struct engine *engine, int64_t id, const char *token
     return r;
 }
 
-REPLACE(int, overdue_step, struct engine *engine)
+REPLACE(int, settle_overdue_step, struct engine *engine)
 {
-    return faults_current == FAULT_EXPIRY ? 0 : REAL(overdue_step)(engine);
+    return faults_current == FAULT_EXPIRY ? 0 : REAL(settle_overdue_step)(engine);
 }
 
 REPLACE(struct attempt *, attempt_new, struct engine *engine, struct profile *profile,
@@ -347,7 +347,7 @@ REPLACE(void, audit_rollback, struct audit *audit)
 /* --- what is told -------------------------------------------------------------------------------
  */
 
-REPLACE(bool, batch_finish, struct batch *batch, struct connection *connection)
+REPLACE(bool, call_batch_finish, struct batch *batch, struct connection *connection)
 {
     struct list *first = batch->calls.next;
 
@@ -355,7 +355,7 @@ REPLACE(bool, batch_finish, struct batch *batch, struct connection *connection)
         list_remove(first);
         list_append(&batch->calls, first);
     }
-    return REAL(batch_finish)(batch, connection);
+    return REAL(call_batch_finish)(batch, connection);
 }
 
 REPLACE(void, event_stage, struct event_log *log, const struct event *event)

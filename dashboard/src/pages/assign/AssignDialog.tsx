@@ -65,37 +65,16 @@ function ProfileChoice({ draft, set }: { draft: Draft; set: (change: Partial<Dra
   );
 }
 
-function Form({ close }: { close: () => void }) {
-  const [draft, setDraft] = useState<Draft>({ ...empty, profile: assigning.value ?? '' });
-  const [error, setError] = useState<ApiError | null>(null);
-  const [isSending, setSending] = useState(false);
-  const set = (change: Partial<Draft>) => setDraft((old) => ({ ...old, ...change }));
-  const wrong = fieldOf(error);
+interface FieldsProps {
+  draft: Draft;
+  set: (change: Partial<Draft>) => void;
+  fault: (name: string) => string | null;
+}
+
+function Fields({ draft, set, fault }: FieldsProps) {
   const types = [...new Set((profiles.value ?? []).flatMap((view) => view.profile.capabilities))].sort();
-  const known = ['title', 'description', 'type', 'priority', 'capabilities', 'runAt', 'node'];
-  const fault = (name: string) => (wrong === name ? (error!.reason ?? error!.message) : null);
-
-  const submit = async (event: Event) => {
-    event.preventDefault();
-    setSending(true);
-    setError(null);
-    try {
-      const { task } = draft.profile ? await api.assign(draft.profile, taskOf(draft)) : await api.submit(taskOf(draft));
-      const place = task.pending?.position;
-      toast.value = { text: `#${task.id} assigned to ${roleOf(task.profile)}${place ? `, place ${place} in its queue` : ''}.` };
-      poke();
-      close();
-    } catch (fault) {
-      setError(fault as ApiError);
-      document.getElementById(`field-${fieldOf(fault as ApiError)}`)?.focus();
-    } finally {
-      setSending(false);
-    }
-  };
-
   return (
-    <form onSubmit={(event) => void submit(event)} noValidate>
-      <h2 id="assign-title">Assign task</h2>
+    <>
       <Field name="title" label="Title" fault={fault('title')}>
         {(props) => <input {...props} autofocus required placeholder="What to do, in one line" value={draft.title}
           onInput={(e) => set({ title: e.currentTarget.value })} />}
@@ -136,6 +115,41 @@ function Form({ close }: { close: () => void }) {
         )}
       </div>
       <datalist id="types">{types.map((type) => <option key={type} value={type} />)}</datalist>
+    </>
+  );
+}
+
+function Form({ close }: { close: () => void }) {
+  const [draft, setDraft] = useState<Draft>({ ...empty, profile: assigning.value ?? '' });
+  const [error, setError] = useState<ApiError | null>(null);
+  const [isSending, setSending] = useState(false);
+  const set = (change: Partial<Draft>) => setDraft((old) => ({ ...old, ...change }));
+  const wrong = fieldOf(error);
+  const known = ['title', 'description', 'type', 'priority', 'capabilities', 'runAt', 'node'];
+  const fault = (name: string) => (wrong === name ? (error!.reason ?? error!.message) : null);
+
+  const submit = async (event: Event) => {
+    event.preventDefault();
+    setSending(true);
+    setError(null);
+    try {
+      const { task } = draft.profile ? await api.assign(draft.profile, taskOf(draft)) : await api.submit(taskOf(draft));
+      const place = task.pending?.position;
+      toast.value = { text: `#${task.id} assigned to ${roleOf(task.profile)}${place ? `, place ${place} in its queue` : ''}.` };
+      poke();
+      close();
+    } catch (fault) {
+      setError(fault as ApiError);
+      document.getElementById(`field-${fieldOf(fault as ApiError)}`)?.focus();
+    } finally {
+      setSending(false);
+    }
+  };
+
+  return (
+    <form onSubmit={(event) => void submit(event)} noValidate>
+      <h2 id="assign-title">Assign task</h2>
+      <Fields draft={draft} set={set} fault={fault} />
       <ProfileChoice draft={draft} set={set} />
       {!draft.profile && <BestMatch task={taskOf(draft)} />}
       {error && !known.includes(wrong ?? '') && <p class="banner bad" role="alert"><span>{error.message}</span></p>}
