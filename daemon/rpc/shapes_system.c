@@ -15,9 +15,8 @@ static const struct shape_member profile_health_members[] = {
 static const struct shape profile_health = {SHAPE_OBJECT, "ProfileHealth", "Health of a profile.",
                                             .members = profile_health_members};
 
-static const char *const storage_types[] = {"sqlite", "postgres", NULL};
 static const char *const storage_statuses[] = {"ok", "failing", NULL};
-static const struct shape storage_type = {SHAPE_ENUM, .values = storage_types};
+static const struct shape storage_type = {SHAPE_ENUM, .values = settings_store_names};
 static const struct shape storage_status = {SHAPE_ENUM, .values = storage_statuses};
 
 static const struct shape_member storage_members[] = {

@@ -273,7 +273,8 @@ struct store_attempt {
 };
 
 /** Ends the current attempt of a running task, and its lease: writes the attempt and the new state
- *  of the task, finished or waiting for another attempt. */
+ *  of the task, finished or waiting for another attempt. With a fence that is sure, a shared store
+ *  may find only later that it does not hold, and then fails the pass. */
 MUST_CHECK int store_finish(struct store *store, struct task *task, const struct task_fence *fence,
                             const struct store_attempt *attempt, bool *ret_has_dependants);
 /** Adds usage and cost, which an agent may report late, to a finished attempt. */

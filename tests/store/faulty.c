@@ -140,7 +140,25 @@ static bool is_stuck(const struct store *store)
     X(store_put_uptime,                                                                            \
       (struct store * store, int64_t started_at, int64_t seen_at, int64_t last_event),             \
       (store, started_at, seen_at, last_event))                                                    \
-    X(store_prune_uptime, (struct store * store, int64_t before), (store, before))
+    X(store_prune_uptime, (struct store * store, int64_t before), (store, before))                 \
+    X(store_beat, (struct store * store), (store))                                                 \
+    X(store_end_node, (struct store * store, int64_t id, int64_t pass), (store, id, pass))         \
+    X(store_end_predecessors, (struct store * store), (store))                                     \
+    X(store_retire_node, (struct store * store, const char *name), (store, name))                  \
+    X(store_adopt, (struct store * store, int64_t task_id), (store, task_id))                      \
+    X(store_let_go, (struct store * store, int64_t task_id), (store, task_id))                     \
+    X(store_let_go_of_dead, (struct store * store), (store))                                       \
+    X(store_take_minute,                                                                           \
+      (struct store * store, int64_t * ret_profile_id, struct metrics_minute * ret_minute),        \
+      (store, ret_profile_id, ret_minute))                                                         \
+    X(store_forget_questions, (struct store * store), (store))                                     \
+    X(store_add_question, (struct store * store, const char *id, const char *body),                \
+      (store, id, body))                                                                           \
+    X(store_answer_question,                                                                       \
+      (struct store * store, const char *id, const char *answer, const char *by),                  \
+      (store, id, answer, by))                                                                     \
+    X(store_add_news, (struct store * store, const char *text, int64_t now), (store, text, now))   \
+    X(store_prune_news, (struct store * store, int64_t before), (store, before))
 
 /* Those among them that can be made stale. */
 #define FENCED(X)                                                                                  \

@@ -71,10 +71,58 @@ START_TEST(late_report_changes_no_task)
 }
 END_TEST
 
+static int finish_surely(struct task *task, bool *ret_has_dependants)
+{
+    struct task_fence fence = task_fence(task);
+    const struct store_attempt attempt = {
+        .task_id = task->id,
+        .number = task->attempt,
+        .profile_id = task->profile_id,
+        .finished_at = NOW,
+    };
+
+    fence.sum = 0;
+    fence.is_sure = true;
+    task->status = TASK_COMPLETED;
+    task->finished_at = NOW;
+    task->sort_key = task->id;
+    return store_finish(store, task, &fence, &attempt, ret_has_dependants);
+}
+
+/* It is stale, or the pass fails. */
+START_TEST(a_sure_end_that_comes_late_writes_nothing)
+{
+    const int64_t id = add(alpha, TASK_QUEUED, 1);
+    CLEANUP(task_deinit) struct task first = {0}, second = {0};
+    CLEANUP(freep) char *before = NULL;
+    bool has_dependants;
+    int r;
+
+    EXPECT(claim(alpha), id);
+    MUST(store_commit(store));
+    EXPECT(store_get_task(store, id, &first), 1);
+    EXPECT(store_get_task(store, id, &second), 1);
+    EXPECT(finish_task(&first, TASK_COMPLETED, ERROR_NONE, NOW, &has_dependants), STORE_DONE);
+    MUST(store_commit(store));
+    turn();
+    before = dump();
+    r = finish_surely(&second, &has_dependants);
+    if (r == STORE_DONE)
+        r = store_commit(store);
+    if (r >= 0)
+        EXPECT(r, STORE_STALE);
+    store_rollback(store);
+    check_dump(before, "an end that came too late");
+    check_counters(NULL);
+}
+END_TEST
+
 void add_finish_cases(Suite *suite)
 {
     TCase *tcase = add_case(suite, "finish", setup, teardown);
 
     tcase_add_test(tcase, late_report_changes_no_task);
     tcase_add_test(tcase, attempts_fill_the_window);
+    tcase = add_case(suite, "two finish", setup_two, teardown);
+    tcase_add_test(tcase, a_sure_end_that_comes_late_writes_nothing);
 }
