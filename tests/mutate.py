@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """
-mutate.py TREE BUILD COUNT [SEED]
+mutate.py [--near] TREE BUILD COUNT [SEED]
 
 Mutation testing: changes one line of acpd or acp-gateway at a time, in a separate tree and build, and runs the tests
 until one fails. Lines changed by the latest commits come first, then random ones. A test that also fails without the
-change is not used again.
+change is not used again. --near: runs only the tests near the line, which notice no more than all of them do.
 """
 
 import difflib
@@ -128,8 +128,9 @@ def choose(tree, count, chance):
 
 
 class Tests:
-    def __init__(self, tree, build):
+    def __init__(self, tree, build, is_near):
         self.tree = tree
+        self.is_near = is_near
         self.build = build
         self.left_out = []
         self.sound = set()
@@ -190,7 +191,8 @@ class Tests:
         units, files = NEAR[max((prefix for prefix in NEAR if file.startswith(prefix)), key=len)]
         near = [f"tests/{name}" for name in files if (self.tree / "tests" / name).exists()]
         others = [f"--ignore={name}" for name in near]
-        return self.units(units) or self.pytest(*near) or self.units(self.programs) or \
+        failure = self.units(units) or self.pytest("-n", self.jobs, *near)
+        return failure if failure or self.is_near else self.units(self.programs) or \
             self.pytest("-n", self.jobs, *[part for part in WHOLE if part not in near], *others)
 
     def is_sound(self, failure):
@@ -235,11 +237,13 @@ def try_change(tests, file, number, line, changed):
 
 
 def main(arguments):
+    is_near = arguments[0] == "--near"
+    arguments = arguments[is_near:]
     tree, build = (pathlib.Path(path).resolve() for path in arguments[:2])
     count = int(arguments[2])
     seed = int(arguments[3]) if len(arguments) > 3 else random.SystemRandom().randrange(10**6)
     print(f"seed {seed}; the same again: ./dev mutate {count} {seed}", flush=True)
-    tests = Tests(tree, build)
+    tests = Tests(tree, build, is_near)
     outcomes = []
     for at, change in enumerate(choose(tree, count, random.Random(seed)), 1):
         began = time.monotonic()
