@@ -131,6 +131,9 @@ class Tests:
     def __init__(self, tree, build, is_near):
         self.tree = tree
         self.is_near = is_near
+        source = json.loads((build / "meson-info" / "meson-info.json").read_text())["directories"]["source"]
+        if source != str(tree):
+            sys.exit(f"{build} is a build of {source}: changes in {tree} would not be compiled")
         self.build = build
         self.left_out = []
         self.sound = set()
