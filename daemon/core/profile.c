@@ -41,7 +41,9 @@ void profile_freep(struct profile **profile)
 
 int64_t profile_count(const struct profile *profile, enum task_status status)
 {
-    return profile->counts.by_status[status] + profile->staged.counts.by_status[status];
+    int64_t count = profile->counts.by_status[status] + profile->staged.counts.by_status[status];
+
+    return count < 0 ? 0 : count;
 }
 
 int64_t profile_waiting(const struct profile *profile)

@@ -100,7 +100,8 @@ void profile_freep(struct profile **profile);
 
 /* These include the changes of the current pass. */
 
-/** Tasks in this status. */
+/** Tasks in this status. Where nodes share a store, this one may hear of a task's start after it
+ * has ended the task: that counts as none. */
 int64_t profile_count(const struct profile *profile, enum task_status status);
 int64_t profile_waiting(const struct profile *profile);
 /** The limit of concurrent attempts: as configured, less while autoscaling, and one, as a probe,

@@ -192,7 +192,7 @@ struct engine_node {
  *  how many. The caller frees the array; its texts are valid during this pass. */
 size_t engine_list_nodes(const struct engine *engine, struct engine_node **ret_nodes);
 /** Asks a node to take no more work, and to stop when nothing runs on it. ENGINE_NOT_FOUND;
- *  ENGINE_CONFLICT: the store is not shared. */
+ *  ENGINE_CONFLICT: no other node takes tasks. */
 int engine_retire_node(struct engine *engine, const char *name);
 
 /** Describes where to find the log of an attempt that ran on another node; the caller frees it.

@@ -44,6 +44,14 @@ static const struct fleet_node *fleet_find(const struct fleet *fleet, int64_t id
     return NULL;
 }
 
+static const struct fleet_node *fleet_find_name(const struct fleet *fleet, const char *name)
+{
+    for (size_t i = 0; i < fleet->count; i++)
+        if (strcmp(fleet->nodes[i].row.name, name) == 0)
+            return &fleet->nodes[i];
+    return NULL;
+}
+
 static bool fleet_is_self(const struct engine *engine, const struct fleet_node *node)
 {
     return node->row.id == store_node(engine->store);
@@ -94,6 +102,14 @@ const char *const engine_node_states[] = {
     NULL,
 };
 
+/* For how long it has given no sign of life, in ms. */
+static int64_t fleet_silence_of(const struct engine *engine, const struct fleet_node *node)
+{
+    return fleet_is_self(engine, node) || node->since > engine->now.mono
+               ? 0
+               : engine->now.mono - node->since;
+}
+
 static enum engine_node_state fleet_state_of(const struct engine *engine,
                                              const struct fleet_node *node, int64_t silent)
 {
@@ -110,8 +126,7 @@ size_t engine_list_nodes(const struct engine *engine, struct engine_node **ret_n
     *ret_nodes = nodes;
     for (size_t i = 0; i < fleet->count; i++) {
         const struct fleet_node *node = &fleet->nodes[i];
-        bool is_fresh = fleet_is_self(engine, node) || node->since > engine->now.mono;
-        int64_t silent = is_fresh ? 0 : engine->now.mono - node->since;
+        int64_t silent = fleet_silence_of(engine, node);
 
         nodes[i] = (struct engine_node){
             .name = node->row.name,
@@ -142,18 +157,18 @@ bool fleet_may_have(const struct engine *engine, const char *name)
 
 bool fleet_has(const struct engine *engine, const char *name)
 {
+    const struct fleet_node *node = fleet_find_name(&engine->fleet, name);
+
     if (!store_node(engine->store))
-        return true; /* it had that name when the task was submitted */
-    for (size_t i = 0; i < engine->fleet.count; i++)
-        if (strcmp(engine->fleet.nodes[i].row.name, name) == 0)
-            return !engine->fleet.nodes[i].row.is_retiring;
-    return false;
+        return true; /* a single acpd runs everything */
+    return node && fleet_state_of(engine, node, fleet_silence_of(engine, node)) == NODE_RUNNING;
 }
 
 int engine_log_elsewhere(struct engine *engine, const struct task *task, int64_t attempt,
                          char **ret_where)
 {
     CLEANUP(freep) char *name = NULL;
+    const struct fleet_node *node;
     int r = 0;
 
     *ret_where = NULL;
@@ -165,16 +180,27 @@ int engine_log_elsewhere(struct engine *engine, const struct task *task, int64_t
         r = store_attempt_node(engine->store, task->id, attempt, &name);
     if (r < 0 || !name || strcmp(name, engine->fleet.name) == 0)
         return r;
-    for (size_t i = 0; i < engine->fleet.count && !*ret_where; i++) {
-        const struct store_node *node = &engine->fleet.nodes[i].row;
-
-        if (strcmp(node->name, name) == 0)
-            *ret_where = xasprintf("node \"%s\", which is running%s%s", name, node->url ? ": " : "",
-                                   node->url ? node->url : "");
-    }
-    if (!*ret_where)
+    node = fleet_find_name(&engine->fleet, name);
+    if (!node)
         *ret_where = xasprintf("node \"%s\", which is not running", name);
+    else if (node->row.url)
+        *ret_where = xasprintf("node \"%s\", which is running: %s", name, node->row.url);
+    else
+        *ret_where =
+            xasprintf("node \"%s\", which is running; ask it there (it has no node.url)", name);
     return 0;
+}
+
+/* Whether another node takes tasks. */
+static bool fleet_can_spare(const struct engine *engine, const char *name)
+{
+    for (size_t i = 0; i < engine->fleet.count; i++) {
+        const char *other = engine->fleet.nodes[i].row.name;
+
+        if (strcmp(other, name) != 0 && fleet_has(engine, other))
+            return true;
+    }
+    return false;
 }
 
 int engine_retire_node(struct engine *engine, const char *name)
@@ -185,6 +211,8 @@ int engine_retire_node(struct engine *engine, const char *name)
         return strcmp(name, engine->fleet.name) == 0 ? ENGINE_CONFLICT : ENGINE_NOT_FOUND;
     if (engine->is_stopping)
         return -ESHUTDOWN;
+    if (fleet_has(engine, name) && !fleet_can_spare(engine, name))
+        return ENGINE_CONFLICT;
     r = store_retire_node(engine->store, name);
     engine->fleet.next_watch = 0;
     return r < 0 ? r : r == STORE_DONE ? 0 : ENGINE_NOT_FOUND;

@@ -153,17 +153,11 @@ static int permission_answer_elsewhere(struct engine *engine, const char *id, co
     return r < 0 ? r : r == STORE_DONE ? 0 : ENGINE_CONFLICT;
 }
 
-int engine_answer_permission(struct engine *engine, const char *id, const char *option,
-                             const char *by)
+static int permission_answer_own(struct engine *engine, struct attempt *attempt,
+                                 struct acp_question *question, const char *option, const char *by)
 {
-    struct attempt *attempt = NULL;
-    struct acp_question *question = permission_find_question(engine, id, &attempt);
     int r;
 
-    if (engine->is_stopping)
-        return -ESHUTDOWN;
-    if (!question)
-        return permission_answer_elsewhere(engine, id, option, by);
     if (question->chosen || attempt->stop != ERROR_NONE)
         return ENGINE_CONFLICT;
     if (!acp_question_option(question, option))
@@ -189,11 +183,10 @@ static void permission_take_answer(const char *id, const char *answer, const cha
 {
     struct answers *answers = data;
     struct attempt *attempt = NULL;
-    int r = 0;
+    struct acp_question *question = permission_find_question(answers->engine, id, &attempt);
+    int r = question ? permission_answer_own(answers->engine, attempt, question, answer, by) : 0;
 
-    if (permission_find_question(answers->engine, id, &attempt))
-        r = engine_answer_permission(answers->engine, id, answer, by);
-    if (r < 0 && r != -ESHUTDOWN && answers->r == 0)
+    if (r < 0 && answers->r == 0)
         answers->r = r;
 }
 
@@ -203,6 +196,31 @@ static int permission_take_answers(struct engine *engine)
     int r = store_list_answers(engine->store, permission_take_answer, &answers);
 
     return r < 0 ? r : answers.r;
+}
+
+int engine_answer_permission(struct engine *engine, const char *id, const char *option,
+                             const char *by)
+{
+    struct attempt *attempt = NULL;
+    struct acp_question *question = permission_find_question(engine, id, &attempt);
+    int r = 0;
+
+    if (engine->is_stopping)
+        return -ESHUTDOWN;
+    if (!question)
+        return permission_answer_elsewhere(engine, id, option, by);
+    /* Another node may have answered it already; from now on none can. */
+    if (store_node(engine->store)) {
+        r = store_beat(engine->store);
+        if (r == 0)
+            r = permission_take_answers(engine);
+    }
+    if (r == 0)
+        r = permission_answer_own(engine, attempt, question, option, by);
+    if (r || !store_node(engine->store))
+        return r;
+    r = store_answer_question(engine->store, id, option, by);
+    return r < 0 ? r : 0; /* stale: the others do not know it yet */
 }
 
 struct publication {

@@ -43,18 +43,18 @@ static void print_error(struct buf *out, const struct task *task)
     json_out_end_object(out);
 }
 
-/* The node that ran the last attempt, which only a shared store keeps, or that is to run it. */
+/* The node that ran the last attempt, which only a shared store keeps; before, the one that must.
+ */
 static void print_node(struct buf *out, const struct engine *engine, const struct task *task)
 {
     CLEANUP(freep) char *only = task_only_node(task);
     bool is_own = task->node_id == store_node(engine->store);
 
     json_out_text(out, "node",
-                  only             ? only
-                  : !task->attempt ? NULL
-                  : task->node     ? task->node
-                  : is_own         ? engine->fleet.name
-                                   : NULL);
+                  !task->attempt ? only
+                  : task->node   ? task->node
+                  : is_own       ? engine->fleet.name
+                                 : NULL);
 }
 
 void engine_print_task(const struct engine *engine, const struct task *task,

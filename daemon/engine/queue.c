@@ -11,6 +11,12 @@
 
 #define LOGS_WEIGHED 256 /* latest attempts only */
 
+/* A node that always claimed the slot that it has just freed would never let another one have it.
+ * Half of the time it leaves one for a task that comes first and is for the other one only: long
+ * enough that the other one looks. The rest of the time it does not, as the other one may be unable
+ * to run it. */
+#define YIELD_MS 2048
+
 /* An estimate for the row, its index entries and its attempts. */
 #define ROW_BYTES 512
 
@@ -156,6 +162,7 @@ int queue_claim(struct engine *engine, struct profile *profile, size_t limit,
                             .avoided = cooldown->length ? cooldown->task_id : 0,
                             .limit = limit,
                             .most = profile->config.max_concurrent_tasks,
+                            .yields = engine->now.mono / YIELD_MS % 2,
                             .now = engine->now.wall,
                             .lease = lease,
                         },

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/takeover.h"
 
+#include <stdio.h>
+
+#include "common/alloc.h"
 #include "common/log.h"
 #include "engine/metrics.h"
 #include "engine/queue.h"
@@ -59,12 +62,40 @@ static int takeover_interrupt_all(struct engine *engine)
     return r < 0 ? r : 0;
 }
 
+/* Questions of agents that are dead are closed, which followers learn. */
+static int takeover_close_questions(struct engine *engine)
+{
+    int r;
+
+    do {
+        CLEANUP(freep) char *id = NULL;
+        CLEANUP(task_deinit) struct task task = {0};
+        long long task_id, attempt, question;
+
+        r = store_take_question(engine->store, &id);
+        if (r != STORE_DONE || sscanf(id, "%lld-%lld-%lld", &task_id, &attempt, &question) != 3)
+            continue;
+        r = store_get_task(engine->store, task_id, &task);
+        if (r > 0)
+            event_stage(&engine->events, &(struct event){.type = EVENT_PERMISSION,
+                                                         .is_fact = true,
+                                                         .profile_id = task.profile_id,
+                                                         .task_id = task_id,
+                                                         .attempt = attempt,
+                                                         .question = question});
+        r = r < 0 && !store_is_damage(engine->store, r) ? r : STORE_DONE;
+    } while (r == STORE_DONE);
+    return r;
+}
+
 int takeover_from_dead(struct engine *engine)
 {
     int r = takeover_interrupt_all(engine);
 
     if (r == 0)
         r = queue_let_go_of_dead(engine);
+    if (r >= 0)
+        r = takeover_close_questions(engine);
     if (r >= 0)
         r = runner_lease_adopt_all(engine);
     if (r == 0)

@@ -192,9 +192,9 @@ static enum rpc_outcome retire_node(struct rpc_call *call)
     if (r == ENGINE_NOT_FOUND)
         return rpc_error(call, RPC_NOT_FOUND, "node \"%s\" not found", name);
     if (r == ENGINE_CONFLICT)
-        return rpc_error(
-            call, RPC_CONFLICT,
-            "node \"%s\" does not share its store: no other node could take over its work", name);
+        return rpc_error(call, RPC_CONFLICT,
+                         "node \"%s\" is the only one: no other node could take over its work",
+                         name);
     json_out_object(call->out, NULL);
     json_out_bool(call->out, "success", true);
     json_out_end_object(call->out);

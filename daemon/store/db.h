@@ -156,6 +156,7 @@
 #define DEAD "node_id NOT IN (SELECT id FROM node WHERE name IS NOT NULL)"
 #define MAY_RUN_ON(id)                                                                             \
     "(only_node IS NULL OR only_node = (SELECT name FROM node WHERE id = " id "))"
+#define QUEUED_FOR_ONE "status = 1 AND only_node IS NOT NULL AND profile_id = ?1"
 #define SHARED_STATEMENTS(X)                                                                       \
     X(LIST_NODES, "SELECT id, name, url, version, pass, is_retiring, "                             \
                   "(SELECT count(*) FROM task WHERE " LIVE " AND status = 4 "                      \
@@ -166,8 +167,16 @@
     X(END_PREDECESSORS, "DELETE FROM node WHERE place = (SELECT place FROM node WHERE id = ?1) "   \
                         "AND id <> ?1")                                                            \
     X(RETIRE_NODE, "UPDATE node SET is_retiring = true WHERE name = ?1")                           \
-    X(COUNT_HELD, "SELECT is_active, running + (SELECT count(*) FROM task WHERE profile_id = ?1 "  \
-                  "AND node_id IS NOT NULL AND status > 4) FROM profile WHERE id = ?1")            \
+    X(COUNT_HELD, /* and whether a task for another living node comes before what this one may run \
+                   */                                                                              \
+      "SELECT is_active, running + (SELECT count(*) FROM task WHERE profile_id = ?1 "              \
+      "AND node_id IS NOT NULL AND status > 4), CASE WHEN EXISTS (SELECT 1 FROM task "             \
+      "WHERE " QUEUED_FOR_ONE ") THEN EXISTS (SELECT 1 FROM node, LATERAL (SELECT place, id "      \
+      "FROM task WHERE " QUEUED_FOR_ONE " AND only_node = node.name ORDER BY place, id LIMIT 1) "  \
+      "AS theirs WHERE NOT is_retiring AND node.id <> ?2 AND (theirs.place, theirs.id) < "         \
+      "(SELECT place, id FROM task WHERE " LIVE                                                    \
+      " AND status = 1 AND profile_id = ?1 AND " MAY_RUN_ON(                                       \
+          "?2") " ORDER BY place, id LIMIT 1)) ELSE false END FROM profile WHERE id = ?1")         \
     X(SAVE_SURELY, NULL) /* SAVE_TASK, but fails if the fence does not hold */                     \
     X(CLAIM,                                                                                       \
       "WITH first AS MATERIALIZED (SELECT id, place FROM (SELECT id, place FROM task WHERE " LIVE  \
@@ -192,7 +201,8 @@
                    "RETURNING profile_id, minute_at, minute_queue_max, minute")                    \
     X(LIST_MINUTES, "SELECT minute, minute_at FROM share WHERE profile_id = ?1 AND node_id <> ?2 " \
                     "AND minute_at > 0")                                                           \
-    X(FORGET_DEAD_QUESTIONS, "DELETE FROM question WHERE " DEAD)                                   \
+    X(TAKE_QUESTION, "DELETE FROM question WHERE id = (SELECT id FROM question WHERE " DEAD        \
+                     " LIMIT 1) RETURNING id")                                                     \
     X(FORGET_QUESTIONS, "DELETE FROM question WHERE node_id = ?1")                                 \
     X(ADD_QUESTION, "INSERT INTO question (id, node_id, body) VALUES (?1, ?2, ?3)")                \
     X(LIST_QUESTIONS, "SELECT id, body FROM question WHERE node_id <> ?1 AND answer IS NULL "      \
@@ -225,6 +235,7 @@ struct profile_change {
     int64_t held;                  /* tasks that are some node's, less those that this pass has
                                     * claimed; -1: not known */
     bool was_active;               /* as stored, if that is known */
+    bool is_preceded;              /* a task for another node comes first, if that is known */
     struct metrics_minute *minute; /* NULL: unchanged */
 };
 

@@ -98,10 +98,7 @@ int store_let_go(struct store *store, int64_t task_id)
 
 int store_let_go_of_dead(struct store *store)
 {
-    int questions = db_node_change(store, STMT_FORGET_DEAD_QUESTIONS, 0, 0);
-    int tasks = questions < 0 ? questions : db_node_change(store, STMT_LET_GO_OF_DEAD, 0, 0);
-
-    return tasks == STORE_STALE ? questions : tasks;
+    return db_node_change(store, STMT_LET_GO_OF_DEAD, 0, 0);
 }
 
 int store_forget_questions(struct store *store)
@@ -207,6 +204,23 @@ int store_take_minute(struct store *store, int64_t *ret_profile_id,
     ret_minute->at = db_number(stmt, 1);
     ret_minute->queue_max = db_number(stmt, 2);
     db_read_bucket(store, stmt, 3, *ret_profile_id, ret_minute->at, &ret_minute->sum);
+    db_reset(stmt);
+    return STORE_DONE;
+}
+
+int store_take_question(struct store *store, char **ret_id)
+{
+    struct statement *stmt;
+    int r;
+
+    if (!store->node)
+        return STORE_STALE;
+    r = db_use_writing(store, STMT_TAKE_QUESTION, &stmt);
+    if (r == 0)
+        r = db_step(store, stmt);
+    if (r <= 0)
+        return r < 0 ? r : STORE_STALE;
+    *ret_id = db_copy_text(stmt, 0);
     db_reset(stmt);
     return STORE_DONE;
 }

@@ -228,19 +228,21 @@ int store_first_queued(struct store *store, int64_t profile_id, int64_t avoided,
     return r || !avoided ? r : db_queue_next_of_status(store, TASK_QUEUED, profile_id, 0, ret_task);
 }
 
-/* Asks how many of the profile's tasks are some node's, and whether it is paused. 1: known. */
-static int db_queue_count_held(struct store *store, int64_t profile_id, int64_t *ret_held,
-                               bool *ret_is_active)
+/* Asks how many of the profile's tasks are some node's, whether it is paused, and whose task is
+ * first. 1: known. */
+static int db_queue_count_held(struct store *store, struct profile_change *ret_change)
 {
     struct statement *stmt = db_use(store, STMT_COUNT_HELD);
     int r;
 
-    db_bind_number(stmt, 1, profile_id);
+    db_bind_number(stmt, 1, ret_change->profile_id);
+    db_bind_number(stmt, 2, store->node);
     r = db_step(store, stmt);
     if (r <= 0)
         return r;
-    *ret_is_active = db_number(stmt, 0) != 0;
-    *ret_held = db_number(stmt, 1);
+    ret_change->was_active = db_number(stmt, 0) != 0;
+    ret_change->held = db_number(stmt, 1);
+    ret_change->is_preceded = db_number(stmt, 2) != 0;
     db_reset(stmt);
     return 1;
 }
@@ -248,29 +250,27 @@ static int db_queue_count_held(struct store *store, int64_t profile_id, int64_t 
 /* How many of its tasks may be claimed, as far as others who share the store leave room. */
 static int db_queue_room(struct store *store, const struct store_claim *claim, size_t *ret_room)
 {
+    struct profile_change unwritten = {
+        .profile_id = claim->profile_id, .is_active = -1, .held = -1};
     struct profile_change *change =
-        store->in_transaction ? db_change_of(store, claim->profile_id) : NULL;
-    int64_t held = change ? change->held : -1, left = INT64_MAX;
-    bool is_active = change && change->was_active;
+        store->in_transaction ? db_change_of(store, claim->profile_id) : &unwritten;
+    int64_t left = INT64_MAX;
+    bool is_active;
     int r = 1;
 
     *ret_room = claim->limit;
     if (!store->node)
         return 0;
-    if (held < 0)
-        r = db_queue_count_held(store, claim->profile_id, &held, &is_active);
+    if (change->held < 0)
+        r = db_queue_count_held(store, change);
     if (r <= 0) {
         *ret_room = 0;
         return r;
     }
-    if (change) {
-        change->held = held;
-        change->was_active = is_active;
-        held += change->counts.by_status[TASK_RUNNING];
-        is_active = change->is_active >= 0 ? change->is_active : is_active;
-    }
+    is_active = change->is_active >= 0 ? change->is_active : change->was_active;
     if (claim->most)
-        left = claim->most - held;
+        left = claim->most - change->held - change->counts.by_status[TASK_RUNNING] -
+               (claim->yields && change->is_preceded);
     if (!is_active || left <= 0)
         *ret_room = 0;
     else if (left < (int64_t)claim->limit)

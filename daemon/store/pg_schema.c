@@ -149,7 +149,9 @@ static const char *const migrations[] = {
     "  body text NOT NULL"
     ");",
     /* The only node that may run it; NULL: any. Those are skipped by other nodes' claims. */
-    "ALTER TABLE task ADD only_node text;",
+    "ALTER TABLE task ADD only_node text;"
+    "CREATE INDEX task_for_one ON task (profile_id, only_node, place, id) "
+    "WHERE status = 1 AND only_node IS NOT NULL;",
 };
 
 /* Under the lock. */

@@ -101,8 +101,7 @@ MUST_CHECK int store_adopt(struct store *store, int64_t task_id);
 /** The processes of a task that was cancelled while it ran here are gone. STORE_STALE: it was not.
  */
 MUST_CHECK int store_let_go(struct store *store, int64_t task_id);
-/** The same for all tasks of dead nodes; removes their questions, too. STORE_STALE: there were none
- *  of either. */
+/** The same for all tasks of dead nodes. STORE_STALE: there were none. */
 MUST_CHECK int store_let_go_of_dead(struct store *store);
 /** Takes what a dead node has counted of its last minute of a profile, for the buckets.
  * STORE_STALE: there is none left. */
@@ -122,6 +121,8 @@ MUST_CHECK int store_attempt_node(struct store *store, int64_t task_id, int64_t 
 
 /* Questions that agents of a node ask, for the other nodes: an id, and what is shown of it. */
 
+/** Removes a question of a dead node; the caller frees its id. STORE_STALE: there is none left. */
+MUST_CHECK int store_take_question(struct store *store, char **ret_id);
 /** Removes those of this node; store_add_question() adds them again. */
 MUST_CHECK int store_forget_questions(struct store *store);
 MUST_CHECK int store_add_question(struct store *store, const char *id, const char *body);
@@ -230,6 +231,7 @@ struct store_claim {
     int64_t avoided; /* a task to claim only if no other is queued; 0: none */
     size_t limit;
     int64_t most; /* running tasks of the profile on all nodes together; 0: any number */
+    bool yields;  /* leaves one of these to another node if the first task is for that node only */
     int64_t now;  /* wall ms */
     const struct store_lease *lease; /* of the one task to claim; NULL: not for a worker */
 };

@@ -164,6 +164,22 @@ def test_a_task_for_one_node_waits_for_it(make_fleet, folder):
         client.cancel_task(id=claimed)
 
 
+def test_a_task_for_one_node_does_not_starve(make_fleet, folder):
+    """The other node has a backlog, and claims each slot that it frees."""
+    a, b = make_fleet("ab", recorder(folder, 0.05, maxConcurrentTasks=1))
+    with a.client() as client:
+        for _ in range(1000):
+            client.assign("p", node="a", priority="low")
+        wait_until(lambda: record(folder), "a works")
+        task = client.finish(client.assign("p", node="b", priority="high")["id"])
+        assert task["node"] == "b" and task["status"] == "completed"
+        assert client.state("p")["queueSize"] > 0, "it did not wait until a had nothing to do"
+        b.kill()  # a task for a node that is away holds nothing up
+        client.assign("p", node="b", priority="high")
+        done = client.state("p")["completedTasks"]
+        wait_until(lambda: client.state("p")["completedTasks"] > done + 20, "a goes on")
+
+
 def test_a_task_is_not_started_over_while_another_node_stops_it(make_fleet, folder):
     stubborn = shell(f"trap '' TERM; touch {folder}/started; while :; do sleep 0.05; done", nodes=["a"])
     a, b = make_fleet("ab", stubborn, killGrace=3600, lease=60)
@@ -210,7 +226,8 @@ def test_a_log_is_where_its_attempt_ran(make_fleet, folder):
         assert any(entry["text"] == "hello" for entry in client.get_task_log(id=id)["entries"])
         with pytest.raises(RpcError) as error:
             other.get_task_log(id=id)
-        assert error.value.message == f'the log of task {id}, attempt 1, is on node "a", which is running'
+        assert error.value.message == (f"the log of task {id}, attempt 1, is on node \"a\", which is running; ask it "
+                                       "there (it has no node.url)")
         a.stop()
         wait_until(lambda: len(nodes(b)) == 1, "it has left")
         with pytest.raises(RpcError) as error:
@@ -362,9 +379,71 @@ def test_an_agent_is_answered_from_another_node(make_fleet, server):
             if event["type"] == "permission":
                 opened.append((event["id"], event["isOpen"]))
         assert opened == [(question["id"], True), (question["id"], False)]
+        with pytest.raises(RpcError) as error:
+            client.answer_permission(id=question["id"], optionId=option)
+        assert error.value.code == -32001, "it is closed"
         client.finish(client.assign("q")["id"])  # both nodes write
         told = server.ask("SELECT count(*) FROM news WHERE body LIKE '%?%'", a.database_name)
         assert told == "2", "what was heard is not told again"
+
+
+def test_the_first_answer_counts_wherever_it_is_given(make_fleet):
+    """The node of the agent hears of another node's answer later, and must not take a second one."""
+    a, b = make_fleet("ab", {"name": "p", "nodes": ["a"], "maxConcurrentTasks": 20, "runner": {
+        "type": "acp", "command": ["/usr/bin/python3", HOSTILE], "env": {"ACPD_TEST_SCRIPT": "ask(); read(); end()"}}})
+    with a.client() as client, b.client() as other:
+        ids = [client.assign("p")["id"] for _ in range(10)]
+        questions = wait_until(lambda: len(found := other.list_permissions()) == 10 and found, "all of them ask")
+        for question in questions:
+            options = [option["optionId"] for option in question["options"]]
+            other.answer_permission(id=question["id"], optionId=options[0])
+            with pytest.raises(RpcError) as error:
+                client.answer_permission(id=question["id"], optionId=options[-1])
+            assert error.value.code in (-32001, -32002), "it is answered, or closed"
+        assert {client.finish(id)["status"] for id in ids} == {"completed"}
+
+
+def test_questions_of_a_dead_node_are_closed(make_fleet):
+    a, b = make_fleet("ab", {"name": "p", "nodes": ["a"], "runner": {
+        "type": "acp", "command": ["/usr/bin/python3", HOSTILE], "env": {"ACPD_TEST_SCRIPT": "ask(); read(); end()"}}})
+    with b.client() as other, b.client() as follower:
+        follower.subscribe()
+        id = other.assign("p")["id"]
+        question, = wait_until(other.list_permissions, "it is told")
+        a.kill()
+        heard = []
+        while len(heard) < 2:
+            event = follower.reply()["params"]
+            if event["type"] == "permission":
+                heard.append((event["id"], event["isOpen"]))
+        assert heard == [(question["id"], True), (question["id"], False)]
+        assert other.list_permissions() == []
+        other.cancel_task(id=id)
+
+
+def test_nothing_is_counted_below_zero(make_fleet, folder):
+    """What was started elsewhere a moment ago, and is cancelled here."""
+    a, b = make_fleet("ab", recorder(folder, 1000, maxConcurrentTasks=5, nodes=["b"]))
+    with a.client() as client, b.client() as other:
+        for _ in range(5):
+            ids = [other.assign("p")["id"] for _ in range(3)]
+            for id in ids:
+                other.wait_status(id, "running")
+            for id in ids:
+                client.cancel_task(id=id)
+            state = client.state("p")
+            assert state["currentTasks"] >= 0 and state["queueSize"] >= 0, state
+
+
+def test_the_last_node_is_not_retired(make_fleet):
+    a, b = make_fleet("ab", WORKER)
+    with a.client() as client:
+        client.retire_node(name="b")
+        wait_until(lambda: list(nodes(a)) == ["a"], "b has left")
+        with pytest.raises(RpcError) as error:
+            client.retire_node(name="a")
+        assert error.value.code == -32002
+        assert error.value.message == 'node "a" is the only one: no other node could take over its work'
 
 
 def test_dependants_of_a_profile_that_another_node_has_just_added(make_fleet):

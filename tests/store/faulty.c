@@ -151,6 +151,7 @@ static bool is_stuck(const struct store *store)
     X(store_take_minute,                                                                           \
       (struct store * store, int64_t * ret_profile_id, struct metrics_minute * ret_minute),        \
       (store, ret_profile_id, ret_minute))                                                         \
+    X(store_take_question, (struct store * store, char **ret_id), (store, ret_id))                 \
     X(store_forget_questions, (struct store * store), (store))                                     \
     X(store_add_question, (struct store * store, const char *id, const char *body),                \
       (store, id, body))                                                                           \
