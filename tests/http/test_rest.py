@@ -137,7 +137,7 @@ WRITES = [("PUT", "/api/profiles/{name}/status"), ("POST", "/api/profiles/{name}
 def test_a_node_that_is_alone_cannot_be_retired(gateway):
     node, = gateway.get("/api/health").json["nodes"]
     assert node["state"] == "running" and node["attempts"] == 0
-    assert "is alone" in gateway.post(f"/api/nodes/{node['name']}/retire", {}).error(409, -32002)["error"]
+    assert "is the only one" in gateway.post(f"/api/nodes/{node['name']}/retire", {}).error(409, -32002)["error"]
     assert gateway.post("/api/nodes/none/retire", {}).error(404, -32001)["error"] == 'node "none" not found'
 
 
