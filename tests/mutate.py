@@ -46,7 +46,8 @@ NEAR = {
                            "rpc/test_events.py", "rpc/test_cooldown.py", "rpc/test_capacity.py",
                            "rpc/test_anomalies.py", "rpc/test_agents.py", "rpc/test_agent_errors.py",
                            "faults/test_doubt.py", "faults/test_stale.py"]),
-    "daemon/engine/fleet": ([], ["faults/test_fleet.py"]),
+    "daemon/engine/fleet": ([], ["faults/test_fleet.py", "rpc/test_routing.py"]),
+    "daemon/engine/permission": ([], ["faults/test_fleet.py", "rpc/test_agents.py", "rpc/test_agent_turns.py"]),
     "daemon/engine/news": ([], ["faults/test_fleet.py"]),
     "daemon/engine/takeover": ([], ["faults/test_fleet.py"]),
     "daemon/rpc": ([], ["rpc/test_protocol.py", "rpc/test_tasks.py", "rpc/test_workers.py", "rpc/test_events.py",
@@ -185,9 +186,9 @@ class Tests:
             return None
         if status is None:
             return "pytest", ENDLESS, ""
-        if status != 1:
-            sys.exit(f"pytest could not run the tests:\n{said[-4000:]}")
         failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", said, re.M)
+        if not failed:
+            sys.exit(f"pytest could not run the tests:\n{said[-4000:]}")
         return "pytest", failed[1], ""
 
     def first_failure(self, file):
