@@ -17,7 +17,7 @@ export const reasonWords: Record<Reason, string> = {
   scheduled: 'not due yet',
   backoff: 'waiting to be retried',
   paused: 'profile is disabled',
-  node: 'its node is not running',
+  node: 'waiting for its node',
   cooldown: 'profile is cooling down',
   unhealthy: 'profile is unhealthy: one task at a time',
   slots: 'waiting for a free slot',
