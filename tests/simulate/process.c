@@ -20,6 +20,7 @@
 #define READY_MS         3000  /* at most: how long the families of the last acpd take to end */
 #define WORK_MS          20000 /* at most */
 #define NEVER_MS         (INT64_C(400) * 86400000)
+#define CALM_AGENT_MS    600000 /* how long an agent works on at most, in the end */
 
 enum manner {
     MANNER_WORKS,
@@ -63,8 +64,10 @@ static struct supervisor *current; /* that of acpd, if it runs */
 static bool is_calm;
 
 static void process_decide(struct run *run);
+static void process_do_next(struct run *run, int64_t ms);
 
-/* Commands that hang come to their end, too. */
+/* Commands that hang come to their end, too. So do agents: one whose tool works may be silent for
+ * as long as its task's timeout says, which may be a year. */
 void process_calm(void)
 {
     is_calm = true;
@@ -73,6 +76,11 @@ void process_calm(void)
     list_for_each (link, &current->runs) {
         struct run *run = list_entry(link, struct run, link);
 
+        if (run->agent && !run->is_stopping && !run->exits) {
+            process_leave(run, CALM_AGENT_MS);
+            if (!run->said.len && !run->is_endless)
+                process_do_next(run, CALM_AGENT_MS);
+        }
         if (run->agent || run->is_stopping ||
             (run->manner != MANNER_HANGS && run->manner != MANNER_IGNORES_SIGTERM))
             continue;
@@ -263,7 +271,8 @@ static void process_on_next(evutil_socket_t fd UNUSED, short what UNUSED, void *
         process_speak_endlessly(run);
     else if (run->agent && run->said.len && !run->is_stopping)
         process_speak(run);
-    else if (run->leaves_at && world_mono_ms() >= run->leaves_at && !run->is_stopping)
+    else if (run->leaves_at && world_mono_ms() >= run->leaves_at && !run->is_stopping &&
+             !run->exits)
         process_exit(run, 0);
     else if (!run->agent || run->exits || run->is_stopping)
         process_end(run);

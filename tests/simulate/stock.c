@@ -360,19 +360,6 @@ static bool stock_work(struct peer *peer, const char *profile)
     return true;
 }
 
-/* How long to wait for something to end, in ms: longer and longer, as the timeout of a task may be
- * a year, and an agent silent while its tool works. */
-static int64_t stock_step_of(int turn, bool is_running)
-{
-    const bool is_working = process_is_working();
-
-    if (turn < 100 || (is_working && turn < DRAIN_MAX / 3))
-        return 1000;
-    if (is_running && !is_working && turn < 300)
-        return 60000;
-    return turn < DRAIN_MAX / 2 ? 3600000 : 86400000;
-}
-
 /* Every task comes to its end. */
 static void stock_drain(struct peer *peer)
 {
@@ -389,7 +376,9 @@ static void stock_drain(struct peer *peer)
         if (!waiting && !running)
             return;
         EXPECT(turn < DRAIN_MAX, "a task does not come to its end");
-        world_wait(stock_step_of(turn, running > 0));
+        world_wait(turn < 100 || process_is_working() ? 1000
+                   : running && turn < 300            ? 60000
+                                                      : 3600000);
     }
 }
 
