@@ -136,7 +136,8 @@ def test_the_next_acpd_ends_what_the_last_one_left(make_daemon, folder, whom, ho
         guards = {"supervisor": [supervisor_of(daemon)], "keeper": keepers_of(daemon),
                   "both": [supervisor_of(daemon), *keepers_of(daemon)]}[whom]
     for pid in guards:
-        os.kill(pid, how)
+        with contextlib.suppress(ProcessLookupError):  # keepers may have ended with a killed supervisor
+            os.kill(pid, how)
     if how == signal.SIGKILL:  # killed together with acpd, it would leave the family to nobody
         wait_until(lambda: not any(state(pid) for pid in old), "its family is gone")
     daemon.kill()

@@ -345,8 +345,8 @@ def test_stores_in_use_are_refused(make_daemon, url, folder):
     refused(folder / "state", url, "another acpd uses the state directory", status=75)
     refused(url, folder / "state", "another acpd uses the state directory", status=75)
     on_file.stop()
-    refused(folder / "state", url, "acpd uses it", status=75)
-    refused(url, folder / "new", "acpd uses it", status=75)
+    refused(folder / "state", url, "in use by an acpd", status=75)
+    refused(url, folder / "new", "in use by an acpd", status=75)
     on_server.kill()
     refused(url, folder / "new", "in use by an acpd, or one was killed", status=75)
     on_server.start().stop()
@@ -396,7 +396,7 @@ def test_other_schemas_are_refused(make_daemon, url, folder):
         psql(url, f"UPDATE acpd_schema SET version = {version}")
         refused(url, folder / "back", words)
         psql(url, f"UPDATE acpd_schema SET version = {newest}")
-    for version, words in (1000, "was written by a newer acpd (schema 1000"), (1, "with it once"):
+    for version, words in (1000, "was written by a newer acpd (schema 1000"), (1, "on it once"):
         with contextlib.closing(sqlite3.connect(folder / "state" / "acpd.db")) as database:
             database.execute(f"PRAGMA user_version = {version}")
         refused(folder / "state", url, words)

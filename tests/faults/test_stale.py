@@ -72,7 +72,10 @@ def test_an_eviction_that_came_second(daemon):
         assert {task["status"] for task in client.all_tasks().values()} == {"queued"}
 
 
-def test_an_end_of_a_task_that_was_taken_away(daemon):
+def test_an_end_of_a_task_that_was_taken_away(daemon, folder):
+    daemon.configure(shell(f"cat; [ $ACPD_TASK_ID = 2 ] || while [ ! -e {folder}/go ]; do sleep 0.01; done",
+                           maxConcurrentTasks=1), WORKER)
+    daemon.restart()
     with daemon.client() as client:
         client.assign("w")
         claim = client.claim_task(profiles=["w"], worker="x")
@@ -80,11 +83,11 @@ def test_an_end_of_a_task_that_was_taken_away(daemon):
             client.complete_task(id=1, lease=claim["lease"])
         # The program's result does not affect the task, and its slot is free.
         with stale(daemon, "finish"):
-            program = client.assign("p")["id"]
-            wait_until(lambda: client.log(program), "it has run")
-            wait_until(lambda: not daemon.processes(ACPD_TASK_ID=program), "it has ended")
+            program, other = client.assign("p")["id"], client.assign("p")["id"]
+            client.wait_status(other, "running")
             assert client.task(program)["status"] == "running"
-        assert client.finish(client.assign("p")["id"])["attempt"] == 1
+        (folder / "go").touch()
+        assert client.finish(other)["attempt"] == 1
     daemon.restart()
     with daemon.client() as client:  # it does not run: it was interrupted
         assert client.finish(program)["attempt"] == 2
