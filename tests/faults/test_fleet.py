@@ -19,6 +19,8 @@ pytestmark = pytest.mark.usefixtures("use_server")
 LEASE = 3
 HOSTILE = str(pathlib.Path(__file__).parents[1] / "agents" / "hostile.py")
 WORKER = {"name": "w", "runner": {"type": "worker", "lease": 3600}}
+ASKING = {"name": "p", "nodes": ["a"], "maxConcurrentTasks": 10, "runner": {
+    "type": "acp", "command": ["/usr/bin/python3", HOSTILE], "env": {"ACPD_TEST_SCRIPT": "ask(); read(); end()"}}}
 
 
 @pytest.fixture
@@ -358,9 +360,7 @@ def test_the_queries_of_the_documentation_work(make_fleet, server):
 
 
 def test_an_agent_is_answered_from_another_node(make_fleet, server):
-    asking = {"name": "p", "nodes": ["a"], "runner": {
-        "type": "acp", "command": ["/usr/bin/python3", HOSTILE], "env": {"ACPD_TEST_SCRIPT": "ask(); read(); end()"}}}
-    a, b = make_fleet("ab", asking, shell("true", "q", nodes=["b"]))
+    a, b = make_fleet("ab", ASKING, shell("true", "q", nodes=["b"]))
     with a.client() as client, b.client() as other, b.client() as follower:
         follower.subscribe()
         id = client.assign("p")["id"]
@@ -389,8 +389,7 @@ def test_an_agent_is_answered_from_another_node(make_fleet, server):
 
 def test_the_first_answer_counts_wherever_it_is_given(make_fleet):
     """The node of the agent hears of another node's answer later, and must not take a second one."""
-    a, b = make_fleet("ab", {"name": "p", "nodes": ["a"], "maxConcurrentTasks": 20, "runner": {
-        "type": "acp", "command": ["/usr/bin/python3", HOSTILE], "env": {"ACPD_TEST_SCRIPT": "ask(); read(); end()"}}})
+    a, b = make_fleet("ab", ASKING)
     with a.client() as client, b.client() as other:
         ids = [client.assign("p")["id"] for _ in range(10)]
         questions = wait_until(lambda: len(found := other.list_permissions()) == 10 and found, "all of them ask")
@@ -404,8 +403,7 @@ def test_the_first_answer_counts_wherever_it_is_given(make_fleet):
 
 
 def test_questions_of_a_dead_node_are_closed(make_fleet):
-    a, b = make_fleet("ab", {"name": "p", "nodes": ["a"], "runner": {
-        "type": "acp", "command": ["/usr/bin/python3", HOSTILE], "env": {"ACPD_TEST_SCRIPT": "ask(); read(); end()"}}})
+    a, b = make_fleet("ab", ASKING)
     with b.client() as other, b.client() as follower:
         follower.subscribe()
         id = other.assign("p")["id"]
