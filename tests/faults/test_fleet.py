@@ -402,6 +402,21 @@ def test_the_first_answer_counts_wherever_it_is_given(make_fleet):
         assert {client.finish(id)["status"] for id in ids} == {"completed"}
 
 
+def test_one_of_two_answers_at_once_counts(make_fleet):
+    a, b, c = make_fleet("abc", ASKING)
+    with a.client() as client, b.client() as one, c.client() as two:
+        ids = [client.assign("p")["id"] for _ in range(10)]
+        questions = wait_until(lambda: len(found := one.list_permissions()) == 10 and found, "all of them ask")
+        wait_until(lambda: len(two.list_permissions()) == 10, "everybody knows")
+        for question in questions:
+            for node in one, two:
+                node.send_call("answer_permission", id=question["id"], optionId=question["options"][0]["optionId"])
+        replies = list(zip([one.reply() for _ in questions], [two.reply() for _ in questions]))
+        assert all(("result" in first) != ("result" in second) for first, second in replies), replies
+        assert {reply["error"]["code"] for pair in replies for reply in pair if "error" in reply} <= {-32001, -32002}
+        assert {client.finish(id)["status"] for id in ids} == {"completed"}
+
+
 def test_questions_of_a_dead_node_are_closed(make_fleet):
     a, b = make_fleet("ab", ASKING)
     with b.client() as other, b.client() as follower:
