@@ -71,8 +71,8 @@ struct task {
     char *key;            /* idempotency key, or NULL */
     char *result;         /* JSON, or NULL */
     char *routing;        /* JSON: the decision that chose the profile, or NULL */
-    char *body;           /* the other members of a JSON object that never change, those of
-                           * TASK_ONLY_NODE first */
+    char *body;           /* the other members of a JSON object that never change; begins with
+                           * TASK_ONLY_NODE if there is such a node */
     int64_t bytes;        /* size of it and its logs on disk, once it has finished; else 0 */
     int64_t node_id; /* of the node that its processes may belong to, in a shared store; 0: none */
     char *node;      /* the name of the one that ran it last; NULL: none, or unknown */

@@ -110,7 +110,6 @@ static enum rpc_outcome list_tasks(struct rpc_call *call)
     return RPC_REPLY;
 }
 
-/* Replies with the engine's outcome of a change: the task, or an error. */
 static enum rpc_outcome methods_task_no_node(struct rpc_call *call, const struct task *task)
 {
     CLEANUP(freep) char *node = task_only_node(task);
@@ -120,6 +119,7 @@ static enum rpc_outcome methods_task_no_node(struct rpc_call *call, const struct
                      json_value_get_text(call->params, "profile"), node, (long long)task->id);
 }
 
+/* Replies with the engine's outcome of a change: the task, or an error. */
 static enum rpc_outcome methods_task_changed(struct rpc_call *call, int r, int64_t id,
                                              const struct task *task, const char *wish)
 {

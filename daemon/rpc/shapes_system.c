@@ -48,9 +48,8 @@ static const struct shape node_state = {SHAPE_ENUM, .values = engine_node_states
 static const struct shape_member node_members[] = {
     {"name", &shape_string, "its name"},
     {"state", &node_state,
-     "`retiring`: it takes no new work and stops once nothing is running on it; `silent`: it may "
-     "be "
-     "dead"},
+     "`retiring`: it takes no new work and stops once nothing is running on it; "
+     "`silent`: it may be dead"},
     {"version", &shape_string, "its version of acpd"},
     {"lastSeen", &shape_time, "when it last committed"},
     {"attempts", &shape_integer, "attempts running on it"},

@@ -154,8 +154,8 @@
  * names the node that its processes, or its worker, belong to, as long as they may exist. If that
  * node is not there any more, they are nobody's. */
 #define DEAD "node_id NOT IN (SELECT id FROM node WHERE name IS NOT NULL)"
-#define MAY_RUN_ON(id)                                                                             \
-    "(only_node IS NULL OR only_node = (SELECT name FROM node WHERE id = " id "))"
+/* Whether the node whose id follows may run the task; ends with two brackets. */
+#define MAY_RUN_ON     "(only_node IS NULL OR only_node = (SELECT name FROM node WHERE id = "
 #define QUEUED_FOR_ONE "status = 1 AND only_node IS NOT NULL AND profile_id = ?1"
 #define SHARED_STATEMENTS(X)                                                                       \
     X(LIST_NODES, "SELECT id, name, url, version, pass, is_retiring, "                             \
@@ -167,30 +167,24 @@
     X(END_PREDECESSORS, "DELETE FROM node WHERE place = (SELECT place FROM node WHERE id = ?1) "   \
                         "AND id <> ?1")                                                            \
     X(RETIRE_NODE, "UPDATE node SET is_retiring = true WHERE name = ?1")                           \
-    X(COUNT_HELD, /* and whether a task for another living node comes before what this one may run \
-                   */                                                                              \
+    X(COUNT_HELD, /* and whether a task for another node comes before all that this one may run */ \
       "SELECT is_active, running + (SELECT count(*) FROM task WHERE profile_id = ?1 "              \
       "AND node_id IS NOT NULL AND status > 4), CASE WHEN EXISTS (SELECT 1 FROM task "             \
       "WHERE " QUEUED_FOR_ONE ") THEN EXISTS (SELECT 1 FROM node, LATERAL (SELECT place, id "      \
       "FROM task WHERE " QUEUED_FOR_ONE " AND only_node = node.name ORDER BY place, id LIMIT 1) "  \
       "AS theirs WHERE NOT is_retiring AND node.id <> ?2 AND (theirs.place, theirs.id) < "         \
-      "(SELECT place, id FROM task WHERE " LIVE                                                    \
-      " AND status = 1 AND profile_id = ?1 AND " MAY_RUN_ON(                                       \
-          "?2") " ORDER BY place, id LIMIT 1)) ELSE false END FROM profile WHERE id = ?1")         \
+      "(SELECT place, id FROM task WHERE " LIVE " AND status = 1 AND profile_id = ?1 "             \
+      "AND " MAY_RUN_ON "?2)) ORDER BY place, id LIMIT 1)) ELSE false END "                        \
+      "FROM profile WHERE id = ?1")                                                                \
     X(SAVE_SURELY, NULL) /* SAVE_TASK, but fails if the fence does not hold */                     \
     X(CLAIM,                                                                                       \
       "WITH first AS MATERIALIZED (SELECT id, place FROM (SELECT id, place FROM task WHERE " LIVE  \
-      " AND status = 1 AND profile_id = ?1 AND " MAY_RUN_ON(                                       \
-          "?7") " ORDER BY place, id LIMIT 64) "                                                   \
-                "AS head LIMIT ?2), taken AS (UPDATE task SET status = 4, "                        \
-                "attempt = attempt + 1, started_at = ?3, place = id, lease_token = ?4, lease_ms "  \
-                "= ?5, "                                                                           \
-                "lease_worker = ?6, crc = crc + 4294967296, node_id = ?7, node = (SELECT name "    \
-                "FROM node "                                                                       \
-                "WHERE id = ?7) WHERE id = ANY (ARRAY(SELECT id FROM first)) "                     \
-                "RETURNING " TASK_COLUMNS ", "                                                     \
-                "node_id, node) SELECT taken.* FROM taken JOIN first USING (id) "                  \
-                "ORDER BY first.place, id")                                                        \
+      " AND status = 1 AND profile_id = ?1 AND " MAY_RUN_ON "?7)) ORDER BY place, id LIMIT 64) "   \
+      "AS head LIMIT ?2), taken AS (UPDATE task SET status = 4, attempt = attempt + 1, "           \
+      "started_at = ?3, place = id, lease_token = ?4, lease_ms = ?5, lease_worker = ?6, "          \
+      "crc = crc + 4294967296, node_id = ?7, node = (SELECT name FROM node WHERE id = ?7) "        \
+      "WHERE id = ANY (ARRAY(SELECT id FROM first)) RETURNING " TASK_COLUMNS ", node_id, node) "   \
+      "SELECT taken.* FROM taken JOIN first USING (id) ORDER BY first.place, id")                  \
     X(ADOPT, "UPDATE task SET node_id = ?2, node = (SELECT name FROM node WHERE id = ?2) "         \
              "WHERE id = ?1 AND status = 4")                                                       \
     X(LET_GO, "UPDATE task SET node_id = NULL WHERE id = ?1 AND node_id = ?2 AND status > 4")      \

@@ -15,12 +15,12 @@
 #define PROFILES                                                                                   \
     "(SELECT (jsonb_populate_record(profile, to_jsonb(share) - 'profile_id' - 'node_id')).* "      \
     "FROM profile LEFT JOIN share ON profile_id = profile.id) AS whole"
-/* What PostgreSQL has in other places: minutes, as if of a node that is dead, and nodes. */
+/* What PostgreSQL has in other places: minutes, as of a dead node, and the only nodes of tasks. */
+#define ONLY_NODE PG_ONLY_NODE("body")
 #define ARRANGE                                                                                    \
     "INSERT INTO share SELECT id, 0, minute_at, minute_queue_max, minute FROM profile "            \
     "WHERE minute_at > 0; UPDATE profile SET minute_at = 0, minute_queue_max = 0, minute = NULL;"  \
-    "UPDATE task SET only_node = " PG_ONLY_NODE("body") " WHERE " PG_ONLY_NODE(                    \
-        "body") " IS NOT NULL"
+    "UPDATE task SET only_node = " ONLY_NODE " WHERE " ONLY_NODE " IS NOT NULL"
 
 static int migrate_pg_failed(struct migrate *m, int r)
 {

@@ -94,7 +94,8 @@ int migrate_pg_begin_writing(struct migrate *m, const struct migrate_table *tabl
 /** Sends rows; the buffer is empty afterwards. */
 int migrate_pg_write(struct migrate *m, struct buf *rows);
 int migrate_pg_end_writing(struct migrate *m);
-/** Puts the profiles' minutes, which came with their rows, where PostgreSQL has them. */
+/** Puts what came with the rows where PostgreSQL has it: the profiles' minutes, and the only node
+ * of a task. */
 int migrate_pg_arrange(struct migrate *m);
 int migrate_pg_execute(struct migrate *m, const char *sql);
 int migrate_pg_number(struct migrate *m, const char *sql, int64_t *ret_number);

@@ -19,7 +19,8 @@
 static const char *const texts[ALL_STATEMENT_COUNT] = {STATEMENTS(X) SHARED_STATEMENTS(X)};
 #undef X
 
-#define NODE "$40" /* PG_NODE_PARAMETER */
+#define NODE      "$40"               /* PG_NODE_PARAMETER */
+#define ONLY_NODE PG_ONLY_NODE("$23") /* of the body that is added */
 
 #define PROFILE_COLUMNS                                                                            \
     "id, name, is_active, queued, scheduled, blocked, running, completed, failed, cancelled, "     \
@@ -67,16 +68,14 @@ static const char *const own[ALL_STATEMENT_COUNT] = {
     /* A claim makes it this node's. A cancelled one stays so until its processes are gone. */
     [STMT_SAVE_TASK] = SAVE_TASK,
     [STMT_SAVE_SURELY] = "WITH saved AS (" SAVE_TASK " RETURNING 1) SELECT 1 / count(*) FROM saved",
-    [STMT_ADD_TASK] = ("INSERT INTO task (" TASK_COLUMNS
-                       ", only_node) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, "
-                       "$10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, "
-                       "$25, $26, $27, "
-                       "$28, $29, $30, $31, $32, $33, $34, " PG_ONLY_NODE("$23") ")"),
+    [STMT_ADD_TASK] =
+        ("INSERT INTO task (" TASK_COLUMNS ", only_node) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, "
+         "$9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, "
+         "$27, $28, $29, $30, $31, $32, $33, $34, " ONLY_NODE ")"),
     [STMT_NEXT_OF_STATUS] = /* anyone may wake a task, but not claim it */
     ("SELECT " TASK_COLUMNS ", node_id, node FROM task WHERE " LIVE
-     " AND status = $1 AND profile_id = $2 AND id <> $3 AND (status <> 1 OR " MAY_RUN_ON(
-         NODE) ") "
-               "ORDER BY place, id LIMIT 1"),
+     " AND status = $1 AND profile_id = $2 AND id <> $3 "
+     "AND (status <> 1 OR " MAY_RUN_ON NODE "))) ORDER BY place, id LIMIT 1"),
     /* In the order of the index for it, not of the one of all tasks. */
     [STMT_LAST_OF_STATUS] =
         ("SELECT id FROM task WHERE " AT_REST " AND profile_id = $1 AND status = $2 AND id < $3 "

@@ -121,11 +121,11 @@ MUST_CHECK int store_attempt_node(struct store *store, int64_t task_id, int64_t 
 
 /* Questions that agents of a node ask, for the other nodes: an id, and what is shown of it. */
 
-/** Removes a question of a dead node; the caller frees its id. STORE_STALE: there is none left. */
-MUST_CHECK int store_take_question(struct store *store, char **ret_id);
 /** Removes those of this node; store_add_question() adds them again. */
 MUST_CHECK int store_forget_questions(struct store *store);
 MUST_CHECK int store_add_question(struct store *store, const char *id, const char *body);
+/** Removes a question of a dead node; the caller frees its id. STORE_STALE: there is none left. */
+MUST_CHECK int store_take_question(struct store *store, char **ret_id);
 /** Those of other nodes that are not answered. */
 MUST_CHECK int store_list_questions(struct store *store,
                                     void (*take)(const char *id, const char *body, void *data),
