@@ -177,14 +177,15 @@
       "AND " MAY_RUN_ON "?2)) ORDER BY place, id LIMIT 1)) ELSE false END "                        \
       "FROM profile WHERE id = ?1")                                                                \
     X(SAVE_SURELY, NULL) /* SAVE_TASK, but fails if the fence does not hold */                     \
-    X(CLAIM,                                                                                       \
-      "WITH first AS MATERIALIZED (SELECT id, place FROM (SELECT id, place FROM task WHERE " LIVE  \
-      " AND status = 1 AND profile_id = ?1 AND " MAY_RUN_ON "?7)) ORDER BY place, id LIMIT 64) "   \
-      "AS head LIMIT ?2), taken AS (UPDATE task SET status = 4, attempt = attempt + 1, "           \
-      "started_at = ?3, place = id, lease_token = ?4, lease_ms = ?5, lease_worker = ?6, "          \
-      "crc = crc + 4294967296, node_id = ?7, node = (SELECT name FROM node WHERE id = ?7) "        \
-      "WHERE id = ANY (ARRAY(SELECT id FROM first)) RETURNING " TASK_COLUMNS ", node_id, node) "   \
-      "SELECT taken.* FROM taken JOIN first USING (id) ORDER BY first.place, id")                  \
+    X(BEGIN, "BEGIN")                                                                              \
+    X(SET_TIMEOUTS, "SELECT set_config('lock_timeout', ?1, true), "                                \
+                    "set_config('idle_in_transaction_session_timeout', ?2, true), "                \
+                    "set_config('client_connection_check_interval', '1s', true)")                  \
+    X(LOCK_WRITERS, "SELECT pg_advisory_xact_lock(7013264)")                                       \
+    X(MARK_NODE, NULL) /* counts the transaction; what the server says at its begin */             \
+    X(QUEUE_HEAD, "SELECT " TASK_COLUMNS " FROM (SELECT " TASK_COLUMNS " FROM task WHERE " LIVE    \
+                  " AND status = 1 AND profile_id = ?1 AND " MAY_RUN_ON "?2)) "                    \
+                  "ORDER BY place, id LIMIT 64) AS head LIMIT ?3")                                 \
     X(ADOPT, "UPDATE task SET node_id = ?2, node = (SELECT name FROM node WHERE id = ?2) "         \
              "WHERE id = ?1 AND status = 4")                                                       \
     X(LET_GO, "UPDATE task SET node_id = NULL WHERE id = ?1 AND node_id = ?2 AND status > 4")      \
@@ -219,6 +220,14 @@ enum statement_name {
 };
 #undef X
 
+/* The first tasks of a queue, read ahead so that not every claim has to ask a server. */
+struct db_head {
+    struct task_list tasks; /* as they are stored, in their order; those before `at` are claimed */
+    size_t at;
+    int64_t last_place, last_id; /* of the last one */
+    bool is_all;                 /* none is queued behind it */
+};
+
 /* Changes of the current pass to a profile's row; written by the commit. */
 struct profile_change {
     int64_t profile_id;
@@ -231,6 +240,7 @@ struct profile_change {
     bool was_active;               /* as stored, if that is known */
     bool is_preceded;              /* a task for another node comes first, if that is known */
     struct metrics_minute *minute; /* NULL: unchanged */
+    struct db_head *head;          /* NULL: not known */
 };
 
 enum db_type { DB_NULL, DB_NUMBER, DB_TEXT, DB_OTHER };
@@ -267,7 +277,8 @@ struct db_engine {
     int64_t (*changes)(struct store *store);
 
     /* The transaction; results as for store_commit(). begin() takes the one lock that all writers
-     * share, so that what a verb reads stays valid until the commit. */
+     * share, so that what a verb reads stays valid until the commit. It may say what the next id
+     * is, and whether there are dependencies. */
     int (*begin)(struct store *store);
     int (*commit)(struct store *store);
     int (*resolve)(struct store *store); /* NULL: a commit's outcome is always known */
@@ -297,9 +308,10 @@ struct store {
     uint64_t writes;
     struct profile_change *changes;
     size_t change_count, change_capacity;
-    int has_dependencies; /* in this transaction; -1: unknown */
-    int64_t next_id;      /* of the next task in this transaction; 0: unknown */
-    int failure;          /* errno of the verb that failed in this transaction, or 0 */
+    int has_dependencies;         /* in this transaction; -1: unknown */
+    int64_t next_id;              /* of the next task in this transaction; 0: unknown */
+    size_t claims, claims_before; /* in this transaction, and in the one before */
+    int failure;                  /* errno of the verb that failed in this transaction, or 0 */
     char error[256];
     char damage[96]; /* the last damaged row found, and its id: */
     int64_t damaged_id;
@@ -383,6 +395,14 @@ struct profile_change *db_change_of(struct store *store, int64_t profile_id);
 struct profile_change *db_find_change(const struct store *store, int64_t profile_id);
 /** Their counters. */
 struct task_counts *db_counts(struct store *store, int64_t profile_id);
+/** Takes the first queued task of a profile that this node may run; the caller has to claim it.
+ *  `limit`: how many it may claim in a row. 1: there is one; -EBADMSG: its row is damaged. */
+int db_head_take(struct store *store, int64_t profile_id, size_t limit, struct task *ret_task);
+/** This transaction has queued a task. */
+void db_head_note_queued(struct store *store, const struct task *task);
+/** This transaction has changed the queue in another way. */
+void db_head_forget(struct store *store, int64_t profile_id);
+void db_head_free(struct db_head *head);
 /** Writes the pending changes of all profiles. */
 int db_flush_profiles(struct store *store);
 /** Forgets them. */

@@ -90,8 +90,12 @@ int store_list_profiles(struct store *store, struct store_profiles *ret_profiles
 
 void db_drop_changes(struct store *store)
 {
-    while (store->change_count)
-        free(store->changes[--store->change_count].minute);
+    while (store->change_count) {
+        struct profile_change *change = &store->changes[--store->change_count];
+
+        free(change->minute);
+        db_head_free(change->head);
+    }
 }
 
 void db_free_changes(struct store *store)

@@ -16,6 +16,10 @@ static void db_queue_count_step(struct store *store, const struct task_fence *wa
 {
     struct task_counts *counts = db_counts(store, task->profile_id);
 
+    if (task->status == TASK_QUEUED)
+        db_head_note_queued(store, task);
+    if (was && was->status == TASK_QUEUED && task->status != TASK_RUNNING)
+        db_head_forget(store, was->profile_id);
     counts->finished_bytes += task->bytes;
     if (!was || was->profile_id == task->profile_id) {
         task_counts_step(counts, was ? was->status : TASK_NEW, task->status);
@@ -278,35 +282,14 @@ static int db_queue_room(struct store *store, const struct store_claim *claim, s
     return 0;
 }
 
-/* Claims up to `room` tasks in one statement. */
-static int db_queue_claim_at_once(struct store *store, const struct store_claim *claim, size_t room,
-                                  struct task_list *ret_tasks)
+/* The task to claim next; `left`: how many more may be. */
+static int db_queue_next_to_claim(struct store *store, const struct store_claim *claim, size_t left,
+                                  struct task *ret_task)
 {
-    const struct task_fence was = {.profile_id = claim->profile_id, .status = TASK_QUEUED};
-    struct statement *stmt = db_use(store, STMT_CLAIM);
-    int r;
-
-    db_bind_number(stmt, 1, claim->profile_id);
-    db_bind_number(stmt, 2, (int64_t)room);
-    db_bind_number(stmt, 3, claim->now);
-    if (claim->lease) {
-        db_bind_text(stmt, 4, claim->lease->token);
-        db_bind_number(stmt, 5, claim->lease->length_ms);
-        db_bind_text(stmt, 6, claim->lease->worker);
-    }
-    db_bind_number(stmt, 7, store->node);
-    while ((r = db_step(store, stmt)) > 0) {
-        struct task task;
-
-        r = db_read_task(store, stmt, &task);
-        if (r < 0)
-            break;
-        store->writes++;
-        db_queue_count_step(store, &was, &task);
-        db_push_task(ret_tasks, &task);
-    }
-    db_reset(stmt);
-    return r;
+    if (store->node && !claim->avoided)
+        return db_head_take(store, claim->profile_id, left, ret_task);
+    db_head_forget(store, claim->profile_id);
+    return store_first_queued(store, claim->profile_id, claim->avoided, ret_task);
 }
 
 int store_claim(struct store *store, const struct store_claim *claim, struct task_list *ret_tasks)
@@ -322,16 +305,15 @@ int store_claim(struct store *store, const struct store_claim *claim, struct tas
     r = db_begin(store);
     if (r == 0)
         r = db_queue_room(store, claim, &room);
-    if (r == 0 && room && store->node && !claim->avoided)
-        return db_queue_claim_at_once(store, claim, room, ret_tasks);
     while (r >= 0 && ret_tasks->count < room) {
         CLEANUP(task_deinit) struct task task = {0};
         struct task_fence fence;
 
-        r = store_first_queued(store, claim->profile_id, claim->avoided, &task);
+        r = db_queue_next_to_claim(store, claim, room - ret_tasks->count, &task);
         if (r <= 0)
             break;
         fence = task_fence(&task);
+        fence.is_sure = true;
         task.status = TASK_RUNNING;
         task.attempt++;
         task.started_at = claim->now;
@@ -341,6 +323,7 @@ int store_claim(struct store *store, const struct store_claim *claim, struct tas
             break;
         task.node_id = store->node;
         free(STEAL(task.node));
+        store->claims++;
         db_push_task(ret_tasks, &task);
     }
     /* Tasks before a damaged row stay claimed. */

@@ -27,8 +27,6 @@
 #define PATIENCE_MS 50
 #define PATIENT_MS  500
 
-#define WRITER_LOCK "7013264" /* advisory */
-
 void pg_clearp(PGresult **result)
 {
     PQclear(*result);
@@ -355,36 +353,54 @@ void pg_abort(struct pg *pg)
         pg_lose(pg, -EIO, "rollback failed");
 }
 
-/* The server ends the session, and releases its locks, soon after this end of it has vanished or
- * hangs, so that others wait no longer. */
-static int pg_try_to_begin(struct pg *pg)
+/* What the server says of itself and of the tables when the transaction begins. */
+static void pg_note_begin(struct store *store, struct statement *mark)
 {
-    char sql[512];
-    int64_t server_ms;
+    pg_of(store)->clock_ahead = db_number(mark, 0) - clock_mono_ms();
+    store->next_id = db_number(mark, 1);
+    store->has_dependencies = db_number(mark, 2) != 0;
+    db_reset(mark);
+}
+
+/* One round trip. The server ends the session, and releases its locks, soon after this end of it
+ * has vanished or hangs, so that others wait no longer. */
+static int pg_send_begin(struct store *store, struct statement **ret_mark)
+{
+    struct pg *pg = pg_of(store);
+    struct statement *timeouts = db_use(store, STMT_SET_TIMEOUTS);
+    int r = db_run_later(store, db_use(store, STMT_BEGIN));
+
+    db_bind_number(timeouts, 1, pg->timeout_ms * 3 / 4);
+    db_bind_number(timeouts, 2, pg->timeout_ms);
+    if (r == 0)
+        r = db_run_later(store, timeouts);
+    if (r == 0)
+        r = db_run_later(store, db_use(store, STMT_LOCK_WRITERS));
+    if (r < 0)
+        return r;
+    *ret_mark = db_use(store, STMT_MARK_NODE);
+    db_bind_number(*ret_mark, 1, pg->pass);
+    return db_step(store, *ret_mark);
+}
+
+static int pg_try_to_begin(struct store *store)
+{
+    struct pg *pg = pg_of(store);
+    struct statement *mark;
     int r = pg_connect(pg);
 
     if (r < 0)
         return r;
-    snprintf(sql, sizeof(sql),
-             "BEGIN; SELECT set_config('lock_timeout', '%lld', true),"
-             "set_config('idle_in_transaction_session_timeout', '%lld', true),"
-             "set_config('client_connection_check_interval', '1s', true);"
-             "SELECT pg_advisory_xact_lock(" WRITER_LOCK ");"
-             "UPDATE node SET pass = pass + 1 WHERE id = %lld AND pass = %lld RETURNING " PG_CLOCK,
-             (long long)(pg->timeout_ms * 3 / 4), (long long)pg->timeout_ms,
-             (long long)pg->store.node, (long long)pg->pass);
     pg->is_open = true;
     pg->marked_at = clock_boot_ms();
-    r = pg_ask_number(pg, sql, &server_ms);
-    if (r == -ENOENT)
-        return pg_take_leave(pg);
+    r = pg_send_begin(store, &mark);
+    if (r > 0)
+        pg_note_begin(store, mark);
     if (r == 0)
-        pg->clock_ahead = server_ms - clock_mono_ms();
-    if (r == -EROFS) /* a standby; another connection may lead to what was promoted */
+        return pg_take_leave(pg);
+    if (r == -EROFS && pg->connection) /* a standby; another one may lead to what was promoted */
         return pg_lose(pg, r, "it is read-only");
-    if (r < 0)
-        pg_abort(pg);
-    return r;
+    return r < 0 ? r : 0;
 }
 
 /* A session that has ended while nothing happened is noticed now; nothing was written yet. */
@@ -392,12 +408,12 @@ int pg_begin(struct store *store)
 {
     struct pg *pg = pg_of(store);
     bool was_connected = pg->connection && !pg->is_connecting;
-    int r = pg_try_to_begin(pg);
+    int r = pg_try_to_begin(store);
 
     if (r != -EIO || !was_connected || pg->connection)
         return r;
     pg->next_try = pg->next_wait = 0;
-    return pg_try_to_begin(pg);
+    return pg_try_to_begin(store);
 }
 
 /* The pass that was open is committed. */

@@ -68,6 +68,9 @@ static const char *const own[ALL_STATEMENT_COUNT] = {
     /* A claim makes it this node's. A cancelled one stays so until its processes are gone. */
     [STMT_SAVE_TASK] = SAVE_TASK,
     [STMT_SAVE_SURELY] = "WITH saved AS (" SAVE_TASK " RETURNING 1) SELECT 1 / count(*) FROM saved",
+    [STMT_MARK_NODE] = ("UPDATE node SET pass = pass + 1 WHERE id = " NODE " AND pass = $1 "
+                        "RETURNING " PG_CLOCK ", (SELECT coalesce(max(id), 0) + 1 FROM task), "
+                        "EXISTS (SELECT 1 FROM dependency)"),
     [STMT_ADD_TASK] =
         ("INSERT INTO task (" TASK_COLUMNS ", only_node) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, "
          "$9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, "
@@ -126,7 +129,10 @@ static const char *const names[ALL_STATEMENT_COUNT] = {
     [STMT_HAS_DEPENDENCIES] = "has_dependencies",
     [STMT_ADD_NEWS] = "add_news",
     [STMT_COUNT_HELD] = "count_held",
-    [STMT_CLAIM] = "claim",
+    [STMT_SET_TIMEOUTS] = "set_timeouts",
+    [STMT_LOCK_WRITERS] = "lock_writers",
+    [STMT_MARK_NODE] = "mark_node",
+    [STMT_QUEUE_HEAD] = "queue_head",
 };
 
 static struct pg_statement *pg_statement_of(struct db_prepared *prepared)

@@ -61,6 +61,44 @@ START_TEST(claim_is_undone)
 }
 END_TEST
 
+/* A claim sees what its own pass has done to the queue after an earlier claim: a store may read
+ * ahead, as many rows as the pass before has claimed. */
+START_TEST(claim_sees_its_pass)
+{
+    CLEANUP(task_deinit) struct task moved = {0};
+    int64_t ids[8];
+    bool has_dependants;
+
+    for (size_t i = 0; i < ARRAY_SIZE(ids); i++)
+        ids[i] = add(alpha, TASK_QUEUED, (int64_t)i * 10);
+    for (size_t i = 0; i < 4; i++)
+        EXPECT(claim(alpha), ids[i]);
+    MUST(store_commit(store));
+    EXPECT(claim(alpha), ids[4]);
+
+    EXPECT(claim(beta), 0);
+    EXPECT(claim(alpha), add(alpha, TASK_QUEUED, 45)); /* before all that wait */
+
+    EXPECT(store_get_task(store, ids[5], &moved), 1);
+    struct task_fence fence = task_fence(&moved);
+    moved.status = TASK_CANCELLED;
+    EXPECT(store_cancel(store, &moved, &fence, &has_dependants), STORE_DONE);
+    task_deinit(&moved);
+    EXPECT(claim(alpha), ids[6]);
+
+    EXPECT(store_get_task(store, ids[7], &moved), 1);
+    fence = task_fence(&moved);
+    moved.profile_id = beta;
+    EXPECT(store_change(store, &moved, &fence), STORE_DONE);
+    EXPECT(claim(alpha), 0);
+    EXPECT(claim(beta), ids[7]);
+    EXPECT(claim(alpha), add(alpha, TASK_QUEUED, 90)); /* behind all that waited */
+    EXPECT(claim(alpha), 0);
+    MUST(store_commit(store));
+    check_counters(NULL);
+}
+END_TEST
+
 START_TEST(scheduled_by_time)
 {
     CLEANUP(task_list_deinit) struct task_list first_two = {0}, rest = {0}, none = {0};
@@ -125,6 +163,7 @@ void add_claim_cases(Suite *suite)
     tcase_add_test(tcase, claim_order_ages);
     tcase_add_test(tcase, claim_is_per_profile);
     tcase_add_test(tcase, claim_is_undone);
+    tcase_add_test(tcase, claim_sees_its_pass);
     tcase_add_test(tcase, scheduled_by_time);
     tcase_add_test(tcase, claim_avoids_one);
 }
