@@ -10,6 +10,7 @@
 #include "common/buf.h"
 #include "common/json.h"
 #include "common/strv.h"
+#include "config/digest.h"
 #include "config/value.h"
 
 #define FILE_MAX (16 * 1024 * 1024)
@@ -267,6 +268,8 @@ int config_load(const char *path, const char *demo_path, struct settings *ret_se
         return r;
     }
 done:
+    for (size_t i = 0; i < settings.profile_count; i++)
+        settings.profiles[i].digest = config_digest(&settings.profiles[i]);
     *ret_settings = settings;
     settings = (struct settings){0};
     return 0;

@@ -39,6 +39,7 @@ void profile_config_deinit(struct profile_config *config)
     strv_free(config->nodes);
     free(config->color);
     free(config->icon);
+    free(config->digest);
     strv_free(config->runner.command);
     strv_free(config->runner.env);
     free(config->runner.cwd);

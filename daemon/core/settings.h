@@ -56,6 +56,7 @@ struct profile_config {
     int64_t cooldown_min_ms, cooldown_max_ms;
     struct limits limits;
     struct runner_config runner;
+    char *digest; /* see config/digest.h; NULL: none */
 };
 
 struct routing_weights {

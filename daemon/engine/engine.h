@@ -186,6 +186,7 @@ struct engine_node {
     enum engine_node_state state;
     int64_t last_seen; /* wall ms */
     int64_t attempts;
+    char *const *differs; /* its configuration from this one's: PROFILE.SETTING; NULL: in nothing */
 };
 
 /** The acpds that share the store, by name, this one included, as of the last look at them; returns

@@ -6,13 +6,17 @@
 #include <string.h>
 
 #include "common/alloc.h"
+#include "common/buf.h"
 #include "common/log.h"
+#include "common/strv.h"
 #include "engine/attempt.h"
+#include "engine/difference.h"
 #include "engine/news.h"
 #include "engine/reload.h"
 #include "engine/takeover.h"
 #include "run/run.h"
 
+#define LOGGED_MAX      10   /* settings that differ */
 #define LOOK_MS         200  /* between looks at the news */
 #define LOOK_ALONE_MS   1000 /* without other nodes */
 #define WATCH_MS        1000 /* between looks at the nodes */
@@ -22,8 +26,10 @@
 
 static void fleet_free_nodes(struct fleet_node *nodes, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         store_node_deinit(&nodes[i].row);
+        strv_free(nodes[i].differs);
+    }
     free(nodes);
 }
 
@@ -31,12 +37,14 @@ void fleet_deinit(struct fleet *fleet)
 {
     fleet_free_nodes(fleet->nodes, fleet->count);
     free(fleet->name);
+    free(fleet->config);
+    free(fleet->staged.config);
 }
 
 /* --- the others ---------------------------------------------------------------------------------
  */
 
-static const struct fleet_node *fleet_find(const struct fleet *fleet, int64_t id)
+static struct fleet_node *fleet_find(const struct fleet *fleet, int64_t id)
 {
     for (size_t i = 0; i < fleet->count; i++)
         if (fleet->nodes[i].row.id == id)
@@ -57,6 +65,44 @@ static bool fleet_is_self(const struct engine *engine, const struct fleet_node *
     return node->row.id == store_node(engine->store);
 }
 
+static void fleet_log_difference(const struct fleet_node *node, bool did_differ)
+{
+    CLEANUP(buf_deinit) struct buf text = {0};
+
+    for (size_t i = 0; i < LOGGED_MAX && node->differs && node->differs[i]; i++)
+        buf_printf(&text, "%s%s", i ? ", " : "", node->differs[i]);
+    if (strv_length(node->differs) > LOGGED_MAX)
+        buf_add_text(&text, " and more");
+    if (node->differs)
+        log_warning("node \"%s\" is configured differently: %s", node->row.name, buf_text(&text));
+    else if (did_differ)
+        log_info("node \"%s\" is configured like this one again", node->row.name);
+}
+
+/* Compares the configurations of other nodes with this one's, where one has changed. */
+static int fleet_compare(struct engine *engine)
+{
+    struct fleet *fleet = &engine->fleet;
+    int r = 0;
+
+    for (size_t i = 0; fleet->config && i < fleet->count && r == 0; i++) {
+        CLEANUP(freep) char *theirs = NULL;
+        struct fleet_node *node = &fleet->nodes[i];
+        bool did_differ = node->differs != NULL;
+
+        if (node->compared == node->row.config_sum || fleet_is_self(engine, node))
+            continue;
+        r = store_get_config(engine->store, node->row.id, &theirs);
+        if (r < 0 || !theirs)
+            continue;
+        strv_free(node->differs);
+        node->differs = difference_list(fleet->config, theirs);
+        node->compared = node->row.config_sum;
+        fleet_log_difference(node, did_differ);
+    }
+    return r;
+}
+
 /* Updates the list of nodes and when each last committed. A node missing from the new list has left
  * or was removed. */
 static int fleet_watch(struct engine *engine)
@@ -73,10 +119,12 @@ static int fleet_watch(struct engine *engine)
     fleet->nodes = xcalloc(rows.count + 1, sizeof(*fleet->nodes));
     fleet->count = rows.count;
     for (size_t i = 0; i < rows.count; i++) {
-        const struct fleet_node *was = fleet_find(&before, rows.nodes[i].id);
+        struct fleet_node *was = fleet_find(&before, rows.nodes[i].id);
         struct fleet_node *node = &fleet->nodes[i];
 
         node->since = was && was->row.pass == rows.nodes[i].pass ? was->since : read;
+        node->compared = was ? was->compared : 0;
+        node->differs = was ? STEAL(was->differs) : NULL;
         node->row = rows.nodes[i];
         rows.nodes[i] = (struct store_node){0};
         known += was != NULL;
@@ -85,7 +133,7 @@ static int fleet_watch(struct engine *engine)
     }
     fleet->must_take_over |= known < before.count;
     fleet_free_nodes(before.nodes, before.count);
-    return 0;
+    return fleet_compare(engine);
 }
 
 /* Silence proves nothing while the store is unreachable. */
@@ -135,6 +183,7 @@ size_t engine_list_nodes(const struct engine *engine, struct engine_node **ret_n
             .state = fleet_state_of(engine, node, silent),
             .last_seen = engine->now.wall - silent,
             .attempts = node->row.attempts,
+            .differs = node->differs,
         };
     }
     if (fleet->count)
@@ -330,6 +379,18 @@ static int fleet_end_silent(struct engine *engine)
     return 0;
 }
 
+/* Tells the others how this node is configured, once and after each reload. */
+static int fleet_publish(struct engine *engine)
+{
+    struct fleet *fleet = &engine->fleet;
+
+    if (fleet->config || !engine->profile_count)
+        return 0;
+    free(fleet->staged.config);
+    fleet->staged.config = difference_describe(engine->profiles, engine->profile_count);
+    return store_put_config(engine->store, fleet->staged.config);
+}
+
 static int fleet_prune_news(struct engine *engine)
 {
     int r;
@@ -350,6 +411,8 @@ int fleet_step(struct engine *engine)
         return 0;
     r = fleet_end_predecessors(engine);
     if (r == 0)
+        r = fleet_publish(engine);
+    if (r == 0)
         r = fleet_end_silent(engine);
     if (r == 0 && fleet->must_take_over) {
         r = takeover_from_dead(engine);
@@ -363,6 +426,7 @@ int fleet_step(struct engine *engine)
 void fleet_rollback(struct engine *engine)
 {
     engine->fleet.staged.has_taken_over = engine->fleet.staged.has_no_predecessor = false;
+    free(STEAL(engine->fleet.staged.config));
     engine->fleet.next_look = 0; /* it may have failed for what others have done */
 }
 
@@ -374,6 +438,12 @@ void fleet_commit(struct engine *engine)
     if (fleet->staged.has_taken_over) {
         fleet->must_take_over = false;
         fleet->next_watch = 0;
+    }
+    if (fleet->staged.config) {
+        fleet->config = STEAL(fleet->staged.config);
+        fleet->next_watch = 0;
+        for (size_t i = 0; i < fleet->count; i++)
+            fleet->nodes[i].compared = 0;
     }
     fleet->has_no_predecessor |= fleet->staged.has_no_predecessor;
     fleet->staged.has_taken_over = fleet->staged.has_no_predecessor = false;

@@ -292,6 +292,7 @@ void reload_commit(struct engine *engine)
     if (old_count)
         log_info("configuration reloaded: %zu profile%s", settings->profile_count,
                  PLURAL(settings->profile_count));
+    free(STEAL(engine->fleet.config)); /* the other nodes have to be told */
     settings_deinit(&engine->settings);
     engine->settings = *settings;
     *settings = (struct settings){0};

@@ -20,7 +20,9 @@ struct engine_uptime {
 /* Another node, or this one, as it was last seen. */
 struct fleet_node {
     struct store_node row;
-    int64_t since; /* when it was first seen to have made this pass, monotonic ms */
+    int64_t since;    /* when it was first seen to have made this pass, monotonic ms */
+    char **differs;   /* see engine/difference.h */
+    int64_t compared; /* the config_sum of that; 0: not compared yet */
 };
 
 /* This acpd among those that share its store; see engine/fleet.h. */
@@ -34,9 +36,11 @@ struct fleet {
     int64_t valid_until;                                  /* the last sign of life, boottime ms */
     bool has_questions; /* others may answer some of this node's agents */
     bool is_retiring, must_take_over, has_no_predecessor;
+    char *config; /* as this node has told the others; NULL: it has to */
     struct {
         bool has_taken_over, has_no_predecessor;
-    } staged; /* by the current pass */
+        char *config; /* NULL: unchanged */
+    } staged;         /* by the current pass */
 };
 
 struct engine {

@@ -121,6 +121,10 @@ static void methods_system_print_nodes(const struct engine *engine, struct buf *
         json_out_time(out, "lastSeen", nodes[i].last_seen);
         json_out_int(out, "attempts", nodes[i].attempts);
         json_out_text(out, "url", nodes[i].url);
+        json_out_array(out, "differs");
+        for (size_t k = 0; nodes[i].differs && nodes[i].differs[k]; k++)
+            json_out_text(out, NULL, nodes[i].differs[k]);
+        json_out_end_array(out);
         json_out_end_object(out);
     }
     json_out_end_array(out);

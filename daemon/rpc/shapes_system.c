@@ -54,6 +54,9 @@ static const struct shape_member node_members[] = {
     {"lastSeen", &shape_time, "when it last committed"},
     {"attempts", &shape_integer, "attempts running on it"},
     {"url", &shape_string, "URL of its gateway", .null = "if `node.url` is not set"},
+    {"differs", &shape_strings,
+     "settings in which it differs from the node that answers, as `PROFILE.SETTING`, or `PROFILE` "
+     "if only one of them has the profile; at most 100"},
     {0},
 };
 static const struct shape node = {SHAPE_OBJECT, "Node", "One of the acpds that share a store.",

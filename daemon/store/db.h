@@ -158,11 +158,13 @@
 #define MAY_RUN_ON     "(only_node IS NULL OR only_node = (SELECT name FROM node WHERE id = "
 #define QUEUED_FOR_ONE "status = 1 AND only_node IS NOT NULL AND profile_id = ?1"
 #define SHARED_STATEMENTS(X)                                                                       \
-    X(LIST_NODES, "SELECT id, name, url, version, pass, is_retiring, "                             \
+    X(LIST_NODES, "SELECT id, name, url, version, pass, is_retiring, config_sum, "                 \
                   "(SELECT count(*) FROM task WHERE " LIVE " AND status = 4 "                      \
                   "AND node_id = node.id) + (SELECT count(*) FROM task WHERE node_id IS NOT NULL " \
                   "AND status > 4 AND node_id = node.id) FROM node "                               \
                   "WHERE name IS NOT NULL ORDER BY name")                                          \
+    X(PUT_CONFIG, "UPDATE node SET config = ?2, config_sum = ?3 WHERE id = ?1")                    \
+    X(GET_CONFIG, "SELECT config FROM node WHERE id = ?1")                                         \
     X(END_NODE, "DELETE FROM node WHERE id = ?1 AND pass = ?2")                                    \
     X(END_PREDECESSORS, "DELETE FROM node WHERE place = (SELECT place FROM node WHERE id = ?1) "   \
                         "AND id <> ?1")                                                            \

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Nodes that share the store. An engine that cannot be shared has no statements for them. */
+#include <string.h>
+
 #include "common/alloc.h"
+#include "common/crc32c.h"
 #include "store/db_metrics.h"
 
 #define NEWS_PER_STEP 256 /* rows */
@@ -45,10 +48,49 @@ int store_list_nodes(struct store *store, struct store_nodes *ret_nodes)
             .version = db_copy_text(stmt, 3),
             .pass = db_number(stmt, 4),
             .is_retiring = db_number(stmt, 5) != 0,
-            .attempts = db_number(stmt, 6),
+            .config_sum = db_number(stmt, 6),
+            .attempts = db_number(stmt, 7),
         };
     }
     return r;
+}
+
+int store_put_config(struct store *store, const char *text)
+{
+    struct statement *stmt;
+    int r;
+
+    if (!store->node)
+        return 0;
+    r = db_use_writing(store, STMT_PUT_CONFIG, &stmt);
+    if (r < 0)
+        return r;
+    db_bind_number(stmt, 1, store->node);
+    db_bind_text(stmt, 2, text);
+    db_bind_number(stmt, 3, (int64_t)crc32c(0, text, strlen(text)) + 1);
+    return db_run_later(store, stmt);
+}
+
+/* The text that a statement returns; NULL: none. */
+static int db_node_take_text(struct store *store, struct statement *stmt, char **ret_text)
+{
+    int r = db_step(store, stmt);
+
+    *ret_text = r > 0 ? db_copy_text(stmt, 0) : NULL;
+    db_reset(stmt);
+    return r < 0 ? r : 0;
+}
+
+int store_get_config(struct store *store, int64_t node_id, char **ret_text)
+{
+    struct statement *stmt;
+
+    *ret_text = NULL;
+    if (!store->node)
+        return 0;
+    stmt = db_use(store, STMT_GET_CONFIG);
+    db_bind_number(stmt, 1, node_id);
+    return db_node_take_text(store, stmt, ret_text);
 }
 
 /* Runs a statement; the outcome is whether it changed a row. */
@@ -228,7 +270,6 @@ int store_take_question(struct store *store, char **ret_id)
 int store_attempt_node(struct store *store, int64_t task_id, int64_t number, char **ret_name)
 {
     struct statement *stmt;
-    int r;
 
     *ret_name = NULL;
     if (!store->node)
@@ -236,11 +277,7 @@ int store_attempt_node(struct store *store, int64_t task_id, int64_t number, cha
     stmt = db_use(store, STMT_ATTEMPT_NODE);
     db_bind_number(stmt, 1, task_id);
     db_bind_number(stmt, 2, number);
-    r = db_step(store, stmt);
-    if (r > 0)
-        *ret_name = db_copy_text(stmt, 0);
-    db_reset(stmt);
-    return r < 0 ? r : 0;
+    return db_node_take_text(store, stmt, ret_name);
 }
 
 int store_add_news(struct store *store, const char *text, int64_t now)

@@ -152,6 +152,8 @@ static const char *const migrations[] = {
     "ALTER TABLE task ADD only_node text;"
     "CREATE INDEX task_for_one ON task (profile_id, only_node, place, id) "
     "WHERE status = 1 AND only_node IS NOT NULL;",
+    /* How it is configured, for the others. */
+    "ALTER TABLE node ADD config text, ADD config_sum bigint NOT NULL DEFAULT 0;",
 };
 
 /* Under the lock. */

@@ -76,6 +76,7 @@ MUST_CHECK int store_beat(struct store *store);
 struct store_node {
     int64_t id, pass;           /* commits: signs of life */
     char *name, *url, *version; /* url: NULL: unknown */
+    int64_t config_sum;         /* of what store_put_config() has last said; 0: nothing yet */
     bool is_retiring;
     int64_t attempts; /* that it runs */
 };
@@ -89,6 +90,10 @@ void store_node_deinit(struct store_node *node);
 void store_nodes_deinit(struct store_nodes *nodes);
 /** The nodes that are not known to be dead, sorted by name. */
 MUST_CHECK int store_list_nodes(struct store *store, struct store_nodes *ret_nodes);
+/** Tells the other nodes how this one is configured. */
+MUST_CHECK int store_put_config(struct store *store, const char *text);
+/** What a node has told; NULL: nothing. The caller frees it. */
+MUST_CHECK int store_get_config(struct store *store, int64_t node_id, char **ret_text);
 /** Removes a node that has given no sign of life since `pass`; what it ran can be taken over.
  *  STORE_STALE: it has, or is gone. */
 MUST_CHECK int store_end_node(struct store *store, int64_t id, int64_t pass);

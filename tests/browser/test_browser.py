@@ -265,6 +265,11 @@ def test_a_fleet(make_fleet, make_gateway, folder):
     a, b = make_fleet({"a1": "http://a.example:8080", "b1": "http://b.example:8080"},
                       shell(f"while [ ! -e {folder}/go ]; do sleep 0.05; done", nodes=["b1"]),
                       shell("echo done", "quick", nodes=["b1"]))
+    other = json.loads(b.config.read_text())
+    other["profiles"][1]["timeout"] = 5
+    b.configure(other)
+    with b.client() as client:
+        client.reload_config()
     with a.client() as client:
         client.finish(client.assign("quick", title="It is done")["id"])
         client.wait_status(client.assign("p", title="It runs")["id"], "running")

@@ -459,6 +459,47 @@ def test_the_last_node_is_not_retired(make_fleet):
         assert error.value.message == 'node "a" is the only one: no other node could take over its work'
 
 
+def differences(daemon, name):
+    return sorted(nodes(daemon)[name]["differs"])
+
+
+def test_nodes_tell_in_what_their_configurations_differ(make_fleet):
+    agent = {"name": "z", "runner": {"type": "acp", "command": ["/bin/agent"], "env": {"KEY": "a"}}}
+    profiles = [shell("true", timeout=60, capabilities=["x", "y"]), shell("true", "same", priority=5), agent]
+    a, b, c = make_fleet("abc", *profiles)
+    for daemon in (a, b, c):
+        wait_until(lambda: all(not node["differs"] for node in nodes(daemon).values()), "nothing differs")
+
+    changed = acpd.json.loads(b.config.read_text())
+    changed["profiles"][0] |= {"timeout": 61, "capabilities": ["y", "x"], "limits": {"openFiles": 64}, "queueLimit": 5}
+    changed["profiles"][0]["runner"]["command"] = ["/bin/sh", "-c", "false"]
+    changed["profiles"][2]["runner"]["env"] = {"KEY": "b"}
+    changed["profiles"].append(shell("true", "more"))
+    b.configure(changed)
+    with b.client() as client:
+        client.reload_config()
+    expected = ["more", "p.limits.openFiles", "p.queueLimit", "p.runner.command", "p.timeout"]
+    wait_until(lambda: differences(a, "b") == expected and differences(b, "a") == expected, "both tell")
+    assert differences(a, "a") == differences(a, "c") == differences(c, "a") == differences(b, "b") == []
+    assert "is configured differently: more, p.timeout, p.runner.command, p.queueLimit, p.limits.openFiles" in a.log.read_text()
+
+    b.configure({**changed, "profiles": profiles})
+    with b.client() as client:
+        client.reload_config()
+    wait_until(lambda: differences(a, "b") == differences(b, "c") == [], "they are alike again")
+    wait_until(lambda: 'node "b" is configured like this one again' in a.log.read_text(), "which the log says")
+
+
+def test_of_many_differences_a_hundred_are_told(make_fleet):
+    a, b = make_fleet("ab", WORKER)
+    more = [{**WORKER, "name": f"w{i}"} for i in range(150)]
+    b.configure({**acpd.json.loads(b.config.read_text()), "profiles": [WORKER, *more]})
+    with b.client() as client:
+        client.reload_config()
+    wait_until(lambda: len(differences(a, "b")) == 100, "a hundred")
+    assert "and more" in a.log.read_text()
+
+
 def test_dependants_of_a_profile_that_another_node_has_just_added(make_fleet):
     a, b = make_fleet("ab", shell("true", nodes=["a"]), WORKER, lease=10)
     for number in range(4):

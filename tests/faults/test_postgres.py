@@ -289,7 +289,7 @@ def test_check_says_what_is_there_and_changes_nothing(make_daemon, server):
     assert "has no acpd tables yet" in check(daemon)
     assert server.ask("SELECT count(*) FROM pg_class WHERE relname = 'task'", daemon.database_name) == "0"
     daemon.start()
-    assert "has schema 3" in check(daemon)
+    assert "has schema 4" in check(daemon)
     daemon.stop()
     server.ask("UPDATE acpd_schema SET version = 1000", daemon.database_name)
     daemon.spawn()

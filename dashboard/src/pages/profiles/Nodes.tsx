@@ -7,6 +7,8 @@ import { plural } from '../../format';
 import { isAway, isFleet, nodes } from '../../store';
 import { RetireDialog } from './RetireDialog';
 
+const SHOWN = 5; // settings that differ
+
 function Item({ node, hasVersion, onRetire }: { node: AcpdNode; hasVersion: boolean; onRetire: () => void }) {
   return (
     <li>
@@ -16,6 +18,12 @@ function Item({ node, hasVersion, onRetire }: { node: AcpdNode; hasVersion: bool
         {hasVersion && <>, version {node.version}</>}
         {node.state !== 'running' && <>, last seen <When at={node.lastSeen} /></>}
       </div>
+      {node.differs.length > 0 && (
+        <div class="sub" title={node.differs.join('\n')}>
+          configured differently: {node.differs.slice(0, SHOWN).join(', ')}
+          {node.differs.length > SHOWN && ` and ${node.differs.length - SHOWN} more`}
+        </div>
+      )}
       {node.state === 'running' && (
         <button type="button" class="button is-small is-danger" aria-label={`Retire ${node.name}`} disabled={isAway.value}
           onClick={onRetire}>Retire</button>
