@@ -370,7 +370,8 @@ const scenarios = {
     await openProfiles(page, url);
     await node('a1').getByText('runs nothing').waitFor();
     await node('b1').getByText('runs 1 attempt', { exact: true }).waitFor();
-    await node('b1').getByText('configured differently: quick.timeout', { exact: true }).waitFor();
+    await node('b1').getByText('configured differently in 1 setting').click();
+    await node('b1').getByText('quick.timeout').waitFor();
     await eventually(() => node('b1').getByRole('link').getAttribute('href'), 'http://b.example:8080');
     await assertAccessible(page, 'a list of nodes');
 

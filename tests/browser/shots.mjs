@@ -67,6 +67,8 @@ const sets = {
     const phone = { width: 360, height: 780 };
     for (const scheme of ['light', 'dark']) {
       await shoot(page, `fleet-${scheme}`, '/profiles', { scheme });
+      await shoot(page, `fleet-differs-${scheme}`, '/profiles', { scheme,
+        act: () => page.getByRole('listitem').filter({ hasText: 'build-2' }).getByText('configured differently').click() });
       await shoot(page, `narrow-fleet-${scheme}`, '/profiles', { scheme, size: phone, full: true });
       await shoot(page, `fleet-task-${scheme}`, `/tasks/${task}`, { scheme });
     }

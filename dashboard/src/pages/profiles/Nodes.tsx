@@ -7,7 +7,15 @@ import { plural } from '../../format';
 import { isAway, isFleet, nodes } from '../../store';
 import { RetireDialog } from './RetireDialog';
 
-const SHOWN = 5; // settings that differ
+/** In what a node is configured differently from the one that answers. */
+function Differences({ settings }: { settings: string[] }) {
+  return (
+    <details class="sub">
+      <summary>configured differently in {plural(settings.length, 'setting')}</summary>
+      {settings.map((setting) => <div key={setting}>{setting}</div>)}
+    </details>
+  );
+}
 
 function Item({ node, hasVersion, onRetire }: { node: AcpdNode; hasVersion: boolean; onRetire: () => void }) {
   return (
@@ -18,12 +26,7 @@ function Item({ node, hasVersion, onRetire }: { node: AcpdNode; hasVersion: bool
         {hasVersion && <>, version {node.version}</>}
         {node.state !== 'running' && <>, last seen <When at={node.lastSeen} /></>}
       </div>
-      {node.differs.length > 0 && (
-        <div class="sub" title={node.differs.join('\n')}>
-          configured differently: {node.differs.slice(0, SHOWN).join(', ')}
-          {node.differs.length > SHOWN && ` and ${node.differs.length - SHOWN} more`}
-        </div>
-      )}
+      {node.differs.length > 0 && <Differences settings={node.differs} />}
       {node.state === 'running' && (
         <button type="button" class="button is-small is-danger" aria-label={`Retire ${node.name}`} disabled={isAway.value}
           onClick={onRetire}>Retire</button>
