@@ -18,8 +18,8 @@ COMMIT = b"COMMIT\0"  # by itself, or at the end of a pipeline
 class Server:
     """It may be killed, restarted and stopped."""
 
-    def __init__(self):
-        self.process = subprocess.Popen([SCRIPT, "sh", "-c", 'echo "$ACPD_POSTGRES"; cat'], stdin=subprocess.PIPE,
+    def __init__(self, *kind):
+        self.process = subprocess.Popen([SCRIPT, *kind, "sh", "-c", 'echo "$ACPD_POSTGRES"; cat'], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         self.url = self.process.stdout.readline().strip()
         assert self.url, "PostgreSQL does not start"
@@ -39,9 +39,16 @@ class Server:
     def main_process(self):
         return int(pathlib.Path(self.folder, "data", "postmaster.pid").read_text().split()[0])
 
+    def control(self, what):
+        subprocess.run([SCRIPT, what, self.folder], check=True, capture_output=True)
+
     def restart(self):
         """At once, as after a crash: sessions are cut."""
-        subprocess.run([SCRIPT, "restart", self.folder], check=True, capture_output=True)
+        self.control("restart")
+
+    def standby(self):
+        """Another server, which follows this one until it is promoted."""
+        return Server("standby", self.folder)
 
     @contextlib.contextmanager
     def stopped(self):
