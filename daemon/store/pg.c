@@ -46,6 +46,7 @@ static void pg_drop(struct pg *pg)
     PQfinish(STEAL(pg->connection));
     pg->is_connecting = pg->is_open = false;
     pg->later_count = 0;
+    pg_batch_drop(pg);
     pg->session++;
 }
 
@@ -338,6 +339,7 @@ void pg_abort(struct pg *pg)
 {
     PGresult *result = NULL;
 
+    pg_batch_drop(pg);
     if (!pg->is_open || !pg->connection)
         return;
     pg->is_open = false;
@@ -427,11 +429,15 @@ int pg_commit(struct store *store)
 {
     CLEANUP(pg_clearp) PGresult *result = NULL;
     struct pg *pg = pg_of(store);
-    bool was_later = pg->later_count > 0;
+    bool was_later;
     int r;
 
     if (!pg->connection || !pg->is_open)
         return pg_fail(pg, -EIO, "the connection was lost");
+    r = pg_batch_flush(pg);
+    if (r < 0)
+        return r;
+    was_later = pg->later_count > 0;
     pg->is_open = false;
     r = pg_execute(pg, "COMMIT", &result);
     if (r == 0 && strcmp(PQcmdStatus(result), "COMMIT") == 0) {

@@ -38,6 +38,8 @@ struct pg_statement {
     char numbers[PG_PARAMETERS_MAX][32];
     char *mended[PG_PARAMETERS_MAX]; /* texts that were not UTF-8 */
 
+    struct pg_batch *batch; /* rows that wait to be sent together; NULL: of another kind */
+
     PGresult *result; /* all rows; NULL: not run */
     int row;
     unsigned char *blob; /* the last one that was read */
@@ -128,6 +130,26 @@ int64_t pg_schema_newest(void);
 /** Translates the statements of the verbs. */
 void pg_statement_init(struct pg *pg);
 void pg_statement_deinit(struct pg *pg);
+/** Sends a statement, and whatever prepares it. */
+int pg_statement_post(struct pg_statement *stmt, const char *const *values, const int *lengths,
+                      const int *formats);
+/** Enters the pipeline, if it is not in it. */
+int pg_begin_later(struct pg *pg);
+
+/* Of statements that write a row of their own each time, several go together as one, whose
+ * parameters are arrays. In their texts, parameters are those of a row, and */
+#define PG_ROWS      "@rows"  /* is the table of them, */
+#define PG_ROW_COUNT "@count" /* their number. */
+/** Translates the text of a statement that is of this kind. */
+void pg_batch_init(struct pg_statement *stmt, enum statement_name name);
+void pg_batch_deinit(struct pg_statement *stmt);
+/** Adds the row that is bound. */
+int pg_batch_add(struct pg_statement *stmt);
+/** Sends what waits; anything else has to be sent after it. */
+int pg_batch_flush(struct pg *pg);
+/** Forgets it. */
+void pg_batch_drop(struct pg *pg);
+
 /** A text for the server, which takes UTF-8 only: messages may be cut within a character. The
  *  caller frees it. NULL: it is UTF-8. */
 char *pg_statement_mend(const char *text);

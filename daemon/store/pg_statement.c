@@ -28,7 +28,7 @@ static const char *const texts[ALL_STATEMENT_COUNT] = {STATEMENTS(X) SHARED_STAT
     "coalesce(share.minute_queue_max, 0), share.minute "                                           \
     "FROM profile LEFT JOIN share ON share.profile_id = id AND node_id = " NODE "::bigint"
 
-#define SAVE_TASK                                                                                  \
+#define SAVED                                                                                      \
     "UPDATE task SET profile_id = $2, status = $3::bigint, priority = $4, place = $5, "            \
     "started_at = $7, "                                                                            \
     "finished_at = $8, run_at = $9, ready_at = $10, queued_at = $11, attempt = $14, "              \
@@ -38,8 +38,8 @@ static const char *const texts[ALL_STATEMENT_COUNT] = {STATEMENTS(X) SHARED_STAT
     "node_id = CASE WHEN $3::bigint = 4 THEN " NODE "::bigint "                                    \
     "WHEN status = 4 AND $3::bigint <> 7 THEN NULL ELSE node_id END, "                             \
     "node = CASE WHEN $3::bigint = 4 THEN (SELECT name FROM node WHERE id = " NODE                 \
-    ") ELSE node END "                                                                             \
-    "WHERE id = $1 AND status = $35 AND attempt = $36 AND crc = coalesce($37, crc)"
+    ") ELSE node END "
+#define SAVED_IF "WHERE id = $1 AND status = $35 AND attempt = $36 AND crc = coalesce($37, crc)"
 
 /* Where PostgreSQL has other words, and where nodes share the tables. Its pages have checksums, so
  * that rows are not looked at. */
@@ -66,15 +66,16 @@ static const char *const own[ALL_STATEMENT_COUNT] = {
          "AND NOT EXISTS (SELECT 1 FROM bucket WHERE profile_id = $1) "
          "AND NOT EXISTS (SELECT 1 FROM attempt WHERE counts AND profile_id = $1)"),
     /* A claim makes it this node's. A cancelled one stays so until its processes are gone. */
-    [STMT_SAVE_TASK] = SAVE_TASK,
-    [STMT_SAVE_SURELY] = "WITH saved AS (" SAVE_TASK " RETURNING 1) SELECT 1 / count(*) FROM saved",
+    [STMT_SAVE_TASK] = SAVED SAVED_IF,
+    [STMT_SAVE_SURELY] = ("WITH saved AS (" SAVED "FROM " PG_ROWS " " SAVED_IF " RETURNING 1) "
+                          "SELECT 1 / (count(*) = " PG_ROW_COUNT ")::int FROM saved"),
     [STMT_MARK_NODE] = ("UPDATE node SET pass = pass + 1 WHERE id = " NODE " AND pass = $1 "
                         "RETURNING " PG_CLOCK ", (SELECT coalesce(max(id), 0) + 1 FROM task), "
                         "EXISTS (SELECT 1 FROM dependency)"),
     [STMT_ADD_TASK] =
-        ("INSERT INTO task (" TASK_COLUMNS ", only_node) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, "
+        ("INSERT INTO task (" TASK_COLUMNS ", only_node) SELECT $1, $2, $3, $4, $5, $6, $7, $8, "
          "$9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, "
-         "$27, $28, $29, $30, $31, $32, $33, $34, " ONLY_NODE ")"),
+         "$27, $28, $29, $30, $31, $32, $33, $34, " ONLY_NODE " FROM " PG_ROWS),
     [STMT_NEXT_OF_STATUS] = /* anyone may wake a task, but not claim it */
     ("SELECT " TASK_COLUMNS ", node_id, node FROM task WHERE " LIVE
      " AND status = $1 AND profile_id = $2 AND id <> $3 "
@@ -92,8 +93,8 @@ static const char *const own[ALL_STATEMENT_COUNT] = {
      "(id = " NODE " OR $3 = 0 OR place IS DISTINCT FROM (SELECT place FROM node WHERE id = " NODE
      ")))) ORDER BY profile_id, place LIMIT $4"),
     [STMT_ADD_ATTEMPT] =
-        ("INSERT INTO attempt VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9 <> 0, $10, $11, $12, $13, "
-         "(SELECT node FROM task WHERE id = $1))"),
+        ("INSERT INTO attempt SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9 <> 0, $10, $11, $12, $13, "
+         "(SELECT node FROM task WHERE id = $1) FROM " PG_ROWS),
     [STMT_OLDEST_FINISHED] = ("SELECT " TASK_COLUMNS ", node_id, node FROM task WHERE status > 4 "
                               "AND node_id IS NULL AND status <= 7 AND priority BETWEEN 0 AND 2 "
                               "AND id < (SELECT max(id) FROM task) "
@@ -128,6 +129,7 @@ static const char *const names[ALL_STATEMENT_COUNT] = {
     [STMT_NEXT_ID] = "next_id",
     [STMT_HAS_DEPENDENCIES] = "has_dependencies",
     [STMT_ADD_NEWS] = "add_news",
+    [STMT_LIST_NEWS] = "list_news",
     [STMT_COUNT_HELD] = "count_held",
     [STMT_SET_TIMEOUTS] = "set_timeouts",
     [STMT_LOCK_WRITERS] = "lock_writers",
@@ -195,6 +197,7 @@ void pg_statement_init(struct pg *pg)
         stmt->pg = pg;
         stmt->name = pg->is_pooled ? NULL : names[i];
         stmt->text = own[i] ? xstrdup(own[i]) : pg_statement_translate(texts[i]);
+        pg_batch_init(stmt, (enum statement_name)i);
         pg_statement_find_parameters(stmt);
     }
 }
@@ -204,6 +207,7 @@ void pg_statement_deinit(struct pg *pg)
     for (int i = 0; i < ALL_STATEMENT_COUNT; i++) {
         pg_reset((struct db_prepared *)&pg->statements[i]);
         pg_clear((struct db_prepared *)&pg->statements[i]);
+        pg_batch_deinit(&pg->statements[i]);
         free(pg->statements[i].text);
     }
 }
@@ -297,27 +301,42 @@ static int pg_statement_prepare(struct pg_statement *stmt)
     return r;
 }
 
-static int pg_statement_post(struct pg_statement *stmt)
+int pg_statement_post(struct pg_statement *stmt, const char *const *values, const int *lengths,
+                      const int *formats)
 {
     struct pg *pg = stmt->pg;
     int r = stmt->name && stmt->session != pg->session ? pg_statement_prepare(stmt) : 0;
 
     if (r < 0)
         return r;
-    if (stmt->parameters == PG_NODE_PARAMETER)
-        pg_bind_number((struct db_prepared *)stmt, PG_NODE_PARAMETER, pg->store.node);
-    r = stmt->name ? PQsendQueryPrepared(pg->connection, stmt->name, stmt->parameters, stmt->values,
-                                         stmt->lengths, stmt->formats, 0)
+    r = stmt->name ? PQsendQueryPrepared(pg->connection, stmt->name, stmt->parameters, values,
+                                         lengths, formats, 0)
                    : PQsendQueryParams(pg->connection, stmt->text, stmt->parameters, stmt->types,
-                                       stmt->values, stmt->lengths, stmt->formats, 0);
+                                       values, lengths, formats, 0);
     return r ? 0 : pg_lose(pg, -EIO, "cannot send");
+}
+
+static int pg_statement_post_bound(struct pg_statement *stmt)
+{
+    if (stmt->parameters == PG_NODE_PARAMETER)
+        pg_bind_number((struct db_prepared *)stmt, PG_NODE_PARAMETER, stmt->pg->store.node);
+    return pg_statement_post(stmt, stmt->values, stmt->lengths, stmt->formats);
+}
+
+int pg_begin_later(struct pg *pg)
+{
+    if (pg->later_count || PQenterPipelineMode(pg->connection))
+        return 0;
+    return pg_lose(pg, -EIO, "cannot send");
 }
 
 static int pg_statement_send(struct pg_statement *stmt)
 {
     struct pg *pg = stmt->pg;
-    int r = pg_statement_post(stmt);
+    int r = pg_batch_flush(pg);
 
+    if (r == 0)
+        r = pg_statement_post_bound(stmt);
     if (r < 0)
         return r;
     if (pg->later_count)
@@ -347,11 +366,14 @@ int pg_run_later(struct store *store UNUSED, struct db_prepared *prepared)
     struct pg *pg = stmt->pg;
     int r = pg_connect(pg);
 
-    if (r < 0)
-        return r;
-    if (!pg->later_count && !PQenterPipelineMode(pg->connection))
-        return pg_lose(pg, -EIO, "cannot send");
-    r = pg_statement_post(stmt);
+    if (r == 0 && stmt->batch)
+        return pg_batch_add(stmt);
+    if (r == 0)
+        r = pg_batch_flush(pg);
+    if (r == 0)
+        r = pg_begin_later(pg);
+    if (r == 0)
+        r = pg_statement_post_bound(stmt);
     if (r < 0)
         return r;
     pg->later_count++;

@@ -3,8 +3,9 @@
 """Lives (put, claim, complete) per second of one to three acpd that share one PostgreSQL.
 
 They are compared with the plainest queue that the same server can hold: pgbench with three clients, one commit each for
-an insert, a claim by SKIP LOCKED and an end. All take turns within a round, and ratios are taken within it. Each acpd has
-so many clients, which is how many tasks one of its passes can have.
+an insert, a claim by SKIP LOCKED and an end. All take turns within a round, and ratios are taken within it. For each task
+a pass, acpd has three clients, of which one puts, one claims and one completes, on average: so many lives can share a
+commit at most.
 """
 
 import argparse
@@ -23,10 +24,11 @@ from queue_servers import postgres, postgres_folder, postgres_program, psql
 from servers import BenchError, Peer, Server, above_zero, acpd, machine, options_of, run, spread, verdict
 
 PEER_CLIENTS = 3
-CLIENTS = (1, 4, 16, 64)
+TASKS = (1, 4, 16, 64)  # a pass
+CLIENTS_PER_TASK = 3
 NODES = (1, 2, 3)
 BACKLOG = 1_000_000
-# One daemon with so many clients: the ratio to pgbench that it must have, and the one that it should have.
+# One daemon with so many tasks a pass: the ratio to pgbench that it must have, and the one that it should have.
 GOALS = {1: (0.25, 0.5), 4: (0.75, 1.5), 16: (1.5, 3), 64: (3, 6)}
 GOAL_BACKLOG, GOAL_SNAPSHOT = (0.7, 0.9), (0.3, 0.5)
 
@@ -76,11 +78,11 @@ def ask(server: Server, sql: str, database: str = "acpd") -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-def measure(options: argparse.Namespace, nodes: list[Server], clients: int) -> float:
+def measure(options: argparse.Namespace, nodes: list[Server], tasks: int) -> float:
     rates: list[float] = []
 
     def load(server: Server) -> None:
-        arguments = ["--socket", server.socket, "--connections", clients, "--lives", "--seconds", options.seconds,
+        arguments = ["--socket", server.socket, "--connections", CLIENTS_PER_TASK * tasks, "--lives", "--seconds", options.seconds,
                      "--payload", options.payload]
         rates.append(run_client(options.client, "acpd", *arguments).rate)
 
@@ -128,8 +130,8 @@ def run_round(options: argparse.Namespace, note) -> None:
         note(("pgbench",), measure_peer(options, server))
         for count in options.nodes:
             with fleet(options, server, count) as nodes:
-                for clients in options.clients:
-                    note((count, clients), measure(options, nodes, clients))
+                for tasks in options.tasks:
+                    note((count, tasks), measure(options, nodes, tasks))
         with fleet(options, server, 1) as nodes, snapshot(server):
             note(("snapshot",), measure(options, nodes, 16))
         if options.backlog:
@@ -143,16 +145,16 @@ def ratios(results: Results, key: tuple[object, ...], base: tuple[object, ...]) 
 
 def report(options: argparse.Namespace, results: Results) -> None:
     print(f"pgbench: {spread(results['pgbench',], lambda v: f'{v:.0f}')} lives a second\n")
-    print("| clients of each | " + " | ".join(f"{count} acpd" for count in options.nodes) + " | one: floor; goal |")
+    print("| tasks a pass | " + " | ".join(f"{count} acpd" for count in options.nodes) + " | one: floor; goal |")
     print("|---:|" + "---:|" * (len(options.nodes) + 1))
-    for clients in options.clients:
-        of_each = [ratios(results, (count, clients), ("pgbench",)) for count in options.nodes]
-        goal = verdict(statistics.median(of_each[0]), *GOALS[clients]) if options.nodes[0] == 1 and clients in GOALS else ""
-        print(f"| {clients} | " + " | ".join(spread(values, lambda v: f"{v:.2f}") for values in of_each) + f" | {goal} |")
+    for tasks in options.tasks:
+        of_each = [ratios(results, (count, tasks), ("pgbench",)) for count in options.nodes]
+        goal = verdict(statistics.median(of_each[0]), *GOALS[tasks]) if options.nodes[0] == 1 and tasks in GOALS else ""
+        print(f"| {tasks} | " + " | ".join(spread(values, lambda v: f"{v:.2f}") for values in of_each) + f" | {goal} |")
     for name, goals in (("snapshot", GOAL_SNAPSHOT), ("backlog", GOAL_BACKLOG)):
         if (name,) in results and (1, 16) in results:
             values = ratios(results, (name,), (1, 16))
-            print(f"{name}: {spread(values, lambda v: f'{v:.2f}')} of one acpd with 16 clients ({verdict(statistics.median(values), *goals)})")
+            print(f"{name}: {spread(values, lambda v: f'{v:.2f}')} of one acpd with 16 tasks a pass ({verdict(statistics.median(values), *goals)})")
 
 
 def bench(options: argparse.Namespace) -> None:
@@ -181,7 +183,7 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=above_zero(float), default=3)
     parser.add_argument("--payload", type=int, default=100, help="bytes of each job")
     parser.add_argument("--nodes", type=numbers, default=list(NODES), help="how many acpd, such as 1,2,3")
-    parser.add_argument("--clients", type=numbers, default=list(CLIENTS), help="of each acpd, such as 1,16")
+    parser.add_argument("--tasks", type=numbers, default=list(TASKS), help="a pass, such as 1,16")
     parser.add_argument("--backlog", type=int, default=BACKLOG, help="waiting tasks; 0: do not measure that")
     parser.add_argument("--json", type=Path, help="write the rates there")
     run(bench, parser)
