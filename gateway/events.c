@@ -39,6 +39,7 @@ struct events {
     struct entry ring[RING];
     uint64_t first, next; /* positions; an entry stands at its position modulo RING */
     int64_t seen;         /* the last seq; 0: none yet */
+    char *source;         /* the node that sends them; NULL: unknown */
     bool is_up;
     bool has_tried; /* whether is_up is known yet */
     size_t streams;
@@ -72,6 +73,13 @@ static void events_set_up(struct events *events, bool is_up)
     pthread_mutex_unlock(&events->lock);
 }
 
+/* Only the reader uses it. */
+static void events_note_source(struct events *events, const char *source)
+{
+    free(events->source);
+    events->source = source ? xstrdup(source) : NULL;
+}
+
 /* Handles an event notification; false: another line, e.g. an error. */
 static bool events_take_line(struct events *events, const char *line, size_t len)
 {
@@ -85,6 +93,7 @@ static bool events_take_line(struct events *events, const char *line, size_t len
         !json_object_is_type(message, json_type_object))
         return false;
     if (json_get(message, "result")) { /* the subscription stands */
+        events_note_source(events, json_get_string(json_get(message, "result"), "source"));
         events_set_up(events, true);
         return true;
     }
@@ -142,6 +151,8 @@ static bool events_subscribe(struct events *events, int fd)
     pthread_mutex_lock(&events->lock);
     if (events->seen)
         json_out_int(&request, "after", events->seen);
+    if (events->seen && events->source)
+        json_out_text(&request, "source", events->source);
     pthread_mutex_unlock(&events->lock);
     json_out_end_object(&request);
     json_out_end_object(&request);
@@ -213,6 +224,7 @@ void events_free(struct events *events)
     pthread_cond_destroy(&events->changed);
     pthread_mutex_destroy(&events->lock);
     free(events->socket_path);
+    free(events->source);
     free(events);
 }
 

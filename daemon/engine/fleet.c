@@ -166,6 +166,11 @@ static enum engine_node_state fleet_state_of(const struct engine *engine,
                                                         : NODE_RUNNING;
 }
 
+const char *engine_node_name(const struct engine *engine)
+{
+    return engine->fleet.name;
+}
+
 size_t engine_list_nodes(const struct engine *engine, struct engine_node **ret_nodes)
 {
     const struct fleet *fleet = &engine->fleet;

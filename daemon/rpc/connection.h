@@ -75,9 +75,10 @@ struct rpc_server {
     int64_t *expected_us;   /* by rpc_method_number(): how long its calls take */
 };
 
-/** Subscribes to the events after `after`; -1: from now on. `profiles` are ids; NULL: all. */
+/** Subscribes to the events after `after`; -1: from now on. `is_foreign`: that is the number of an
+ *  event of another node. `profiles` are ids; NULL: all. */
 void subscription_start(struct connection *connection, const int64_t *profiles, size_t count,
-                        int64_t after);
+                        int64_t after, bool is_foreign);
 void subscription_end(struct connection *connection);
 bool subscription_is_active(const struct connection *connection);
 /** Adds events to the output while there is room. */

@@ -211,6 +211,9 @@ static const struct param subscribe_params[] = {
      .min = 0,
      .max = RPC_ID_MAX,
      .doc = "`seq` of the last event seen; by default only new events are sent."},
+    {.name = "source",
+     .type = PARAM_WORD,
+     .doc = "The node that sent that event; any other one sends a `gap`. Default: this node."},
     {.name = "profiles", .type = PARAM_WORDS, .doc = "Send only events of these profiles."},
     {.type = PARAM_END},
 };
@@ -218,6 +221,9 @@ static const struct param subscribe_params[] = {
 static enum rpc_outcome subscribe(struct rpc_call *call)
 {
     const struct json_value *names = json_value_get(call->params, "profiles");
+    const char *node = engine_node_name(call->engine);
+    const struct json_value *source = json_value_get(call->params, "source");
+    int64_t after = rpc_get_int(call, "after", -1);
     CLEANUP(freep)
     int64_t *profiles = names ? xcalloc(names->count + 1, sizeof(*profiles)) : NULL;
     size_t count = 0;
@@ -232,9 +238,11 @@ static enum rpc_outcome subscribe(struct rpc_call *call)
     if (!call->id)
         return rpc_error(call, RPC_INVALID_REQUEST, "a subscription needs an id");
     call->has_subscribed = true;
-    subscription_start(call->connection, profiles, count, rpc_get_int(call, "after", -1));
+    subscription_start(call->connection, profiles, count, after,
+                       after >= 0 && source && strcmp(source->text, node) != 0);
     json_out_object(call->out, NULL);
     json_out_int(call->out, "seq", engine_events(call->engine)->next - 1);
+    json_out_text(call->out, "source", node);
     json_out_end_object(call->out);
     return RPC_REPLY;
 }

@@ -15,7 +15,7 @@
 #define ROOM (256 * 1024) /* bytes of output at which no more events are added */
 
 void subscription_start(struct connection *connection, const int64_t *profiles, size_t count,
-                        int64_t after)
+                        int64_t after, bool is_foreign)
 {
     const struct event_log *events = engine_events(connection->server->engine);
     struct subscription *subscription = &connection->subscription;
@@ -28,7 +28,8 @@ void subscription_start(struct connection *connection, const int64_t *profiles, 
     subscription->is_announced = false;
     subscription->next = after >= 0 ? after + 1 : events->next;
     /* Earlier events do not count against the reader. */
-    subscription->has_gap = subscription->next < events->first || subscription->next > events->next;
+    subscription->has_gap =
+        is_foreign || subscription->next < events->first || subscription->next > events->next;
     list_append(&connection->server->subscribers, &subscription->link);
 }
 

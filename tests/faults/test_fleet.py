@@ -457,6 +457,7 @@ def test_the_last_node_is_not_retired(make_fleet):
             client.retire_node(name="a")
         assert error.value.code == -32002
         assert error.value.message == 'node "a" is the only one: no other node could take over its work'
+    assert "interrupted; " not in a.log.read_text() + b.log.read_text(), "nothing ran"
 
 
 def differences(daemon, name):

@@ -80,6 +80,20 @@ def test_what_is_no_longer_held_is_a_gap(make_daemon):
         assert following["seq"] == gap["to"] + 1 == gap["seq"] + 1
 
 
+def test_numbers_of_another_node_are_a_gap(world):
+    with world.client() as client, world.client() as follower:
+        reply = follower.subscribe(source="another")  # means nothing without a number
+        assert reply["source"] == client.get_health()["nodes"][0]["name"]
+        id = client.assign("p")["id"]
+        end = events(follower, ends(id))[-1]["seq"]
+    with world.client() as follower:
+        follow(follower, after=reply["seq"], source=reply["source"])
+        assert [e["status"] for e in events(follower, ends(id))] == ["queued", "running", "completed"]
+    with world.client() as follower:
+        follow(follower, after=end - 1, source="another")
+        assert follower.reply()["params"]["type"] == "gap"
+
+
 def test_numbers_grow_over_a_restart_and_the_old_ones_are_a_gap(world):
     with world.client() as client:
         start = follow(client)
