@@ -92,6 +92,8 @@
     X(NEXT_OF_STATUS,                                                                              \
       "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE                         \
       " AND status = ?1 AND profile_id = ?2 AND id <> ?3 ORDER BY place, id LIMIT 1")              \
+    X(QUEUE_HEAD, "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE             \
+                  " AND status = 1 AND profile_id = ?1 ORDER BY place, id LIMIT ?2")               \
     X(LIST_RUNNING_BY,                                                                             \
       "SELECT " TASK_COLUMNS " FROM task INDEXED BY task_live WHERE " LIVE                         \
       " AND status = 4 AND (profile_id, place) > (?1, ?2) AND (lease_token IS NOT NULL) = ?3 "     \
@@ -185,9 +187,6 @@
                     "set_config('client_connection_check_interval', '1s', true)")                  \
     X(LOCK_WRITERS, "SELECT pg_advisory_xact_lock(7013264)")                                       \
     X(MARK_NODE, NULL) /* counts the transaction; what the server says at its begin */             \
-    X(QUEUE_HEAD, "SELECT " TASK_COLUMNS " FROM (SELECT " TASK_COLUMNS " FROM task WHERE " LIVE    \
-                  " AND status = 1 AND profile_id = ?1 AND " MAY_RUN_ON "?2)) "                    \
-                  "ORDER BY place, id LIMIT 64) AS head LIMIT ?3")                                 \
     X(ADOPT, "UPDATE task SET node_id = ?2, node = (SELECT name FROM node WHERE id = ?2) "         \
              "WHERE id = ?1 AND status = 4")                                                       \
     X(LET_GO, "UPDATE task SET node_id = NULL WHERE id = ?1 AND node_id = ?2 AND status > 4")      \
@@ -222,7 +221,7 @@ enum statement_name {
 };
 #undef X
 
-/* The first tasks of a queue, read ahead so that not every claim has to ask a server. */
+/* The first tasks of a queue; see db_head.c. */
 struct db_head {
     struct task_list tasks; /* as they are stored, in their order; those before `at` are claimed */
     size_t at;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The head of a queue in a shared store: rows that are read ahead, so that not every claim asks the
- * server. They stay true for the transaction, since nobody else writes meanwhile, and what it
- * writes itself is noted here.
+ * The head of a queue: rows that are read ahead, so that not every claim has to ask the database.
+ * They stay true for the transaction, since nobody else writes meanwhile, and what it writes itself
+ * is noted here.
  */
 #include <errno.h>
 
@@ -58,8 +58,7 @@ static int db_head_read(struct store *store, int64_t profile_id, size_t limit, s
     task_list_deinit(&head->tasks);
     *head = (struct db_head){.last_place = INT64_MIN};
     db_bind_number(stmt, 1, profile_id);
-    db_bind_number(stmt, 2, store->node);
-    db_bind_number(stmt, 3, (int64_t)most);
+    db_bind_number(stmt, 2, (int64_t)most);
     while ((r = db_step(store, stmt)) > 0) {
         r = db_read_task(store, stmt, &task);
         if (r < 0)

@@ -286,7 +286,7 @@ static int db_queue_room(struct store *store, const struct store_claim *claim, s
 static int db_queue_next_to_claim(struct store *store, const struct store_claim *claim, size_t left,
                                   struct task *ret_task)
 {
-    if (store->node && !claim->avoided)
+    if (!claim->avoided)
         return db_head_take(store, claim->profile_id, left, ret_task);
     db_head_forget(store, claim->profile_id);
     return store_first_queued(store, claim->profile_id, claim->avoided, ret_task);

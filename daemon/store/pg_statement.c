@@ -80,6 +80,10 @@ static const char *const own[ALL_STATEMENT_COUNT] = {
     ("SELECT " TASK_COLUMNS ", node_id, node FROM task WHERE " LIVE
      " AND status = $1 AND profile_id = $2 AND id <> $3 "
      "AND (status <> 1 OR " MAY_RUN_ON NODE "))) ORDER BY place, id LIMIT 1"),
+    [STMT_QUEUE_HEAD] =
+        ("SELECT * FROM (SELECT " TASK_COLUMNS ", node_id, node FROM task WHERE " LIVE
+         " AND status = 1 AND profile_id = $1 AND " MAY_RUN_ON NODE ")) "
+         "ORDER BY place, id LIMIT 64) AS head LIMIT $2"),
     /* In the order of the index for it, not of the one of all tasks. */
     [STMT_LAST_OF_STATUS] =
         ("SELECT id FROM task WHERE " AT_REST " AND profile_id = $1 AND status = $2 AND id < $3 "

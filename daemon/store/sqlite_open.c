@@ -13,6 +13,7 @@
 
 #include "common/alloc.h"
 #include "store/sqlite_row.h"
+#include "store/sqlite_vfs.h"
 
 /* Room for new rows without growing the file. */
 #define FREE_PAGES_KEPT 1024
@@ -116,6 +117,7 @@ static void sqlite_open_spoil_refused_frames(sqlite3 *db)
     static const char nothing[24]; /* a frame's header */
     sqlite3_file *file = NULL, *log = NULL;
     volatile void *index = NULL;
+    sqlite3_int64 size;
     uint16_t page_size;
     uint32_t frames;
     int64_t at;
@@ -129,7 +131,8 @@ static void sqlite_open_spoil_refused_frames(sqlite3 *db)
     memcpy(&frames, (const char *)index + 16, sizeof(frames));
     at = 32 + (int64_t)frames * ((page_size == 1 ? 65536 : page_size) + (int64_t)sizeof(nothing));
     for (int i = 0; i < SPOIL_TRIES; i++)
-        if (log->pMethods->xWrite(log, nothing, sizeof(nothing), at) == SQLITE_OK)
+        if (log->pMethods->xWrite(log, nothing, sizeof(nothing), at) == SQLITE_OK &&
+            log->pMethods->xFileSize(log, &size) == SQLITE_OK) /* now it is written */
             return;
 }
 
@@ -267,7 +270,7 @@ int store_open(const char *path, struct store **ret_store, char **ret_error)
     }
     if (sqlite3_open_v2(path, &sqlite->db,
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-                        NULL) != SQLITE_OK)
+                        sqlite_vfs()) != SQLITE_OK)
         return sqlite_open_failed(sqlite, ret_error);
     sqlite3_extended_result_codes(sqlite->db, 1);
     if (sqlite_row_add_functions(sqlite->db) < 0)

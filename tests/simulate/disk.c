@@ -13,9 +13,9 @@
 
 #define SLOW_MS         1000
 #define READS_PER_ERROR 8
-#define WRITE_MAX       65536 /* bytes of a page at most */
-#define PATH_MAX_BYTES  128   /* of a file of acpd's, with what malloc() adds */
-#define SECTOR          512   /* bytes: what a disk writes as a whole */
+#define WRITE_MAX       (128 * 1024) /* bytes at once, of SQLite */
+#define PATH_MAX_BYTES  128          /* of a file of acpd's, with what malloc() adds */
+#define SECTOR          512          /* bytes: what a disk writes as a whole */
 
 struct file {
     sqlite3_file base;

@@ -14,6 +14,7 @@
 #include "socket.h"
 #include "question.h"
 #include "setting.h"
+#include "spec.h"
 #include "world.h"
 
 #define FILTER       "a" /* a profile that is never missing */
@@ -118,8 +119,9 @@ static void watch_connect(struct watch *watch, size_t kind)
     CLEANUP(freep) char *params = NULL;
 
     params = watch->last < 0 ? xstrdup(profiles)
-                             : xasprintf("%s%s\"after\":%lld", profiles, profiles[0] ? "," : "",
-                                         (long long)watch->last);
+                             : xasprintf("%s%s\"after\":%lld%s", profiles, profiles[0] ? "," : "",
+                                         (long long)watch->last,
+                                         world_one_in(2) ? "" : ",\"source\":\"" SPEC_NODE "\"");
     watch->fd = daemon_connect();
     watch->call = clients_next_id();
     watch_ask(watch, 1, "subscribe", params);
@@ -148,6 +150,7 @@ static void watch_take_reply(struct watch *watch, struct json_object *reply)
     }
     cover_take(watch->call, reply);
     EXPECT(seq >= watch->last, "%s", json_compact(reply));
+    EXPECT(strcmp(json_get_string(json_get(reply, "result"), "source"), SPEC_NODE) == 0);
     if (watch->last >= 0)
         return;
     watch->last = seq;

@@ -110,7 +110,7 @@ END_TEST
 
 /* A full disk */
 
-static char large[256 * 1024 + 1];
+static char large[1024 * 1024 + 1];
 
 static int add_large(int64_t *ret_id, size_t len)
 {
@@ -350,7 +350,7 @@ START_TEST(disk_that_fails_at_any_moment)
         int r;
 
         budget = moment;
-        r = add_large(&id, 20000);
+        r = add_large(&id, 800000); /* several writes */
         if (r == 0)
             r = claim(alpha)
                     ? store_add_metrics(store, alpha, NOW, &(struct metrics_bucket){.completed = 1})
@@ -402,7 +402,7 @@ static void fail_and_die(void)
     add(beta, TASK_QUEUED, 1);
     MUST(store_commit(store));
     budget = failing_moment;
-    r = add_large(&id, 20000);
+    r = add_large(&id, 800000); /* several writes */
     if (r == 0)
         r = store_commit(store);
     budget = -1;
@@ -423,7 +423,7 @@ START_TEST(pass_that_failed_is_gone_after_a_crash)
         crash_after(fail_and_die);
         if (ask_number("SELECT count(*) FROM profile WHERE name = 'succeeded'"))
             break;
-        if (ask_number("SELECT count(*) FROM task WHERE length(body) = 20000"))
+        if (ask_number("SELECT count(*) FROM task WHERE length(body) = 800000"))
             ck_abort_msg("it failed at write or sync number %d, and is there", failing_moment);
         EXPECT(ask_number("SELECT count(*) FROM task"), failing_moment);
         if (failing_moment > 100)

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The file system beneath SQLite, with one difference: what is appended to a write-ahead log is
+ * gathered and goes to the system in one piece when it is synced, or read. SQLite writes each page
+ * of a commit in two calls; this makes one of some forty.
+ */
+#include "store/sqlite_vfs.h"
+
+#include <string.h>
+
+#include "common/macros.h"
+
+#define PIECE_MAX (96 * 1024) /* SQLite writes less than 128 KiB at once */
+
+/* Of a page's header in the log. A piece begins with one: on some devices the rest of the last page
+ * is written after the sync, and other connections may read it at once. */
+#define FRAME_HEADER 24
+
+struct log_file {
+    sqlite3_file base;
+    sqlite3_file *real; /* behind this structure */
+    char *piece;        /* PIECE_MAX bytes */
+    sqlite3_int64 at;   /* where they belong */
+    int len;
+};
+
+static sqlite3_vfs vfs;
+
+static struct log_file *vfs_log_of(sqlite3_file *file)
+{
+    return (struct log_file *)file;
+}
+
+static int vfs_flush(struct log_file *log)
+{
+    int len = log->len;
+
+    log->len = 0;
+    return len ? log->real->pMethods->xWrite(log->real, log->piece, len, log->at) : SQLITE_OK;
+}
+
+static int vfs_log_write(sqlite3_file *file, const void *bytes, int len, sqlite3_int64 at)
+{
+    struct log_file *log = vfs_log_of(file);
+    bool fits = log->len && at == log->at + log->len && len <= PIECE_MAX - log->len;
+    int rc = fits ? SQLITE_OK : vfs_flush(log);
+
+    if (rc != SQLITE_OK)
+        return rc;
+    if (!log->len && len != FRAME_HEADER)
+        return log->real->pMethods->xWrite(log->real, bytes, len, at);
+    if (!log->len)
+        log->at = at;
+    memcpy(log->piece + log->len, bytes, (size_t)len);
+    log->len += len;
+    return SQLITE_OK;
+}
+
+static int vfs_log_read(sqlite3_file *file, void *bytes, int len, sqlite3_int64 at)
+{
+    struct log_file *log = vfs_log_of(file);
+    int rc = vfs_flush(log);
+
+    return rc == SQLITE_OK ? log->real->pMethods->xRead(log->real, bytes, len, at) : rc;
+}
+
+static int vfs_log_sync(sqlite3_file *file, int flags)
+{
+    struct log_file *log = vfs_log_of(file);
+    int rc = vfs_flush(log);
+
+    return rc == SQLITE_OK ? log->real->pMethods->xSync(log->real, flags) : rc;
+}
+
+static int vfs_log_truncate(sqlite3_file *file, sqlite3_int64 size)
+{
+    struct log_file *log = vfs_log_of(file);
+    int rc = vfs_flush(log);
+
+    return rc == SQLITE_OK ? log->real->pMethods->xTruncate(log->real, size) : rc;
+}
+
+static int vfs_log_size(sqlite3_file *file, sqlite3_int64 *ret_size)
+{
+    struct log_file *log = vfs_log_of(file);
+    int rc = vfs_flush(log);
+
+    return rc == SQLITE_OK ? log->real->pMethods->xFileSize(log->real, ret_size) : rc;
+}
+
+static int vfs_log_control(sqlite3_file *file, int what, void *argument)
+{
+    sqlite3_file *real = vfs_log_of(file)->real;
+
+    return real->pMethods->xFileControl(real, what, argument);
+}
+
+static int vfs_log_sector_size(sqlite3_file *file)
+{
+    sqlite3_file *real = vfs_log_of(file)->real;
+
+    return real->pMethods->xSectorSize(real);
+}
+
+static int vfs_log_characteristics(sqlite3_file *file)
+{
+    sqlite3_file *real = vfs_log_of(file)->real;
+
+    return real->pMethods->xDeviceCharacteristics(real);
+}
+
+/* SQLite locks the database, not its log. */
+static int vfs_log_lock(sqlite3_file *file UNUSED, int level UNUSED)
+{
+    return SQLITE_OK;
+}
+
+static int vfs_log_is_reserved(sqlite3_file *file UNUSED, int *ret_is_reserved)
+{
+    *ret_is_reserved = 0;
+    return SQLITE_OK;
+}
+
+static int vfs_log_close(sqlite3_file *file)
+{
+    struct log_file *log = vfs_log_of(file);
+    int rc = vfs_flush(log), closed = log->real->pMethods->xClose(log->real);
+
+    sqlite3_free(log->piece);
+    return rc == SQLITE_OK ? closed : rc;
+}
+
+static const sqlite3_io_methods log_methods = {
+    .iVersion = 1,
+    .xClose = vfs_log_close,
+    .xRead = vfs_log_read,
+    .xWrite = vfs_log_write,
+    .xTruncate = vfs_log_truncate,
+    .xSync = vfs_log_sync,
+    .xFileSize = vfs_log_size,
+    .xLock = vfs_log_lock,
+    .xUnlock = vfs_log_lock,
+    .xCheckReservedLock = vfs_log_is_reserved,
+    .xFileControl = vfs_log_control,
+    .xSectorSize = vfs_log_sector_size,
+    .xDeviceCharacteristics = vfs_log_characteristics,
+};
+
+static int vfs_open(sqlite3_vfs *self, const char *path, sqlite3_file *file, int flags,
+                    int *ret_flags)
+{
+    sqlite3_vfs *real = self->pAppData;
+    struct log_file *log = vfs_log_of(file);
+    int rc;
+
+    if (!(flags & SQLITE_OPEN_WAL))
+        return real->xOpen(real, path, file, flags, ret_flags);
+    *log = (struct log_file){.real = (sqlite3_file *)(log + 1), .piece = sqlite3_malloc(PIECE_MAX)};
+    if (!log->piece)
+        return SQLITE_NOMEM;
+    rc = real->xOpen(real, path, log->real, flags, ret_flags);
+    if (rc == SQLITE_OK)
+        log->base.pMethods = &log_methods;
+    else
+        sqlite3_free(log->piece);
+    return rc;
+}
+
+const char *sqlite_vfs(void)
+{
+    sqlite3_vfs *real = sqlite3_vfs_find(NULL);
+
+    if (vfs.pAppData == real)
+        return vfs.zName;
+    vfs = *real;
+    vfs.zName = "acpd";
+    vfs.pAppData = real;
+    vfs.szOsFile = real->szOsFile + (int)sizeof(struct log_file);
+    vfs.xOpen = vfs_open;
+    sqlite3_vfs_register(&vfs, 0);
+    return vfs.zName;
+}
