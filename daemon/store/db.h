@@ -229,6 +229,13 @@ struct db_head {
     bool is_all;                 /* none is queued behind it */
 };
 
+static inline void db_head_free(struct db_head *head)
+{
+    if (head)
+        task_list_deinit(&head->tasks);
+    free(head);
+}
+
 /* Changes of the current pass to a profile's row; written by the commit. */
 struct profile_change {
     int64_t profile_id;
@@ -403,7 +410,6 @@ int db_head_take(struct store *store, int64_t profile_id, size_t limit, struct t
 void db_head_note_queued(struct store *store, const struct task *task);
 /** This transaction has changed the queue in another way. */
 void db_head_forget(struct store *store, int64_t profile_id);
-void db_head_free(struct db_head *head);
 /** Writes the pending changes of all profiles. */
 int db_flush_profiles(struct store *store);
 /** Forgets them. */

@@ -11,13 +11,6 @@
 
 #define HEAD_MAX 64 /* rows; the statement reads no more */
 
-void db_head_free(struct db_head *head)
-{
-    if (head)
-        task_list_deinit(&head->tasks);
-    free(head);
-}
-
 void db_head_forget(struct store *store, int64_t profile_id)
 {
     struct profile_change *change = db_find_change(store, profile_id);

@@ -95,6 +95,10 @@ int pg_connect(struct pg *pg);
 /* The same in parts. */
 void pg_begin_connecting(struct pg *pg, int64_t now);
 int pg_go_on_connecting(struct pg *pg, int64_t deadline);
+/** Records a failure, with the first line of the message, and returns it. */
+int pg_fail(struct pg *pg, int r, const char *message);
+/** Records that the row of this handle is gone. */
+int pg_take_leave(struct pg *pg);
 /** Drops the connection and says why. Returns the negative errno of the failure. */
 int pg_lose(struct pg *pg, int r, const char *message);
 /** Runs statements without parameters; *ret_result is the last one's. After a negative result the
@@ -131,8 +135,8 @@ int64_t pg_schema_newest(void);
 void pg_statement_init(struct pg *pg);
 void pg_statement_deinit(struct pg *pg);
 /** Sends a statement, and whatever prepares it. */
-int pg_statement_post(struct pg_statement *stmt, const char *const *values, const int *lengths,
-                      const int *formats);
+int pg_post(struct pg_statement *stmt, const char *const *values, const int *lengths,
+            const int *formats);
 /** Enters the pipeline, if it is not in it. */
 int pg_begin_later(struct pg *pg);
 
@@ -147,8 +151,6 @@ void pg_batch_deinit(struct pg_statement *stmt);
 int pg_batch_add(struct pg_statement *stmt);
 /** Sends what waits; anything else has to be sent after it. */
 int pg_batch_flush(struct pg *pg);
-/** Forgets it. */
-void pg_batch_drop(struct pg *pg);
 
 /** A text for the server, which takes UTF-8 only: messages may be cut within a character. The
  *  caller frees it. NULL: it is UTF-8. */

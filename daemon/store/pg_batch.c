@@ -28,6 +28,7 @@ static const struct {
 
 struct pg_batch {
     const char *types;
+    uint64_t session; /* of the rows: with it they are gone */
     size_t rows, bytes;
     int64_t ids[ROWS_MAX];
     struct buf columns[PG_PARAMETERS_MAX]; /* array literals, not closed */
@@ -109,12 +110,6 @@ static void pg_batch_clear(struct pg_batch *batch)
     batch->rows = batch->bytes = 0;
 }
 
-void pg_batch_drop(struct pg *pg)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-        pg_batch_clear(pg->statements[kinds[i].name].batch);
-}
-
 /* An element of an array's literal; its end is the next comma. */
 static void pg_batch_add_text(struct buf *out, const char *text)
 {
@@ -144,9 +139,13 @@ int pg_batch_add(struct pg_statement *stmt)
 {
     struct pg_batch *batch = stmt->batch;
     int64_t id = strtoll(stmt->values[0], NULL, 10);
-    /* An update changes each row once. */
-    int r = pg_batch_has(batch, id) ? pg_batch_flush(stmt->pg) : 0;
+    int r = 0;
 
+    if (batch->session != stmt->pg->session)
+        pg_batch_clear(batch);
+    batch->session = stmt->pg->session;
+    if (pg_batch_has(batch, id)) /* an update changes each row once */
+        r = pg_batch_flush(stmt->pg);
     if (r < 0)
         return r;
     for (size_t i = 0; batch->types[i]; i++) {
@@ -180,7 +179,7 @@ static int pg_batch_send(struct pg_statement *stmt)
     snprintf(node, sizeof(node), "%lld", (long long)stmt->pg->store.node);
     values[PG_NODE_PARAMETER - 1] = node;
     if (r == 0)
-        r = pg_statement_post(stmt, values, NULL, NULL);
+        r = pg_post(stmt, values, NULL, NULL);
     if (r < 0)
         return r;
     stmt->pg->later_count++;
@@ -192,9 +191,12 @@ int pg_batch_flush(struct pg *pg)
 {
     int r = 0;
 
-    for (size_t i = 0; i < ARRAY_SIZE(kinds) && r == 0; i++)
-        if (pg->statements[kinds[i].name].batch->rows)
-            r = pg_batch_send(&pg->statements[kinds[i].name]);
+    for (size_t i = 0; i < ARRAY_SIZE(kinds) && r == 0; i++) {
+        struct pg_statement *stmt = &pg->statements[kinds[i].name];
+
+        if (stmt->batch->rows && stmt->batch->session == pg->session)
+            r = pg_batch_send(stmt);
+    }
     if (r == 0 && pg->later_count)
         (void)PQflush(pg->connection); /* the server begins with it now */
     return r;

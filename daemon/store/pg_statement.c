@@ -288,50 +288,11 @@ void pg_bind_blob(struct db_prepared *prepared, int index, const void *bytes, si
 /* --- rows ---------------------------------------------------------------------------------------
  */
 
-static int pg_statement_prepare(struct pg_statement *stmt)
-{
-    CLEANUP(pg_clearp) PGresult *result = NULL;
-    struct pg *pg = stmt->pg;
-    int r = 0;
-
-    if (!PQsendPrepare(pg->connection, stmt->name, stmt->text, stmt->parameters, stmt->types))
-        return pg_lose(pg, -EIO, "cannot send");
-    if (PQpipelineStatus(pg->connection) == PQ_PIPELINE_ON)
-        pg->later_count++;
-    else
-        r = pg_receive(pg, pg->timeout_ms, &result);
-    if (r == 0)
-        stmt->session = pg->session;
-    return r;
-}
-
-int pg_statement_post(struct pg_statement *stmt, const char *const *values, const int *lengths,
-                      const int *formats)
-{
-    struct pg *pg = stmt->pg;
-    int r = stmt->name && stmt->session != pg->session ? pg_statement_prepare(stmt) : 0;
-
-    if (r < 0)
-        return r;
-    r = stmt->name ? PQsendQueryPrepared(pg->connection, stmt->name, stmt->parameters, values,
-                                         lengths, formats, 0)
-                   : PQsendQueryParams(pg->connection, stmt->text, stmt->parameters, stmt->types,
-                                       values, lengths, formats, 0);
-    return r ? 0 : pg_lose(pg, -EIO, "cannot send");
-}
-
 static int pg_statement_post_bound(struct pg_statement *stmt)
 {
     if (stmt->parameters == PG_NODE_PARAMETER)
         pg_bind_number((struct db_prepared *)stmt, PG_NODE_PARAMETER, stmt->pg->store.node);
-    return pg_statement_post(stmt, stmt->values, stmt->lengths, stmt->formats);
-}
-
-int pg_begin_later(struct pg *pg)
-{
-    if (pg->later_count || PQenterPipelineMode(pg->connection))
-        return 0;
-    return pg_lose(pg, -EIO, "cannot send");
+    return pg_post(stmt, stmt->values, stmt->lengths, stmt->formats);
 }
 
 static int pg_statement_send(struct pg_statement *stmt)

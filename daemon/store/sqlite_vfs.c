@@ -26,12 +26,12 @@ struct log_file {
 
 static sqlite3_vfs vfs;
 
-static struct log_file *vfs_log_of(sqlite3_file *file)
+static struct log_file *sqlite_vfs_log_of(sqlite3_file *file)
 {
     return (struct log_file *)file;
 }
 
-static int vfs_flush(struct log_file *log)
+static int sqlite_vfs_flush(struct log_file *log)
 {
     int len = log->len;
 
@@ -39,11 +39,11 @@ static int vfs_flush(struct log_file *log)
     return len ? log->real->pMethods->xWrite(log->real, log->piece, len, log->at) : SQLITE_OK;
 }
 
-static int vfs_log_write(sqlite3_file *file, const void *bytes, int len, sqlite3_int64 at)
+static int sqlite_vfs_log_write(sqlite3_file *file, const void *bytes, int len, sqlite3_int64 at)
 {
-    struct log_file *log = vfs_log_of(file);
+    struct log_file *log = sqlite_vfs_log_of(file);
     bool fits = log->len && at == log->at + log->len && len <= PIECE_MAX - log->len;
-    int rc = fits ? SQLITE_OK : vfs_flush(log);
+    int rc = fits ? SQLITE_OK : sqlite_vfs_flush(log);
 
     if (rc != SQLITE_OK)
         return rc;
@@ -56,75 +56,75 @@ static int vfs_log_write(sqlite3_file *file, const void *bytes, int len, sqlite3
     return SQLITE_OK;
 }
 
-static int vfs_log_read(sqlite3_file *file, void *bytes, int len, sqlite3_int64 at)
+static int sqlite_vfs_log_read(sqlite3_file *file, void *bytes, int len, sqlite3_int64 at)
 {
-    struct log_file *log = vfs_log_of(file);
-    int rc = vfs_flush(log);
+    struct log_file *log = sqlite_vfs_log_of(file);
+    int rc = sqlite_vfs_flush(log);
 
     return rc == SQLITE_OK ? log->real->pMethods->xRead(log->real, bytes, len, at) : rc;
 }
 
-static int vfs_log_sync(sqlite3_file *file, int flags)
+static int sqlite_vfs_log_sync(sqlite3_file *file, int flags)
 {
-    struct log_file *log = vfs_log_of(file);
-    int rc = vfs_flush(log);
+    struct log_file *log = sqlite_vfs_log_of(file);
+    int rc = sqlite_vfs_flush(log);
 
     return rc == SQLITE_OK ? log->real->pMethods->xSync(log->real, flags) : rc;
 }
 
-static int vfs_log_truncate(sqlite3_file *file, sqlite3_int64 size)
+static int sqlite_vfs_log_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
-    struct log_file *log = vfs_log_of(file);
-    int rc = vfs_flush(log);
+    struct log_file *log = sqlite_vfs_log_of(file);
+    int rc = sqlite_vfs_flush(log);
 
     return rc == SQLITE_OK ? log->real->pMethods->xTruncate(log->real, size) : rc;
 }
 
-static int vfs_log_size(sqlite3_file *file, sqlite3_int64 *ret_size)
+static int sqlite_vfs_log_size(sqlite3_file *file, sqlite3_int64 *ret_size)
 {
-    struct log_file *log = vfs_log_of(file);
-    int rc = vfs_flush(log);
+    struct log_file *log = sqlite_vfs_log_of(file);
+    int rc = sqlite_vfs_flush(log);
 
     return rc == SQLITE_OK ? log->real->pMethods->xFileSize(log->real, ret_size) : rc;
 }
 
-static int vfs_log_control(sqlite3_file *file, int what, void *argument)
+static int sqlite_vfs_log_control(sqlite3_file *file, int what, void *argument)
 {
-    sqlite3_file *real = vfs_log_of(file)->real;
+    sqlite3_file *real = sqlite_vfs_log_of(file)->real;
 
     return real->pMethods->xFileControl(real, what, argument);
 }
 
-static int vfs_log_sector_size(sqlite3_file *file)
+static int sqlite_vfs_log_sector_size(sqlite3_file *file)
 {
-    sqlite3_file *real = vfs_log_of(file)->real;
+    sqlite3_file *real = sqlite_vfs_log_of(file)->real;
 
     return real->pMethods->xSectorSize(real);
 }
 
-static int vfs_log_characteristics(sqlite3_file *file)
+static int sqlite_vfs_log_characteristics(sqlite3_file *file)
 {
-    sqlite3_file *real = vfs_log_of(file)->real;
+    sqlite3_file *real = sqlite_vfs_log_of(file)->real;
 
     return real->pMethods->xDeviceCharacteristics(real);
 }
 
 /* SQLite locks the database, not its log. */
-static int vfs_log_lock(sqlite3_file *file UNUSED, int level UNUSED)
+static int sqlite_vfs_log_lock(sqlite3_file *file UNUSED, int level UNUSED)
 {
     return SQLITE_OK;
 }
 
-static int vfs_log_is_reserved(sqlite3_file *file UNUSED, int *ret_is_reserved)
+static int sqlite_vfs_log_is_reserved(sqlite3_file *file UNUSED, int *ret_is_reserved)
 {
     *ret_is_reserved = 0;
     return SQLITE_OK;
 }
 
-static int vfs_log_close(sqlite3_file *file)
+static int sqlite_vfs_log_close(sqlite3_file *file)
 {
-    struct log_file *log = vfs_log_of(file);
-    int rc = vfs_flush(log), closed = log->real->pMethods->xClose(log->real);
+    struct log_file *log = sqlite_vfs_log_of(file);
+    int rc = sqlite_vfs_flush(log), closed = log->real->pMethods->xClose(log->real);
 
     sqlite3_free(log->piece);
     return rc == SQLITE_OK ? closed : rc;
@@ -132,25 +132,25 @@ static int vfs_log_close(sqlite3_file *file)
 
 static const sqlite3_io_methods log_methods = {
     .iVersion = 1,
-    .xClose = vfs_log_close,
-    .xRead = vfs_log_read,
-    .xWrite = vfs_log_write,
-    .xTruncate = vfs_log_truncate,
-    .xSync = vfs_log_sync,
-    .xFileSize = vfs_log_size,
-    .xLock = vfs_log_lock,
-    .xUnlock = vfs_log_lock,
-    .xCheckReservedLock = vfs_log_is_reserved,
-    .xFileControl = vfs_log_control,
-    .xSectorSize = vfs_log_sector_size,
-    .xDeviceCharacteristics = vfs_log_characteristics,
+    .xClose = sqlite_vfs_log_close,
+    .xRead = sqlite_vfs_log_read,
+    .xWrite = sqlite_vfs_log_write,
+    .xTruncate = sqlite_vfs_log_truncate,
+    .xSync = sqlite_vfs_log_sync,
+    .xFileSize = sqlite_vfs_log_size,
+    .xLock = sqlite_vfs_log_lock,
+    .xUnlock = sqlite_vfs_log_lock,
+    .xCheckReservedLock = sqlite_vfs_log_is_reserved,
+    .xFileControl = sqlite_vfs_log_control,
+    .xSectorSize = sqlite_vfs_log_sector_size,
+    .xDeviceCharacteristics = sqlite_vfs_log_characteristics,
 };
 
-static int vfs_open(sqlite3_vfs *self, const char *path, sqlite3_file *file, int flags,
-                    int *ret_flags)
+static int sqlite_vfs_open(sqlite3_vfs *self, const char *path, sqlite3_file *file, int flags,
+                           int *ret_flags)
 {
     sqlite3_vfs *real = self->pAppData;
-    struct log_file *log = vfs_log_of(file);
+    struct log_file *log = sqlite_vfs_log_of(file);
     int rc;
 
     if (!(flags & SQLITE_OPEN_WAL))
@@ -176,7 +176,7 @@ const char *sqlite_vfs(void)
     vfs.zName = "acpd";
     vfs.pAppData = real;
     vfs.szOsFile = real->szOsFile + (int)sizeof(struct log_file);
-    vfs.xOpen = vfs_open;
+    vfs.xOpen = sqlite_vfs_open;
     sqlite3_vfs_register(&vfs, 0);
     return vfs.zName;
 }

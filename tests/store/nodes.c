@@ -101,6 +101,9 @@ START_TEST(a_store_that_is_not_shared_has_no_nodes)
     EXPECT(store_is_writing(store), false);
     MUST(store_list_nodes(store, &nodes));
     EXPECT((int64_t)nodes.count, 0);
+    MUST(store_put_config(store, "text"));
+    MUST(store_get_config(store, 1, &name));
+    ck_assert_ptr_null(name);
     EXPECT(store_end_node(store, 1, 0), STORE_STALE);
     EXPECT(store_end_predecessors(store), STORE_STALE);
     EXPECT(store_retire_node(store, "a"), STORE_STALE);
@@ -297,6 +300,29 @@ START_TEST(one_is_asked_to_retire)
 }
 END_TEST
 
+START_TEST(a_node_tells_how_it_is_configured)
+{
+    CLEANUP(store_nodes_deinit) struct store_nodes before = {0}, after = {0};
+    CLEANUP(freep) char *nothing = NULL, *text = NULL;
+    const int64_t id = store_node(store);
+
+    MUST(store_get_config(rival, id, &nothing));
+    ck_assert_ptr_null(nothing);
+    MUST(store_list_nodes(rival, &before));
+    EXPECT(before.nodes[0].config_sum, 0);
+
+    MUST(store_put_config(store, "one"));
+    store_rollback(store);
+    MUST(store_put_config(store, "a \"b\"\nc"));
+    MUST(store_commit(store));
+    MUST(store_get_config(rival, id, &text));
+    ck_assert_str_eq(text, "a \"b\"\nc");
+    MUST(store_list_nodes(rival, &after));
+    ck_assert(after.nodes[0].config_sum != 0 && after.nodes[1].config_sum == 0);
+    EXPECT(after.nodes[0].id, id);
+}
+END_TEST
+
 START_TEST(minutes_are_summed_and_inherited)
 {
     const struct metrics_minute mine = {.at = NOW - NOW % MINUTE, .queue_max = 3, .sum.arrived = 4};
@@ -428,6 +454,7 @@ void add_node_cases(Suite *suite)
     tcase_add_test(tcase, a_predecessor_has_ended);
     tcase_add_test(tcase, a_name_is_one_nodes_as_long_as_it_lives);
     tcase_add_test(tcase, one_is_asked_to_retire);
+    tcase_add_test(tcase, a_node_tells_how_it_is_configured);
     tcase_add_test(tcase, minutes_are_summed_and_inherited);
     tcase_add_test(tcase, news_are_heard_once_and_in_order);
     tcase_add_test(tcase, questions_are_answered_by_others);
