@@ -12,9 +12,7 @@
 
 #define PIECE_MAX (96 * 1024) /* SQLite writes less than 128 KiB at once */
 
-/* Of a page's header in the log. A piece begins with one: on some devices the rest of the last page
- * is written after the sync, and other connections may read it at once. */
-#define FRAME_HEADER 24
+#define FRAME_HEADER 24 /* bytes before each page in the log */
 
 struct log_file {
     sqlite3_file base;
@@ -22,6 +20,7 @@ struct log_file {
     char *piece;        /* PIECE_MAX bytes */
     sqlite3_int64 at;   /* where they belong */
     int len;
+    bool was_synced; /* by the last call */
 };
 
 static sqlite3_vfs vfs;
@@ -42,12 +41,16 @@ static int sqlite_vfs_flush(struct log_file *log)
 static int sqlite_vfs_log_write(sqlite3_file *file, const void *bytes, int len, sqlite3_int64 at)
 {
     struct log_file *log = sqlite_vfs_log_of(file);
+    /* On some devices the rest of the last page follows after the sync, and other connections may
+     * read it at once. */
+    bool may_wait = log->len || (len == FRAME_HEADER && !log->was_synced);
     bool fits = log->len && at == log->at + log->len && len <= PIECE_MAX - log->len;
     int rc = fits ? SQLITE_OK : sqlite_vfs_flush(log);
 
+    log->was_synced = false;
     if (rc != SQLITE_OK)
         return rc;
-    if (!log->len && len != FRAME_HEADER)
+    if (!may_wait)
         return log->real->pMethods->xWrite(log->real, bytes, len, at);
     if (!log->len)
         log->at = at;
@@ -69,6 +72,7 @@ static int sqlite_vfs_log_sync(sqlite3_file *file, int flags)
     struct log_file *log = sqlite_vfs_log_of(file);
     int rc = sqlite_vfs_flush(log);
 
+    log->was_synced = true;
     return rc == SQLITE_OK ? log->real->pMethods->xSync(log->real, flags) : rc;
 }
 
