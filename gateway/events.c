@@ -39,7 +39,8 @@ struct events {
     struct entry ring[RING];
     uint64_t first, next; /* positions; an entry stands at its position modulo RING */
     int64_t seen;         /* the last seq; 0: none yet */
-    char *source;         /* the node that sends them; NULL: unknown */
+    char *source;         /* the node that sent it; NULL: unknown */
+    char *next_source;    /* the node that sends the next one */
     bool is_up;
     bool has_tried; /* whether is_up is known yet */
     size_t streams;
@@ -56,8 +57,13 @@ static void events_append(struct events *events, int64_t seq, char *text)
     events->next++;
     if (events->next - events->first > RING)
         events->first = events->next - RING;
-    if (seq)
+    if (seq) {
         events->seen = seq;
+        if (events->next_source) {
+            free(events->source);
+            events->source = STEAL(events->next_source);
+        }
+    }
     pthread_cond_broadcast(&events->changed);
 }
 
@@ -73,11 +79,10 @@ static void events_set_up(struct events *events, bool is_up)
     pthread_mutex_unlock(&events->lock);
 }
 
-/* Only the reader uses it. */
 static void events_note_source(struct events *events, const char *source)
 {
-    free(events->source);
-    events->source = source ? xstrdup(source) : NULL;
+    free(events->next_source);
+    events->next_source = source ? xstrdup(source) : NULL;
 }
 
 /* Handles an event notification; false: another line, e.g. an error. */
@@ -225,6 +230,7 @@ void events_free(struct events *events)
     pthread_mutex_destroy(&events->lock);
     free(events->socket_path);
     free(events->source);
+    free(events->next_source);
     free(events);
 }
 

@@ -16,6 +16,26 @@ static uint32_t digest_hash_text(const void *at)
     return text ? crc32c(0, text, strlen(text)) : 0;
 }
 
+/* Of an object, whatever the order of its members. */
+static uint32_t digest_hash_object(const void *at)
+{
+    CLEANUP(json_putp) struct json_object *object = NULL;
+    const char *text, *reason;
+    uint32_t hash = 0;
+    size_t offset;
+
+    memcpy(&text, at, sizeof(text));
+    if (!text || json_parse(text, strlen(text), &object, &reason, &offset) < 0)
+        return 0;
+    json_object_object_foreach(object, name, member)
+    {
+        const char *value = json_object_get_string(member);
+
+        hash += crc32c(crc32c(0, name, strlen(name) + 1), value, strlen(value));
+    }
+    return hash;
+}
+
 /* `in_order`: whether the order of the words counts. */
 static uint32_t digest_hash_words(const void *at, bool in_order)
 {
@@ -48,8 +68,9 @@ static uint32_t digest_hash(const void *base, const struct config_row *row)
     case CONFIG_NAME:
     case CONFIG_COLOR:
     case CONFIG_PATH:
-    case CONFIG_OPTIONS:
         return digest_hash_text(at);
+    case CONFIG_OPTIONS:
+        return digest_hash_object(at);
     case CONFIG_WORDS:
         return digest_hash_words(at, false);
     case CONFIG_COMMAND:

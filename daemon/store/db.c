@@ -44,8 +44,6 @@ int db_begin(struct store *store)
         return 0;
     store->next_id = 0;
     store->has_dependencies = -1;
-    store->claims_before = store->claims;
-    store->claims = 0;
     r = store->engine->begin(store);
     if (r < 0)
         return store->failure = r;

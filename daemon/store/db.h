@@ -236,6 +236,13 @@ static inline void db_head_free(struct db_head *head)
     free(head);
 }
 
+/* What a transaction has claimed for a profile. */
+struct db_claims {
+    int64_t profile_id;
+    size_t count;
+    size_t row_max; /* bytes of the longest one, about */
+};
+
 /* Changes of the current pass to a profile's row; written by the commit. */
 struct profile_change {
     int64_t profile_id;
@@ -249,6 +256,7 @@ struct profile_change {
     bool is_preceded;              /* a task for another node comes first, if that is known */
     struct metrics_minute *minute; /* NULL: unchanged */
     struct db_head *head;          /* NULL: not known */
+    struct db_claims claims;
 };
 
 enum db_type { DB_NULL, DB_NUMBER, DB_TEXT, DB_OTHER };
@@ -316,10 +324,10 @@ struct store {
     uint64_t writes;
     struct profile_change *changes;
     size_t change_count, change_capacity;
-    int has_dependencies;         /* in this transaction; -1: unknown */
-    int64_t next_id;              /* of the next task in this transaction; 0: unknown */
-    size_t claims, claims_before; /* in this transaction, and in the one before */
-    int failure;                  /* errno of the verb that failed in this transaction, or 0 */
+    int has_dependencies;    /* in this transaction; -1: unknown */
+    int64_t next_id;         /* of the next task in this transaction; 0: unknown */
+    struct db_claims claims; /* of the profile with most of them, in the last one that had any */
+    int failure;             /* errno of the verb that failed in this transaction, or 0 */
     char error[256];
     char damage[96]; /* the last damaged row found, and its id: */
     int64_t damaged_id;
@@ -406,6 +414,8 @@ struct task_counts *db_counts(struct store *store, int64_t profile_id);
 /** Takes the first queued task of a profile that this node may run; the caller has to claim it.
  *  `limit`: how many it may claim in a row. 1: there is one; -EBADMSG: its row is damaged. */
 int db_head_take(struct store *store, int64_t profile_id, size_t limit, struct task *ret_task);
+/** This transaction has claimed a task. */
+void db_head_note_claim(struct store *store, const struct task *task);
 /** This transaction has queued a task. */
 void db_head_note_queued(struct store *store, const struct task *task);
 /** This transaction has changed the queue in another way. */

@@ -5,11 +5,13 @@
  * is noted here.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "common/alloc.h"
 #include "store/db.h"
 
-#define HEAD_MAX 64 /* rows; the statement reads no more */
+#define HEAD_MAX   64            /* rows; the statement reads no more */
+#define HEAD_BYTES (1024 * 1024) /* about, of rows that are read ahead */
 
 void db_head_forget(struct store *store, int64_t profile_id)
 {
@@ -32,18 +34,36 @@ void db_head_note_queued(struct store *store, const struct task *task)
         db_head_forget(store, task->profile_id);
 }
 
-/* As many as the last transaction has claimed, then more each time: a row may be long. */
-static size_t db_head_guess(const struct store *store, size_t limit, const struct db_head *head)
+void db_head_note_claim(struct store *store, const struct task *task)
 {
-    size_t guess = head->tasks.count ? 2 * head->tasks.count : store->claims_before;
+    struct db_claims *claims = &db_change_of(store, task->profile_id)->claims;
+    size_t bytes = strlen(task->body);
 
+    claims->profile_id = task->profile_id;
+    claims->count++;
+    claims->row_max = claims->row_max > bytes ? claims->row_max : bytes;
+}
+
+/* How many to read: what has to be claimed at once; ahead of that, as many as the last transaction
+ * has claimed of this profile, then more each time, as far as rows are not long. */
+static size_t db_head_guess(struct store *store, int64_t profile_id, size_t limit,
+                            const struct db_head *head)
+{
+    const struct db_claims *now = &db_change_of(store, profile_id)->claims;
+    const struct db_claims *last = now->count ? now : &store->claims;
+    size_t most = HEAD_BYTES / (last->row_max + 1);
+    size_t guess = head->tasks.count                ? 2 * head->tasks.count
+                   : last->profile_id == profile_id ? last->count
+                                                    : 0;
+
+    guess = guess < most ? guess : most;
     guess = guess > limit ? guess : limit;
     return guess < HEAD_MAX ? guess : HEAD_MAX;
 }
 
 static int db_head_read(struct store *store, int64_t profile_id, size_t limit, struct db_head *head)
 {
-    size_t most = db_head_guess(store, limit, head);
+    size_t most = db_head_guess(store, profile_id, limit, head);
     struct statement *stmt = db_use(store, STMT_QUEUE_HEAD);
     struct task task;
     int r;

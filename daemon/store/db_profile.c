@@ -90,12 +90,18 @@ int store_list_profiles(struct store *store, struct store_profiles *ret_profiles
 
 void db_drop_changes(struct store *store)
 {
+    struct db_claims most = {0};
+
     while (store->change_count) {
         struct profile_change *change = &store->changes[--store->change_count];
 
+        if (change->claims.count > most.count)
+            most = change->claims;
         free(change->minute);
         db_head_free(change->head);
     }
+    if (most.count)
+        store->claims = most;
 }
 
 void db_free_changes(struct store *store)

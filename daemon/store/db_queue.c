@@ -323,7 +323,7 @@ int store_claim(struct store *store, const struct store_claim *claim, struct tas
             break;
         task.node_id = store->node;
         free(STEAL(task.node));
-        store->claims++;
+        db_head_note_claim(store, &task);
         db_push_task(ret_tasks, &task);
     }
     /* Tasks before a damaged row stay claimed. */

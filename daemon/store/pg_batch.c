@@ -19,10 +19,10 @@
 /* In the order in which they are sent; a letter for the type of each parameter. */
 static const struct {
     enum statement_name name;
-    const char *types; /* n: a number; f: one with a fraction; t: a text */
+    const char *types; /* n: a number; f: one with a fraction; t: a text; -: it is not used */
 } kinds[] = {
     {STMT_ADD_TASK, "nnnnnnnnnnnnnnnnntttttttnnnnnttntn"},
-    {STMT_SAVE_SURELY, "nnnnnnnnnnnnnnnnntttttttnnnnnttntnnnn"},
+    {STMT_SAVE_SURELY, "nnnnn-nnnnn--nnnntt-t---nnn--ttntnnnn"},
     {STMT_ADD_ATTEMPT, "nnnnnnttntftt"},
 };
 
@@ -41,15 +41,17 @@ static const char *pg_batch_type(char letter)
 
 static void pg_batch_print_rows(const char *types, struct buf *out)
 {
-    size_t count = strlen(types);
+    struct buf names = {0};
 
     buf_add_text(out, "unnest(");
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; types[i]; i++) {
+        if (types[i] == '-')
+            continue;
         buf_printf(out, "%s$%zu::%s[]", i ? ", " : "", i + 1, pg_batch_type(types[i]));
-    buf_add_text(out, ") AS d (");
-    for (size_t i = 0; i < count; i++)
-        buf_printf(out, "%sp%zu", i ? ", " : "", i + 1);
-    buf_add_char(out, ')');
+        buf_printf(&names, "%sp%zu", i ? ", " : "", i + 1);
+    }
+    buf_printf(out, ") AS d (%s)", buf_text(&names));
+    buf_deinit(&names);
 }
 
 /* $1 of a row is d.p1. */
@@ -152,6 +154,8 @@ int pg_batch_add(struct pg_statement *stmt)
         struct buf *column = &batch->columns[i];
         size_t before = column->len;
 
+        if (batch->types[i] == '-')
+            continue;
         buf_add_char(column, batch->rows ? ',' : '{');
         if (!stmt->values[i])
             buf_add_text(column, "NULL");
@@ -173,6 +177,8 @@ static int pg_batch_send(struct pg_statement *stmt)
     int r = pg_begin_later(stmt->pg);
 
     for (size_t i = 0; batch->types[i]; i++) {
+        if (batch->types[i] == '-')
+            continue;
         buf_add_char(&batch->columns[i], '}');
         values[i] = buf_text(&batch->columns[i]);
     }

@@ -268,9 +268,8 @@ int store_open(const char *path, struct store **ret_store, char **ret_error)
         store_close(store);
         return r;
     }
-    if (sqlite3_open_v2(path, &sqlite->db,
-                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-                        sqlite_vfs()) != SQLITE_OK)
+    if (sqlite_vfs_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                        &sqlite->db) != SQLITE_OK)
         return sqlite_open_failed(sqlite, ret_error);
     sqlite3_extended_result_codes(sqlite->db, 1);
     if (sqlite_row_add_functions(sqlite->db) < 0)

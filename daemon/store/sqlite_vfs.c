@@ -125,13 +125,13 @@ static int sqlite_vfs_log_is_reserved(sqlite3_file *file UNUSED, int *ret_is_res
     return SQLITE_OK;
 }
 
+/* What was not synced was not committed. */
 static int sqlite_vfs_log_close(sqlite3_file *file)
 {
     struct log_file *log = sqlite_vfs_log_of(file);
-    int rc = sqlite_vfs_flush(log), closed = log->real->pMethods->xClose(log->real);
 
     sqlite3_free(log->piece);
-    return rc == SQLITE_OK ? closed : rc;
+    return log->real->pMethods->xClose(log->real);
 }
 
 static const sqlite3_io_methods log_methods = {
@@ -150,8 +150,8 @@ static const sqlite3_io_methods log_methods = {
     .xDeviceCharacteristics = sqlite_vfs_log_characteristics,
 };
 
-static int sqlite_vfs_open(sqlite3_vfs *self, const char *path, sqlite3_file *file, int flags,
-                           int *ret_flags)
+static int sqlite_vfs_open_file(sqlite3_vfs *self, const char *path, sqlite3_file *file, int flags,
+                                int *ret_flags)
 {
     sqlite3_vfs *real = self->pAppData;
     struct log_file *log = sqlite_vfs_log_of(file);
@@ -170,17 +170,40 @@ static int sqlite_vfs_open(sqlite3_vfs *self, const char *path, sqlite3_file *fi
     return rc;
 }
 
-const char *sqlite_vfs(void)
+static void sqlite_vfs_register(void)
 {
     sqlite3_vfs *real = sqlite3_vfs_find(NULL);
 
     if (vfs.pAppData == real)
-        return vfs.zName;
+        return;
+    if (vfs.pAppData)
+        sqlite3_vfs_unregister(&vfs);
     vfs = *real;
     vfs.zName = "acpd";
     vfs.pAppData = real;
     vfs.szOsFile = real->szOsFile + (int)sizeof(struct log_file);
-    vfs.xOpen = sqlite_vfs_open;
+    vfs.xOpen = sqlite_vfs_open_file;
     sqlite3_vfs_register(&vfs, 0);
-    return vfs.zName;
+}
+
+/* Pages that had no place in the cache went to the log. They must not follow now that others may
+ * write there. */
+static void sqlite_vfs_on_rollback(void *data)
+{
+    sqlite3_file *log = NULL;
+
+    if (sqlite3_file_control(data, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) == SQLITE_OK &&
+        log->pMethods == &log_methods)
+        sqlite_vfs_log_of(log)->len = 0;
+}
+
+int sqlite_vfs_open(const char *path, int flags, sqlite3 **ret_db)
+{
+    int rc;
+
+    sqlite_vfs_register();
+    rc = sqlite3_open_v2(path, ret_db, flags, vfs.zName);
+    if (rc == SQLITE_OK)
+        sqlite3_rollback_hook(*ret_db, sqlite_vfs_on_rollback, *ret_db);
+    return rc;
 }

@@ -3,6 +3,5 @@
 
 #include <sqlite3.h>
 
-/** The name of the file system for databases that are written much; it lies above the default one.
- */
-const char *sqlite_vfs(void);
+/** Opens a database that is written much. As sqlite3_open_v2(). */
+int sqlite_vfs_open(const char *path, int flags, sqlite3 **ret_db);
