@@ -118,6 +118,35 @@ START_TEST(pass_knows_its_database)
 }
 END_TEST
 
+/* A pass that outgrows the cache has written to the disk when it is rolled back. Nothing more of it
+ * follows once the other one writes. */
+START_TEST(what_was_rolled_back_does_not_follow)
+{
+    static char body[300001];
+    CLEANUP(task_deinit) struct task seen = {0};
+    struct task task = new_task(alpha, TASK_QUEUED, 1);
+
+    memset(body, 'x', sizeof(body) - 1);
+    task.body = body;
+    MUST(store_commit(store));
+    reopen_store();
+    body[100000] = '\0';
+    for (int i = 0; i < 84 + _i; i++)
+        MUST(add_task(&task));
+    store_rollback(store);
+
+    turn();
+    body[100000] = 'x';
+    for (int i = 0; i < 3; i++)
+        MUST(add_task(&task));
+    MUST(store_commit(store));
+    turn();
+    EXPECT(store_get_task(store, task.id, &seen), 1);
+    EXPECT((int64_t)strlen(seen.body), 300000);
+    EXPECT(count_tasks(alpha, TASK_QUEUED), 3);
+}
+END_TEST
+
 void add_pass_cases(Suite *suite)
 {
     TCase *tcase = add_case(suite, "pass", setup, teardown);
@@ -127,4 +156,6 @@ void add_pass_cases(Suite *suite)
     tcase_add_test(tcase, pass_commits_as_one);
     tcase_add_test(tcase, pass_rolls_back);
     tcase_add_test(tcase, pass_reads_what_it_wrote);
+    tcase = add_case(suite, "passes of two", setup_two, teardown);
+    tcase_add_loop_test(tcase, what_was_rolled_back_does_not_follow, 0, 16);
 }

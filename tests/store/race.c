@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Two handles on one store take turns: one has read what the other changes. */
 #include "common/alloc.h"
-#include <string.h>
-
 #include "fixture.h"
 
 static struct task read_task(int64_t id)
@@ -79,35 +77,6 @@ START_TEST(what_is_not_committed_is_nobody_elses)
     EXPECT(claim(alpha), first);
     MUST(store_commit(store));
     check_counters(NULL);
-}
-END_TEST
-
-/* A pass that outgrows the cache has written to the disk when it is rolled back. Nothing more of it
- * follows once the other one writes. */
-START_TEST(what_was_rolled_back_does_not_follow)
-{
-    static char body[300001];
-    CLEANUP(task_deinit) struct task seen = {0};
-    struct task task = new_task(alpha, TASK_QUEUED, 1);
-
-    memset(body, 'x', sizeof(body) - 1);
-    task.body = body;
-    MUST(store_commit(store));
-    reopen_store();
-    body[100000] = '\0';
-    for (int i = 0; i < 84 + _i; i++)
-        MUST(add_task(&task));
-    store_rollback(store);
-
-    turn();
-    body[100000] = 'x';
-    for (int i = 0; i < 3; i++)
-        MUST(add_task(&task));
-    MUST(store_commit(store));
-    turn();
-    EXPECT(store_get_task(store, task.id, &seen), 1);
-    EXPECT((int64_t)strlen(seen.body), 300000);
-    EXPECT(count_tasks(alpha, TASK_QUEUED), 3);
 }
 END_TEST
 
@@ -587,7 +556,6 @@ void add_race_cases(Suite *suite)
     TCase *tcase = add_case(suite, "race", setup_two, teardown);
 
     tcase_add_test(tcase, what_is_not_committed_is_nobody_elses);
-    tcase_add_loop_test(tcase, what_was_rolled_back_does_not_follow, 0, 16);
     tcase_add_test(tcase, one_task_is_claimed_by_one);
     tcase_add_loop_test(tcase, one_end_holds, 0, 5);
     tcase_add_test(tcase, an_end_is_for_its_attempt);
