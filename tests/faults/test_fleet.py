@@ -465,7 +465,8 @@ def differences(daemon, name):
 
 
 def test_nodes_tell_in_what_their_configurations_differ(make_fleet):
-    agent = {"name": "z", "runner": {"type": "acp", "command": ["/bin/agent"], "env": {"KEY": "a"}}}
+    agent = {"name": "z", "runner": {"type": "acp", "command": ["/bin/agent"], "env": {"KEY": "a"},
+                                     "options": {"a": "1", "b": "2"}}}
     profiles = [shell("true", timeout=60, capabilities=["x", "y"]), shell("true", "same", priority=5), agent]
     a, b, c = make_fleet("abc", *profiles)
     for daemon in (a, b, c):
@@ -474,7 +475,7 @@ def test_nodes_tell_in_what_their_configurations_differ(make_fleet):
     changed = acpd.json.loads(b.config.read_text())
     changed["profiles"][0] |= {"timeout": 61, "capabilities": ["y", "x"], "limits": {"openFiles": 64}, "queueLimit": 5}
     changed["profiles"][0]["runner"]["command"] = ["/bin/sh", "-c", "false"]
-    changed["profiles"][2]["runner"]["env"] = {"KEY": "b"}
+    changed["profiles"][2]["runner"] |= {"env": {"KEY": "b"}, "options": {"b": "2", "a": "1"}}
     changed["profiles"].append(shell("true", "more"))
     b.configure(changed)
     with b.client() as client:
