@@ -161,7 +161,7 @@ static void model_add(struct attempts *attempts, int64_t number)
 bool model_is_held(const struct fact *fact)
 {
     return fact->token[0] && !fact->over_heard && !fact->open_ends && !fact->cancels.count &&
-           world_mono_ms() < fact->until;
+           !fact->is_doubtful && world_mono_ms() < fact->until;
 }
 
 size_t model_count_held(size_t profile)
