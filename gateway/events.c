@@ -39,8 +39,8 @@ struct events {
     struct entry ring[RING];
     uint64_t first, next; /* positions; an entry stands at its position modulo RING */
     int64_t seen;         /* the last seq; 0: none yet */
-    char *source;         /* the node that sent it; NULL: unknown */
-    char *next_source;    /* the node that sends the next one */
+    char *source;      /* the node that sent it; NULL: unknown; used by the reader alone, as is */
+    char *next_source; /* the node that sends the next one; NULL: the same */
     bool is_up;
     bool has_tried; /* whether is_up is known yet */
     size_t streams;
@@ -79,6 +79,7 @@ static void events_set_up(struct events *events, bool is_up)
     pthread_mutex_unlock(&events->lock);
 }
 
+/* It counts from its first event on: until then, `seen` is a number of the one before. */
 static void events_note_source(struct events *events, const char *source)
 {
     free(events->next_source);

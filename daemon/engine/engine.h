@@ -189,7 +189,7 @@ struct engine_node {
     char *const *differs; /* its configuration from this one's: PROFILE.SETTING; NULL: in nothing */
 };
 
-/** The name of this one. */
+/** The name of this node. */
 const char *engine_node_name(const struct engine *engine);
 /** The acpds that share the store, by name, this one included, as of the last look at them; returns
  *  how many. The caller frees the array; its texts are valid during this pass. */

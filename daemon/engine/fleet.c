@@ -85,7 +85,9 @@ static int fleet_compare(struct engine *engine)
     struct fleet *fleet = &engine->fleet;
     int r = 0;
 
-    for (size_t i = 0; fleet->config && i < fleet->count && r == 0; i++) {
+    if (!fleet->config)
+        return 0;
+    for (size_t i = 0; i < fleet->count && r == 0; i++) {
         CLEANUP(freep) char *theirs = NULL;
         struct fleet_node *node = &fleet->nodes[i];
         bool did_differ = node->differs != NULL;

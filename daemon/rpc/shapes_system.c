@@ -173,7 +173,7 @@ const struct shape shape_event = {SHAPE_ONE_OF, "Event", "The `params` of an `ev
 
 static const struct shape_member subscription_members[] = {
     {"seq", &shape_integer, "sequence number of the last event so far"},
-    {"source", &shape_string, "name of the node, whose numbers these are"},
+    {"source", &shape_string, "name of the node whose numbers these are"},
     {0},
 };
 const struct shape shape_subscription = {SHAPE_OBJECT, "Subscription", "Result of subscribing.",

@@ -313,7 +313,7 @@ int store_claim(struct store *store, const struct store_claim *claim, struct tas
         if (r <= 0)
             break;
         fence = task_fence(&task);
-        fence.is_sure = true;
+        fence.is_sure = true; /* nobody else has changed it since it was read */
         task.status = TASK_RUNNING;
         task.attempt++;
         task.started_at = claim->now;

@@ -365,7 +365,6 @@ int pg_begin_later(struct pg *pg)
     return pg_lose(pg, -EIO, "cannot send");
 }
 
-/* The rows that wait to be sent are of the session that ends here. */
 void pg_abort(struct pg *pg)
 {
     PGresult *result = NULL;
@@ -377,7 +376,8 @@ void pg_abort(struct pg *pg)
         (void)pg_await_later(pg, NULL);
     if (!pg->connection)
         return;
-    /* A pipeline that has failed may not have prepared what it was to. */
+    /* A pipeline that has failed may not have prepared what it was to; the rows that wait are
+     * forgotten, too. */
     pg->session++;
     if (pg_execute(pg, pg->is_pooled ? "ROLLBACK" : "ROLLBACK; DEALLOCATE ALL", &result) == 0)
         PQclear(result);

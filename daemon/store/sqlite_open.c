@@ -132,7 +132,7 @@ static void sqlite_open_spoil_refused_frames(sqlite3 *db)
     at = 32 + (int64_t)frames * ((page_size == 1 ? 65536 : page_size) + (int64_t)sizeof(nothing));
     for (int i = 0; i < SPOIL_TRIES; i++)
         if (log->pMethods->xWrite(log, nothing, sizeof(nothing), at) == SQLITE_OK &&
-            log->pMethods->xFileSize(log, &size) == SQLITE_OK) /* now it is written */
+            log->pMethods->xFileSize(log, &size) == SQLITE_OK) /* it waits no longer */
             return;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The file system beneath SQLite, with one difference: what is appended to a write-ahead log is
- * gathered and goes to the system in one piece when it is synced, or read. SQLite writes each page
- * of a commit in two calls; this makes one of some forty.
+ * The default file system of SQLite, with one difference: what is appended to a write-ahead log is
+ * gathered, and goes to the system in one piece when it is synced or read. SQLite appends each page
+ * of a commit in two calls, which are some forty for a busy pass.
  */
 #include "store/sqlite_vfs.h"
 
@@ -18,7 +18,7 @@ struct log_file {
     sqlite3_file base;
     sqlite3_file *real; /* behind this structure */
     char *piece;        /* PIECE_MAX bytes */
-    sqlite3_int64 at;   /* where they belong */
+    sqlite3_int64 at;   /* where the piece belongs in the log */
     int len;
     bool was_synced; /* by the last call */
 };

@@ -82,8 +82,8 @@ def measure(options: argparse.Namespace, nodes: list[Server], tasks: int) -> flo
     rates: list[float] = []
 
     def load(server: Server) -> None:
-        arguments = ["--socket", server.socket, "--connections", CLIENTS_PER_TASK * tasks, "--lives", "--seconds", options.seconds,
-                     "--payload", options.payload]
+        arguments = ["--socket", server.socket, "--connections", CLIENTS_PER_TASK * tasks, "--lives",
+                     "--seconds", options.seconds, "--payload", options.payload]
         rates.append(run_client(options.client, "acpd", *arguments).rate)
 
     threads = [threading.Thread(target=load, args=[server]) for server in nodes]
