@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/strv.h"
 #include "engine/attempt.h"
 
 /* Statuses and classes are told by name, as other nodes may be of another version. */
@@ -60,13 +61,13 @@ static void news_note_task(struct engine *engine, const char *text)
 }
 
 /* A line for each event. */
-static void news_note(const char *text, void *data)
+static void news_note(struct engine *engine, const char *text)
 {
     for (; text && *text; text = strchr(text, '\n'), text += text != NULL) {
         if (*text == '?')
-            news_note_question(data, text + 1);
+            news_note_question(engine, text + 1);
         else
-            news_note_task(data, text);
+            news_note_task(engine, text);
     }
 }
 
@@ -74,9 +75,14 @@ int news_hear(struct engine *engine)
 {
     int r;
 
-    do
-        r = store_hear_news(engine->store, &engine->fleet.news, news_note, engine);
-    while (r == STORE_DONE);
+    do {
+        char **texts;
+
+        r = store_list_news(engine->store, &engine->fleet.news, &texts);
+        for (size_t i = 0; texts && texts[i]; i++)
+            news_note(engine, texts[i]);
+        strv_free(texts);
+    } while (r == STORE_DONE);
     return r < 0 ? r : 0;
 }
 

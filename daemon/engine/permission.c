@@ -11,6 +11,8 @@
 #include "engine/attempt.h"
 #include "run/acp.h"
 
+#define QUESTIONS_PER_STEP 64 /* rows */
+
 static char *permission_id_of(const struct attempt *attempt, const struct acp_question *question)
 {
     return xasprintf("%lld-%lld-%lld", (long long)attempt->task_id, (long long)attempt->number,
@@ -59,6 +61,15 @@ struct page {
     size_t limit;
 };
 
+/* Moves behind the last of the questions. */
+static void permission_move(char **after, const struct store_questions *questions)
+{
+    if (!questions->count)
+        return;
+    free(*after);
+    *after = xstrdup(questions->questions[questions->count - 1].id);
+}
+
 static void permission_print_own(const struct attempt *attempt, const struct acp_question *question,
                                  void *data)
 {
@@ -68,12 +79,23 @@ static void permission_print_own(const struct attempt *attempt, const struct acp
         permission_print_question(attempt, question, page->out);
 }
 
-static void permission_print_other(const char *id UNUSED, const char *body, void *data)
+/* The open questions of other nodes. */
+static int permission_print_others(struct engine *engine, const struct page *page)
 {
-    const struct page *page = data;
+    CLEANUP(freep) char *after = xstrdup("");
+    bool has_more = true;
+    int r = 0;
 
-    if (page->out->len <= page->limit)
-        json_out_raw(page->out, NULL, body);
+    while (r == 0 && has_more && page->out->len <= page->limit) {
+        CLEANUP(store_questions_deinit) struct store_questions others = {0};
+
+        r = store_list_questions(engine->store, after, QUESTIONS_PER_STEP, &others);
+        has_more = others.count == QUESTIONS_PER_STEP;
+        for (size_t i = 0; i < others.count && page->out->len <= page->limit; i++)
+            json_out_raw(page->out, NULL, others.questions[i].body);
+        permission_move(&after, &others);
+    }
+    return r;
 }
 
 int engine_print_permissions(struct engine *engine, size_t limit, struct buf *out)
@@ -83,7 +105,7 @@ int engine_print_permissions(struct engine *engine, size_t limit, struct buf *ou
 
     json_out_array(out, NULL);
     permission_for_each(engine, permission_print_own, &page);
-    r = store_list_questions(engine->store, permission_print_other, &page);
+    r = permission_print_others(engine, &page);
     json_out_end_array(out);
     return r;
 }
@@ -111,43 +133,33 @@ static struct acp_question *permission_find_question(struct engine *engine, cons
     return NULL;
 }
 
-/* A question of another node that is to be answered. */
-struct search {
-    const char *id, *option;
-    bool is_found, has_option;
-};
-
-static void permission_compare(const char *id, const char *body, void *data)
+/* Whether a question offers an option. */
+static bool permission_offers(const char *body, const char *option)
 {
-    struct search *search = data;
-    CLEANUP(json_putp) struct json_object *question = NULL;
-    struct json_object *options;
+    CLEANUP(json_putp) struct json_object *question = json_tokener_parse(body);
+    struct json_object *options = json_get(question, "options");
 
-    if (strcmp(id, search->id) != 0)
-        return;
-    search->is_found = true;
-    question = json_tokener_parse(body);
-    options = json_get(question, "options");
     for (size_t i = 0; options && i < json_object_array_length(options); i++) {
-        const char *option =
-            json_object_get_string(json_get(json_object_array_get_idx(options, i), "optionId"));
+        const char *offered = json_get_string(json_object_array_get_idx(options, i), "optionId");
 
-        search->has_option |= option && strcmp(option, search->option) == 0;
+        if (offered && strcmp(offered, option) == 0)
+            return true;
     }
+    return false;
 }
 
 /* Its node hears of it and tells the agent. */
 static int permission_answer_elsewhere(struct engine *engine, const char *id, const char *option,
                                        const char *by)
 {
-    struct search search = {.id = id, .option = option};
-    int r = store_list_questions(engine->store, permission_compare, &search);
+    CLEANUP(freep) char *body = NULL;
+    int r = store_get_question(engine->store, id, &body);
 
     if (r < 0)
         return r;
-    if (!search.is_found)
+    if (!body)
         return ENGINE_NOT_FOUND;
-    if (!search.has_option)
+    if (!permission_offers(body, option))
         return ENGINE_NO_OPTION;
     r = store_answer_question(engine->store, id, option, by);
     return r < 0 ? r : r == STORE_DONE ? 0 : ENGINE_CONFLICT;
@@ -173,29 +185,35 @@ static int permission_answer_own(struct engine *engine, struct attempt *attempt,
     return 0;
 }
 
-struct answers {
-    struct engine *engine;
-    int r;
-};
-
 /* What another node was told. A question that is closed by now, or is being closed, needs none. */
-static void permission_take_answer(const char *id, const char *answer, const char *by, void *data)
+static int permission_take_answer(struct engine *engine, const struct store_question *answered)
 {
-    struct answers *answers = data;
     struct attempt *attempt = NULL;
-    struct acp_question *question = permission_find_question(answers->engine, id, &attempt);
-    int r = question ? permission_answer_own(answers->engine, attempt, question, answer, by) : 0;
+    struct acp_question *question = permission_find_question(engine, answered->id, &attempt);
+    int r = question ? permission_answer_own(engine, attempt, question, answered->answer,
+                                             answered->answered_by)
+                     : 0;
 
-    if (r < 0 && answers->r == 0)
-        answers->r = r;
+    return r < 0 ? r : 0;
 }
 
+/* All of them: their rows go when the questions are published again. */
 static int permission_take_answers(struct engine *engine)
 {
-    struct answers answers = {engine, 0};
-    int r = store_list_answers(engine->store, permission_take_answer, &answers);
+    CLEANUP(freep) char *after = xstrdup("");
+    bool has_more = true;
+    int r = 0;
 
-    return r < 0 ? r : answers.r;
+    while (r == 0 && has_more) {
+        CLEANUP(store_questions_deinit) struct store_questions answers = {0};
+
+        r = store_list_answers(engine->store, after, QUESTIONS_PER_STEP, &answers);
+        has_more = answers.count == QUESTIONS_PER_STEP;
+        for (size_t i = 0; r == 0 && i < answers.count; i++)
+            r = permission_take_answer(engine, &answers.questions[i]);
+        permission_move(&after, &answers);
+    }
+    return r;
 }
 
 int engine_answer_permission(struct engine *engine, const char *id, const char *option,

@@ -156,6 +156,8 @@
  * names the node that its processes, or its worker, belong to, as long as they may exist. If that
  * node is not there any more, they are nobody's. */
 #define DEAD "node_id NOT IN (SELECT id FROM node WHERE name IS NOT NULL)"
+/* A question that is not of the node whose id is ?1. */
+#define OPEN "node_id <> ?1 AND answer IS NULL AND node_id IN (SELECT id FROM node)"
 /* Whether the node whose id follows may run the task; ends with two brackets. */
 #define MAY_RUN_ON     "(only_node IS NULL OR only_node = (SELECT name FROM node WHERE id = "
 #define QUEUED_FOR_ONE "status = 1 AND only_node IS NOT NULL AND profile_id = ?1"
@@ -201,12 +203,13 @@
                      " LIMIT 1) RETURNING id")                                                     \
     X(FORGET_QUESTIONS, "DELETE FROM question WHERE node_id = ?1")                                 \
     X(ADD_QUESTION, "INSERT INTO question (id, node_id, body) VALUES (?1, ?2, ?3)")                \
-    X(LIST_QUESTIONS, "SELECT id, body FROM question WHERE node_id <> ?1 AND answer IS NULL "      \
-                      "AND node_id IN (SELECT id FROM node) ORDER BY id")                          \
+    X(LIST_QUESTIONS, "SELECT id, body FROM question WHERE " OPEN " AND id > ?2 "                  \
+                      "ORDER BY id LIMIT ?3")                                                      \
+    X(GET_QUESTION, "SELECT body FROM question WHERE id = ?2 AND " OPEN)                           \
     X(ANSWER_QUESTION, "UPDATE question SET answer = ?2, answered_by = ?3 WHERE id = ?1 "          \
                        "AND answer IS NULL AND node_id IN (SELECT id FROM node)")                  \
     X(LIST_ANSWERS, "SELECT id, answer, answered_by FROM question WHERE node_id = ?1 "             \
-                    "AND answer IS NOT NULL")                                                      \
+                    "AND answer IS NOT NULL AND id > ?2 ORDER BY id LIMIT ?3")                     \
     X(ATTEMPT_NODE, "SELECT node FROM attempt WHERE task_id = ?1 AND number = ?2")                 \
     X(ADD_NEWS, "INSERT INTO news (node_id, at, body) VALUES (?1, ?2, ?3)")                        \
     X(LAST_NEWS, "SELECT max(id) FROM news")                                                       \

@@ -4,6 +4,7 @@
 
 #include "common/alloc.h"
 #include "common/crc32c.h"
+#include "common/strv.h"
 #include "store/db_metrics.h"
 
 #define NEWS_PER_STEP 256 /* rows */
@@ -163,21 +164,6 @@ int store_add_question(struct store *store, const char *id, const char *body)
     return db_run_later(store, stmt);
 }
 
-int store_list_questions(struct store *store,
-                         void (*take)(const char *id, const char *body, void *data), void *data)
-{
-    struct statement *stmt;
-    int r;
-
-    if (!store->node)
-        return 0;
-    stmt = db_use(store, STMT_LIST_QUESTIONS);
-    db_bind_number(stmt, 1, store->node);
-    while ((r = db_step(store, stmt)) > 0)
-        take(db_value(stmt, 0).text, db_value(stmt, 1).text, data);
-    return r;
-}
-
 int store_answer_question(struct store *store, const char *id, const char *answer, const char *by)
 {
     struct statement *stmt;
@@ -194,20 +180,68 @@ int store_answer_question(struct store *store, const char *id, const char *answe
     return db_node_run(store, stmt);
 }
 
-int store_list_answers(struct store *store,
-                       void (*take)(const char *id, const char *answer, const char *by, void *data),
-                       void *data)
+void store_questions_deinit(struct store_questions *questions)
+{
+    for (size_t i = 0; i < questions->count; i++) {
+        free(questions->questions[i].id);
+        free(questions->questions[i].body);
+        free(questions->questions[i].answer);
+        free(questions->questions[i].answered_by);
+    }
+    free(questions->questions);
+    *questions = (struct store_questions){0};
+}
+
+static int db_node_list_questions(struct store *store, enum statement_name name, const char *after,
+                                  size_t limit, struct store_questions *ret_questions)
 {
     struct statement *stmt;
     int r;
 
+    *ret_questions = (struct store_questions){0};
+    if (!store->node || !limit)
+        return 0;
+    stmt = db_use(store, name);
+    db_bind_number(stmt, 1, store->node);
+    db_bind_text(stmt, 2, after);
+    db_bind_number(stmt, 3, (int64_t)limit);
+    ret_questions->questions = xcalloc(limit, sizeof(*ret_questions->questions));
+    while ((r = db_step(store, stmt)) > 0) {
+        bool is_answered = name == STMT_LIST_ANSWERS;
+
+        ret_questions->questions[ret_questions->count++] = (struct store_question){
+            .id = db_copy_text(stmt, 0),
+            .body = is_answered ? NULL : db_copy_text(stmt, 1),
+            .answer = is_answered ? db_copy_text(stmt, 1) : NULL,
+            .answered_by = is_answered ? db_copy_text(stmt, 2) : NULL,
+        };
+    }
+    return r;
+}
+
+int store_list_questions(struct store *store, const char *after, size_t limit,
+                         struct store_questions *ret_questions)
+{
+    return db_node_list_questions(store, STMT_LIST_QUESTIONS, after, limit, ret_questions);
+}
+
+int store_list_answers(struct store *store, const char *after, size_t limit,
+                       struct store_questions *ret_answers)
+{
+    return db_node_list_questions(store, STMT_LIST_ANSWERS, after, limit, ret_answers);
+}
+
+int store_get_question(struct store *store, const char *id, char **ret_body)
+{
+    struct statement *stmt;
+
+    *ret_body = NULL;
     if (!store->node)
         return 0;
-    stmt = db_use(store, STMT_LIST_ANSWERS);
+    stmt = db_use(store, STMT_GET_QUESTION);
     db_bind_number(stmt, 1, store->node);
-    while ((r = db_step(store, stmt)) > 0)
-        take(db_value(stmt, 0).text, db_value(stmt, 1).text, db_value(stmt, 2).text, data);
-    return r;
+    db_bind_text(stmt, 2, id);
+    return db_node_take_text(store, stmt, ret_body);
 }
 
 int store_prune_news(struct store *store, int64_t before)
@@ -304,12 +338,12 @@ int store_last_news(struct store *store, int64_t *ret_id)
     return r < 0 ? r : 0;
 }
 
-int store_hear_news(struct store *store, int64_t *after, void (*hear)(const char *text, void *data),
-                    void *data)
+int store_list_news(struct store *store, int64_t *after, char ***ret_texts)
 {
     struct statement *stmt;
     int rows = 0, r;
 
+    *ret_texts = NULL;
     if (!store->node)
         return STORE_STALE;
     stmt = db_use(store, STMT_LIST_NEWS);
@@ -318,7 +352,7 @@ int store_hear_news(struct store *store, int64_t *after, void (*hear)(const char
     for (; (r = db_step(store, stmt)) > 0; rows++) {
         *after = db_number(stmt, 0);
         if (db_number(stmt, 1) != store->node)
-            hear(db_value(stmt, 2).text, data);
+            strv_push(ret_texts, db_copy_text(stmt, 2));
     }
     return r < 0 ? r : rows == NEWS_PER_STEP ? STORE_DONE : STORE_STALE;
 }

@@ -131,18 +131,31 @@ MUST_CHECK int store_forget_questions(struct store *store);
 MUST_CHECK int store_add_question(struct store *store, const char *id, const char *body);
 /** Removes a question of a dead node; the caller frees its id. STORE_STALE: there is none left. */
 MUST_CHECK int store_take_question(struct store *store, char **ret_id);
-/** Those of other nodes that are not answered. */
-MUST_CHECK int store_list_questions(struct store *store,
-                                    void (*take)(const char *id, const char *body, void *data),
-                                    void *data);
 /** Answers another node's question. STORE_STALE: it is not open. */
 MUST_CHECK int store_answer_question(struct store *store, const char *id, const char *answer,
                                      const char *by);
-/** What others have answered to questions of this node. */
-MUST_CHECK int store_list_answers(struct store *store,
-                                  void (*take)(const char *id, const char *answer, const char *by,
-                                               void *data),
-                                  void *data);
+
+struct store_question {
+    char *id;
+    char *body;                 /* of an open one */
+    char *answer, *answered_by; /* of an answered one */
+};
+
+struct store_questions {
+    struct store_question *questions;
+    size_t count;
+};
+
+void store_questions_deinit(struct store_questions *questions);
+/** Open questions of other nodes, sorted by id: at most `limit` after the id `after`, which is ""
+ *  for the first. */
+MUST_CHECK int store_list_questions(struct store *store, const char *after, size_t limit,
+                                    struct store_questions *ret_questions);
+/** Questions of this node that others have answered, likewise. */
+MUST_CHECK int store_list_answers(struct store *store, const char *after, size_t limit,
+                                  struct store_questions *ret_answers);
+/** An open question of another node; NULL: there is none. The caller frees it. */
+MUST_CHECK int store_get_question(struct store *store, const char *id, char **ret_body);
 
 /* News: what happened in a pass, in the engine's words, in the order of commits. */
 
@@ -150,10 +163,9 @@ MUST_CHECK int store_list_answers(struct store *store,
 MUST_CHECK int store_add_news(struct store *store, const char *text, int64_t now);
 /** The id of the last news so far, 0 if there are none. */
 MUST_CHECK int store_last_news(struct store *store, int64_t *ret_id);
-/** News of others after `*after`, which moves on; calls `hear` with each. STORE_DONE: there may be
- *  more; STORE_STALE: the end. */
-MUST_CHECK int store_hear_news(struct store *store, int64_t *after,
-                               void (*hear)(const char *text, void *data), void *data);
+/** News of other nodes after `*after`, which moves on. The caller frees the texts, with
+ *  strv_free(); NULL: none. STORE_DONE: there may be more; STORE_STALE: the end. */
+MUST_CHECK int store_list_news(struct store *store, int64_t *after, char ***ret_texts);
 /** Removes news from before `before`, wall ms. STORE_STALE: there were none. */
 MUST_CHECK int store_prune_news(struct store *store, int64_t before);
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Nodes that share a store, if it can be shared. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/alloc.h"
 #include "common/buf.h"
 #include "common/clock.h"
+#include "common/strv.h"
 #include "fixture.h"
 
 static struct store *open_node(const char *name, const char *where)
@@ -89,7 +91,9 @@ START_TEST(a_store_that_is_not_shared_has_no_nodes)
     CLEANUP(store_nodes_deinit) struct store_nodes nodes = {0};
     CLEANUP(freep) struct store_bucket *minutes = NULL;
     CLEANUP(freep) char *name = NULL;
+    struct store_questions questions;
     struct metrics_minute minute;
+    char **news;
     size_t count = 9;
     int64_t number = 9;
 
@@ -118,10 +122,15 @@ START_TEST(a_store_that_is_not_shared_has_no_nodes)
     ck_assert_ptr_null(name);
     MUST(store_last_news(store, &number));
     EXPECT(number, 0);
-    EXPECT(store_hear_news(store, &number, NULL, NULL), STORE_STALE);
+    EXPECT(store_list_news(store, &number, &news), STORE_STALE);
+    ck_assert_ptr_null(news);
     EXPECT(store_prune_news(store, NOW), STORE_STALE);
-    MUST(store_list_questions(store, NULL, NULL));
-    MUST(store_list_answers(store, NULL, NULL));
+    MUST(store_list_questions(store, "", 9, &questions));
+    EXPECT((int64_t)questions.count, 0);
+    MUST(store_list_answers(store, "", 9, &questions));
+    EXPECT((int64_t)questions.count, 0);
+    MUST(store_get_question(store, "1", &name));
+    ck_assert_ptr_null(name);
     MUST(store_forget_questions(store));
     EXPECT(store_answer_question(store, "1", "yes", "me"), STORE_STALE);
     EXPECT(store_is_writing(store), false);
@@ -348,16 +357,15 @@ START_TEST(minutes_are_summed_and_inherited)
 }
 END_TEST
 
-static void note(const char *text, void *data)
-{
-    buf_add_text(data, text);
-}
-
 static void check_news(int64_t *after, const char *expected)
 {
     CLEANUP(buf_deinit) struct buf heard = {0};
+    char **texts;
 
-    EXPECT(store_hear_news(store, after, note, &heard), STORE_STALE);
+    EXPECT(store_list_news(store, after, &texts), STORE_STALE);
+    for (size_t i = 0; texts && texts[i]; i++)
+        buf_add_text(&heard, texts[i]);
+    strv_free(texts);
     ck_assert_str_eq(buf_text(&heard), expected);
 }
 
@@ -388,24 +396,53 @@ START_TEST(news_are_heard_once_and_in_order)
 }
 END_TEST
 
-static void note_question(const char *id, const char *body, void *data)
+/* Read in pages of `limit`. */
+static void note_questions(int (*list)(struct store *store, const char *after, size_t limit,
+                                       struct store_questions *ret_questions),
+                           size_t limit, struct buf *out)
 {
-    buf_printf(data, "%s:%s ", id, body);
-}
+    char after[16] = "";
+    size_t count;
 
-static void note_answer(const char *id, const char *answer, const char *by, void *data)
-{
-    buf_printf(data, "%s:%s by %s ", id, answer, by);
+    do {
+        CLEANUP(store_questions_deinit) struct store_questions page = {0};
+
+        MUST(list(store, after, limit, &page));
+        count = page.count;
+        for (size_t i = 0; i < count; i++) {
+            const struct store_question *question = &page.questions[i];
+
+            if (question->body)
+                buf_printf(out, "%s:%s ", question->id, question->body);
+            else
+                buf_printf(out, "%s:%s by %s ", question->id, question->answer,
+                           question->answered_by);
+            snprintf(after, sizeof(after), "%s", question->id);
+        }
+    } while (count == limit);
 }
 
 static void check_questions(const char *questions, const char *answers)
 {
-    CLEANUP(buf_deinit) struct buf asked = {0}, answered = {0};
+    for (size_t limit = 1; limit < 4; limit++) {
+        CLEANUP(buf_deinit) struct buf asked = {0}, answered = {0};
 
-    MUST(store_list_questions(store, note_question, &asked));
-    MUST(store_list_answers(store, note_answer, &answered));
-    ck_assert_str_eq(buf_text(&asked), questions);
-    ck_assert_str_eq(buf_text(&answered), answers);
+        note_questions(store_list_questions, limit, &asked);
+        note_questions(store_list_answers, limit, &answered);
+        ck_assert_str_eq(buf_text(&asked), questions);
+        ck_assert_str_eq(buf_text(&answered), answers);
+    }
+}
+
+static void check_question(const char *id, const char *expected)
+{
+    CLEANUP(freep) char *body = NULL;
+
+    MUST(store_get_question(store, id, &body));
+    if (expected)
+        ck_assert_str_eq(body, expected);
+    else
+        ck_assert_ptr_null(body);
 }
 
 START_TEST(questions_are_answered_by_others)
@@ -418,12 +455,16 @@ START_TEST(questions_are_answered_by_others)
     check_questions("", "");
     pass_on();
     check_questions("1:one 2:two ", "");
+    check_question("2", "two");
+    check_question("3", NULL);
     EXPECT(store_answer_question(store, "3", "yes", "me"), STORE_STALE);
     EXPECT(store_answer_question(store, "2", "yes", "me"), STORE_DONE);
     EXPECT(store_answer_question(store, "2", "no", "me"), STORE_STALE);
     check_questions("1:one ", "");
+    check_question("2", NULL);
     pass_on();
     check_questions("", "2:yes by me ");
+    check_question("1", NULL);
     MUST(store_forget_questions(store));
     MUST(store_add_question(store, "1", "one"));
     pass_on();
