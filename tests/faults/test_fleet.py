@@ -318,6 +318,44 @@ def test_a_worker_keeps_its_lease_when_another_node_takes_over(make_fleet):
         assert client.complete_task(id=id, lease=lease)["status"] == "completed"
 
 
+def test_a_node_that_lives_after_all_is_not_taken_over(make_fleet, folder):
+    a, b = make_fleet("ab", recorder(folder, 1000, nodes=["a"]), start=False)
+    a.start()
+    b.start_faulty()
+    wait_until(lambda: len(nodes(b)) == 2, "they know each other")
+    with b.client() as client:
+        id = client.assign("p")["id"]
+        client.wait_status(id, "running")
+        b.order.write_text("end_node")
+        a.kill()
+        wait_until(lambda: "the verb end_node is stale" in b.log.read_text(), "it is taken for dead")
+        assert sorted(nodes(b)) == ["a", "b"] and client.task(id)["node"] == "a"
+        b.order.unlink()
+        wait_until(lambda: list(nodes(b)) == ["b"], "it is dead")
+        wait_until(lambda: client.task(id)["status"] == "queued", "it waits for the only node that may run it")
+        client.cancel_task(id=id)
+
+
+def test_a_lease_that_ended_before_it_was_taken_over(make_fleet):
+    a, b = make_fleet("ab", WORKER, start=False)
+    a.start()
+    b.start_faulty()
+    wait_until(lambda: len(nodes(b)) == 2, "they know each other")
+    with a.client() as client:
+        id = client.assign("w")["id"]
+        lease = client.claim_task(profiles=["w"], worker="x")["lease"]
+    b.order.write_text("adopt")
+    a.kill()
+    with b.client() as client:
+        wait_until(lambda: "the verb adopt is stale" in b.log.read_text(), "it is taken over")
+        with pytest.raises(RpcError, match="no longer"):
+            client.complete_task(id=id, lease=lease)
+        b.order.unlink()
+        b.restart()
+    with b.client() as client:
+        assert client.complete_task(id=id, lease=lease)["status"] == "completed"
+
+
 def test_metrics_are_sums_over_nodes(make_fleet, folder):
     a, b = make_fleet("ab", recorder(folder, 0, name="p", nodes=["a"]), WORKER)
     with a.client() as client, b.client() as other:

@@ -35,6 +35,11 @@ def conflict(daemon, verb, words):
     assert caught.value.code == CONFLICT
 
 
+def ordered(daemon, verb):
+    """Whether it was stale at least once."""
+    return f"the verb {verb} is stale, as ordered" in daemon.log.read_text()
+
+
 def test_a_task_for_a_profile_that_has_gone(daemon):
     with daemon.client() as client:
         with conflict(daemon, "add", 'profile "w" has been removed'):
@@ -91,6 +96,69 @@ def test_an_end_of_a_task_that_was_taken_away(daemon, folder):
     daemon.restart()
     with daemon.client() as client:  # it does not run: it was interrupted
         assert client.finish(program)["attempt"] == 2
+
+
+def test_a_cancel_of_a_program_that_ended_meanwhile(daemon, folder):
+    daemon.configure(shell(f"while [ ! -e {folder}/go ]; do sleep 0.01; done"))
+    daemon.restart()
+    with daemon.client() as client:
+        id = client.assign("p")["id"]
+        before = client.wait_status(id, "running")
+        with conflict(daemon, "finish", f"task {id} was changed concurrently; nothing was changed"):
+            client.cancel_task(id=id)
+        assert client.task(id) == before
+        (folder / "go").touch()
+        assert client.finish(id)["status"] == "completed"
+
+
+def test_a_cancelled_program_whose_task_has_moved_on_is_not_weighed(daemon):
+    daemon.configure(shell("echo $$; sleep 1000"))
+    daemon.restart()
+    with daemon.client() as client:
+        id = client.assign("p")["id"]
+        client.wait_status(id, "running")
+        with stale(daemon, "change"):
+            cancelled = client.cancel_task(id=id)
+            wait_until(lambda: ordered(daemon, "change"), "its processes are gone")
+        assert client.task(id) == cancelled
+        client.wait_status(client.assign("p")["id"], "running")  # the slot is free
+
+
+@pytest.mark.parametrize("verb, exit_status, others", [("change", 0, "completed"), ("cancel", 1, "failed")])
+def test_a_dependant_that_was_changed_meanwhile(daemon, folder, verb, exit_status, others):
+    """Whoever changed it saw that what it waited for is decided."""
+    daemon.configure(shell(f"while [ ! -e {folder}/go ]; do sleep 0.01; done; exit {exit_status}",
+                           retry={"maxAttempts": 1}), WORKER)
+    daemon.restart()
+    with daemon.client() as client:
+        first = client.assign("p")["id"]
+        second = client.assign("w", dependsOn=[first])
+        with stale(daemon, verb):
+            (folder / "go").touch()
+            assert client.finish(first)["status"] == others
+            wait_until(lambda: ordered(daemon, verb), "the dependant was looked at")
+        assert client.task(second["id"]) == second
+        assert client.cancel_task(id=second["id"])["status"] == "cancelled"
+
+
+def test_a_task_that_ended_before_it_was_taken_over(daemon):
+    daemon.configure(shell("sleep 1000"))
+    daemon.restart()
+    with daemon.client() as client:
+        id = client.assign("p")["id"]
+        client.wait_status(id, "running")
+    daemon.kill()
+    with stale(daemon, "finish"):
+        daemon.start()
+    with daemon.client() as client:
+        task = client.task(id)
+        assert (task["status"], task["attempt"]) == ("running", 1)
+        assert "queued again" not in daemon.log.read_text()
+    daemon.restart()
+    with daemon.client() as client:
+        wait_until(lambda: client.task(id)["attempt"] == 2, "it runs again")
+        client.cancel_task(id=id)
+    assert "1 attempt was interrupted; its task is queued again" in daemon.log.read_text()
 
 
 def test_a_profile_that_was_used_meanwhile_stays(daemon):

@@ -44,6 +44,16 @@ void faulty_reset(void)
         faulty.stale[i] = 0;
 }
 
+static const char *const verbs[] = {
+    [FAULTY_ADD] = "add",
+    [FAULTY_CHANGE] = "change",
+    [FAULTY_CANCEL] = "cancel",
+    [FAULTY_FINISH] = "finish",
+    [FAULTY_REMOVE_PROFILE] = "remove_profile",
+    [FAULTY_ADOPT] = "adopt",
+    [FAULTY_END_NODE] = "end_node",
+};
+
 /* Reads orders from a file; they hold while it exists. */
 static void take_order(void)
 {
@@ -51,13 +61,6 @@ static void take_order(void)
         [FAULTY_REFUSED] = "refused",
         [FAULTY_UNSEEN] = "unseen",
         [FAULTY_LOST] = "lost",
-    };
-    static const char *const verbs[] = {
-        [FAULTY_ADD] = "add",
-        [FAULTY_CHANGE] = "change",
-        [FAULTY_CANCEL] = "cancel",
-        [FAULTY_FINISH] = "finish",
-        [FAULTY_REMOVE_PROFILE] = "remove_profile",
     };
     const char *path = getenv("FAULTY_ORDER");
     FILE *file = path ? fopen(path, "re") : NULL;
@@ -97,6 +100,15 @@ bool faulty_is_waiting(void)
 static bool is_stuck(const struct store *store)
 {
     return store == faulty.failed || store == faulty.doubtful;
+}
+
+static bool is_stale(enum faulty_verb verb)
+{
+    if (!is_due(&faulty.stale[verb]))
+        return false;
+    if (getenv("FAULTY_ORDER"))
+        fprintf(stderr, "the verb %s is stale, as ordered\n", verbs[verb]);
+    return true;
 }
 
 /* The writing verbs; they fail once the commit has failed. */
@@ -142,10 +154,8 @@ static bool is_stuck(const struct store *store)
       (store, started_at, seen_at, last_event))                                                    \
     X(store_prune_uptime, (struct store * store, int64_t before), (store, before))                 \
     X(store_beat, (struct store * store), (store))                                                 \
-    X(store_end_node, (struct store * store, int64_t id, int64_t pass), (store, id, pass))         \
     X(store_end_predecessors, (struct store * store), (store))                                     \
     X(store_retire_node, (struct store * store, const char *name), (store, name))                  \
-    X(store_adopt, (struct store * store, int64_t task_id), (store, task_id))                      \
     X(store_let_go, (struct store * store, int64_t task_id), (store, task_id))                     \
     X(store_let_go_of_dead, (struct store * store), (store))                                       \
     X(store_take_minute,                                                                           \
@@ -177,7 +187,11 @@ static bool is_stuck(const struct store *store)
       (struct store * store, struct task * task, const struct task_fence *fence,                   \
        const struct store_attempt *attempt, bool *ret_has_dependants),                             \
       (store, task, fence, attempt, ret_has_dependants))                                           \
-    X(FAULTY_REMOVE_PROFILE, store_remove_profile, (struct store * store, int64_t id), (store, id))
+    X(FAULTY_REMOVE_PROFILE, store_remove_profile, (struct store * store, int64_t id),             \
+      (store, id))                                                                                 \
+    X(FAULTY_ADOPT, store_adopt, (struct store * store, int64_t task_id), (store, task_id))        \
+    X(FAULTY_END_NODE, store_end_node, (struct store * store, int64_t id, int64_t pass),           \
+      (store, id, pass))
 
 #define X(name, parameters, arguments)                                                             \
     int __real_##name parameters;                                                                  \
@@ -197,7 +211,7 @@ WRITERS(X)
         take_order();                                                                              \
         if (is_stuck(store))                                                                       \
             return REFUSAL;                                                                        \
-        return is_due(&faulty.stale[verb]) ? STORE_STALE : __real_##name arguments;                \
+        return is_stale(verb) ? STORE_STALE : __real_##name arguments;                             \
     }
 FENCED(X)
 #undef X

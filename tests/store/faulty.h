@@ -5,7 +5,7 @@
  *
  * A daemon takes orders from the file named by FAULTY_ORDER in its environment. While the file
  * exists, its word says how commits end, and unknown outcomes stay unknown; or it names a verb,
- * which is then stale.
+ * which is then stale, as the log says.
  */
 #pragma once
 
@@ -25,6 +25,8 @@ enum faulty_verb {
     FAULTY_CANCEL,
     FAULTY_FINISH,
     FAULTY_REMOVE_PROFILE,
+    FAULTY_ADOPT,
+    FAULTY_END_NODE,
     FAULTY_VERB_COUNT,
 };
 
