@@ -36,8 +36,8 @@ NEAR = {
     "daemon/store": (["store", "conformance"], ["rpc/test_tasks.py", "rpc/test_retention.py", "rpc/test_dependencies.py",
                                  "rpc/test_history.py", "faults/test_damage.py", "faults/test_storage.py"]),
     "daemon/store/pg": (["conformance-postgres"], ["faults/test_postgres.py", "faults/test_fleet.py"]),
-    "daemon/store/db_node": (["conformance-postgres"], ["faults/test_fleet.py"]),
-    "daemon/store/db_head": (["conformance-postgres"], []),
+    "daemon/store/db_node": (["conformance", "conformance-postgres"], ["faults/test_fleet.py"]),
+    "daemon/store/db_head": (["conformance", "conformance-postgres"], ["rpc/test_tasks.py"]),
     "daemon/config/digest": ([], ["faults/test_fleet.py"]),
     "daemon/store/migrate": ([], ["faults/test_migrate.py"]),
     "daemon/run": (["run"], ["rpc/test_running.py", "rpc/test_agents.py", "rpc/test_agent_turns.py",
@@ -199,7 +199,7 @@ class Tests:
         units, files = NEAR[max((prefix for prefix in NEAR if file.startswith(prefix)), key=len)]
         near = [f"tests/{name}" for name in files if (self.tree / "tests" / name).exists()]
         others = [f"--ignore={name}" for name in near]
-        failure = self.units(units) or self.pytest("-n", self.jobs, *near)
+        failure = self.units(units) or (self.pytest("-n", self.jobs, *near) if near else None)
         return failure if failure or self.is_near else self.units(self.programs) or \
             self.pytest("-n", self.jobs, *[part for part in WHOLE if part not in near], *others)
 

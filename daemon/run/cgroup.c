@@ -217,3 +217,10 @@ bool cgroup_remove_leaf(const struct cgroup *cgroup)
     rmdir(leaf);
     return reached && strtoll(reached + strlen("\noom "), NULL, 10) > 0;
 }
+
+bool cgroup_has_leaf(const struct cgroup *cgroup)
+{
+    CLEANUP(freep) char *leaf = cgroup_leaf_path(cgroup);
+
+    return access(leaf, F_OK) == 0;
+}

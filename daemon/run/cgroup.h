@@ -36,3 +36,5 @@ void cgroup_kill_leaf(const struct cgroup *cgroup);
 void cgroup_end_leaf(const struct cgroup *cgroup, pid_t keeper);
 /** Removes the empty leaf; returns whether its memory limit was exceeded. */
 bool cgroup_remove_leaf(const struct cgroup *cgroup);
+/** Whether this process has a leaf, or one that could not be removed. */
+bool cgroup_has_leaf(const struct cgroup *cgroup);

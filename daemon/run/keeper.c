@@ -2,40 +2,46 @@
 /*
  * The keeper: the process that owns one family.
  *
- * It starts the command, waits for it, and exits only when wait() finds no child. It is a child
+ * It starts the command, waits for it, and is done only when wait() finds no child. It is a child
  * subreaper: every descendant that loses its parent becomes its child, so "no child" means "no
  * descendant".
  *
  * Whatever ends the run (the command's exit, an order, acpd's death, the supervisor's death), it
  * ends in the same way: SIGKILL to all members until none is left. Only an order to stop sends
  * SIGTERM and allows a grace period first.
+ *
+ * Then it offers to own another family, unless something of the first one would stay with it: a
+ * limit, or a control group that could not be removed.
  */
 #include "run/keeper.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "common/alloc.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "run/command.h"
 #include "run/family.h"
 
 struct keeper {
-    const struct cgroup *cgroup;
+    const struct keeper_post *post;
+    int signals;
+    int home;      /* the folder in which it was started; -1: unknown */
+    bool is_spent; /* can have no other run */
+    /* What follows is of the present run. */
+    int control;
     bool has_leaf;
     struct run_limits limits;
-    int control, signals;
-    pid_t supervisor;
     pid_t child; /* the command, 0 once reaped */
     int status;  /* then its wait status */
     bool orphaned;
@@ -63,77 +69,6 @@ static __attribute__((noreturn)) void keeper_fail(const struct keeper *keeper, i
     _exit(EXIT_SUCCESS);
 }
 
-struct command {
-    struct run_limits limits;
-    char **argv, **env; /* NULL-terminated */
-    const char *cwd;
-    int64_t grace_ms;
-};
-
-static char **keeper_take_strings(char **at, const char *end, uint32_t count)
-{
-    char **strings = xcalloc((size_t)count + 1, sizeof(*strings));
-
-    for (uint32_t i = 0; i < count && *at < end; i++) {
-        strings[i] = *at;
-        *at += strlen(*at) + 1;
-    }
-    return strings;
-}
-
-/* Keeps the mapping, because the environment points into it. */
-static int keeper_command_load(int fd, struct command *ret_command)
-{
-    struct wire_spec spec;
-    struct stat info;
-    char *map, *at;
-
-    if (fstat(fd, &info) < 0)
-        return -errno;
-    map = mmap(NULL, (size_t)info.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
-    if (map == MAP_FAILED)
-        return -errno;
-    memcpy(&spec, map, sizeof(spec));
-    at = map + sizeof(spec);
-    ret_command->argv = keeper_take_strings(&at, map + info.st_size, spec.argc);
-    ret_command->env = keeper_take_strings(&at, map + info.st_size, spec.envc);
-    ret_command->cwd = spec.has_cwd ? at : NULL;
-    ret_command->grace_ms = spec.grace_ms;
-    ret_command->limits = spec.limits;
-    return 0;
-}
-
-/* Own session, default signals, and only descriptors 0 to 2: all others are O_CLOEXEC. */
-static int keeper_command_spawn(const struct command *command, const int fds[START_FDS],
-                                pid_t *ret_pid)
-{
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t none, all;
-    int r;
-
-    sigemptyset(&none);
-    sigfillset(&all);
-    sigdelset(&all, SIGKILL);
-    sigdelset(&all, SIGSTOP);
-    posix_spawnattr_init(&attributes);
-    posix_spawnattr_setflags(&attributes,
-                             POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-    posix_spawnattr_setsigdefault(&attributes, &all);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawn_file_actions_init(&actions);
-    r = posix_spawn_file_actions_adddup2(&actions, fds[START_STDIN], STDIN_FILENO);
-    if (r == 0)
-        r = posix_spawn_file_actions_adddup2(&actions, fds[START_STDOUT], STDOUT_FILENO);
-    if (r == 0)
-        r = posix_spawn_file_actions_adddup2(&actions, fds[START_STDERR], STDERR_FILENO);
-    if (r == 0)
-        r = posix_spawnp(ret_pid, command->argv[0], &actions, &attributes, command->argv, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-    return -r;
-}
-
 static int keeper_set_rlimit(__rlimit_resource_t resource, int64_t soft, int64_t hard)
 {
     struct rlimit limit = {.rlim_cur = (rlim_t)soft, .rlim_max = (rlim_t)hard};
@@ -143,10 +78,10 @@ static int keeper_set_rlimit(__rlimit_resource_t resource, int64_t soft, int64_t
 
 /* Sets the limits of the keeper itself, so that what it starts inherits them from the beginning.
  * The keeper needs little. */
-static void keeper_limit(const struct keeper *keeper)
+static void keeper_limit(struct keeper *keeper)
 {
     const struct run_limits *limits = &keeper->limits;
-    bool by_group = keeper->cgroup->path && keeper->cgroup->has_memory;
+    bool by_group = keeper->post->cgroup->path && keeper->post->cgroup->has_memory;
     int r = keeper_set_rlimit(RLIMIT_NOFILE, limits->open_files, limits->open_files);
 
     if (r == 0)
@@ -155,6 +90,7 @@ static void keeper_limit(const struct keeper *keeper)
         r = keeper_set_rlimit(RLIMIT_AS, limits->memory, limits->memory);
     if (r < 0)
         keeper_fail(keeper, -r, "set", "limits");
+    keeper->is_spent |= limits->open_files || limits->cpu_s || (limits->memory && !by_group);
 }
 
 static void keeper_enter_leaf(struct keeper *keeper)
@@ -162,17 +98,17 @@ static void keeper_enter_leaf(struct keeper *keeper)
     const struct run_limits *limits = &keeper->limits;
     int r;
 
-    if (!keeper->cgroup->path)
+    if (!keeper->post->cgroup->path)
         return;
-    r = cgroup_enter_leaf(keeper->cgroup, limits->memory, limits->processes);
+    r = cgroup_enter_leaf(keeper->post->cgroup, limits->memory, limits->processes);
     if (r < 0 && (limits->memory || limits->processes))
-        keeper_fail(keeper, -r, "create the control group in", keeper->cgroup->path);
+        keeper_fail(keeper, -r, "create the control group in", keeper->post->cgroup->path);
     keeper->has_leaf = r == 0;
 }
 
 static void keeper_leave_leaf(const struct keeper *keeper)
 {
-    if (keeper->has_leaf && cgroup_leave_leaf(keeper->cgroup, keeper->limits.processes) < 0)
+    if (keeper->has_leaf && cgroup_leave_leaf(keeper->post->cgroup, keeper->limits.processes) < 0)
         log_error("a keeper cannot leave its control group");
 }
 
@@ -184,49 +120,44 @@ static bool keeper_control_is_open(int control)
     return poll(&poll_control, 1, 0) == 0;
 }
 
-/* Turns the inherited environment into the command's. */
-static void keeper_set_environment(const char *cwd, char *const *entries)
+/* Enters the folder of the command and lets it inherit what the keeper is given. */
+static void keeper_equip(struct keeper *keeper, const struct command *command)
 {
-    CLEANUP(freep) char *own = cwd ? NULL : getcwd(NULL, 0);
+    if (command->cwd && chdir(command->cwd) < 0)
+        keeper_fail(keeper, errno, "enter", command->cwd);
+    if (!keeper_control_is_open(keeper->control))
+        _exit(EXIT_FAILURE);
+    keeper->limits = command->limits;
+    keeper_limit(keeper);
+    keeper_enter_leaf(keeper);
+}
 
-    unsetenv("OLDPWD");
-    unsetenv("PWD");
-    if (cwd || own)
-        setenv("PWD", cwd ? cwd : own, true);
-    for (; *entries; entries++) {
-        if (!strchr(*entries, '='))
-            unsetenv(*entries);
-        else if (**entries != '=')
-            putenv(*entries);
-    }
+static void keeper_go_home(struct keeper *keeper, const struct command *command)
+{
+    if (command->cwd && (keeper->home < 0 || fchdir(keeper->home) < 0))
+        keeper->is_spent = true;
 }
 
 static void keeper_start(struct keeper *keeper, const int fds[START_FDS], int64_t *ret_grace_ms)
 {
     struct keeper_message message = {.word = KEEPER_STARTING};
-    struct command command = {0};
+    CLEANUP(command_deinit) struct command command = {0};
     int r;
 
-    r = keeper_command_load(fds[START_SPEC], &command);
+    r = command_load(fds[START_SPEC], &command);
     if (!command.argv)
         keeper_fail(keeper, -r, "read", "the order to start");
-    if (command.cwd && chdir(command.cwd) < 0)
-        keeper_fail(keeper, errno, "enter", command.cwd);
-    keeper_set_environment(command.cwd, command.env);
-    if (!keeper_control_is_open(keeper->control))
-        _exit(EXIT_FAILURE);
-    keeper->limits = command.limits;
-    keeper_limit(keeper);
-    keeper_enter_leaf(keeper);
+    keeper_equip(keeper, &command);
     /* If this fails, acpd is gone, which the loop notices. */
     message.value = getpid();
     (void)wire_send(keeper->control, &message, offsetof(struct keeper_message, text) + 1);
-    r = keeper_command_spawn(&command, fds, &keeper->child);
+    r = command_spawn(&command, fds, &keeper->child);
     keeper_leave_leaf(keeper);
     if (r < 0 && keeper->has_leaf)
-        cgroup_remove_leaf(keeper->cgroup);
+        cgroup_remove_leaf(keeper->post->cgroup);
     if (r < 0)
         keeper_fail(keeper, -r, "start", command.argv[0]);
+    keeper_go_home(keeper, &command);
     for (int i = START_SPEC; i < START_FDS; i++)
         close(fds[i]);
     *ret_grace_ms = command.grace_ms > 0 ? command.grace_ms : 0;
@@ -340,7 +271,7 @@ static void keeper_watch(struct keeper *keeper, int64_t grace_ms)
     while (!keeper_child_ended(keeper)) {
         int64_t wait = -1;
 
-        if (getppid() != keeper->supervisor) {
+        if (getppid() != keeper->post->supervisor) {
             keeper->orphaned = true;
             return;
         }
@@ -375,7 +306,7 @@ static void keeper_kill(struct keeper *keeper)
     int64_t pause_ms = 1;
 
     if (keeper->has_leaf)
-        cgroup_kill_leaf(keeper->cgroup);
+        cgroup_kill_leaf(keeper->post->cgroup);
     /* Until the command is reaped, its id cannot be reused, so its process group is the family's.
      * Killing a group is atomic: no fork escapes. */
     if (keeper->child)
@@ -399,19 +330,79 @@ static void keeper_kill(struct keeper *keeper)
     }
 }
 
-void keeper_main(const int fds[START_FDS], pid_t supervisor, const struct cgroup *cgroup)
+static void keeper_end(struct keeper *keeper)
 {
-    struct keeper keeper = {
-        .cgroup = cgroup, .control = fds[START_CONTROL], .supervisor = supervisor};
-    struct keeper_message message = {.word = KEEPER_GONE};
+    struct keeper_message message = {
+        .word = keeper->orphaned ? KEEPER_ORPHANED : KEEPER_GONE,
+        .value = keeper->status,
+    };
+
+    if (keeper->has_leaf) {
+        const struct cgroup *cgroup = keeper->post->cgroup;
+        bool was_full = cgroup_remove_leaf(cgroup);
+
+        if (was_full && keeper->limits.memory)
+            snprintf(message.text, sizeof(message.text),
+                     "its memory limit of %lld bytes was exceeded",
+                     (long long)keeper->limits.memory);
+        keeper->is_spent |= cgroup_has_leaf(cgroup);
+    }
+    keeper_send(keeper, &message);
+    close(keeper->control);
+}
+
+static void keeper_run(struct keeper *keeper, const int fds[START_FDS])
+{
     int64_t grace_ms;
+
+    keeper->control = fds[START_CONTROL];
+    keeper->has_leaf = keeper->orphaned = false;
+    keeper->status = 0;
+    keeper->deadline = 0;
+    keeper->family.signalled.count = 0;
+    keeper_start(keeper, fds, &grace_ms);
+    keeper_watch(keeper, grace_ms);
+    keeper_kill(keeper);
+    keeper_end(keeper);
+}
+
+/* Waits for another run. False: there will be none. */
+static bool keeper_await_run(struct keeper *keeper, int ret_fds[START_FDS])
+{
+    const struct keeper_notice notice = {.keeper = getpid()};
+    struct pollfd polled[] = {
+        {.fd = keeper->post->orders, .events = POLLIN},
+        {.fd = keeper->signals, .events = POLLIN},
+    };
+    struct command_message message;
+    int r;
+
+    if (keeper->is_spent || keeper->post->orders < 0 ||
+        wire_send(keeper->post->notices, &notice, sizeof(notice)) < 0)
+        return false;
+    do {
+        poll(polled, ARRAY_SIZE(polled), -1);
+        keeper_drain_signals(keeper);
+        if (getppid() != keeper->post->supervisor)
+            return false;
+        r = wire_receive_command(keeper->post->orders, &message, ret_fds);
+    } while (r == -EAGAIN);
+    if (r < 0)
+        _exit(EXIT_FAILURE); /* so that acpd learns that it was not started */
+    return r > 0;
+}
+
+void keeper_main(const struct keeper_post *post, const int fds[START_FDS])
+{
+    struct keeper keeper = {.post = post, .control = fds[START_CONTROL]};
+    int next[START_FDS];
     sigset_t watched;
 
     prctl(PR_SET_NAME, "acpd-keeper");
     /* The signal only wakes the loop, which then checks its parent. */
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 || prctl(PR_SET_PDEATHSIG, SIGUSR1) < 0)
         keeper_fail(&keeper, errno, "prepare", "the keeper");
-    if (getppid() != supervisor)
+    if (getppid() != post->supervisor)
         _exit(EXIT_FAILURE);
     sigemptyset(&watched);
     sigaddset(&watched, SIGCHLD);
@@ -419,14 +410,9 @@ void keeper_main(const int fds[START_FDS], pid_t supervisor, const struct cgroup
     keeper.signals = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
     if (keeper.signals < 0)
         keeper_fail(&keeper, errno, "prepare", "the keeper");
-    keeper_start(&keeper, fds, &grace_ms);
-    keeper_watch(&keeper, grace_ms);
-    keeper_kill(&keeper);
-    message.word = keeper.orphaned ? KEEPER_ORPHANED : KEEPER_GONE;
-    message.value = keeper.status;
-    if (keeper.has_leaf && cgroup_remove_leaf(cgroup) && keeper.limits.memory)
-        snprintf(message.text, sizeof(message.text), "its memory limit of %lld bytes was exceeded",
-                 (long long)keeper.limits.memory);
-    keeper_send(&keeper, &message);
+    keeper.home = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    keeper_run(&keeper, fds);
+    while (keeper_await_run(&keeper, next))
+        keeper_run(&keeper, next);
     _exit(EXIT_SUCCESS);
 }

@@ -47,21 +47,22 @@ static void run_order(struct run *run, char order)
         return;
 }
 
-/* Whether the run should end soon: it was ordered to, or all of its streams are closed. */
-static bool run_is_ending(const struct run *run)
+/* Whether the keeper should say something soon: that it has started, or, after an order or when all
+ * of the streams are closed, that the run has ended. */
+static bool run_is_due(const struct run *run)
 {
     bool is_mute = true;
 
     for (size_t i = 0; i < RUN_STREAMS; i++)
         is_mute = is_mute && run->streams[i].fd < 0;
-    return run->control >= 0 && !run->has_ended && (run->is_ordered || is_mute);
+    return run->control >= 0 && !run->has_ended && (!run->pid || run->is_ordered || is_mute);
 }
 
 /* From then on, pings the keeper regularly: a command runs as the same user and could have stopped
  * it. */
 static void run_expect(struct run *run)
 {
-    if (run_is_ending(run) && !event_pending(&run->watch.tick, EV_TIMEOUT, NULL))
+    if (run_is_due(run) && !event_pending(&run->watch.tick, EV_TIMEOUT, NULL))
         event_add(&run->watch.tick, &(struct timeval)WATCH_TIME);
 }
 
@@ -69,13 +70,13 @@ static void run_on_watch(evutil_socket_t fd UNUSED, short what UNUSED, void *dat
 {
     struct run *run = data;
 
-    if (!run_is_ending(run))
+    if (!run_is_due(run))
         return;
     if (supervisor_watch_is_over(&run->watch, run->keeper))
         supervisor_condemn(run->supervisor, run);
     else
         run_order(run, ORDER_ASK);
-    run->watch.asked++;
+    run->watch.asked += list_is_empty(&run->unsent_link);
     run_expect(run);
 }
 
@@ -294,6 +295,18 @@ static void run_refuse(struct run *run, int error)
     run_settle(run, RUN_NOT_STARTED, error);
 }
 
+/* If the keeper had another run before, that has ended, even if its last word is still unread. */
+static void run_take_keeper(struct run *run, pid_t keeper)
+{
+    list_for_each (link, &run->supervisor->runs) {
+        struct run *other = list_entry(link, struct run, link);
+
+        if (other->keeper == keeper)
+            other->keeper = 0;
+    }
+    run->keeper = keeper;
+}
+
 static void run_take_word(struct run *run, const struct keeper_message *message)
 {
     int status = message->value;
@@ -302,7 +315,7 @@ static void run_take_word(struct run *run, const struct keeper_message *message)
     switch (message->word) {
     case KEEPER_STARTING:
         run->supervisor->watch.asked = 0; /* it forks, so it is alive */
-        run->keeper = (pid_t)message->value;
+        run_take_keeper(run, (pid_t)message->value);
         return;
     case KEEPER_STARTED:
         run->pid = (pid_t)message->value;
@@ -525,6 +538,7 @@ struct run *run_start(struct supervisor *supervisor, const struct run_spec *spec
         supervisor_send_start(supervisor, run);
     else
         run_refuse(run, -r);
+    run_expect(run);
     return run;
 }
 

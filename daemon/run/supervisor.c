@@ -284,38 +284,13 @@ static void supervisor_on_message(evutil_socket_t fd, short what UNUSED, void *d
     supervisor_on_death(supervisor);
 }
 
-/* 0: sent; -EAGAIN, -ETOOMANYREFS and the like: try later; other errors are final. */
-static int supervisor_send_run(int command, const struct run *run)
-{
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int) * START_FDS)];
-    } control = {0};
-    struct command_message message = {.id = run->id, .word = COMMAND_START};
-    struct iovec part = {.iov_base = &message, .iov_len = sizeof(message)};
-    struct msghdr header = {.msg_iov = &part,
-                            .msg_iovlen = 1,
-                            .msg_control = &control,
-                            .msg_controllen = sizeof(control)};
-    ssize_t n;
-
-    control.header.cmsg_level = SOL_SOCKET;
-    control.header.cmsg_type = SCM_RIGHTS;
-    control.header.cmsg_len = CMSG_LEN(sizeof(run->start_fds));
-    memcpy(CMSG_DATA(&control.header), run->start_fds, sizeof(run->start_fds));
-    do
-        n = sendmsg(command, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
-    while (n < 0 && errno == EINTR);
-    return n < 0 ? -errno : 0;
-}
-
 static void supervisor_flush(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
 {
     struct supervisor *supervisor = data;
 
     while (!list_is_empty(&supervisor->unsent)) {
         struct run *run = list_entry(supervisor->unsent.next, struct run, unsent_link);
-        int r = supervisor_send_run(supervisor->command, run);
+        int r = wire_send_start(supervisor->command, run->id, run->start_fds);
 
         if (r == -EAGAIN) {
             event_add(&supervisor->writable, NULL);

@@ -6,6 +6,9 @@
  * inherits the family of a killed keeper. So a child of the supervisor that is not a live keeper is
  * a stray, and is killed with all of its descendants.
  *
+ * A keeper that has finished its run waits a second for another one, because a fork costs more than
+ * many a command.
+ *
  * The lock belongs to an open file that the supervisor and all keepers share, but not acpd. So it
  * is held until the last of them exits, and each exits only when it has no children. A stopped one
  * does not exit: see oust.h.
@@ -21,6 +24,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 
@@ -34,15 +38,19 @@
 
 #define LOCK_RETRY_MS    20
 #define LOCK_PATIENCE_MS 5000
-#define LOOK_MS          5000 /* interval of checks of acpd while there are keepers */
+#define LOOK_MS          5000 /* interval of checks of acpd while something runs */
+#define IDLE_MS          1000 /* for which an idle keeper is kept */
 
 struct keeper_entry {
     pid_t pid;
-    uint64_t id; /* of the run */
+    uint64_t id;        /* of its run; 0: it is idle */
+    int orders;         /* our end of its socket; -1: it gets no other run, and ends */
+    int64_t idle_since; /* mono ms */
 };
 
 struct home {
-    int command; /* -1: acpd is gone */
+    int command;    /* -1: acpd is gone */
+    int notices[2]; /* a socket that all keepers write to */
     int lock, signals, timer;
     int64_t deadline; /* of all keepers, boottime ms; 0: none */
     bool is_over;     /* it has passed: nothing is started before another one */
@@ -50,6 +58,7 @@ struct home {
     const struct cgroup *cgroup;
     struct keeper_entry *keepers;
     size_t count, capacity;
+    size_t busy;    /* keepers with a run */
     uint64_t *lost; /* runs whose keeper was killed and whose family may still be alive */
     size_t lost_count, lost_capacity;
     int scans;       /* since a keeper was lost */
@@ -130,70 +139,141 @@ static void supervisor_main_home_lock(struct home *home, int lock)
     oust_mark_lock(lock);
 }
 
-/* 1: a message; 0: acpd is gone; -EAGAIN: no message. */
-static int supervisor_main_receive_command(int command, struct command_message *ret_message,
-                                           int ret_fds[START_FDS])
-{
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int) * START_FDS)];
-    } control;
-    struct iovec part = {.iov_base = ret_message, .iov_len = sizeof(*ret_message)};
-    struct msghdr header = {.msg_iov = &part,
-                            .msg_iovlen = 1,
-                            .msg_control = &control,
-                            .msg_controllen = sizeof(control)};
-    const struct cmsghdr *item;
-    ssize_t n = recvmsg(command, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-    size_t count = 0;
-
-    if (n < 0)
-        return errno == EAGAIN || errno == EINTR ? -EAGAIN : 0;
-    if (n == 0)
-        return 0;
-    if (ret_message->word != COMMAND_START)
-        return 1;
-    item = CMSG_FIRSTHDR(&header);
-    if (item && item->cmsg_level == SOL_SOCKET && item->cmsg_type == SCM_RIGHTS) {
-        count = (item->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        memcpy(ret_fds, CMSG_DATA(item), count * sizeof(int));
-    }
-    /* Fewer than were sent: this process has reached its limit. */
-    if (count < START_FDS) {
-        for (size_t i = 0; i < count; i++)
-            close(ret_fds[i]);
-        return -EMFILE;
-    }
-    return 1;
-}
-
-static void supervisor_main_home_add_keeper(struct home *home, pid_t pid, uint64_t id)
+static void supervisor_main_home_add_keeper(struct home *home, struct keeper_entry entry)
 {
     if (home->count == home->capacity) {
         home->capacity = home->capacity ? home->capacity * 2 : 32;
         home->keepers = xrealloc(home->keepers, home->capacity * sizeof(*home->keepers));
     }
-    home->keepers[home->count++] = (struct keeper_entry){.pid = pid, .id = id};
+    home->keepers[home->count++] = entry;
+    home->busy++;
 }
 
+/* The keeper's end follows; all other descriptors of the supervisor are closed. */
+static void supervisor_main_home_become_keeper(const struct home *home, int orders,
+                                               const int fds[START_FDS])
+{
+    close(home->command);
+    close(home->signals);
+    close(home->timer);
+    close(home->notices[0]);
+    for (size_t i = 0; i < home->count; i++)
+        closep(&home->keepers[i].orders);
+    oust_mark_lock(home->lock);
+    keeper_main(&(struct keeper_post){.orders = orders,
+                                      .notices = home->notices[1],
+                                      .supervisor = home->self,
+                                      .cgroup = home->cgroup},
+                fds);
+}
+
+/* Without a socket, if there are too many descriptors, it ends after its run. */
 static void supervisor_main_home_fork_keeper(struct home *home, uint64_t id,
                                              const int fds[START_FDS])
 {
-    pid_t pid = fork();
+    int ends[2] = {-1, -1};
+    pid_t pid;
 
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        ends[0] = ends[1] = -1;
+    pid = fork();
     if (pid == 0) {
-        close(home->command);
-        close(home->signals);
-        close(home->timer);
-        oust_mark_lock(home->lock);
-        keeper_main(fds, home->self, home->cgroup);
+        closep(&ends[0]);
+        supervisor_main_home_become_keeper(home, ends[1], fds);
     }
-    if (pid < 0)
-        supervisor_main_home_send(home, SUPERVISOR_NOT_FORKED, id, errno);
-    else
-        supervisor_main_home_add_keeper(home, pid, id);
-    for (size_t i = 0; i < START_FDS; i++)
-        close(fds[i]);
+    closep(&ends[1]);
+    if (pid > 0) {
+        supervisor_main_home_add_keeper(
+            home, (struct keeper_entry){.pid = pid, .id = id, .orders = ends[0]});
+        return;
+    }
+    supervisor_main_home_send(home, SUPERVISOR_NOT_FORKED, id, errno);
+    closep(&ends[0]);
+}
+
+/* It ends as soon as it is idle. */
+static void supervisor_main_dismiss_keeper(struct keeper_entry *keeper)
+{
+    closep(&keeper->orders);
+    keeper->orders = -1;
+}
+
+/* The keeper that became idle last, so that the others end; NULL: none. */
+static struct keeper_entry *supervisor_main_home_find_idle(const struct home *home)
+{
+    struct keeper_entry *found = NULL;
+
+    if (home->busy == home->count)
+        return NULL;
+    for (size_t i = 0; i < home->count; i++) {
+        struct keeper_entry *keeper = &home->keepers[i];
+
+        if (!keeper->id && keeper->orders >= 0 &&
+            (!found || keeper->idle_since > found->idle_since))
+            found = keeper;
+    }
+    return found;
+}
+
+/* Gives the run to an idle keeper. False: there is none. */
+static bool supervisor_main_home_reuse_keeper(struct home *home, uint64_t id,
+                                              const int fds[START_FDS])
+{
+    struct keeper_entry *keeper = supervisor_main_home_find_idle(home);
+
+    if (!keeper)
+        return false;
+    if (wire_send_start(keeper->orders, id, fds) < 0) {
+        supervisor_main_dismiss_keeper(keeper);
+        return false;
+    }
+    kill(keeper->pid, SIGCONT); /* a command of this user may have stopped it */
+    keeper->id = id;
+    home->busy++;
+    return true;
+}
+
+/* Notes which keepers have become idle. */
+static void supervisor_main_home_take_notices(struct home *home)
+{
+    struct keeper_notice notice;
+
+    while (recv(home->notices[0], &notice, sizeof(notice), MSG_DONTWAIT) == sizeof(notice)) {
+        for (size_t i = 0; i < home->count; i++) {
+            struct keeper_entry *keeper = &home->keepers[i];
+
+            if (keeper->pid != notice.keeper || !keeper->id)
+                continue;
+            keeper->id = 0;
+            keeper->idle_since = clock_mono_ms();
+            home->busy--;
+            if (home->command < 0)
+                supervisor_main_dismiss_keeper(keeper);
+        }
+    }
+}
+
+/* Dismisses those that have waited long enough. Returns the ms until the next one has; -1: none
+ * waits. */
+static int supervisor_main_home_dismiss_idle(struct home *home)
+{
+    int64_t now = clock_mono_ms(), left = IDLE_MS;
+    bool waits = false;
+
+    for (size_t i = 0; i < home->count && home->busy < home->count; i++) {
+        struct keeper_entry *keeper = &home->keepers[i];
+        int64_t rest = keeper->idle_since + IDLE_MS - now;
+
+        if (keeper->id || keeper->orders < 0)
+            continue;
+        if (rest <= 0) {
+            supervisor_main_dismiss_keeper(keeper);
+            continue;
+        }
+        waits = true;
+        left = rest < left ? rest : left;
+    }
+    return waits ? (int)left : -1;
 }
 
 static void supervisor_main_home_leave_acpd(struct home *home)
@@ -201,8 +281,10 @@ static void supervisor_main_home_leave_acpd(struct home *home)
     close(home->command);
     home->command = -1;
     /* Keepers notice acpd's end by themselves, unless they are stopped. */
-    for (size_t i = 0; i < home->count; i++)
+    for (size_t i = 0; i < home->count; i++) {
+        supervisor_main_dismiss_keeper(&home->keepers[i]);
         kill(home->keepers[i].pid, SIGCONT);
+    }
 }
 
 /* This process then inherits its family. */
@@ -229,7 +311,7 @@ static void supervisor_main_home_enforce_deadline(struct home *home)
         return;
     for (size_t i = 0; i < home->count; i++)
         kill(home->keepers[i].pid, SIGKILL);
-    if (home->count)
+    if (home->busy)
         log_error("the store was unreachable for too long; killing all processes");
     supervisor_main_home_set_deadline(home, 0);
     home->is_over = true;
@@ -239,13 +321,12 @@ static void supervisor_main_home_enforce_deadline(struct home *home)
 static void supervisor_main_home_start(struct home *home, uint64_t id, const int fds[START_FDS])
 {
     supervisor_main_home_enforce_deadline(home);
-    if (!home->is_over) {
+    if (home->is_over)
+        supervisor_main_home_send(home, SUPERVISOR_NOT_FORKED, id, EAGAIN);
+    else if (!supervisor_main_home_reuse_keeper(home, id, fds))
         supervisor_main_home_fork_keeper(home, id, fds);
-        return;
-    }
     for (size_t i = 0; i < START_FDS; i++)
         close(fds[i]);
-    supervisor_main_home_send(home, SUPERVISOR_NOT_FORKED, id, EAGAIN);
 }
 
 static void supervisor_main_home_obey(struct home *home, const struct command_message *message,
@@ -274,7 +355,7 @@ static void supervisor_main_home_take_orders(struct home *home)
     for (int i = 0; i < 32; i++) {
         struct command_message message;
         int fds[START_FDS];
-        int r = supervisor_main_receive_command(home->command, &message, fds);
+        int r = wire_receive_command(home->command, &message, fds);
 
         if (r == -EAGAIN)
             return;
@@ -291,13 +372,17 @@ static void supervisor_main_home_take_orders(struct home *home)
 
 static void supervisor_main_home_forget_keeper(struct home *home, pid_t pid, int status)
 {
+    bool has_failed = !WIFEXITED(status) || WEXITSTATUS(status) != EXIT_SUCCESS;
     size_t i = 0;
 
     while (i < home->count && home->keepers[i].pid != pid)
         i++;
     if (i == home->count)
         return; /* a stray */
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != EXIT_SUCCESS) {
+    supervisor_main_dismiss_keeper(&home->keepers[i]);
+    if (home->keepers[i].id)
+        home->busy--;
+    if (home->keepers[i].id && has_failed) {
         if (home->lost_count == home->lost_capacity) {
             home->lost_capacity = home->lost_capacity ? home->lost_capacity * 2 : 8;
             home->lost = xrealloc(home->lost, home->lost_capacity * sizeof(*home->lost));
@@ -355,13 +440,17 @@ static void supervisor_main_home_wake_acpd(const struct home *home)
         kill(home->acpd, SIGCONT);
 }
 
-/* Milliseconds until the next scan; longer if strays do not die (another user's, or stuck in the
- * kernel). */
-static int supervisor_main_poll_timeout(const struct home *home)
+/* Milliseconds until the next scan, longer if strays do not die (another user's, or stuck in the
+ * kernel); else until an idle keeper has waited for long enough. */
+static int supervisor_main_home_poll_timeout(struct home *home)
 {
-    if (!home->lost_count)
-        return home->count && home->command >= 0 ? LOOK_MS : -1;
-    return home->scans < 100 ? 2 : 200;
+    int idle_ms = supervisor_main_home_dismiss_idle(home);
+
+    if (home->lost_count)
+        return home->scans < 100 ? 2 : 200;
+    if (idle_ms >= 0)
+        return idle_ms;
+    return home->busy && home->command >= 0 ? LOOK_MS : -1;
 }
 
 void supervisor_main(int command, int lock, uint64_t children_nofile, const struct cgroup *cgroup)
@@ -377,6 +466,8 @@ void supervisor_main(int command, int lock, uint64_t children_nofile, const stru
         _exit(EXIT_FAILURE);
     sigemptyset(&watched);
     sigaddset(&watched, SIGCHLD);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, home.notices) < 0)
+        _exit(EXIT_FAILURE);
     home.signals = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
     home.timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     if (home.signals < 0 || home.timer < 0)
@@ -388,11 +479,13 @@ void supervisor_main(int command, int lock, uint64_t children_nofile, const stru
             {.fd = home.command, .events = POLLIN},
             {.fd = home.signals, .events = POLLIN},
             {.fd = home.timer, .events = POLLIN},
+            {.fd = home.notices[0], .events = POLLIN},
         };
 
-        if (poll(polled, ARRAY_SIZE(polled), supervisor_main_poll_timeout(&home)) == 0 &&
-            home.count)
+        if (poll(polled, ARRAY_SIZE(polled), supervisor_main_home_poll_timeout(&home)) == 0 &&
+            home.busy)
             supervisor_main_home_wake_acpd(&home);
+        supervisor_main_home_take_notices(&home);
         if (polled[0].revents)
             supervisor_main_home_take_orders(&home);
         supervisor_main_home_enforce_deadline(&home);

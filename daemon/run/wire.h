@@ -5,15 +5,14 @@
  */
 #pragma once
 
-#include <errno.h>
-#include <sys/socket.h>
+#include <sys/types.h>
 
 #include "common/macros.h"
 #include "run/run.h"
 
-/* acpd -> supervisor */
+/* acpd -> supervisor; a start is passed on to a keeper that is idle */
 enum command_word {
-    COMMAND_START = 1, /* fork a keeper, with the descriptors below */
+    COMMAND_START = 1, /* run `id` in a keeper, with the descriptors below */
     COMMAND_ASK,       /* ping; answered by SUPERVISOR_ALIVE */
     COMMAND_DEADLINE,  /* kill all keepers at `id`, boottime ms */
     COMMAND_END,       /* the keeper of run `id` does not respond: kill it */
@@ -68,6 +67,11 @@ enum { ORDER_STOP = 's', ORDER_KILL = 'k', ORDER_ASK = 'a' };
 #define WATCH_TRIES      5
 #define WATCH_TRIES_SLOW 60
 
+/* keeper -> supervisor: it has finished its run and can be given another one. */
+struct keeper_notice {
+    pid_t keeper;
+};
+
 /* keeper -> acpd */
 enum keeper_word {
     KEEPER_STARTING = 1, /* value: the keeper's process id; before there is a command */
@@ -85,12 +89,14 @@ struct keeper_message {
     char text[4096]; /* sent up to its NUL */
 };
 
-static inline int wire_send(int fd, const void *message, size_t len)
-{
-    ssize_t n;
+/** Waits for room. */
+int wire_send(int fd, const void *message, size_t len);
 
-    do
-        n = send(fd, message, len, MSG_NOSIGNAL);
-    while (n < 0 && errno == EINTR);
-    return n < 0 ? -errno : 0;
-}
+/** Sends COMMAND_START with copies of the descriptors, without waiting. Of the errors, -EAGAIN,
+ *  -ETOOMANYREFS, -ENOBUFS and -ENOMEM may pass. */
+int wire_send_start(int fd, uint64_t id, const int fds[START_FDS]);
+
+/** Receives a command; ret_fds: those of a start, which the caller closes. 1: a message; 0: the
+ *  other end is gone; -EAGAIN: no message; -EMFILE: a start whose descriptors did not arrive,
+ *  because this process has too many. */
+int wire_receive_command(int fd, struct command_message *ret_message, int ret_fds[START_FDS]);

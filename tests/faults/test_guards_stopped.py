@@ -26,7 +26,9 @@ def parent(pid):
 
 
 def comm(pid):
-    return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+    with contextlib.suppress(OSError):
+        return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+    return None
 
 
 def state(pid):

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""Keepers own one family after another; nothing of one reaches the next, and idle keepers are nobody's loss."""
+
+import contextlib
+import os
+import signal
+
+import pytest
+from acpd import is_alive, shell, wait_until
+from test_guards_stopped import below, keepers_of, supervisor_of
+
+ABOUT = "echo $PPID; pwd; ulimit -n; ulimit -t; env | grep -v ^ACPD_ | sort"
+
+ONCE = {"maxAttempts": 1}
+
+
+def keeper_and_rest(client, profile):
+    keeper, rest = client.finish(client.assign(profile)["id"])["result"]["output"].split("\n", 1)
+    return int(keeper), rest
+
+
+def run_in(client, keeper, profile):
+    """What a command says that this keeper runs, or None if another one does."""
+    found, rest = keeper_and_rest(client, profile)
+    return rest if found == keeper else None
+
+
+def idle_keeper(daemon, client, profile="p"):
+    """Of a command that has ended."""
+    keeper, _ = keeper_and_rest(client, profile)
+    assert is_alive(keeper)
+    return keeper
+
+
+def test_short_commands_share_keepers(make_daemon):
+    with make_daemon(shell(ABOUT, maxConcurrentTasks=1)).client() as client:
+        ids = [client.assign("p")["id"] for _ in range(40)]
+        keepers = {client.finish(id)["result"]["output"].split()[0] for id in ids}
+        assert len(keepers) < 20
+
+
+def test_nothing_of_one_family_reaches_the_next(make_daemon, folder):
+    (folder / "own").mkdir()
+    daemon = make_daemon(
+        shell(ABOUT, "p"),
+        shell(ABOUT, "q", runner={"cwd": str(folder / "own"),
+                                  "env": {"HOME": "/elsewhere", "ADDED": "1", "PATH": "/usr/bin:/bin"}}))
+    with daemon.client() as client:
+        _, plain = keeper_and_rest(client, "p")
+
+        def between():
+            """What the first one's commands say before and after one of the second, all of one keeper."""
+            keeper, before = keeper_and_rest(client, "p")
+            own, after = run_in(client, keeper, "q"), run_in(client, keeper, "p")
+            return own and after and (before, own, after)
+
+        before, own, after = wait_until(between, "one keeper runs all three")
+        assert plain == before == after
+        assert own.startswith(f"{folder}/own\n") and f"PWD={folder}/own\n" in own
+        assert {"HOME=/elsewhere", "ADDED=1", "PATH=/usr/bin:/bin"} <= set(own.split("\n"))
+        assert "ADDED" not in after and "HOME=/elsewhere" not in after
+
+
+@pytest.mark.parametrize("limits", [{"openFiles": 77}, {"cpuTime": 77}])
+def test_limits_of_one_family_do_not_reach_the_next(make_daemon, limits):
+    with make_daemon(shell(ABOUT, "p"), shell(ABOUT, "q", limits=limits)).client() as client:
+        _, plain = keeper_and_rest(client, "p")
+        limited, rest = keeper_and_rest(client, "q")
+        assert "77" in rest.split("\n")[1:3]
+        for _ in range(5):
+            keeper, other = keeper_and_rest(client, "p")
+            assert keeper != limited and other == plain
+
+
+def test_a_folder_that_is_missing_is_missed_by_one_command_alone(make_daemon, folder):
+    daemon = make_daemon(shell(ABOUT, "p"), shell("true", "q", runner={"cwd": str(folder / "gone")}, retry=ONCE))
+    with daemon.client() as client:
+        _, plain = keeper_and_rest(client, "p")
+        id = client.assign("q")["id"]
+        error = wait_until(lambda: client.task(id)["error"], "it cannot start")
+        assert error["message"] == f'cannot enter "{folder}/gone": No such file or directory'
+        assert keeper_and_rest(client, "p")[1] == plain
+
+
+def test_idle_keepers_end_by_themselves(make_daemon):
+    daemon = make_daemon(shell(ABOUT, maxConcurrentTasks=4), shell("sleep 1000", "q"))
+    with daemon.client() as client:
+        for id in [client.assign("p")["id"] for _ in range(8)]:
+            client.finish(id)
+        client.wait_status(client.assign("q")["id"], "running")
+        wait_until(lambda: len(keepers_of(daemon)) == 1, "the busy one is left")
+        client.cancel_task(id=9)
+        wait_until(lambda: not keepers_of(daemon), "none is left")
+        assert supervisor_of(daemon)
+
+
+def test_an_idle_keeper_is_killed_or_stopped(make_daemon):
+    daemon = make_daemon(shell(ABOUT, retry=ONCE), shell("sleep 1000", "q"))
+    with daemon.client() as client:
+        other = client.assign("q")["id"]
+        client.wait_status(other, "running")
+        for fate in (signal.SIGKILL, signal.SIGSTOP) * 5:
+            keeper = idle_keeper(daemon, client)
+            with contextlib.suppress(ProcessLookupError):  # it may have waited for long enough
+                os.kill(keeper, fate)
+            if fate == signal.SIGKILL:
+                wait_until(lambda: not is_alive(keeper), "it is dead")
+            task = client.finish(client.assign("p")["id"])
+            assert task["status"] == "completed" and task["attempt"] == 1
+        assert client.task(other)["status"] == "running"
+
+
+@pytest.mark.parametrize("whom", ["acpd", "supervisor"])
+def test_idle_keepers_end_with_their_guards(make_daemon, whom):
+    daemon = make_daemon(shell(ABOUT))
+    with daemon.client() as client:
+        keeper, supervisor = idle_keeper(daemon, client), supervisor_of(daemon)
+        if whom == "acpd":
+            daemon.kill()
+            wait_until(lambda: not is_alive(supervisor), "it follows acpd")
+        else:
+            os.kill(supervisor, signal.SIGKILL)
+            wait_until(lambda: supervisor_of(daemon) != supervisor, "it has a successor")
+        wait_until(lambda: not is_alive(keeper), "it follows")
+    if whom == "supervisor":
+        with daemon.client() as client:
+            assert client.finish(client.assign("p")["id"])["attempt"] == 1
+        assert keeper not in below(supervisor_of(daemon))
