@@ -149,7 +149,6 @@ static void supervisor_main_home_add_keeper(struct home *home, struct keeper_ent
     home->busy++;
 }
 
-/* The keeper's end follows; all other descriptors of the supervisor are closed. */
 static void supervisor_main_home_become_keeper(const struct home *home, int orders,
                                                const int fds[START_FDS])
 {
@@ -167,35 +166,37 @@ static void supervisor_main_home_become_keeper(const struct home *home, int orde
                 fds);
 }
 
+/* It ends when it has no run, even if a command of this user has stopped it. */
+static void supervisor_main_dismiss_keeper(struct keeper_entry *keeper)
+{
+    closep(&keeper->orders);
+    keeper->orders = -1;
+    kill(keeper->pid, SIGCONT);
+}
+
 /* Without a socket, if there are too many descriptors, it ends after its run. */
 static void supervisor_main_home_fork_keeper(struct home *home, uint64_t id,
                                              const int fds[START_FDS])
 {
-    int ends[2] = {-1, -1};
+    int ends[2] = {-1, -1}, error;
     pid_t pid;
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         ends[0] = ends[1] = -1;
     pid = fork();
+    error = errno;
     if (pid == 0) {
         closep(&ends[0]);
         supervisor_main_home_become_keeper(home, ends[1], fds);
     }
     closep(&ends[1]);
-    if (pid > 0) {
-        supervisor_main_home_add_keeper(
-            home, (struct keeper_entry){.pid = pid, .id = id, .orders = ends[0]});
+    if (pid < 0) {
+        closep(&ends[0]);
+        supervisor_main_home_send(home, SUPERVISOR_NOT_FORKED, id, error);
         return;
     }
-    supervisor_main_home_send(home, SUPERVISOR_NOT_FORKED, id, errno);
-    closep(&ends[0]);
-}
-
-/* It ends as soon as it is idle. */
-static void supervisor_main_dismiss_keeper(struct keeper_entry *keeper)
-{
-    closep(&keeper->orders);
-    keeper->orders = -1;
+    supervisor_main_home_add_keeper(home,
+                                    (struct keeper_entry){.pid = pid, .id = id, .orders = ends[0]});
 }
 
 /* The keeper that became idle last, so that the others end; NULL: none. */
@@ -281,10 +282,8 @@ static void supervisor_main_home_leave_acpd(struct home *home)
     close(home->command);
     home->command = -1;
     /* Keepers notice acpd's end by themselves, unless they are stopped. */
-    for (size_t i = 0; i < home->count; i++) {
+    for (size_t i = 0; i < home->count; i++)
         supervisor_main_dismiss_keeper(&home->keepers[i]);
-        kill(home->keepers[i].pid, SIGCONT);
-    }
 }
 
 /* This process then inherits its family. */
@@ -379,7 +378,7 @@ static void supervisor_main_home_forget_keeper(struct home *home, pid_t pid, int
         i++;
     if (i == home->count)
         return; /* a stray */
-    supervisor_main_dismiss_keeper(&home->keepers[i]);
+    closep(&home->keepers[i].orders);
     if (home->keepers[i].id)
         home->busy--;
     if (home->keepers[i].id && has_failed) {

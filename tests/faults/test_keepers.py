@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import resource
 import signal
 
 import pytest
@@ -80,6 +81,17 @@ def test_a_folder_that_is_missing_is_missed_by_one_command_alone(make_daemon, fo
         error = wait_until(lambda: client.task(id)["error"], "it cannot start")
         assert error["message"] == f'cannot enter "{folder}/gone": No such file or directory'
         assert keeper_and_rest(client, "p")[1] == plain
+
+
+def test_few_descriptors_do_not_limit_what_runs_at_once(make_daemon):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (40, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+    daemon = make_daemon(shell("sleep 1000", maxConcurrentTasks=60), start=False)
+    with daemon.start(preexec_fn=limit).client() as client:
+        ids = [client.assign("p")["id"] for _ in range(60)]
+        wait_until(lambda: len(keepers_of(daemon)) == 60, "all of them run")
+        assert {client.task(id)["attempt"] for id in ids} == {1}
 
 
 def test_idle_keepers_end_by_themselves(make_daemon):
