@@ -94,14 +94,19 @@ def test_few_descriptors_do_not_limit_what_runs_at_once(make_daemon):
         assert {client.task(id)["attempt"] for id in ids} == {1}
 
 
-def test_idle_keepers_end_by_themselves(make_daemon):
-    daemon = make_daemon(shell(ABOUT, maxConcurrentTasks=4), shell("sleep 1000", "q"))
+def test_idle_keepers_end_by_themselves(make_daemon, folder):
+    """Even if another keeper was forked while they were busy."""
+    daemon = make_daemon(shell(f"while [ ! -e {folder}/go ]; do sleep 0.01; done", maxConcurrentTasks=4),
+                         shell("sleep 1000", "q"))
     with daemon.client() as client:
-        for id in [client.assign("p")["id"] for _ in range(8)]:
+        ids = [client.assign("p")["id"] for _ in range(4)]
+        other = client.assign("q")["id"]
+        wait_until(lambda: len(keepers_of(daemon)) == 5, "all of them run")
+        (folder / "go").touch()
+        for id in ids:
             client.finish(id)
-        client.wait_status(client.assign("q")["id"], "running")
         wait_until(lambda: len(keepers_of(daemon)) == 1, "the busy one is left")
-        client.cancel_task(id=9)
+        client.cancel_task(id=other)
         wait_until(lambda: not keepers_of(daemon), "none is left")
         assert supervisor_of(daemon)
 
