@@ -9,7 +9,7 @@
 
 struct heap_node {
     int64_t key;
-    size_t place; /* one-based; 0: not in a heap */
+    size_t index; /* one-based; 0: not in a heap */
 };
 
 struct heap {

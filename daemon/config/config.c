@@ -21,7 +21,7 @@
 
 /* Sets every member that has a row; descends into objects whose members have one. `path` is "" or
  * ends with a dot. */
-static int config_set_members(const struct config_place *place, struct json_object *object,
+static int config_set_members(const struct config_target *target, struct json_object *object,
                               const char *path)
 {
     json_object_object_foreach(object, name, value)
@@ -32,21 +32,21 @@ static int config_set_members(const struct config_place *place, struct json_obje
         bool has_inner = false;
         int r;
 
-        if (!path[0] && place->rows == config_rows && strcmp(name, "profiles") == 0)
+        if (!path[0] && target->rows == config_rows && strcmp(name, "profiles") == 0)
             continue;
-        for (const struct config_row *row = place->rows; row->key; row++) {
+        for (const struct config_row *row = target->rows; row->key; row++) {
             if (!strchr(name, '.') && strcmp(row->key, key) == 0)
                 found = row;
             has_inner |= strncmp(row->key, inner, strlen(inner)) == 0;
         }
         if (found)
-            r = config_set_value(place, found, value);
+            r = config_set_value(target, found, value);
         else if (has_inner && json_object_is_type(value, json_type_object))
-            r = config_set_members(place, value, inner);
+            r = config_set_members(target, value, inner);
         else if (has_inner)
-            r = config_refuse(place->error, place->prefix, key, "must be an object");
+            r = config_refuse(target->error, target->prefix, key, "must be an object");
         else
-            r = config_refuse(place->error, place->prefix, key, "unknown key");
+            r = config_refuse(target->error, target->prefix, key, "unknown key");
         if (r < 0)
             return r;
     }
@@ -69,7 +69,8 @@ static int config_load_profile(struct json_object *object, size_t index, struct 
                                char **ret_error)
 {
     CLEANUP(freep) char *prefix = xasprintf("profiles[%zu].", index);
-    struct config_place place = {.rows = config_profile_rows, .prefix = prefix, .error = ret_error};
+    struct config_target target = {
+        .rows = config_profile_rows, .prefix = prefix, .error = ret_error};
     struct profile_config *profile;
     int r;
 
@@ -79,8 +80,8 @@ static int config_load_profile(struct json_object *object, size_t index, struct 
         if (row->is_required && !json_get(object, row->key))
             return config_refuse(ret_error, prefix, row->key, "is required");
     profile = config_add_profile(settings);
-    place.base = profile;
-    r = config_set_members(&place, object, "");
+    target.base = profile;
+    r = config_set_members(&target, object, "");
     if (r < 0)
         return r;
     assert(profile->name); /* it is required */
@@ -180,14 +181,14 @@ static int config_read_file(const char *path, struct buf *text, char **ret_error
 static int config_load_root(struct json_object *root, const char *demo_path,
                             struct settings *settings, char **ret_error)
 {
-    struct config_place place = {
+    struct config_target target = {
         .base = settings, .rows = config_rows, .prefix = "", .error = ret_error};
     struct json_object *profiles = json_get(root, "profiles");
     int r;
 
     if (!json_object_is_type(root, json_type_object))
         return config_refuse(ret_error, "", "the configuration", "must be an object");
-    r = config_set_members(&place, root, "");
+    r = config_set_members(&target, root, "");
     if (r < 0)
         return r;
     if (settings->store.type == SETTINGS_POSTGRES && !settings->store.url)

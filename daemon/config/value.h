@@ -6,7 +6,7 @@
 #include "config/table.h"
 
 /* Where a value goes and how errors name it. */
-struct config_place {
+struct config_target {
     void *base; /* struct settings, struct profile_config or struct runner_config */
     const struct config_row *rows; /* of its members */
     const char *prefix;            /* of keys in messages, e.g. "profiles[1]." */
@@ -17,7 +17,7 @@ struct config_place {
 int config_refuse(char **error, const char *prefix, const char *key, const char *format, ...)
     PRINTF_LIKE(4, 5);
 /** -EINVAL if its row does not allow the value. */
-int config_set_value(const struct config_place *place, const struct config_row *row,
+int config_set_value(const struct config_target *target, const struct config_row *row,
                      struct json_object *value);
 /** Sets the members whose rows have a default. */
 void config_set_defaults(void *base, const struct config_row *rows);

@@ -151,7 +151,7 @@ struct task_counts *profile_stage_counts(struct profile *profile)
 
 bool profile_is_last(const struct profile *profile, const struct task *task)
 {
-    const struct profile_place *last =
+    const struct queue_tail *last =
         profile->staged.last.id ? &profile->staged.last : &profile->last;
 
     return last->id && (task->sort_key > last->sort_key ||
@@ -160,7 +160,7 @@ bool profile_is_last(const struct profile *profile, const struct task *task)
 
 void profile_stage_last(struct profile *profile, const struct task *task)
 {
-    profile->staged.last = (struct profile_place){task->sort_key, task->id};
+    profile->staged.last = (struct queue_tail){task->sort_key, task->id};
     profile_touch(profile);
 }
 

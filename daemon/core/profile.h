@@ -19,8 +19,8 @@
 
 enum profile_health { HEALTH_HEALTHY, HEALTH_DEGRADED, HEALTH_UNHEALTHY };
 
-/* Orders queued tasks, by sort_key and then by id. */
-struct profile_place {
+/* The place of the last queued task: they are ordered by sort_key and then by id. */
+struct queue_tail {
     int64_t sort_key, id;
 };
 
@@ -35,7 +35,7 @@ struct profile {
     struct task_counts counts; /* committed */
     int64_t oldest_ready;      /* since when the oldest queued task has been ready, as long as the
                                   counters stay as they are; 0: not looked up */
-    struct profile_place last; /* no queued task comes after it; id 0: unknown */
+    struct queue_tail last;    /* no queued task comes after it; id 0: unknown */
     int64_t last_activity;     /* wall ms, 0: none yet */
     struct metrics_window window;
     struct cooldown cooldown;
@@ -58,7 +58,7 @@ struct profile {
         int is_active;            /* -1: unchanged */
         int64_t slots_used;
         struct task_counts counts;
-        struct profile_place last; /* id 0: unchanged */
+        struct queue_tail last; /* id 0: unchanged */
         int64_t last_activity;
         struct metrics_bucket bucket;
         bool has_minute;

@@ -129,7 +129,7 @@ void roster_set_wake(struct roster *roster, struct profile *profile, int64_t at)
 
 void roster_wake_by(struct roster *roster, struct profile *profile, int64_t at)
 {
-    if (!profile->wake.place || at < profile->wake.key)
+    if (!profile->wake.index || at < profile->wake.key)
         heap_set(&roster->wakes, &profile->wake, at);
 }
 
@@ -140,7 +140,7 @@ void roster_recount(struct roster *roster, struct profile *profile,
                                     counts->finished_bytes - profile->counts.finished_bytes};
     bool has_changed = delta.finished_bytes != 0;
 
-    profile->last = (struct profile_place){0};
+    profile->last = (struct queue_tail){0};
     for (int i = TASK_QUEUED; i < TASK_STATUS_COUNT; i++) {
         delta.by_status[i] = counts->by_status[i] - profile->counts.by_status[i];
         has_changed |= delta.by_status[i] != 0;

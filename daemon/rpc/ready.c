@@ -19,7 +19,7 @@ void ready_wake(struct connection *connection)
 {
     struct rpc_server *server = connection->server;
 
-    if (connection->is_dead || connection->ready.place || !list_is_empty(&connection->spent))
+    if (connection->is_dead || connection->ready.index || !list_is_empty(&connection->spent))
         return;
     if (connection->served_us < server->clock_us - CREDIT_US)
         connection->served_us = server->clock_us - CREDIT_US;

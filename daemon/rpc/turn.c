@@ -99,7 +99,7 @@ size_t turn_take(struct connection *connection)
         now = clock_mono_us();
     }
     connection->served_us += now - began + (int64_t)handled;
-    if (connection->ready.place)
+    if (connection->ready.index)
         heap_set(&server->ready, &connection->ready, connection->served_us + connection->long_us);
     turn_close_at_end(connection);
     stream_tidy(&connection->stream);

@@ -29,7 +29,7 @@
 
 #include "common/alloc.h"
 
-static size_t family_pid_set_place(const struct pid_set *set, pid_t pid)
+static size_t family_pid_set_index(const struct pid_set *set, pid_t pid)
 {
     size_t low = 0, high = set->count;
 
@@ -46,35 +46,35 @@ static size_t family_pid_set_place(const struct pid_set *set, pid_t pid)
 
 bool pid_set_has(const struct pid_set *set, pid_t pid)
 {
-    size_t place = family_pid_set_place(set, pid);
+    size_t index = family_pid_set_index(set, pid);
 
-    return place < set->count && set->pids[place] == pid;
+    return index < set->count && set->pids[index] == pid;
 }
 
 bool pid_set_add(struct pid_set *set, pid_t pid)
 {
-    size_t place = family_pid_set_place(set, pid);
+    size_t index = family_pid_set_index(set, pid);
 
-    if (place < set->count && set->pids[place] == pid)
+    if (index < set->count && set->pids[index] == pid)
         return false;
     if (set->count == set->capacity) {
         set->capacity = set->capacity ? set->capacity * 2 : 32;
         set->pids = xrealloc(set->pids, set->capacity * sizeof(*set->pids));
     }
-    memmove(set->pids + place + 1, set->pids + place, (set->count - place) * sizeof(*set->pids));
-    set->pids[place] = pid;
+    memmove(set->pids + index + 1, set->pids + index, (set->count - index) * sizeof(*set->pids));
+    set->pids[index] = pid;
     set->count++;
     return true;
 }
 
 void pid_set_remove(struct pid_set *set, pid_t pid)
 {
-    size_t place = family_pid_set_place(set, pid);
+    size_t index = family_pid_set_index(set, pid);
 
-    if (place == set->count || set->pids[place] != pid)
+    if (index == set->count || set->pids[index] != pid)
         return;
     set->count--;
-    memmove(set->pids + place, set->pids + place + 1, (set->count - place) * sizeof(*set->pids));
+    memmove(set->pids + index, set->pids + index + 1, (set->count - index) * sizeof(*set->pids));
 }
 
 static void family_pid_set_deinit(struct pid_set *set)

@@ -25,13 +25,13 @@ static void heap_compare(const struct heap *heap, const struct heap_model *model
     ck_assert_uint_eq(heap->count, model->count);
     for (size_t i = 0; i < HEAP_NODES; i++) {
         const struct heap_node *node = &model->nodes[i];
-        bool right = model->is_in[i] ? node->key == model->keys[i] && node->place &&
-                                           heap->nodes[node->place - 1] == node
-                                     : node->place == 0;
+        bool right = model->is_in[i] ? node->key == model->keys[i] && node->index &&
+                                           heap->nodes[node->index - 1] == node
+                                     : node->index == 0;
 
         /* Not an assertion: Check writes each one to a file. */
         if (!right)
-            ck_abort_msg("node %zu of key %" PRId64 " stands at %zu", i, node->key, node->place);
+            ck_abort_msg("node %zu of key %" PRId64 " stands at %zu", i, node->key, node->index);
         if (model->is_in[i] && model->keys[i] < least)
             least = model->keys[i];
     }
@@ -73,7 +73,7 @@ START_TEST(heap_follows_a_model)
         ck_assert_int_ge(top->key, last);
         last = top->key;
         heap_remove(&heap, top);
-        ck_assert_uint_eq(top->place, 0);
+        ck_assert_uint_eq(top->index, 0);
     }
     ck_assert_ptr_null(heap_top(&heap));
     heap_deinit(&heap);
