@@ -90,7 +90,7 @@ static void loop_check_owner(struct loop *loop, int r)
 {
     if (!engine_is_lost(loop->engine) || loop->stop_requested)
         return;
-    log_error("this acpd is no node of the fleet any more, and others may run its tasks; stopping");
+    log_error("this acpd is no longer a node of the fleet, and others may run its tasks; stopping");
     loop->stop_requested = true;
     loop->exit_status = EXIT_FAILURE;
     if (r == ENGINE_UNKNOWN)

@@ -136,7 +136,7 @@ def test_tls_to_the_server(make_daemon, monkeypatch, folder):
         load.check()
 
         daemon.configure(WORKER, store={**daemon.store, "url": url + str(make_certificate(folder, "stranger"))})
-        with pytest.raises(Exception):
+        with pytest.raises(AssertionError, match="acpd ended"):
             daemon.start()
         assert "certificate verify failed" in daemon.log.read_text()
         daemon.store = None

@@ -279,7 +279,7 @@ def test_a_node_that_is_cut_off_kills_what_it_runs_before_others_start_it(make_f
     assert not is_alive(first), "and nowhere else"
     proxy.is_cut = False
     assert a.process.wait(acpd.DEADLINE) != 0
-    assert "no node of the fleet any more" in a.log.read_text()
+    assert "no longer a node of the fleet" in a.log.read_text()
     with b.client() as client:
         assert client.task(id)["node"] == "b"
         client.cancel_task(id=id)
