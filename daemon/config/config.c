@@ -107,10 +107,36 @@ static int config_load_profile(struct json_object *object, size_t index, struct 
          profile->limits.open_files))
         return config_refuse(ret_error, prefix, "limits",
                              "cannot be set for a worker, which is not a process of acpd");
-    for (size_t i = 0; i < index; i++)
-        if (strcmp(settings->profiles[i].name, profile->name) == 0)
-            return config_refuse(ret_error, prefix, "name", "duplicate profile name \"%s\"",
-                                 profile->name);
+    return 0;
+}
+
+static int config_compare_profiles(const void *a, const void *b)
+{
+    const struct profile_config *x = *(const struct profile_config *const *)a;
+    const struct profile_config *y = *(const struct profile_config *const *)b;
+    int order = strcmp(x->name, y->name);
+
+    return order ? order : (x > y) - (x < y);
+}
+
+static int config_check_names(const struct settings *settings, char **ret_error)
+{
+    size_t count = settings->profile_count;
+    CLEANUP(freep)
+    const struct profile_config **sorted = xcalloc(count, sizeof(*sorted));
+
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = &settings->profiles[i];
+    qsort(sorted, count, sizeof(*sorted), config_compare_profiles);
+    for (size_t i = 1; i < count; i++) {
+        CLEANUP(freep) char *prefix = NULL;
+
+        if (strcmp(sorted[i - 1]->name, sorted[i]->name) != 0)
+            continue;
+        prefix = xasprintf("profiles[%zu].", (size_t)(sorted[i] - settings->profiles));
+        return config_refuse(ret_error, prefix, "name", "duplicate profile name \"%s\"",
+                             sorted[i]->name);
+    }
     return 0;
 }
 
@@ -207,7 +233,7 @@ static int config_load_root(struct json_object *root, const char *demo_path,
         if (r < 0)
             return r;
     }
-    return 0;
+    return config_check_names(settings, ret_error);
 }
 
 static size_t config_line_of(const struct buf *text, size_t offset)

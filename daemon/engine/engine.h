@@ -223,6 +223,9 @@ struct profile *engine_next_profile(const struct engine *engine, size_t *at);
     for (size_t at_ = 0; at_ != SIZE_MAX; at_ = SIZE_MAX)                                          \
         for (struct profile * p; (p = engine_next_profile(engine, &at_));)
 
+/** Changes whenever the list of profiles does. */
+uint64_t engine_profiles_version(const struct engine *engine);
+
 /** The visible profile of this name, or NULL. */
 struct profile *engine_find_profile(const struct engine *engine, const char *name);
 /** The same, including empty ones that are no longer configured. */

@@ -29,6 +29,11 @@ struct profile *engine_next_profile(const struct engine *engine, size_t *at)
     return NULL;
 }
 
+uint64_t engine_profiles_version(const struct engine *engine)
+{
+    return engine->roster.version;
+}
+
 struct profile *engine_find_profile(const struct engine *engine, const char *name)
 {
     struct profile *profile = engine_find_known_profile(engine, name);

@@ -51,6 +51,7 @@ void roster_fill(struct roster *roster, struct profile *const *profiles, size_t 
     roster->by_name = roster_sort(profiles, count, roster_compare_names);
     roster->by_id = roster_sort(profiles, count, roster_compare_ids);
     roster->count = count;
+    roster->version++;
     roster->totals = (struct task_counts){0};
     for (size_t i = 0; i < count; i++) {
         struct profile *profile = profiles[i];
@@ -174,6 +175,7 @@ void roster_forget(struct roster *roster, struct profile *profile)
     roster_take_out(roster->by_name, roster->count, profile);
     roster_take_out(roster->by_id, roster->count, profile);
     roster->count--;
+    roster->version++;
     for (int i = 0; i < TASK_STATUS_COUNT; i++)
         roster->totals.by_status[i] -= profile->counts.by_status[i];
     heap_remove(&roster->wakes, &profile->wake);

@@ -17,6 +17,7 @@
 struct roster {
     struct profile **by_name, **by_id;
     size_t count;
+    uint64_t version; /* of the list of profiles: how often it has changed */
     struct list touched, hot;
     struct heap wakes, cooldowns;
     struct task_counts totals;

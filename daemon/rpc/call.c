@@ -142,6 +142,16 @@ static void call_shorten(struct rpc_call *call)
     call->request = doc;
 }
 
+void call_continue(struct rpc_call *call)
+{
+    struct connection *connection = call->connection;
+
+    call->is_partial = true;
+    connection->partial = call;
+    if (engine_is_writing(call->engine) && list_is_empty(&call->uncommitted))
+        list_append(&connection->server->uncommitted, &call->uncommitted);
+}
+
 void call_delay(struct rpc_call *call)
 {
     list_append(&call->connection->server->waiting, &call->link);

@@ -4,7 +4,8 @@
  *
  *   run ──> ended ──────────────> printed ──> heard, freed
  *    │        ^ │ the commit fails: its reply becomes an error
- *    └> waiting─┘
+ *    ├> waiting─┤
+ *    └> partial─┘
  *
  * A reply is the call's own until the pass is committed; then the connection prints it. So it can
  * still be replaced (call_fail), dropped (call_drop), or be given in a later pass (call_delay).
@@ -41,6 +42,13 @@ struct rpc_call {
 
     int64_t task_id; /* set by the handler: the task concerned; 0: none */
 
+    /* How far a result that is printed in parts has come. */
+    struct {
+        size_t section, at; /* the handler's; of the profiles: see engine_next_profile() */
+        uint64_t version;   /* of the profiles at its beginning */
+        bool is_whole;      /* they changed meanwhile: it began again, and is printed at once */
+    } progress;
+
     /* What the reply hands over, and must be taken back if it is not received; set by the handler.
      */
     int64_t claimed_id;
@@ -62,6 +70,7 @@ struct rpc_call {
     struct buf result;
     size_t size; /* of its reply, about, as counted in connection.staged */
     bool is_delayed;
+    bool is_partial;    /* the next part of its result is connection.partial's turn */
     bool blocks_next;   /* the connection's next request waits for its end, in this pass */
     int64_t deadline;   /* of one that waits, monotonic ms */
     const char *before; /* "[" or "," in a batch, else empty */
@@ -88,6 +97,9 @@ void call_end(struct rpc_call *call);
 /** Runs the handler again, in every pass, until it replies or the deadline (monotonic ms) has
  *  passed; takes ownership of the call. */
 void call_delay(struct rpc_call *call);
+/** Runs the handler again when it is the connection's turn, before its next request; takes
+ *  ownership of the call. */
+void call_continue(struct rpc_call *call);
 /** The pass failed, or its outcome is still unknown after DOUBT_MS: replaces the reply, if any, by
  * an error that hands nothing over. */
 void call_fail(struct rpc_call *call);

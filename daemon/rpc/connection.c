@@ -46,12 +46,24 @@ static void connection_drop_waiting(struct connection *connection)
     }
 }
 
+/* It is of no list. */
+static void connection_drop_partial(struct connection *connection)
+{
+    struct batch *batch = connection->partial->batch;
+
+    call_drop(STEAL(connection->partial));
+    if (batch && --batch->open == 0 && batch != connection->batch)
+        call_batch_drop(batch);
+}
+
 /* The client will not receive them. */
 static void connection_drop_calls(struct connection *connection)
 {
     connection_forget_heard(connection);
     if (connection->waiting)
         connection_drop_waiting(connection);
+    if (connection->partial)
+        connection_drop_partial(connection);
     list_splice(&connection->unheard, &connection->ended);
     list_for_each_safe (link, &connection->unheard)
         call_drop(list_entry(link, struct rpc_call, link));

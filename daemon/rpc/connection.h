@@ -33,15 +33,16 @@ struct connection {
     uint64_t pass;        /* the last pass that handled its requests */
     size_t pass_requests; /* how many then */
 
-    struct batch *batch;   /* the current batch, over several passes if necessary */
-    int64_t long_us;       /* what its next request is expected to take, while that waits
-                            * for its place because it is long; else 0 */
-    int64_t long_since;    /* since when, monotonic us */
-    struct list long_link; /* server.long_waits */
-    size_t waiting;        /* calls that are delayed */
-    struct list ended;     /* struct rpc_call, printed with the commit, in this order */
-    size_t staged;         /* approximate size of the replies of ended calls */
-    struct list unheard;   /* struct rpc_call: printed but not sent, with something to hand over */
+    struct batch *batch;      /* the current batch, over several passes if necessary */
+    struct rpc_call *partial; /* the call whose result is being printed in parts, or NULL */
+    int64_t long_us;          /* what its next request is expected to take, while that waits
+                               * for its place because it is long; else 0 */
+    int64_t long_since;       /* since when, monotonic us */
+    struct list long_link;    /* server.long_waits */
+    size_t waiting;           /* calls that are delayed */
+    struct list ended;        /* struct rpc_call, printed with the commit, in this order */
+    size_t staged;            /* approximate size of the replies of ended calls */
+    struct list unheard; /* struct rpc_call: printed but not sent, with something to hand over */
     struct subscription subscription;
 
     bool is_blocked;   /* by a call that ends in this pass, to keep the order of replies */
@@ -117,6 +118,8 @@ void dispatch_run(struct rpc_call *call);
 /** Handles the message of one line: a request, or the start of a batch. False: it is a long
  * request, which waits for its place; the same again then. */
 bool dispatch_line(struct connection *connection, const char *line, size_t len);
+/** Prints the next part of the connection's partial call. */
+void dispatch_partial(struct connection *connection);
 /** Handles the next request of the connection's batch; false as above. */
 bool dispatch_batch(struct connection *connection);
 /** Answers a line that is not a request. */

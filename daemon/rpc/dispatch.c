@@ -38,8 +38,11 @@ void dispatch_run(struct rpc_call *call)
     int64_t began = clock_mono_us();
     enum rpc_outcome outcome;
 
-    buf_clear(&call->result);
-    buf_reserve(&call->result, USUAL_RESULT);
+    if (!call->is_partial) {
+        buf_clear(&call->result);
+        buf_reserve(&call->result, USUAL_RESULT);
+        call->progress.version = engine_profiles_version(engine);
+    }
     outcome = method->handler(call);
     dispatch_learn(call, clock_mono_us() - began);
     if (outcome == RPC_REPLY && !method->is_reading &&
@@ -55,8 +58,28 @@ void dispatch_run(struct rpc_call *call)
                              });
     if (outcome == RPC_LATER)
         call_delay(call);
+    else if (outcome == RPC_MORE)
+        call_continue(call);
     else
         call_end(call);
+}
+
+void dispatch_partial(struct connection *connection)
+{
+    struct rpc_call *call = STEAL(connection->partial);
+
+    /* The pass that printed the part before may have failed meanwhile, which set an error. */
+    if (!call->code && engine_is_in_doubt(call->engine))
+        rpc_error(call, RPC_UNAVAILABLE, "not done: the storage does not answer");
+    if (!call->code && call->progress.version != engine_profiles_version(call->engine)) {
+        call->is_partial = false;
+        call->progress.section = call->progress.at = 0;
+        call->progress.is_whole = true;
+    }
+    if (call->code)
+        call_end(call);
+    else
+        dispatch_run(call);
 }
 
 bool dispatch_admit(const struct rpc_server *server, struct rpc_call *call)

@@ -8,11 +8,14 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "common/json_out.h"
 #include "rpc/method.h"
 
 /* Edges exported of a histogram: every eighth, a factor of four apart, from 4 ms to 50 days. The
  * last bin holds all longer durations and has no edge. */
 #define EDGE_STEP 8
+
+#define SAMPLES_AT_ONCE 64 /* of profiles; about as many as a turn has time for */
 
 /* Profile names are words: nothing in them needs to be escaped. */
 static void export_print_head(struct buf *text, const char *name, const char *type,
@@ -29,50 +32,33 @@ static void export_print_sample(struct buf *text, const char *name, const struct
     buf_add_char(text, '\n');
 }
 
-/* The counters of a profile: members of its total. */
-#define OF(member) offsetof(struct metrics_bucket, member)
-
-static const struct counter {
-    const char *name, *help;
+/* Figures of one name, of every profile. */
+struct family {
+    const char *name, *type, *help;
+    int (*print)(const struct family *family, struct engine *engine, struct profile *profile,
+                 struct buf *text);
+    double (*value)(const struct engine *engine, const struct profile *profile); /* of a gauge */
     struct {
         const char *labels;
-        size_t member;
-    } series[4];
-} counters[] = {
-    {"acpd_tasks_arrived_total",
-     "Tasks that entered the queue: assigned, moved or retried by a user.",
-     {{"", OF(arrived)}}},
-    {"acpd_tasks_finished_total",
-     "Tasks by their final outcome.",
-     {{",outcome=\"completed\"", OF(completed)},
-      {",outcome=\"failed\"", OF(failed)},
-      {",outcome=\"cancelled\"", OF(cancelled)}}},
-    {"acpd_attempts_total",
-     "Attempts that count for the rates, by result.",
-     {{",result=\"success\"", OF(successes)}, {",result=\"error\"", OF(errors)}}},
-    {"acpd_attempts_retried_total", "Attempts that acpd retried.", {{"", OF(retried)}}},
+        size_t member; /* of struct metrics_bucket */
+    } series[4];       /* of a counter */
 };
 
-static int64_t export_member_of(const struct profile *profile, size_t member)
+/* The counters of a profile are members of its total. */
+static int export_print_counter(const struct family *family, struct engine *engine UNUSED,
+                                struct profile *profile, struct buf *text)
 {
-    return *(const int64_t *)((const char *)&profile->total + member);
-}
+    for (size_t i = 0; family->series[i].labels; i++) {
+        const char *at = (const char *)&profile->total + family->series[i].member;
 
-static void export_print_counters(struct buf *text, const struct engine *engine)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(counters); i++) {
-        const struct counter *c = &counters[i];
-
-        export_print_head(text, c->name, "counter", c->help);
-        for_each_profile (p, engine)
-            for (size_t s = 0; c->series[s].labels; s++)
-                export_print_sample(text, c->name, p, c->series[s].labels,
-                                    (double)export_member_of(p, c->series[s].member));
+        export_print_sample(text, family->name, profile, family->series[i].labels,
+                            (double)*(const int64_t *)at);
     }
+    return 0;
 }
 
-static void export_print_bins(struct buf *text, const char *name, const struct profile *profile,
-                              const uint32_t bins[METRICS_BINS], double sum)
+static int export_print_bins(struct buf *text, const char *name, const struct profile *profile,
+                             const uint32_t bins[METRICS_BINS], double sum)
 {
     int64_t count = 0;
 
@@ -90,21 +76,37 @@ static void export_print_bins(struct buf *text, const char *name, const struct p
     buf_add_number(text, sum);
     buf_printf(text, "\n%s_count{profile=\"%s\"} %lld\n", name, profile->config.name,
                (long long)count);
+    return 0;
 }
 
-static void export_print_histograms(struct buf *text, const struct engine *engine)
+static int export_print_durations(const struct family *family, struct engine *engine UNUSED,
+                                  struct profile *profile, struct buf *text)
 {
-    static const char durations[] = "acpd_attempt_duration_seconds";
-    static const char waits[] = "acpd_queue_wait_seconds";
+    return export_print_bins(text, family->name, profile, profile->total.durations,
+                             (double)profile->total.duration_sum_ms / 1000);
+}
 
-    export_print_head(text, durations, "histogram",
-                      "Duration of attempts that count for the rates.");
-    for_each_profile (p, engine)
-        export_print_bins(text, durations, p, p->total.durations,
-                          (double)p->total.duration_sum_ms / 1000);
-    export_print_head(text, waits, "histogram", "Time from queued to started.");
-    for_each_profile (p, engine)
-        export_print_bins(text, waits, p, p->total.waits, (double)p->total.wait_sum_ms / 1000);
+static int export_print_waits(const struct family *family, struct engine *engine UNUSED,
+                              struct profile *profile, struct buf *text)
+{
+    return export_print_bins(text, family->name, profile, profile->total.waits,
+                             (double)profile->total.wait_sum_ms / 1000);
+}
+
+/* Finished tasks have a counter, because they are removed at some point. */
+static int export_print_tasks(const struct family *family, struct engine *engine UNUSED,
+                              struct profile *profile, struct buf *text)
+{
+    static const enum task_status statuses[] = {TASK_QUEUED, TASK_SCHEDULED, TASK_BLOCKED,
+                                                TASK_RUNNING};
+    char labels[64];
+
+    for (size_t i = 0; i < ARRAY_SIZE(statuses); i++) {
+        snprintf(labels, sizeof(labels), ",status=\"%s\"", task_status_name(statuses[i]));
+        export_print_sample(text, family->name, profile, labels,
+                            (double)profile_count(profile, statuses[i]));
+    }
+    return 0;
 }
 
 static double export_running(const struct engine *engine UNUSED, const struct profile *profile)
@@ -139,75 +141,72 @@ static double export_cooldown(const struct engine *engine, const struct profile 
     return left > 0 ? (double)left / 1000 : 0;
 }
 
-static const struct gauge {
-    const char *name, *help;
-    double (*value)(const struct engine *engine, const struct profile *profile);
-} gauges[] = {
-    {"acpd_profile_running", "Running tasks.", export_running},
-    {"acpd_profile_queue_size", "Waiting tasks: queued, scheduled and blocked.", export_queue_size},
-    {"acpd_profile_queue_limit", "Maximum number of waiting tasks.", export_queue_limit},
-    {"acpd_profile_slots", "Limit of concurrent attempts.", export_slots},
-    {"acpd_profile_active", "1 unless the profile is paused.", export_is_active},
-    {"acpd_profile_cooldown_seconds", "Rest of the cooldown; 0 without one.", export_cooldown},
-};
-
-static void export_print_gauges(struct buf *text, const struct engine *engine)
+static int export_print_gauge(const struct family *family, struct engine *engine,
+                              struct profile *profile, struct buf *text)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(gauges); i++) {
-        export_print_head(text, gauges[i].name, "gauge", gauges[i].help);
-        for_each_profile (p, engine)
-            export_print_sample(text, gauges[i].name, p, "", gauges[i].value(engine, p));
-    }
+    export_print_sample(text, family->name, profile, "", family->value(engine, profile));
+    return 0;
 }
 
-/* Finished tasks have a counter, because they are removed at some point. */
-static void export_print_tasks(struct buf *text, const struct engine *engine)
-{
-    static const enum task_status statuses[] = {TASK_QUEUED, TASK_SCHEDULED, TASK_BLOCKED,
-                                                TASK_RUNNING};
-    char labels[64];
-
-    export_print_head(text, "acpd_tasks", "gauge", "Unfinished tasks by status.");
-    for_each_profile (p, engine) {
-        for (size_t i = 0; i < ARRAY_SIZE(statuses); i++) {
-            snprintf(labels, sizeof(labels), ",status=\"%s\"", task_status_name(statuses[i]));
-            export_print_sample(text, "acpd_tasks", p, labels,
-                                (double)profile_count(p, statuses[i]));
-        }
-    }
-}
-
-static void export_print_health(struct buf *text, const struct engine *engine)
+static int export_print_health(const struct family *family, struct engine *engine UNUSED,
+                               struct profile *profile, struct buf *text)
 {
     char labels[64];
 
-    export_print_head(text, "acpd_profile_health", "gauge",
-                      "1 for the current state, 0 for the others.");
-    for_each_profile (p, engine) {
-        for (int h = HEALTH_HEALTHY; h <= HEALTH_UNHEALTHY; h++) {
-            snprintf(labels, sizeof(labels), ",state=\"%s\"",
-                     profile_health_name((enum profile_health)h));
-            export_print_sample(text, "acpd_profile_health", p, labels, (int)p->health == h);
-        }
-    }
-}
-
-static int export_print_ages(struct buf *text, struct engine *engine)
-{
-    static const char name[] = "acpd_profile_oldest_queued_age_seconds";
-
-    export_print_head(text, name, "gauge",
-                      "How long the oldest queued task has been ready; 0 if nothing is queued.");
-    for_each_profile (p, engine) {
-        double age;
-        int r = engine_oldest_queued(engine, p, &age);
-
-        if (r < 0)
-            return r;
-        export_print_sample(text, name, p, "", age < 0 ? 0 : age);
+    for (int h = HEALTH_HEALTHY; h <= HEALTH_UNHEALTHY; h++) {
+        snprintf(labels, sizeof(labels), ",state=\"%s\"",
+                 profile_health_name((enum profile_health)h));
+        export_print_sample(text, family->name, profile, labels, (int)profile->health == h);
     }
     return 0;
 }
+
+static int export_print_age(const struct family *family, struct engine *engine,
+                            struct profile *profile, struct buf *text)
+{
+    double age = 0;
+    int r = engine_oldest_queued(engine, profile, &age);
+
+    if (r == 0)
+        export_print_sample(text, family->name, profile, "", age < 0 ? 0 : age);
+    return r;
+}
+
+#define OF(member) offsetof(struct metrics_bucket, member)
+
+static const struct family families[] = {
+    {"acpd_tasks_arrived_total", "counter",
+     "Tasks that entered the queue: assigned, moved or retried by a user.", export_print_counter,
+     .series = {{"", OF(arrived)}}},
+    {"acpd_tasks_finished_total", "counter", "Tasks by their final outcome.", export_print_counter,
+     .series = {{",outcome=\"completed\"", OF(completed)},
+                {",outcome=\"failed\"", OF(failed)},
+                {",outcome=\"cancelled\"", OF(cancelled)}}},
+    {"acpd_attempts_total", "counter", "Attempts that count for the rates, by result.",
+     export_print_counter,
+     .series = {{",result=\"success\"", OF(successes)}, {",result=\"error\"", OF(errors)}}},
+    {"acpd_attempts_retried_total", "counter", "Attempts that acpd retried.", export_print_counter,
+     .series = {{"", OF(retried)}}},
+    {"acpd_attempt_duration_seconds", "histogram", "Duration of attempts that count for the rates.",
+     export_print_durations},
+    {"acpd_queue_wait_seconds", "histogram", "Time from queued to started.", export_print_waits},
+    {"acpd_tasks", "gauge", "Unfinished tasks by status.", export_print_tasks},
+    {"acpd_profile_running", "gauge", "Running tasks.", export_print_gauge, export_running},
+    {"acpd_profile_queue_size", "gauge", "Waiting tasks: queued, scheduled and blocked.",
+     export_print_gauge, export_queue_size},
+    {"acpd_profile_queue_limit", "gauge", "Maximum number of waiting tasks.", export_print_gauge,
+     export_queue_limit},
+    {"acpd_profile_slots", "gauge", "Limit of concurrent attempts.", export_print_gauge,
+     export_slots},
+    {"acpd_profile_active", "gauge", "1 unless the profile is paused.", export_print_gauge,
+     export_is_active},
+    {"acpd_profile_cooldown_seconds", "gauge", "Rest of the cooldown; 0 without one.",
+     export_print_gauge, export_cooldown},
+    {"acpd_profile_health", "gauge", "1 for the current state, 0 for the others.",
+     export_print_health},
+    {"acpd_profile_oldest_queued_age_seconds", "gauge",
+     "How long the oldest queued task has been ready; 0 if nothing is queued.", export_print_age},
+};
 
 static void export_print_one(struct buf *text, const char *name, const char *type, const char *help,
                              double value)
@@ -218,18 +217,14 @@ static void export_print_one(struct buf *text, const char *name, const char *typ
     buf_add_char(text, '\n');
 }
 
-int rpc_print_export(struct engine *engine, struct buf *text)
+/* What is not of a profile. */
+static void export_print_daemon(struct buf *text, const struct engine *engine)
 {
     struct engine_storage storage;
 
     engine_get_storage(engine, &storage);
     export_print_head(text, "acpd_build_info", "gauge", "The running version.");
     buf_add_text(text, "acpd_build_info{version=\"" ACPD_VERSION "\"} 1\n");
-    export_print_counters(text, engine);
-    export_print_histograms(text, engine);
-    export_print_tasks(text, engine);
-    export_print_gauges(text, engine);
-    export_print_health(text, engine);
     export_print_one(text, "acpd_passes_total", "counter", "Passes of the event loop.",
                      (double)engine_pass(engine));
     export_print_one(text, "acpd_commits_total", "counter", "Commits.", (double)storage.commits);
@@ -237,5 +232,48 @@ int rpc_print_export(struct engine *engine, struct buf *text)
                      (double)storage.size);
     export_print_one(text, "acpd_storage_failing", "gauge", "1 while writes fail.",
                      storage.error[0] != '\0');
-    return export_print_ages(text, engine);
+}
+
+/* 1: there is more. */
+static int export_print_part(struct rpc_call *call, struct buf *text)
+{
+    int left = SAMPLES_AT_ONCE;
+
+    for (; call->progress.section < ARRAY_SIZE(families); call->progress.section++) {
+        const struct family *family = &families[call->progress.section];
+        struct profile *profile;
+
+        if (!call->progress.at)
+            export_print_head(text, family->name, family->type, family->help);
+        while ((profile = engine_next_profile(call->engine, &call->progress.at))) {
+            int r = family->print(family, call->engine, profile, text);
+
+            if (r < 0)
+                return r;
+            if (--left <= 0 && !call->progress.is_whole)
+                return 1;
+        }
+        call->progress.at = 0;
+    }
+    return 0;
+}
+
+enum rpc_outcome rpc_print_export(struct rpc_call *call)
+{
+    CLEANUP(buf_deinit) struct buf text = {0}, string = {0};
+    int r;
+
+    if (!call->is_partial) {
+        buf_add_char(call->out, '"');
+        export_print_daemon(&text, call->engine);
+    }
+    r = export_print_part(call, &text);
+    if (r < 0)
+        return rpc_error_storage(call, r);
+    json_out_put_string(&string, text.data, text.len);
+    buf_add(call->out, string.data + 1, string.len - 2); /* without its quotes */
+    if (r > 0)
+        return RPC_MORE;
+    buf_add_char(call->out, '"');
+    return RPC_REPLY;
 }

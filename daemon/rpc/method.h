@@ -10,8 +10,10 @@
 #include "rpc/shapes.h"
 
 /* The outcome of a handler: a result printed to call->out, an rpc_error(), or, with call->deadline
- * set, a request to run again in this pass and later ones. */
-enum rpc_outcome { RPC_REPLY, RPC_ERROR, RPC_LATER };
+ * set, a request to run again in this pass and later ones. RPC_MORE: a part of the result is
+ * printed; run again for the next part when others have had their turn, with call->progress. Only
+ * for methods that change nothing. */
+enum rpc_outcome { RPC_REPLY, RPC_ERROR, RPC_LATER, RPC_MORE };
 
 struct rpc_method {
     const char *name;
@@ -71,10 +73,17 @@ int rpc_print_state(struct rpc_call *call, struct profile *profile);
 int rpc_print_metrics(struct rpc_call *call, const struct profile *profile,
                       const struct metrics_range *range);
 
+/** Prints each profile, by name, a bounded number at a time. RPC_REPLY: all of them are printed. */
+enum rpc_outcome rpc_print_profiles(struct rpc_call *call,
+                                    int (*print)(struct rpc_call *call, struct profile *profile));
+/** The same, as an array. */
+enum rpc_outcome rpc_print_array(struct rpc_call *call,
+                                 int (*print)(struct rpc_call *call, struct profile *profile));
+
 /** Prints the profile's anomalies as an array (rpc/methods_metrics.c). */
 void rpc_print_anomalies(const struct profile *profile, struct buf *out);
-/** The metrics for Prometheus (rpc/export.c), or the storage's error. */
-int rpc_print_export(struct engine *engine, struct buf *text);
+/** The metrics for Prometheus, as a JSON string (rpc/export.c), a part at a time. */
+enum rpc_outcome rpc_print_export(struct rpc_call *call);
 
 /* The size limit of a reply with a list. */
 #define RPC_LIST_BYTES (4 * 1024 * 1024)

@@ -135,9 +135,10 @@ static const struct param capacity_params[] = {
     END,
 };
 
-static int methods_metrics_print_capacity(struct rpc_call *call, const struct profile *profile,
-                                          double target_wait)
+static int methods_metrics_print_capacity(struct rpc_call *call, struct profile *profile)
 {
+    const struct json_value *target = json_value_get(call->params, "targetWait");
+    double target_wait = target ? target->number : 60;
     const struct metrics_range *range = rpc_get_range(call);
     struct buf *out = call->out;
     struct engine_capacity c;
@@ -166,22 +167,17 @@ static int methods_metrics_print_capacity(struct rpc_call *call, const struct pr
 
 static enum rpc_outcome get_capacity(struct rpc_call *call)
 {
-    const struct json_value *target = json_value_get(call->params, "targetWait");
-    double target_wait = target ? target->number : 60;
     struct profile *only;
+    int r;
 
     if (!methods_metrics_get_optional_profile(call, &only))
         return RPC_ERROR;
+    if (!only)
+        return rpc_print_array(call, methods_metrics_print_capacity);
     json_out_array(call->out, NULL);
-    for_each_profile (profile, call->engine) {
-        int r;
-
-        if (only && profile != only)
-            continue;
-        r = methods_metrics_print_capacity(call, profile, target_wait);
-        if (r < 0)
-            return rpc_error_storage(call, r);
-    }
+    r = methods_metrics_print_capacity(call, only);
+    if (r < 0)
+        return rpc_error_storage(call, r);
     json_out_end_array(call->out);
     return RPC_REPLY;
 }
@@ -206,17 +202,6 @@ void rpc_print_anomalies(const struct profile *profile, struct buf *out)
     json_out_end_array(out);
 }
 
-static enum rpc_outcome get_metrics_export(struct rpc_call *call)
-{
-    CLEANUP(buf_deinit) struct buf text = {0};
-    int r = rpc_print_export(call->engine, &text);
-
-    if (r < 0)
-        return rpc_error_storage(call, r);
-    json_out_string(call->out, NULL, text.data, text.len);
-    return RPC_REPLY;
-}
-
 const struct rpc_method rpc_metrics_methods[] = {
     {"get_metrics_history", "Returns metrics over time, of one profile or of all.", history_params,
      &shape_metrics_history, get_metrics_history, .is_reading = true},
@@ -225,6 +210,6 @@ const struct rpc_method rpc_metrics_methods[] = {
      "needed.",
      capacity_params, SHAPE_ARRAY_OF(shape_capacity), get_capacity, .is_reading = true},
     {"get_metrics_export", "Returns all metrics in the text format of Prometheus.", no_params,
-     &shape_string, get_metrics_export, .is_reading = true},
+     &shape_string, rpc_print_export, .is_reading = true},
     {0},
 };

@@ -32,27 +32,9 @@ static enum rpc_outcome methods_profile_done(struct rpc_call *call, int r)
     return r < 0 ? rpc_error_storage(call, r) : RPC_REPLY;
 }
 
-/* Calls `print` for each visible profile. */
-static int methods_profile_print_each(struct rpc_call *call,
-                                      int (*print)(struct rpc_call *call, struct profile *profile))
-{
-    for_each_profile (profile, call->engine) {
-        int r = print(call, profile);
-
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
 static enum rpc_outcome get_profile_states(struct rpc_call *call)
 {
-    int r;
-
-    json_out_array(call->out, NULL);
-    r = methods_profile_print_each(call, rpc_print_state);
-    json_out_end_array(call->out);
-    return methods_profile_done(call, r);
+    return rpc_print_array(call, rpc_print_state);
 }
 
 static enum rpc_outcome get_profile_state(struct rpc_call *call)
@@ -79,12 +61,14 @@ static int methods_profile_print_named_metrics(struct rpc_call *call, struct pro
 
 static enum rpc_outcome get_all_profile_metrics(struct rpc_call *call)
 {
-    int r;
+    enum rpc_outcome outcome;
 
-    json_out_object(call->out, NULL);
-    r = methods_profile_print_each(call, methods_profile_print_named_metrics);
-    json_out_end_object(call->out);
-    return methods_profile_done(call, r);
+    if (!call->is_partial)
+        json_out_object(call->out, NULL);
+    outcome = rpc_print_profiles(call, methods_profile_print_named_metrics);
+    if (outcome == RPC_REPLY)
+        json_out_end_object(call->out);
+    return outcome;
 }
 
 static int methods_profile_print_with_state(struct rpc_call *call, struct profile *profile)
@@ -106,12 +90,7 @@ static int methods_profile_print_with_state(struct rpc_call *call, struct profil
 
 static enum rpc_outcome get_profiles_with_states(struct rpc_call *call)
 {
-    int r;
-
-    json_out_array(call->out, NULL);
-    r = methods_profile_print_each(call, methods_profile_print_with_state);
-    json_out_end_array(call->out);
-    return methods_profile_done(call, r);
+    return rpc_print_array(call, methods_profile_print_with_state);
 }
 
 static const struct param queue_params[] = {

@@ -3,6 +3,36 @@
 #include "common/json_out.h"
 #include "rpc/method.h"
 
+#define PROFILES_AT_ONCE 32 /* what is printed of them takes about as long as a turn */
+
+enum rpc_outcome rpc_print_profiles(struct rpc_call *call,
+                                    int (*print)(struct rpc_call *call, struct profile *profile))
+{
+    for (int printed = 0; printed < PROFILES_AT_ONCE || call->progress.is_whole; printed++) {
+        struct profile *profile = engine_next_profile(call->engine, &call->progress.at);
+        int r = profile ? print(call, profile) : 0;
+
+        if (r < 0)
+            return rpc_error_storage(call, r);
+        if (!profile)
+            return RPC_REPLY;
+    }
+    return RPC_MORE;
+}
+
+enum rpc_outcome rpc_print_array(struct rpc_call *call,
+                                 int (*print)(struct rpc_call *call, struct profile *profile))
+{
+    enum rpc_outcome outcome;
+
+    if (!call->is_partial)
+        json_out_array(call->out, NULL);
+    outcome = rpc_print_profiles(call, print);
+    if (outcome == RPC_REPLY)
+        json_out_end_array(call->out);
+    return outcome;
+}
+
 int rpc_print_task(struct rpc_call *call, const struct task *task, int64_t position)
 {
     struct engine_pending pending;

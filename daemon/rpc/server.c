@@ -168,15 +168,17 @@ static bool server_hold(struct rpc_server *server, const struct connection *conn
 
 static size_t server_take_turn(struct rpc_server *server, struct connection *connection)
 {
-    int64_t began = clock_mono_us();
+    int64_t began = clock_mono_us(), ended;
+    bool is_long = connection->long_us;
     size_t handled;
 
     if (server->clock_us < connection->served_us)
         server->clock_us = connection->served_us;
-    if (connection->long_us)
-        server->long_ran = began;
     handled = turn_take(connection);
-    server->pass_us += clock_mono_us() - began;
+    ended = clock_mono_us();
+    server->pass_us += ended - began;
+    if (is_long)
+        server->long_ran = ended;
     return handled;
 }
 

@@ -21,8 +21,8 @@ static void turn_refuse_line(struct connection *connection)
     stream_drop_input(&connection->stream);
 }
 
-/* Handles the next request, of a batch or of a line. False: there is none yet, or it is long and
- * waits. */
+/* Handles the next request, of a batch or of a line, or a part of the last one. False: there is
+ * none yet, or it is long and waits. */
 static bool turn_handle_next(struct connection *connection)
 {
     size_t limit = (size_t)engine_settings(connection->server->engine)->line_limit;
@@ -30,6 +30,10 @@ static bool turn_handle_next(struct connection *connection)
     const char *line;
     size_t len;
 
+    if (connection->partial) {
+        dispatch_partial(connection);
+        return true;
+    }
     if (connection->batch)
         return dispatch_batch(connection);
     if (!stream_find_line(stream, &line, &len)) {
@@ -53,8 +57,9 @@ static void turn_close_at_end(struct connection *connection)
 {
     const struct stream *stream = &connection->stream;
 
-    if (!connection->is_closing && (!stream->at_eof || connection->waiting || connection->batch ||
-                                    subscription_is_active(connection) || stream_unhandled(stream)))
+    if (!connection->is_closing &&
+        (!stream->at_eof || connection->waiting || connection->partial || connection->batch ||
+         subscription_is_active(connection) || stream_unhandled(stream)))
         return;
     connection->is_closing = true;
     ready_rest(connection);
