@@ -52,16 +52,14 @@ def test_nobody_waits_for_all_profiles(make_daemon):
 def test_calls_that_take_long_do_not_take_every_turn(make_daemon):
     daemon = make_daemon(*profiles(1500))
     with daemon.client() as client:
-        greedy = [daemon.client() for _ in range(4)]
-        for one in greedy:
-            one.send(line("r", "reload_config") * 4)
-        for one in greedy:  # they are expected to take long from now on
-            one.reply()
+        greedy = [daemon.client() for _ in range(10)]
+        greedy[0].reload_config()  # it is expected to take long from now on
+        with stopped(daemon):
+            for one in greedy:
+                one.send(line("r", "reload_config"))
         assert client.get_profile_state(name="p0")
-        assert any(not has_reply(one) for one in greedy), "the short call came first"
+        assert sum(not has_reply(one) for one in greedy) > 5, "the short call came before most others"
         for one in greedy:
-            for _ in range(3):
-                assert one.reply()["result"]
             one.close()
 
 
