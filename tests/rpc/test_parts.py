@@ -57,6 +57,7 @@ def test_calls_that_take_long_do_not_take_every_turn(make_daemon):
         with stopped(daemon):
             for one in greedy:
                 one.send(line("r", "reload_config"))
+        wait_until(lambda: any(has_reply(one) for one in greedy), "the first of them is done")
         assert client.get_profile_state(name="p0")
         assert sum(not has_reply(one) for one in greedy) > 5, "the short call came before most others"
         for one in greedy:
