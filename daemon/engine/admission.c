@@ -113,7 +113,7 @@ static int admission_evict(struct engine *engine, struct profile *profile, struc
 /* Processes of attempts may submit tasks, up to a depth. */
 static int admission_note_submitter(const struct engine *engine, struct engine_admission *admission)
 {
-    const struct attempt *attempt = attempt_find_kept(engine, admission->keeper);
+    const struct attempt *attempt = attempt_find_run(engine, admission->run);
 
     if (!attempt)
         return 0;

@@ -47,15 +47,15 @@ struct attempt *attempt_find_held(const struct engine *engine, int64_t task_id, 
     return NULL;
 }
 
-const struct attempt *attempt_find_kept(const struct engine *engine, pid_t keeper)
+const struct attempt *attempt_find_run(const struct engine *engine, uint64_t id)
 {
-    if (!keeper) /* most callers are no process of an attempt */
+    if (!id) /* most callers are no process of an attempt */
         return NULL;
     list_for_each (link, &engine->attempts) {
         const struct attempt *attempt = list_entry(link, struct attempt, link);
         const struct runner *runner = attempt->runner;
 
-        if (runner->keeper && runner->keeper(attempt) == keeper)
+        if (runner->run_id && runner->run_id(attempt) == id)
             return attempt;
     }
     return NULL;

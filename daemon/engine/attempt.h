@@ -70,8 +70,8 @@ void attempt_index(struct engine *engine, size_t bucket_count);
 struct attempt *attempt_find(const struct engine *engine, int64_t task_id, int64_t number);
 /** The attempt of this task that a worker holds with this token, or NULL. */
 struct attempt *attempt_find_held(const struct engine *engine, int64_t task_id, const char *token);
-/** The attempt whose processes belong to this keeper, or NULL. */
-const struct attempt *attempt_find_kept(const struct engine *engine, pid_t keeper);
+/** The attempt whose processes are of this run, or NULL. */
+const struct attempt *attempt_find_run(const struct engine *engine, uint64_t id);
 /** Whether an attempt of the task has not been settled and committed yet. */
 bool attempt_is_left(const struct engine *engine, int64_t task_id);
 

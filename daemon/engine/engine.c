@@ -64,10 +64,10 @@ void engine_set_supervisor(struct engine *engine, struct supervisor *supervisor)
     engine->supervisor = supervisor;
 }
 
-bool engine_is_descendant(const struct engine *engine, pid_t pid, pid_t *ret_keeper)
+bool engine_is_descendant(const struct engine *engine, pid_t pid, uint64_t *ret_run)
 {
-    *ret_keeper = 0;
-    return engine->supervisor && supervisor_is_above(engine->supervisor, pid, ret_keeper);
+    *ret_run = 0;
+    return engine->supervisor && supervisor_is_above(engine->supervisor, pid, ret_run);
 }
 
 bool engine_can_launch(const struct engine *engine)

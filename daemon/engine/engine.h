@@ -165,7 +165,7 @@ struct engine_admission {
     int64_t *depends_on; /* ids of tasks; freed by task_params_admission_deinit() */
     size_t depends_on_count;
 
-    pid_t keeper; /* of the attempt whose process is the caller; 0: none */
+    uint64_t run; /* of the attempt whose process is the caller; 0: none */
 
     struct profile *profile; /* whose it has become */
     size_t missing;          /* ENGINE_NO_DEPENDENCY: the unknown id */
@@ -340,10 +340,10 @@ int engine_print_permissions(struct engine *engine, size_t limit, struct buf *ou
 int engine_answer_permission(struct engine *engine, const char *id, const char *option,
                              const char *by);
 /** Whether a process descends from an attempt, or may have: an agent runs as acpd's user, so its
- *  ancestry decides. *ret_keeper identifies the attempt's processes; 0: unknown. */
-bool engine_is_descendant(const struct engine *engine, pid_t pid, pid_t *ret_keeper);
-/** Whether processes of this keeper may manage the task: it descends from their own task. */
-int engine_may_handle(struct engine *engine, pid_t keeper, int64_t id, bool *ret_may);
+ *  ancestry decides. *ret_run identifies the attempt's processes; 0: unknown. */
+bool engine_is_descendant(const struct engine *engine, pid_t pid, uint64_t *ret_run);
+/** Whether processes of this run may manage the task: it descends from their own task. */
+int engine_may_handle(struct engine *engine, uint64_t run, int64_t id, bool *ret_may);
 
 /* Workers (engine/runner_lease.c) */
 

@@ -162,12 +162,15 @@ static int reload_stage_profiles(struct engine *engine)
         CLEANUP(store_profile_deinit) struct store_profile row = {0};
         struct profile_config *config = &staged->profiles[i], copy = *config;
         const struct profile *known = engine_find_known_profile(engine, config->name);
+        /* One that was forgotten earlier in this pass comes back as another. */
+        bool is_known = known && !known->staged.is_forgotten;
 
+        if (is_known && !store_node(engine->store)) /* another node may have removed its row */
+            continue;
         r = store_ensure_profile(engine->store, config->name, &row);
         if (r < 0)
             return r;
-        /* One that was forgotten earlier in this pass comes back as another. */
-        if (known && !known->staged.is_forgotten)
+        if (is_known)
             continue;
         /* The name stays here too, for those that come after. */
         *config = (struct profile_config){.name = xstrdup(copy.name)};

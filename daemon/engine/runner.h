@@ -20,8 +20,8 @@ struct runner {
     void (*release)(struct attempt *attempt);
     /** The pass failed: what it staged for the attempt is dropped. */
     void (*forget)(struct attempt *attempt);
-    /** The keeper of the attempt's family, or 0. */
-    pid_t (*keeper)(const struct attempt *attempt);
+    /** The run of the attempt's family, or 0. */
+    uint64_t (*run_id)(const struct attempt *attempt);
 };
 
 extern const struct runner runner_command, runner_acp, runner_lease;

@@ -431,11 +431,11 @@ static void runner_acp_forget(struct attempt *attempt)
         acp_forget(attempt->acp);
 }
 
-static pid_t runner_acp_keeper(const struct attempt *attempt)
+static uint64_t runner_acp_run_id(const struct attempt *attempt)
 {
     const struct run *run = attempt->acp ? acp_get_run(attempt->acp) : NULL;
 
-    return run ? run_keeper(run) : 0;
+    return run ? run_id(run) : 0;
 }
 
 const struct runner runner_acp = {
@@ -443,5 +443,5 @@ const struct runner runner_acp = {
     .stop = runner_acp_stop,
     .release = runner_acp_release,
     .forget = runner_acp_forget,
-    .keeper = runner_acp_keeper,
+    .run_id = runner_acp_run_id,
 };

@@ -39,14 +39,14 @@ static void runner_command_expire(struct attempt *attempt)
     attempt_stop(attempt, ERROR_TIMEOUT);
 }
 
-static pid_t runner_command_keeper(const struct attempt *attempt)
+static uint64_t runner_command_run_id(const struct attempt *attempt)
 {
-    return attempt->run ? run_keeper(attempt->run) : 0;
+    return attempt->run ? run_id(attempt->run) : 0;
 }
 
 const struct runner runner_command = {
     .launch = runner_command_launch,
     .stop = runner_command_stop,
     .expire = runner_command_expire,
-    .keeper = runner_command_keeper,
+    .run_id = runner_command_run_id,
 };

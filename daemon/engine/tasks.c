@@ -40,9 +40,9 @@ int engine_list_queue(struct engine *engine, const struct profile *profile,
     return r < 0 ? r : 0;
 }
 
-int engine_may_handle(struct engine *engine, pid_t keeper, int64_t id, bool *ret_may)
+int engine_may_handle(struct engine *engine, uint64_t run, int64_t id, bool *ret_may)
 {
-    const struct attempt *attempt = attempt_find_kept(engine, keeper);
+    const struct attempt *attempt = attempt_find_run(engine, run);
     int r = 1;
 
     *ret_may = false;

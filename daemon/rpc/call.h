@@ -27,7 +27,7 @@ struct rpc_peer {
     uid_t uid;
     pid_t pid;
     bool is_descendant; /* of an attempt, or may be: see engine_is_descendant() */
-    pid_t keeper;       /* which, 0: unknown */
+    uint64_t run;       /* of that attempt, 0: unknown */
     enum { PEER_UNKNOWN, PEER_GATEWAY, PEER_OTHER } program; /* asked when it matters */
 };
 

@@ -103,7 +103,7 @@ static bool dispatch_is_own(struct rpc_call *call)
 {
     int64_t id = json_value_integer(json_value_get(call->params, "id"));
     bool may = false;
-    int r = engine_may_handle(call->engine, call->peer->keeper, id, &may);
+    int r = engine_may_handle(call->engine, call->peer->run, id, &may);
 
     if (r < 0)
         rpc_error_storage(call, r);

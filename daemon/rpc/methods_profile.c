@@ -292,7 +292,7 @@ static enum rpc_outcome assign_task_to_profile(struct rpc_call *call)
         return rpc_error(call, RPC_CONFLICT, "profile \"%s\" is no longer configured",
                          profile->config.name);
     task_params_admission(json_value_get(call->params, "task"), &task, &admission);
-    admission.keeper = call->peer->keeper;
+    admission.run = call->peer->run;
     return methods_profile_assign(call, profile, &admission);
 }
 
@@ -315,7 +315,7 @@ static enum rpc_outcome submit_task(struct rpc_call *call)
     int r;
 
     task_params_admission(json_value_get(call->params, "task"), &task, &admission);
-    admission.keeper = call->peer->keeper;
+    admission.run = call->peer->run;
     if (task.key) {
         /* The first task with the key counts, wherever the router would send it now. */
         CLEANUP(task_deinit) struct task first = {0};

@@ -31,7 +31,7 @@ static bool server_may_talk(const struct rpc_server *server, int fd, struct rpc_
             .uid = peer.uid,
             .pid = peer.pid,
         };
-        ret_peer->is_descendant = engine_is_descendant(server->engine, peer.pid, &ret_peer->keeper);
+        ret_peer->is_descendant = engine_is_descendant(server->engine, peer.pid, &ret_peer->run);
         return true;
     }
     log_warning("refused a connection of user %u, process %d", (unsigned)peer.uid, (int)peer.pid);

@@ -365,10 +365,15 @@ static void run_on_control(evutil_socket_t fd UNUSED, short what UNUSED, void *d
         supervisor_expect(run->supervisor);
 }
 
-static void run_lose(struct run *run)
+static void run_hear(struct run *run)
 {
     if (run->control >= 0)
         run_on_control(run->control, EV_READ, run);
+}
+
+static void run_lose(struct run *run)
+{
+    run_hear(run);
     run_settle(run, RUN_LOST, 0);
 }
 
@@ -484,7 +489,7 @@ static bool run_is_above(__rlimit_resource_t resource, int64_t value)
 {
     struct rlimit limit;
 
-    return getrlimit(resource, &limit) < 0 || (rlim_t)value > limit.rlim_max;
+    return value && (getrlimit(resource, &limit) < 0 || (rlim_t)value > limit.rlim_max);
 }
 
 const char *run_limits_check(const struct run_limits *limits, const struct cgroup *cgroup,
@@ -504,7 +509,8 @@ const char *run_limits_check(const struct run_limits *limits, const struct cgrou
     return NULL;
 }
 
-static const struct run_ops run_ops = {.refuse = run_refuse, .lose = run_lose, .free = run_free};
+static const struct run_ops run_ops = {
+    .refuse = run_refuse, .hear = run_hear, .lose = run_lose, .free = run_free};
 
 struct run *run_start(struct supervisor *supervisor, const struct run_spec *spec,
                       const struct run_handler *handler)
@@ -562,7 +568,7 @@ pid_t run_pid(const struct run *run)
     return run->pid;
 }
 
-pid_t run_keeper(const struct run *run)
+uint64_t run_id(const struct run *run)
 {
-    return run->keeper;
+    return run->id;
 }

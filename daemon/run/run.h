@@ -106,9 +106,9 @@ const char *run_limits_check(const struct run_limits *limits, const struct cgrou
  *  nothing can be started any more. */
 int supervisor_attach(struct supervisor *supervisor, struct event_base *base,
                       void (*on_lost)(void *data), void *data);
-/** Whether the process descends from a run, or may have: true if it has ended. *ret_keeper is its
- *  keeper, as in run_keeper(), or 0 if unknown. */
-bool supervisor_is_above(const struct supervisor *supervisor, pid_t pid, pid_t *ret_keeper);
+/** Whether the process descends from a run, or may have: true if it has ended. *ret_run is that
+ *  run's id, or 0 if unknown. */
+bool supervisor_is_above(const struct supervisor *supervisor, pid_t pid, uint64_t *ret_run);
 /** Whether the lock is held and runs may be started. */
 bool supervisor_is_ready(const struct supervisor *supervisor);
 /** Kills all runs that exist at that time of clock_boot_ms(), even if acpd hangs; replaces an
@@ -138,7 +138,7 @@ struct run_log *run_get_log(struct run *run);
 void run_set_log(struct run *run, const char *path, int64_t limit);
 /** The event loop of the run. */
 struct event_base *run_get_base(struct run *run);
-/** The process id of the run's keeper, 0 before there is one. */
-pid_t run_keeper(const struct run *run);
+/** The run's number among those of the supervisor, from 1. */
+uint64_t run_id(const struct run *run);
 /** The command's process id, 0 before it started. */
 pid_t run_pid(const struct run *run);

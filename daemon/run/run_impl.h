@@ -49,6 +49,8 @@ struct supervisor {
 struct run_ops {
     /** It was not started; the message is the usual one for the errno. */
     void (*refuse)(struct run *run, int error);
+    /** Takes what its keeper has said. */
+    void (*hear)(struct run *run);
     /** Its keeper was killed and the family is gone. */
     void (*lose)(struct run *run);
     /** Without calling its handler. */

@@ -338,11 +338,30 @@ int supervisor_attach(struct supervisor *supervisor, struct event_base *base,
     return supervisor_listen(supervisor);
 }
 
-bool supervisor_is_above(const struct supervisor *supervisor, pid_t pid, pid_t *ret_keeper)
+/* The run that the keeper has now: it tells before it starts the command, so whoever asks for a
+ * living process of a family finds the family's run. */
+static uint64_t supervisor_find_run_of(const struct supervisor *supervisor, pid_t keeper)
+{
+    list_for_each_safe (link, &supervisor->runs) {
+        struct run *run = list_entry(link, struct run, link);
+
+        if (!run->keeper)
+            run->ops->hear(run);
+    }
+    list_for_each (link, &supervisor->runs) {
+        const struct run *run = list_entry(link, struct run, link);
+
+        if (run->keeper == keeper)
+            return run->id;
+    }
+    return 0;
+}
+
+bool supervisor_is_above(const struct supervisor *supervisor, pid_t pid, uint64_t *ret_run)
 {
     pid_t self = getpid(), keeper = 0, child = 0, parent;
 
-    *ret_keeper = 0;
+    *ret_run = 0;
     /* Orphans are adopted by their keeper, otherwise by the supervisor or, after its death, by
      * acpd. The ancestry of a process that has ended is unknown. */
     for (; pid > 1 && pid != self; pid = parent) {
@@ -354,7 +373,7 @@ bool supervisor_is_above(const struct supervisor *supervisor, pid_t pid, pid_t *
     }
     if (!child || pid != self || pid_set_has(&supervisor->orphans.spared, child))
         return false;
-    *ret_keeper = keeper ? keeper : child;
+    *ret_run = supervisor_find_run_of(supervisor, keeper ? keeper : child);
     return true;
 }
 

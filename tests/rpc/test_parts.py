@@ -34,19 +34,17 @@ def names_of(method, result):
 
 def test_nobody_waits_for_all_profiles(make_daemon):
     daemon = make_daemon(*profiles())
-    for method in ABOUT_ALL:
+    for method, count in zip(ABOUT_ALL, [20, 20, 5, 20, 1], strict=True):  # more would exceed the limit of replies
         with daemon.client() as greedy, daemon.client() as other:
             with stopped(daemon):
-                for id in range(20):
-                    greedy.send(line(id, method))
+                greedy.send("[" + ",".join(line(id, method).strip() for id in range(count)) + "]\n")
                 other.send(line("other", "get_profile_state", name="p0"))
             assert other.reply()["id"] == "other"
-            pending = not has_reply(greedy)
-            for id in range(20):
-                reply = greedy.reply()
-                assert reply["id"] == id
+            assert not has_reply(greedy), "the short call came first"
+            replies = greedy.reply()
+            assert [reply["id"] for reply in replies] == list(range(count))
+            for reply in replies:
                 assert names_of(method, reply["result"]) == [f"p{i}" for i in range(PROFILES)]
-            assert pending, "the short call came first"
 
 
 def test_calls_that_take_long_do_not_take_every_turn(make_daemon):

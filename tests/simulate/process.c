@@ -134,9 +134,9 @@ bool supervisor_is_ready(const struct supervisor *supervisor)
 }
 
 bool supervisor_is_above(const struct supervisor *supervisor UNUSED, pid_t pid UNUSED,
-                         pid_t *ret_keeper)
+                         uint64_t *ret_run)
 {
-    *ret_keeper = 0;
+    *ret_run = 0;
     return false;
 }
 
@@ -397,7 +397,7 @@ struct event_base *run_get_base(struct run *run)
     return run->supervisor->base;
 }
 
-pid_t run_keeper(const struct run *run UNUSED)
+uint64_t run_id(const struct run *run UNUSED)
 {
     return 0;
 }
