@@ -34,7 +34,7 @@ def names_of(method, result):
 
 def test_nobody_waits_for_all_profiles(make_daemon):
     daemon = make_daemon(*profiles())
-    for method, count in zip(ABOUT_ALL, [20, 20, 5, 20, 1], strict=True):  # more would exceed the limit of replies
+    for method, count in zip(ABOUT_ALL, [10, 10, 3, 10, 1], strict=True):  # more would exceed the limit of replies
         with daemon.client() as greedy, daemon.client() as other:
             with stopped(daemon):
                 greedy.send("[" + ",".join(line(id, method).strip() for id in range(count)) + "]\n")
