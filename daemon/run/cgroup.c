@@ -222,5 +222,5 @@ bool cgroup_has_leaf(const struct cgroup *cgroup)
 {
     CLEANUP(freep) char *leaf = cgroup_leaf_path(cgroup);
 
-    return access(leaf, F_OK) == 0;
+    return access(leaf, F_OK) == 0 || errno != ENOENT;
 }

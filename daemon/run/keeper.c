@@ -11,7 +11,8 @@
  * SIGTERM and allows a grace period first.
  *
  * Then it offers to own another family, unless something of the first one would stay with it: a
- * limit, or a control group that could not be removed.
+ * limit, a control group that could not be removed, or whatever a command, which runs as the same
+ * user, has changed in it.
  */
 #include "run/keeper.h"
 
@@ -32,12 +33,14 @@
 #include "common/log.h"
 #include "run/command.h"
 #include "run/family.h"
+#include "run/traits.h"
 
 struct keeper {
     const struct keeper_post *post;
     int signals;
     int home;      /* the folder in which it was started; -1: unknown */
     bool is_spent; /* can have no other run */
+    struct traits traits;
     /* What follows is of the present run. */
     int control;
     bool has_leaf;
@@ -104,6 +107,7 @@ static void keeper_enter_leaf(struct keeper *keeper)
     if (r < 0 && (limits->memory || limits->processes))
         keeper_fail(keeper, -r, "create the control group in", keeper->post->cgroup->path);
     keeper->has_leaf = r == 0;
+    keeper->is_spent |= r < 0;
 }
 
 static void keeper_leave_leaf(const struct keeper *keeper)
@@ -319,6 +323,8 @@ static void keeper_kill(struct keeper *keeper)
         keeper_answer_all(keeper);
         if (r < 0 && round == 0)
             log_error("cannot look for the descendants of a command: %s", strerror(-r));
+        if (r == -EMFILE) /* a command has lowered the limit of this process */
+            _exit(EXIT_FAILURE);
         if (scan.fresh)
             continue;
         /* All were signalled before: they are dying, or cannot be killed (another user's, or stuck
@@ -347,6 +353,7 @@ static void keeper_end(struct keeper *keeper)
                      (long long)keeper->limits.memory);
         keeper->is_spent |= cgroup_has_leaf(cgroup);
     }
+    keeper->is_spent |= !traits_are(&keeper->traits);
     keeper_send(keeper, &message);
     close(keeper->control);
 }
@@ -356,7 +363,10 @@ static void keeper_run(struct keeper *keeper, const int fds[START_FDS])
     int64_t grace_ms;
 
     keeper->control = fds[START_CONTROL];
+    if (!traits_are(&keeper->traits)) /* they have been changed while it was idle */
+        keeper_fail(keeper, EAGAIN, "prepare", "the keeper");
     keeper->has_leaf = keeper->orphaned = false;
+    keeper->child = 0;
     keeper->status = 0;
     keeper->deadline = 0;
     keeper->family.signalled.count = 0;
@@ -366,7 +376,8 @@ static void keeper_run(struct keeper *keeper, const int fds[START_FDS])
     keeper_end(keeper);
 }
 
-/* Waits for another run. False: there will be none. */
+/* Waits for another run. False: there will be none; a run that arrived nevertheless is lost, as the
+ * exit status says. */
 static bool keeper_await_run(struct keeper *keeper, int ret_fds[START_FDS])
 {
     const struct keeper_notice notice = {.keeper = getpid()};
@@ -377,8 +388,7 @@ static bool keeper_await_run(struct keeper *keeper, int ret_fds[START_FDS])
     struct command_message message;
     int r;
 
-    if (keeper->is_spent || keeper->post->orders < 0 ||
-        wire_send(keeper->post->notices, &notice, sizeof(notice)) < 0)
+    if (wire_send(keeper->post->notices, &notice, sizeof(notice)) < 0)
         return false;
     do {
         poll(polled, ARRAY_SIZE(polled), -1);
@@ -387,8 +397,6 @@ static bool keeper_await_run(struct keeper *keeper, int ret_fds[START_FDS])
             return false;
         r = wire_receive_command(keeper->post->orders, &message, ret_fds);
     } while (r == -EAGAIN);
-    if (r < 0)
-        _exit(EXIT_FAILURE); /* so that acpd learns that it was not started */
     return r > 0;
 }
 
@@ -411,8 +419,12 @@ void keeper_main(const struct keeper_post *post, const int fds[START_FDS])
     if (keeper.signals < 0)
         keeper_fail(&keeper, errno, "prepare", "the keeper");
     keeper.home = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    traits_read(&keeper.traits);
     keeper_run(&keeper, fds);
-    while (keeper_await_run(&keeper, next))
+    while (!keeper.is_spent && post->orders >= 0) {
+        if (!keeper_await_run(&keeper, next))
+            _exit(EXIT_FAILURE);
         keeper_run(&keeper, next);
+    }
     _exit(EXIT_SUCCESS);
 }

@@ -74,6 +74,8 @@ static void run_on_watch(evutil_socket_t fd UNUSED, short what UNUSED, void *dat
         return;
     if (supervisor_watch_is_over(&run->watch, run->keeper))
         supervisor_condemn(run->supervisor, run);
+    else if (!run->keeper && run->watch.asked >= WATCH_TRIES)
+        supervisor_look(run->supervisor, run);
     else
         run_order(run, ORDER_ASK);
     run->watch.asked += list_is_empty(&run->unsent_link);
@@ -314,11 +316,13 @@ static void run_take_word(struct run *run, const struct keeper_message *message)
     run->watch.asked = 0;
     switch (message->word) {
     case KEEPER_STARTING:
-        run->supervisor->watch.asked = 0; /* it forks, so it is alive */
+        run->supervisor->watch.asked = 0; /* it has passed the run on, so it is alive */
         run_take_keeper(run, (pid_t)message->value);
         return;
     case KEEPER_STARTED:
         run->pid = (pid_t)message->value;
+        if (!run_is_due(run))
+            event_del(&run->watch.tick);
         return;
     case KEEPER_NOT_STARTED:
         if (!run->has_ended)

@@ -7,8 +7,8 @@
  * reason, no descendant of the command is left, not even one that called setsid.
  *
  *   acpd ---- commands ----> supervisor        one, forked before anything grows
- *     |                        | fork          (single-threaded, small: forking it is cheap)
- *     +------- control ------ keeper           one per run, a child subreaper
+ *     |                        | fork          (single-threaded and small), or one that is idle
+ *     +------- control ------ keeper           one per run at a time, a child subreaper
  *                              | posix_spawn
  *                            command ...       and whatever it starts
  *

@@ -95,6 +95,8 @@ void supervisor_send_start(struct supervisor *supervisor, struct run *run);
 
 /** It does not answer: the supervisor should kill its keeper. */
 void supervisor_condemn(struct supervisor *supervisor, struct run *run);
+/** Its keeper, which nobody knows yet, is to be killed if it is stopped. */
+void supervisor_look(const struct supervisor *supervisor, const struct run *run);
 /** Waits for an answer of the supervisor, with a deadline. */
 void supervisor_expect(struct supervisor *supervisor);
 

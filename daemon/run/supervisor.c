@@ -22,6 +22,7 @@
 static const struct timeval watch_time = WATCH_TIME;
 
 static int supervisor_listen(struct supervisor *supervisor);
+static void supervisor_on_death(struct supervisor *supervisor);
 
 static void supervisor_deinit(struct supervisor *supervisor)
 {
@@ -151,10 +152,25 @@ void supervisor_condemn(struct supervisor *supervisor, struct run *run)
     supervisor_expect(supervisor);
 }
 
+void supervisor_look(const struct supervisor *supervisor, const struct run *run)
+{
+    if (supervisor->command >= 0)
+        (void)supervisor_tell(supervisor, COMMAND_LOOK, run->id);
+}
+
 bool supervisor_watch_is_over(const struct watch *watch, pid_t pid)
 {
     return watch->asked >= WATCH_TRIES_SLOW ||
            (watch->asked >= WATCH_TRIES && family_is_stopped(pid));
+}
+
+/* A process that it had just forked, and that was stopped, may keep its socket open. */
+static bool supervisor_is_dead(const struct supervisor *supervisor)
+{
+    siginfo_t info = {0};
+
+    return waitid(P_PID, (id_t)supervisor->pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 ||
+           info.si_pid;
 }
 
 static void supervisor_on_watch(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
@@ -163,6 +179,10 @@ static void supervisor_on_watch(evutil_socket_t fd UNUSED, short what UNUSED, vo
 
     if (supervisor->command < 0 || !supervisor_is_due(supervisor))
         return;
+    if (supervisor_is_dead(supervisor)) {
+        supervisor_on_death(supervisor);
+        return;
+    }
     if (supervisor_watch_is_over(&supervisor->watch, supervisor->pid)) {
         log_error("the supervisor process does not respond; killing it");
         kill(supervisor->pid, SIGKILL); /* not reaped yet, so its id is not reused */

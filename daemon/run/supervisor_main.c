@@ -166,12 +166,14 @@ static void supervisor_main_home_become_keeper(const struct home *home, int orde
                 fds);
 }
 
-/* It ends when it has no run, even if a command of this user has stopped it. */
+/* It gets no other run. An idle one has no family, and may have been stopped by a command of this
+ * user: it is killed. */
 static void supervisor_main_dismiss_keeper(struct keeper_entry *keeper)
 {
     closep(&keeper->orders);
     keeper->orders = -1;
-    kill(keeper->pid, SIGCONT);
+    if (!keeper->id)
+        kill(keeper->pid, SIGKILL);
 }
 
 /* Without a socket, if there are too many descriptors, it ends after its run. */
@@ -221,13 +223,12 @@ static bool supervisor_main_home_reuse_keeper(struct home *home, uint64_t id,
                                               const int fds[START_FDS])
 {
     struct keeper_entry *keeper = supervisor_main_home_find_idle(home);
+    int r = keeper ? wire_send_start(keeper->orders, id, fds) : -ENOENT;
 
-    if (!keeper)
+    if (r == -EPIPE || r == -ECONNRESET)
+        supervisor_main_dismiss_keeper(keeper); /* it has been killed */
+    if (r < 0)
         return false;
-    if (wire_send_start(keeper->orders, id, fds) < 0) {
-        supervisor_main_dismiss_keeper(keeper);
-        return false;
-    }
     kill(keeper->pid, SIGCONT); /* a command of this user may have stopped it */
     keeper->id = id;
     home->busy++;
@@ -282,16 +283,28 @@ static void supervisor_main_home_leave_acpd(struct home *home)
     close(home->command);
     home->command = -1;
     /* Keepers notice acpd's end by themselves, unless they are stopped. */
-    for (size_t i = 0; i < home->count; i++)
+    for (size_t i = 0; i < home->count; i++) {
         supervisor_main_dismiss_keeper(&home->keepers[i]);
+        kill(home->keepers[i].pid, SIGCONT);
+    }
 }
 
 /* This process then inherits its family. */
-static void supervisor_main_home_end_keeper(const struct home *home, uint64_t id)
+static void supervisor_main_home_end_keeper(const struct home *home, uint64_t id, bool if_stopped)
 {
-    for (size_t i = 0; i < home->count; i++)
-        if (home->keepers[i].id == id)
-            kill(home->keepers[i].pid, SIGKILL);
+    for (size_t i = 0; i < home->count; i++) {
+        pid_t pid = home->keepers[i].pid;
+
+        if (home->keepers[i].id != id)
+            continue;
+        if (!if_stopped || family_is_stopped(pid))
+            kill(pid, SIGKILL);
+        return;
+    }
+    for (size_t i = 0; i < home->lost_count; i++)
+        if (home->lost[i] == id)
+            return; /* its family may still be alive */
+    supervisor_main_home_send(home, SUPERVISOR_LOST, id, 0); /* acpd has not noticed its end */
 }
 
 static void supervisor_main_home_set_deadline(struct home *home, int64_t boot_ms)
@@ -308,8 +321,10 @@ static void supervisor_main_home_enforce_deadline(struct home *home)
 {
     if (!home->deadline || clock_boot_ms() < home->deadline)
         return;
-    for (size_t i = 0; i < home->count; i++)
+    for (size_t i = 0; i < home->count; i++) {
+        supervisor_main_dismiss_keeper(&home->keepers[i]);
         kill(home->keepers[i].pid, SIGKILL);
+    }
     if (home->busy)
         log_error("the store was unreachable for too long; killing all processes");
     supervisor_main_home_set_deadline(home, 0);
@@ -343,7 +358,8 @@ static void supervisor_main_home_obey(struct home *home, const struct command_me
         supervisor_main_home_set_deadline(home, (int64_t)message->id);
         return;
     case COMMAND_END:
-        supervisor_main_home_end_keeper(home, message->id);
+    case COMMAND_LOOK:
+        supervisor_main_home_end_keeper(home, message->id, message->word == COMMAND_LOOK);
         return;
     }
 }
@@ -440,11 +456,9 @@ static void supervisor_main_home_wake_acpd(const struct home *home)
 }
 
 /* Milliseconds until the next scan, longer if strays do not die (another user's, or stuck in the
- * kernel); else until an idle keeper has waited for long enough. */
-static int supervisor_main_home_poll_timeout(struct home *home)
+ * kernel); else until the next idle keeper has waited for long enough. */
+static int supervisor_main_poll_timeout(const struct home *home, int idle_ms)
 {
-    int idle_ms = supervisor_main_home_dismiss_idle(home);
-
     if (home->lost_count)
         return home->scans < 100 ? 2 : 200;
     if (idle_ms >= 0)
@@ -481,10 +495,13 @@ void supervisor_main(int command, int lock, uint64_t children_nofile, const stru
             {.fd = home.notices[0], .events = POLLIN},
         };
 
-        if (poll(polled, ARRAY_SIZE(polled), supervisor_main_home_poll_timeout(&home)) == 0 &&
+        int idle_ms = supervisor_main_home_dismiss_idle(&home);
+
+        if (poll(polled, ARRAY_SIZE(polled), supervisor_main_poll_timeout(&home, idle_ms)) == 0 &&
             home.busy)
             supervisor_main_home_wake_acpd(&home);
         supervisor_main_home_take_notices(&home);
+        supervisor_main_home_reap(&home);
         if (polled[0].revents)
             supervisor_main_home_take_orders(&home);
         supervisor_main_home_enforce_deadline(&home);

@@ -16,6 +16,7 @@ enum command_word {
     COMMAND_ASK,       /* ping; answered by SUPERVISOR_ALIVE */
     COMMAND_DEADLINE,  /* kill all keepers at `id`, boottime ms */
     COMMAND_END,       /* the keeper of run `id` does not respond: kill it */
+    COMMAND_LOOK,      /* it has not started run `id` yet: kill it if it is stopped */
 };
 
 struct command_message {
@@ -45,7 +46,7 @@ struct wire_spec {
 enum supervisor_word {
     SUPERVISOR_READY = 1,  /* the lock is held */
     SUPERVISOR_NOT_FORKED, /* run `id` has no keeper, because of `error` */
-    SUPERVISOR_LOST,       /* the keeper of run `id` was killed, and its family is gone */
+    SUPERVISOR_LOST,       /* the keeper of run `id` has failed, and its family is gone */
     SUPERVISOR_ALIVE,
 };
 

@@ -2,15 +2,18 @@
 """Keepers own one family after another; nothing of one reaches the next, and idle keepers are nobody's loss."""
 
 import contextlib
+import ctypes
 import os
 import resource
 import signal
+import threading
 
 import pytest
 from acpd import is_alive, shell, wait_until
 from test_guards_stopped import below, keepers_of, supervisor_of
 
-ABOUT = "echo $PPID; pwd; ulimit -n; ulimit -t; env | grep -v ^ACPD_ | sort"
+ABOUT = ("echo $PPID; pwd; ulimit -n; ulimit -t; ulimit -v; ulimit -f; nice; umask; taskset -p $$ | cut -d: -f2; "
+         "ls /proc/self/fd | wc -l; env | grep -v ^ACPD_ | sort")
 
 ONCE = {"maxAttempts": 1}
 
@@ -73,6 +76,45 @@ def test_limits_of_one_family_do_not_reach_the_next(make_daemon, limits):
             assert keeper != limited and other == plain
 
 
+@pytest.mark.parametrize("change", ["renice -n 7 -p $PPID", "prlimit --pid $PPID --fsize=77000", "ionice -c 3 -p $PPID",
+                                    "chrt -b -p 0 $PPID", "taskset -p 1 $PPID"])
+def test_what_a_command_does_to_its_keeper_does_not_reach_the_next(make_daemon, change):
+    with make_daemon(shell(ABOUT, "p"), shell(f"{change} > /dev/null; {ABOUT}", "q")).client() as client:
+        _, plain = keeper_and_rest(client, "p")
+        changed, _ = keeper_and_rest(client, "q")
+        for _ in range(5):
+            keeper, other = keeper_and_rest(client, "p")
+            assert keeper != changed and other == plain
+
+
+def test_a_command_after_one_that_was_stopped(make_daemon):
+    """The time to stop that one is no deadline of the next."""
+    daemon = make_daemon(shell("echo $PPID; sleep 1000", "q"), shell("echo $PPID; sleep 0.3; echo over"))
+    with daemon.client() as client:
+        def one_keeper_runs_both():
+            stopped = client.assign("q")["id"]
+            keeper = int(wait_until(lambda: client.log(stopped), "it runs")[0])
+            client.cancel_task(id=stopped)
+            client.finish(stopped)
+            found, rest = keeper_and_rest(client, "p")
+            assert rest == "over\n"
+            return found == keeper
+
+        wait_until(one_keeper_runs_both)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can see a keeper's descriptors")
+def test_a_keeper_keeps_no_descriptors(make_daemon):
+    with make_daemon(shell("echo $PPID", maxConcurrentTasks=1)).client() as client:
+        counts = {}
+        for _ in range(60):
+            keeper = client.finish(client.assign("p")["id"])["result"]["output"].strip()
+            with contextlib.suppress(OSError):
+                counts.setdefault(keeper, []).append(len(os.listdir(f"/proc/{keeper}/fd")))
+        most = max(counts.values(), key=len)
+        assert len(most) > 3 and most[-1] <= min(most) + 5, most  # the last run's may not be closed yet
+
+
 def test_a_folder_that_is_missing_is_missed_by_one_command_alone(make_daemon, folder):
     daemon = make_daemon(shell(ABOUT, "p"), shell("true", "q", runner={"cwd": str(folder / "gone")}, retry=ONCE))
     with daemon.client() as client:
@@ -125,6 +167,62 @@ def test_an_idle_keeper_is_killed_or_stopped(make_daemon):
             task = client.finish(client.assign("p")["id"])
             assert task["status"] == "completed" and task["attempt"] == 1
         assert client.task(other)["status"] == "running"
+
+
+def test_idle_keepers_that_were_stopped_end_too(make_daemon):
+    daemon = make_daemon(shell("echo $PPID"))
+    with daemon.client() as client:
+        for _ in range(3):
+            keeper = idle_keeper(daemon, client)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(keeper, signal.SIGSTOP)
+        wait_until(lambda: not keepers_of(daemon), "none is left")
+
+
+def test_a_keeper_that_is_stopped_again_and_again_before_it_starts_the_command(make_daemon):
+    daemon = make_daemon(shell("echo $PPID"))
+    over = threading.Event()
+
+    def stop(keeper):
+        while not over.is_set():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(keeper, signal.SIGSTOP)
+
+    with daemon.client() as client:
+        stopper = threading.Thread(target=stop, args=(idle_keeper(daemon, client),))
+        stopper.start()
+        try:
+            assert client.finish(client.assign("p")["id"])["status"] == "completed"
+        finally:
+            over.set()
+            stopper.join()
+
+
+def test_a_command_that_takes_its_keepers_descriptors_away(make_daemon, folder):
+    """It can then find no process of the family, and leaves that to the supervisor."""
+    daemon = make_daemon(shell(f"setsid sleep 1000 & echo $! > {folder}/pid; prlimit --pid $PPID --nofile=3:3",
+                               retry=ONCE))
+    with daemon.client() as client:
+        client.finish(client.assign("p")["id"])
+        assert not is_alive(int((folder / "pid").read_text()))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can take a descriptor of the supervisor")
+def test_a_supervisor_is_dead_though_its_socket_is_open(make_daemon):
+    """As when a process that it had just forked was stopped before it closed its copy."""
+    daemon = make_daemon(shell("echo $PPID"))
+    with daemon.client() as client:
+        client.finish(client.assign("p")["id"])
+        supervisor = supervisor_of(daemon)
+        held, handle = [], os.pidfd_open(supervisor)
+        for fd in os.listdir(f"/proc/{supervisor}/fd"):
+            if os.readlink(f"/proc/{supervisor}/fd/{fd}").startswith("socket:"):
+                held.append(ctypes.CDLL(None).syscall(438, handle, int(fd), 0))  # pidfd_getfd
+        assert min(held) >= 0
+        os.kill(supervisor, signal.SIGKILL)
+        assert client.finish(client.assign("p")["id"])["status"] == "completed"
+        for fd in (*held, handle):
+            os.close(fd)
 
 
 @pytest.mark.parametrize("whom", ["acpd", "supervisor"])

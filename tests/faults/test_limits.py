@@ -65,6 +65,16 @@ def test_open_files_are_bounded(make_daemon):
         assert int(run(client, "q")["result"]["output"]) > 40, "others are as they were"
 
 
+def test_memory_is_bounded_for_one_family_alone(plain, make_daemon):
+    """Its keeper, which has the limit, too, gets no other family."""
+    daemon = make_daemon(shell("echo $PPID; ulimit -v", limits={"memory": 1 << 30}), shell("echo $PPID; ulimit -v", "q"))
+    with daemon.client() as client:
+        for _ in range(5):
+            limited, limit = run(client)["result"]["output"].split()
+            other, none = run(client, "q")["result"]["output"].split()
+            assert (limit, none) == (str(1 << 20), "unlimited") and limited != other
+
+
 def test_processor_time_is_bounded(make_daemon):
     daemon = make_daemon(shell("while :; do :; done", limits={"cpuTime": 0.5}, retry=ONCE))
     with daemon.client() as client:

@@ -5,11 +5,12 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import sys
 
 import pytest
 
-from acpd import profile, wait_until
+from acpd import RpcError, profile, shell, wait_until
 
 TESTS = pathlib.Path(__file__).parents[1]
 PRELUDE = f"""
@@ -207,3 +208,70 @@ def test_whose_process_has_ended_may_still_submit(make_daemon, folder):
         task, = client.list_tasks()["tasks"]
         assert task["title"] == "left" and task["submittedBy"] is None
         assert client.state("q")["isActive"] is True
+
+
+def hold(folder):
+    """A socket to which a child can hand a connection."""
+    holder = socket.socket(socket.AF_UNIX)
+    holder.bind(f"{folder}/hold")
+    holder.listen()
+    return holder
+
+
+def test_a_connection_of_an_attempt_that_is_over_is_nobody_elses(make_daemon, folder):
+    """Even if the keeper of its family has another one now."""
+    first = python(f"""
+import array, socket
+s = socket.socket(socket.AF_UNIX)
+s.connect(os.environ["ACPD_SOCKET"])
+s.sendall(b'{{"jsonrpc":"2.0","id":1,"method":"list_tasks"}}\\n')
+s.recv(100000)
+o = socket.socket(socket.AF_UNIX)
+o.connect("{folder}/hold")
+o.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [s.fileno()]))])
+""", "first")
+    second = python(f"""
+id = client.assign("held")["id"]
+open("{folder}/child", "w").write(str(id))
+os.rename("{folder}/child", "{folder}/done")
+time.sleep(1000)
+""", "second")
+    daemon = make_daemon(profile("held"), first, second)
+    with hold(folder) as holder, daemon.client() as client:
+        client.update_profile_status(name="held", isActive=False)
+        over = client.assign("first")["id"]
+        passed, _ = holder.accept()
+        _, ancillary, _, _ = passed.recvmsg(10, 1000)
+        client.finish(over)
+        running = client.assign("second")["id"]
+        wait_until((folder / "done").exists)
+        child = int((folder / "done").read_text())
+        assert client.task(child)["submittedBy"] == running
+        with daemon.client() as outside:
+            outside.socket.close()
+            outside.socket = socket.socket(fileno=int.from_bytes(ancillary[0][2][:4], sys.byteorder))
+            assert outside.assign("held")["submittedBy"] is None
+            with pytest.raises(RpcError, match="does not descend"):
+                outside.cancel_task(id=child)
+        client.cancel_task(id=running)
+
+
+def test_calls_that_a_child_leaves_behind_are_not_the_next_ones(make_daemon, folder):
+    leaving = python("""
+import json, socket
+s = socket.socket(socket.AF_UNIX)
+s.connect(os.environ["ACPD_SOCKET"])
+for i in range(1000):
+    s.sendall(json.dumps({"jsonrpc": "2.0", "method": "assign_task_to_profile", "params":
+                          {"name": "held", "task": {"title": "left"}}}).encode() + b"\\n")
+""", "leaving")
+    daemon = make_daemon(profile("held"), leaving, shell("sleep 0.5", "next"), linesPerPass=10)
+    with daemon.client() as client:
+        client.update_profile_status(name="held", isActive=False)
+        first = client.assign("leaving")["id"]
+        client.finish(first)
+        second = client.assign("next")["id"]
+        client.finish(second)
+        wait_until(lambda: client.get_profile_state(name="held")["queueSize"] == 1000, "all of them are done")
+        assert {task["submittedBy"] for task in client.all_tasks().values() if task["profile"] == "held"} \
+            <= {first, None}
