@@ -295,7 +295,7 @@ int config_load(const char *path, const char *demo_path, struct settings *ret_se
         return r;
     }
 done:
-    for (size_t i = 0; i < settings.profile_count; i++)
+    for (size_t i = 0; settings.store.type == SETTINGS_POSTGRES && i < settings.profile_count; i++)
         settings.profiles[i].digest = config_digest(&settings.profiles[i]);
     *ret_settings = settings;
     settings = (struct settings){0};

@@ -165,7 +165,9 @@ static int reload_stage_profiles(struct engine *engine)
         /* One that was forgotten earlier in this pass comes back as another. */
         bool is_known = known && !known->staged.is_forgotten;
 
-        if (is_known && !store_node(engine->store)) /* another node may have removed its row */
+        /* Another node may have removed the row of a known one. The first is written in any case:
+         * a reload that the storage cannot keep, with its line of the audit log, must fail. */
+        if (is_known && i && !store_node(engine->store))
             continue;
         r = store_ensure_profile(engine->store, config->name, &row);
         if (r < 0)

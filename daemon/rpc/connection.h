@@ -69,8 +69,7 @@ struct rpc_server {
     bool is_accepting, has_stopped;
     uint64_t pass;          /* the last one that handled requests, */
     int64_t pass_us;        /* and for how long */
-    bool has_held;          /* a long call waits for the next pass, */
-    bool may_run_over;      /* and this is the next one */
+    bool has_held;          /* a long call waits for the next pass */
     struct list long_waits; /* connections whose next request is long, the oldest first */
     int64_t long_ran;       /* when one of them was last handled, monotonic us */
     int64_t *expected_us;   /* by rpc_method_number(): how long its calls take */

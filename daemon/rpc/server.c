@@ -138,31 +138,14 @@ void rpc_server_free(struct rpc_server *server)
     free(server);
 }
 
-/* Those that used up their share of the last pass continue. */
-static void server_begin_pass(struct rpc_server *server)
-{
-    server->pass = engine_pass(server->engine);
-    server->pass_us = 0;
-    server->may_run_over |= server->has_held;
-    server->has_held = false;
-    list_for_each_safe (link, &server->spent) {
-        list_remove(link);
-        ready_wake(list_entry(link, struct connection, spent));
-    }
-}
-
-/* A long call that would run over the end of the pass waits for the next one, once, so that the
- * replies of those before it need not wait for it; and nothing more is handled in this pass. */
+/* A long call that would run over the end of the pass begins the next one, so that the replies of
+ * those before it need not wait for it; and nothing more is handled in this pass. */
 static bool server_hold(struct rpc_server *server, const struct connection *connection)
 {
-    bool runs_over = connection->long_us && server->pass_us + connection->long_us > PASS_US;
-
     if (engine_is_in_doubt(server->engine)) /* it is refused at once */
         return false;
-    if (runs_over && server->pass_us && !server->may_run_over)
-        server->has_held = true;
-    else if (runs_over)
-        server->may_run_over = false;
+    server->has_held =
+        connection->long_us && server->pass_us && server->pass_us + connection->long_us > PASS_US;
     return server->has_held;
 }
 
@@ -182,18 +165,49 @@ static size_t server_take_turn(struct rpc_server *server, struct connection *con
     return handled;
 }
 
+/* The one that is next among those with long calls; NULL: there is none. */
+static struct connection *server_find_long(const struct rpc_server *server)
+{
+    struct connection *next = NULL;
+
+    list_for_each (link, &server->long_waits) {
+        struct connection *connection = list_entry(link, struct connection, long_link);
+
+        if (!next || connection->ready.key < next->ready.key)
+            next = connection;
+    }
+    return next;
+}
+
 /* Newcomers could come before long calls for ever, as they have not used any time yet. So the
  * oldest is next if none has run for a while. */
-static size_t server_take_overdue(struct rpc_server *server)
+static struct connection *server_find_overdue(const struct rpc_server *server)
 {
     struct connection *oldest;
     int64_t since;
 
     if (list_is_empty(&server->long_waits))
-        return 0;
+        return NULL;
     oldest = list_entry(server->long_waits.next, struct connection, long_link);
     since = oldest->long_since > server->long_ran ? oldest->long_since : server->long_ran;
-    return clock_mono_us() - since > LONG_WAIT_US ? server_take_turn(server, oldest) : 0;
+    return clock_mono_us() - since > LONG_WAIT_US ? oldest : NULL;
+}
+
+/* Those that used up their share of the last pass continue, and a long call may begin this one. */
+static size_t server_begin_pass(struct rpc_server *server)
+{
+    struct connection *first = server_find_overdue(server);
+
+    if (!first && server->has_held)
+        first = server_find_long(server);
+    server->pass = engine_pass(server->engine);
+    server->pass_us = 0;
+    server->has_held = false;
+    list_for_each_safe (link, &server->spent) {
+        list_remove(link);
+        ready_wake(list_entry(link, struct connection, spent));
+    }
+    return first ? server_take_turn(server, first) : 0;
 }
 
 size_t rpc_process(struct rpc_server *server)
@@ -201,10 +215,8 @@ size_t rpc_process(struct rpc_server *server)
     struct heap_node *top;
     size_t handled = 0;
 
-    if (server->pass != engine_pass(server->engine)) {
-        server_begin_pass(server);
-        handled += server_take_overdue(server);
-    }
+    if (server->pass != engine_pass(server->engine))
+        handled += server_begin_pass(server);
     while (server->pass_us <= PASS_US && (top = heap_top(&server->ready))) {
         struct connection *connection = CONTAINER_OF(top, struct connection, ready);
 
