@@ -12,6 +12,7 @@ import pytest
 
 import acpd
 from acpd import DEADLINE, TOKEN, profile, token_file, wait_until
+from clock import WallClock
 
 
 class Stream:
@@ -147,6 +148,29 @@ def test_a_daemon_that_goes_away_and_comes_back(quick, make_gateway):
         with quick.client() as client:
             client.assign("p")
         stream.until("task", id=2, status="completed")
+
+
+def test_another_node_behind_the_same_socket_has_other_numbers(make_daemon, make_gateway, folder):
+    clock = WallClock(folder, 1_800_000_000_000)  # numbers begin with the time
+    first, second = (make_daemon(profile(), start=False, node={"name": name}) for name in ("first", "second"))
+    for daemon in (first, second):
+        daemon.environment = clock.environment
+        daemon.start()
+    link = folder / "link"
+    link.symlink_to(first.socket)
+    with second.client() as client:  # it has an event of each number that the first one has
+        for _ in range(5):
+            client.finish(client.assign("p")["id"])
+    with Stream(make_gateway(link)) as stream:
+        with first.client() as client:
+            client.finish(client.assign("p")["id"])
+        stream.until("task", id=1, status="completed")
+        link.unlink()
+        link.symlink_to(second.socket)
+        first.stop()
+        stream.until("up")
+        event = next(event for event in stream.blocks() if event.get("event") in ("gap", "task"))
+        assert event["event"] == "gap", "the numbers of one node say nothing of another's events"
 
 
 def test_a_stream_without_a_daemon_waits_for_it(folder, make_gateway, make_daemon):
