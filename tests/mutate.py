@@ -24,6 +24,8 @@ ROOMS = ("common", "daemon", "gateway")
 ENDLESS = "a run that did not end"
 WHOLE = ("tests/rpc", "tests/http", "tests/client", "tests/faults")
 
+FLEET = ("faults/test_fleet.py", "faults/test_takeover.py")
+
 # Where a file's tests are: the unit test programs, and files below tests/. The longest prefix counts.
 NEAR = {
     "common": (["common"], ["rpc/test_protocol.py", "rpc/test_doors.py", "rpc/test_lifecycle.py"]),
@@ -35,10 +37,10 @@ NEAR = {
                                "rpc/test_anomalies.py", "rpc/test_agent_errors.py", "rpc/test_history.py"]),
     "daemon/store": (["store", "conformance"], ["rpc/test_tasks.py", "rpc/test_retention.py", "rpc/test_dependencies.py",
                                  "rpc/test_history.py", "faults/test_damage.py", "faults/test_storage.py"]),
-    "daemon/store/pg": (["conformance-postgres"], ["faults/test_postgres.py", "faults/test_fleet.py"]),
-    "daemon/store/db_node": (["conformance", "conformance-postgres"], ["faults/test_fleet.py"]),
+    "daemon/store/pg": (["conformance-postgres"], ["faults/test_postgres.py", *FLEET]),
+    "daemon/store/db_node": (["conformance", "conformance-postgres"], [*FLEET]),
     "daemon/store/db_head": (["conformance", "conformance-postgres"], ["rpc/test_tasks.py"]),
-    "daemon/config/digest": ([], ["faults/test_fleet.py"]),
+    "daemon/config/digest": ([], [*FLEET]),
     "daemon/store/migrate": ([], ["faults/test_migrate.py"]),
     "daemon/run": (["run"], ["rpc/test_running.py", "rpc/test_agents.py", "rpc/test_agent_turns.py",
                              "rpc/test_agent_errors.py", "rpc/test_replays.py",
@@ -50,11 +52,11 @@ NEAR = {
                            "rpc/test_events.py", "rpc/test_cooldown.py", "rpc/test_capacity.py",
                            "rpc/test_anomalies.py", "rpc/test_agents.py", "rpc/test_agent_errors.py",
                            "faults/test_doubt.py", "faults/test_stale.py"]),
-    "daemon/engine/difference": ([], ["faults/test_fleet.py"]),
-    "daemon/engine/fleet": ([], ["faults/test_fleet.py", "rpc/test_routing.py"]),
-    "daemon/engine/permission": ([], ["faults/test_fleet.py", "rpc/test_agents.py", "rpc/test_agent_turns.py"]),
-    "daemon/engine/news": ([], ["faults/test_fleet.py"]),
-    "daemon/engine/takeover": ([], ["faults/test_fleet.py"]),
+    "daemon/engine/difference": ([], [*FLEET]),
+    "daemon/engine/fleet": ([], [*FLEET, "rpc/test_routing.py"]),
+    "daemon/engine/permission": ([], [*FLEET, "rpc/test_agents.py", "rpc/test_agent_turns.py"]),
+    "daemon/engine/news": ([], [*FLEET]),
+    "daemon/engine/takeover": ([], [*FLEET]),
     "daemon/rpc": ([], ["rpc/test_protocol.py", "rpc/test_tasks.py", "rpc/test_workers.py", "rpc/test_events.py",
                         "rpc/test_doors.py", "rpc/test_peers.py", "rpc/test_coverage.py", "rpc/test_shapes.py",
                         "rpc/test_fairness.py", "rpc/test_parameters.py", "rpc/test_overflow.py"]),

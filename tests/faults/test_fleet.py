@@ -2,67 +2,17 @@
 """Several acpd that share one PostgreSQL: one queue, limits for all together, nothing lost and nothing twice, whoever
 is killed, stopped or cut off."""
 
-import os
-import pathlib
-import signal
 import time
 
 import acpd
 import pytest
 from acpd import RpcError, is_alive, shell, wait_until
 from database import assert_counters_are_right
+from fleet import ASKING, WORKER, nodes, record, recorder
 from pages import block
 from server import Proxy
 
 pytestmark = pytest.mark.usefixtures("use_server")
-
-LEASE = 3
-HOSTILE = str(pathlib.Path(__file__).parents[1] / "agents" / "hostile.py")
-WORKER = {"name": "w", "runner": {"type": "worker", "lease": 3600}}
-ASKING = {"name": "p", "nodes": ["a"], "maxConcurrentTasks": 10, "runner": {
-    "type": "acp", "command": ["/usr/bin/python3", HOSTILE], "env": {"ACPD_TEST_SCRIPT": "ask(); read(); end()"}}}
-
-
-@pytest.fixture
-def make_fleet(make_daemon):
-    """Starts daemons with names that share the database of the first one."""
-    started = []
-
-    def make(names, *profiles, lease=LEASE, urls={}, start=True, **settings):
-        daemons = {}
-        for name in names:
-            daemon = make_daemon(*profiles, start=False)
-            first = next(iter(daemons.values()), daemon)
-            store = {**first.store, "lease": lease, "timeout": 1}
-            store["url"] = urls.get(name, store["url"])
-            daemon.configure({"profiles": profiles, "store": store, "node": {"name": name}, "killGrace": 0.2, **settings})
-            daemons[name] = daemon.start() if start else daemon
-            started.append(daemon)
-        wait_until(lambda: not start or all(len(nodes(daemon)) == len(names) for daemon in daemons.values()),
-                   "they know each other")
-        return list(daemons.values())
-
-    yield make
-    for daemon in started:  # before the first one's database is dropped
-        assert daemon.process is None or daemon.process.poll() is not None or daemon.stop() == 0, daemon.log.read_text()
-
-
-def nodes(daemon):
-    with daemon.client() as client:
-        return {node["name"]: node for node in client.get_health()["nodes"]}
-
-
-def recorder(folder, seconds=0.1, **settings):
-    """A profile whose attempts write lines when they begin and end."""
-    return shell(f'echo "begin $ACPD_TASK_ID $ACPD_ATTEMPT $$ $ACPD_SOCKET" >> {folder}/record; sleep {seconds}; '
-                 f'echo "end $ACPD_TASK_ID $ACPD_ATTEMPT $$ $ACPD_SOCKET" >> {folder}/record', **settings)
-
-
-def record(folder):
-    path = folder / "record"
-    lines = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
-    return [(what, int(id), int(attempt), int(pid), pathlib.Path(socket).parent.name)
-            for what, id, attempt, pid, socket in lines]
 
 
 def peak(lines):
@@ -89,39 +39,6 @@ def test_a_limit_is_for_all_nodes_together_and_another_for_each(make_fleet, fold
     for daemon in (a, b, c):
         daemon.stop()
     assert_counters_are_right(a)
-
-
-def test_what_a_killed_node_ran_runs_elsewhere(make_fleet, folder):
-    a, b = make_fleet("ab", recorder(folder, 1000, maxConcurrentTasks=1), recorder(folder, 0, name="q"))
-    with a.client() as client:
-        id = client.assign("p")["id"]
-        victim = client.wait_status(id, "running")["node"]
-        wait_until(lambda: record(folder), "it runs")
-    victim, other = (a, b) if victim == "a" else (b, a)
-    victim.kill()
-    with other.client() as client:
-        task = wait_until(lambda: (task := client.task(id))["attempt"] == 2 and task["status"] == "running" and task)
-        wait_until(lambda: list(nodes(other)) == [task["node"]], "the dead one is forgotten")
-        wait_until(lambda: len(record(folder)) == 2, "it runs again")
-        assert not is_alive(record(folder)[0][3]) and is_alive(record(folder)[1][3])
-        assert client.finish(client.assign("q")["id"])["status"] == "completed"
-        client.cancel_task(id=id)
-    victim.start()
-    wait_until(lambda: len(nodes(other)) == 2, "it is back")
-
-
-def test_a_killed_node_that_comes_back_at_once_waits_for_no_lease(make_fleet, folder):
-    a, b = make_fleet("ab", recorder(folder, 1000, nodes=["a"]), lease=60)
-    with a.client() as client:
-        id = client.assign("p")["id"]
-        client.wait_status(id, "running")
-    a.kill()
-    a.start()
-    with a.client() as client:
-        wait_until(lambda: client.task(id)["attempt"] == 2, "it runs again")
-        assert client.wait_status(id, "running")["node"] == "a"
-        assert sorted(nodes(a)) == ["a", "b"]
-        client.cancel_task(id=id)
 
 
 def test_a_cancel_reaches_another_node(make_fleet, folder):
@@ -286,76 +203,6 @@ def test_a_node_that_is_cut_off_kills_what_it_runs_before_others_start_it(make_f
     proxy.close()
 
 
-def test_a_node_that_hangs_loses_its_children_to_its_supervisor(make_fleet, folder):
-    a, b = make_fleet("ab", recorder(folder, 1000, nodes=["a"]), recorder(folder, 0, name="q"))
-    with a.client() as client:
-        id = client.assign("p")["id"]
-        client.wait_status(id, "running")
-    wait_until(lambda: record(folder), "it runs")
-    child = record(folder)[0][3]
-    deadline = time.monotonic() + acpd.DEADLINE
-    while is_alive(child):
-        assert time.monotonic() < deadline
-        os.kill(a.process.pid, signal.SIGSTOP)  # its supervisor wakes it now and then
-        time.sleep(0.01)
-    os.kill(a.process.pid, signal.SIGCONT)
-    with b.client() as client:
-        assert client.finish(client.assign("q")["id"])["status"] == "completed"
-        client.cancel_task(id=id)
-    a.process.wait(acpd.DEADLINE) if a.process.poll() is not None else None
-
-
-def test_a_worker_keeps_its_lease_when_another_node_takes_over(make_fleet):
-    a, b = make_fleet("ab", WORKER)
-    with a.client() as client:
-        id = client.assign("w")["id"]
-        lease = client.claim_task(profiles=["w"], worker="x")["lease"]
-    a.kill()
-    with b.client() as client:
-        wait_until(lambda: list(nodes(b)) == ["b"], "it is found dead")
-        wait_until(lambda: client.task(id)["node"] == "b", "the lease is taken over")
-        assert client.task(id)["attempt"] == 1
-        assert client.complete_task(id=id, lease=lease)["status"] == "completed"
-
-
-def test_a_node_that_lives_after_all_is_not_taken_over(make_fleet, folder):
-    a, b = make_fleet("ab", recorder(folder, 1000, nodes=["a"]), start=False)
-    a.start()
-    b.start_faulty()
-    wait_until(lambda: len(nodes(b)) == 2, "they know each other")
-    with b.client() as client:
-        id = client.assign("p")["id"]
-        client.wait_status(id, "running")
-        b.order.write_text("end_node")
-        a.kill()
-        wait_until(lambda: "the verb end_node is stale" in b.log.read_text(), "it is taken for dead")
-        assert sorted(nodes(b)) == ["a", "b"] and client.task(id)["node"] == "a"
-        b.order.unlink()
-        wait_until(lambda: list(nodes(b)) == ["b"], "it is dead")
-        wait_until(lambda: client.task(id)["status"] == "queued", "it waits for the only node that may run it")
-        client.cancel_task(id=id)
-
-
-def test_a_lease_that_ended_before_it_was_taken_over(make_fleet):
-    a, b = make_fleet("ab", WORKER, start=False)
-    a.start()
-    b.start_faulty()
-    wait_until(lambda: len(nodes(b)) == 2, "they know each other")
-    with a.client() as client:
-        id = client.assign("w")["id"]
-        lease = client.claim_task(profiles=["w"], worker="x")["lease"]
-    b.order.write_text("adopt")
-    a.kill()
-    with b.client() as client:
-        wait_until(lambda: "the verb adopt is stale" in b.log.read_text(), "it is taken over")
-        with pytest.raises(RpcError, match="no longer"):
-            client.complete_task(id=id, lease=lease)
-        b.order.unlink()
-        b.restart()
-    with b.client() as client:
-        assert client.complete_task(id=id, lease=lease)["status"] == "completed"
-
-
 def test_metrics_are_sums_over_nodes(make_fleet, folder):
     a, b = make_fleet("ab", recorder(folder, 0, name="p", nodes=["a"]), WORKER)
     with a.client() as client, b.client() as other:
@@ -453,23 +300,6 @@ def test_one_of_two_answers_at_once_counts(make_fleet):
         assert all(("result" in first) != ("result" in second) for first, second in replies), replies
         assert {reply["error"]["code"] for pair in replies for reply in pair if "error" in reply} <= {-32001, -32002}
         assert {client.finish(id)["status"] for id in ids} == {"completed"}
-
-
-def test_questions_of_a_dead_node_are_closed(make_fleet):
-    a, b = make_fleet("ab", ASKING)
-    with b.client() as other, b.client() as follower:
-        follower.subscribe()
-        id = other.assign("p")["id"]
-        question, = wait_until(other.list_permissions, "it is told")
-        a.kill()
-        heard = []
-        while len(heard) < 2:
-            event = follower.reply()["params"]
-            if event["type"] == "permission":
-                heard.append((event["id"], event["isOpen"]))
-        assert heard == [(question["id"], True), (question["id"], False)]
-        assert other.list_permissions() == []
-        other.cancel_task(id=id)
 
 
 def test_nothing_is_counted_below_zero(make_fleet, folder):
@@ -588,18 +418,6 @@ def test_a_cancel_that_meets_the_end_is_no_failure_of_the_storage(make_fleet, fo
             assert "error" not in bystander.reply()
             client.reply()
     assert "storage fails" not in a.log.read_text()
-
-
-def test_what_a_stopped_node_ran_runs_elsewhere_at_once(make_fleet, folder):
-    a, b = make_fleet("ab", recorder(folder, 1000), lease=3600)
-    with b.client() as client:
-        id = client.assign("p")["id"]
-        node = client.wait_status(id, "running")["node"]
-    stopped, other = (a, b) if node == "a" else (b, a)
-    assert stopped.stop() == 0
-    with other.client() as client:
-        wait_until(lambda: client.task(id)["attempt"] == 2 and client.task(id)["status"] == "running", "it runs again")
-        client.cancel_task(id=id)
 
 
 def test_an_outage_that_is_longer_than_the_lease(make_fleet, folder, server):
