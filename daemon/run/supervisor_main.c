@@ -303,7 +303,7 @@ static void supervisor_main_home_end_keeper(const struct home *home, uint64_t id
     }
     for (size_t i = 0; i < home->lost_count; i++)
         if (home->lost[i] == id)
-            return; /* its family may still be alive */
+            return;                                          /* its family may still be alive */
     supervisor_main_home_send(home, SUPERVISOR_LOST, id, 0); /* acpd has not noticed its end */
 }
 

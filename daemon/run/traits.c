@@ -24,5 +24,10 @@ bool traits_are(const struct traits *traits)
     struct traits now;
 
     traits_read(&now);
-    return memcmp(&now, traits, sizeof(now)) == 0;
+    for (int i = 0; i < RLIM_NLIMITS; i++)
+        if (now.limits[i].rlim_cur != traits->limits[i].rlim_cur ||
+            now.limits[i].rlim_max != traits->limits[i].rlim_max)
+            return false;
+    return now.nice == traits->nice && now.policy == traits->policy && now.io == traits->io &&
+           CPU_EQUAL(&now.processors, &traits->processors);
 }

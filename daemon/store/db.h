@@ -156,7 +156,7 @@
  * names the node that its processes, or its worker, belong to, as long as they may exist. If that
  * node is not there any more, they are nobody's. */
 #define DEAD "node_id NOT IN (SELECT id FROM node WHERE name IS NOT NULL)"
-/* A question that is not of the node whose id is ?1. */
+/* An open question of another node than ?1 that is still there. */
 #define OPEN "node_id <> ?1 AND answer IS NULL AND node_id IN (SELECT id FROM node)"
 /* Whether the node whose id follows may run the task; ends with two brackets. */
 #define MAY_RUN_ON     "(only_node IS NULL OR only_node = (SELECT name FROM node WHERE id = "
