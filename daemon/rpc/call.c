@@ -96,6 +96,13 @@ static size_t call_size_of(const struct rpc_call *call)
     return call->result.len + (call->message ? strlen(call->message) : 0) + strlen(call->id) + 64;
 }
 
+/* What it has printed may depend on the commit of the pass; a partial call may be noted already. */
+static void call_note_uncommitted(struct rpc_call *call)
+{
+    if (engine_is_writing(call->engine) && list_is_empty(&call->uncommitted))
+        list_append(&call->connection->server->uncommitted, &call->uncommitted);
+}
+
 void call_end(struct rpc_call *call)
 {
     struct connection *connection = call->connection;
@@ -116,8 +123,7 @@ void call_end(struct rpc_call *call)
     } else {
         call->size = call_size_of(call);
         connection->staged += call->size;
-        if (engine_is_writing(call->engine))
-            list_append(&connection->server->uncommitted, &call->uncommitted);
+        call_note_uncommitted(call);
         if (!batch)
             list_append(&connection->ended, &call->link);
     }
@@ -144,12 +150,9 @@ static void call_shorten(struct rpc_call *call)
 
 void call_continue(struct rpc_call *call)
 {
-    struct connection *connection = call->connection;
-
     call->is_partial = true;
-    connection->partial = call;
-    if (engine_is_writing(call->engine) && list_is_empty(&call->uncommitted))
-        list_append(&connection->server->uncommitted, &call->uncommitted);
+    call->connection->partial = call;
+    call_note_uncommitted(call);
 }
 
 void call_delay(struct rpc_call *call)

@@ -77,6 +77,21 @@ def test_parts_of_a_batch_are_in_order(make_daemon):
 
 
 @pytest.mark.parametrize("method", ABOUT_ALL)
+def test_parts_in_a_pass_that_writes(make_daemon, method):
+    daemon = make_daemon(*profiles(100))
+    with daemon.client() as client, daemon.client() as other:
+        for _ in range(10):
+            with stopped(daemon):
+                other.send(line(0, "assign_task_to_profile", name="p0", task={"title": "t"}))
+                for id in range(3):
+                    client.send(line(id, method))
+            assert other.reply()["result"]
+            for _ in range(3):
+                assert names_of(method, client.reply()["result"]) == [f"p{i}" for i in range(100)]
+        assert client.get_profile_state(name="p0")["queueSize"] == 10
+
+
+@pytest.mark.parametrize("method", ABOUT_ALL)
 def test_profiles_that_change_between_parts(make_daemon, method):
     """The result is of one list of profiles, the earlier or the later one."""
     daemon = make_daemon(*profiles())
