@@ -55,7 +55,8 @@ def test_when_no_process_can_be_had_tasks_wait(plain, make_daemon, folder):  # n
     hold = "import os, sys, time\nwhile not os.path.exists(sys.argv[1]): time.sleep(0.02)"
     patient = {"retry": ONCE, "cooldown": {"min": 0.01, "max": 0.02}}
     daemon = make_daemon(
-        profile("holder", ["/usr/bin/python3", "-c", hold, f"{folder}/go"], maxConcurrentTasks=30, **patient),
+        profile("holder", ["/usr/bin/python3", "-c", hold, f"{folder}/go"], maxConcurrentTasks=30, minConcurrentTasks=30,
+                **patient),
         profile("p", maxConcurrentTasks=5, **patient), start=False)
     os.chmod(folder, 0o755)
     daemon.start(**as_nobody(daemon.folder, NPROC=12))
