@@ -353,7 +353,7 @@ static void keeper_end(struct keeper *keeper)
                      (long long)keeper->limits.memory);
         keeper->is_spent |= cgroup_has_leaf(cgroup);
     }
-    keeper->is_spent |= !traits_are(&keeper->traits);
+    keeper->is_spent |= traits_have_changed(&keeper->traits);
     keeper_send(keeper, &message);
     close(keeper->control);
 }
@@ -363,7 +363,7 @@ static void keeper_run(struct keeper *keeper, const int fds[START_FDS])
     int64_t grace_ms;
 
     keeper->control = fds[START_CONTROL];
-    if (!traits_are(&keeper->traits)) /* they have been changed while it was idle */
+    if (traits_have_changed(&keeper->traits)) /* while it was idle */
         keeper_fail(keeper, EAGAIN, "prepare", "the keeper");
     keeper->has_leaf = keeper->orphaned = false;
     keeper->child = 0;

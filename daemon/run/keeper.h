@@ -15,7 +15,7 @@ struct keeper_post {
 };
 
 /** Runs a keeper, in a child just forked by the supervisor, with its first run. All signals are
- *  blocked, the environment is the one to inherit, and the only open descriptors above 2 are these
- *  and the lock. */
+ *  blocked, the environment is the one to inherit, and the only open descriptors above 2 are these,
+ *  those of the post and the lock. */
 void keeper_main(const struct keeper_post *post, const int fds[START_FDS])
     __attribute__((noreturn));

@@ -78,7 +78,7 @@ static void run_on_watch(evutil_socket_t fd UNUSED, short what UNUSED, void *dat
         supervisor_look(run->supervisor, run);
     else
         run_order(run, ORDER_ASK);
-    run->watch.asked += list_is_empty(&run->unsent_link);
+    run->watch.asked += list_is_empty(&run->unsent_link); /* else nobody knows of it yet */
     run_expect(run);
 }
 

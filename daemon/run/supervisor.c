@@ -22,7 +22,6 @@
 static const struct timeval watch_time = WATCH_TIME;
 
 static int supervisor_listen(struct supervisor *supervisor);
-static void supervisor_on_death(struct supervisor *supervisor);
 
 static void supervisor_deinit(struct supervisor *supervisor)
 {
@@ -164,35 +163,6 @@ bool supervisor_watch_is_over(const struct watch *watch, pid_t pid)
            (watch->asked >= WATCH_TRIES && family_is_stopped(pid));
 }
 
-/* A process that it had just forked, and that was stopped, may keep its socket open. */
-static bool supervisor_is_dead(const struct supervisor *supervisor)
-{
-    siginfo_t info = {0};
-
-    return waitid(P_PID, (id_t)supervisor->pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 ||
-           info.si_pid;
-}
-
-static void supervisor_on_watch(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
-{
-    struct supervisor *supervisor = data;
-
-    if (supervisor->command < 0 || !supervisor_is_due(supervisor))
-        return;
-    if (supervisor_is_dead(supervisor)) {
-        supervisor_on_death(supervisor);
-        return;
-    }
-    if (supervisor_watch_is_over(&supervisor->watch, supervisor->pid)) {
-        log_error("the supervisor process does not respond; killing it");
-        kill(supervisor->pid, SIGKILL); /* not reaped yet, so its id is not reused */
-    } else {
-        (void)supervisor_tell(supervisor, COMMAND_ASK, 0);
-    }
-    supervisor->watch.asked++;
-    supervisor_expect(supervisor);
-}
-
 /* The supervisor, its keepers and their families are gone: starts another one. */
 static void supervisor_succeed(struct supervisor *supervisor)
 {
@@ -267,6 +237,35 @@ static void supervisor_on_death(struct supervisor *supervisor)
         supervisor_close_start_fds(run);
     }
     event_active(&supervisor->burial, EV_TIMEOUT, 0);
+}
+
+/* A process that it had just forked, and that was stopped, may keep its socket open. */
+static bool supervisor_is_dead(const struct supervisor *supervisor)
+{
+    siginfo_t info = {0};
+
+    return waitid(P_PID, (id_t)supervisor->pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 ||
+           info.si_pid;
+}
+
+static void supervisor_on_watch(evutil_socket_t fd UNUSED, short what UNUSED, void *data)
+{
+    struct supervisor *supervisor = data;
+
+    if (supervisor->command < 0 || !supervisor_is_due(supervisor))
+        return;
+    if (supervisor_is_dead(supervisor)) {
+        supervisor_on_death(supervisor);
+        return;
+    }
+    if (supervisor_watch_is_over(&supervisor->watch, supervisor->pid)) {
+        log_error("the supervisor process does not respond; killing it");
+        kill(supervisor->pid, SIGKILL); /* not reaped yet, so its id is not reused */
+    } else {
+        (void)supervisor_tell(supervisor, COMMAND_ASK, 0);
+    }
+    supervisor->watch.asked++;
+    supervisor_expect(supervisor);
 }
 
 static void supervisor_on_message(evutil_socket_t fd, short what UNUSED, void *data)

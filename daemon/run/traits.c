@@ -19,7 +19,7 @@ void traits_read(struct traits *ret_traits)
     sched_getaffinity(0, sizeof(ret_traits->processors), &ret_traits->processors);
 }
 
-bool traits_are(const struct traits *traits)
+bool traits_have_changed(const struct traits *traits)
 {
     struct traits now;
 
@@ -27,7 +27,7 @@ bool traits_are(const struct traits *traits)
     for (int i = 0; i < RLIM_NLIMITS; i++)
         if (now.limits[i].rlim_cur != traits->limits[i].rlim_cur ||
             now.limits[i].rlim_max != traits->limits[i].rlim_max)
-            return false;
-    return now.nice == traits->nice && now.policy == traits->policy && now.io == traits->io &&
-           CPU_EQUAL(&now.processors, &traits->processors);
+            return true;
+    return now.nice != traits->nice || now.policy != traits->policy || now.io != traits->io ||
+           !CPU_EQUAL(&now.processors, &traits->processors);
 }

@@ -15,5 +15,5 @@ struct traits {
 
 /** Reads those of the calling process. */
 void traits_read(struct traits *ret_traits);
-/** Whether the calling process still has them. */
-bool traits_are(const struct traits *traits);
+/** Whether those of the calling process differ from these. */
+bool traits_have_changed(const struct traits *traits);
