@@ -88,9 +88,14 @@ static int loop_plan(struct loop *loop)
 /* Another acpd may run what this one runs. */
 static void loop_check_owner(struct loop *loop, int r)
 {
+    struct engine_storage storage;
+
     if (!engine_is_lost(loop->engine) || loop->stop_requested)
         return;
-    log_error("this acpd is no longer a node of the fleet, and others may run its tasks; stopping");
+    engine_get_storage(loop->engine, &storage);
+    log_error("this acpd is no longer a node of the fleet, and others may run its tasks; stopping: "
+              "%s",
+              storage.error);
     loop->stop_requested = true;
     loop->exit_status = EXIT_FAILURE;
     if (r == ENGINE_UNKNOWN)
@@ -129,7 +134,7 @@ static void loop_conclude(struct loop *loop, int r)
     }
     engine_get_storage(loop->engine, &storage);
     if (!loop->storage_is_failing) {
-        log_error("the storage fails: %s; unacknowledged changes were rolled back; retrying",
+        log_error("the storage is failing: %s; unacknowledged changes were rolled back; retrying",
                   storage.error);
         loop->failing_since = clock_mono_ms();
     }

@@ -187,7 +187,7 @@ static void main_on_supervisor_lost(void *data)
 {
     struct loop *loop = data;
 
-    log_error("no process can be started any more; stopping, so that a restart can recover");
+    log_error("cannot start processes any more; stopping, so that a restart can recover");
     loop->stop_requested = true;
     loop->exit_status = EXIT_FAILURE;
 }

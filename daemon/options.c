@@ -132,7 +132,7 @@ void options_parse(int argc, char **argv, struct options *options)
     if (optind < argc)
         options_refuse("unexpected argument '%s'", argv[optind]);
     if (options->check && options->command)
-        options_refuse("--check and a command exclude each other");
+        options_refuse("--check cannot be combined with a command");
     if ((options->from || options->to) &&
         (!options->command || strcmp(options->command, "migrate") != 0))
         options_refuse("--from and --to are only valid with migrate");

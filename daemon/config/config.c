@@ -19,34 +19,46 @@
 #define LIMIT_MEMORY_MIN (16 * 1024 * 1024)
 #define LIMIT_FILES_MIN  32
 
-/* Sets every member that has a row; descends into objects whose members have one. `path` is "" or
- * ends with a dot. */
+static int config_set_members(const struct config_target *target, struct json_object *object,
+                              const char *path);
+
+/* `key` is the member's with its path. */
+static int config_set_member(const struct config_target *target, const char *key,
+                             struct json_object *value)
+{
+    size_t len = strlen(key);
+    bool has_inner = false;
+
+    for (const struct config_row *row = target->rows; row->key; row++) {
+        if (strncmp(row->key, key, len) != 0)
+            continue;
+        if (!row->key[len])
+            return config_set_value(target, row, value);
+        has_inner |= row->key[len] == '.';
+    }
+    if (!has_inner)
+        return config_refuse(target->error, target->prefix, key, "unknown key");
+    if (!json_object_is_type(value, json_type_object))
+        return config_refuse(target->error, target->prefix, key, "must be an object");
+    return config_set_members(target, value, key);
+}
+
+/* Sets every member that has a row; descends into objects whose members have one. `path` is the
+ * object's own key, or "". */
 static int config_set_members(const struct config_target *target, struct json_object *object,
                               const char *path)
 {
     json_object_object_foreach(object, name, value)
     {
-        CLEANUP(freep) char *key = xasprintf("%s%s", path, name);
-        CLEANUP(freep) char *inner = xasprintf("%s.", key);
-        const struct config_row *found = NULL;
-        bool has_inner = false;
+        CLEANUP(freep) char *key = path[0] ? xasprintf("%s.%s", path, name) : NULL;
         int r;
 
         if (!path[0] && target->rows == config_rows && strcmp(name, "profiles") == 0)
             continue;
-        for (const struct config_row *row = target->rows; row->key; row++) {
-            if (!strchr(name, '.') && strcmp(row->key, key) == 0)
-                found = row;
-            has_inner |= strncmp(row->key, inner, strlen(inner)) == 0;
-        }
-        if (found)
-            r = config_set_value(target, found, value);
-        else if (has_inner && json_object_is_type(value, json_type_object))
-            r = config_set_members(target, value, inner);
-        else if (has_inner)
-            r = config_refuse(target->error, target->prefix, key, "must be an object");
+        if (strchr(name, '.'))
+            r = config_refuse(target->error, target->prefix, key ? key : name, "unknown key");
         else
-            r = config_refuse(target->error, target->prefix, key, "unknown key");
+            r = config_set_member(target, key ? key : name, value);
         if (r < 0)
             return r;
     }

@@ -95,7 +95,7 @@ const struct config_row config_rows[] = {
      .doc = "A group whose members may also use the socket; default: none. Takes effect at the "
             "next start."},
     {"roles", CONFIG_ROLES, AT(roles),
-     .doc = "What they may do: an object that maps user names or numbers, or `*` for all others, "
+     .doc = "What users may do: an object that maps user names or numbers, or `*` for all others, "
             "to `read`, `operate` or `none`. Default: everybody may operate. If set, users without "
             "an entry have no access. root and acpd's own user may always operate."},
     {"auditLimit", CONFIG_INTEGER, AT(audit_limit), 64 * KIB, 1024 * GIB, 256 * MIB,
@@ -105,11 +105,12 @@ const struct config_row config_rows[] = {
 };
 
 const struct config_row config_profile_rows[] = {
-    {"name", CONFIG_NAME, PROFILE_AT(name), .is_required = true, .doc = "Unique."},
+    {"name", CONFIG_NAME, PROFILE_AT(name), .is_required = true,
+     .doc = "Name of the profile, unique among all profiles."},
     {"role", CONFIG_TEXT, PROFILE_AT(role), .max = 256,
      .doc = "Display name of the profile; default: its name."},
     {"capabilities", CONFIG_WORDS, PROFILE_AT(capabilities),
-     .doc = "The types of tasks that it supports. Its own name always counts as one."},
+     .doc = "The types of tasks that the profile supports. Its own name always counts as one."},
     {"maxConcurrentTasks", CONFIG_INTEGER, PROFILE_AT(max_concurrent_tasks), 1, 1e6, 2,
      .doc = "Maximum number of concurrent attempts, on all nodes together."},
     {"maxConcurrentTasksPerNode", CONFIG_INTEGER, PROFILE_AT(max_tasks_per_node), 0, 1e6, 0,
@@ -120,9 +121,11 @@ const struct config_row config_profile_rows[] = {
      .doc = "Enables autoscaling: `rate_limit` and `unavailable` halve the number of concurrent "
             "attempts, down to this minimum, and success raises it again; 0: off."},
     {"priority", CONFIG_INTEGER, PROFILE_AT(priority), 0, 10, 3,
-     .doc = "How much routing prefers it."},
-    {"color", CONFIG_COLOR, PROFILE_AT(color), .text = "#10b981", .doc = "On the dashboard."},
-    {"icon", CONFIG_TEXT, PROFILE_AT(icon), .max = 64, .text = "💻", .doc = "On the dashboard."},
+     .doc = "How strongly routing prefers the profile; higher is stronger."},
+    {"color", CONFIG_COLOR, PROFILE_AT(color), .text = "#10b981",
+     .doc = "Color of the profile on the dashboard."},
+    {"icon", CONFIG_TEXT, PROFILE_AT(icon), .max = 64, .text = "💻",
+     .doc = "Icon of the profile on the dashboard."},
     {"queueLimit", CONFIG_INTEGER, PROFILE_AT(queue_limit), 1, 1e8, 10000,
      .doc = "Maximum number of waiting tasks: queued, scheduled and blocked."},
     {"overflow", CONFIG_CHOICE, PROFILE_AT(overflow), .choices = overflow_policy_names,

@@ -14,11 +14,11 @@ struct config_target {
 };
 
 /** Returns -EINVAL and sets *error to "PREFIXKEY: reason"; the caller frees it. */
-int config_refuse(char **error, const char *prefix, const char *key, const char *format, ...)
-    PRINTF_LIKE(4, 5);
+MUST_CHECK int config_refuse(char **error, const char *prefix, const char *key, const char *format,
+                             ...) PRINTF_LIKE(4, 5);
 /** -EINVAL if its row does not allow the value. */
-int config_set_value(const struct config_target *target, const struct config_row *row,
-                     struct json_object *value);
+MUST_CHECK int config_set_value(const struct config_target *target, const struct config_row *row,
+                                struct json_object *value);
 /** Sets the members whose rows have a default. */
 void config_set_defaults(void *base, const struct config_row *rows);
 /** Stores a copy of the text and frees the previous text, if any. */

@@ -103,9 +103,10 @@ static int admission_evict(struct engine *engine, struct profile *profile, struc
 {
     int r = queue_cancel(
         engine, profile, last,
-        xasprintf("evicted by task %lld, which ranks before it: the queue of \"%s\" was full "
-                  "(queueLimit %lld)",
-                  (long long)by->id, profile->config.name, (long long)profile->config.queue_limit));
+        xasprintf(
+            "evicted to make room for task %lld, which ranks higher: the queue of \"%s\" was full "
+            "(queueLimit %lld)",
+            (long long)by->id, profile->config.name, (long long)profile->config.queue_limit));
 
     return r == ENGINE_STALE ? 0 : r; /* it has made room by itself */
 }

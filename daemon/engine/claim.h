@@ -5,6 +5,6 @@
 #include "engine/state.h"
 
 /** Claims waiting tasks for free slots, a bounded number in each pass. */
-int claim_step(struct engine *engine);
+MUST_CHECK int claim_step(struct engine *engine);
 /** The monotonic ms at which the next cooldown ends. */
 int64_t claim_deadline(const struct engine *engine);

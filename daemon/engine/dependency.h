@@ -13,5 +13,5 @@
 #include "engine/state.h"
 
 /** Processes releases, a bounded number per pass. */
-int dependency_step(struct engine *engine);
+MUST_CHECK int dependency_step(struct engine *engine);
 void dependency_rollback(struct engine *engine);

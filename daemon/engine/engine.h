@@ -65,25 +65,25 @@ struct engine *engine_new(struct store *store, struct settings *settings, const 
 void engine_free(struct engine *engine);
 
 /** Takes ownership of the settings; they take effect with the commit of the pass. */
-int engine_configure(struct engine *engine, struct settings *settings);
+MUST_CHECK int engine_configure(struct engine *engine, struct settings *settings);
 /* Reloads the configuration; -EINVAL with a message, which the caller frees, if it is invalid. */
 typedef int (*engine_reload_fn)(struct engine *engine, char **ret_error);
 /** Says how. */
 void engine_set_reload(struct engine *engine, engine_reload_fn reload);
-int engine_reload(struct engine *engine, char **ret_error);
+MUST_CHECK int engine_reload(struct engine *engine, char **ret_error);
 /** Applies the settings, which it takes, and recovers: attempts that were running at a crash are
  *  interrupted, and their tasks queued again; workers keep their leases. Negative if the storage
  *  fails or cannot tell. */
-int engine_start(struct engine *engine, struct settings *settings);
+MUST_CHECK int engine_start(struct engine *engine, struct settings *settings);
 /** Allows runs to be started from now on. */
 void engine_set_supervisor(struct engine *engine, struct supervisor *supervisor);
 
 /* A pass */
 
 void engine_begin(struct engine *engine);
-int engine_plan(struct engine *engine);
+MUST_CHECK int engine_plan(struct engine *engine);
 /** The rest of a pass, after all its requests have been handled. */
-int engine_finish_pass(struct engine *engine);
+MUST_CHECK int engine_finish_pass(struct engine *engine);
 /** Commits the pass, unless `r` says that it has failed. 1: something was written; 0: there was
  *  nothing to write; negative: the pass has failed and was rolled back. ENGINE_UNKNOWN: the storage
  *  cannot tell. The pass then stays open with everything that it staged; plan, launch and answer
@@ -137,8 +137,8 @@ void engine_audit(struct engine *engine, const struct audit_entry *entry);
 void engine_stop(struct engine *engine);
 /** Whether the limits of every profile can be enforced in this group; -EINVAL with a message, which
  * the caller frees, that names one that cannot. */
-int engine_check_limits(const struct settings *settings, const struct cgroup *cgroup,
-                        char **ret_error);
+MUST_CHECK int engine_check_limits(const struct settings *settings, const struct cgroup *cgroup,
+                                   char **ret_error);
 /* What a runner needs of the file system. */
 enum engine_need { NEED_FOLDER, NEED_PROGRAM, ENGINE_NEED_COUNT };
 /** Whether something is missing, and what: "the program \"goose\"". */
@@ -196,12 +196,12 @@ const char *engine_node_name(const struct engine *engine);
 size_t engine_list_nodes(const struct engine *engine, struct engine_node **ret_nodes);
 /** Asks a node to take no more work, and to stop when nothing runs on it. ENGINE_NOT_FOUND;
  *  ENGINE_CONFLICT: no other node takes tasks. */
-int engine_retire_node(struct engine *engine, const char *name);
+MUST_CHECK int engine_retire_node(struct engine *engine, const char *name);
 
 /** Describes where to find the log of an attempt that ran on another node; the caller frees it.
  *  NULL: the attempt ran here, or nowhere. */
-int engine_log_elsewhere(struct engine *engine, const struct task *task, int64_t attempt,
-                         char **ret_where);
+MUST_CHECK int engine_log_elsewhere(struct engine *engine, const struct task *task, int64_t attempt,
+                                    char **ret_where);
 
 /* Routing (engine/routing.c) */
 
@@ -232,15 +232,16 @@ struct profile *engine_find_profile(const struct engine *engine, const char *nam
 struct profile *engine_find_known_profile(const struct engine *engine, const char *name);
 /** A removed profile is visible while it has unfinished tasks. */
 bool engine_is_visible(const struct profile *profile);
-int engine_set_active(struct engine *engine, struct profile *profile, bool is_active);
+MUST_CHECK int engine_set_active(struct engine *engine, struct profile *profile, bool is_active);
 /** How long the oldest queued task has been ready, in seconds; -1 if nothing is queued. Exact for
  *  up to 1,000 queued tasks, otherwise among the first 1,000. */
-int engine_oldest_queued(struct engine *engine, struct profile *profile, double *ret_age);
+MUST_CHECK int engine_oldest_queued(struct engine *engine, struct profile *profile,
+                                    double *ret_age);
 
 /* Metrics (engine/metrics.c) */
 
-int engine_metrics(struct engine *engine, const struct profile *profile,
-                   const struct metrics_range *range, struct metrics *ret_metrics);
+MUST_CHECK int engine_metrics(struct engine *engine, const struct profile *profile,
+                              const struct metrics_range *range, struct metrics *ret_metrics);
 
 struct engine_history {
     const struct metrics_range *range;
@@ -253,8 +254,9 @@ struct engine_history {
 };
 
 /** The history of one profile, or of all together (NULL). The caller deinits it. */
-int engine_history(struct engine *engine, const struct profile *profile,
-                   const struct metrics_range *range, struct engine_history *ret_history);
+MUST_CHECK int engine_history(struct engine *engine, const struct profile *profile,
+                              const struct metrics_range *range,
+                              struct engine_history *ret_history);
 void engine_history_deinit(struct engine_history *history);
 
 struct engine_capacity {
@@ -268,30 +270,31 @@ struct engine_capacity {
 
 /** The load of the profile's slots, and how many keep the mean wait within `target_wait` seconds.
  */
-int engine_capacity(struct engine *engine, const struct profile *profile,
-                    const struct metrics_range *range, double target_wait,
-                    struct engine_capacity *ret_capacity);
+MUST_CHECK int engine_capacity(struct engine *engine, const struct profile *profile,
+                               const struct metrics_range *range, double target_wait,
+                               struct engine_capacity *ret_capacity);
 
 /* Tasks (engine/tasks.c). A returned task is freed by task_deinit(). */
 
 /** ENGINE_NOT_FOUND: there is none. */
-int engine_get_task(struct engine *engine, int64_t id, struct task *ret_task);
-int engine_get_task_by_key(struct engine *engine, const char *key, struct task *ret_task);
+MUST_CHECK int engine_get_task(struct engine *engine, int64_t id, struct task *ret_task);
+MUST_CHECK int engine_get_task_by_key(struct engine *engine, const char *key,
+                                      struct task *ret_task);
 
 /** Tasks, the newest first. */
-int engine_list_tasks(struct engine *engine, const struct task_filter *filter,
-                      struct task_list *ret_tasks, bool *ret_has_more);
+MUST_CHECK int engine_list_tasks(struct engine *engine, const struct task_filter *filter,
+                                 struct task_list *ret_tasks, bool *ret_has_more);
 /** Waiting tasks of a profile in the order in which they will run: queued by rank, scheduled by
  *  time, blocked by id; starting behind `after` (NULL: from the start). */
-int engine_list_queue(struct engine *engine, const struct profile *profile,
-                      const struct task *after, const struct task_page *page,
-                      struct task_list *ret_tasks);
+MUST_CHECK int engine_list_queue(struct engine *engine, const struct profile *profile,
+                                 const struct task *after, const struct task_page *page,
+                                 struct task_list *ret_tasks);
 
 /** Admits a new task. ENGINE_DEDUPLICATED: *admission->task is now the first one with its key. If
  *  the queue is full, the profile's `overflow` decides, and admission->profile is the final
  *  profile. */
-int engine_assign(struct engine *engine, struct profile *profile,
-                  struct engine_admission *admission);
+MUST_CHECK int engine_assign(struct engine *engine, struct profile *profile,
+                             struct engine_admission *admission);
 
 struct engine_update {
     int priority; /* -1: unchanged */
@@ -300,10 +303,10 @@ struct engine_update {
     struct profile *profile; /* NULL: unchanged */
 };
 
-int engine_update(struct engine *engine, int64_t id, const struct engine_update *update,
-                  struct task *ret_task);
-int engine_cancel(struct engine *engine, int64_t id, struct task *ret_task);
-int engine_retry(struct engine *engine, int64_t id, struct task *ret_task);
+MUST_CHECK int engine_update(struct engine *engine, int64_t id, const struct engine_update *update,
+                             struct task *ret_task);
+MUST_CHECK int engine_cancel(struct engine *engine, int64_t id, struct task *ret_task);
+MUST_CHECK int engine_retry(struct engine *engine, int64_t id, struct task *ret_task);
 
 struct engine_pending {
     const char *reason;
@@ -318,8 +321,8 @@ extern const char *const engine_pending_reasons[];
 
 /** Why a task is waiting. `position` is its position if the caller knows it; 0: count it, up to
  *  ENGINE_POSITION_MAX; -1: not wanted. */
-int engine_pending(struct engine *engine, const struct task *task, int64_t position,
-                   struct engine_pending *ret_pending);
+MUST_CHECK int engine_pending(struct engine *engine, const struct task *task, int64_t position,
+                              struct engine_pending *ret_pending);
 
 /** Prints the task as users see it. `pending` NULL prints null. */
 void engine_print_task(const struct engine *engine, const struct task *task,
@@ -327,38 +330,40 @@ void engine_print_task(const struct engine *engine, const struct task *task,
 
 /** Prints {"entries": […], "next": n, "truncated": b} starting at byte offset `after`; -EINVAL: no
  *  entry starts there. */
-int engine_print_log(const struct engine *engine, int64_t task_id, int64_t attempt, int64_t after,
-                     struct buf *out);
+MUST_CHECK int engine_print_log(const struct engine *engine, int64_t task_id, int64_t attempt,
+                                int64_t after, struct buf *out);
 
 /* Agents' questions (engine/permission.c) */
 
 /** Prints the open ones of all nodes as an array of {id, taskId, attempt, profile, toolCall,
  * options, askedAt, deadline}, up to about `limit` bytes. */
-int engine_print_permissions(struct engine *engine, size_t limit, struct buf *out);
+MUST_CHECK int engine_print_permissions(struct engine *engine, size_t limit, struct buf *out);
 /** Answers a question with one of its options; `by` says who, for the transcript. The agent gets
  *  the answer after the commit. ENGINE_NOT_FOUND: it is not open. */
-int engine_answer_permission(struct engine *engine, const char *id, const char *option,
-                             const char *by);
+MUST_CHECK int engine_answer_permission(struct engine *engine, const char *id, const char *option,
+                                        const char *by);
 /** Whether a process descends from an attempt, or may have: an agent runs as acpd's user, so its
  *  ancestry decides. *ret_run identifies the attempt's processes; 0: unknown. */
 bool engine_is_descendant(const struct engine *engine, pid_t pid, uint64_t *ret_run);
 /** Whether processes of this run may manage the task: it descends from their own task. */
-int engine_may_handle(struct engine *engine, uint64_t run, int64_t id, bool *ret_may);
+MUST_CHECK int engine_may_handle(struct engine *engine, uint64_t run, int64_t id, bool *ret_may);
 
 /* Workers (engine/runner_lease.c) */
 
 /** Gives a worker the first task of the profiles' queues. `lease_ms` 0: the profile's.
  * ENGINE_NOT_FOUND: none now. The caller frees *ret_token, which identifies the lease. */
-int engine_claim(struct engine *engine, struct profile *const *profiles, size_t count,
-                 const char *worker, int64_t lease_ms, const struct task **ret_task,
-                 char **ret_token);
+MUST_CHECK int engine_claim(struct engine *engine, struct profile *const *profiles, size_t count,
+                            const char *worker, int64_t lease_ms, const struct task **ret_task,
+                            char **ret_token);
 /* ENGINE_CONFLICT: the token is stale. */
 /** Renews the lease; *ret_until is its end, wall ms. */
-int engine_extend(struct engine *engine, int64_t id, const char *token, int64_t *ret_until);
+MUST_CHECK int engine_extend(struct engine *engine, int64_t id, const char *token,
+                             int64_t *ret_until);
 /** Ends the attempt: completed with `result` (JSON or NULL), or failed with a class and message.
  *  *ret_task is the task afterwards, valid during this pass. */
-int engine_finish(struct engine *engine, int64_t id, const char *token, enum error_class class,
-                  const char *message, const char *result, const struct task **ret_task);
+MUST_CHECK int engine_finish(struct engine *engine, int64_t id, const char *token,
+                             enum error_class class, const char *message, const char *result,
+                             const struct task **ret_task);
 /** A claim that its worker never received: the task is queued again. */
 void engine_release_claim(struct engine *engine, int64_t id, const char *token);
 

@@ -25,7 +25,7 @@ bool fleet_may_have(const struct engine *engine, const char *name);
 bool fleet_has(const struct engine *engine, const char *name);
 
 /* Steps of the pass. */
-int fleet_step(struct engine *engine);
+MUST_CHECK int fleet_step(struct engine *engine);
 void fleet_commit(struct engine *engine);
 void fleet_rollback(struct engine *engine);
 int64_t fleet_deadline(const struct engine *engine);

@@ -9,5 +9,5 @@
 #include "engine/state.h"
 
 /** Checks every profile when it is due; see core/health.c. */
-int health_step(struct engine *engine);
+MUST_CHECK int health_step(struct engine *engine);
 int64_t health_deadline(const struct engine *engine);

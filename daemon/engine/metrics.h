@@ -16,7 +16,7 @@
 #include "engine/state.h"
 
 /** At the start: the arrivals of the last hours, for the charts. */
-int metrics_recall(struct engine *engine);
+MUST_CHECK int metrics_recall(struct engine *engine);
 
 /** Makes buckets of the minutes that dead nodes have left. */
 MUST_CHECK int metrics_inherit(struct engine *engine);
@@ -28,7 +28,7 @@ MUST_CHECK int metrics_keep(struct engine *engine, struct profile *profile);
 
 /** Records that acpd is running and the lengths of the queues, and removes old rows, in the pass's
  * transaction. */
-int metrics_step(struct engine *engine);
+MUST_CHECK int metrics_step(struct engine *engine);
 void metrics_commit(struct engine *engine);
 void metrics_rollback(struct engine *engine);
 /** When there is something to record. */

@@ -71,7 +71,7 @@ static const struct pass_step {
     int64_t (*deadline)(const struct engine *engine);
 } steps[] = {
     {PLAN, settle_overdue_step, NULL, NULL,
-     settle_overdue_deadline}, /* even while the storage fails */
+     settle_overdue_deadline}, /* even while the storage is failing */
     {PLAN, pass_probe_storage, NULL, pass_await_storage, NULL},
     {PLAN, fleet_step, fleet_commit, fleet_rollback, fleet_deadline},
     {PLAN, settle_step, settle_commit, settle_rollback, settle_deadline},
@@ -165,7 +165,7 @@ int64_t engine_next_deadline(const struct engine *engine)
 {
     int64_t next = INT64_MAX;
 
-    /* While the storage fails, retry after a delay. */
+    /* While the storage is failing, retry after a delay. */
     if (engine->is_in_doubt || store_error(engine->store)[0])
         return engine->next_probe;
     if (engine->has_more_work)

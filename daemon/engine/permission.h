@@ -5,4 +5,4 @@
 
 /** Tells other nodes of the questions that agents ask here, and agents what others have answered.
  */
-int permission_step(struct engine *engine);
+MUST_CHECK int permission_step(struct engine *engine);

@@ -9,6 +9,6 @@
 MUST_CHECK int profiles_forget_if_spent(struct engine *engine, struct profile *profile);
 
 /* Writes the profiles changed by the pass in the same transaction; see engine/pass.c. */
-int profiles_step(struct engine *engine);
+MUST_CHECK int profiles_step(struct engine *engine);
 void profiles_commit(struct engine *engine);
 void profiles_rollback(struct engine *engine);

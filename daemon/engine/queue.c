@@ -361,6 +361,11 @@ int queue_cancel_dependant(struct engine *engine, struct profile *profile, struc
                                   status == TASK_FAILED ? "failed" : "was cancelled"));
 }
 
+int queue_report(struct engine *engine, const struct store_attempt *attempt)
+{
+    return store_report_attempt(engine->store, attempt);
+}
+
 int queue_reweigh(struct engine *engine, struct profile *profile, struct task *task)
 {
     const struct task_fence fence = task_fence(task);

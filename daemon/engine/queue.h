@@ -49,6 +49,8 @@ MUST_CHECK int queue_cancel(struct engine *engine, struct profile *profile, stru
 MUST_CHECK int queue_cancel_dependant(struct engine *engine, struct profile *profile,
                                       struct task *task, int64_t depends_on,
                                       enum task_status status);
+/** Adds what an agent has reported late, of usage and cost, to an attempt that has ended. */
+MUST_CHECK int queue_report(struct engine *engine, const struct store_attempt *attempt);
 /** Updates the weight of a finished task whose log has grown. */
 MUST_CHECK int queue_reweigh(struct engine *engine, struct profile *profile, struct task *task);
 

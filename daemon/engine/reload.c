@@ -124,11 +124,14 @@ static int reload_adopt_unconfigured(struct engine *engine, struct store_profile
     return 0;
 }
 
+/* At the start; later, only another node can have added one. */
 static int reload_adopt_all_unconfigured(struct engine *engine, char *const *configured)
 {
     CLEANUP(store_profiles_deinit) struct store_profiles rows = {0};
-    int r = store_list_profiles(engine->store, &rows);
+    int r = 0;
 
+    if (!engine->profile_count || store_node(engine->store))
+        r = store_list_profiles(engine->store, &rows);
     for (size_t i = 0; i < rows.count && r == 0; i++)
         r = reload_adopt_unconfigured(engine, &rows.profiles[i], configured);
     return r;

@@ -12,5 +12,5 @@
 #include "engine/state.h"
 
 /** Removes tasks beyond the limits, a few per pass. */
-int retention_step(struct engine *engine);
+MUST_CHECK int retention_step(struct engine *engine);
 int64_t retention_deadline(const struct engine *engine);

@@ -11,4 +11,4 @@
 #include "engine/state.h"
 
 /** At the start: creates attempts for the leases in the store. */
-int runner_lease_adopt_all(struct engine *engine);
+MUST_CHECK int runner_lease_adopt_all(struct engine *engine);

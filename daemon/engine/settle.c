@@ -38,7 +38,7 @@ static int settle_report_late(struct attempt *attempt)
 
     metrics_cost_add(&attempt->profile->staged.bucket.cost, &attempt->cost);
     profile_touch(attempt->profile);
-    return store_report_attempt(attempt->engine->store, &late);
+    return queue_report(attempt->engine, &late);
 }
 
 /* The end came after its task was taken away. */

@@ -13,10 +13,10 @@ MUST_CHECK int settle_attempt(struct attempt *attempt);
 /* Steps of a pass: see engine/pass.c. */
 
 /** Ends or stops attempts whose time is up. */
-int settle_overdue_step(struct engine *engine);
+MUST_CHECK int settle_overdue_step(struct engine *engine);
 int64_t settle_overdue_deadline(const struct engine *engine);
 /** Settles ended attempts, and emits events for logs that have grown. */
-int settle_step(struct engine *engine);
+MUST_CHECK int settle_step(struct engine *engine);
 void settle_commit(struct engine *engine);
 void settle_rollback(struct engine *engine);
 int64_t settle_deadline(const struct engine *engine);

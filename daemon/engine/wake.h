@@ -9,6 +9,6 @@
 #define WAKE_FAR_STEP_MS (INT64_C(3600) * 1000)
 
 /** Adjusts to a wall clock that was set, and queues due tasks. */
-int wake_step(struct engine *engine);
+MUST_CHECK int wake_step(struct engine *engine);
 void wake_commit(struct engine *engine);
 int64_t wake_deadline(const struct engine *engine);

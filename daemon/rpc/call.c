@@ -74,7 +74,7 @@ void call_free(struct rpc_call *call)
     list_remove(&call->link);
     list_remove(&call->uncommitted);
     list_remove(&call->sibling);
-    free(call->claimed_token);
+    free(call->lease);
     free(call->message);
     free(call->data);
     free(call->actor);
@@ -166,33 +166,30 @@ void call_delay(struct rpc_call *call)
     call->connection->is_blocked |= call->blocks_next;
 }
 
+static void call_take_back(struct rpc_call *call)
+{
+    if (call->handover)
+        STEAL(call->handover)->take_back(call);
+}
+
 void call_fail(struct rpc_call *call)
 {
-    /* The claim is undone with its pass, or given back if the pass turns out to have held. */
-    if (call->claimed_token)
-        engine_release_claim(call->engine, call->claimed_id, call->claimed_token);
-    free(STEAL(call->claimed_token));
-    if (call->has_subscribed) {
-        subscription_end(call->connection);
-        ready_wake(call->connection); /* only that may have kept it open */
-    }
-    call->has_subscribed = false;
+    call_take_back(call);
     free(STEAL(call->data));
     if (!engine_is_in_doubt(call->engine))
-        rpc_error(call, RPC_UNAVAILABLE, "the storage fails; nothing was changed");
+        rpc_error(call, RPC_UNAVAILABLE, "the storage is failing; nothing was changed");
     else if (!call->method || call->method->is_reading || call->code)
-        rpc_error(call, RPC_UNAVAILABLE, "not done: the storage does not answer");
+        rpc_error(call, RPC_UNAVAILABLE, "not done: the storage is not responding");
     else
         rpc_error(call, RPC_UNAVAILABLE,
-                  "the storage does not answer: this may or may not have been done");
+                  "the storage is not responding: this may or may not have been done");
     buf_deinit(&call->result);
     list_remove(&call->uncommitted);
 }
 
 void call_drop(struct rpc_call *call)
 {
-    if (call->claimed_token)
-        engine_release_claim(call->engine, call->claimed_id, call->claimed_token);
+    call_take_back(call);
     call_free(call);
 }
 

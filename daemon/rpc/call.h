@@ -19,6 +19,7 @@
 
 struct batch;
 struct connection;
+struct rpc_call;
 struct rpc_method;
 struct rpc_server;
 
@@ -29,6 +30,12 @@ struct rpc_peer {
     bool is_descendant; /* of an attempt, or may be: see engine_is_descendant() */
     uint64_t run;       /* of that attempt, 0: unknown */
     enum { PEER_UNKNOWN, PEER_GATEWAY, PEER_OTHER } program; /* asked when it matters */
+};
+
+/* What a reply hands over beyond its text: a lease, or a subscription. */
+struct rpc_handover {
+    void (*begin)(struct rpc_call *call);     /* the reply is printed; NULL: nothing begins then */
+    void (*take_back)(struct rpc_call *call); /* the pass failed, or the client is gone */
 };
 
 struct rpc_call {
@@ -49,11 +56,9 @@ struct rpc_call {
         bool is_whole;      /* they changed meanwhile: it began again, and is printed at once */
     } progress;
 
-    /* What the reply hands over, and must be taken back if it is not received; set by the handler.
-     */
-    int64_t claimed_id;
-    char *claimed_token;
-    bool has_subscribed;
+    /* What the reply hands over, set by the handler; NULL: nothing. */
+    const struct rpc_handover *handover;
+    char *lease; /* of a claimed task, else NULL */
 
     /* of an error */
     int code; /* 0: it is none */

@@ -182,9 +182,10 @@ static void connection_print_ended(struct connection *connection)
 
         connection->staged -= call->size;
         call_print(call, &stream->out);
-        connection->subscription.is_announced |= call->has_subscribed;
         list_remove(link);
-        if (call->claimed_token) {
+        if (call->handover) {
+            if (call->handover->begin)
+                call->handover->begin(call);
             buf_deinit(&call->result);
             call->end = stream_position(stream);
             list_append(&connection->unheard, link);

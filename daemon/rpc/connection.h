@@ -67,8 +67,11 @@ struct rpc_server {
     struct list uncommitted; /* struct rpc_call: ended after the first write of the pass */
     size_t connection_count;
     bool is_accepting, has_stopped;
+    int64_t turn_began;     /* the turn of a connection, monotonic us */
     uint64_t pass;          /* the last one that handled requests, */
-    int64_t pass_us;        /* and for how long */
+    int64_t pass_us;        /* for how long, */
+    size_t handled;         /* and how many */
+    bool began_long;        /* it began with a long call */
     bool has_held;          /* a long call waits for the next pass */
     struct list long_waits; /* connections whose next request is long, the oldest first */
     int64_t long_ran;       /* when one of them was last handled, monotonic us */

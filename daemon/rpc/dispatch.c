@@ -22,7 +22,7 @@ void dispatch_refuse(struct connection *connection, enum rpc_code code, const ch
 }
 
 /* How long the calls of a method take: the first counts at once, later ones little by little, for
- * each may have been interrupted. */
+ * each may have been interrupted. A part that is not the last one takes what is left of a turn. */
 static void dispatch_learn(const struct rpc_call *call, int64_t us)
 {
     int64_t *expected_us = &call->connection->server->expected_us[rpc_method_number(call->method)];
@@ -44,7 +44,8 @@ void dispatch_run(struct rpc_call *call)
         call->progress.version = engine_profiles_version(engine);
     }
     outcome = method->handler(call);
-    dispatch_learn(call, clock_mono_us() - began);
+    if (outcome != RPC_MORE)
+        dispatch_learn(call, clock_mono_us() - began);
     if (outcome == RPC_REPLY && !method->is_reading &&
         (method->is_audited || (call->task_id && engine_writes(engine) != writes)))
         engine_audit(engine, &(struct audit_entry){
@@ -70,7 +71,7 @@ void dispatch_partial(struct connection *connection)
 
     /* The pass that printed the part before may have failed meanwhile, which set an error. */
     if (!call->code && engine_is_in_doubt(call->engine))
-        rpc_error(call, RPC_UNAVAILABLE, "not done: the storage does not answer");
+        rpc_error(call, RPC_UNAVAILABLE, "not done: the storage is not responding");
     if (!call->code && call->progress.version != engine_profiles_version(call->engine)) {
         call->is_partial = false;
         call->progress.section = call->progress.at = 0;
@@ -188,7 +189,7 @@ static bool dispatch_prepare(struct rpc_call *call, const struct json_value *req
     else if (!call->method)
         rpc_error(call, RPC_METHOD_NOT_FOUND, "method \"%s\" not found", name);
     else if (engine_is_in_doubt(call->engine))
-        rpc_error(call, RPC_UNAVAILABLE, "not done: the storage does not answer");
+        rpc_error(call, RPC_UNAVAILABLE, "not done: the storage is not responding");
     else if (call->batch && call->id && connection_is_congested(call->connection))
         rpc_error(call, RPC_UNAVAILABLE,
                   "not executed: the batch's replies exceed the limit of %lld bytes",

@@ -15,8 +15,6 @@
  * last bin holds all longer durations and has no edge. */
 #define EDGE_STEP 8
 
-#define SAMPLES_AT_ONCE 64 /* of profiles; about as many as a turn has time for */
-
 /* Profile names are words: nothing in them needs to be escaped. */
 static void export_print_head(struct buf *text, const char *name, const char *type,
                               const char *help)
@@ -237,8 +235,6 @@ static void export_print_daemon(struct buf *text, const struct engine *engine)
 /* 1: there is more. */
 static int export_print_part(struct rpc_call *call, struct buf *text)
 {
-    int left = SAMPLES_AT_ONCE;
-
     for (; call->progress.section < ARRAY_SIZE(families); call->progress.section++) {
         const struct family *family = &families[call->progress.section];
         struct profile *profile;
@@ -250,7 +246,7 @@ static int export_print_part(struct rpc_call *call, struct buf *text)
 
             if (r < 0)
                 return r;
-            if (--left <= 0 && !call->progress.is_whole)
+            if (rpc_turn_is_over(call))
                 return 1;
         }
         call->progress.at = 0;

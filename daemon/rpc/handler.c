@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Results and errors of handlers, and access to their parameters. */
+/* Results and errors of handlers, their time, and access to their parameters. */
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
@@ -8,7 +8,14 @@
 
 #include "common/alloc.h"
 #include "common/json_out.h"
+#include "rpc/connection.h"
 #include "rpc/method.h"
+
+bool rpc_turn_is_over(const struct rpc_call *call)
+{
+    return !call->progress.is_whole &&
+           clock_mono_us() - call->connection->server->turn_began > TURN_US;
+}
 
 enum rpc_outcome rpc_error(struct rpc_call *call, enum rpc_code code, const char *format, ...)
 {
@@ -44,7 +51,7 @@ enum rpc_outcome rpc_error_storage(struct rpc_call *call, int r)
     if (r == -ESHUTDOWN)
         return rpc_error(call, RPC_UNAVAILABLE, "acpd is shutting down");
     engine_get_storage(call->engine, &storage);
-    return rpc_error(call, RPC_UNAVAILABLE, "the storage fails: %s", storage.error);
+    return rpc_error(call, RPC_UNAVAILABLE, "the storage is failing: %s", storage.error);
 }
 
 enum rpc_outcome rpc_error_queue_full(struct rpc_call *call, const struct profile *profile)

@@ -16,11 +16,12 @@ struct listener {
  * socket left by a crash is replaced. group: may also use it, or NULL. -EADDRINUSE: another daemon
  * has it. On failure *ret_error is a message for the user; the caller frees it.
  */
-int listener_bind(const char *path, const char *group, struct listener *ret_listener,
-                  char **ret_error);
+MUST_CHECK int listener_bind(const char *path, const char *group, struct listener *ret_listener,
+                             char **ret_error);
 /** Adopts a listening descriptor from a service manager. *ret_path is the path of its file; -EINVAL
  *  with a message if acpd cannot serve it. The caller frees both. */
-int listener_adopt(int fd, struct listener *ret_listener, char **ret_path, char **ret_error);
+MUST_CHECK int listener_adopt(int fd, struct listener *ret_listener, char **ret_path,
+                              char **ret_error);
 /** Stops listening. Clients of a service manager's socket wait for the next acpd. */
 void listener_close(struct listener *listener);
 void listener_deinit(struct listener *listener);

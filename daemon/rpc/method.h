@@ -47,6 +47,9 @@ size_t rpc_method_number(const struct rpc_method *method);
 /** Prints every method, its parameters and its result as an OpenRPC document. */
 void rpc_print_document(const struct settings *settings, struct buf *out);
 
+/** Whether the rest of the result is for the connection's next turn: RPC_MORE. */
+bool rpc_turn_is_over(const struct rpc_call *call);
+
 /** Ends a call with an error; the message names the object: profile "x" not found. */
 enum rpc_outcome rpc_error(struct rpc_call *call, enum rpc_code code, const char *format, ...)
     PRINTF_LIKE(3, 4);
@@ -67,11 +70,11 @@ const struct metrics_range *rpc_get_range(struct rpc_call *call);
 /* Printing (rpc/print.c) */
 
 /** Prints the task with its `pending`; position as for engine_pending(). */
-int rpc_print_task(struct rpc_call *call, const struct task *task, int64_t position);
+MUST_CHECK int rpc_print_task(struct rpc_call *call, const struct task *task, int64_t position);
 void rpc_print_profile(const struct profile *profile, struct buf *out);
-int rpc_print_state(struct rpc_call *call, struct profile *profile);
-int rpc_print_metrics(struct rpc_call *call, const struct profile *profile,
-                      const struct metrics_range *range);
+MUST_CHECK int rpc_print_state(struct rpc_call *call, struct profile *profile);
+MUST_CHECK int rpc_print_metrics(struct rpc_call *call, const struct profile *profile,
+                                 const struct metrics_range *range);
 
 /** Prints each profile, by name, a bounded number at a time. RPC_REPLY: all of them are printed. */
 enum rpc_outcome rpc_print_profiles(struct rpc_call *call,

@@ -40,7 +40,7 @@ static enum profile_health methods_system_judge_daemon(const struct engine *engi
         health = HEALTH_DEGRADED;
         methods_system_add_reason(
             reasons,
-            "nothing is started yet: processes of the previous acpd are still being stopped");
+            "no task is started yet: processes of the previous acpd are still being stopped");
     }
     if (engine_lag(engine) > LAG_DEGRADED) {
         health = HEALTH_DEGRADED;
@@ -50,7 +50,7 @@ static enum profile_health methods_system_judge_daemon(const struct engine *engi
     engine_get_storage(engine, &storage);
     if (storage.error[0]) {
         health = HEALTH_UNHEALTHY;
-        methods_system_add_reason(reasons, "the storage fails; see storage");
+        methods_system_add_reason(reasons, "the storage is failing; see storage");
     }
     if (storage.damage[0]) {
         health = HEALTH_UNHEALTHY;
@@ -218,8 +218,21 @@ static const struct param subscribe_params[] = {
     {.type = PARAM_END},
 };
 
+static void methods_system_announce(struct rpc_call *call)
+{
+    call->connection->subscription.is_announced = true;
+}
+
+static void methods_system_unsubscribe(struct rpc_call *call)
+{
+    subscription_end(call->connection);
+    ready_wake(call->connection); /* only that may have kept it open */
+}
+
 static enum rpc_outcome subscribe(struct rpc_call *call)
 {
+    static const struct rpc_handover handover = {.begin = methods_system_announce,
+                                                 .take_back = methods_system_unsubscribe};
     const struct json_value *names = json_value_get(call->params, "profiles");
     const char *node = engine_node_name(call->engine);
     const struct json_value *source = json_value_get(call->params, "source");
@@ -237,7 +250,7 @@ static enum rpc_outcome subscribe(struct rpc_call *call)
     }
     if (!call->id)
         return rpc_error(call, RPC_INVALID_REQUEST, "a subscription needs an id");
-    call->has_subscribed = true;
+    call->handover = &handover;
     subscription_start(call->connection, profiles, count, after,
                        after >= 0 && source && strcmp(source->text, node) != 0);
     json_out_object(call->out, NULL);

@@ -105,8 +105,15 @@ static enum rpc_outcome methods_worker_delay(struct rpc_call *call, int64_t wait
     return RPC_LATER;
 }
 
+/* The claim is undone with its pass, or given back if the pass turns out to have held. */
+static void methods_worker_release(struct rpc_call *call)
+{
+    engine_release_claim(call->engine, call->task_id, call->lease);
+}
+
 static enum rpc_outcome claim_task(struct rpc_call *call)
 {
+    static const struct rpc_handover handover = {.take_back = methods_worker_release};
     struct engine *engine = call->engine;
     size_t count = json_value_count(json_value_get(call->params, "profiles"));
     CLEANUP(freep) struct profile **profiles = xcalloc(count + 1, sizeof(*profiles));
@@ -140,12 +147,13 @@ static enum rpc_outcome claim_task(struct rpc_call *call)
         json_out_end_object(call->out);
         return RPC_REPLY;
     }
-    call->claimed_id = call->task_id = task->id;
-    call->claimed_token = STEAL(token);
+    call->handover = &handover;
+    call->task_id = task->id;
+    call->lease = STEAL(token);
     json_out_object(call->out, NULL);
     json_out_key(call->out, "task");
     engine_print_task(engine, task, NULL, call->out);
-    json_out_text(call->out, "lease", call->claimed_token);
+    json_out_text(call->out, "lease", call->lease);
     json_out_end_object(call->out);
     return RPC_REPLY;
 }

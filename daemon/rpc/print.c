@@ -3,21 +3,20 @@
 #include "common/json_out.h"
 #include "rpc/method.h"
 
-#define PROFILES_AT_ONCE 32 /* what is printed of them takes about as long as a turn */
-
 enum rpc_outcome rpc_print_profiles(struct rpc_call *call,
                                     int (*print)(struct rpc_call *call, struct profile *profile))
 {
-    for (int printed = 0; printed < PROFILES_AT_ONCE || call->progress.is_whole; printed++) {
-        struct profile *profile = engine_next_profile(call->engine, &call->progress.at);
-        int r = profile ? print(call, profile) : 0;
+    struct profile *profile;
+
+    while ((profile = engine_next_profile(call->engine, &call->progress.at))) {
+        int r = print(call, profile);
 
         if (r < 0)
             return rpc_error_storage(call, r);
-        if (!profile)
-            return RPC_REPLY;
+        if (rpc_turn_is_over(call))
+            return RPC_MORE;
     }
-    return RPC_MORE;
+    return RPC_REPLY;
 }
 
 enum rpc_outcome rpc_print_array(struct rpc_call *call,

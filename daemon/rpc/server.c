@@ -145,7 +145,7 @@ static bool server_hold(struct rpc_server *server, const struct connection *conn
     if (engine_is_in_doubt(server->engine)) /* it is refused at once */
         return false;
     server->has_held =
-        connection->long_us && server->pass_us && server->pass_us + connection->long_us > PASS_US;
+        connection->long_us && server->handled && server->pass_us + connection->long_us > PASS_US;
     return server->has_held;
 }
 
@@ -160,6 +160,7 @@ static size_t server_take_turn(struct rpc_server *server, struct connection *con
     handled = turn_take(connection);
     ended = clock_mono_us();
     server->pass_us += ended - began;
+    server->handled += handled;
     if (is_long)
         server->long_ran = ended;
     return handled;
@@ -193,15 +194,27 @@ static struct connection *server_find_overdue(const struct rpc_server *server)
     return clock_mono_us() - since > LONG_WAIT_US ? oldest : NULL;
 }
 
+/* The long call that begins this pass, or NULL. After one, a pass begins with others: whoever has
+ * come meanwhile waits for no second one. */
+static struct connection *server_choose_first(const struct rpc_server *server)
+{
+    struct connection *overdue;
+
+    if (server->began_long)
+        return NULL;
+    overdue = server_find_overdue(server);
+    return overdue || !server->has_held ? overdue : server_find_long(server);
+}
+
 /* Those that used up their share of the last pass continue, and a long call may begin this one. */
 static size_t server_begin_pass(struct rpc_server *server)
 {
-    struct connection *first = server_find_overdue(server);
+    struct connection *first = server_choose_first(server);
 
-    if (!first && server->has_held)
-        first = server_find_long(server);
+    server->began_long = first;
     server->pass = engine_pass(server->engine);
     server->pass_us = 0;
+    server->handled = 0;
     server->has_held = false;
     list_for_each_safe (link, &server->spent) {
         list_remove(link);

@@ -100,7 +100,7 @@ static const struct shape_member task_members[] = {
     {"status", &shape_task_status, "current status"},
     {"key", &shape_string, "idempotency key", .null = "if not set"},
     {"submittedBy", &shape_integer, "id of the task whose process submitted it",
-     .null = "if none did"},
+     .null = "if no task did"},
     {"runAt", &shape_time, "earliest start", .null = "if it may start at once"},
     {"timeout", &shape_number, "time limit of an attempt, in seconds",
      .null = "to use the profile's"},

@@ -31,7 +31,7 @@ void stream_deinit(struct stream *stream);
 
 /** Reads what is available. 1: a line may be complete, the input has ended, or more than
  * `line_limit` bytes have arrived without a newline. -errno: the stream is broken. */
-int stream_read(struct stream *stream, size_t line_limit);
+MUST_CHECK int stream_read(struct stream *stream, size_t line_limit);
 /** The next whole line, without its newline, or what is left at the end of the input. */
 bool stream_find_line(struct stream *stream, const char **ret_line, size_t *ret_len);
 /** Marks the line as handled. */
@@ -46,7 +46,7 @@ size_t stream_unhandled(const struct stream *stream);
 void stream_set_reading(struct stream *stream, bool wants);
 
 /** Sends the output; the rest waits for on_writable. -errno: broken. */
-int stream_send(struct stream *stream);
+MUST_CHECK int stream_send(struct stream *stream);
 /** Bytes not sent yet. */
 size_t stream_pending(const struct stream *stream);
 /** The value of `sent` once everything added so far has been sent. */

@@ -70,10 +70,12 @@ static void turn_close_at_end(struct connection *connection)
 static bool turn_has_turn(struct connection *connection)
 {
     const struct settings *settings = engine_settings(connection->server->engine);
+    bool is_within = connection->batch || connection->partial;
 
-    /* The replies of a batch leave together: nothing gets room by waiting within one. */
+    /* The replies of a batch leave together: nothing gets room by waiting within one, or before the
+     * last part of its last call. */
     if (connection->is_closing || connection->is_blocked ||
-        (!connection->batch && connection_is_congested(connection))) {
+        (!is_within && connection_is_congested(connection))) {
         ready_rest(connection);
         return false;
     }
@@ -87,13 +89,13 @@ static bool turn_has_turn(struct connection *connection)
 size_t turn_take(struct connection *connection)
 {
     struct rpc_server *server = connection->server;
-    int64_t began = clock_mono_us(), now = began;
+    int64_t now = server->turn_began = clock_mono_us();
     size_t handled = 0;
 
     if (connection->pass != engine_pass(server->engine))
         connection->pass_requests = 0;
     connection->pass = engine_pass(server->engine);
-    while (now - began <= TURN_US && turn_has_turn(connection)) {
+    while (now - server->turn_began <= TURN_US && turn_has_turn(connection)) {
         if (!turn_handle_next(connection)) {
             if (!connection->long_us)
                 ready_rest(connection);
@@ -103,7 +105,7 @@ size_t turn_take(struct connection *connection)
         handled++;
         now = clock_mono_us();
     }
-    connection->served_us += now - began + (int64_t)handled;
+    connection->served_us += now - server->turn_began + (int64_t)handled;
     if (connection->ready.index)
         heap_set(&server->ready, &connection->ready, connection->served_us + connection->long_us);
     turn_close_at_end(connection);

@@ -27,9 +27,9 @@ void cgroup_deinit(struct cgroup *cgroup);
 
 /** Creates the leaf of this process and moves into it; 0: no limit. Returns a negative errno if a
  * limit cannot be set; then the process did not move. */
-int cgroup_enter_leaf(const struct cgroup *cgroup, int64_t memory, int64_t processes);
+MUST_CHECK int cgroup_enter_leaf(const struct cgroup *cgroup, int64_t memory, int64_t processes);
 /** Moves back; processes started meanwhile stay in the leaf. */
-int cgroup_leave_leaf(const struct cgroup *cgroup, int64_t processes);
+MUST_CHECK int cgroup_leave_leaf(const struct cgroup *cgroup, int64_t processes);
 /** Kills everything in the leaf of this process, atomically, so that no fork escapes. */
 void cgroup_kill_leaf(const struct cgroup *cgroup);
 /** Kills the family of a killed keeper, and removes its leaf if it is empty. */

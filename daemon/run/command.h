@@ -14,10 +14,11 @@ struct command {
 };
 
 /** Reads it from a memory file; see struct wire_spec. Returns a negative errno on failure. */
-int command_load(int fd, struct command *ret_command);
+MUST_CHECK int command_load(int fd, struct command *ret_command);
 void command_deinit(struct command *command);
 
 /** Starts it in the folder of the caller, with the caller's environment as the command changes it,
  *  in a session of its own, with default signals, and with only the descriptors 0 to 2: all others
  *  must be O_CLOEXEC. Returns a negative errno on failure. */
-int command_spawn(const struct command *command, const int fds[START_FDS], pid_t *ret_pid);
+MUST_CHECK int command_spawn(const struct command *command, const int fds[START_FDS],
+                             pid_t *ret_pid);

@@ -31,13 +31,13 @@ struct family_scan {
 };
 
 /** The parent of any process; a negative errno if the process does not exist. */
-int family_parent(pid_t pid, pid_t *ret_parent);
+MUST_CHECK int family_parent(pid_t pid, pid_t *ret_parent);
 /** The children of the calling process. */
-int family_children(struct pid_set *ret_children);
+MUST_CHECK int family_children(struct pid_set *ret_children);
 /** Whether the process is stopped (SIGSTOP or traced). */
 bool family_is_stopped(pid_t pid);
 void family_deinit(struct family *family);
 /** Scans /proc once and sends the signal. SIGKILL goes to every member; SIGTERM, followed by
  *  SIGCONT, only to new ones, because many programs treat a second one as impatience. A negative
  *  errno if /proc cannot be used. */
-int family_signal(struct family *family, int signal, struct family_scan *ret_scan);
+MUST_CHECK int family_signal(struct family *family, int signal, struct family_scan *ret_scan);

@@ -96,16 +96,16 @@ struct run_handler {
  * for it without blocking the caller. `children_nofile` is the soft RLIMIT_NOFILE restored for
  * children. The control group gets a leaf for each run; without a path, none is used.
  */
-int supervisor_new(const char *lock_path, uint64_t children_nofile, const struct cgroup *cgroup,
-                   struct supervisor **ret_supervisor);
+MUST_CHECK int supervisor_new(const char *lock_path, uint64_t children_nofile,
+                              const struct cgroup *cgroup, struct supervisor **ret_supervisor);
 /** NULL if the limits can be enforced here, else the name of the first that cannot, and why. */
 const char *run_limits_check(const struct run_limits *limits, const struct cgroup *cgroup,
                              const char **ret_reason);
 /** Lets the supervisor report to this loop. If it dies or does not respond, its runs are ended and
  *  another one replaces it, which is ready a little later. `on_lost` is called if that fails:
  *  nothing can be started any more. */
-int supervisor_attach(struct supervisor *supervisor, struct event_base *base,
-                      void (*on_lost)(void *data), void *data);
+MUST_CHECK int supervisor_attach(struct supervisor *supervisor, struct event_base *base,
+                                 void (*on_lost)(void *data), void *data);
 /** Whether the process descends from a run, or may have: true if it has ended. *ret_run is that
  *  run's id, or 0 if unknown. */
 bool supervisor_is_above(const struct supervisor *supervisor, pid_t pid, uint64_t *ret_run);

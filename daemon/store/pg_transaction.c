@@ -128,7 +128,8 @@ int pg_resolve(struct store *store)
     r = pg_connect(pg);
     if (r == 0)
         r = pg_ask_number(pg, sql, &pass);
-    store->is_lost |= r == -ENOENT;
+    if (r == -ENOENT)
+        r = pg_take_leave(pg);
     if (r < 0)
         return STORE_UNKNOWN;
     pg->is_unknown = false;

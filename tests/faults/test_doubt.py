@@ -104,7 +104,7 @@ def test_whoever_waits_too_long_is_told_that_it_is_unknown(make_daemon, outcome)
                 assert error["code"] == UNAVAILABLE and "not done" in error["message"]
             # Other clients, whatever they request, do not wait.
             for method, params in [("get_health", {}), ("list_tasks", {}), ("cancel_task", {"id": 1})]:
-                with pytest.raises(RpcError, match="not done: the storage does not answer"):
+                with pytest.raises(RpcError, match="not done: the storage is not responding"):
                     other.call(method, **params)
             with daemon.client() as late:
                 late.send('[{"jsonrpc":"2.0","id":1,"method":"get_health"},{"jsonrpc":"2.0","id":2,"method":"nope"}]\n')

@@ -213,7 +213,7 @@ def test_a_state_directory_that_is_removed_under_acpd(make_daemon):
         client.finish(client.assign("p")["id"])
         shutil.rmtree(daemon.state)
         for _ in range(5):
-            with pytest.raises(RpcError, match="the storage fails"):
+            with pytest.raises(RpcError, match="the storage is failing"):
                 client.assign("p")
         health = client.get_health()
         assert health["status"] == "unhealthy"

@@ -307,7 +307,7 @@ def test_the_command_line(folder):
         assert option in usage
     assert run_acpd("--nonsense").returncode == 1
     assert "unexpected argument" in run_acpd("surplus").stderr
-    assert "--check and a command exclude each other" in run_acpd("--check", "backup", folder / "x").stderr
+    assert "--check cannot be combined with a command" in run_acpd("--check", "backup", folder / "x").stderr
     for option in ("--config", "--socket", "--state-dir"):
         assert f"{option} must not be empty" in run_acpd(option + "=").stderr
     good, bad = folder / "good.json", folder / "bad.json"

@@ -53,7 +53,7 @@ def test_evict_makes_room_at_the_end(evicting):
     evicted = evicting.task(1)
     assert evicted["status"] == "cancelled" and evicted["error"]["class"] == "cancelled"
     assert evicted["error"]["message"] == (
-        f'evicted by task {new["id"]}, which ranks before it: the queue of "a" was full '
+        f'evicted to make room for task {new["id"]}, which ranks higher: the queue of "a" was full '
         '(queueLimit 3)')
     assert new["status"] == "queued" and new["pending"]["position"] == 2
     evicting.daemon.stop()

@@ -76,6 +76,23 @@ def test_parts_of_a_batch_are_in_order(make_daemon):
         assert client.reply()["id"] == "last"
 
 
+def test_a_batch_that_exceeds_a_new_limit_of_replies_within_its_last_call(make_daemon):
+    daemon = make_daemon(*profiles())
+    with daemon.client() as client, daemon.client() as other:
+        for limit in (1024, 2048):
+            calls = [line(id, "get_profile_state", name="p0").strip() for id in range(10)]
+            calls.append(line("all", "get_profiles_with_states").strip())
+            daemon.configure(*profiles(), outputLimit=limit)
+            with stopped(daemon):
+                client.send("[" + ",".join(calls) + "]\n")
+                other.send(line(2, "reload_config"))
+            last = client.reply()[-1]
+            assert "error" in last or len(last["result"]) == PROFILES
+            assert "result" in other.reply()
+            daemon.configure(*profiles())
+            other.reload_config()
+
+
 @pytest.mark.parametrize("method", ABOUT_ALL)
 def test_parts_in_a_pass_that_writes(make_daemon, method):
     daemon = make_daemon(*profiles(100))

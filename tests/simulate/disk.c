@@ -47,7 +47,6 @@ static struct list undos = LIST_INIT(undos);
 static size_t undo_count;
 static enum disk_state disk;
 static uint64_t failures, kept_count;
-static int64_t waited;
 static bool owes_sync;
 
 void disk_set(enum disk_state state)
@@ -83,11 +82,6 @@ static struct file *disk_file(sqlite3_file *file)
     return (struct file *)file;
 }
 
-int64_t disk_waited(void)
-{
-    return waited;
-}
-
 static void disk_dawdle(void)
 {
     int64_t ms;
@@ -96,7 +90,6 @@ static void disk_dawdle(void)
         return;
     ms = (int64_t)world_noise_below(SLOW_MS);
     world_wait(ms);
-    waited += ms;
 }
 
 /* SQLITE_OK, or how the operation fails. */

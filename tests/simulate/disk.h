@@ -27,7 +27,5 @@ void disk_cut_power(void);
 bool disk_owes_sync(void);
 /** Number of operations that failed on order. */
 uint64_t disk_failures(void);
-/** How long it has let others wait, in ms. */
-int64_t disk_waited(void);
 /** Bytes in memory for what is not synced, about. */
 size_t disk_memory(void);

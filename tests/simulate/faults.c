@@ -107,7 +107,7 @@ REPLACE(void, reload_commit, struct engine *engine)
     bool reloads = engine->staged.is_set;
 
     if (reloads && engine->profile_count && faults_strike(FAULT_UNASKED_PAUSE))
-        engine_set_active(engine, engine->profiles[0], false);
+        EXPECT(engine_set_active(engine, engine->profiles[0], false) == 0);
     REAL(reload_commit)(engine);
     for (size_t i = 0; reloads && i < engine->profile_count; i++) {
         struct profile_config *config = &engine->profiles[i]->config;
@@ -281,6 +281,10 @@ REPLACE(size_t, turn_take, struct connection *connection)
 {
     if (faults_current == FAULT_LINES)
         connection->pass = 0;
+    if (faults_current == FAULT_WEDGED && connection->partial) {
+        ready_rest(connection);
+        return 0;
+    }
     return REAL(turn_take)(connection);
 }
 
@@ -356,6 +360,17 @@ REPLACE(bool, call_batch_finish, struct batch *batch, struct connection *connect
         list_append(&batch->calls, first);
     }
     return REAL(call_batch_finish)(batch, connection);
+}
+
+REPLACE(void, dispatch_partial, struct connection *connection)
+{
+    struct rpc_call *call = connection->partial;
+
+    if (faults_current == FAULT_PART)
+        call->progress.at = 0;
+    if (faults_current == FAULT_REST)
+        call->progress.at++;
+    REAL(dispatch_partial)(connection);
 }
 
 REPLACE(void, event_stage, struct event_log *log, const struct event *event)

@@ -89,7 +89,10 @@
     FAULT(UNKNOWN, "an unknown profile that is taken for another") \
     FAULT(SECOND, "an update that forgets its second change") \
     FAULT(CLASS, "a failure of another class") \
-    FAULT(MESSAGE, "a message of a failure that is lost")
+    FAULT(MESSAGE, "a message of a failure that is lost") \
+    FAULT(PART, "a part of a result that begins anew") \
+    FAULT(REST, "a part of a result that is left out") \
+    FAULT(WEDGED, "a result whose next part never comes")
 /* clang-format on */
 
 #define FAULT(name, text) FAULT_##name,

@@ -349,6 +349,65 @@ static void reply_take_status(const struct request *request, struct json_object 
     model.pauses[i].since = model.newest;
 }
 
+/* A list of profiles, or of what is known of them, has each of them once, in whatever parts it was
+ * printed. Of other lists, entries have no names. */
+static void reply_check_profiles(struct json_object *list)
+{
+    size_t count = json_object_array_length(list);
+    unsigned seen = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        struct json_object *entry = json_object_array_get_idx(list, i);
+        struct json_object *profile = json_get(entry, "profile");
+        const char *name = json_get_string(profile ? profile : entry, "name");
+        unsigned bit;
+
+        if (!name)
+            return;
+        bit = 1u << setting_find(name);
+        EXPECT(!(seen & bit), "%s is there twice: %s", name, json_compact(list));
+        seen |= bit;
+    }
+    for (size_t i = 0; count > 1 && i < SETTING_PROFILES; i++)
+        EXPECT(setting_profiles[i].may_be_missing || seen >> i & 1, "%s is missing: %s",
+               setting_profiles[i].name, json_compact(list));
+}
+
+static size_t reply_count_samples(const char *text, const char *profile)
+{
+    CLEANUP(freep) char *label = xasprintf("{profile=\"%s\"} ", profile);
+    size_t count = 0;
+
+    for (; (text = strstr(text, label)); text++)
+        count++;
+    return count;
+}
+
+/* A profile that is configured has all samples; one that is not may vanish with its last task
+ * between two parts. */
+static void reply_check_export(const char *text)
+{
+    size_t most = 0;
+
+    for (size_t i = SETTING_PROFILES; i--;) { /* the last one is never missing */
+        size_t count = reply_count_samples(text, setting_profiles[i].name);
+
+        if (!setting_profiles[i].may_be_missing)
+            most = count;
+        EXPECT(count <= most, "%s is there too often, or another one too seldom: %s",
+               setting_profiles[i].name, text);
+    }
+    EXPECT(most, "%s", text);
+}
+
+static void reply_take_reading(struct json_object *result)
+{
+    if (json_object_is_type(result, json_type_array))
+        reply_check_profiles(result);
+    else if (json_object_is_type(result, json_type_string))
+        reply_check_export(json_object_get_string(result));
+}
+
 static void reply_take_other(const struct request *request, int code)
 {
     /* Its parameters may be anything; or the option was not offered. */
@@ -434,9 +493,12 @@ void model_take(const struct request *request, struct json_object *reply)
     case METHOD_NOISE:
         reply_take_wrong(request, code);
         break;
+    case METHOD_READING:
+        reply_take_reading(result);
+        reply_take_other(request, code);
+        break;
     case METHOD_ANSWER:
     case METHOD_RELOAD:
-    case METHOD_READING:
     case METHOD_COUNT:
         reply_take_other(request, code);
     }

@@ -363,7 +363,7 @@ static const struct {
     [METHOD_ANSWER] = {"answer_permission", 10, request_choose_question, request_print_answer},
     [METHOD_STATUS] = {"update_profile_status", 3, request_choose_status, request_print_status},
     [METHOD_RELOAD] = {"reload_config", 2, NULL, request_print_nothing},
-    [METHOD_READING] = {"(reading)", 6, .declare = declared_print_reading},
+    [METHOD_READING] = {"(reading)", 10, .declare = declared_print_reading},
     [METHOD_ASTRAY] = {"(astray)", 6, .declare = declared_print_astray},
     [METHOD_WRONG] = {"(wrong)", 8, .declare = declared_print_wrong},
     [METHOD_NOISE] = {"(noise)", 2},

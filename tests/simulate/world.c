@@ -12,12 +12,14 @@
 
 #define START_WALL_MS INT64_C(1767225600000) /* 2026-01-01 */
 #define START_MONO_US INT64_C(1000000000)
-#define LOOK_US       40 /* at most, for each look at a clock */
+#define LOOK_US       40  /* at most, for each look at a clock */
+#define SLOW_LOOK_US  400 /* the same on a slow machine, where a turn has time for a few */
+#define SLOW_EVERY    4   /* worlds */
 #define GOLDEN_GAMMA  UINT64_C(0x9e3779b97f4a7c15)
 
 static struct {
-    uint64_t seed, noise;
-    int64_t mono_us, wall_ahead_ms;
+    uint64_t seed, noise, looks;
+    int64_t mono_us, wall_ahead_ms, look_us;
     void (*on_bad_end)(const char *place);
     uint64_t trace;
     bool is_told;
@@ -25,11 +27,30 @@ static struct {
 
 uint64_t chance;
 
+/* SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014). */
+uint64_t world_next(uint64_t *state)
+{
+    uint64_t mixed = *state += GOLDEN_GAMMA;
+
+    mixed = (mixed ^ mixed >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    mixed = (mixed ^ mixed >> 27) * UINT64_C(0x94d049bb133111eb);
+    return mixed ^ mixed >> 31;
+}
+
+/* Numbers that follow each other must differ more. */
+static uint64_t world_mix(uint64_t number)
+{
+    uint64_t state = (number - 1) * GOLDEN_GAMMA;
+
+    return world_next(&state);
+}
+
 void world_begin(uint64_t seed, void (*on_bad_end)(const char *place))
 {
     world.on_bad_end = on_bad_end;
     world.seed = seed;
     world.mono_us = START_MONO_US;
+    world.look_us = world_mix(seed) % SLOW_EVERY ? LOOK_US : SLOW_LOOK_US;
     world.wall_ahead_ms = START_WALL_MS - START_MONO_US / 1000;
     world.trace = UINT64_C(0xcbf29ce484222325);
     world_step(0);
@@ -50,24 +71,6 @@ void world_end_badly(const char *file, int line, const char *condition, const ch
     fputc('\n', stderr);
     world.on_bad_end(place);
     _exit(EXIT_FAILURE);
-}
-
-/* SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014). */
-uint64_t world_next(uint64_t *state)
-{
-    uint64_t mixed = *state += GOLDEN_GAMMA;
-
-    mixed = (mixed ^ mixed >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    mixed = (mixed ^ mixed >> 27) * UINT64_C(0x94d049bb133111eb);
-    return mixed ^ mixed >> 31;
-}
-
-/* Numbers that follow each other must differ more. */
-static uint64_t world_mix(uint64_t number)
-{
-    uint64_t state = (number - 1) * GOLDEN_GAMMA;
-
-    return world_next(&state);
 }
 
 void world_step(size_t number)
@@ -131,6 +134,11 @@ int64_t world_mono_ms(void)
     return world.mono_us / 1000;
 }
 
+uint64_t world_looks(void)
+{
+    return world.looks;
+}
+
 int64_t world_wall_ms(void)
 {
     return world_mono_ms() + world.wall_ahead_ms;
@@ -161,7 +169,11 @@ uint64_t world_trace(void)
 
 int clock_gettime(clockid_t id, struct timespec *ret_time)
 {
-    int64_t us = world.mono_us += (int64_t)(world_mix((uint64_t)world.mono_us) % LOOK_US) + 1;
+    int64_t us;
+
+    world.looks++;
+    us = world.mono_us +=
+        (int64_t)(world_mix((uint64_t)world.mono_us) % (uint64_t)world.look_us) + 1;
 
     if (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)
         us += world.wall_ahead_ms * 1000;

@@ -53,6 +53,8 @@ void world_wait(int64_t ms);
 void world_set_clock(int64_t by_ms);
 int64_t world_mono_ms(void);
 int64_t world_wall_ms(void);
+/** How often someone has looked at a clock. */
+uint64_t world_looks(void);
 
 /** Adds what has happened to the trace, of which only a hash is kept; `who` is for readers. */
 void world_note(const char *who, const void *bytes, size_t len);
