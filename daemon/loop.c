@@ -159,7 +159,7 @@ static void loop_resolve(struct loop *loop)
         return;
     rpc_fail(loop->server);
     rpc_process(loop->server);
-    rpc_release(loop->server);
+    rpc_send_replies(loop->server);
 }
 
 void loop_pass(struct loop *loop, bool may_block)
@@ -174,8 +174,8 @@ void loop_pass(struct loop *loop, bool may_block)
     }
     loop_retire(loop);
     if (!engine_is_in_doubt(loop->engine)) {
-        rpc_release(loop->server);   /* 4. staged replies leave */
-        engine_launch(loop->engine); /* 5. start and stop only what is committed */
+        rpc_send_replies(loop->server); /* 4. staged replies leave */
+        engine_launch(loop->engine);    /* 5. start and stop only what is committed */
     }
     rpc_reap(loop->server); /* 6. free closed connections */
     engine_note_busy(loop->engine, clock_mono_us() - loop->woke_us);

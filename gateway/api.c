@@ -163,7 +163,7 @@ int api_handle(struct mg_connection *connection, const struct http_policy *polic
                struct upstream *upstream, struct events *events, const char *path)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
-    CLEANUP(body_releasep) size_t held = 0; /* of the body, until its tree is gone, too */
+    CLEANUP(body_returnp) size_t held = 0; /* of the body, until its tree is gone, too */
     CLEANUP(json_putp) struct json_object *params = json_object_new_object();
     CLEANUP(freep) char *message = NULL;
     const struct route *route = NULL;

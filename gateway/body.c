@@ -130,7 +130,7 @@ static bool body_is_over(void)
     return !deadline.is_set || deadline.is_hurried || clock_mono_ms() >= deadline.at;
 }
 
-void body_releasep(const size_t *len)
+void body_returnp(const size_t *len)
 {
     atomic_fetch_sub(&in_flight, *len);
 }
@@ -187,7 +187,7 @@ int body_read(struct mg_connection *connection, bool is_stranger, struct buf *re
     body_deadline_stop();
     if (outcome) {
         rest = outcome == BODY_TOO_LARGE || outcome == BODY_TOO_MANY ? REST_CUT : REST_LATE;
-        body_releasep(&body.len);
+        body_returnp(&body.len);
         return outcome;
     }
     rest = REST_NONE;

@@ -7,7 +7,7 @@
  * bodies in flight share a memory limit, and those of clients without a valid token share a number
  * of threads; one more ends the longest wait.
  *
- * All functions except body_setup() and body_releasep() must be called by the thread that serves
+ * All functions except body_setup() and body_returnp() must be called by the thread that serves
  * the request; the state of the body is thread-local.
  */
 #pragma once
@@ -37,8 +37,8 @@ void body_distrust(void);
 /** Reads the body; 0 or an outcome. Its bytes count as in flight until they are released.
  *  is_stranger: the client has no valid token. */
 int body_read(struct mg_connection *connection, bool is_stranger, struct buf *ret_body);
-/** CLEANUP(body_releasep) for the number of bytes read. */
-void body_releasep(const size_t *len);
+/** CLEANUP(body_returnp) for the number of bytes read. */
+void body_returnp(const size_t *len);
 /** Call before sending the answer: drops an unread body if it is short and has arrived. False: it
  *  has not, and the answer must announce that the connection will be closed. */
 bool body_settle(struct mg_connection *connection);

@@ -25,6 +25,7 @@ ENDLESS = "a run that did not end"
 WHOLE = ("tests/rpc", "tests/http", "tests/client", "tests/faults")
 
 FLEET = ("faults/test_fleet.py", "faults/test_takeover.py")
+WORLDS = "simulate/test_simulate.py::test_no_promise_is_broken_in_a_minute_of_worlds"
 
 # Where a file's tests are: the unit test programs, and files below tests/. The longest prefix counts.
 NEAR = {
@@ -34,9 +35,9 @@ NEAR = {
     "daemon/options": ([], ["rpc/test_lifecycle.py", "rpc/test_service.py", "faults/test_migrate.py"]),
     "daemon/config": (["config"], ["rpc/test_lifecycle.py", "rpc/test_service.py", "rpc/test_cooldown.py"]),
     "daemon/core": (["core"], ["rpc/test_routing.py", "rpc/test_health.py", "rpc/test_tasks.py", "rpc/test_capacity.py",
-                               "rpc/test_anomalies.py", "rpc/test_agent_errors.py", "rpc/test_history.py"]),
+                               "rpc/test_anomalies.py", "rpc/test_agent_errors.py", "rpc/test_history.py", WORLDS]),
     "daemon/store": (["store", "conformance"], ["rpc/test_tasks.py", "rpc/test_retention.py", "rpc/test_dependencies.py",
-                                 "rpc/test_history.py", "faults/test_damage.py", "faults/test_storage.py"]),
+                                 "rpc/test_history.py", "faults/test_damage.py", "faults/test_storage.py", WORLDS]),
     "daemon/store/pg": (["conformance-postgres"], ["faults/test_postgres.py", *FLEET]),
     "daemon/store/db_node": (["conformance", "conformance-postgres"], [*FLEET]),
     "daemon/store/db_head": (["conformance", "conformance-postgres"], ["rpc/test_tasks.py"]),
@@ -51,7 +52,7 @@ NEAR = {
                            "rpc/test_overflow.py", "rpc/test_retention.py", "rpc/test_history.py",
                            "rpc/test_events.py", "rpc/test_cooldown.py", "rpc/test_capacity.py",
                            "rpc/test_anomalies.py", "rpc/test_agents.py", "rpc/test_agent_errors.py",
-                           "faults/test_doubt.py", "faults/test_stale.py"]),
+                           "faults/test_doubt.py", "faults/test_stale.py", WORLDS]),
     "daemon/engine/difference": ([], [*FLEET]),
     "daemon/engine/fleet": ([], [*FLEET, "rpc/test_routing.py"]),
     "daemon/engine/permission": ([], [*FLEET, "rpc/test_agents.py", "rpc/test_agent_turns.py"]),
@@ -59,7 +60,8 @@ NEAR = {
     "daemon/engine/takeover": ([], [*FLEET]),
     "daemon/rpc": ([], ["rpc/test_protocol.py", "rpc/test_tasks.py", "rpc/test_workers.py", "rpc/test_events.py",
                         "rpc/test_doors.py", "rpc/test_peers.py", "rpc/test_coverage.py", "rpc/test_shapes.py",
-                        "rpc/test_fairness.py", "rpc/test_parameters.py", "rpc/test_overflow.py"]),
+                        "rpc/test_fairness.py", "rpc/test_parameters.py", "rpc/test_overflow.py",
+                        "rpc/test_parts.py", WORLDS]),
     "gateway": (["gateway"], ["http", "client"]),
 }
 
@@ -200,7 +202,7 @@ class Tests:
 
     def first_failure(self, file):
         units, files = NEAR[max((prefix for prefix in NEAR if file.startswith(prefix)), key=len)]
-        near = [f"tests/{name}" for name in files if (self.tree / "tests" / name).exists()]
+        near = [f"tests/{name}" for name in files if (self.tree / "tests" / name.partition("::")[0]).exists()]
         others = [f"--ignore={name}" for name in near]
         failure = self.units(units) or (self.pytest("-n", self.jobs, *near) if near else None)
         return failure if failure or self.is_near else self.units(self.programs) or \

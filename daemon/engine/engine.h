@@ -365,7 +365,7 @@ MUST_CHECK int engine_finish(struct engine *engine, int64_t id, const char *toke
                              enum error_class class, const char *message, const char *result,
                              const struct task **ret_task);
 /** A claim that its worker never received: the task is queued again. */
-void engine_release_claim(struct engine *engine, int64_t id, const char *token);
+void engine_return_claim(struct engine *engine, int64_t id, const char *token);
 
 /* Events (engine/print.c) */
 

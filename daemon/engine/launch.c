@@ -98,8 +98,8 @@ void engine_launch(struct engine *engine)
 
         if (attempt->state == ATTEMPT_CLAIMED)
             launch_begin(attempt);
-        if (attempt->runner->release)
-            attempt->runner->release(attempt);
+        if (attempt->runner->commit)
+            attempt->runner->commit(attempt);
         if (attempt->stop_is_staged) {
             attempt->stop_is_staged = false;
             attempt->runner->stop(attempt);

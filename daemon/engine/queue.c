@@ -51,7 +51,8 @@ static int64_t queue_length_of(const char *text)
 }
 
 /* `logged`: its last attempt that may have a log. */
-static int64_t queue_weight_of(const struct engine *engine, const struct task *task, int64_t logged)
+static int64_t queue_footprint_of(const struct engine *engine, const struct task *task,
+                                  int64_t logged)
 {
     int64_t bytes = ROW_BYTES + queue_length_of(task->body) + queue_length_of(task->result) +
                     queue_length_of(task->routing) + queue_length_of(task->error_message);
@@ -66,11 +67,11 @@ static int64_t queue_weight_of(const struct engine *engine, const struct task *t
     return bytes;
 }
 
-static void queue_weigh(const struct engine *engine, struct task *task, int64_t logged,
-                        struct task_counts *delta)
+static void queue_note_footprint(const struct engine *engine, struct task *task, int64_t logged,
+                                 struct task_counts *delta)
 {
     int64_t bytes =
-        task_status_is_finished(task->status) ? queue_weight_of(engine, task, logged) : 0;
+        task_status_is_finished(task->status) ? queue_footprint_of(engine, task, logged) : 0;
 
     delta->finished_bytes += bytes - task->bytes;
     task->bytes = bytes;
@@ -258,7 +259,7 @@ int queue_finish(struct engine *engine, struct profile *profile, const struct ta
         after.sort_key = engine->now.wall + delay_ms;
     else
         after.finished_at = engine->now.wall;
-    queue_weigh(engine, &after, after.attempt - end->was_leased, &delta);
+    queue_note_footprint(engine, &after, after.attempt - end->was_leased, &delta);
     r = store_finish(engine->store, &after, &fence, &attempt, &has_dependants);
     if (r != STORE_DONE)
         return queue_outcome_of(r);
@@ -317,7 +318,7 @@ int queue_retry(struct engine *engine, struct profile *profile, struct task *tas
         queue_block(task, &delta);
     else
         queue_admit(engine, task, &delta);
-    queue_weigh(engine, task, task->attempt, &delta);
+    queue_note_footprint(engine, task, task->attempt, &delta);
     r = store_change(engine->store, task, &fence);
     if (r != STORE_DONE)
         return queue_outcome_of(r);
@@ -340,7 +341,7 @@ int queue_cancel(struct engine *engine, struct profile *profile, struct task *ta
     free(task->error_message);
     free(STEAL(task->error_tail));
     task->error_message = message;
-    queue_weigh(engine, task, task->attempt, &delta);
+    queue_note_footprint(engine, task, task->attempt, &delta);
     r = store_cancel(engine->store, task, &fence, &has_dependants);
     if (r != STORE_DONE)
         return queue_outcome_of(r);
@@ -366,13 +367,13 @@ int queue_report(struct engine *engine, const struct store_attempt *attempt)
     return store_report_attempt(engine->store, attempt);
 }
 
-int queue_reweigh(struct engine *engine, struct profile *profile, struct task *task)
+int queue_update_footprint(struct engine *engine, struct profile *profile, struct task *task)
 {
     const struct task_fence fence = task_fence(task);
     struct task_counts delta = {0};
     int r;
 
-    queue_weigh(engine, task, task->attempt, &delta);
+    queue_note_footprint(engine, task, task->attempt, &delta);
     r = store_change(engine->store, task, &fence);
     if (r == STORE_DONE)
         task_counts_add(profile_stage_counts(profile), &delta);

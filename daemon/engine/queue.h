@@ -2,7 +2,7 @@
 /*
  * The queue: the only file that changes the status of a task, and the only caller of the store's
  * verbs that write tasks. Each function does one whole step: the transition, the verb and, if that
- * succeeded, the counters, the metrics, the event and the weight.
+ * succeeded, the counters, the metrics, the event and the footprint.
  *
  * Results: 0 on success; ENGINE_STALE: the task has changed since the caller read it, and nothing
  * was written; a negative errno if the storage failed.
@@ -51,8 +51,9 @@ MUST_CHECK int queue_cancel_dependant(struct engine *engine, struct profile *pro
                                       enum task_status status);
 /** Adds what an agent has reported late, of usage and cost, to an attempt that has ended. */
 MUST_CHECK int queue_report(struct engine *engine, const struct store_attempt *attempt);
-/** Updates the weight of a finished task whose log has grown. */
-MUST_CHECK int queue_reweigh(struct engine *engine, struct profile *profile, struct task *task);
+/** Updates the footprint of a finished task whose log has grown. */
+MUST_CHECK int queue_update_footprint(struct engine *engine, struct profile *profile,
+                                      struct task *task);
 
 /** Makes a running task of a dead node this one's. */
 MUST_CHECK int queue_adopt(struct engine *engine, int64_t id);

@@ -17,9 +17,9 @@ struct runner {
     /** The alarm of attempt_arm() has fired. NULL: the runner has its own timers. */
     void (*expire)(struct attempt *attempt);
     /** The pass was committed: what it staged for the attempt takes effect. */
-    void (*release)(struct attempt *attempt);
+    void (*commit)(struct attempt *attempt);
     /** The pass failed: what it staged for the attempt is dropped. */
-    void (*forget)(struct attempt *attempt);
+    void (*rollback)(struct attempt *attempt);
     /** The run of the attempt's family, or 0. */
     uint64_t (*run_id)(const struct attempt *attempt);
 };

@@ -419,13 +419,13 @@ static void runner_acp_stop(struct attempt *attempt)
         acp_stop(attempt->acp);
 }
 
-static void runner_acp_release(struct attempt *attempt)
+static void runner_acp_commit(struct attempt *attempt)
 {
     if (attempt->acp)
-        acp_release(attempt->acp);
+        acp_send_staged(attempt->acp);
 }
 
-static void runner_acp_forget(struct attempt *attempt)
+static void runner_acp_rollback(struct attempt *attempt)
 {
     if (attempt->acp)
         acp_forget(attempt->acp);
@@ -441,7 +441,7 @@ static uint64_t runner_acp_run_id(const struct attempt *attempt)
 const struct runner runner_acp = {
     .launch = runner_acp_launch,
     .stop = runner_acp_stop,
-    .release = runner_acp_release,
-    .forget = runner_acp_forget,
+    .commit = runner_acp_commit,
+    .rollback = runner_acp_rollback,
     .run_id = runner_acp_run_id,
 };

@@ -170,7 +170,7 @@ int engine_finish(struct engine *engine, int64_t id, const char *token, enum err
     return 0;
 }
 
-void engine_release_claim(struct engine *engine, int64_t id, const char *token)
+void engine_return_claim(struct engine *engine, int64_t id, const char *token)
 {
     struct attempt *attempt = attempt_find_held(engine, id, token);
 

@@ -61,8 +61,8 @@ static int settle_stale(struct attempt *attempt)
     if (r <= 0 || !task_status_is_finished(task.status) || task.attempt != attempt->number)
         return r < 0 ? r : 0;
     /* It went on writing its log until now. When the task has moved on once more, its next end
-     * weighs it. */
-    r = queue_reweigh(engine, roster_find_id(&engine->roster, task.profile_id), &task);
+     * counts it. */
+    r = queue_update_footprint(engine, roster_find_id(&engine->roster, task.profile_id), &task);
     return r < 0 ? r : 0;
 }
 
@@ -215,8 +215,8 @@ void settle_rollback(struct engine *engine)
             else
                 attempt->runner->stop(attempt);
         }
-        if (attempt->runner->forget)
-            attempt->runner->forget(attempt);
+        if (attempt->runner->rollback)
+            attempt->runner->rollback(attempt);
         if (attempt->was_asked) {
             attempt->state = ATTEMPT_RUNNING;
             attempt->was_asked = false;

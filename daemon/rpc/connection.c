@@ -195,7 +195,7 @@ static void connection_print_ended(struct connection *connection)
     }
 }
 
-void connection_release(struct connection *connection)
+void connection_send_replies(struct connection *connection)
 {
     connection_print_ended(connection);
     subscription_pump(connection);

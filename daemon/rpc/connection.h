@@ -108,7 +108,7 @@ size_t turn_take(struct connection *connection);
 /** Starts or stops reading, depending on the unread replies. */
 void connection_update_reading(struct connection *connection);
 /** Prints the replies of ended calls, and sends them. */
-void connection_release(struct connection *connection);
+void connection_send_replies(struct connection *connection);
 /** Whether the unread replies exceed the limit. */
 bool connection_is_congested(const struct connection *connection);
 

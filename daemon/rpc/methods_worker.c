@@ -106,14 +106,14 @@ static enum rpc_outcome methods_worker_delay(struct rpc_call *call, int64_t wait
 }
 
 /* The claim is undone with its pass, or given back if the pass turns out to have held. */
-static void methods_worker_release(struct rpc_call *call)
+static void methods_worker_return(struct rpc_call *call)
 {
-    engine_release_claim(call->engine, call->task_id, call->lease);
+    engine_return_claim(call->engine, call->task_id, call->lease);
 }
 
 static enum rpc_outcome claim_task(struct rpc_call *call)
 {
-    static const struct rpc_handover handover = {.take_back = methods_worker_release};
+    static const struct rpc_handover handover = {.take_back = methods_worker_return};
     struct engine *engine = call->engine;
     size_t count = json_value_count(json_value_get(call->params, "profiles"));
     CLEANUP(freep) struct profile **profiles = xcalloc(count + 1, sizeof(*profiles));

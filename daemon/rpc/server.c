@@ -304,7 +304,7 @@ void rpc_fail(struct rpc_server *server)
     }
 }
 
-void rpc_release(struct rpc_server *server)
+void rpc_send_replies(struct rpc_server *server)
 {
     list_for_each_safe (at, &server->uncommitted)
         list_remove(at);
@@ -312,7 +312,7 @@ void rpc_release(struct rpc_server *server)
         struct connection *connection = list_entry(link, struct connection, dirty);
 
         list_remove(&connection->dirty);
-        connection_release(connection);
+        connection_send_replies(connection);
     }
     list_for_each_safe (follower, &server->subscribers) {
         struct connection *connection = list_entry(follower, struct connection, subscription.link);
@@ -321,7 +321,7 @@ void rpc_release(struct rpc_server *server)
             connection_role(server, connection->peer.uid) == ROLE_NONE)
             connection_kill(connection);
         else
-            connection_release(connection);
+            connection_send_replies(connection);
     }
 }
 

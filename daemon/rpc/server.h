@@ -3,9 +3,9 @@
  * The socket: connections, lines in, replies out.
  *
  * The loop drives it in steps. Events only move bytes; rpc_process() runs the handlers of the lines
- * that have arrived; their replies are staged and leave with rpc_release() after the commit. If the
- * commit failed, rpc_fail() first turns every reply staged after the pass's first write into an
- * error. Only rpc_reap() frees connections, never a callback.
+ * that have arrived; their replies are staged and leave with rpc_send_replies() after the commit.
+ * If the commit failed, rpc_fail() first turns every reply staged after the pass's first write into
+ * an error. Only rpc_reap() frees connections, never a callback.
  *
  * Limits: the settings limit the connections, the length of a line, the lines of a connection per
  * pass, and the output waiting for a client that does not read; beyond that, its requests are not
@@ -35,7 +35,7 @@ int64_t rpc_next_deadline(const struct rpc_server *server);
  *  commit. */
 void rpc_serve(struct rpc_server *server);
 void rpc_fail(struct rpc_server *server);
-void rpc_release(struct rpc_server *server);
+void rpc_send_replies(struct rpc_server *server);
 void rpc_reap(struct rpc_server *server);
 /** Accepts no more connections; existing ones continue. */
 void rpc_stop_accepting(struct rpc_server *server);

@@ -319,7 +319,7 @@ void acp_choose(struct acp_question *question, const char *option, const char *b
     question->chosen_by = xstrdup(by);
 }
 
-void acp_release(struct acp *acp)
+void acp_send_staged(struct acp *acp)
 {
     bool has_answered = false;
 

@@ -65,8 +65,8 @@ void acp_free(struct acp *acp);
 const struct run *acp_get_run(const struct acp *acp);
 /** The open questions: links of struct acp_question. */
 const struct list *acp_questions(const struct acp *acp);
-/** Stages an answer, sent by acp_release(). The strings are copied. */
+/** Stages an answer, sent by acp_send_staged(). The strings are copied. */
 void acp_choose(struct acp_question *question, const char *option, const char *by);
 /** Sends the staged answers, or drops them. */
-void acp_release(struct acp *acp);
+void acp_send_staged(struct acp *acp);
 void acp_forget(struct acp *acp);

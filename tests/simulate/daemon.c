@@ -231,7 +231,7 @@ uint64_t daemon_failed_commits(void)
 void daemon_release(void)
 {
     if (loop.server)
-        rpc_release(loop.server);
+        rpc_send_replies(loop.server);
 }
 
 void daemon_kill(void)
