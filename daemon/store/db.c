@@ -10,7 +10,8 @@
 
 int db_fail(struct store *store, int r, const char *message)
 {
-    snprintf(store->error, sizeof(store->error), "%s", message);
+    if (!store->is_lost) /* that is the reason for all that fails later */
+        snprintf(store->error, sizeof(store->error), "%s", message);
     if (store->in_transaction)
         store->failure = r;
     return r;

@@ -243,9 +243,12 @@ void pg_begin_connecting(struct pg *pg, int64_t now)
 
 int pg_take_leave(struct pg *pg)
 {
+    int r =
+        pg_lose(pg, -ESTALE,
+                "this node's row is gone: another acpd took over, or the database was restored");
+
     pg->store.is_lost = true;
-    return pg_lose(pg, -ESTALE,
-                   "this node's row is gone: another acpd took over, or the database was restored");
+    return r;
 }
 
 static int pg_find_node(struct pg *pg)

@@ -197,6 +197,16 @@ def test_one_that_was_cut_off_while_another_took_over_stops_what_it_runs(make_da
     assert second.stop() == 0
 
 
+def test_a_profile_whose_row_is_gone(make_daemon, server):
+    """Another node removed it, and this one has not heard of it yet."""
+    daemon = make_daemon(WORKER)
+    server.ask("DELETE FROM profile", daemon.database_name)
+    with daemon.client() as client:
+        with pytest.raises(RpcError, match='profile "w" has been removed'):
+            client.assign("w")
+        assert client.get_health()["storage"]["status"] == "ok"
+
+
 @pytest.mark.parametrize("url, words", [
     ("host=/nowhere dbname=acpd", "No such file or directory"),
     ("{server} dbname=missing", 'database "missing" does not exist'),
