@@ -57,11 +57,10 @@ PRIVATE = {
     "store/sqlite_row.h": "daemon/store tests/unit/store",
 }
 
-# The status of a task has one writer.
-CALLERS = {
-    r"task_transition|store_(add|claim|wake|change|cancel|finish|prune|shift_retries|take_dependants|adopt|let_go\w*)":
-        "daemon/engine/queue.c daemon/core/ daemon/store/",
-}
+# The status of a task has one writer. The verbs of db_queue.c are either its own or only read.
+WRITING = r"store_(add|claim|wake|change|cancel|finish|prune|shift_retries|take_dependants|adopt|let_go\w*|report_attempt)"
+READING = r"store_(count_waiting|depend|first_queued|take_over|list_leased|leased_free)"
+CALLERS = {rf"task_transition|{WRITING}": "daemon/engine/queue.c daemon/core/ daemon/store/"}
 
 # What the files of a folder, or of a family in it, share.
 PREFIXES = {
@@ -141,6 +140,12 @@ def check_conformance():
     for verb in re.findall(r"\b(store_\w+)\(", Path("daemon/store/store.h").read_text()):
         if f"{verb}(" not in tests and not verb.endswith(("_open", "_close", "_deinit", "_free")):
             yield f"daemon/store/store.h: no test in tests/store uses {verb}()"
+
+
+def check_verbs():
+    for verb in re.findall(r"^\w.*?\b(store_\w+)\(", Path("daemon/store/db_queue.c").read_text(), re.M):
+        if not re.fullmatch(f"{WRITING}|{READING}", verb):
+            yield f"daemon/store/db_queue.c: {verb}() is neither in WRITING nor in READING of tests/layers.py"
 
 
 def check_reach(build):
@@ -255,7 +260,7 @@ def main():
     uses = read_uses(symbols)
     if not uses:
         sys.exit("layers: nothing was built")
-    faults = [*check_lines(), *check_sizes(), *check_conformance(), *check_names(symbols), *check_reach(build),
+    faults = [*check_lines(), *check_sizes(), *check_conformance(), *check_verbs(), *check_names(symbols), *check_reach(build),
               *check_circles(uses), *check_listing(uses)]
     print("\n".join(faults), end="\n" if faults else "", file=sys.stderr)
     sys.exit(bool(faults))

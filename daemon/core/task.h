@@ -30,7 +30,7 @@ enum task_status {
     TASK_STATUS_COUNT,
 };
 
-enum task_priority { PRIORITY_LOW, PRIORITY_MEDIUM, PRIORITY_HIGH, PRIORITY_COUNT };
+enum task_priority { PRIORITY_LOW, PRIORITY_MEDIUM, PRIORITY_HIGH, PRIORITY_COUNT }; /* stored */
 
 /* How many tasks a profile has in each status. */
 struct task_counts {

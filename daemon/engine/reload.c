@@ -124,14 +124,11 @@ static int reload_adopt_unconfigured(struct engine *engine, struct store_profile
     return 0;
 }
 
-/* At the start; later, only another node can have added one. */
 static int reload_adopt_all_unconfigured(struct engine *engine, char *const *configured)
 {
     CLEANUP(store_profiles_deinit) struct store_profiles rows = {0};
-    int r = 0;
+    int r = store_list_profiles(engine->store, &rows);
 
-    if (!engine->profile_count || store_node(engine->store))
-        r = store_list_profiles(engine->store, &rows);
     for (size_t i = 0; i < rows.count && r == 0; i++)
         r = reload_adopt_unconfigured(engine, &rows.profiles[i], configured);
     return r;
@@ -158,8 +155,10 @@ static int reload_forget_unused(struct engine *engine, char *const *configured)
 static int reload_stage_profiles(struct engine *engine)
 {
     struct settings *staged = &engine->staged.settings;
+    /* Added by another node, or by another reload in this pass. */
+    bool may_be_unknown = store_node(engine->store) || store_is_writing(engine->store);
     char **configured;
-    int r;
+    int r = 0;
 
     for (size_t i = 0; i < staged->profile_count; i++) {
         CLEANUP(store_profile_deinit) struct store_profile row = {0};
@@ -184,7 +183,8 @@ static int reload_stage_profiles(struct engine *engine)
             return r;
     }
     configured = reload_sorted_names(staged);
-    r = reload_adopt_all_unconfigured(engine, configured);
+    if (!engine->profile_count || may_be_unknown)
+        r = reload_adopt_all_unconfigured(engine, configured);
     if (r == 0)
         r = reload_forget_unused(engine, configured);
     free(configured);

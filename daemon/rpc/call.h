@@ -36,6 +36,7 @@ struct rpc_peer {
 struct rpc_handover {
     void (*begin)(struct rpc_call *call);     /* the reply is printed; NULL: nothing begins then */
     void (*take_back)(struct rpc_call *call); /* the pass failed, or the client is gone */
+    bool is_until_heard; /* take_back is due until the client has the reply, not just printed */
 };
 
 struct rpc_call {

@@ -183,9 +183,9 @@ static void connection_print_ended(struct connection *connection)
         connection->staged -= call->size;
         call_print(call, &stream->out);
         list_remove(link);
-        if (call->handover) {
-            if (call->handover->begin)
-                call->handover->begin(call);
+        if (call->handover && call->handover->begin)
+            call->handover->begin(call);
+        if (call->handover && call->handover->is_until_heard) {
             buf_deinit(&call->result);
             call->end = stream_position(stream);
             list_append(&connection->unheard, link);

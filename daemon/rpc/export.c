@@ -266,8 +266,10 @@ enum rpc_outcome rpc_print_export(struct rpc_call *call)
     r = export_print_part(call, &text);
     if (r < 0)
         return rpc_error_storage(call, r);
-    json_out_put_string(&string, text.data, text.len);
-    buf_add(call->out, string.data + 1, string.len - 2); /* without its quotes */
+    if (text.len) { /* nothing is left after a turn that ended with the last sample */
+        json_out_put_string(&string, text.data, text.len);
+        buf_add(call->out, string.data + 1, string.len - 2); /* without its quotes */
+    }
     if (r > 0)
         return RPC_MORE;
     buf_add_char(call->out, '"');

@@ -113,7 +113,8 @@ static void methods_worker_return(struct rpc_call *call)
 
 static enum rpc_outcome claim_task(struct rpc_call *call)
 {
-    static const struct rpc_handover handover = {.take_back = methods_worker_return};
+    static const struct rpc_handover handover = {.take_back = methods_worker_return,
+                                                 .is_until_heard = true};
     struct engine *engine = call->engine;
     size_t count = json_value_count(json_value_get(call->params, "profiles"));
     CLEANUP(freep) struct profile **profiles = xcalloc(count + 1, sizeof(*profiles));

@@ -142,11 +142,13 @@ void rpc_server_free(struct rpc_server *server)
  * those before it need not wait for it; and nothing more is handled in this pass. */
 static bool server_hold(struct rpc_server *server, const struct connection *connection)
 {
+    bool holds =
+        connection->long_us && server->handled && server->pass_us + connection->long_us > PASS_US;
+
     if (engine_is_in_doubt(server->engine)) /* it is refused at once */
         return false;
-    server->has_held =
-        connection->long_us && server->handled && server->pass_us + connection->long_us > PASS_US;
-    return server->has_held;
+    server->has_held |= holds;
+    return holds;
 }
 
 static size_t server_take_turn(struct rpc_server *server, struct connection *connection)
@@ -160,6 +162,7 @@ static size_t server_take_turn(struct rpc_server *server, struct connection *con
     handled = turn_take(connection);
     ended = clock_mono_us();
     server->pass_us += ended - began;
+    server->began_long |= is_long && !server->handled && handled;
     server->handled += handled;
     if (is_long)
         server->long_ran = ended;
@@ -211,7 +214,7 @@ static size_t server_begin_pass(struct rpc_server *server)
 {
     struct connection *first = server_choose_first(server);
 
-    server->began_long = first;
+    server->began_long = false;
     server->pass = engine_pass(server->engine);
     server->pass_us = 0;
     server->handled = 0;

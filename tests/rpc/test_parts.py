@@ -27,6 +27,7 @@ def has_reply(client):
 
 def names_of(method, result):
     if method == "get_metrics_export":
+        assert result.endswith("\n")
         return [text.split('"')[1] for text in result.split("\n") if text.startswith("acpd_profile_slots{")]
     return list(result) if isinstance(result, dict) else \
         [(state.get("profile") or state)["name"] for state in result]

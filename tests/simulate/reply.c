@@ -397,7 +397,7 @@ static void reply_check_export(const char *text)
         EXPECT(count <= most, "%s is there too often, or another one too seldom: %s",
                setting_profiles[i].name, text);
     }
-    EXPECT(most, "%s", text);
+    EXPECT(most && text[strlen(text) - 1] == '\n', "%s", text);
 }
 
 static void reply_take_reading(struct json_object *result)
