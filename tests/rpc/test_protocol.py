@@ -198,13 +198,15 @@ def test_socat_is_a_client(daemon):
         acpd.schemas.check_message(reply, json.loads(CALL % 1)["method"])
 
 
-def test_a_client_that_never_reads_costs_bounded_memory_and_no_one_else(make_daemon):
-    daemon = make_daemon(profile(), outputLimit=1 << 20)
+@pytest.mark.parametrize("method, limit", [("rpc.discover", 1 << 20), ("subscribe", 4 << 20)])
+def test_a_client_that_never_reads_costs_bounded_memory_and_no_one_else(make_daemon, monkeypatch, method, limit):
+    monkeypatch.setenv("ASAN_OPTIONS", "quarantine_size_mb=1")  # freed memory counts as free
+    daemon = make_daemon(profile(), outputLimit=limit)
     # Sends requests until the daemon stops reading from this connection.
     with daemon.client() as deaf, daemon.client() as other:
         deaf.socket.settimeout(1)
         before = resident_bytes(daemon.process.pid)
-        line = ('{"jsonrpc":"2.0","id":1,"method":"rpc.discover"}\n' * 100).encode()
+        line = (json.dumps({"jsonrpc": "2.0", "id": 1, "method": method}) + "\n").encode() * 100
         sent = 0
         with pytest.raises(socket.timeout):
             while sent < 1 << 30:
