@@ -4,7 +4,7 @@ import { api, ApiError, type Health, type History, type Permission, type Profile
 import { go, selected, withParams } from './router';
 import { plural } from './format';
 
-export type Connection = 'live' | 'paused' | 'reconnecting';
+export type Connection = 'connecting' | 'live' | 'paused' | 'reconnecting';
 
 /** null: not known yet. */
 export const profiles = signal<ProfileView[] | null>(null);
@@ -26,7 +26,7 @@ export const wrote = signal(0);
 export const needsToken = computed(() => [401, 429].includes(failure.value?.status ?? 0));
 export const isAway = computed(() => failure.value !== null && !needsToken.value);
 export const connection = computed<Connection>(() =>
-  isAway.value ? 'reconnecting' : isPaused.value ? 'paused' : 'live');
+  isAway.value ? 'reconnecting' : isPaused.value ? 'paused' : updatedAt.value ? 'live' : 'connecting');
 
 export const selectedView = computed(() =>
   profiles.value?.find((view) => view.profile.name === selected.value) ?? null);

@@ -197,7 +197,16 @@ const scenarios = {
 
   // The daemon is killed and comes back; then the gateway is.
   async survives(page, url, _extra, complaints) {
-    await openProfiles(page, url);
+    let answer;
+    await page.route('**/api/health', async (route) => {
+      await new Promise((resolve) => (answer = resolve));
+      await route.continue();
+    }, { times: 1 });
+    await page.goto(`${url}/profiles`);
+    await page.getByRole('status').filter({ hasText: 'Connecting' }).waitFor(); // until all is read
+    await eventually(() => typeof answer, 'function');
+    answer();
+    await live(page);
     await outside('kill acpd');
     await page.getByText('Connection lost.').waitFor();
     await eventually(() => page.getByRole('switch').first().isDisabled(), true);

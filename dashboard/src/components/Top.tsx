@@ -23,6 +23,7 @@ function Tab({ address, text }: { address: string; text: string }) {
 }
 
 const states = {
+  connecting: ['Connecting', 'Pause live updates'],
   live: ['Live', 'Pause live updates'],
   paused: ['Paused', 'Resume live updates'],
   reconnecting: ['Reconnecting', 'Try again now'],
@@ -31,7 +32,8 @@ const states = {
 function ConnectionButton() {
   const state = connection.value;
   const [text, hint] = states[state]!;
-  const aside = { live: `every ${health.value?.updateInterval ?? 5} s`, paused: 'resume', reconnecting: '' }[state];
+  const interval = `every ${health.value?.updateInterval ?? 5} s`;
+  const aside = { connecting: '', live: interval, paused: 'resume', reconnecting: '' }[state];
   return (
     <>
       <button type="button" class={`connection is-${state}`} title={hint} onClick={toggleUpdates}>
