@@ -32,6 +32,8 @@ NEAR = {
     "common": (["common"], ["rpc/test_protocol.py", "rpc/test_doors.py", "rpc/test_lifecycle.py"]),
     "daemon": ([], ["rpc/test_lifecycle.py", "rpc/test_service.py", "rpc/test_cooldown.py", "rpc/test_demo.py",
                     "rpc/test_docs.py"]),
+    "daemon/loop": ([], ["faults/test_doubt.py", "faults/test_storage.py", "rpc/test_lifecycle.py",
+                         "rpc/test_service.py"]),
     "daemon/options": ([], ["rpc/test_lifecycle.py", "rpc/test_service.py", "faults/test_migrate.py"]),
     "daemon/config": (["config"], ["rpc/test_lifecycle.py", "rpc/test_service.py", "rpc/test_cooldown.py"]),
     "daemon/core": (["core"], ["rpc/test_routing.py", "rpc/test_health.py", "rpc/test_tasks.py", "rpc/test_capacity.py",
