@@ -63,6 +63,8 @@ static void audit_learn(struct fact *fact, struct json_object *task, enum task_s
         model_end_attempt(fact, attempt - is_running);
     if (status != TASK_COMPLETED)
         fact->completes = 0;
+    else if (fact->is_doubtful && !fact->completes)
+        fact->completes = 1; /* one that was refused has taken effect */
     fact->is_cancelled = is_cancelled;
     fact->cancels = (struct causes){is_cancelled, is_cancelled};
     fact->retries = fact->acknowledged_before = 0;
