@@ -34,7 +34,7 @@ void body_setup(void);
 void body_begin(const struct mg_connection *connection);
 /** Its end is unknown. */
 void body_distrust(void);
-/** Reads the body; 0 or an outcome. Its bytes count as in flight until they are released.
+/** Reads the body; 0 or an outcome. Its bytes count as in flight until they are returned.
  *  is_stranger: the client has no valid token. */
 int body_read(struct mg_connection *connection, bool is_stranger, struct buf *ret_body);
 /** CLEANUP(body_returnp) for the number of bytes read. */

@@ -58,7 +58,8 @@ PRIVATE = {
 }
 
 # The status of a task has one writer. The verbs of db_queue.c are either its own or only read.
-WRITING = r"store_(add|claim|wake|change|cancel|finish|prune|shift_retries|take_dependants|adopt|let_go\w*|report_attempt)"
+WRITING = r"store_(add|claim|wake|change|cancel|finish|prune|shift_retries|take_dependants|adopt|let_go\w*" \
+          r"|report_attempt)"
 READING = r"store_(count_waiting|depend|first_queued|take_over|list_leased|leased_free)"
 CALLERS = {rf"task_transition|{WRITING}": "daemon/engine/queue.c daemon/core/ daemon/store/"}
 
@@ -260,8 +261,8 @@ def main():
     uses = read_uses(symbols)
     if not uses:
         sys.exit("layers: nothing was built")
-    faults = [*check_lines(), *check_sizes(), *check_conformance(), *check_verbs(), *check_names(symbols), *check_reach(build),
-              *check_circles(uses), *check_listing(uses)]
+    faults = [*check_lines(), *check_sizes(), *check_conformance(), *check_verbs(), *check_names(symbols),
+              *check_reach(build), *check_circles(uses), *check_listing(uses)]
     print("\n".join(faults), end="\n" if faults else "", file=sys.stderr)
     sys.exit(bool(faults))
 

@@ -76,7 +76,7 @@ MUST_CHECK int rpc_print_state(struct rpc_call *call, struct profile *profile);
 MUST_CHECK int rpc_print_metrics(struct rpc_call *call, const struct profile *profile,
                                  const struct metrics_range *range);
 
-/** Prints each profile, by name, a bounded number at a time. RPC_REPLY: all of them are printed. */
+/** Prints profiles, by name, until the turn is over. RPC_REPLY: all of them are printed. */
 enum rpc_outcome rpc_print_profiles(struct rpc_call *call,
                                     int (*print)(struct rpc_call *call, struct profile *profile));
 /** The same, as an array. */

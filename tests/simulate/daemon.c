@@ -228,7 +228,7 @@ uint64_t daemon_failed_commits(void)
     return failed_commits;
 }
 
-void daemon_release(void)
+void daemon_send_replies(void)
 {
     if (loop.server)
         rpc_send_replies(loop.server);

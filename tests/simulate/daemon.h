@@ -20,7 +20,7 @@ void daemon_note_commit(int r);
 /** Number of passes that failed. */
 uint64_t daemon_failed_commits(void);
 /** For faults: sends the replies that wait for a commit. */
-void daemon_release(void);
+void daemon_send_replies(void);
 /** kill -9: what was not written is lost. */
 void daemon_kill(void);
 /** SIGTERM: from now on it stops, pass by pass. */

@@ -74,7 +74,7 @@ REPLACE(int, sqlite3_file_control, sqlite3 *db, const char *name, int operation,
 REPLACE(int, engine_commit, struct engine *engine, int r)
 {
     if (faults_current == FAULT_EARLY_REPLY)
-        daemon_release();
+        daemon_send_replies();
     if (faults_current == FAULT_EARLY_START && engine->supervisor)
         engine_launch(engine);
     r = REAL(engine_commit)(engine, r);

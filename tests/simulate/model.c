@@ -483,7 +483,7 @@ static void model_check_cancelled(const struct fact *fact, struct json_object *t
     EXPECT(message, "%s", json_compact(task));
     if (strcmp(message, "cancelled on request") == 0)
         EXPECT(fact->cancels.count, "nobody cancelled it: %s", json_compact(task));
-    else if (strncmp(message, "evicted to make room for task ", 16) == 0)
+    else if (strstr(message, "evicted to make room for task ") == message)
         EXPECT(setting_has_evicted(fact->profile), "%s", json_compact(task));
     else
         EXPECT(strstr(message, ", on which it depends, ") &&
